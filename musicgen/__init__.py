@@ -1,0 +1,1 @@
+"""Learn to write music from corpora of tunes."""

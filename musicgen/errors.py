@@ -1,0 +1,85 @@
+"""The exceptions that musicgen raises on purpose, as one tree.
+
+    MusicgenError
+    +-- ParseError              a file or text that cannot be read as music (path, line, column)
+    +-- UnsupportedFormatError  a file extension or content that no reader or writer knows
+    +-- InvalidTuneError        a Tune that a writer, tokenizer or renderer cannot represent
+    +-- ConfigError             an unknown or impossible setting
+    +-- CorpusError             a corpus that is missing, empty or unusable
+    +-- CheckpointError         a model folder that is damaged, foreign or of another version
+    +-- ControlError            a request that contradicts itself or that the model cannot follow
+    +-- TrainingError           a training run that cannot start or go on
+
+Every message is one line: where, what is wrong, what to do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MusicgenError(Exception):
+    """Base of every error that is the input's fault, not a defect of the program."""
+
+
+class ParseError(MusicgenError):
+    """Text or bytes that cannot be read as music.
+
+    Args:
+        what: what is wrong and what to do about it.
+        path: the file, where there is one.
+        line: 1-based line, 0 when unknown.
+        column: 1-based column, 0 when unknown.
+    """
+
+    def __init__(
+        self, what: str, *, path: str | Path | None = None, line: int = 0, column: int = 0
+    ) -> None:
+        self.what = what
+        self.path = None if path is None else str(path)
+        self.line = line
+        self.column = column
+        super().__init__(locate(what, path=path, line=line, column=column))
+
+
+class UnsupportedFormatError(MusicgenError):
+    """A file whose extension or content no reader or writer knows."""
+
+
+class InvalidTuneError(MusicgenError):
+    """A Tune that the asked-for output cannot represent."""
+
+
+class ConfigError(MusicgenError):
+    """An unknown or impossible setting."""
+
+
+class CorpusError(MusicgenError):
+    """A corpus that is missing, empty or unusable."""
+
+
+class CheckpointError(MusicgenError):
+    """A model folder that is damaged, foreign or of another version."""
+
+
+class ControlError(MusicgenError):
+    """A request that contradicts itself or that the model cannot follow."""
+
+
+class TrainingError(MusicgenError):
+    """A training run that cannot start or go on."""
+
+
+def locate(what: str, *, path: str | Path | None = None, line: int = 0, column: int = 0) -> str:
+    """Prefix a message with its place: `FILE:LINE:COL: what`, leaving out what is unknown."""
+    place = [printable(str(path))] if path is not None else []
+    if line:
+        place += [str(line)] if place else [f"line {line}"]
+        if column:
+            place.append(str(column))
+    return f"{':'.join(place)}: {printable(what)}" if place else printable(what)
+
+
+def printable(text: str) -> str:
+    """Escape control characters, so that a file's content cannot drive the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,247 @@
+"""Pitch spelling, keys and modes, meters, transposition: the theory the rest stands on.
+
+Durations are `Fraction`s of a quarter note; a pitch is spelled (step, alter, octave) and numbered
+as in MIDI (60 = middle C = C4).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+STEPS = "CDEFGAB"
+STEP_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+FIFTHS_ORDER = "FCGDAEB"  # the order in which sharps appear in a key signature
+
+# Signature of each mode, in fifths relative to the major key on the same tonic.
+MODE_FIFTHS = {
+    "lydian": 1,
+    "major": 0,
+    "mixolydian": -1,
+    "dorian": -2,
+    "minor": -3,
+    "phrygian": -4,
+    "locrian": -5,
+}
+MODE_ALIASES = {"ionian": "major", "aeolian": "minor"}
+ACCIDENTALS = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
+_ALTER_TEXT = {alter: text for text, alter in ACCIDENTALS.items()}
+_KEY = re.compile(r"\s*([A-Ga-g])(##|bb|#|b|♯|♭)?\s*([A-Za-z]*)\s*")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pitch:
+    """A spelled pitch: step "A".."G", alter in semitones (-2..2), octave (4 holds middle C)."""
+
+    step: str
+    alter: int
+    octave: int
+
+    @property
+    def midi(self) -> int:
+        """MIDI note number; 60 is C4. May lie outside 0-127 for absurd octaves."""
+        return 12 * (self.octave + 1) + STEP_SEMITONES[self.step] + self.alter
+
+    @property
+    def diatonic(self) -> int:
+        """Staff position: octave * 7 + index of the step in C D E F G A B."""
+        return self.octave * 7 + STEPS.index(self.step)
+
+    @property
+    def name(self) -> str:
+        """Scientific name, such as "F#4"."""
+        return f"{self.step}{_ALTER_TEXT[self.alter]}{self.octave}"
+
+    @staticmethod
+    def from_diatonic(diatonic: int, alter: int) -> Pitch:
+        """The pitch on a staff position (see `diatonic`) with an alteration in semitones."""
+        octave, index = divmod(diatonic, 7)
+        return Pitch(STEPS[index], alter, octave)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A tonic ("C", "F#", "Bb"; "" for none) and a mode.
+
+    `accidentals` are explicit additions to the signature, as (step, alter), such as the c sharp
+    and f sharp of the Highland bagpipe. Mode is a key of `MODE_FIFTHS`, or "none".
+    """
+
+    tonic: str = "C"
+    mode: str = "major"
+    accidentals: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def fifths(self) -> int:
+        """Sharps (positive) or flats (negative) of the signature, before `accidentals`."""
+        if not self.tonic or self.mode == "none":
+            return 0
+        step, alter = self.tonic[0], ACCIDENTALS[self.tonic[1:]]
+        return FIFTHS_ORDER.index(step) - 1 + 7 * alter + MODE_FIFTHS[self.mode]
+
+    @cached_property
+    def signature(self) -> dict[str, int]:
+        """Alteration of each of the seven steps in this key."""
+        alters = {s: (self.fifths + 6 - FIFTHS_ORDER.index(s)) // 7 for s in STEPS}
+        return alters | dict(self.accidentals)
+
+    @property
+    def tonic_pitch_class(self) -> int:
+        """0 (C) to 11 (B); 0 for a key without a tonic."""
+        if not self.tonic:
+            return 0
+        return (STEP_SEMITONES[self.tonic[0]] + ACCIDENTALS[self.tonic[1:]]) % 12
+
+    @property
+    def tonic_diatonic(self) -> int:
+        """Staff position of the tonic in octave 4 (C4 to B4); of C4 without a tonic."""
+        return 4 * 7 + STEPS.index(self.tonic[0] if self.tonic else "C")
+
+    def __str__(self) -> str:
+        return f"{self.tonic} {self.mode}" if self.tonic else "none"
+
+
+C_MAJOR = Key()
+
+
+def parse_key(text: str) -> Key | None:
+    """Read "D", "Dm", "D minor", "Ador", "F# mixolydian", "Bb"; None when it is not a key.
+
+    A mode counts by its first three letters in any case, and "m" alone is minor, as in the ABC
+    standard 2.1, section 3.1.14.
+    """
+    match = _KEY.fullmatch(text)
+    if match is None:
+        return None
+    letter, accidental, word = match.groups()
+    mode = parse_mode(word)
+    if mode is None:
+        return None
+    accidental = {"♯": "#", "♭": "b", None: ""}.get(accidental, accidental)
+    return Key(letter.upper() + (accidental or ""), mode)
+
+
+def parse_mode(word: str) -> str | None:
+    """Canonical mode of a word such as "min", "Dorian", "" (major) or "m"; None when unknown."""
+    if word in ("", "M"):
+        return "major"
+    if word == "m":
+        return "minor"
+    stem = word[:3].lower()
+    for name in (*MODE_FIFTHS, *MODE_ALIASES):
+        if len(word) >= 3 and name.startswith(stem):
+            return MODE_ALIASES.get(name, name)
+    return None
+
+
+@dataclass(frozen=True)
+class Meter:
+    """A time signature: `beats` over `unit` (2+3/8 is (2, 3) over 8).
+
+    `symbol` is "C" or "C|" where it was written so. No beats at all means free meter.
+    """
+
+    beats: tuple[int, ...] = (4,)
+    unit: int = 4
+    symbol: str = ""
+
+    @cached_property
+    def bar_duration(self) -> Fraction | None:
+        """Length of a full bar in quarter notes; None in free meter."""
+        return Fraction(4 * sum(self.beats), self.unit) if self.beats else None
+
+    @property
+    def compound(self) -> bool:
+        """6/8, 9/8, 12/8 and the like: beats of three. Decides the meaning of "(5" in ABC."""
+        return len(self.beats) == 1 and self.beats[0] % 3 == 0 and self.beats[0] > 3
+
+    @cached_property
+    def beat_durations(self) -> tuple[Fraction, ...]:
+        """The bar divided into felt beats, in quarter notes (6/8 -> 3/2, 3/2); () when free."""
+        if len(self.beats) > 1:
+            return tuple(Fraction(4 * b, self.unit) for b in self.beats)
+        if self.compound:
+            return (Fraction(12, self.unit),) * (self.beats[0] // 3)
+        return (Fraction(4, self.unit),) * (self.beats[0] if self.beats else 0)
+
+    def __str__(self) -> str:
+        return self.symbol or (f"{'+'.join(map(str, self.beats))}/{self.unit}" if self.beats else "none")
+
+
+FREE_METER = Meter((), 4)
+COMMON_TIME = Meter((4,), 4, "C")
+CUT_TIME = Meter((2,), 2, "C|")
+_METER = re.compile(r"\(?\s*(\d{1,3}(?:\s*\+\s*\d{1,3})*)\s*\)?\s*/\s*(\d{1,3})")
+
+
+def parse_meter(text: str) -> Meter | None:
+    """Read "6/8", "C", "C|", "2+3/8", "(2+3)/8", "none"; None when it is not a meter."""
+    word = text.strip()
+    if word.lower() in ("none", "free"):
+        return FREE_METER
+    if word in ("C", "c"):
+        return COMMON_TIME
+    if word in ("C|", "c|"):
+        return CUT_TIME
+    match = _METER.fullmatch(word)
+    if match is None:
+        return None
+    beats = tuple(int(b) for b in match[1].replace(" ", "").split("+"))
+    unit = int(match[2])
+    if unit == 0 or unit & (unit - 1) or unit > 64 or not all(beats):
+        return None
+    return Meter(beats, unit)
+
+
+def default_unit(meter: Meter) -> Fraction:
+    """Unit note length when none is given, in quarters (ABC 2.1, section 3.1.7)."""
+    short = bool(meter.beats) and Fraction(sum(meter.beats), meter.unit) < Fraction(3, 4)
+    return Fraction(1, 4) if short else Fraction(1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A spelled interval: staff steps and semitones, both signed (a fifth up is 4, 7)."""
+
+    steps: int
+    semitones: int
+
+    @staticmethod
+    def between(low: Key, high: Key) -> Interval:
+        """The smallest interval that moves one tonic to the other (-6..6 semitones)."""
+        semitones = (high.tonic_pitch_class - low.tonic_pitch_class + 6) % 12 - 6
+        steps = high.tonic_diatonic - low.tonic_diatonic
+        octaves = round((semitones - steps * 12 / 7) / 12)
+        return Interval(steps + 7 * octaves, semitones)
+
+
+def transpose_pitch(pitch: Pitch, interval: Interval) -> Pitch:
+    """Move a pitch, keeping its spelling where at most a double accidental is needed."""
+    moved = Pitch.from_diatonic(pitch.diatonic + interval.steps, 0)
+    alter = pitch.midi + interval.semitones - moved.midi
+    while abs(alter) > 2:  # respell on the neighbouring step
+        moved = Pitch.from_diatonic(moved.diatonic + (1 if alter > 0 else -1), 0)
+        alter = pitch.midi + interval.semitones - moved.midi
+    return Pitch(moved.step, alter, moved.octave)
+
+
+def spell(midi: int, key: Key) -> Pitch:
+    """Spell a MIDI number in a key: scale notes as the signature has them, others by fifths.
+
+    Chromatic notes take the spelling nearest to the key on the line of fifths (within one
+    accidental), a simple form of Temperley's line-of-fifths rule.
+    """
+    centre = key.fifths + 2  # the middle of the seven scale notes, with F at -1
+    signature = key.signature
+    candidates = []
+    for index, step in enumerate(FIFTHS_ORDER):
+        for alter in (-2, -1, 0, 1, 2):
+            if (STEP_SEMITONES[step] + alter - midi) % 12 == 0:
+                in_key = signature[step] == alter
+                distance = abs(index - 1 + 7 * alter - centre)
+                candidates.append((not in_key, distance, -alter, step, alter))
+    _, _, _, step, alter = min(candidates)
+    octave = (midi - STEP_SEMITONES[step] - alter) // 12 - 1
+    return Pitch(step, alter, octave)
