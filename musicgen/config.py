@@ -1,0 +1,173 @@
+"""Frozen dataclasses to JSON and back, dotted overrides, "did you mean".
+
+    to_dict(TrainConfig()) -> {"seed": 0, "model": {"n_layers": 1, ...}, ...}
+    override(TrainConfig(), "model.n_layers=6") -> TrainConfig(model=ModelConfig(n_layers=6, ...))
+
+A setting has one dotted name everywhere: Python attribute, `--set`, key in config.json. Known
+types: bool, int, float, str, Literal, tuples of one of these, nested dataclasses, and `| None`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from musicgen.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    C = TypeVar("C", bound=DataclassInstance)
+else:
+    C = TypeVar("C")
+
+
+def to_dict(config: DataclassInstance) -> dict[str, Any]:
+    """Plain dicts, lists and scalars that `json.dumps` accepts and `from_dict` turns back."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def from_dict(cls: type[C], data: object, *, where: str = "") -> C:
+    """The dataclass that `to_dict` was given; missing fields take their defaults.
+
+    `where` is the dotted name of `data` itself, for messages.
+
+    Raises:
+        ConfigError: an unknown field, a value of the wrong type, a required field left out.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where or cls.__name__}: {_show(data)} is not a group of settings")
+    hints = get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+    for name in data:
+        if name not in names:
+            raise ConfigError(unknown(_join(where, str(name)), str(name), names, kind="setting"))
+    values = {n: _convert(hints[n], data[n], _join(where, n)) for n in names if n in data}
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name not in values
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{_join(where, missing[0])}: is missing; give it a value")
+    return cls(**values)
+
+
+def override(config: C, assignment: str) -> C:
+    """A copy with one setting changed: "model.dropout=0.3", "data.max_len=512", "ema=none".
+
+    A tuple is written with commas ("4,8"). The text is converted to the field's own type.
+
+    Raises:
+        ConfigError: no such setting, or a value that is not of its type.
+    """
+    name, equals, text = assignment.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"'{printable(assignment)}': is not an assignment; write NAME=VALUE")
+    path = name.strip().split(".")
+    changed: C = _assign(config, path, text.strip(), where="")
+    return changed
+
+
+def unknown(where: str, name: str, known: Iterable[str], *, kind: str) -> str:
+    """The message for a name that is not one of `known`, with the nearest one as advice."""
+    known = list(known)
+    close = get_close_matches(name, known, n=1)
+    advice = f"did you mean '{close[0]}'?" if close else f"use one of: {', '.join(known)}"
+    return f"{printable(where)}: unknown {kind}; {advice}"
+
+
+def _assign(config: Any, path: list[str], text: str, *, where: str) -> Any:
+    head, *rest = path
+    here = _join(where, head)
+    names = [f.name for f in dataclasses.fields(config)]
+    if head not in names:
+        raise ConfigError(unknown(here, head, names, kind="setting"))
+    value = getattr(config, head)
+    if rest:
+        if not dataclasses.is_dataclass(value):
+            raise ConfigError(f"{here}: is a single setting, without '.{rest[0]}'")
+        return dataclasses.replace(config, **{head: _assign(value, rest, text, where=here)})
+    if dataclasses.is_dataclass(value):
+        inner = dataclasses.fields(value)[0].name
+        raise ConfigError(f"{here}: is a group of settings; set one of them, as {here}.{inner}=...")
+    hint = get_type_hints(type(config))[head]
+    return dataclasses.replace(config, **{head: _convert(hint, _parse(hint, text), here)})
+
+
+def _parse(hint: Any, text: str) -> object:
+    """Text of the command line as the JSON value that `_convert` expects for this type."""
+    if _is_union(hint):
+        if text.lower() in ("none", "null"):
+            return None
+        hint = next(h for h in get_args(hint) if h is not type(None))
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        return [_parse(inner, part.strip()) for part in text.split(",") if part.strip()]
+    if hint is bool:
+        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        return truth.get(text.lower(), text)
+    if hint in (int, float):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """A JSON value checked against a type; the only widening is int to float."""
+    origin = get_origin(hint)
+    if _is_union(hint):
+        if value is None:
+            return None
+        return _convert(next(h for h in get_args(hint) if h is not type(None)), value, where)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, where=where)  # type: ignore[arg-type]
+    if origin is Literal:
+        if value not in get_args(hint):
+            raise ConfigError(
+                unknown(where, str(value), get_args(hint), kind=f"value {_show(value)}")
+            )
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where}: {_show(value)} is not a list")
+        inner = get_args(hint)[0]
+        return tuple(_convert(inner, item, f"{where}[{i}]") for i, item in enumerate(value))
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if type(value) is hint and hint in (bool, int, str):
+        return value
+    wanted = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+    raise ConfigError(f"{where}: {_show(value)} is not {wanted.get(hint, 'a known type')}")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_dict(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _show(value: object) -> str:
+    text = printable(repr(value))
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,86 @@
+"""The two ends of every network: ids and features to vectors, vectors to logits.
+
+Letters: B batch, T time, F feature columns, C channels (d_model), V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from musicgen.models.config import ModelConfig
+
+
+class Embedding(nn.Module):
+    """tokens (B, T) and features (B, T, F) -> (B, T, C): the sum of one vector for each.
+
+    All small feature tables lie in one, so that a step costs one look-up whatever F is. Columns
+    that hold token ids use the token table, through a linear map of their own.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token = nn.Embedding(config.vocab_size, config.d_model)
+        nn.init.normal_(self.token.weight, std=config.d_model**-0.5)
+        plain = [i for i in range(len(config.feature_sizes)) if i not in config.token_columns]
+        sizes = [config.feature_sizes[i] for i in plain]
+        self.plain = plain
+        self.table = nn.Embedding(max(1, sum(sizes)), config.d_model)
+        nn.init.normal_(self.table.weight, std=config.d_model**-0.5)
+        starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]  # (F_plain,)
+        self.register_buffer("starts", starts, persistent=False)
+        self.map = nn.Linear(config.d_model * max(1, len(config.token_columns)), config.d_model)
+
+    starts: Tensor
+
+    def forward(self, tokens: Tensor, features: Tensor | None) -> Tensor:
+        """The sum of embeddings, with dropout in training."""
+        config = self.config
+        x: Tensor = self.token(tokens)  # (B, T, C)
+        if config.feature_sizes:
+            if features is None:
+                raise ValueError("this network needs features beside its tokens")
+            if self.plain:
+                rows = features[:, :, self.plain] + self.starts  # (B, T, F_plain)
+                x = x + self.table(rows).sum(dim=2)
+            if config.token_columns:
+                hints = self.token(features[:, :, list(config.token_columns)])
+                x = x + self.map(hints.flatten(2))
+        return drop_channels(x, config.embedding_dropout, self.training)
+
+
+class Readout(nn.Module):
+    """Vectors (B, T, C) -> logits (B, T, V), with a learned push towards the hinted ids."""
+
+    def __init__(self, config: ModelConfig, embedding: Embedding) -> None:
+        super().__init__()
+        self.columns = list(config.token_columns) if config.copy_head else []
+        self.output = nn.Linear(config.d_model, config.vocab_size)
+        nn.init.normal_(self.output.weight, std=config.d_model**-0.5)
+        nn.init.zeros_(self.output.bias)
+        if config.tie_embeddings:
+            self.output.weight = embedding.token.weight
+        self.push = nn.Linear(config.d_model, max(1, len(self.columns)))
+
+    def forward(self, x: Tensor, features: Tensor | None) -> Tensor:
+        """Logits of the next token."""
+        logits: Tensor = self.output(x)
+        if self.columns and features is not None:
+            hints = features[:, :, self.columns]  # (B, T, hints)
+            push = self.push(x).masked_fill(hints == 0, 0.0).to(logits.dtype)  # 0: no hint
+            logits = logits.scatter_add(2, hints, push)
+        return logits
+
+
+def drop_channels(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Dropout of (B, T, C) with one mask for all times of a row.
+
+    Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural
+    networks", 2016.
+    """
+    if not training or rate == 0:
+        return x
+    mask = F.dropout(torch.ones_like(x[:, :1]), rate)  # (B, 1, C)
+    return x * mask

@@ -1,0 +1,84 @@
+"""A long short-term memory network with the regularisation that matters on small data.
+
+Dropout with one mask per sequence on inputs, between layers and before the output, optional
+dropout of recurrent weights, and an output tied to the input table: Merity, Keskar and Socher,
+"Regularizing and optimizing LSTM language models", 2017.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from musicgen.models.config import ModelConfig
+from musicgen.models.embedding import Embedding, Readout, drop_channels
+
+
+class Layer(nn.Module):
+    """One LSTM layer: (B, T, C), h and c (B, C) -> (B, T, C), h, c."""
+
+    def __init__(self, d_model: int, weight_dropout: float) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(d_model, d_model, batch_first=True)
+        self.weight_dropout = weight_dropout
+        w_in, w_hidden, b_in, b_hidden = self.lstm.all_weights[0]
+        nn.init.xavier_uniform_(w_in)
+        for gate in w_hidden.data.chunk(4):
+            nn.init.orthogonal_(gate)
+        nn.init.zeros_(b_in)
+        nn.init.zeros_(b_hidden)
+        nn.init.ones_(b_hidden.data[d_model : 2 * d_model])  # remember at first
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run over all times in order."""
+        if x.shape[1] == 1 and not torch.is_grad_enabled():
+            h, c = self.step(x[:, 0], h, c)
+            return h[:, None], h, c
+        if self.training and self.weight_dropout > 0:
+            weights = {"weight_hh_l0": F.dropout(self.lstm.all_weights[0][1], self.weight_dropout)}
+            y, (h, c) = torch.func.functional_call(self.lstm, weights, (x, (h[None], c[None])))
+        else:
+            y, (h, c) = self.lstm(x, (h[None], c[None]))
+        return y, h[0], c[0]
+
+    def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """One time step (B, C) as plain matrix products; nn.LSTM takes ten times as long."""
+        w_in, w_hidden, b_in, b_hidden = self.lstm.all_weights[0]
+        gates = F.linear(x, w_in, b_in) + F.linear(h, w_hidden, b_hidden)  # (B, 4 C)
+        i, f, g, o = gates.chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class LSTM(nn.Module):
+    """Stacked layers with residual connections. State: h and c, each (n_layers, B, C)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.layers = nn.ModuleList(
+            Layer(config.d_model, config.weight_dropout) for _ in range(config.n_layers)
+        )
+        self.readout = Readout(config, self.embedding)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        features: Tensor | None = None,
+        state: tuple[Tensor, ...] | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `musicgen.models`."""
+        x = self.embedding(tokens, features)  # (B, T, C)
+        if state is None:
+            zeros = x.new_zeros(len(self.layers), x.shape[0], x.shape[2])
+            state = (zeros, zeros)
+        last = []
+        for index, layer in enumerate(self.layers):
+            y, h, c = layer(x, state[0][index], state[1][index])
+            last.append((h, c))
+            y = drop_channels(y, self.config.dropout, self.training)
+            x = y if index == 0 else x + y
+        h, c = (torch.stack(each) for each in zip(*last, strict=True))
+        return self.readout(x, features), (h, c)

@@ -1,0 +1,73 @@
+"""A recurrent network written from scratch: weights, hidden state, recurrence.
+
+    h_t = tanh(W_in x_t + W_hidden h_{t-1} + b)
+
+With ReLU the hidden weights start as the identity, so that at first the state only adds up and
+gradients neither fade nor explode (Le, Jaitly and Hinton, "A simple way to initialize recurrent
+networks of rectified linear units", 2015); with tanh they start orthogonal.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from musicgen.models.config import ModelConfig
+from musicgen.models.embedding import Embedding, Readout, drop_channels
+
+
+class Recurrence(nn.Module):
+    """One layer: inputs (B, T, C) and h (B, C) -> outputs (B, T, C) and the last h."""
+
+    def __init__(self, d_model: int, activation: str) -> None:
+        super().__init__()
+        self.activation = torch.tanh if activation == "tanh" else torch.relu
+        self.w_in = nn.Parameter(torch.empty(d_model, d_model))
+        self.w_hidden = nn.Parameter(torch.empty(d_model, d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model))
+        nn.init.xavier_uniform_(self.w_in)
+        if activation == "relu":
+            nn.init.eye_(self.w_hidden)
+        else:
+            nn.init.orthogonal_(self.w_hidden)
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Run over all times in order."""
+        inputs = x @ self.w_in.T + self.bias  # (B, T, C), every time at once
+        hidden = self.w_hidden.T
+        outputs = []
+        for u in inputs.unbind(dim=1):
+            h = self.activation(torch.addmm(u, h, hidden))  # (B, C)
+            outputs.append(h)
+        return torch.stack(outputs, dim=1), h
+
+
+class RNN(nn.Module):
+    """Stacked recurrences with residual connections. State: one h (n_layers, B, C)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.layers = nn.ModuleList(
+            Recurrence(config.d_model, config.activation) for _ in range(config.n_layers)
+        )
+        self.readout = Readout(config, self.embedding)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        features: Tensor | None = None,
+        state: tuple[Tensor, ...] | None = None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `musicgen.models`."""
+        x = self.embedding(tokens, features)  # (B, T, C)
+        if state is None:
+            state = (x.new_zeros(len(self.layers), x.shape[0], x.shape[2]),)
+        last = []
+        for index, layer in enumerate(self.layers):
+            y, h = layer(x, state[0][index].to(x.dtype))
+            last.append(h)
+            y = drop_channels(y, self.config.dropout, self.training)
+            x = y if index == 0 else x + y
+        return self.readout(x, features), (torch.stack(last),)

@@ -1,0 +1,127 @@
+"""A decoder-only transformer: pre-norm, RMSNorm, rotary positions, SwiGLU, key-value cache.
+
+Letters: B batch, T time now, S time in the cache, C channels, H heads, D channels of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from musicgen.models.config import ModelConfig
+from musicgen.models.embedding import Embedding, Readout
+
+ROTARY_BASE = 10_000.0
+_CACHE_STEP = 256  # times by which a full cache grows
+
+# How many of the S times are filled (), then keys and values (B, H, S, D) of each layer in turn.
+State = tuple[Tensor, ...]
+
+
+class Block(nn.Module):
+    """Attention and a gated feed-forward layer, each added to the stream x (B, T, C)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.d_model
+        inner = -(-8 * width // 3 // 64) * 64  # as many weights as the classic 4 C, rounded up
+        self.n_heads, self.dropout = config.n_heads, config.dropout
+        self.norm_attention = nn.RMSNorm(width)
+        self.norm_feed = nn.RMSNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.merge = nn.Linear(width, width, bias=False)
+        self.up = nn.Linear(width, 2 * inner, bias=False)
+        self.down = nn.Linear(inner, width, bias=False)
+        for layer in (self.qkv, self.merge, self.up, self.down):
+            nn.init.normal_(layer.weight, std=width**-0.5)
+        for layer in (self.merge, self.down):  # so that the stream does not grow with depth
+            layer.weight.data.mul_((2 * config.n_layers) ** -0.5)
+
+    def forward(
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: State | None, filled: int
+    ) -> tuple[Tensor, State]:
+        """`cache`, keys and values (B, H, S, D), is written in place from time `filled` on;
+        without one the new keys and values are returned in its form."""
+        batch, time, width = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(batch, time, 3, self.n_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        q, k = rotate(q, *rotation), rotate(k, *rotation)
+        mask = None
+        if cache is None:
+            cache = (k.detach(), v.detach())
+        else:
+            end = filled + time
+            cache[0][:, :, filled:end], cache[1][:, :, filled:end] = k, v
+            k, v = cache[0][:, :, :end], cache[1][:, :, :end]
+            if time > 1:  # new time t sees the cache and new times up to t
+                mask = torch.ones(time, end, dtype=torch.bool, device=x.device).tril(filled)
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None and time > 1,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        y = self.merge(y.transpose(1, 2).reshape(batch, time, width))
+        x = x + F.dropout(y, self.dropout, self.training)
+        gate, value = self.up(self.norm_feed(x)).chunk(2, dim=-1)
+        y = self.down(F.silu(gate) * value)
+        return x + F.dropout(y, self.dropout, self.training), cache
+
+
+class Transformer(nn.Module):
+    """State: the cache of keys and values with its fill. A state is used up by the call that it
+    is given to, which writes into it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = nn.RMSNorm(config.d_model)
+        self.readout = Readout(config, self.embedding)
+
+    def forward(
+        self, tokens: Tensor, features: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """See `musicgen.models`."""
+        x = self.embedding(tokens, features)  # (B, T, C)
+        time = x.shape[1]
+        filled = 0 if state is None else int(state[0])
+        rotation = rotation_at(filled, time, x.shape[2] // self.config.n_heads, x)
+        caches: State = ()
+        for index, block in enumerate(self.blocks):
+            cache = None
+            if state is not None:
+                pair = state[2 * index + 1 : 2 * index + 3]
+                cache = tuple(with_room(each, filled, time) for each in pair)
+            x, cache = block(x, rotation, cache, filled)
+            caches += cache
+        return self.readout(self.norm(x), features), (torch.tensor(filled + time), *caches)
+
+
+def rotation_at(start: int, time: int, d_head: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (T, D / 2) of the rotary angles of times start .. start + time - 1.
+
+    Su et al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
+    """
+    steps = torch.arange(0, d_head, 2, device=like.device, dtype=torch.float32) / d_head
+    times = torch.arange(start, start + time, device=like.device, dtype=torch.float32)
+    angles = times[:, None] * ROTARY_BASE**-steps
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the two halves of each head's channels (B, H, T, D) against each other."""
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
+
+
+def with_room(cache: Tensor, filled: int, time: int) -> Tensor:
+    """The cache (B, H, S, D) itself, or a larger copy when `time` more steps do not fit."""
+    if filled + time <= cache.shape[2]:
+        return cache
+    room = -(-(filled + time) // _CACHE_STEP) * _CACHE_STEP
+    return F.pad(cache, (0, 0, 0, room - cache.shape[2]))
