@@ -167,7 +167,9 @@ class Meter:
         return (Fraction(4, self.unit),) * (self.beats[0] if self.beats else 0)
 
     def __str__(self) -> str:
-        return self.symbol or (f"{'+'.join(map(str, self.beats))}/{self.unit}" if self.beats else "none")
+        return self.symbol or (
+            f"{'+'.join(map(str, self.beats))}/{self.unit}" if self.beats else "none"
+        )
 
 
 FREE_METER = Meter((), 4)
@@ -245,3 +247,50 @@ def spell(midi: int, key: Key) -> Pitch:
     _, _, _, step, alter = min(candidates)
     octave = (midi - STEP_SEMITONES[step] - alter) // 12 - 1
     return Pitch(step, alter, octave)
+
+
+# The meters in which each type of tune is danced; a type that is missing may have any.
+_DUPLE = ("C|", "C", "4/4", "2/2", "2/4")
+RHYTHM_METERS: dict[str, tuple[str, ...]] = {
+    "jig": ("6/8", "9/8", "12/8"),
+    "single jig": ("6/8", "12/8"),
+    "slip jig": ("9/8",),
+    "slide": ("12/8", "6/8"),
+    "reel": _DUPLE,
+    "hornpipe": (*_DUPLE, "3/2"),
+    "clog": _DUPLE,
+    "strathspey": _DUPLE,
+    "highland fling": _DUPLE,
+    "fling": _DUPLE,
+    "polka": ("2/4",),
+    "march": (*_DUPLE, "6/8"),
+    "waltz": ("3/4", "3/8"),
+    "mazurka": ("3/4",),
+    "gavotte": _DUPLE,
+}
+RHYTHM_ALIASES = {
+    "slipjig": "slip jig",
+    "hop jig": "slip jig",
+    "double jig": "jig",
+    "jigs": "jig",
+    "reels": "reel",
+    "hornpipes": "hornpipe",
+    "waltzes": "waltz",
+    "polkas": "polka",
+    "marches": "march",
+    "airs": "air",
+    "slides": "slide",
+    "singlejig": "single jig",
+    "doublejig": "jig",
+}
+
+
+def canonical_rhythm(text: str) -> str:
+    """One spelling for each type of tune: "Slipjig" -> "slip jig", "Double Jig" -> "jig"."""
+    name = " ".join(text.lower().replace("-", " ").replace("_", " ").split()).rstrip(".")
+    return RHYTHM_ALIASES.get(name, name)
+
+
+def rhythm_meters(rhythm: str) -> tuple[str, ...]:
+    """Meters that go with a type of tune, as text; () where any does."""
+    return RHYTHM_METERS.get(canonical_rhythm(rhythm), ())

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from musicgen.theory import COMMON_TIME, C_MAJOR, Key, Meter, Pitch
+from musicgen.theory import C_MAJOR, COMMON_TIME, Key, Meter, Pitch
 
 EIGHTH = Fraction(1, 2)
 
@@ -127,8 +127,8 @@ class Tempo:
 class Change:
     """Something that takes effect between two notes and takes no time.
 
-    Exactly one of the fields is set. `part` is a section label (ABC P:). `text` is any other field or
-    directive met in the music, as (letter, content), kept for round trips.
+    Exactly one of the fields is set. `part` is a section label (ABC P:). `text` is any other field
+    or directive met in the music, as (letter, content), kept for round trips.
     """
 
     key: Key | None = None

@@ -1,0 +1,122 @@
+"""The grammar for a whole batch: every state's mask and features are computed once.
+
+A tune's states form a graph that is explored as sampling meets it: states get numbers, and masks,
+features and transitions are looked up by number, so a step costs a few dictionary look-ups a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.grammar import (
+    Limits,
+    Options,
+    State,
+    advance,
+    allowed,
+    features,
+    permits,
+    start,
+)
+from musicgen.tokenizer import PAD, Vocabulary
+from musicgen.tokenizer.tokens import parse_token
+
+
+class Automaton:
+    """The grammar over one vocabulary, as tables that grow while they are used."""
+
+    def __init__(self, vocabulary: Vocabulary, limits: Limits | None = None) -> None:
+        self.tokens = [parse_token(text) for text in vocabulary.tokens]
+        lengths = {t.value for t in self.tokens if t.kind == "length"}
+        shortest = Fraction(1)
+        while shortest / 2 in lengths:
+            shortest /= 2
+        self.limits = replace(limits or Limits(), smallest=shortest)
+        self.pad_id = vocabulary.ids[PAD]
+        self.states: list[State] = []
+        self.numbers: dict[State, int] = {}
+        self.masks: list[NDArray[np.bool_]] = []
+        self.features: list[tuple[int, ...]] = []
+        self.transitions: list[dict[int, int]] = []
+        self._mask_of: dict[Options, NDArray[np.bool_]] = {}
+
+    def number(self, state: State) -> int:
+        """Number of a state, entering it into the tables when it is new."""
+        known = self.numbers.get(state)
+        if known is not None:
+            return known
+        self.states.append(state)
+        self.masks.append(self._mask(state))
+        self.features.append(features(state))
+        self.transitions.append({})
+        self.numbers[state] = len(self.states) - 1
+        return self.numbers[state]
+
+    def step(self, number: int, token_id: int) -> int:
+        """Number of the state after a token."""
+        after = self.transitions[number].get(token_id)
+        if after is None:
+            after = self.number(advance(self.states[number], self.tokens[token_id]))
+            self.transitions[number][token_id] = after
+        return after
+
+    def _mask(self, state: State) -> NDArray[np.bool_]:
+        options = allowed(state, self.limits)
+        mask = self._mask_of.get(options)
+        if mask is None:
+            mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))
+            mask[self.pad_id] = state.done  # a finished row is fed padding
+            assert mask.any(), f"no token can follow {state}"
+            self._mask_of[options] = mask
+        return mask
+
+
+class GrammarConstraint:
+    """Follows `n` tunes at once. After `hurry_after` tokens a tune ends at its next valid end.
+
+    Rows start before the first header token, or in the given states.
+    """
+
+    def __init__(
+        self,
+        automaton: Automaton,
+        n: int,
+        *,
+        hurry_after: int = 1500,
+        states: Sequence[State] | None = None,
+    ) -> None:
+        self.automaton = automaton
+        self.hurry_after = hurry_after
+        begin = states if states is not None else [start()] * n
+        self.rows = [automaton.number(state) for state in begin]
+        self.steps = 0
+
+    def mask(self) -> NDArray[np.bool_]:
+        """(B, V): which tokens may come next in each row; only `<pad>` once a row is done."""
+        masks = self.automaton.masks
+        return np.stack([masks[row] for row in self.rows])
+
+    def features(self) -> NDArray[np.int64]:
+        """(B, F): the grammar features of each row's state."""
+        table = self.automaton.features
+        return np.array([table[row] for row in self.rows], np.int64)
+
+    def advance(self, ids: NDArray[np.int64]) -> None:
+        """Follow one token in every row; ids (B,)."""
+        step = self.automaton.step
+        self.rows = [step(row, i) for row, i in zip(self.rows, ids.tolist(), strict=True)]
+        self.steps += 1
+        if self.steps > self.hurry_after:
+            self.rows = [self._hurried(row) for row in self.rows]
+
+    def _hurried(self, row: int) -> int:
+        state = self.automaton.states[row]
+        # Only at a bar line: inside a bar the way to the end may already be barred, by a tie.
+        if state.hurry or state.position > 0 or state.done:
+            return row
+        return self.automaton.number(replace(state, hurry=True))

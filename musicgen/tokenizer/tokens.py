@@ -1,0 +1,111 @@
+"""The melody token language: what each token means, as one table.
+
+| token          | kind      | value                                                        |
+|----------------|-----------|--------------------------------------------------------------|
+| `R:jig`        | rhythm    | canonical rhythm name, "" when the source gives none         |
+| `M:6/8`        | meter     | Meter                                                        |
+| `L:1/8`        | unit      | unit note length in quarters (1/8 -> 1/2)                    |
+| `K:D`          | tonic     | "D"                                                          |
+| `mode:dorian`  | mode      | "dorian"                                                     |
+| `up:1/2`       | pickup    | length of the pickup in quarters, 0 for none                 |
+| `|:`           | repeat    | a repeated part begins                                       |
+| `[1`           | volta     | passes on which this ending is played, (1,)                  |
+| `*3/2`         | length    | length of the next note, in units (none: one unit)           |
+| `(3:2`         | tuplet    | (actual, normal, size); a length inside lasts to its end     |
+| `5,` `#4` `1'` | pitch     | (staff steps from the tonic of octave 4, alteration)         |
+| `z`            | rest      |                                                              |
+| `-`            | tie       | joins the note before to the next                            |
+| `|` `||` `:|` `|]` | close | bar line that ends a bar                                     |
+
+A pitch is a scale degree 1-7 of the key with octave marks (`,` down, `'` up) and an accidental
+against the key signature, so a tune has the same tokens in every key but for `K:`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from musicgen.errors import InvalidTuneError
+from musicgen.theory import MODE_FIFTHS, parse_meter
+from musicgen.tokenizer import SPECIALS
+
+HEADER_KINDS = ("rhythm", "meter", "unit", "tonic", "mode", "pickup")
+CLOSES = ("|", "||", ":|", "|]")
+_FIXED = {"|:": "repeat", "z": "rest", "-": "tie"} | dict.fromkeys(CLOSES, "close")
+_ALTERS = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
+_ALTER_TEXT = {alter: text for text, alter in _ALTERS.items()}
+_PITCH = re.compile(r"(##|#|bb|b|)([1-7])(,*|'*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token's kind and value (see the table in this module's docstring)."""
+
+    kind: str
+    value: Any = None  # its type depends on the kind
+
+
+@lru_cache(maxsize=4096)
+def parse_token(text: str) -> Token:
+    """Meaning of a token's text.
+
+    Raises:
+        InvalidTuneError: not a melody token.
+    """
+    if text in SPECIALS:
+        return Token(text)
+    if text in _FIXED:
+        return Token(_FIXED[text], text)
+    try:
+        return _parse_valued(text)
+    except (ValueError, KeyError, ZeroDivisionError):
+        raise InvalidTuneError(f"'{text}' is not a melody token") from None
+
+
+def _parse_valued(text: str) -> Token:
+    head, colon, tail = text.partition(":")
+    match (head, colon):
+        case ("R", ":"):
+            return Token("rhythm", tail)
+        case ("M", ":"):
+            meter = parse_meter(tail)
+            if meter is None or meter.bar_duration is None:
+                raise ValueError(text)
+            return Token("meter", meter)
+        case ("L", ":"):
+            return Token("unit", 4 * Fraction(tail))
+        case ("K", ":"):
+            return Token("tonic", tail)
+        case ("mode", ":") if tail in MODE_FIFTHS:
+            return Token("mode", tail)
+        case ("up", ":"):
+            return Token("pickup", Fraction(tail))
+    if text.startswith("["):
+        return Token("volta", tuple(int(p) for p in text[1:].split(",")))
+    if text.startswith("("):
+        numbers = [int(n) for n in text[1:].split(":")]
+        actual, normal, size = numbers if len(numbers) == 3 else (*numbers, numbers[0])
+        return Token("tuplet", (actual, normal, size))
+    if text.startswith("*"):
+        return Token("length", Fraction(text[1:]))
+    pitch = _PITCH.fullmatch(text)
+    if pitch is None:
+        raise ValueError(text)
+    accidental, degree, marks = pitch.groups()
+    octave = len(marks) * (-1 if marks.startswith(",") else 1)
+    return Token("pitch", (7 * octave + int(degree) - 1, _ALTERS[accidental]))
+
+
+def pitch_token(steps: int, alter: int) -> str:
+    """Text of a pitch: staff steps above the tonic of octave 4, and alteration -2..2."""
+    octave, degree = divmod(steps, 7)
+    return f"{_ALTER_TEXT[alter]}{degree + 1}{chr(39) * octave if octave > 0 else ',' * -octave}"
+
+
+def tuplet_token(actual: int, normal: int, size: int) -> str:
+    """Text of a tuplet; the size is left out where it equals `actual`."""
+    return f"({actual}:{normal}" + ("" if size == actual else f":{size}")

@@ -1,0 +1,201 @@
+"""Grammar: what it lets through is valid music, and what it refuses is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from musicgen.constraint import Automaton, GrammarConstraint
+from musicgen.grammar import (
+    FEATURE_SIZES,
+    Limits,
+    advance,
+    allowed,
+    features,
+    follow,
+    irregularity,
+    permits,
+    start,
+)
+from musicgen.tokenizer import Vocabulary
+from musicgen.tokenizer.melody import decode, encode
+from musicgen.tokenizer.tokens import parse_token
+from musicgen.tune import Note, Rest, Tune
+
+PITCHES = ["5,", "7,", "1", "2", "3", "#4", "5", "b7", "1'"]
+LENGTHS = ["*1/4", "*1/2", "*3/4", "*3/2", "*2", "*3", "*4", "*6"]
+BODY = [*PITCHES, *LENGTHS, "z", "-", "(3:2", "(2:3", "|", "||", ":|", "|]", "|:", "[1", "[2"]
+HEADER = ["R:", "R:jig", "R:reel", "M:6/8", "M:C|", "M:2/4", "M:9/8", "L:1/8", "L:1/16", "K:D"]
+HEADER += ["mode:major", "mode:dorian", "up:0", "up:1/2", "up:1/4", "up:3/2"]
+VOCABULARY = Vocabulary.build([HEADER + BODY])
+JIG = ["R:jig", "M:6/8", "L:1/8", "K:D", "mode:major", "up:1/2"]
+
+
+def random_tune(seed: int, limits: Limits | None = None, hurry_after: int = 400) -> list[str]:
+    """A walk through the grammar that takes any permitted token with equal chance."""
+    rng = np.random.default_rng(seed)
+    constraint = GrammarConstraint(Automaton(VOCABULARY, limits), 1, hurry_after=hurry_after)
+    tokens: list[str] = []
+    while not tokens or tokens[-1] != "<eos>":
+        choice = rng.choice(np.flatnonzero(constraint.mask()[0]))
+        constraint.advance(np.array([choice]))
+        tokens.append(VOCABULARY.tokens[choice])
+    return tokens[:-1]
+
+
+def assert_valid(tune: Tune) -> None:
+    """Validity stated without the grammar: by the lengths and marks of the bars alone."""
+    full = tune.meter.bar_duration
+    assert full is not None
+    bars = tune.bars
+    pickup = bars[0].duration if bars[0].duration < full else Fraction(0)
+    starts_part, opened, ending = True, False, 0
+    for i, bar in enumerate(bars):
+        last = i == len(bars) - 1
+        ends = bar.repeat_end or bar.barline != "|"
+        if bar.repeat_start:
+            assert starts_part
+            opened = True
+        if bar.volta:
+            assert opened
+            assert bar.volta == (ending + 1,)
+            ending += 1
+        if starts_part and pickup:
+            assert bar.duration == pickup
+        else:
+            assert bar.duration == (full - pickup if ends else full)
+        assert not (bar.repeat_end and (not opened or ending == 2))
+        if bar.repeat_end and ending == 1:
+            assert not last
+            assert bars[i + 1].volta == (2,)
+        elif ends:
+            assert opened == bool(bar.repeat_end or ending == 2)
+            opened, ending = False, 0
+        starts_part = bool(ends) and ending == 0
+        assert (bar.barline == "|]" or bool(bar.repeat_end)) if last else bar.barline != "|]"
+    notes = [event for bar in bars for event in bar.timed]
+    for first, second in zip(notes, [*notes[1:], Rest()], strict=True):
+        if isinstance(first, Note) and first.tie:
+            assert isinstance(second, Note)
+            assert second.pitch == first.pitch
+    groups = [e.tuplet.index for e in notes if e.tuplet is not None]
+    sizes = [e.tuplet.size for e in notes if e.tuplet is not None]
+    position = 0
+    while position < len(groups):
+        assert groups[position : position + sizes[position]] == list(range(sizes[position]))
+        position += sizes[position]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_every_random_walk_through_the_grammar_is_a_valid_tune(seed: int) -> None:
+    tokens = random_tune(seed)
+    tune = decode(tokens)
+    assert_valid(tune)
+    assert irregularity(tokens) is None
+    assert encode(tune) == tokens
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_walks_end_soon_after_they_are_told_to_hurry(seed: int) -> None:
+    tokens = random_tune(seed, hurry_after=60)
+    assert len(tokens) < 60 + 200
+    assert_valid(decode(tokens))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_limits_on_bars_and_parts_hold(seed: int) -> None:
+    tune = decode(random_tune(seed, Limits(part_bars=4, ending_bars=1, parts=2), hurry_after=5000))
+    assert len(tune.bars) <= 2 * (4 + 1 + 2)
+    assert_valid(tune)
+
+
+@pytest.mark.parametrize(
+    ("body", "position"),
+    [
+        ("1 | 1 2 3 1 2 3 | 1 2 3 *2 1 |]", None),
+        ("|: 1 | 1 2 3 1 2 3 | 1 2 3 *2 1 :|", None),
+        ("|: 1 | 1 2 3 1 2 3 | [1 1 2 3 *2 1 :| [2 1 2 3 *2 2 |]", None),
+        ("1 | 1 2 3 1 2 | 1 2 3 *2 1 |]", 13),  # a bar that is too short
+        ("1 | 1 2 3 1 2 3 4 | 1 2 3 *2 1 |]", 14),  # too long
+        ("1 | 1 2 3 1 2 3 | 1 2 3 *3 1 |]", 20),  # no room left for the pickup
+        ("|: 1 | 1 2 3 1 2 3 | 1 2 3 *2 1 |]", 21),  # a repeat that is not closed
+        ("1 | 1 2 3 1 2 3 | 1 2 3 *2 1 :|", 20),  # one that is not opened
+        ("1 | 1 2 3 1 2 3 | 1 2 3 *2 1 |", 20),  # no final bar line: the end is refused
+        ("1 | 1 - 2 3 1 2 3 | 1 2 3 *2 1 |]", 10),  # a tie between different pitches
+        ("1 | (3:2 1 2 | 1 2 3 *2 1 |]", 11),  # an incomplete triplet
+        ("|: 1 | 1 2 3 1 2 3 | [2 1 2 3 *2 1 |]", 16),  # a second ending without a first
+        ("1 | 1 2 3 1 2 3 | 1 2 3 *2 1 ||", 21),  # parts that are announced must come
+    ],
+)
+def test_irregularity_names_the_first_token_out_of_place(body: str, position: int | None) -> None:
+    found = irregularity(JIG + body.split())
+    assert (None if found is None else found[0]) == position
+
+
+def test_a_rhythm_fixes_the_meters_that_may_follow() -> None:
+    state = advance(start(), parse_token("R:jig"))
+    options = allowed(state)
+    assert permits(options, parse_token("M:6/8"))
+    assert not permits(options, parse_token("M:C|"))
+
+
+def test_advance_follows_irregular_music_without_failing() -> None:
+    tokens = [
+        *JIG,
+        *[
+            "|",
+            "[2",
+            "1",
+            "2",
+            ":|",
+            "(3:2",
+            "1",
+            "|",
+            "-",
+            "*7",
+            "z",
+            "|]",
+            "|:",
+            "4",
+            "1",
+            ":|",
+            "1",
+        ],
+    ]
+    rows = follow(tokens)
+    assert len(rows) == len(tokens) + 1
+    sizes = np.array(list(FEATURE_SIZES.values()))
+    assert (np.array(rows) < sizes).all()
+
+
+def test_features_count_the_pickup_from_the_end_of_its_bar() -> None:
+    state = start()
+    for text in JIG:
+        state = advance(state, parse_token(text))
+    assert features(state)[0] == 24 * 5 // 2
+    state = advance(advance(state, parse_token("1")), parse_token("|"))
+    assert features(state)[:2] == (0, 1)
+
+
+def test_a_batch_gives_the_same_masks_and_features_as_single_steps() -> None:
+    automaton = Automaton(VOCABULARY)
+    walks = [random_tune(seed) for seed in (1, 2, 3)]
+    longest = max(map(len, walks))
+    ids = np.array(
+        [VOCABULARY.encode(w + ["<eos>"] + ["<pad>"] * (longest - len(w))) for w in walks]
+    )
+    batch = GrammarConstraint(automaton, 3)
+    states = [start()] * 3
+    for column in ids.T:
+        for row, state in enumerate(states):
+            options = allowed(state, replace(automaton.limits))
+            expected = [permits(options, t) for t in automaton.tokens]
+            if not state.done:
+                assert batch.mask()[row].tolist() == expected
+            assert tuple(batch.features()[row]) == features(state)
+        batch.advance(column)
+        states = [advance(s, automaton.tokens[i]) for s, i in zip(states, column, strict=True)]
+    assert all(state.done for state in states)
