@@ -7,7 +7,8 @@ from typing import Literal
 
 from musicgen.errors import ConfigError
 
-MAX_PARAMETERS = 4_000_000_000  # a bound for configurations from strangers
+MAX_PARAMETERS = 4_000_000_000  # bounds for configurations from strangers
+MAX_LAYERS = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class ModelConfig:
         for name in ("d_model", "n_layers", "n_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}: {getattr(self, name)} is not at least 1")
+        if self.n_layers > MAX_LAYERS:
+            raise ConfigError(f"model.n_layers: {self.n_layers} is more than {MAX_LAYERS}")
         for name in ("dropout", "embedding_dropout", "weight_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}: {getattr(self, name)} is not in [0, 1)")

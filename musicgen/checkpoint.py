@@ -1,0 +1,221 @@
+"""A finished model as a folder a person can read: weights, config, vocabulary, card; save, load.
+
+    weights.safetensors   config.json   vocab.json   metrics.json   README.md   manifest.json
+
+manifest.json holds the format version and the SHA-256 of every other file. Nothing is a pickle,
+and everything is checked before a network is built, so a folder from a stranger can be loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from musicgen.config import from_dict, to_dict
+from musicgen.errors import CheckpointError, ConfigError
+from musicgen.models import ModelConfig, build_model
+from musicgen.tokenset import SPECIAL_TOKENS
+
+FORMAT = "musicgen-checkpoint-1"
+MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30}
+_FILES = ("weights.safetensors", "config.json", "vocab.json", "metrics.json", "README.md")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A trained network with all that is needed to use it and to know where it came from.
+
+    `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
+    of the token set; `card` is README.md, Markdown for people.
+    """
+
+    network: nn.Module
+    model: ModelConfig
+    vocab: tuple[str, ...]
+    feature_sizes: dict[str, int]
+    tokenizer: str
+    fingerprint: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    card: str = ""
+
+
+def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> None:
+    """Write the whole folder or nothing: to a temporary one beside it, then renamed.
+
+    Raises:
+        CheckpointError: a model is there already and `overwrite` is False, something else is
+            there, or it cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        if not (folder / "manifest.json").is_file():
+            raise CheckpointError(f"{folder}: exists and is not a model; choose another place")
+        if not overwrite:
+            raise CheckpointError(f"{folder}: holds a model already; choose another place")
+    contents = _contents(checkpoint)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    contents["manifest.json"] = _json({"format": FORMAT, "sha256": digests})
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
+            written = Path(temp) / "new"
+            written.mkdir()
+            for name, data in contents.items():
+                with (written / name).open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if folder.exists():
+                folder.rename(Path(temp) / "old")
+            written.rename(folder)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
+    """The checkpoint in a folder, its network in evaluation mode on `device`.
+
+    Raises:
+        CheckpointError: it is missing, damaged, of another version, or not a model.
+    """
+    folder = Path(folder)
+    files = _verified(folder)
+    try:
+        config = json.loads(files["config.json"])
+        vocab = tuple(json.loads(files["vocab.json"]))
+        model = from_dict(ModelConfig, config["model"], where="model")
+        sizes = {str(name): int(size) for name, size in config["feature_sizes"].items()}
+        metrics = {
+            str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
+        }
+        tokenizer, fingerprint = str(config["tokenizer"]), str(config["fingerprint"])
+        training = dict(config["training"])
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}/config.json: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
+    if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
+        raise CheckpointError(f"{folder}/vocab.json: is not a list of different texts")
+    if vocab[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS or len(vocab) != model.vocab_size:
+        raise CheckpointError(f"{folder}/vocab.json: does not fit the model; get it again")
+    if tuple(sizes.values()) != model.feature_sizes:
+        raise CheckpointError(f"{folder}/config.json: feature_sizes do not fit the model")
+    network = _network(model, files["weights.safetensors"], folder)
+    return Checkpoint(
+        network=network.to(device).eval(),
+        model=model,
+        vocab=vocab,
+        feature_sizes=sizes,
+        tokenizer=tokenizer,
+        fingerprint=fingerprint,
+        training=training,
+        metrics=metrics,
+        card=files["README.md"].decode("utf-8", "replace"),
+    )
+
+
+def is_checkpoint(folder: str | Path) -> bool:
+    """Whether the folder claims to hold a finished model; says nothing about its health."""
+    return (Path(folder) / "manifest.json").is_file()
+
+
+def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
+    config = {
+        "model": to_dict(checkpoint.model),
+        "feature_sizes": checkpoint.feature_sizes,
+        "tokenizer": checkpoint.tokenizer,
+        "fingerprint": checkpoint.fingerprint,
+        "training": checkpoint.training,
+    }
+    return {
+        "weights.safetensors": safetensors.torch.save(_own_tensors(checkpoint.network)),
+        "config.json": _json(config),
+        "vocab.json": _json(checkpoint.vocab),
+        "metrics.json": _json(checkpoint.metrics),
+        "README.md": checkpoint.card.encode(),
+    }
+
+
+def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters by name; a tensor with two names (tied embeddings) under the first only."""
+    return {name: p.detach().cpu().contiguous() for name, p in network.named_parameters()}
+
+
+def _json(data: object) -> bytes:
+    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _verified(folder: Path) -> dict[str, bytes]:
+    """Content of every file, after size and hash have been compared with the manifest."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: is not a model folder; name the folder that train wrote")
+    try:
+        manifest = json.loads(_read(folder / "manifest.json"))
+        version, digests = manifest["format"], manifest["sha256"]
+        wanted: Mapping[str, str] = {name: digests[name] for name in _FILES}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise CheckpointError(
+            f"{folder}/manifest.json: cannot be read; get the model again"
+        ) from None
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{folder}: is of format {version!r}, not {FORMAT!r}; update musicgen"
+        )
+    files = {name: _read(folder / name) for name in _FILES}
+    for name, data in files.items():
+        if hashlib.sha256(data).hexdigest() != wanted[name]:
+            raise CheckpointError(f"{folder}/{name}: was changed or damaged; get the model again")
+    return files
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES[path.suffix]:
+            raise CheckpointError(f"{path}: is too large to be part of a model")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: is missing; is this a model folder?") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _network(model: ModelConfig, data: bytes, folder: Path) -> nn.Module:
+    """The network with its weights, every tensor checked for name, shape, type and finiteness."""
+    where = f"{folder}/weights.safetensors"
+    try:
+        tensors = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, OverflowError):
+        raise CheckpointError(f"{where}: is not a safetensors file; get the model again") from None
+    with torch.device("meta"):  # shapes only, no memory, until they are known to fit
+        expected = _shapes(build_model(model))
+    if tensors.keys() != expected.keys():
+        odd = min(tensors.keys() ^ expected.keys())
+        raise CheckpointError(f"{where}: does not fit config.json (tensor '{odd}')")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name] or not tensor.is_floating_point():
+            raise CheckpointError(f"{where}: tensor '{name}' does not fit config.json")
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{where}: tensor '{name}' holds values that are not finite")
+    state = torch.get_rng_state()  # building draws random weights; the caller must not notice
+    network = build_model(model)
+    torch.set_rng_state(state)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(tensors[name])
+    return network
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: parameter.shape for name, parameter in network.named_parameters()}
