@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from musicgen.errors import InvalidTuneError
-from musicgen.tune import Bar, Change, Chord, Event, Note, Tune, Voice
+from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Tune, Voice
 
 MAX_PLAYED_BARS = 20_000  # more than six hours of jigs
 MAX_PLAYED_EVENTS = 1_000_000
@@ -132,9 +132,25 @@ def played_notes(tune: Tune) -> list[PlayedNote]:
     return list(timeline(tune).notes)
 
 
-def written_notes(voice: Voice) -> list[PlayedNote]:
-    """The notes of a voice in written order, each bar once, ties joined."""
-    return _Player(voice.bars, range(len(voice.bars)), 0).notes
+def melody(voice: Voice) -> list[tuple[int | None, Fraction]]:
+    """The main line of a voice as written, each bar once: (MIDI pitch, or None for a rest; duration
+    in quarters). Tied notes are joined, chords stand for their highest note."""
+    line: list[tuple[int | None, Fraction]] = []
+    tied: int | None = None
+    for event in voice.events:
+        if isinstance(event, Rest):
+            midi, tie = None, False
+        elif isinstance(event, Note):
+            midi, tie = event.midi, event.tie
+        else:
+            top = max(event.notes, key=lambda note: note.midi)
+            midi, tie = top.midi, top.tie
+        if midi is not None and midi == tied:
+            line[-1] = (midi, line[-1][1] + event.duration)
+        elif event.duration > 0:
+            line.append((midi, event.duration))
+        tied = midi if tie else None
+    return line
 
 
 def tempo_map(tune: Tune) -> list[tuple[Fraction, Fraction]]:

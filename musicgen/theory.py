@@ -7,6 +7,7 @@ as in MIDI (60 = middle C = C4).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -294,3 +295,77 @@ def canonical_rhythm(text: str) -> str:
 def rhythm_meters(rhythm: str) -> tuple[str, ...]:
     """Meters that go with a type of tune, as text; () where any does."""
     return RHYTHM_METERS.get(canonical_rhythm(rhythm), ())
+
+
+# One name for each kind of dance and song, and the other spellings that collections use for it
+# (compared without case, hyphens and plural). A name outside the table is kept as it is written.
+RHYTHMS = {
+    "reel": ("irish reel", "scottish reel", "scotch reel"),
+    "jig": ("double jig", "irish jig", "treble jig"),
+    "slip jig": ("slipjig", "hop jig", "hopjig"),
+    "single jig": (),
+    "slide": (),
+    "hornpipe": ("horn pipe",),
+    "polka": (),
+    "waltz": ("valse",),
+    "mazurka": (),
+    "schottische": ("scottische",),
+    "barn dance": ("barndance",),
+    "strathspey": (),
+    "highland": ("highland fling", "fling"),
+    "march": ("quick march", "quickstep", "quick step"),
+    "air": ("slow air", "song", "aire"),
+    "clog": ("clog dance",),
+    "country dance": (),
+    "minuet": ("menuet",),
+    "gavotte": (),
+    "set dance": ("long dance",),
+    "walk around": ("walkaround",),
+}
+_RHYTHM_NAMES = {spelling: name for name, others in RHYTHMS.items() for spelling in (name, *others)}
+
+
+def canonical_rhythm(text: str) -> str:
+    """The name in `RHYTHMS` for "Slipjig", "slip-jigs", "Double Jig" ...; "" for no name.
+
+    What the table does not know comes back in lower case with single spaces.
+    """
+    words = re.sub(r"[\s\-_]+", " ", text.split("%")[0]).strip(" .,;").lower()
+    for spelling in (words, words.removesuffix("s"), words.removesuffix("es")):
+        if spelling in _RHYTHM_NAMES:
+            return _RHYTHM_NAMES[spelling]
+    return words
+
+
+# Krumhansl and Kessler's probe-tone ratings, from the tonic up by semitones (Krumhansl, Cognitive
+# Foundations of Musical Pitch, 1990, table 2.1).
+KEY_PROFILES = {
+    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
+_TONIC_NAMES = {
+    "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
+    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
+}
+
+
+def estimate_key(durations: Sequence[float | Fraction]) -> Key:
+    """The major or minor key whose profile correlates best with the time spent on each pitch class.
+
+    `durations` are twelve numbers, from C up by semitones, in any unit. C major when all are equal.
+    """
+    heard = _centred([float(d) for d in durations])
+    best, best_score = C_MAJOR, 0.0
+    for mode, ratings in KEY_PROFILES.items():
+        profile = _centred(ratings)
+        for tonic in range(12):
+            score = sum(heard[(tonic + i) % 12] * profile[i] for i in range(12))
+            if score > best_score + 1e-9:
+                best, best_score = Key(_TONIC_NAMES[mode][tonic], mode), score
+    return best
+
+
+def _centred(values: Sequence[float]) -> list[float]:
+    mean = sum(values) / len(values)
+    spread = sum((v - mean) ** 2 for v in values) ** 0.5 or 1.0
+    return [(v - mean) / spread for v in values]

@@ -217,8 +217,11 @@ def test_tempo_and_key_changes_are_placed_in_played_time() -> None:
     assert [at for at, _ in playback.timeline(piece).changes] == [2, 2]
 
 
-def test_written_notes_ignore_repeats() -> None:
-    assert len(playback.written_notes(Voice(bars=(bar("A", **END), bar("B", **END))))) == 2
+def test_a_melody_is_the_written_line_with_ties_joined_and_the_top_of_chords() -> None:
+    chord = Chord((note("E"), note("G"), note("C")), Fraction(1))
+    events = (note("A", tie=True), note("A"), Rest(Fraction(1)), chord)
+    bars = Bar(events=events, repeat_end=1), bar("B")
+    assert playback.melody(Voice(bars=bars)) == [(69, 2), (None, 1), (67, 1), (71, 1)]
 
 
 def test_many_jumps_stay_cheap() -> None:
