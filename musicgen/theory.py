@@ -297,46 +297,6 @@ def rhythm_meters(rhythm: str) -> tuple[str, ...]:
     return RHYTHM_METERS.get(canonical_rhythm(rhythm), ())
 
 
-# One name for each kind of dance and song, and the other spellings that collections use for it
-# (compared without case, hyphens and plural). A name outside the table is kept as it is written.
-RHYTHMS = {
-    "reel": ("irish reel", "scottish reel", "scotch reel"),
-    "jig": ("double jig", "irish jig", "treble jig"),
-    "slip jig": ("slipjig", "hop jig", "hopjig"),
-    "single jig": (),
-    "slide": (),
-    "hornpipe": ("horn pipe",),
-    "polka": (),
-    "waltz": ("valse",),
-    "mazurka": (),
-    "schottische": ("scottische",),
-    "barn dance": ("barndance",),
-    "strathspey": (),
-    "highland": ("highland fling", "fling"),
-    "march": ("quick march", "quickstep", "quick step"),
-    "air": ("slow air", "song", "aire"),
-    "clog": ("clog dance",),
-    "country dance": (),
-    "minuet": ("menuet",),
-    "gavotte": (),
-    "set dance": ("long dance",),
-    "walk around": ("walkaround",),
-}
-_RHYTHM_NAMES = {spelling: name for name, others in RHYTHMS.items() for spelling in (name, *others)}
-
-
-def canonical_rhythm(text: str) -> str:
-    """The name in `RHYTHMS` for "Slipjig", "slip-jigs", "Double Jig" ...; "" for no name.
-
-    What the table does not know comes back in lower case with single spaces.
-    """
-    words = re.sub(r"[\s\-_]+", " ", text.split("%")[0]).strip(" .,;").lower()
-    for spelling in (words, words.removesuffix("s"), words.removesuffix("es")):
-        if spelling in _RHYTHM_NAMES:
-            return _RHYTHM_NAMES[spelling]
-    return words
-
-
 # Krumhansl and Kessler's probe-tone ratings, from the tonic up by semitones (Krumhansl, Cognitive
 # Foundations of Musical Pitch, 1990, table 2.1).
 KEY_PROFILES = {
