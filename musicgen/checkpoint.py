@@ -1,6 +1,7 @@
 """A finished model as a folder a person can read: weights, config, vocabulary, card; save, load.
 
-    weights.safetensors   config.json   vocab.json   metrics.json   README.md   manifest.json
+    weights.safetensors  config.json  vocab.json  openings.json  metrics.json  README.md
+    manifest.json
 
 manifest.json holds the format version and the SHA-256 of every other file. Nothing is a pickle,
 and everything is checked before a network is built, so a folder from a stranger can be loaded.
@@ -29,13 +30,24 @@ from musicgen.tokenset import SPECIAL_TOKENS
 
 FORMAT = "musicgen-checkpoint-1"
 MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30}
-_FILES = ("weights.safetensors", "config.json", "vocab.json", "metrics.json", "README.md")
+_FILES = (
+    "weights.safetensors",
+    "config.json",
+    "vocab.json",
+    "openings.json",
+    "metrics.json",
+    "README.md",
+)
+
+
+Opening = tuple[tuple[int, ...], int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
     """A trained network with all that is needed to use it and to know where it came from.
 
+    `openings` are the header ids of the training tunes, each with how many tunes begin so;
     `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
     of the token set; `card` is README.md, Markdown for people.
     """
@@ -46,6 +58,7 @@ class Checkpoint:
     feature_sizes: dict[str, int]
     tokenizer: str
     fingerprint: str = ""
+    openings: tuple[Opening, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     card: str = ""
@@ -100,6 +113,10 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         metrics = {
             str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
         }
+        openings = tuple(
+            (tuple(int(i) for i in ids), int(count))
+            for ids, count in json.loads(files["openings.json"])
+        )
         tokenizer, fingerprint = str(config["tokenizer"]), str(config["fingerprint"])
         training = dict(config["training"])
     except ConfigError as error:
@@ -112,6 +129,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         raise CheckpointError(f"{folder}/vocab.json: does not fit the model; get it again")
     if tuple(sizes.values()) != model.feature_sizes:
         raise CheckpointError(f"{folder}/config.json: feature_sizes do not fit the model")
+    if not all(0 <= i < len(vocab) for ids, _ in openings for i in ids):
+        raise CheckpointError(f"{folder}/openings.json: does not fit the vocabulary")
     network = _network(model, files["weights.safetensors"], folder)
     return Checkpoint(
         network=network.to(device).eval(),
@@ -120,6 +139,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         feature_sizes=sizes,
         tokenizer=tokenizer,
         fingerprint=fingerprint,
+        openings=openings,
         training=training,
         metrics=metrics,
         card=files["README.md"].decode("utf-8", "replace"),
@@ -143,6 +163,7 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         "weights.safetensors": safetensors.torch.save(_own_tensors(checkpoint.network)),
         "config.json": _json(config),
         "vocab.json": _json(checkpoint.vocab),
+        "openings.json": _json(checkpoint.openings),
         "metrics.json": _json(checkpoint.metrics),
         "README.md": checkpoint.card.encode(),
     }

@@ -23,7 +23,7 @@ from musicgen.grammar import (
     permits,
     start,
 )
-from musicgen.tokenizer import PAD, Vocabulary
+from musicgen.tokenizer import BOS, PAD, Vocabulary
 from musicgen.tokenizer.tokens import parse_token
 
 
@@ -79,7 +79,8 @@ class Automaton:
 class GrammarConstraint:
     """Follows `n` tunes at once. After `hurry_after` tokens a tune ends at its next valid end.
 
-    Rows start before the first header token, or in the given states.
+    The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may say
+    what the vocabulary cannot, and the grammar still counts its time exactly.
     """
 
     def __init__(
@@ -88,12 +89,12 @@ class GrammarConstraint:
         n: int,
         *,
         hurry_after: int = 1500,
-        states: Sequence[State] | None = None,
+        script: Sequence[str] = (),
     ) -> None:
         self.automaton = automaton
-        self.hurry_after = hurry_after
-        begin = states if states is not None else [start()] * n
-        self.rows = [automaton.number(state) for state in begin]
+        self.hurry_after = hurry_after + len(script)
+        self.script = [parse_token(text) for text in (BOS, *script)] if script else []
+        self.rows = [automaton.number(start())] * n
         self.steps = 0
 
     def mask(self) -> NDArray[np.bool_]:
@@ -101,15 +102,23 @@ class GrammarConstraint:
         masks = self.automaton.masks
         return np.stack([masks[row] for row in self.rows])
 
-    def features(self) -> NDArray[np.int64]:
+    def features(self) -> NDArray[np.integer]:
         """(B, F): the grammar features of each row's state."""
         table = self.automaton.features
         return np.array([table[row] for row in self.rows], np.int64)
 
-    def advance(self, ids: NDArray[np.int64]) -> None:
+    def advance(self, ids: NDArray[np.integer]) -> None:
         """Follow one token in every row; ids (B,)."""
-        step = self.automaton.step
-        self.rows = [step(row, i) for row, i in zip(self.rows, ids.tolist(), strict=True)]
+        automaton = self.automaton
+        if self.steps < len(self.script):
+            told = self.script[self.steps]
+            state = advance(automaton.states[self.rows[0]], told)
+            if self.steps + 1 == len(self.script) and state.closed == ":|":
+                state = replace(state, closed="")  # what is asked to go on must not end at once
+            self.rows = [automaton.number(state)] * len(self.rows)
+        else:
+            step = automaton.step
+            self.rows = [step(row, i) for row, i in zip(self.rows, ids.tolist(), strict=True)]
         self.steps += 1
         if self.steps > self.hurry_after:
             self.rows = [self._hurried(row) for row in self.rows]

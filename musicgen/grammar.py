@@ -239,7 +239,9 @@ def allowed(state: State, limits: Limits = Limits()) -> Options:
     if state.length is not None or state.tuplet is not None:  # a note must follow
         return music
     if state.position > 0:
-        return replace(music, closes=_closes(state, limits))
+        closes = _closes(state, limits)
+        stuck = room == 0 and not closes and not music.tie  # only after an irregular beginning
+        return replace(music, closes=frozenset("|") if stuck else closes)
     ends = state.closed == ":|"
     if ends and (state.part >= limits.parts or state.hurry):
         return Options(end=True)

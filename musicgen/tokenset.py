@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +59,24 @@ class TokenSplit:
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenSet:
     """A tokenized corpus. `feature_sizes` names the feature columns in order with their number of
-    values; `tokenizer` is the tokenizer's name; `fingerprint` identifies the whole content."""
+    values; `tokenizer` is the tokenizer's name; `n_header` is how many ids after bos are the
+    heading of a tune; `fingerprint` identifies the whole content."""
 
     vocab: tuple[str, ...]
     feature_sizes: dict[str, int]
     tokenizer: str
     fingerprint: str
     splits: dict[str, TokenSplit]
+    n_header: int = 0
+
+    def openings(self) -> tuple[tuple[tuple[int, ...], int], ...]:
+        """The headings of the training tunes with their counts, most frequent first; those with
+        an unknown token left out."""
+        train = self.splits["train"]
+        counts = Counter(
+            tuple(train.tune(i)[0][1 : 1 + self.n_header].tolist()) for i in range(len(train))
+        )
+        return tuple((ids, n) for ids, n in counts.most_common() if ids and UNK_ID not in ids)
 
     def save(self, folder: str | Path) -> None:
         """Write the folder as a whole: to a temporary one beside it, then renamed.
@@ -95,6 +107,7 @@ class TokenSet:
             "format": FORMAT,
             "tokenizer": self.tokenizer,
             "fingerprint": self.fingerprint,
+            "n_header": self.n_header,
             "feature_sizes": self.feature_sizes,
             "vocab": self.vocab,
             "names": {name: split.names for name, split in self.splits.items()},
@@ -120,6 +133,7 @@ class TokenSet:
                 tokenizer=meta["tokenizer"],
                 fingerprint=meta["fingerprint"],
                 splits=splits,
+                n_header=int(meta["n_header"]),
             )
         except FileNotFoundError as error:
             missing = Path(str(error.filename)).name
@@ -136,6 +150,7 @@ def build_tokenset(
     vocab: Iterable[str],
     feature_sizes: Mapping[str, int],
     tokenizer: str,
+    n_header: int = 0,
 ) -> TokenSet:
     """Collect encoded tunes; the match columns are appended to the features that are given.
 
@@ -157,7 +172,7 @@ def build_tokenset(
     sizes = {**feature_sizes, **match_sizes(len(vocab))}
     splits = {name: _join(rows, len(sizes)) for name, rows in gathered.items()}
     tokens = TokenSet(
-        vocab, sizes, tokenizer, _fingerprint(vocab, sizes, tokenizer, splits), splits
+        vocab, sizes, tokenizer, _fingerprint(vocab, sizes, tokenizer, splits), splits, n_header
     )
     _check(tokens, tokenizer)
     return tokens

@@ -1,0 +1,77 @@
+"""A corpus made ready for training: tokens, grammar features and splits, with what was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicgen.corpus import Corpus, Omitted
+from musicgen.errors import CorpusError, InvalidTuneError
+from musicgen.grammar import FEATURE_SIZES, follow, irregularity
+from musicgen.tokenizer import BOS, EOS, Vocabulary
+from musicgen.tokenizer.melody import NAME, encode, melody
+from musicgen.tokenizer.tokens import HEADER_KINDS
+from musicgen.tokenset import TokenRow, TokenSet, build_tokenset
+
+# Tokens that occur more rarely in the training split are read as unknown.
+MIN_COUNT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Token files in memory. `omitted` are tunes that melody tokens cannot say, with the reason;
+    `dropped` counts what was left out of the others (ornaments, text); `irregular` are the ids of
+    tunes that were kept although their bars or repeats do not add up."""
+
+    tokens: TokenSet
+    omitted: tuple[Omitted, ...]
+    dropped: Counter[str]
+    irregular: tuple[str, ...]
+
+
+def prepare(corpus: Corpus) -> Prepared:
+    """Encode every tune of a corpus. The vocabulary is that of the training split alone.
+
+    Raises:
+        CorpusError: no tune can be encoded.
+    """
+    encoded: list[tuple[str, str, list[str], int]] = []
+    omitted: list[Omitted] = []
+    dropped: Counter[str] = Counter()
+    for entry in corpus.entries:
+        try:
+            reduced = melody(entry.tune)
+            tokens = encode(reduced.tune)
+        except InvalidTuneError as error:
+            omitted.append(Omitted(entry.id, entry.tune.title, str(error)))
+            continue
+        dropped += reduced.dropped
+        encoded.append((entry.split, entry.id, tokens, reduced.tune.n_notes))
+    if not encoded:
+        first = f" (first: {omitted[0].id}: {omitted[0].reason})" if omitted else ""
+        raise CorpusError(f"no tune of the corpus is a single-line melody{first}")
+    vocabulary = Vocabulary.build(
+        (tokens for split, _, tokens, _ in encoded if split == "train"), min_count=MIN_COUNT
+    )
+    return Prepared(
+        tokens=build_tokenset(
+            (_row(vocabulary, *tune) for tune in encoded),
+            vocab=vocabulary.tokens,
+            feature_sizes=FEATURE_SIZES,
+            tokenizer=NAME,
+            n_header=len(HEADER_KINDS),
+        ),
+        omitted=tuple(omitted),
+        dropped=dropped,
+        irregular=tuple(name for _, name, tokens, _ in encoded if irregularity(tokens)),
+    )
+
+
+def _row(
+    vocabulary: Vocabulary, split: str, name: str, tokens: list[str], n_notes: int
+) -> TokenRow:
+    ids = vocabulary.encode((BOS, *tokens, EOS))
+    rows = follow(tokens)
+    return split, name, np.array(ids), np.array([*rows, rows[-1]]), n_notes
