@@ -1,6 +1,6 @@
-"""The order in which written music is played: repeats, endings, parts, da capo; ties joined.
+"""In which order the bars of a voice are played.
 
-Playing order is worked out on whole bars. A run of bars is cut into sections (a body and its
+Order is worked out on whole bars. A run of bars is cut into sections (a body and its
 numbered endings), each played as often as its marks say; P: reorders labelled parts; D.C. and
 D.S. send the player back once the repeats are done. Lengths are counted before anything is
 expanded, so that a few bytes of text cannot ask for a year of music.
@@ -9,16 +9,14 @@ expanded, so that a few bytes of text cannot ask for a year of music.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from itertools import pairwise
 
 from musicgen.errors import InvalidTuneError
-from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Tune, Voice
+from musicgen.tune import Bar, Change, Tune, Voice
 
 MAX_PLAYED_BARS = 20_000  # more than six hours of jigs
-MAX_PLAYED_EVENTS = 1_000_000
 MAX_PARTS_TEXT = 1_000
 MAX_JUMPS = 8
 
@@ -42,36 +40,6 @@ _SIGNS = {
     "dacoda": "to coda",
     "alcoda": "to coda",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedNote:
-    """A sounding note: onset and duration in quarters, MIDI pitch, number of its voice from 0."""
-
-    onset: Fraction
-    duration: Fraction
-    midi: int
-    voice: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PlayedBar:
-    """A bar of the first voice as it is played: where it starts, in quarters, and which it is."""
-
-    onset: Fraction
-    index: int
-    bar: Bar
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """A whole tune in time. `changes` are keys, meters and tempos with their onsets in quarters,
-    those of the heading aside; `bars` are those of the first voice."""
-
-    notes: tuple[PlayedNote, ...]
-    changes: tuple[tuple[Fraction, Change], ...]
-    bars: tuple[PlayedBar, ...]
-    duration: Fraction
 
 
 @dataclass(slots=True)
@@ -114,125 +82,6 @@ def playing_order(tune: Tune) -> tuple[tuple[int, ...], ...]:
     return tuple(_order(voice.bars, tune.parts) for voice in tune.voices)
 
 
-def unfold(tune: Tune) -> Tune:
-    """The tune written out in playing order, without repeat signs, endings and part order."""
-    orders = playing_order(tune)
-    voices = []
-    for voice, order in zip(tune.voices, orders, strict=True):
-        bars = [replace(voice.bars[i], repeat_start=False, repeat_end=0, volta=()) for i in order]
-        voices.append(replace(voice, bars=tuple(bars)))
-    return replace(tune, voices=tuple(voices), parts="")
-
-
-def played_notes(tune: Tune) -> list[PlayedNote]:
-    """Every note as it sounds, repeats played out and ties joined, by onset, voice and pitch.
-
-    Grace notes take no time and are left out.
-    """
-    return list(timeline(tune).notes)
-
-
-def melody(voice: Voice) -> list[tuple[int | None, Fraction]]:
-    """The main line of a voice as written, each bar once: (MIDI pitch, or None for a rest; duration
-    in quarters). Tied notes are joined, chords stand for their highest note."""
-    line: list[tuple[int | None, Fraction]] = []
-    tied: int | None = None
-    for event in voice.events:
-        if isinstance(event, Rest):
-            midi, tie = None, False
-        elif isinstance(event, Note):
-            midi, tie = event.midi, event.tie
-        else:
-            top = max(event.notes, key=lambda note: note.midi)
-            midi, tie = top.midi, top.tie
-        if midi is not None and midi == tied:
-            line[-1] = (midi, line[-1][1] + event.duration)
-        elif event.duration > 0:
-            line.append((midi, event.duration))
-        tied = midi if tie else None
-    return line
-
-
-def tempo_map(tune: Tune) -> list[tuple[Fraction, Fraction]]:
-    """(onset in quarters, quarters a minute) of each tempo, that of the heading first."""
-    tempos = [] if tune.tempo is None else [(Fraction(0), tune.tempo.qpm)]
-    tempos += [(at, c.tempo.qpm) for at, c in timeline(tune).changes if c.tempo is not None]
-    return [(at, qpm) for at, qpm in tempos if qpm is not None and qpm > 0]
-
-
-def timeline(tune: Tune) -> Timeline:
-    """All that is played, when, with the changes of key, meter and tempo.
-
-    Raises:
-        InvalidTuneError: the tune would be played for longer than the caps allow.
-    """
-    orders = playing_order(tune)
-    n_events = 0
-    for voice, order in zip(tune.voices, orders, strict=True):
-        sizes = [len(b.events) + sum(map(len, b.overlays)) for b in voice.bars]
-        n_events += sum(sizes[i] for i in order)
-    if n_events > MAX_PLAYED_EVENTS:
-        raise _too_long(f"{n_events} notes")
-    players = [
-        _Player(voice.bars, order, number)
-        for number, (voice, order) in enumerate(zip(tune.voices, orders, strict=True))
-    ]
-    notes = [note for player in players for note in player.notes]
-    notes.sort(key=lambda n: (n.onset, n.voice, n.midi))
-    return Timeline(
-        notes=tuple(notes),
-        changes=tuple(players[0].changes) if players else (),
-        bars=tuple(players[0].bars) if players else (),
-        duration=max((p.position for p in players), default=Fraction(0)),
-    )
-
-
-class _Player:
-    """Plays the bars of one voice: collects notes (ties joined), changes and bar onsets."""
-
-    def __init__(self, bars: Sequence[Bar], order: Iterable[int], voice: int) -> None:
-        self.voice = voice
-        self.position = Fraction(0)
-        self.notes: list[PlayedNote] = []
-        self.changes: list[tuple[Fraction, Change]] = []
-        self.bars: list[PlayedBar] = []
-        self._tied: dict[int, tuple[int, Fraction]] = {}  # pitch -> (index of note, its end)
-        for index in order:
-            bar = bars[index]
-            self.bars.append(PlayedBar(self.position, index, bar))
-            for line in bar.overlays:
-                self._play_line(line)
-            self.position = self._play_line(bar.events)
-
-    def _play_line(self, events: tuple[Event, ...]) -> Fraction:
-        position = self.position
-        for event in events:
-            if isinstance(event, Note):
-                self._strike(event, position)
-            elif isinstance(event, Chord):
-                for note in event.notes:
-                    self._strike(note, position)
-            elif isinstance(event, Change):
-                if event.key or event.meter or event.tempo:
-                    self.changes.append((position, event))
-                continue
-            position += event.duration
-        return position
-
-    def _strike(self, note: Note, onset: Fraction) -> None:
-        if note.duration <= 0:
-            return
-        midi, end = note.midi, onset + note.duration
-        index, tied_until = self._tied.pop(midi, (0, None))
-        if tied_until == onset:
-            self.notes[index] = replace(self.notes[index], duration=end - self.notes[index].onset)
-        else:
-            index = len(self.notes)
-            self.notes.append(PlayedNote(onset, note.duration, midi, self.voice))
-        if note.tie:
-            self._tied[midi] = (index, end)
-
-
 def _order(bars: Sequence[Bar], parts: str) -> tuple[int, ...]:
     if parts:
         spans = _part_spans(bars)
@@ -259,8 +108,8 @@ def _expand(sections: list[_Section], *, once: bool = False) -> list[int]:
 
 def _too_long(what: str) -> InvalidTuneError:
     return InvalidTuneError(
-        f"{what} to play once repeats are written out, more than {MAX_PLAYED_BARS} bars or "
-        f"{MAX_PLAYED_EVENTS} notes; shorten the repeats"
+        f"{what} to play once repeats are written out, more than {MAX_PLAYED_BARS} bars; "
+        "shorten the repeats"
     )
 
 
