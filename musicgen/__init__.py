@@ -1,1 +1,49 @@
-"""Learn to write music from corpora of tunes."""
+"""Read folk-song corpora, train next-note models on them, and write new tunes.
+
+    import musicgen
+
+    composer = musicgen.load()                       # the shipped model
+    tune = composer.generate(key="D", meter="6/8", rhythm="jig", seed=7)
+    musicgen.write(tune, "jig.mid")
+
+`load` alone needs torch; reading and writing tunes does not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicgen.errors import MusicgenError
+from musicgen.formats import read, scan, write
+from musicgen.tune import Bar, Chord, Note, Rest, Tune, Voice
+
+if TYPE_CHECKING:
+    from musicgen.composer import Composer
+
+__version__ = "0.1.0"
+__all__ = [
+    "Bar",
+    "Chord",
+    "MusicgenError",
+    "Note",
+    "Rest",
+    "Tune",
+    "Voice",
+    "load",
+    "read",
+    "scan",
+    "write",
+]
+
+
+def load(checkpoint: str | Path = "celtic") -> Composer:
+    """A composer with the model in a folder that `musicgen train` wrote, or a shipped one by name.
+
+    Raises:
+        CheckpointError: there is no such model, or it is damaged.
+    """
+    from musicgen import checkpoint as checkpoints
+    from musicgen.composer import Composer
+
+    return Composer(checkpoints.load(checkpoints.locate(checkpoint)))

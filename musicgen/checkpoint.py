@@ -240,3 +240,29 @@ def _network(model: ModelConfig, data: bytes, folder: Path) -> nn.Module:
 
 def _shapes(network: nn.Module) -> dict[str, torch.Size]:
     return {name: parameter.shape for name, parameter in network.named_parameters()}
+
+
+def shipped() -> dict[str, Path]:
+    """The models that come with musicgen, by name."""
+    package = Path(__file__).parent
+    # Inside the package once installed; beside it in a checkout.
+    for folder in (package / "checkpoints", package.parent / "checkpoints"):
+        if folder.is_dir():
+            return {path.name: path for path in sorted(folder.iterdir()) if is_checkpoint(path)}
+    return {}
+
+
+def locate(name: str | Path) -> Path:
+    """Folder of a model given by path or, where there is no such path, by the name of a shipped one.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    path = Path(name)
+    if path.exists() or len(path.parts) > 1:
+        return path
+    models = shipped()
+    if str(name) not in models:
+        known = ", ".join(models) or "none"
+        raise CheckpointError(f"{name}: no such model folder; shipped models: {known}")
+    return models[str(name)]

@@ -136,7 +136,7 @@ def _distance(token: Token, value: Any) -> float:
             return float(abs(value[0] - token.value[0]) * 12 + abs(value[1] - token.value[1]))
         case "tonic":
             apart = (Key(value).tonic_pitch_class - Key(token.value).tonic_pitch_class) % 12
-            return min(apart, 12 - apart)
+            return float(min(apart, 12 - apart))
         case "meter":
             if value.bar_duration == token.value.bar_duration:
                 return 0

@@ -1,0 +1,54 @@
+"""Fixtures shared by the tests: an untrained model, which shows what holds by construction."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.grammar import FEATURE_SIZES
+from musicgen.matching import match_sizes
+from musicgen.models import ModelConfig, build_model
+from musicgen.tokenizer import Vocabulary
+from musicgen.tokenizer.melody import NAME
+
+OPENINGS = {
+    "R:jig M:6/8 L:1/8 K:D mode:major up:1/2": 5,
+    "R:jig M:6/8 L:1/8 K:A mode:dorian up:0": 3,
+    "R:reel M:C| L:1/8 K:G mode:major up:0": 5,
+    "R:reel M:4/4 L:1/8 K:D mode:mixolydian up:1": 2,
+    "R:hornpipe M:2/4 L:1/16 K:D mode:major up:1/2": 2,
+    "R:slip jig M:9/8 L:1/8 K:G mode:major up:0": 1,
+    "R: M:3/4 L:1/8 K:D mode:minor up:1": 1,
+}
+PITCHES = ["5,", "6,", "7,", "1", "#1", "2", "3", "b3", "4", "#4", "5", "6", "b7", "7", "1'", "2'"]
+LENGTHS = ["*1/4", "*1/2", "*3/4", "*3/2", "*2", "*3", "*4", "*6"]
+SIGNS = ["z", "-", "(3:2", "(2:3", "|", "||", ":|", "|]", "|:", "[1", "[2"]
+
+
+@pytest.fixture(scope="session")
+def untrained() -> Checkpoint:
+    """A small LSTM with random weights that knows the tokens above."""
+    openings = [text.split() for text in OPENINGS if not text.startswith("R:slip")]
+    slip = ["R:slip jig", *["M:9/8", "L:1/8", "K:G", "mode:major", "up:0"]]
+    vocabulary = Vocabulary.build([*openings, slip, PITCHES, LENGTHS, SIGNS])
+    sizes = {**FEATURE_SIZES, **match_sizes(len(vocabulary))}
+    model = ModelConfig(
+        kind="lstm",
+        vocab_size=len(vocabulary),
+        feature_sizes=tuple(sizes.values()),
+        d_model=16,
+        n_layers=1,
+    )
+    torch.manual_seed(0)
+    return Checkpoint(
+        network=build_model(model).eval(),
+        model=model,
+        vocab=vocabulary.tokens,
+        feature_sizes=sizes,
+        tokenizer=NAME,
+        openings=tuple(
+            (tuple(vocabulary.encode(slip if "slip" in text else text.split())), count)
+            for text, count in OPENINGS.items()
+        ),
+    )

@@ -1,0 +1,200 @@
+"""Composer: tunes that obey, that are valid, and that keep what was given.
+
+The model is untrained: whatever holds here holds by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.composer import Composer
+from musicgen.controls import Controls
+from musicgen.errors import CheckpointError, ControlError
+from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.sampling import SamplingConfig
+from musicgen.tune import Note, Tune
+
+from .test_grammar import assert_valid
+
+HALF_JIG = """X:1
+T:Half a jig
+R:jig
+M:6/8
+L:1/8
+K:D
+A|~d2f {g}fed|"G"BAB "A"A2G|FAd [fd]2e|"""
+
+
+@pytest.fixture(scope="module")
+def composer(untrained: Checkpoint) -> Composer:
+    return Composer(untrained)
+
+
+def read_back(tune: Tune) -> Tune:
+    (tune,) = parse_text(to_abc(tune)).tunes
+    assert tune.warnings == ()
+    return tune
+
+
+def test_every_tune_is_valid_after_it_was_written_and_read_back(composer: Composer) -> None:
+    takes = list(composer.takes(96, Controls(), SamplingConfig(seed=1)))
+    assert len(takes) == 96
+    for take in takes:
+        assert_valid(read_back(take.tune))
+
+
+@pytest.mark.parametrize(
+    ("key", "meter", "rhythm"),
+    [
+        ("D", "6/8", "jig"),
+        ("Ador", "6/8", None),
+        ("F# minor", None, "reel"),
+        ("Bb mixolydian", "2/2", None),
+        (None, "C", "Reel"),
+        ("Eb", "9/8", "slipjig"),
+        ("G", "3/4", None),
+        (None, "2/4", "hornpipe"),
+    ],
+)
+def test_controls_hold(
+    composer: Composer, key: str | None, meter: str | None, rhythm: str | None
+) -> None:
+    controls = Controls(key=key, meter=meter, rhythm=rhythm)
+    for take in composer.takes(8, controls, SamplingConfig(seed=2)):
+        tune = read_back(take.tune)
+        assert_valid(tune)
+        if key is not None:
+            wanted = composer.generate(key=key).key
+            assert (tune.key.tonic, tune.key.mode) == (wanted.tonic, wanted.mode)
+        if meter is not None:
+            assert str(tune.meter) == meter
+        if rhythm is not None:
+            assert tune.rhythm == {"Reel": "reel", "slipjig": "slip jig"}.get(rhythm, rhythm)
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        (Controls(key="H"), "key 'H': not a key; write it like D, Ador or E minor"),
+        (Controls(meter="6/7"), "meter '6/7': not a meter; write it like 6/8 or C|"),
+        (Controls(meter="none"), "meter 'none': not a meter; write it like 6/8 or C|"),
+        (
+            Controls(meter="4/4", rhythm="jig"),
+            "a jig in 4/4 contradicts itself; its meters are 6/8, 9/8, 12/8",
+        ),
+        (
+            Controls(rhythm="tango"),
+            "rhythm 'tango': the model knows no such tune; it knows hornpipe, jig, reel, slip jig",
+        ),
+        (
+            Controls(meter="5/4"),
+            "meter '5/4': the model knows no such tune; it knows 2/4, 3/4, 4/4, 6/8, 9/8, C|",
+        ),
+        (
+            Controls(key="D lydian"),
+            "mode 'lydian': the model knows no such tune; "
+            "it knows dorian, major, minor, mixolydian",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(
+    composer: Composer, controls: Controls, message: str
+) -> None:
+    with pytest.raises(ControlError) as error:
+        next(composer.takes(1, controls, SamplingConfig()))
+    assert str(error.value) == message
+
+
+def test_a_seed_gives_the_same_tune_whatever_the_number_of_tunes(composer: Composer) -> None:
+    many = [t.tune for t in composer.takes(40, Controls(), SamplingConfig(seed=0))]
+    few = [t.tune for t in composer.takes(3, Controls(), SamplingConfig(seed=0))]
+    assert many[:3] == few
+    assert replace(composer.generate(seed=0)) == many[0]
+    assert composer.generate(seed=1) != many[0]
+
+
+def test_a_zero_temperature_still_ends_and_is_valid(composer: Composer) -> None:
+    assert_valid(read_back(composer.generate(temperature=0)))
+
+
+def given_bars_are_kept(given: Tune, whole: Tune) -> None:
+    """Every event of the given tune stands at its place; only the last bar may go on."""
+    *closed, last = given.bars
+    for before, after in zip(closed, whole.bars, strict=False):
+        assert after == before
+    assert whole.bars[len(closed)].events[: len(last.events)] == last.events
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",  # at a bar line
+        "A",
+        "A2 B/",
+        "d2f (3fe",  # inside a triplet
+        "d2f fed-",  # after a tie, at the end of a bar
+        "d2f fed-|d",
+        "d2f fed|(3f",
+        "d2f d2 :|",
+        "d2f d2 ||",
+        "d2f d2 |]",
+        "d2f d2 :|\nA|d2f",
+        "d2f fedcBA|",  # an overfull bar
+        "d/4",  # off the grid
+    ],
+)
+def test_a_tune_is_continued_from_wherever_it_stops(composer: Composer, ending: str) -> None:
+    (given,) = parse_text(HALF_JIG + ending).tunes
+    takes = list(composer.continuations(given, 4, SamplingConfig(seed=3)))
+    assert len({to_abc(take.tune) for take in takes}) == 4
+    for take in takes:
+        whole = take.tune
+        given_bars_are_kept(given, whole)
+        assert whole.n_notes > given.n_notes
+        assert (whole.key, whole.meter, whole.unit) == (given.key, given.meter, given.unit)
+        last = whole.bars[-1]
+        assert last.barline == "|]" or last.repeat_end
+        new = whole.bars[len(given.bars) : -1]
+        full = Fraction(3)
+        inner = [bar for bar in new if not bar.repeat_end and bar.barline == "|"]
+        assert all(bar.duration in (full, Fraction(1, 2)) for bar in inner)
+        assert read_back(whole).bars == whole.bars
+
+
+def test_a_continued_tune_goes_on_in_its_own_ornaments_and_chords(composer: Composer) -> None:
+    (given,) = parse_text(HALF_JIG).tunes
+    whole = composer.continue_(given, seed=1)
+    first = next(event for event in whole.bars[1].events if isinstance(event, Note))
+    assert first.marks.decorations == ("roll",)
+    assert '"G"B' in to_abc(whole)
+
+
+def test_a_prompt_outside_the_vocabulary_is_kept_and_continued(composer: Composer) -> None:
+    text = "X:1\nM:2/4\nL:1/32\nK:F#m\n^^a,,8 B,,16>c'16 (5ABcde A3|"
+    (given,) = parse_text(text).tunes
+    whole = composer.continue_(given, seed=1)
+    given_bars_are_kept(given, whole)
+    assert str(whole.key) == "F# minor"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("X:1\nM:none\nK:D\nABc|", "no meter"),
+        ("X:1\nM:6/8\nK:D\nABc def|[K:G]GAB", "key change inside the tune"),
+    ],
+)
+def test_what_is_no_melody_is_not_continued(composer: Composer, text: str, reason: str) -> None:
+    (given,) = parse_text(text).tunes
+    with pytest.raises(ControlError) as error:
+        composer.continue_(given)
+    assert str(error.value) == f"cannot be continued: {reason}; give a single-line melody"
+
+
+def test_a_model_of_another_token_language_is_refused(untrained: Checkpoint) -> None:
+    with pytest.raises(CheckpointError, match="reads 'char' tokens and cannot compose"):
+        Composer(replace(untrained, tokenizer="char"))
