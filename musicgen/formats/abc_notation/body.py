@@ -1,0 +1,450 @@
+"""One ABC tune from its lines: heading, music, fields in the music, voices, lyrics."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from musicgen.errors import ParseError
+from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_signs, with_slurs
+from musicgen.formats.abc_notation.fields import (
+    PIECE,
+    VoiceField,
+    read_key,
+    read_meter,
+    read_tempo,
+    read_unit,
+    read_voice,
+)
+from musicgen.formats.abc_notation.header import Header
+from musicgen.formats.abc_notation.lyrics import align
+from musicgen.formats.abc_notation.macros import expand
+from musicgen.formats.abc_notation.music import MusicReader
+from musicgen.formats.abc_notation.text import decode_text
+from musicgen.theory import FREE_METER
+from musicgen.tune import Change, ReadWarning, Source, Tune, Voice
+
+MAX_LINE_LENGTH = 50_000  # characters
+MAX_TOKENS = 500_000  # notes, bar lines, signs in a tune
+MAX_VOICES = 64
+MAX_WARNINGS = 200  # kept for a tune
+
+FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
+_COMMENT = re.compile(r"(?<!\\)%.*", re.DOTALL)
+_NOTE_BEFORE_BAR = re.compile(r"[A-Ga-gxz]:(?:\||:|\[\||$)")
+_QUOTED = re.compile(r'"[^"]*"|![^!\s]*!|\[[A-Za-z]:[^\]]*\]')
+_WORD = re.compile(r"(?<![A-Za-z'])[A-Za-z]*[h-tw][a-z]*(?![A-Za-z])")
+_BLOCK = re.compile(r"begin(text|ps|svg|ml|js)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a tune: its number in the file, its offset in the tune's text, its characters."""
+
+    number: int
+    offset: int
+    text: str
+
+
+def is_field(text: str) -> bool:
+    """Whether a line is an information field and not music such as "A:|"."""
+    return FIELD.match(text) is not None and _NOTE_BEFORE_BAR.match(text) is None
+
+
+def is_prose(text: str) -> bool:
+    """Whether a line without a bar line reads like words rather than notes."""
+    if "|" in text or "`" in text:
+        return False
+    words = _WORD.findall(_QUOTED.sub(" ", text))
+    return sum(len(w) > 1 for w in words) >= 2 or any(len(w) > 4 for w in words)
+
+
+class TuneReader:
+    """Reads one tune; `read` may be called once."""
+
+    def __init__(self, path: str, defaults: list[tuple[str, str]]) -> None:
+        self.path = path
+        self.warnings: list[ReadWarning] = []
+        self.line = Line(0, 0, "")
+        self.header = Header(self._warn_line)
+        for letter, content in defaults:
+            self.header.read(letter, content)
+        self.voices: dict[str, VoiceDraft] = {}
+        self.started = False
+        self.in_music = False
+
+    def _warn(self, what: str, column: int) -> None:
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(ReadWarning(what, self.line.number, column + 1))
+
+    def _warn_line(self, what: str) -> None:
+        self._warn(what, 0)
+
+    def read(self, lines: list[Line], text: str) -> Tune:
+        """The tune of these lines, whose joined text is `text`.
+
+        Raises:
+            ParseError: it has no music, or exceeds a limit.
+        """
+        body = self._read_heading(lines)
+        start = lines[body].offset if body < len(lines) else len(text)
+        self.music = MusicReader(self._voice("", start), self._music_warning, self._inline_field)
+        self._read_body(lines, body)
+        return self._finish(Source(self.path, lines[0].number, text))
+
+    def _read_heading(self, lines: list[Line]) -> int:
+        """Read fields up to K:; returns the number of the first line of the body."""
+        number = 0
+        while number < len(lines):
+            self._enter(lines[number])
+            text = lines[number].text
+            match = FIELD.match(text) if is_field(text) else FIELD.match(text.lstrip())
+            if text.startswith("%%"):
+                number = self._read_directive(lines, number, header=True)
+                continue
+            if match is not None and match[1] != "+":
+                content, number = self._with_continuation(match[2], lines, number)
+                self.header.read(match[1], content)
+                if match[1] == "K":
+                    return number
+                continue
+            if _COMMENT.sub("", text).strip():
+                if "|" in text and not is_prose(text):
+                    self._warn("no K: before the music; read without a key", 0)
+                    return number
+                self._warn("neither a field nor music; left out", 0)
+            number += 1
+        return number
+
+    def _enter(self, line: Line) -> None:
+        self.line = line
+        if len(line.text) > MAX_LINE_LENGTH:
+            raise ParseError(
+                f"a line is longer than {MAX_LINE_LENGTH} characters; break it up", line=line.number
+            )
+
+    def _with_continuation(self, content: str, lines: list[Line], number: int) -> tuple[str, int]:
+        """A field's content with the +: lines that follow, without comments; the next line."""
+        parts = [_COMMENT.sub("", content)]
+        number += 1
+        while number < len(lines) and lines[number].text.startswith("+:"):
+            parts.append(_COMMENT.sub("", lines[number].text[2:]).strip())
+            number += 1
+        return " ".join(parts).strip() if len(parts) > 1 else parts[0], number
+
+    def _read_directive(self, lines: list[Line], number: int, *, header: bool) -> int:
+        """Read a %% line, or a block of them up to its %%end; returns the next line."""
+        keep = self.header.directive if header else self._body_directive
+        content = lines[number].text[2:].strip()
+        keep(content)
+        number += 1
+        block = _BLOCK.match(content)
+        while block is not None and number < len(lines):
+            text = lines[number].text.removeprefix("%%").strip()
+            keep(text)
+            number += 1
+            if text.startswith("end" + block[1]):
+                break
+        return number
+
+    # The body.
+
+    def _read_body(self, lines: list[Line], number: int) -> None:
+        music, macros = self.music, self.header.macros
+        music.letters, music.scope = self.header.letters, self.header.scope
+        while number < len(lines):
+            line = lines[number]
+            self._enter(line)
+            text = line.text
+            if not text or text.isspace():
+                number += 1
+            elif text[0] == "%":
+                if text.startswith("%%"):
+                    number = self._read_directive(lines, number, header=False)
+                else:
+                    number += 1
+            elif text[1:2] == ":" and is_field(text):
+                content, number = self._with_continuation(text[2:], lines, number)
+                self._body_field(text[0], content)
+            else:
+                number += 1
+                if "%" in text:
+                    text = _COMMENT.sub("", text)
+                if "|" not in text and is_prose(text):
+                    self._warn("words among the music; kept as a remark", 0)
+                    self._change(Change(text=("N", decode_text(text))))
+                    continue
+                columns = None
+                if macros:
+                    text, columns = expand(text, macros)
+                self._music_line(text, line.offset, columns)
+
+    def _music_line(self, text: str, offset: int, columns: list[int] | None) -> None:
+        self.started = True
+        music = self.music
+        self._begin_lyrics(music.voice)
+        bare = text.rstrip()
+        continued = bare.endswith("\\")
+        self.in_music = True
+        music.read_line(
+            bare[:-1] if continued else bare, offset, continued=continued, columns=columns
+        )
+        self.in_music = False
+        if music.n_tokens > MAX_TOKENS:
+            raise ParseError(
+                f"more than {MAX_TOKENS} signs in a tune; split it", line=self.line.number
+            )
+
+    def _begin_lyrics(self, voice: VoiceDraft) -> None:
+        if voice.verse:
+            voice.verse = 0
+            voice.lyric_from = (len(voice.bars), len(voice.bar.events))
+
+    def _music_warning(self, what: str, column: int) -> None:
+        columns = self.music.columns
+        self._warn(what, column if columns is None else columns[min(column, len(columns) - 1)])
+
+    def _inline_field(self, letter: str, content: str, column: int) -> None:
+        if letter == "V":
+            self._switch_voice(content, self.music.at(column))
+            return
+        self._body_field(letter, content)
+
+    def _body_field(self, letter: str, content: str) -> None:
+        handler = {
+            "K": self._key,
+            "M": self._meter,
+            "L": self._unit,
+            "Q": self._tempo,
+            "V": self._voice_line,
+            "w": self._lyrics,
+            "W": self.header._words,
+            "P": self._part,
+            "m": self.header._macro,
+            "U": self._symbol,
+        }.get(letter)
+        if handler is not None:
+            handler(content)
+        elif letter == "s":
+            self._warn("symbol lines (s:) are kept as text, not aligned", 0)
+            self._change(Change(text=("s", decode_text(content))))
+        elif letter == "X":
+            self._warn("X: inside a tune is left out", 0)
+        elif content.strip():
+            self._change(Change(text=(letter, decode_text(content))))
+
+    def _change(self, change: Change) -> None:
+        self.music.voice.events.append(change)
+
+    @property
+    def _in_heading(self) -> bool:
+        """Between K: and the music, where M:, L:, Q: and K: still belong to the heading."""
+        return not self.started and not self.in_music
+
+    def _key(self, content: str) -> None:
+        voice = self.music.voice
+        field = read_key(content)
+        if field.unread:
+            self._warn(f"'{field.unread[:40]}' in K: is not understood; read as {field.key}", 0)
+        if self._in_heading:
+            self.header.key = field
+            self._restart_voices()
+        elif field.key is not None:
+            voice.set_key(field.key)
+            self._change(Change(key=field.key))
+        if (field.clef or field.properties) and not self._in_heading:
+            clef = f"clef={field.clef} " if field.clef else ""
+            self._change(Change(text=("K", f"{clef}{field.properties}".strip())))
+
+    def _meter(self, content: str) -> None:
+        if self._in_heading:
+            rest = self.header.read_meter(content)
+            self._restart_voices()
+        else:
+            meter, rest = read_meter(content)
+            if rest and "|" not in rest:
+                self._warn(f"'{rest[:40]}' in M: is not understood; read as {meter}", 0)
+            self.music.voice.set_meter(meter)
+            self._change(Change(meter=meter))
+        if "|" in rest and not self.in_music:
+            self._warn("music on the line of a field", 0)
+            self._music_line(rest, self.line.offset + self.line.text.index(rest), None)
+
+    def _unit(self, content: str) -> None:
+        unit, rest = read_unit(content)
+        if unit is None or rest:
+            self._warn(f"'{(rest or content)[:40]}' in L: is not understood", 0)
+        if unit is not None and self._in_heading:
+            self.header.unit = unit
+            self._restart_voices()
+        elif unit is not None:
+            self.music.voice.set_unit(unit)
+
+    def _tempo(self, content: str) -> None:
+        if not content.strip():
+            return
+        if self._in_heading:
+            self.header.read_tempo(content)
+            return
+        top, bottom = self.music.voice.unit
+        tempo, rest = read_tempo(content, Fraction(top, bottom))
+        if rest:
+            self._warn(f"'{rest[:40]}' in Q: is not understood", 0)
+        self._change(Change(tempo=tempo))
+
+    def _part(self, content: str) -> None:
+        if content.strip():
+            self._change(Change(part=decode_text(content)))
+
+    def _symbol(self, content: str) -> None:
+        self.header.read_symbol(content)
+        self.music.letters = self.header.letters
+
+    def _lyrics(self, content: str) -> None:
+        over = align(self.music.voice, content)
+        if over:
+            self._warn(f"{over} syllables more than notes; left out", 0)
+
+    def _body_directive(self, content: str) -> None:
+        voice = self.music.voice
+        before = self.header.programs.get("")
+        if voice.bars or not voice.bar.empty:
+            self._change(Change(text=("%%", content)))
+            return
+        known = len(self.header.fields)
+        self.header.directive(content)
+        if len(self.header.fields) > known:
+            self._change(Change(text=self.header.fields.pop()))
+        elif self.header.programs.get("") != before or voice.id:
+            voice.program = self.header.programs.get("", voice.program)
+        self.music.scope = self.header.scope
+
+    # Voices.
+
+    def _voice_line(self, content: str) -> None:
+        end = self.line.offset + len(self.line.text)
+        self._switch_voice(content, end)
+
+    def _switch_voice(self, content: str, offset: int) -> None:
+        field = read_voice(content)
+        if not field.id:
+            self._warn("V: without a name; left out", 0)
+            return
+        voice = self._voice(field.id, offset)
+        _describe(voice, field)
+        if not voice.bar.events:
+            voice.bar.start = offset
+        self.music.voice = voice
+        self._begin_lyrics(voice)
+
+    def _voice(self, voice_id: str, offset: int) -> VoiceDraft:
+        """The voice of this id, made at its first mention."""
+        header = self.header
+        if not self.voices and voice_id == "":
+            for field in header.voices[:MAX_VOICES]:
+                if field.id not in self.voices:
+                    self.voices[field.id] = VoiceDraft(field.id, offset)
+                self._set_up(self.voices[field.id])
+                _describe(self.voices[field.id], field)
+            if header.voices:
+                return self.voices[header.voices[0].id]
+        if voice_id not in self.voices:
+            if len(self.voices) >= MAX_VOICES:
+                raise ParseError(f"more than {MAX_VOICES} voices", line=self.line.number)
+            self.voices[voice_id] = VoiceDraft(voice_id, offset)
+            self._set_up(self.voices[voice_id])
+        return self.voices[voice_id]
+
+    def _set_up(self, voice: VoiceDraft) -> None:
+        header = self.header
+        voice.set_key(header.the_key())
+        voice.set_meter(header.the_meter())
+        voice.set_unit(header.the_unit())
+        voice.program = header.programs.get(voice.id, header.programs.get(""))
+        if header.key is not None:
+            voice.clef = voice.clef or header.key.clef
+            _add_properties(voice, header.key.properties)
+
+    def _restart_voices(self) -> None:
+        for voice in self.voices.values():
+            self._set_up(voice)
+
+    # The end.
+
+    def _finish(self, source: Source) -> Tune:
+        for voice in self.voices.values():
+            self._finish_voice(voice)
+        voices = self._ordered_voices()
+        if not any(True for voice in voices for _ in voice.events):
+            raise ParseError("has no music", line=source.line)
+        header = self.header
+        return Tune(
+            title=header.title,
+            number=header.number,
+            rhythm=header.rhythm,
+            composer=header.composer,
+            meter=header.the_meter() if header.meter is not None else FREE_METER,
+            unit=header.the_unit(),
+            tempo=header.the_tempo(),
+            key=header.the_key(),
+            parts=header.parts,
+            fields=tuple(header.fields),
+            words=tuple(header.words),
+            voices=voices,
+            source=source,
+            warnings=tuple(self.warnings),
+        )
+
+    def _finish_voice(self, voice: VoiceDraft) -> None:
+        self.music.voice = voice
+        self.music.offset, self.music.columns = voice.bar.start, None
+        self.music.before_bar_line(0)
+        if voice.lane.tie and voice.last is not None:
+            self.music.end_tie()
+        if voice.pending is not None and voice.last is not None:
+            left = voice.pending
+            texts = [left.chord_symbol] * bool(left.chord_symbol) + left.annotations
+            names = left.decorations
+            voice.amend_last(lambda last: with_signs(last, texts, names))
+            closed = left.closed
+            voice.amend_last(lambda last: with_slurs(last, 0, closed))
+            if left.grace or left.opened or left.chord_symbol or left.decorations:
+                self._warn("signs after the last note are put on it", 0)
+        bar = voice.bar
+        if bar.empty and voice.bars:
+            voice.bars[-1].events += bar.events
+        elif not bar.empty:
+            voice.close_bar("", self._music_end(bar))
+
+    def _music_end(self, bar: BarDraft) -> int:
+        end = self.line.offset + len(self.line.text)
+        return max(bar.start, end)
+
+    def _ordered_voices(self) -> tuple[Voice, ...]:
+        drafts = list(self.voices.values())
+        unnamed = self.voices.get("")
+        if unnamed is not None and len(drafts) > 1:
+            drafts.remove(unnamed)
+            if unnamed.bars:
+                unnamed.id = next(f"{n}" for n in range(1, 99) if f"{n}" not in self.voices)
+                drafts.insert(0, unnamed)
+            elif unnamed.bar.events and drafts[0].bars:
+                drafts[0].bars[0].events[:0] = unnamed.bar.events
+        return tuple(draft.freeze() for draft in drafts)
+
+
+def _describe(voice: VoiceDraft, field: VoiceField) -> None:
+    voice.name = field.name or voice.name
+    voice.clef = field.clef or voice.clef
+    _add_properties(voice, field.properties)
+
+
+def _add_properties(voice: VoiceDraft, properties: str) -> None:
+    kept = PIECE.findall(voice.properties)
+    for piece in PIECE.findall(properties):
+        if piece.startswith("octave=") and piece[7:].lstrip("+-").isdigit():
+            voice.octave = max(-9, min(9, int(piece[7:])))
+        elif piece not in kept:
+            kept.append(piece)
+    voice.properties = " ".join(kept)

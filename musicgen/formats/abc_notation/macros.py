@@ -1,0 +1,78 @@
+"""Macros of ABC (m: fields): text that stands for other text, fixed or moved with the note."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_MACROS = 64
+MAX_EXPANSION = 200  # characters that one macro may put in
+
+_NOTE = r"[A-Ga-g][,']{0,4}"
+_LETTERS = "CDEFGAB"
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """A pattern to look for and the text to put there; `moving` where it follows its note."""
+
+    pattern: re.Pattern[str]
+    replacement: str
+    moving: bool
+
+
+def read_macro(content: str) -> Macro | None:
+    """Read m: such as "~G2 = {A}G{F}G" or, for any note n, "~n2 = {o}n{m}n" (ABC 2.1, 9.1, 9.2)."""
+    target, equals, replacement = content.partition("=")
+    target, replacement = target.strip(), replacement.strip()
+    if not target or not equals or len(target) > 31 or len(replacement) > MAX_EXPANSION:
+        return None
+    moving = target.count("n") == 1
+    pattern = re.escape(target)
+    if moving:
+        pattern = pattern.replace("n", f"({_NOTE})")
+    return Macro(re.compile(pattern + r"(?!\d)"), replacement, moving)
+
+
+def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None]:
+    """The line with its macros replaced, and the source column of each of its characters.
+
+    The columns (one more than characters) are None where nothing was replaced. Macros stop where
+    they would make a line many times longer.
+    """
+    columns: list[int] | None = None
+    limit = 8 * len(line) + 2000
+    for macro in macros[:MAX_MACROS]:
+        if not macro.pattern.search(line):
+            continue
+        columns_before = columns
+        before = columns if columns is not None else list(range(len(line) + 1))
+        pieces: list[str] = []
+        columns, position = [], 0
+        for match in macro.pattern.finditer(line):
+            text = _moved(macro.replacement, match[1]) if macro.moving else macro.replacement
+            pieces += [line[position : match.start()], text]
+            columns += before[position : match.start()] + [before[match.start()]] * len(text)
+            position = match.end()
+            if len(columns) > limit:
+                return line, columns_before
+        pieces.append(line[position:])
+        columns += before[position:]
+        line = "".join(pieces)
+    return line, columns
+
+
+def _moved(replacement: str, note: str) -> str:
+    """The replacement with the letters h to z as notes around `note`, which is n."""
+    octave = 5 if note[0].islower() else 4
+    octave += note.count("'") - note.count(",")
+    home = octave * 7 + _LETTERS.index(note[0].upper())
+    return re.sub(r"[h-x]", lambda m: _spelled(home + ord(m[0]) - ord("n")), replacement)
+
+
+def _spelled(diatonic: int) -> str:
+    octave, index = divmod(diatonic, 7)
+    letter = _LETTERS[index]
+    if octave >= 5:
+        return letter.lower() + "'" * (octave - 5)
+    return letter + "," * (4 - octave)

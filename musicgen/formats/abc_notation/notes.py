@@ -1,0 +1,133 @@
+"""Notes, chords and rests as ABC text: accidentals where needed, tuplets, lengths, signs."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from musicgen.errors import InvalidTuneError
+from musicgen.formats.abc_notation.decorations import SHORT
+from musicgen.formats.abc_notation.scanner import tuplet_times
+from musicgen.formats.abc_notation.text import encode_text, quote
+from musicgen.theory import Key, Meter, Pitch
+from musicgen.tune import Chord, Grace, Marks, Note, Rest, Timed, Tune, Tuplet
+
+_SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
+_NAME = re.compile(r"[^!\s|\"]{1,40}")
+MAX_LENGTH_NUMBER = 9999
+
+
+class NoteWriter:
+    """Writes notes in order, knowing the accidentals of the bar and the open tuplets."""
+
+    def __init__(self, tune: Tune) -> None:
+        self.name = tune.title or f"X:{tune.number}"
+        self.unit = tune.unit
+        self.short = {} if any(f[0] == "U" for f in tune.fields) else SHORT
+        self.groups: dict[int, Tuplet | None] = {}
+        self.set_key(tune.key)
+
+    def set_key(self, key: Key) -> None:
+        """A new signature, from here on."""
+        self.signature: dict[str, int] = key.signature
+        self.altered = self.signature
+
+    def end_bar(self) -> None:
+        """Accidentals last to the bar line."""
+        self.altered = self.signature
+
+    begin_overlay = end_bar
+
+    def write(self, event: Timed, lane: int, *, bar_rest: bool, meter: Meter) -> str:
+        """Text of an event with all its signs."""
+        tuplet = self._tuplet(event.tuplet, lane, meter)
+        scale = event.tuplet.scale if event.tuplet is not None else Fraction(1)
+        before, after = self._marks(event.marks)
+        if isinstance(event, Note):
+            body = self._pitch(event.pitch) + self._length(event.duration / scale)
+            after += "-" * event.tie
+        elif isinstance(event, Chord):
+            body = self._chord(event, scale)
+        elif bar_rest and event.duration == (meter.bar_duration or 4) and event.tuplet is None:
+            body = "Z" if event.visible else "X"
+        else:
+            body = ("z" if event.visible else "x") + self._length(event.duration / scale)
+        return f"{tuplet}{before}{body}{after}"
+
+    def _chord(self, chord: Chord, scale: Fraction) -> str:
+        even = all(note.duration == chord.duration for note in chord.notes)
+        if not chord.notes or chord.notes[0].duration != chord.duration:
+            raise InvalidTuneError(
+                f"{self.name}: a chord must be as long as its first note; change one of them"
+            )
+        inner = []
+        for note in chord.notes:
+            before, after = self._marks(note.marks)
+            length = "" if even else self._length(note.duration / scale)
+            inner.append(f"{before}{self._pitch(note.pitch)}{length}{'-' * note.tie}{after}")
+        return f"[{''.join(inner)}]{self._length(chord.duration / scale) if even else ''}"
+
+    def _pitch(self, pitch: Pitch) -> str:
+        sign = ""
+        if self.altered[pitch.step] != pitch.alter:
+            sign = _SIGNS[pitch.alter]
+            self.altered = self.altered | {pitch.step: pitch.alter}
+        if pitch.octave >= 5:
+            return sign + pitch.step.lower() + "'" * (pitch.octave - 5)
+        return sign + pitch.step + "," * (4 - pitch.octave)
+
+    def _length(self, duration: Fraction) -> str:
+        length = duration / self.unit
+        top, bottom = length.numerator, length.denominator
+        if length <= 0 or max(top, bottom) > MAX_LENGTH_NUMBER:
+            raise InvalidTuneError(
+                f"{self.name}: a note of {duration} quarters cannot be written; quantise it first"
+            )
+        if bottom == 1:
+            return "" if top == 1 else str(top)
+        return f"{top if top > 1 else ''}/{bottom if bottom > 2 else ''}"
+
+    def _tuplet(self, tuplet: Tuplet | None, lane: int, meter: Meter) -> str:
+        """The sign before the first of a group, in its shortest form; "" for the others."""
+        before = self.groups.get(lane)
+        expected = 0 if before is None else before.index + 1
+        if tuplet is None or (tuplet.index and tuplet.index != expected):
+            if tuplet is not None or expected:
+                raise InvalidTuneError(
+                    f"{self.name}: a tuplet is incomplete; give it all of its notes"
+                )
+            return ""
+        self.groups[lane] = None if tuplet.index == tuplet.size - 1 else tuplet
+        if tuplet.index:
+            return ""
+        normal = (
+            "" if tuplet.normal == tuplet_times(tuplet.actual, meter.compound) else tuplet.normal
+        )
+        if tuplet.size != tuplet.actual:
+            return f"({tuplet.actual}:{normal}:{tuplet.size}"
+        return f"({tuplet.actual}:{normal}" if normal else f"({tuplet.actual}"
+
+    def _marks(self, marks: Marks) -> tuple[str, str]:
+        """What stands before and after a note."""
+        before = "(" * marks.slurs_opened
+        if marks.grace is not None:
+            before += self._grace(marks.grace)
+        if marks.chord_symbol:
+            before += quote(marks.chord_symbol)
+        before += "".join(map(quote, marks.annotations))
+        for name in marks.decorations:
+            if name in self.short:
+                before += self.short[name]
+            elif _NAME.fullmatch(name):
+                before += f"!{encode_text(name)}!"
+            else:
+                before += quote(f"^{name}")
+        return before, ")" * marks.slurs_closed
+
+    def _grace(self, grace: Grace) -> str:
+        notes = []
+        for note in grace.notes:
+            opened, closed = "(" * note.marks.slurs_opened, ")" * note.marks.slurs_closed
+            text = self._pitch(note.pitch) + self._length(note.duration)
+            notes.append(f"{opened}{text}{'-' * note.tie}{closed}")
+        return f"{{{'/' * grace.slashed}{''.join(notes)}}}"

@@ -1,0 +1,137 @@
+"""ABC files to tunes: where each tune begins and ends, and what could not be read."""
+
+from __future__ import annotations
+
+import re
+
+from musicgen.errors import ParseError
+from musicgen.formats.abc_notation.body import Line, TuneReader, is_field, is_prose
+from musicgen.formats.abc_notation.header import INHERITED
+from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.tune import Reading, Rejected, Tune
+
+_LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
+_TITLE = re.compile(r"T:\s*(.*)")
+_FIELD_LIKE = re.compile(r"\s*[A-Za-z+]:")
+MAX_NAME = 80
+
+
+def parse(data: bytes, path: str = "") -> Reading:
+    """All tunes of an ABC file.
+
+    Raises:
+        ParseError: it is not text.
+    """
+    return parse_text(decode_bytes(data, path), path)
+
+
+def parse_text(text: str, path: str = "") -> Reading:
+    """All tunes of ABC text; a tune that cannot be read is among the rejected."""
+    lines = [Line(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
+    tunes: list[Tune] = []
+    rejected: list[Rejected] = []
+    defaults: list[tuple[str, str]] = []
+    for first, last in _find_tunes(lines, defaults):
+        chosen = lines[first:last]
+        start, end = chosen[0].offset, chosen[-1].offset + len(chosen[-1].text)
+        moved = [Line(line.number, line.offset - start, line.text) for line in chosen]
+        try:
+            tunes.append(TuneReader(path, defaults).read(moved, text[start:end]))
+        except ParseError as error:
+            rejected.append(Rejected(_name(chosen), error.what, error.line or chosen[0].number))
+    return Reading(tuple(tunes), tuple(rejected))
+
+
+def _name(lines: list[Line]) -> str:
+    for line in lines[:50]:
+        match = _TITLE.match(line.text)
+        if match and match[1].strip():
+            return match[1].strip()[:MAX_NAME]
+    return lines[0].text[:MAX_NAME].strip()
+
+
+def _find_tunes(lines: list[Line], defaults: list[tuple[str, str]]) -> list[tuple[int, int]]:
+    """First and past-the-last line of each tune; fields before the first go to `defaults`."""
+    found: list[tuple[int, int]] = []
+    number = 0
+    while number < len(lines):
+        text = lines[number].text
+        if text.startswith("X:") or (text[:2] in _WITHOUT_NUMBER and _is_heading(lines, number)):
+            end = _end_of_tune(lines, number)
+            found.append((number, end))
+            number = end
+            continue
+        if not found and is_field(text) and text[0] in INHERITED:
+            defaults.append((text[0], text[2:]))
+        number += 1
+    return found
+
+
+_WITHOUT_NUMBER = ("T:", "M:", "L:", "K:", "R:", "C:", "Q:")
+
+
+def _is_heading(lines: list[Line], number: int) -> bool:
+    """Whether a tune without X: begins here: fields up to K: and then a line of music."""
+    seen_key = False
+    for line in lines[number : number + 200]:
+        text = line.text
+        if text.startswith("X:"):
+            return False
+        if text.startswith("%"):
+            continue
+        if _FIELD_LIKE.match(text) and is_field(text.lstrip()):
+            seen_key = seen_key or text.lstrip().startswith("K:")
+        else:
+            return seen_key and bool(text.strip()) and not is_prose(text)
+    return False
+
+
+def _end_of_tune(lines: list[Line], first: int) -> int:
+    """The line after a tune's last: at the next X:, or at a blank line that no music follows."""
+    number, last, in_body = first + 1, first + 1, False
+    block = ""
+    while number < len(lines):
+        text = lines[number].text
+        if block:
+            block = "" if text.removeprefix("%%").startswith(block) else block
+            number += 1
+            last = number
+            continue
+        if text.startswith("X:"):
+            break
+        if text.startswith("%%begin"):
+            block = "end" + text[7:].split()[0] if text[7:].split() else ""
+        if not text.strip():
+            following = _next_line(lines, number)
+            if following is None or not _goes_on(lines[following].text, in_body=in_body):
+                break
+            number = following
+            continue
+        in_body = in_body or text.startswith("K:")
+        number += 1
+        last = number
+    while last > first + 1 and _is_idle(lines[last - 1].text):
+        last -= 1
+    return last
+
+
+def _is_idle(text: str) -> bool:
+    return not text.strip() or (text.startswith("%") and not text.startswith("%%"))
+
+
+def _next_line(lines: list[Line], number: int) -> int | None:
+    """The next line that is neither blank nor a comment."""
+    while number < len(lines):
+        if not _is_idle(lines[number].text):
+            return number
+        number += 1
+    return None
+
+
+def _goes_on(text: str, *, in_body: bool) -> bool:
+    """Whether a line after a blank one still belongs to the tune."""
+    if text.startswith(("X:", "%%")):
+        return False
+    if is_field(text):
+        return not in_body or text[0] in "wWVKMLQP"
+    return "|" in text and not is_prose(text)

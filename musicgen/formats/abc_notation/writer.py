@@ -1,0 +1,248 @@
+"""Tunes to canonical ABC 2.1: fields in order, notes beamed by beat, four bars a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from musicgen.formats.abc_notation.fields import write_key, write_tempo, write_unit
+from musicgen.formats.abc_notation.lyrics import join_syllables
+from musicgen.formats.abc_notation.notes import NoteWriter
+from musicgen.formats.abc_notation.text import encode_text, one_line
+from musicgen.tune import Bar, Change, Event, Rest, Tune, Voice
+
+BARS_A_LINE = 4
+_INLINE = frozenset("IKNRr")
+# Fields whose meaning in the music is more than text; a Change has its own attribute for them.
+_RESERVED = frozenset("XKMLQVPWwUm")
+
+
+def render(tunes: Sequence[Tune]) -> bytes:
+    """An ABC file, tunes separated by one blank line.
+
+    Raises:
+        InvalidTuneError: a tune has something that ABC cannot say.
+    """
+    return "\n".join(to_abc(tune) for tune in tunes).encode()
+
+
+def to_abc(tune: Tune) -> str:
+    """One tune as ABC text, which reads back as the same tune.
+
+    Raises:
+        InvalidTuneError: it has something that ABC cannot say.
+    """
+    lines = [*_heading(tune), *_music(tune)]
+    lines += [f"W:{encode_text(words)}".rstrip() for words in tune.words]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(tune: Tune) -> list[str]:
+    fields = list(tune.fields)
+    lines = [f"X:{tune.number}", f"T:{encode_text(tune.title)}"]
+    while fields and fields[0][0] == "T":
+        lines.append(_field(*fields.pop(0)))
+    if tune.composer:
+        lines.append(_field("C", tune.composer))
+    if tune.rhythm:
+        lines.append(_field("R", tune.rhythm))
+    lines += [_field(letter, content) for letter, content in fields]
+    lines += [f"M:{tune.meter}", f"L:{write_unit(tune.unit)}"]
+    if tune.tempo is not None:
+        lines.append(f"Q:{write_tempo(tune.tempo)}")
+    if tune.parts:
+        lines.append(_field("P", tune.parts))
+    key = f"K:{write_key(tune.key)}"
+    voices = tune.voices
+    if len(voices) == 1 and not voices[0].id:
+        clef = f"clef={voices[0].clef}" if voices[0].clef else ""
+        key = " ".join(f"{key} {clef} {one_line(voices[0].properties)}".split())
+        if voices[0].program is not None:
+            lines.append(f"%%MIDI program {voices[0].program}")
+    else:
+        for voice in voices:
+            lines += _voice_fields(voice)
+    return [*lines, key]
+
+
+def _field(letter: str, content: str) -> str:
+    if letter == "%%":
+        return f"%%{one_line(content)}"
+    return f"{letter}:{encode_text(content)}"
+
+
+def _voice_fields(voice: Voice) -> list[str]:
+    name = f'name="{one_line(voice.name)}"' if voice.name else ""
+    clef = f"clef={voice.clef}" if voice.clef else ""
+    pieces = [f"V:{_voice_id(voice)}", name, clef, one_line(voice.properties)]
+    lines = [" ".join(piece for piece in pieces if piece)]
+    if voice.program is not None:
+        lines.append(f"%%MIDI program {voice.program}")
+    return lines
+
+
+def _voice_id(voice: Voice) -> str:
+    return "_".join(voice.id.split()) or "1"
+
+
+def _music(tune: Tune) -> list[str]:
+    written = [VoiceWriter(tune).write(voice) for voice in tune.voices]
+    if len(written) == 1:
+        return [line for system in written[0] for line in system]
+    lines = []
+    for number in range(max(map(len, written), default=0)):
+        for voice, systems in zip(tune.voices, written, strict=True):
+            if number < len(systems):
+                lines += [f"V:{_voice_id(voice)}", *systems[number]]
+    return lines
+
+
+class VoiceWriter:
+    """Writes the bars of one voice as systems: lists of lines of about four bars."""
+
+    def __init__(self, tune: Tune) -> None:
+        self.notes = NoteWriter(tune)
+        self.meter = tune.meter
+        self.lines: list[str] = []
+        self.text = ""
+        self.sung: list[tuple[str, ...]] = []
+
+    def write(self, voice: Voice) -> list[list[str]]:
+        """Systems of the voice."""
+        lyrics = any(e.marks.lyrics for e in voice.events)
+        systems, counted = [], 0
+        bars = voice.bars
+        for number, bar in enumerate(bars):
+            after = bars[number + 1] if number + 1 < len(bars) else None
+            begins = not self.text and not self.lines
+            if bar.repeat_start and begins:
+                self.text = "|:"
+            if bar.volta:
+                self._volta(bar)
+            pickup = self._is_partial(bar, bars[number - 1] if number else None)
+            self._bar(bar, after, partial=pickup)
+            counted += not pickup
+            breaks = after is None or self._breaks(bar, after, counted)
+            self._bar_line(bar, after, breaks=breaks)
+            if breaks:
+                systems.append(self._end_system(lyrics=lyrics))
+                counted = 0
+        return systems
+
+    def _is_partial(self, bar: Bar, before: Bar | None) -> bool:
+        full = self.meter.bar_duration
+        first = before is None or before.repeat_end > 0 or bar.repeat_start
+        return full is not None and bar.duration < full and first
+
+    def _breaks(self, bar: Bar, after: Bar, counted: int) -> bool:
+        if after.volta and after.volta[0] > 1 or bar.barline == "":
+            return False
+        section = bar.repeat_end > 0 or after.repeat_start or bar.barline in ("||", "|]")
+        return section or counted >= BARS_A_LINE
+
+    def _volta(self, bar: Bar) -> None:
+        passes = ",".join(map(str, bar.volta))
+        joined = self.text.endswith("|") and not self.text.endswith("[|")
+        self.text += passes if joined else f"{' ' * bool(self.text)}[{passes}"
+
+    def _bar(self, bar: Bar, after: Bar | None, *, partial: bool) -> None:
+        if self.text and bar.events:
+            self.text += " "
+        only = sum(not isinstance(e, Change) for e in bar.events) == 1 and not bar.overlays
+        self._lane(bar.events, 0, self._offset(bar) if partial else Fraction(0), only=only)
+        if not any(True for _ in bar.timed) and not bar.overlays:
+            self.text += "y"
+        for number, events in enumerate(bar.overlays, 1):
+            self.text = f"{self.text.rstrip()} & "
+            self.notes.begin_overlay()
+            self._lane(events, number, Fraction(0), only=False)
+
+    def _offset(self, bar: Bar) -> Fraction:
+        return (self.meter.bar_duration or bar.duration) - bar.duration
+
+    def _lane(self, events: Sequence[Event], lane: int, at: Fraction, *, only: bool) -> None:
+        first = True
+        for event in events:
+            if isinstance(event, Change):
+                self._change(event)
+                continue
+            if not first and self._on_beat(at) and not self.text.endswith(" "):
+                self.text += " "
+            first = False
+            full = only and isinstance(event, Rest) and event.full_bar
+            self.text += self.notes.write(event, lane, bar_rest=full, meter=self.meter)
+            at += event.duration
+            if lane == 0 and not isinstance(event, Rest):
+                self.sung.append(event.marks.lyrics)
+
+    def _on_beat(self, at: Fraction) -> bool:
+        beats = self.meter.beat_durations
+        if not beats:
+            return at.denominator == 1
+        at %= sum(beats, Fraction(0))
+        start = Fraction(0)
+        for beat in beats:
+            if at == start:
+                return True
+            start += beat
+        return False
+
+    def _change(self, change: Change) -> None:
+        if change.key is not None:
+            self.notes.set_key(change.key)
+            self._inline(f"[K:{write_key(change.key)}]")
+        elif change.meter is not None:
+            self.meter = change.meter
+            self._inline(f"[M:{change.meter}]")
+        elif change.tempo is not None:
+            self._inline(f"[Q:{write_tempo(change.tempo).replace(']', ')')}]")
+        elif change.part is not None:
+            part = encode_text(change.part)
+            if "]" in part or not self.text:
+                self._own_line(f"P:{part}")
+            else:
+                self._inline(f"[P:{part}]")
+        elif change.text is not None:
+            letter, content = change.text
+            if letter in _INLINE and "]" not in content:
+                self._inline(f"[{letter}:{encode_text(content)}]")
+            else:
+                self._own_line(_field(letter, content))
+
+    def _inline(self, text: str) -> None:
+        self.text += text
+
+    def _own_line(self, line: str) -> None:
+        """A line of its own; what goes on after it is still the same bar."""
+        if self.text:
+            self.lines.append(f"{self.text.rstrip()}\\")
+            self.text = ""
+        self.lines.append(line)
+
+    def _bar_line(self, bar: Bar, after: Bar | None, *, breaks: bool) -> None:
+        line = bar.barline
+        starts = after is not None and after.repeat_start and not breaks
+        if not line and (bar.repeat_end or starts or (after is not None and not after.volta)):
+            line = "|"
+        if line:
+            self.notes.end_bar()
+        text = ":" * bar.repeat_end + line
+        if starts:
+            if line == "|" and bar.repeat_end == 1:
+                text = "::"
+            else:
+                text += " |:" if "]" in line else ":"
+        if text:
+            self.text = f"{self.text.rstrip()} {text}"
+
+    def _end_system(self, *, lyrics: bool) -> list[str]:
+        lines = [*self.lines, self.text.strip()]
+        if lyrics:
+            verses = max((len(s) for s in self.sung), default=0)
+            for verse in range(max(verses, 1)):
+                syllables = [s[verse] if verse < len(s) else "" for s in self.sung]
+                while syllables and not syllables[-1]:
+                    syllables.pop()
+                lines.append(f"w:{join_syllables(syllables) or '*'}")
+        self.lines, self.text, self.sung = [], "", []
+        return lines
