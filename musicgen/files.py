@@ -30,7 +30,7 @@ def read_bytes(path: str | Path, *, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
         raise ParseError(f"cannot be opened ({reason}); check its permissions", path=path) from None
     except ValueError:
         raise ParseError("not a file name; check it", path=path) from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if stat.S_ISDIR(status.st_mode):
             raise ParseError("is a folder; name a file in it", path=path)
@@ -40,7 +40,10 @@ def read_bytes(path: str | Path, *, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
             raise ParseError(
                 f"is larger than {max_bytes // 2**20} MiB; split it into smaller files", path=path
             )
-        return file.read()
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -73,4 +76,7 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 def slug(text: str, *, fallback: str = "tune", max_length: int = 60) -> str:
     """A safe file name from any title: lower-case ASCII letters, digits and hyphens."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")[:max_length].strip("-") or fallback
+    return (
+        re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")[:max_length].strip("-")
+        or fallback
+    )

@@ -1,0 +1,79 @@
+"""Reading and writing by extension."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from musicgen import formats
+from musicgen.errors import InvalidTuneError, ParseError, UnsupportedFormatError
+from musicgen.playback import played_notes
+from musicgen.tune import Bar, Note, Pitch, Tune, Voice
+
+BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline="|]")
+SCALE = Tune(title="Scale", voices=(Voice(bars=(BAR,)),))
+
+
+@pytest.mark.parametrize("name", ["scale.abc", "scale.mid", "SCALE.MIDI"])
+def test_what_is_written_can_be_read_by_the_same_name(tmp_path: Path, name: str) -> None:
+    formats.write(SCALE, tmp_path / name)
+    (tune,) = formats.read(tmp_path / name)
+    assert tune.title == "Scale"
+    assert played_notes(tune) == played_notes(SCALE)
+
+
+def test_several_tunes_go_into_one_tunebook(tmp_path: Path) -> None:
+    formats.write([SCALE, SCALE], tmp_path / "book.abc")
+    assert len(formats.read(tmp_path / "book.abc")) == 2
+
+
+def test_several_tunes_do_not_go_into_one_midi_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTuneError, match="holds one tune, not 2"):
+        formats.write([SCALE, SCALE], tmp_path / "book.mid")
+    assert not (tmp_path / "book.mid").exists()
+
+
+def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidTuneError, match="there is no tune to write"):
+        formats.write([], tmp_path / "a.abc")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.doc", "a.doc: cannot read '.doc'; use .abc, .txt, .mid, .midi"),
+        ("a", "a: cannot read 'no extension'; use .abc, .txt, .mid, .midi"),
+    ],
+)
+def test_an_unknown_extension_lists_the_known_ones(name: str, message: str) -> None:
+    with pytest.raises(UnsupportedFormatError) as error:
+        formats.read(name)
+    assert str(error.value) == message
+
+
+def test_an_unknown_extension_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFormatError, match=r"cannot write '\.wma'"):
+        formats.write(SCALE, tmp_path / "a.wma")
+
+
+@pytest.mark.parametrize("name", ["a.abc", "a.mid"])
+@pytest.mark.parametrize("content", [b"", b"\0\xff\xfe\x80" * 50], ids=["empty", "binary"])
+def test_a_file_without_music_is_one_clear_line(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ParseError) as error:
+        formats.read(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_scanning_a_good_file_rejects_nothing(tmp_path: Path) -> None:
+    formats.write(SCALE, tmp_path / "a.mid")
+    reading = formats.scan(tmp_path / "a.mid")
+    assert (len(reading.tunes), reading.rejected) == (1, ())
+
+
+def test_readable_goes_by_extension_in_any_case() -> None:
+    assert formats.readable("x/Y.ABC")
+    assert not formats.readable("x/abc")
