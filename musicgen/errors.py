@@ -9,6 +9,7 @@
     +-- CheckpointError         a model folder that is damaged, foreign or of another version
     +-- ControlError            a request that contradicts itself or that the model cannot follow
     +-- TrainingError           a training run that cannot start or go on
+        +-- TrainingInterrupted stopped by a signal, its state saved
 
 Every message is one line: where, what is wrong, what to do.
 """
@@ -68,6 +69,14 @@ class ControlError(MusicgenError):
 
 class TrainingError(MusicgenError):
     """A training run that cannot start or go on."""
+
+
+class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption is no mistake
+    """A run stopped by a signal after its state was saved; a shell expects 128 + `signal`."""
+
+    def __init__(self, message: str, *, signal: int) -> None:
+        self.signal = signal
+        super().__init__(message)
 
 
 def locate(what: str, *, path: str | Path | None = None, line: int = 0, column: int = 0) -> str:

@@ -1,0 +1,43 @@
+"""Named training configurations, each trainable on two CPU cores in minutes."""
+
+from __future__ import annotations
+
+from musicgen.config import unknown
+from musicgen.datamodule import DataConfig
+from musicgen.errors import ConfigError
+from musicgen.models import ModelConfig
+from musicgen.training import TrainConfig
+
+DEFAULT = "lstm"
+
+PRESETS = {
+    "lstm": TrainConfig(
+        epochs=12,
+        data=DataConfig(batch_tokens=2048),
+        model=ModelConfig(kind="lstm", d_model=384, n_layers=1, dropout=0.3),
+        learning_rate=4e-3,
+    ),
+    "transformer": TrainConfig(
+        epochs=12,
+        data=DataConfig(batch_tokens=1024),
+        model=ModelConfig(kind="transformer", d_model=128, n_layers=3, n_heads=4, dropout=0.1),
+        learning_rate=3e-3,
+    ),
+    "rnn": TrainConfig(
+        epochs=12,
+        data=DataConfig(batch_tokens=2048),
+        model=ModelConfig(kind="rnn", d_model=384, n_layers=1, dropout=0.3),
+        learning_rate=2e-3,
+    ),
+}
+
+
+def preset(name: str) -> TrainConfig:
+    """The configuration of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in PRESETS:
+        raise ConfigError(unknown(name, name, PRESETS, kind="preset"))
+    return PRESETS[name]

@@ -1,0 +1,202 @@
+"""Train a network on token files: `train(config, tokens, folder)`, resumable to the last bit.
+
+    summary = train(PRESETS["lstm"].with_budget(minutes=5), TokenSet.load("celtic"), Path("run"))
+    checkpoint.load(summary.model)
+
+Lightning drives devices, precision and strategies; `RunKeeper` decides what happens when.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.config import to_dict
+from musicgen.datamodule import TokenDataModule
+from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.tokenset import TokenSet
+from musicgen.training.card import write_card
+from musicgen.training.config import TrainConfig
+from musicgen.training.folder import RunFolder
+from musicgen.training.keeper import RunKeeper
+from musicgen.training.module import NextTokenModule, score_tunes
+from musicgen.training.progress import Progress, Report, reporting
+
+__all__ = [
+    "NextTokenModule",
+    "Progress",
+    "Report",
+    "RunFolder",
+    "Summary",
+    "TrainConfig",
+    "reporting",
+    "score_tunes",
+    "train",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """How a run ended. `model` is the checkpoint folder; `reason` is "budget" or "no better
+    score"."""
+
+    model: str
+    best_bits_per_note: float
+    steps: int
+    epochs: float
+    elapsed_s: float
+    reason: str
+
+
+def train(
+    config: TrainConfig,
+    tokens: TokenSet,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    report: Report = lambda progress: None,
+    about: str = "",
+) -> Summary:
+    """Train until the budget is used up or scores get no better; the best model is kept.
+
+    Args:
+        config: its network need not be fitted to the tokens yet.
+        tokens: the tunes; the validation split decides which model is best.
+        folder: a new folder for the run, or with `resume` the one of an unfinished run.
+        resume: go on from the last state saved there.
+        report: called with the progress every few steps.
+        about: Markdown for the model's card, such as sources and licences.
+
+    Raises:
+        TrainingError: it cannot start or go on; what was saved is kept.
+        TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
+    """
+    started = time.monotonic()
+    config = config.fitted(tokens)
+    if (config.minutes, config.epochs, config.steps).count(None) != 2:
+        raise TrainingError("minutes, epochs, steps: set exactly one of them")
+    if not len(tokens.splits["val"]):
+        raise TrainingError("the corpus has no tune to validate with; give more tunes")
+    run = RunFolder(Path(folder))
+    state: Path | None = None
+    if resume:
+        state = run.reopen(config, tokens)
+        run.rewind(int(state.name.partition("-")[0]))
+    else:
+        run.begin(config, tokens)
+    torch.manual_seed(config.seed)
+    module = NextTokenModule(config)
+    data = TokenDataModule(tokens, config.data, seed=config.seed)
+
+    def describe(module: NextTokenModule, bits_per_note: float, step: int) -> Checkpoint:
+        return describe_model(module, tokens, bits_per_note=bits_per_note, step=step, about=about)
+
+    keeper = RunKeeper(
+        config=config,
+        tokens=tokens,
+        plan=data.plan,
+        folder=run,
+        describe=describe,
+        report=report,
+        started=started,
+    )
+    with quiet_lightning():
+        trainer = build_trainer(config, keeper, run.path)
+        try:
+            trainer.fit(module, data, ckpt_path=state, weights_only=True)
+        finally:
+            keeper.restore_signals()
+    return _close(keeper, run, trainer.global_step)
+
+
+def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:
+    if keeper.signal is not None and not keeper.finished:
+        raise TrainingInterrupted(
+            f"{run.path}: stopped at step {step}, state saved; go on with --resume",
+            signal=keeper.signal,
+        )
+    assert keeper.best is not None  # the last step is always scored
+    summary = Summary(
+        model=str(run.path / "model"),
+        best_bits_per_note=keeper.best,
+        steps=step,
+        epochs=round(keeper.plan.epochs_at(step), 2),
+        elapsed_s=round(keeper.elapsed_s, 1),
+        reason=keeper.reason,
+    )
+    run.finish(asdict(summary))
+    return summary
+
+
+def build_trainer(config: TrainConfig, keeper: RunKeeper, folder: Path) -> pl.Trainer:
+    """A Lightning trainer that leaves logs, files, bars and validation to the keeper."""
+    cuda = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and cuda)
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        precision="bf16-mixed" if bf16 else "32-true",
+        max_epochs=-1,
+        gradient_clip_val=config.clip,
+        callbacks=[keeper],
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+    )
+
+
+def describe_model(
+    module: NextTokenModule, tokens: TokenSet, *, bits_per_note: float, step: int, about: str
+) -> Checkpoint:
+    """The network with everything that is needed to use it."""
+    val = tokens.splits["val"]
+    per_token = bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val))
+    metrics = {
+        "val_bits_per_note": bits_per_note,
+        "val_bits_per_token": per_token,
+        "steps": float(step),
+        "parameters": float(sum(p.numel() for p in module.network.parameters())),
+    }
+    return Checkpoint(
+        network=module.scored,
+        model=module.config.model,
+        vocab=tokens.vocab,
+        feature_sizes=tokens.feature_sizes,
+        tokenizer=tokens.tokenizer,
+        fingerprint=tokens.fingerprint,
+        openings=tokens.openings(),
+        training=to_dict(module.config),
+        metrics=metrics,
+        card=write_card(module.config, tokens, metrics, about),
+    )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's tips and notices out of the way; its errors still come as exceptions."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning(\..*)?")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

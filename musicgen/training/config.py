@@ -1,0 +1,79 @@
+"""What a training run is told: data, network, optimizer, budget."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+from musicgen.datamodule import DataConfig
+from musicgen.errors import ConfigError
+from musicgen.models import ModelConfig
+from musicgen.tokenset import TokenSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run. Exactly one of `minutes`, `epochs` and `steps` ends it; the learning rate rises
+    over the first `warmup` share of that budget and falls to 0 at its end.
+
+    `ema` is the decay of a running average of the weights, which is then what is scored and kept
+    (0 is off). `val_every` counts steps, 0 is once an epoch; after `patience` scores without a
+    new best the run ends early (0 never).
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    seed: int = 0
+    minutes: float | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    learning_rate: float = 3e-3
+    warmup: float = 0.05
+    weight_decay: float = 0.05
+    beta2: float = 0.98
+    clip: float = 1.0
+    ema: float = 0.0
+    val_every: int = 0
+    patience: int = 5
+    log_every: int = 20
+    save_minutes: float = 1.0
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "epochs", "steps", "learning_rate", "clip", "log_every", "devices"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name}: {value} is not positive")
+        for name in ("warmup", "beta2", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name}: {getattr(self, name)} is not in [0, 1)")
+        for name in ("seed", "weight_decay", "val_every", "patience", "save_minutes"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}: {getattr(self, name)} is negative")
+
+    def with_budget(
+        self, *, minutes: float | None = None, epochs: int | None = None, steps: int | None = None
+    ) -> TrainConfig:
+        """The same run with another budget; exactly one must be given.
+
+        Raises:
+            ConfigError: none or several are given.
+        """
+        if sum(budget is not None for budget in (minutes, epochs, steps)) != 1:
+            raise ConfigError("minutes, epochs, steps: give exactly one of them")
+        return dataclasses.replace(self, minutes=minutes, epochs=epochs, steps=steps)
+
+    def fitted(self, tokens: TokenSet) -> TrainConfig:
+        """The same run with the network's ends sized for these tokens."""
+        columns = [i for i, name in enumerate(tokens.feature_sizes) if name.endswith("_next")]
+        model = dataclasses.replace(
+            self.model,
+            vocab_size=len(tokens.vocab),
+            feature_sizes=tuple(tokens.feature_sizes.values()),
+            token_columns=tuple(columns),
+        )
+        return dataclasses.replace(self, model=model)

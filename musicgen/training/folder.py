@@ -1,0 +1,222 @@
+"""The folder of a run: settings, history, loss curve, the best model, and the way back in.
+
+run.json      settings and corpus fingerprint       model/    the best network so far
+history.csv   losses step by step                   resume/   the last two resumable states
+curve.png     the same as a picture                 result.json   only when the run is over
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from musicgen import checkpoint
+from musicgen.checkpoint import Checkpoint
+from musicgen.config import from_dict, to_dict
+from musicgen.errors import ConfigError, MusicgenError, TrainingError
+from musicgen.files import write_bytes
+from musicgen.tokenset import TokenSet
+from musicgen.training.config import TrainConfig
+
+_KEPT = 2  # resumable states
+_BUDGET = ("minutes", "epochs", "steps")
+_FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devices", "strategy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of history.csv. Bits per token are the mean of the steps since the line before;
+    `val_bits_per_note` is None where nothing was scored."""
+
+    step: int
+    epoch: float
+    elapsed_s: float
+    learning_rate: float
+    train_bits_per_token: float | None
+    val_bits_per_note: float | None
+    tokens_per_s: float
+
+
+class RunFolder:
+    """Reads and writes a run folder. Every file is replaced as a whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+
+    def begin(self, config: TrainConfig, tokens: TokenSet) -> None:
+        """Claim the folder for a new run.
+
+        Raises:
+            TrainingError: it holds a run or anything else, or cannot be made.
+        """
+        if (self.path / "run.json").exists():
+            state = "a finished run" if self.finished else "an unfinished run (--resume goes on)"
+            raise TrainingError(f"{self.path}: holds {state}; choose another folder")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            empty = not any(self.path.iterdir())
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
+        if not empty:
+            raise TrainingError(f"{self.path}: holds other files; choose another folder")
+        run = {"config": to_dict(config), "fingerprint": tokens.fingerprint}
+        self._write("run.json", json.dumps(run, indent=1))
+
+    def reopen(self, config: TrainConfig, tokens: TokenSet) -> Path:
+        """Check that a run can go on with these settings and tokens: the state to start from.
+
+        Raises:
+            TrainingError: there is nothing to resume, it is finished, or something has changed.
+        """
+        if self.finished:
+            raise TrainingError(f"{self.path}: the run is finished; train into another folder")
+        before, fingerprint = self._stored()
+        if fingerprint != tokens.fingerprint:
+            raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
+        _refuse_changes(to_dict(before), to_dict(config), str(self.path))
+        return self._last_state()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / "result.json").exists()
+
+    def settings(self) -> TrainConfig:
+        """The settings that the run was started with.
+
+        Raises:
+            TrainingError: the folder holds no run.
+        """
+        return self._stored()[0]
+
+    def add(self, row: Row) -> None:
+        """Append a row to the history, on disk too."""
+        self.rows.append(row)
+        self._write("history.csv", render_rows(self.rows))
+
+    def rewind(self, step: int) -> None:
+        """Read the history back and forget what came after `step`."""
+        try:
+            text = (self.path / "history.csv").read_text("utf-8")
+        except FileNotFoundError:
+            return
+        self.rows = [row for row in parse_rows(text) if row.step <= step]
+
+    def keep_state(self, written: Path, step: int) -> None:
+        """Adopt a state just written under resume/, sync it, drop all but the latest two.
+
+        Its digest becomes part of its name, so that damage is noticed.
+        """
+        with written.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            os.fsync(file.fileno())
+        written.rename(written.with_name(f"{step:09d}-{digest}.ckpt"))
+        for old in self.states()[_KEPT:]:
+            old.unlink()
+
+    def states(self) -> list[Path]:
+        """Resumable states, the latest first."""
+        return sorted((self.path / "resume").glob("*-*.ckpt"), reverse=True)
+
+    def keep_model(self, best: Checkpoint) -> None:
+        """Replace the model by a better one."""
+        checkpoint.save(self.path / "model", best, overwrite=True)
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Mark the run as over; it cannot be resumed any more."""
+        self.draw()
+        self._write("result.json", json.dumps(result, indent=1))
+        for state in self.states():
+            state.unlink()
+
+    def draw(self) -> None:
+        """The loss curve as curve.png."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        train = [(r.step, r.train_bits_per_token) for r in self.rows if r.train_bits_per_token]
+        val = [(r.step, r.val_bits_per_note) for r in self.rows if r.val_bits_per_note]
+        for points, label, style in ((train, "training, bits per token", "-"),
+                                     (val, "validation, bits per note", "o-")):  # fmt: skip
+            if points:
+                axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
+        axes.set_xlabel("step")
+        axes.set_ylabel("bits")
+        axes.set_ylim(0, max((v for _, v in val), default=5.0) * 1.4)
+        if train or val:
+            axes.legend()
+        axes.grid(alpha=0.3)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=110)
+        self._write("curve.png", picture.getvalue())
+
+    def _stored(self) -> tuple[TrainConfig, str]:
+        try:
+            run = json.loads((self.path / "run.json").read_text("utf-8"))
+            return from_dict(TrainConfig, run["config"]), str(run["fingerprint"])
+        except FileNotFoundError:
+            raise TrainingError(
+                f"{self.path}: there is no run to resume; leave out --resume"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, ConfigError):
+            raise TrainingError(f"{self.path}/run.json: is damaged; start a new run") from None
+
+    def _last_state(self) -> Path:
+        """The latest state whose content has the digest in its name."""
+        for state in self.states():
+            with state.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if state.stem.partition("-")[2] == digest[:16]:
+                return state
+        raise TrainingError(f"{self.path}: no usable state to resume from; start a new run")
+
+    def _write(self, name: str, content: str | bytes) -> None:
+        try:
+            data = content.encode() if isinstance(content, str) else content
+            write_bytes(self.path / name, data)
+        except MusicgenError as error:
+            raise TrainingError(str(error).replace(" with -o", "")) from None
+
+
+def render_rows(rows: list[Row]) -> str:
+    """Rows as CSV with a heading."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
+    return text.getvalue()
+
+
+def parse_rows(text: str) -> list[Row]:
+    """The inverse of `render_rows`."""
+    rows = []
+    for line in csv.DictReader(io.StringIO(text)):
+        values: dict[str, Any] = {k: float(v) if v else None for k, v in line.items()}
+        rows.append(Row(**values | {"step": int(line["step"])}))
+    return rows
+
+
+def _refuse_changes(before: dict[str, Any], now: dict[str, Any], where: str) -> None:
+    """Raise TrainingError when a setting that decides the losses is not what it was."""
+    for name, old in before.items():
+        if name in _FREE_TO_CHANGE or old == now[name]:
+            continue
+        if isinstance(old, dict):
+            name = next(f"{name}.{inner}" for inner in old if old[inner] != now[name][inner])
+        if name in _BUDGET:
+            raise TrainingError(
+                f"{where}: was started with {name}={old}; resume with the same budget"
+            )
+        raise TrainingError(
+            f"{where}: was started with another {name}; resume with the same settings"
+        )

@@ -1,0 +1,275 @@
+"""The callback that runs a run: learning rate, budget, scores, saves, signals, early stop."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.datamodule import Batch, Plan
+from musicgen.errors import TrainingError
+from musicgen.tokenset import TokenSet
+from musicgen.training.config import TrainConfig
+from musicgen.training.folder import Row, RunFolder
+from musicgen.training.module import NextTokenModule, score_tunes
+from musicgen.training.progress import Progress, Report
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CLOSING_S = 3.0  # the last save, the picture
+
+
+class RunKeeper(pl.Callback):
+    """Everything that decides the losses is a function of the step, or part of the state saved
+    (with a `minutes` budget the clock is: there a resumed run is only nearly the same)."""
+
+    def __init__(
+        self,
+        *,
+        config: TrainConfig,
+        tokens: TokenSet,
+        plan: Plan,
+        folder: RunFolder,
+        describe: Callable[[NextTokenModule, float, int], Checkpoint],
+        report: Report,
+        started: float,
+    ) -> None:
+        self.config, self.tokens, self.plan, self.folder = config, tokens, plan, folder
+        self.describe, self.report = describe, report
+        self.total_steps = config.steps
+        if config.epochs is not None:
+            self.total_steps = plan.first_step(config.epochs)
+        self.val_every = config.val_every or plan.first_step(1)
+        self.signal: int | None = None
+        self.finished = False
+        self.reason = "budget"
+        self.best: float | None = None
+        self.last_score: float | None = None
+        self.scored_step = -1
+        self._since_best = 0
+        self._losses: list[float | Tensor] = []  # nats per token of the steps since the last row
+        self._started = started
+        self._score_s: float | None = None  # how long the last scoring took
+        self._saved = self._rate_since = time.monotonic()
+        self._rate_tokens = 0.0
+        self._rate = 0.0
+        self._train_bits: float | None = None
+        self._handlers: dict[int, Any] = {}
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time spent in this run, interruptions not counted."""
+        return time.monotonic() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know; plain numbers only."""
+        return {
+            "elapsed_s": self.elapsed_s,
+            "best": self.best,
+            "last_score": self.last_score,
+            "scored_step": self.scored_step,
+            "since_best": self._since_best,
+            "losses": [float(loss) for loss in self._losses],
+            "score_s": self._score_s,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._started -= state_dict["elapsed_s"]
+        self.best, self.last_score = state_dict["best"], state_dict["last_score"]
+        self.scored_step, self._since_best = state_dict["scored_step"], state_dict["since_best"]
+        self._losses, self._score_s = list(state_dict["losses"]), state_dict["score_s"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over signals: Lightning has set its own by now, which leave nothing saved."""
+        try:
+            for number in _SIGNALS:
+                self._handlers[number] = signal.signal(number, self._stop_on_signal)
+        except ValueError:
+            pass  # not the main thread: signals are the caller's business
+        if self.fraction(trainer.global_step) >= 1:
+            trainer.should_stop = True
+
+    def restore_signals(self) -> None:
+        """Give signals back to whoever had them."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()
+
+    def _stop_on_signal(self, number: int, _frame: object) -> None:
+        if self.signal is not None:  # the second time at once
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def fraction(self, step: int) -> float:
+        """How much of the budget is used up once `step` steps are done, in [0, 1]."""
+        if self.total_steps is not None:
+            return min(1.0, step / self.total_steps)
+        assert self.config.minutes is not None
+        budget = self.config.minutes * 60
+        score_s = self._score_s if self._score_s is not None else 0.02 * budget
+        closing = min(1.3 * score_s + _CLOSING_S, 0.3 * budget)
+        return min(1.0, self.elapsed_s / (budget - closing))
+
+    def learning_rate(self, fraction: float) -> float:
+        """A linear rise, then half a cosine down to 0."""
+        warmup = self.config.warmup
+        if fraction < warmup:
+            return self.config.learning_rate * max(fraction / warmup, 0.01)
+        down = (fraction - warmup) / (1 - warmup)
+        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * down))
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Set learning rate and randomness for this step."""
+        step = trainer.global_step
+        rate = self.learning_rate(self.fraction(step))
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        seeds = np.random.SeedSequence([self.config.seed, step, trainer.global_rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Note the loss; score, log, save, stop where it is time to."""
+        assert isinstance(pl_module, NextTokenModule)
+        pl_module.update_average()
+        step = trainer.global_step
+        self._losses.append(outputs["loss"].detach())
+        self._rate_tokens += batch.tokens.numel() * trainer.world_size
+        over = self._agreed(trainer, self.fraction(step) >= 1)
+        interrupted = self._agreed(trainer, self.signal is not None)
+        if over or step % self.val_every == 0:
+            self._log(trainer, pl_module, score=True)
+        elif step % self.config.log_every == 0:
+            self._log(trainer, pl_module, score=False)
+        if self.config.patience and self._since_best >= self.config.patience:
+            self.reason, over = "no better score", True
+        self.finished = over
+        due = time.monotonic() - self._saved >= self.config.save_minutes * 60
+        if not over and (interrupted or self._agreed(trainer, due)):
+            self._save(trainer)
+        if over or interrupted:
+            trainer.should_stop = True
+
+    @staticmethod
+    def _agreed(trainer: pl.Trainer, mine: bool) -> bool:
+        """Whether any device says so, so that all act alike."""
+        if trainer.world_size == 1:
+            return mine
+        return bool(trainer.strategy.reduce_boolean_decision(mine, all=False))
+
+    def _log(self, trainer: pl.Trainer, module: NextTokenModule, *, score: bool) -> None:
+        step = trainer.global_step
+        losses = self._finite_losses(step)
+        if losses:
+            self._train_bits = math.fsum(losses) / len(losses) / math.log(2)
+        train_bits = self._train_bits if losses else None
+        now = time.monotonic()
+        if self._rate_tokens:
+            self._rate = self._rate_tokens / (now - self._rate_since)
+        if score:
+            self._score(trainer, module)
+        self._rate_since, self._rate_tokens = time.monotonic(), 0.0
+        row = Row(
+            step=step,
+            epoch=round(self.plan.epochs_at(step), 4),
+            elapsed_s=round(self.elapsed_s, 1),
+            learning_rate=trainer.optimizers[0].param_groups[0]["lr"],
+            train_bits_per_token=train_bits,
+            val_bits_per_note=self.last_score if score else None,
+            tokens_per_s=round(self._rate),
+        )
+        if trainer.is_global_zero:
+            self.folder.add(row)
+            self.report(self._progress(row, scored=score))
+
+    def _progress(self, row: Row, *, scored: bool) -> Progress:
+        return Progress(
+            fraction=self.fraction(row.step),
+            step=row.step,
+            epoch=row.epoch,
+            elapsed_s=row.elapsed_s,
+            tokens_per_s=row.tokens_per_s,
+            train_bits_per_token=self._train_bits,
+            val_bits_per_note=self.last_score,
+            best_bits_per_note=self.best,
+            scored=scored,
+        )
+
+    def _finite_losses(self, step: int) -> list[float]:
+        """The losses since the last row, which are then forgotten.
+
+        Raises:
+            TrainingError: one of them is not a finite number.
+        """
+        losses = [float(loss) for loss in self._losses]
+        for back, loss in enumerate(reversed(losses)):
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss at step {step - back} is {loss}; the best model so far is kept; "
+                    f"try again with a learning_rate below {self.config.learning_rate:g}"
+                )
+        self._losses.clear()
+        return losses
+
+    def _score(self, trainer: pl.Trainer, module: NextTokenModule) -> None:
+        """Bits per note of the validation tunes; keep the model if it is the best yet."""
+        begun = time.monotonic()
+        split = self.tokens.splits["val"]
+        bits = score_tunes(
+            module.scored,
+            split,
+            batch_tokens=self.config.data.eval_batch_tokens,
+            shard=(trainer.global_rank, trainer.world_size),
+        ).sum()
+        if trainer.world_size > 1:
+            total = torch.tensor(bits, device=module.device)
+            bits = float(trainer.strategy.reduce(total, reduce_op="sum"))
+        self.last_score = float(bits) / max(1, int(split.notes.sum()))
+        self.scored_step = trainer.global_step
+        if not math.isfinite(self.last_score):
+            raise TrainingError(
+                f"the score at step {trainer.global_step} is {self.last_score}; the best model so "
+                f"far is kept; try again with a learning_rate below {self.config.learning_rate:g}"
+            )
+        self._since_best += 1
+        if self.best is None or self.last_score < self.best:
+            self.best, self._since_best = self.last_score, 0
+            if trainer.is_global_zero:
+                self.folder.keep_model(self.describe(module, self.best, trainer.global_step))
+        self._score_s = time.monotonic() - begun
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        """Write a resumable state; an earlier one stays until the new one is safe on disk."""
+        for loss in map(float, self._losses):
+            if not math.isfinite(loss):
+                return  # the next row will say so; a broken state must not replace a good one
+        written = self.folder.path / "resume" / "writing.ckpt"
+        try:
+            written.parent.mkdir(exist_ok=True)
+            written.unlink(missing_ok=True)
+            trainer.save_checkpoint(written)
+            if trainer.is_global_zero:
+                self.folder.keep_state(written, trainer.global_step)
+        except OSError as error:
+            written.unlink(missing_ok=True)
+            raise TrainingError(
+                f"{written.parent}: cannot save ({error.strerror or error}); make room and go on "
+                "with --resume"
+            ) from None
+        self._saved = time.monotonic()

@@ -1,0 +1,104 @@
+"""NextTokenModule: any network as a LightningModule; scoring whole tunes in bits."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from musicgen.datamodule import Batch, collate, pack
+from musicgen.models import build_model
+from musicgen.tokenset import PAD_ID, TokenSplit
+from musicgen.training.config import TrainConfig
+
+
+class NextTokenModule(pl.LightningModule):
+    """Learns to predict each next token. `config.model` must be fitted to the tokens."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = build_model(config.model)
+        self.average: nn.Module | None = None
+        if config.ema > 0:
+            self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+
+    @property
+    def scored(self) -> nn.Module:
+        """The network to score and keep: the running average where there is one."""
+        return self.network if self.average is None else self.average
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        """Nats per token over the step's tokens on all devices: with gradients averaged over
+        devices, several give the gradient that one would."""
+        logits, _ = self.network(batch.tokens, batch.features)
+        total = nats(logits, batch.targets).sum()
+        return total * self.trainer.world_size / batch.n_targets
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW; biases, gains and embedding tables are not decayed."""
+        tables = {id(m.weight) for m in self.network.modules() if isinstance(m, nn.Embedding)}
+        decayed: list[Tensor] = []
+        free: list[Tensor] = []
+        for parameter in self.network.parameters():
+            plain = parameter.ndim < 2 or id(parameter) in tables
+            (free if plain else decayed).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": self.config.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(
+            groups, lr=self.config.learning_rate, betas=(0.9, self.config.beta2)
+        )
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the running average towards the network, faster at first."""
+        if self.average is not None:
+            decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            for mean, value in pairs:
+                mean.lerp_(value, 1 - decay)
+
+
+def nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cost of each target: (B, T, V), (B, T) -> (B, T) float32; 0 at padding."""
+    flat = F.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=PAD_ID, reduction="none"
+    )
+    return flat.view(targets.shape)
+
+
+@torch.inference_mode()
+def score_tunes(
+    network: nn.Module,
+    split: TokenSplit,
+    *,
+    batch_tokens: int = 16384,
+    shard: tuple[int, int] = (0, 1),
+) -> NDArray[np.float64]:
+    """Bits of every whole tune, all tokens after bos: (n,). Divide by `split.notes` for the unit
+    that tokenizers share.
+
+    With `shard` (i, n) only each n-th batch from the i-th is scored, the rest are 0.
+    """
+    device = next(network.parameters()).device
+    training = network.training
+    network.eval()
+    lengths = np.diff(split.offsets) - 1
+    order = np.argsort(-lengths, kind="stable")
+    bits = np.zeros(len(split))
+    for run in pack(lengths[order], batch_tokens)[shard[0] :: shard[1]]:
+        own = order[run]
+        batch = collate(split, split.offsets[own], lengths[own], total=0)
+        logits, _ = network(batch.tokens.to(device), batch.features.to(device))
+        cost = nats(logits, batch.targets.to(device)).double().sum(dim=1)
+        bits[own] = cost.cpu().numpy() / math.log(2)
+    network.train(training)
+    return bits
