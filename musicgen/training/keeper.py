@@ -61,7 +61,8 @@ class RunKeeper(pl.Callback):
         self._rate_tokens = 0.0
         self._rate = 0.0
         self._train_bits: float | None = None
-        self._handlers: dict[int, Any] = {}
+        self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._has_signals = False
 
     @property
     def elapsed_s(self) -> float:
@@ -91,7 +92,8 @@ class RunKeeper(pl.Callback):
         """Take over signals: Lightning has set its own by now, which leave nothing saved."""
         try:
             for number in _SIGNALS:
-                self._handlers[number] = signal.signal(number, self._stop_on_signal)
+                signal.signal(number, self._stop_on_signal)
+                self._has_signals = True
         except ValueError:
             pass  # not the main thread: signals are the caller's business
         if self.fraction(trainer.global_step) >= 1:
@@ -99,9 +101,9 @@ class RunKeeper(pl.Callback):
 
     def restore_signals(self) -> None:
         """Give signals back to whoever had them."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers.clear()
+        if self._has_signals:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
 
     def _stop_on_signal(self, number: int, _frame: object) -> None:
         if self.signal is not None:  # the second time at once
@@ -218,10 +220,10 @@ class RunKeeper(pl.Callback):
             TrainingError: one of them is not a finite number.
         """
         losses = [float(loss) for loss in self._losses]
-        for back, loss in enumerate(reversed(losses)):
+        for of_step, loss in enumerate(losses, step - len(losses) + 1):
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"the loss at step {step - back} is {loss}; the best model so far is kept; "
+                    f"the loss at step {of_step} is {loss}; the best model so far is kept; "
                     f"try again with a learning_rate below {self.config.learning_rate:g}"
                 )
         self._losses.clear()
