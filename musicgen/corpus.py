@@ -14,14 +14,14 @@ related to two families: then the later one joins the earlier.
 from __future__ import annotations
 
 import difflib
+import gc
 import hashlib
 import importlib.util
-import multiprocessing
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +29,7 @@ from pathlib import Path
 from musicgen import formats
 from musicgen.errors import CorpusError, MusicgenError, printable
 from musicgen.playback import melody
+from musicgen.theory import Meter
 from musicgen.tune import Rejected, Tune
 
 SHINGLE_INTERVALS = 8
@@ -36,7 +37,7 @@ SAME_FAMILY_JACCARD = 0.3
 # A run of intervals that more tunes than this share (a scale, a held note) no longer proposes
 # pairs; pairs proposed by a rarer run are still compared on all of theirs.
 MAX_SHINGLE_TUNES = 500
-PARALLEL_BYTES = 4 * 2**20
+NOT_TUNEBOOKS = ("license", "licence", "copying", "readme", "source", "notice", "changelog")
 SPLITS = ("train", "val", "test")
 
 NON_COMMERCIAL = (
@@ -121,6 +122,7 @@ class _Found:
 
 
 Progress = Callable[[int, int], None]
+Line = Sequence[tuple[int | None, Fraction]]
 
 
 def load(
@@ -128,7 +130,6 @@ def load(
     *,
     val: float = 0.1,
     test: float = 0.1,
-    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """Read, deduplicate, group and split.
@@ -136,7 +137,6 @@ def load(
     Args:
         sources: names of `CORPORA`, files and folders (searched recursively).
         val: share of families for validation; `test`: share for the test.
-        jobs: processes to read with; by default one per core when there are many megabytes.
         progress: called with (files done, files in all).
 
     Raises:
@@ -147,13 +147,8 @@ def load(
     several = [sources] if isinstance(sources, str | Path) else sources
     names = [str(name) for name in several]
     files = find_files(names)
-    found: list[_Found] = []
-    rejected: list[Omitted] = []
-    for done, (tunes, omitted) in enumerate(_read_all(files, jobs), 1):
-        found += tunes
-        rejected += omitted
-        if progress is not None:
-            progress(done, len(files))
+    with _collector_paused():
+        found, rejected = _read_files(files, progress)
     if not found:
         first = f" (first: {rejected[0].id}: {rejected[0].reason})" if rejected else ""
         raise CorpusError(f"{', '.join(names)}: no readable tune in {len(files)} files{first}")
@@ -207,7 +202,13 @@ def _music_files(folder: Path) -> list[Path]:
     files = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        files += [Path(parent, n) for n in names if formats.readable(n) and not n.startswith(".")]
+        files += [
+            Path(parent, name)
+            for name in names
+            if formats.readable(name)
+            and not name.startswith(".")
+            and Path(name).stem.lower() not in NOT_TUNEBOOKS
+        ]
     return sorted(files, key=lambda path: path.relative_to(folder).parts)
 
 
@@ -232,21 +233,32 @@ def _existing_path(name: str) -> Path:
     raise CorpusError(f"{printable(name)}: no such file, folder or corpus; {hint}there is {known}")
 
 
-def _read_all(
-    files: list[tuple[str, str, Path]], jobs: int | None
-) -> Iterator[tuple[list[_Found], list[Omitted]]]:
-    if jobs is None:
-        n_bytes = sum(path.stat().st_size for _, _, path in files)
-        jobs = (os.cpu_count() or 1) if n_bytes > PARALLEL_BYTES else 1
-    # A forked child needs no second import of the caller's script, which spawning would do.
-    if min(jobs, len(files)) < 2 or "fork" not in multiprocessing.get_all_start_methods():
-        yield from map(_read_file, files)
-        return
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool, warnings.catch_warnings():
-        # Python 3.12 warns of threads at a fork; the children run no code that could hold a lock.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield from pool.map(_read_file, files)
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Without cyclic garbage collection: it would walk through the millions of notes just read,
+    again and again, and find nothing (a third of the time on 4,000 tunes)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _read_files(
+    files: list[tuple[str, str, Path]], progress: Progress | None
+) -> tuple[list[_Found], list[Omitted]]:
+    """One process: sending tunes between processes takes longer than reading them again."""
+    found: list[_Found] = []
+    rejected: list[Omitted] = []
+    for done, file in enumerate(files, 1):
+        tunes, omitted = _read_file(file)
+        found += tunes
+        rejected += omitted
+        if progress is not None:
+            progress(done, len(files))
+    return found, rejected
 
 
 def _read_file(file: tuple[str, str, Path]) -> tuple[list[_Found], list[Omitted]]:
@@ -265,7 +277,9 @@ def _read_file(file: tuple[str, str, Path]) -> tuple[list[_Found], list[Omitted]
         ids[name] = ids.get(name, 0) + 1
         name += f"#{ids[name]}" if ids[name] > 1 else ""
         if tune.n_notes:
-            found.append(_Found(name, source, tune, melody_digest(tune), shingles(tune)))
+            lines = [melody(voice) for voice in tune.voices]
+            digest = _digest(tune.meter, lines)
+            found.append(_Found(name, source, tune, digest, shingles(lines[0])))
         else:
             omitted.append(Omitted(name, tune.title, "no notes"))
     return found, omitted
@@ -279,9 +293,12 @@ def _omit(label: str, rejected: Rejected) -> Omitted:
 
 def melody_digest(tune: Tune) -> bytes:
     """SHA-256 of what makes two melodies the same: intervals, durations and meter, every voice."""
-    digest = hashlib.sha256(str(tune.meter.bar_duration).encode())
-    for voice in tune.voices:
-        line = melody(voice)
+    return _digest(tune.meter, [melody(voice) for voice in tune.voices])
+
+
+def _digest(meter: Meter, lines: Sequence[Line]) -> bytes:
+    digest = hashlib.sha256(str(meter.bar_duration).encode())
+    for line in lines:
         first = next((midi for midi, _ in line if midi is not None), 0)
         text = ";".join(
             f"{'z' if midi is None else midi - first},{duration}" for midi, duration in line
@@ -290,13 +307,13 @@ def melody_digest(tune: Tune) -> bytes:
     return digest.digest()
 
 
-def shingles(tune: Tune) -> frozenset[int]:
-    """The set of runs of `SHINGLE_INTERVALS` successive melodic intervals of the first voice.
+def shingles(line: Line) -> frozenset[int]:
+    """The set of runs of `SHINGLE_INTERVALS` successive intervals of a line (see `melody`).
 
     Intervals are semitones between successive notes, rests passed over, so transposing a tune
     changes nothing. A tune with fewer intervals has one shingle, all of them.
     """
-    pitches = [midi for midi, _ in melody(tune.voices[0]) if midi is not None]
+    pitches = [midi for midi, _ in line if midi is not None]
     intervals = [(b - a) & 0xFF for a, b in pairwise(pitches)]
     if len(intervals) < SHINGLE_INTERVALS:
         return frozenset({-1 - int.from_bytes(bytes([len(intervals), *intervals]))})

@@ -130,7 +130,7 @@ def melody(voice: Voice) -> list[tuple[int | None, Fraction]]:
             midi, tie = top.midi, top.tie
         if midi is not None and midi == tied:
             line[-1] = (midi, line[-1][1] + event.duration)
-        elif event.duration > 0:
+        elif event.duration:
             line.append((midi, event.duration))
         tied = midi if tie else None
     return line
