@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import gcd
 from pathlib import PurePath
 from typing import Any
 
 from musicgen.errors import ParseError
 from musicgen.formats.midi.envelope import Envelope, check
 from musicgen.formats.midi.notating import Frame, Sound, pickup_meter, write_bars
+from musicgen.formats.midi.quantising import TickNote, quantise
 from musicgen.theory import Key, Meter, estimate_key
 from musicgen.tune import Reading, ReadWarning, Source, Tempo, Tune, Voice
-
-# A place in a score is a simple fraction of a quarter; a performed one hardly ever is.
-FINEST_SCORE_GRID = 64
-GRID = 24  # of a quarter, for what is not exact: thirty-seconds and sixteenth triplets on it
-_GRID_PLACES = [i for i in range(GRID + 1) if i % 3 == 0 or i % 4 == 0]
-# A gap this short (share of the time to the next note) is how a note is played, not a rest.
-ARTICULATION = Fraction(1, 4)
 
 SINGLE_LINE_SHARE = 0.8
 FULLEST_SHARE = 0.25
@@ -36,7 +29,7 @@ class _Part:
 
     name: str
     program: int
-    notes: list[tuple[int, int, int]]
+    notes: list[TickNote]
 
     @property
     def single_line(self) -> bool:
@@ -82,7 +75,8 @@ def _read_score(score: Any, envelope: Envelope, path: str) -> Tune:
     warnings = list(envelope.warnings)
     part = _choose_part(_parts(score), warnings)
     line = _single_line(part.notes, warnings)
-    sounds = _to_quarters(line, envelope.ticks_per_quarter, warnings)
+    sounds, moves = quantise(line, envelope.ticks_per_quarter)
+    warnings += moves
     key_signatures = _keys(score, envelope.ticks_per_quarter)
     if not key_signatures or key_signatures[0][0] > 0:
         key_signatures.insert(0, (Fraction(0), _estimate(sounds)))
@@ -135,11 +129,9 @@ def _choose_part(parts: list[_Part], warnings: list[str]) -> _Part:
     return chosen
 
 
-def _single_line(
-    notes: list[tuple[int, int, int]], warnings: list[str]
-) -> list[tuple[int, int, int]]:
+def _single_line(notes: list[TickNote], warnings: list[str]) -> list[TickNote]:
     """At most one note at a time: the highest of a chord, each ended by the next."""
-    line: list[tuple[int, int, int]] = []
+    line: list[TickNote] = []
     n_dropped = n_trimmed = n_empty = 0
     for onset, end, pitch in notes:
         if end <= onset:
@@ -162,55 +154,6 @@ def _single_line(
         if n:
             warnings.append(f"{n} notes {what}")
     return line
-
-
-def _to_quarters(
-    line: list[tuple[int, int, int]], ticks_per_quarter: int, warnings: list[str]
-) -> list[Sound]:
-    """Ticks to quarters, exactly where these are places in a score, else on a grid."""
-    places = [(Fraction(a, ticks_per_quarter), Fraction(b, ticks_per_quarter)) for a, b, _ in line]
-    exact = all(_on_score_grid(onset) for onset, _ in places)
-    tuplets = {_odd_part(onset) for onset, _ in places} | {1, 3}
-    onsets = [onset if exact else _snap(onset) for onset, _ in places]
-    sounds: list[Sound] = []
-    n_moved, furthest = 0, Fraction(0)
-    for i, (onset, end) in enumerate(places):
-        following = onsets[i + 1] if i + 1 < len(onsets) else None
-        if following == onsets[i]:
-            n_moved += 1
-            continue
-        kept = exact and _on_score_grid(end) and (_odd_part(end) in tuplets or end == following)
-        new_end = end if kept else _snap_end(onsets[i], end, following)
-        moved = max(abs(onsets[i] - onset), abs(new_end - end))
-        n_moved, furthest = n_moved + (moved > 0), max(furthest, moved)
-        sounds.append(Sound(onsets[i], new_end, line[i][2]))
-    if n_moved:
-        warnings.append(
-            f"{n_moved} of {len(line)} notes moved to the grid, by at most {float(furthest):.3f} "
-            "of a quarter note"
-        )
-    return sounds
-
-
-def _snap_end(onset: Fraction, end: Fraction, following: Fraction | None) -> Fraction:
-    if following is not None and abs(following - end) <= ARTICULATION * (following - onset):
-        return following
-    snapped = max(_snap(end), onset + Fraction(1, 8))
-    return snapped if following is None else min(snapped, following)
-
-
-def _snap(place: Fraction) -> Fraction:
-    quarter, rest = divmod(place * GRID, Fraction(GRID))
-    nearest = min(_GRID_PLACES, key=lambda i: abs(i - rest))
-    return Fraction(quarter * GRID + nearest, GRID)
-
-
-def _on_score_grid(place: Fraction) -> bool:
-    return place.denominator <= FINEST_SCORE_GRID
-
-
-def _odd_part(place: Fraction) -> int:
-    return place.denominator // gcd(place.denominator, 1 << 16)
 
 
 def _meters(
