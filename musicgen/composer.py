@@ -112,7 +112,7 @@ class Composer:
         Raises:
             ControlError: it is no single line in one key and one meter.
         """
-        prompt = Prompt.read(tune, self.automaton.limits.smallest)
+        prompt = Prompt.read(tune, self.automaton.smallest)
         ids = self.vocabulary.encode((BOS, *heard_as(prompt.tokens, self.vocabulary)))
         for begin in range(0, n, BATCH):
             indices = range(begin, min(begin + BATCH, n))

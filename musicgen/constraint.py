@@ -36,8 +36,11 @@ class Automaton:
         shortest = Fraction(1)
         while shortest / 2 in lengths:
             shortest /= 2
-        self.limits = replace(limits or Limits(), smallest=shortest)
-        self.pad_id = vocabulary.ids[PAD]
+        limits = limits or Limits()
+        self.smallest = limits.smallest or shortest
+        self.limits = replace(limits, smallest=self.smallest)
+        self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
+        self.pad_id, self.bos_id = vocabulary.ids[PAD], vocabulary.ids[BOS]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
         self.masks: list[NDArray[np.bool_]] = []
@@ -65,13 +68,27 @@ class Automaton:
             self.transitions[number][token_id] = after
         return after
 
+    def trace(self, ids: Sequence[int]) -> tuple[NDArray[np.uint16], int | None]:
+        """Features after each id of a tune, (T, F), and the index of the first id that a valid
+        tune would not have there."""
+        number, pitch, irregular = self.number(start()), -1, None
+        rows = []
+        for i, token_id in enumerate(ids):
+            wrong_tie = self.states[number].tie and self.is_pitch[token_id] and token_id != pitch
+            begins = token_id == self.bos_id
+            if irregular is None and not begins and (wrong_tie or not self.masks[number][token_id]):
+                irregular = i
+            number = self.step(number, token_id)
+            rows.append(self.features[number])
+            pitch = token_id if self.is_pitch[token_id] else pitch
+        return np.array(rows, np.uint16), irregular
+
     def _mask(self, state: State) -> NDArray[np.bool_]:
         options = allowed(state, self.limits)
         mask = self._mask_of.get(options)
         if mask is None:
             mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))
             mask[self.pad_id] = state.done  # a finished row is fed padding
-            assert mask.any(), f"no token can follow {state}"
             self._mask_of[options] = mask
         return mask
 
@@ -95,12 +112,19 @@ class GrammarConstraint:
         self.hurry_after = hurry_after + len(script)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
         self.rows = [automaton.number(start())] * n
+        self.pitches = np.full(n, -1)  # id of the last pitch of each row, which a tie must repeat
         self.steps = 0
 
     def mask(self) -> NDArray[np.bool_]:
         """(B, V): which tokens may come next in each row; only `<pad>` once a row is done."""
-        masks = self.automaton.masks
-        return np.stack([masks[row] for row in self.rows])
+        masks, states = self.automaton.masks, self.automaton.states
+        mask = np.stack([masks[row] for row in self.rows])
+        for i, row in enumerate(self.rows):
+            # A prompt may tie a pitch that the vocabulary lacks; then any may follow.
+            if states[row].tie and self.automaton.is_pitch[self.pitches[i]]:
+                mask[i] &= ~self.automaton.is_pitch
+                mask[i, self.pitches[i]] = masks[row][self.pitches[i]]
+        return mask
 
     def features(self) -> NDArray[np.integer]:
         """(B, F): the grammar features of each row's state."""
@@ -110,6 +134,7 @@ class GrammarConstraint:
     def advance(self, ids: NDArray[np.integer]) -> None:
         """Follow one token in every row; ids (B,)."""
         automaton = self.automaton
+        self.pitches = np.where(automaton.is_pitch[ids], ids, self.pitches)
         if self.steps < len(self.script):
             told = self.script[self.steps]
             state = advance(automaton.states[self.rows[0]], told)

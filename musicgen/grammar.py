@@ -17,7 +17,7 @@ tune it has let through:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -35,19 +35,27 @@ class Limits:
 
     `part_bars` and `ending_bars` are the most bars of a part or of an ending, `parts` the most
     parts, `min_part_bars` the fewest bars of a part. `smallest` is the shortest single length, in
-    units: every other is a multiple of it, so that what is left of a bar can always be filled.
+    units (None: as the vocabulary has it, or a quarter): every other is a multiple of it, so that
+    what is left of a bar can always be filled.
+    `meters_of_rhythm` holds a type of tune to the meters it is danced in; collections do not.
     """
 
     part_bars: int = 32
     min_part_bars: int = 2
     ending_bars: int = 4
     parts: int = 8
-    smallest: Fraction = Fraction(1, 4)
+    smallest: Fraction | None = None
+    meters_of_rhythm: bool = True
 
 
 # What makes a written tune regular, whatever its length.
 UNLIMITED = Limits(
-    part_bars=10_000, min_part_bars=1, ending_bars=10_000, parts=10_000, smallest=Fraction(1, 64)
+    part_bars=10_000,
+    min_part_bars=1,
+    ending_bars=10_000,
+    parts=10_000,
+    smallest=Fraction(1, 64),
+    meters_of_rhythm=False,
 )
 
 
@@ -71,8 +79,8 @@ class State:
     in_pickup: bool = False
     length: Fraction | None = None
     tuplet: tuple[int, Fraction, Fraction | None] | None = None
-    last: tuple[int, int] | None = None
-    tie: tuple[int, int] | None = None
+    after_note: bool = False
+    tie: bool = False
     bar: int = 0
     part: int = 0
     repeat: bool = False
@@ -96,7 +104,7 @@ class Options:
     full: Fraction = ZERO
     length: Fraction | None = None
     tuplet: tuple[int, Fraction, Fraction | None] | None = None
-    pitch: tuple[int, int] | None = None
+    tied: bool = False
     tie: bool = False
     opens: frozenset[str] = frozenset()
     closes: frozenset[str] = frozenset()
@@ -123,14 +131,14 @@ def advance(state: State, token: Token) -> State:
         case "volta":
             return replace(state, volta=token.value, ending_bar=0, closed="")
         case "length":
-            return replace(state, length=token.value, last=None)
+            return replace(state, length=token.value, after_note=False)
         case "tuplet":
             actual, normal, size = token.value
-            return replace(state, tuplet=(size, Fraction(normal, actual), None), last=None)
+            return replace(state, tuplet=(size, Fraction(normal, actual), None), after_note=False)
         case "pitch" | "rest":
             return _sound(state, token)
         case "tie":
-            return replace(state, tie=state.last, last=None)
+            return replace(state, tie=True, after_note=False)
         case "close":
             return _close(state, str(token.value))
     return state
@@ -146,7 +154,8 @@ def _read_header(state: State, token: Token) -> State:
         case "unit":
             return replace(read, unit=token.value)
         case "pickup":
-            return replace(read, pickup=token.value, in_pickup=token.value > 0)
+            # The rhythm has done its work; forgetting it makes more states equal.
+            return replace(read, pickup=token.value, in_pickup=token.value > 0, rhythm="")
     return read
 
 
@@ -158,14 +167,13 @@ def _sound(state: State, token: Token) -> State:
         if state.length is None and default is not None:
             written = default
         tuplet = (left - 1, scale, written) if left > 1 else None
-    pitch: tuple[int, int] | None = token.value if token.kind == "pitch" else None
     return replace(
         state,
         position=state.position + written * state.unit * scale,
         length=None,
         tuplet=tuplet,
-        last=pitch,
-        tie=None,
+        after_note=token.kind == "pitch",
+        tie=False,
         part_open=True,
         closed="",
     )
@@ -173,21 +181,23 @@ def _sound(state: State, token: Token) -> State:
 
 def _close(state: State, line: str) -> State:
     if state.in_pickup and line == "|":
-        return replace(state, position=ZERO, in_pickup=False, length=None, tuplet=None, last=None)
+        return replace(
+            state, position=ZERO, in_pickup=False, length=None, tuplet=None, after_note=False
+        )
     cleared = replace(
         state,
         position=ZERO,
         in_pickup=False,
         length=None,
         tuplet=None,
-        last=None,
+        after_note=False,
         bar=state.bar + 1,
         ending_bar=state.ending_bar + bool(state.volta),
     )
     if line == "|":
         return cleared
     if line == ":|" and _first_ending(state):
-        return replace(cleared, closed=":|1", tie=None)
+        return replace(cleared, closed=":|1", tie=False)
     return replace(
         cleared,
         closed=line,
@@ -198,8 +208,12 @@ def _close(state: State, line: str) -> State:
         ending_bar=0,
         part_open=False,
         in_pickup=bool(state.pickup),
-        tie=None,
+        tie=False,
     )
+
+
+def _next_bar(state: State) -> State:
+    return replace(state, position=ZERO, length=None, tuplet=None, after_note=False)
 
 
 def _first_ending(state: State) -> bool:
@@ -217,10 +231,10 @@ def allowed(state: State, limits: Limits = Limits()) -> Options:
     if state.header < len(HEADER_KINDS):
         return Options(
             header=HEADER_KINDS[state.header],
-            rhythm=state.rhythm,
+            rhythm=state.rhythm if limits.meters_of_rhythm else "",
             full=state.full,
             unit=state.unit,
-            smallest=limits.smallest,
+            smallest=limits.smallest or Fraction(1, 4),
         )
     if state.closed == "|]":
         return Options(end=True)
@@ -230,10 +244,10 @@ def allowed(state: State, limits: Limits = Limits()) -> Options:
     music = Options(
         room=room,
         unit=state.unit,
-        smallest=limits.smallest,
+        smallest=limits.smallest or Fraction(1, 4),
         length=state.length,
         tuplet=state.tuplet,
-        pitch=state.tie,
+        tied=state.tie,
         tie=_may_tie(state, room, limits),
     )
     if state.length is not None or state.tuplet is not None:  # a note must follow
@@ -277,7 +291,7 @@ def _another_bar(state: State, limits: Limits) -> bool:
 
 
 def _may_tie(state: State, room: Fraction, limits: Limits) -> bool:
-    if state.last is None or state.length is not None:
+    if not state.after_note:
         return False
     return room > 0 or _another_bar(state, limits)
 
@@ -289,7 +303,7 @@ def _opens(state: State, limits: Limits) -> frozenset[str]:
     elif (
         state.repeat
         and not state.volta
-        and state.tie is None
+        and not state.tie
         and not state.in_pickup
         and 1 <= state.bar < limits.part_bars
         and not state.hurry
@@ -305,7 +319,7 @@ def _closes(state: State, limits: Limits) -> frozenset[str]:
     ends_here = (
         not state.in_pickup
         and state.position == state.full - state.pickup
-        and state.tie is None
+        and not state.tie
         and (state.hurry or state.bar + 1 >= limits.min_part_bars)
     )
     if ends_here:
@@ -329,9 +343,9 @@ def permits(options: Options, token: Token) -> bool:
         return token.kind == options.header and _header_fits(options, token)
     match token.kind:
         case "pitch":
-            return (options.pitch is None or options.pitch == value) and _fits(options)
+            return _fits(options)
         case "rest":
-            return options.pitch is None and _fits(options)
+            return not options.tied and _fits(options)
         case "length":
             return options.length is None and _length_fits(options, value)
         case "tuplet":
@@ -400,19 +414,15 @@ def _header_fits(options: Options, token: Token) -> bool:
 
 
 def irregularity(tokens: Sequence[str], limits: Limits = UNLIMITED) -> tuple[int, str] | None:
-    """First token that a valid tune would not have there, and what it is; None for a valid tune.
-
-    The header must agree with itself, but any rhythm may have any meter: collections do so.
-    """
-    state = start()
+    """First token that a valid tune would not have there, and what it is; None for a valid tune."""
+    state, pitch = start(), None
     for i, text in enumerate((*tokens, "<eos>")):
         token = parse_token(text)
-        options = allowed(state, limits)
-        if token.kind == "meter":
-            options = replace(options, rhythm="")
-        if not permits(options, token):
+        wrong_tie = state.tie and token.kind == "pitch" and token.value != pitch
+        if wrong_tie or not permits(allowed(state, limits), token):
             return i, text
         state = advance(state, token)
+        pitch = token.value if token.kind == "pitch" else pitch
     return None
 
 
@@ -439,14 +449,4 @@ def features(state: State) -> tuple[int, int, int, int]:
     ending = min(state.volta[0], 2) if state.volta else 0
     part = (min(state.part, 7) * 2 + state.repeat) * 3 + ending
     left = min(state.tuplet[0], 11) if state.tuplet is not None else 0
-    return position, bar, part, left * 2 + (state.tie is not None)
-
-
-def follow(tokens: Iterable[str]) -> list[tuple[int, int, int, int]]:
-    """Features after each token of a tune, regular or not; the first row is before any token."""
-    state = start()
-    rows = [features(state)]
-    for text in tokens:
-        state = advance(state, parse_token(text))
-        rows.append(features(state))
-    return rows
+    return position, bar, part, left * 2 + state.tie

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from musicgen.constraint import Automaton
 from musicgen.corpus import Corpus, Omitted
 from musicgen.errors import CorpusError, InvalidTuneError
-from musicgen.grammar import FEATURE_SIZES, follow, irregularity
+from musicgen.grammar import FEATURE_SIZES, UNLIMITED
 from musicgen.tokenizer import BOS, EOS, Vocabulary
 from musicgen.tokenizer.melody import NAME, encode, melody
 from musicgen.tokenizer.tokens import HEADER_KINDS
@@ -55,23 +56,21 @@ def prepare(corpus: Corpus) -> Prepared:
     vocabulary = Vocabulary.build(
         (tokens for split, _, tokens, _ in encoded if split == "train"), min_count=MIN_COUNT
     )
-    return Prepared(
-        tokens=build_tokenset(
-            (_row(vocabulary, *tune) for tune in encoded),
-            vocab=vocabulary.tokens,
-            feature_sizes=FEATURE_SIZES,
-            tokenizer=NAME,
-            n_header=len(HEADER_KINDS),
-        ),
-        omitted=tuple(omitted),
-        dropped=dropped,
-        irregular=tuple(name for _, name, tokens, _ in encoded if irregularity(tokens)),
+    everything = Vocabulary.build(tokens for _, _, tokens, _ in encoded)
+    automaton = Automaton(everything, UNLIMITED)
+    rows: list[TokenRow] = []
+    irregular: list[str] = []
+    for split, name, tokens, n_notes in encoded:
+        sequence = (BOS, *tokens, EOS)
+        features, first_wrong = automaton.trace(everything.encode(sequence))
+        rows.append((split, name, np.array(vocabulary.encode(sequence)), features, n_notes))
+        if first_wrong is not None:
+            irregular.append(name)
+    token_set = build_tokenset(
+        rows,
+        vocab=vocabulary.tokens,
+        feature_sizes=FEATURE_SIZES,
+        tokenizer=NAME,
+        n_header=len(HEADER_KINDS),
     )
-
-
-def _row(
-    vocabulary: Vocabulary, split: str, name: str, tokens: list[str], n_notes: int
-) -> TokenRow:
-    ids = vocabulary.encode((BOS, *tokens, EOS))
-    rows = follow(tokens)
-    return split, name, np.array(ids), np.array([*rows, rows[-1]]), n_notes
+    return Prepared(token_set, tuple(omitted), dropped, tuple(irregular))

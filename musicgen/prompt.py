@@ -48,7 +48,7 @@ class Prompt:
             header = encode_header(reduced)
             if first_is_pickup and len(bars) == 1:
                 header[-1] = f"up:{_short(bars[0], reduced)}"
-            *body, close = encode_bars(reduced, bars)
+            *body, close = encode_bars(reduced, bars, unfinished=True)
         except InvalidTuneError as error:
             raise ControlError(f"cannot be continued: {error}; give a single-line melody") from None
         state = _follow([*header, *body])
@@ -140,5 +140,5 @@ def _distance(token: Token, value: Any) -> float:
         case "meter":
             if value.bar_duration == token.value.bar_duration:
                 return 0
-            return 1 + (value.compound != token.value.compound)
+            return 1.0 + (value.compound is not token.value.compound)
     return 0 if value in ("", "major") else 1

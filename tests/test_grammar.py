@@ -11,11 +11,11 @@ import pytest
 from musicgen.constraint import Automaton, GrammarConstraint
 from musicgen.grammar import (
     FEATURE_SIZES,
+    UNLIMITED,
     Limits,
     advance,
     allowed,
     features,
-    follow,
     irregularity,
     permits,
     start,
@@ -165,10 +165,26 @@ def test_advance_follows_irregular_music_without_failing() -> None:
             "1",
         ],
     ]
-    rows = follow(tokens)
-    assert len(rows) == len(tokens) + 1
-    sizes = np.array(list(FEATURE_SIZES.values()))
-    assert (np.array(rows) < sizes).all()
+    state = start()
+    for text in tokens:
+        state = advance(state, parse_token(text))
+        assert all(0 <= v < n for v, n in zip(features(state), FEATURE_SIZES.values(), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_trace_has_the_features_of_every_state_and_the_first_irregular_token(seed: int) -> None:
+    tokens = random_tune(seed)
+    automaton = Automaton(VOCABULARY, UNLIMITED)
+    state, expected = start(), []
+    for text in tokens:
+        state = advance(state, parse_token(text))
+        expected.append(list(features(state)))
+    traced, irregular = automaton.trace(VOCABULARY.encode(tokens))
+    assert traced.tolist() == expected
+    assert irregular is None
+    tokens[len(tokens) // 2] = "|:"
+    found = irregularity(tokens)
+    assert automaton.trace(VOCABULARY.encode(tokens))[1] == (found and found[0])
 
 
 def test_features_count_the_pickup_from_the_end_of_its_bar() -> None:
@@ -192,9 +208,11 @@ def test_a_batch_gives_the_same_masks_and_features_as_single_steps() -> None:
     for column in ids.T:
         for row, state in enumerate(states):
             options = allowed(state, replace(automaton.limits))
-            expected = [permits(options, t) for t in automaton.tokens]
             if not state.done:
-                assert batch.mask()[row].tolist() == expected
+                for i in np.flatnonzero(batch.mask()[row]):
+                    assert permits(options, automaton.tokens[i])
+                pitches = batch.mask()[row] & automaton.is_pitch
+                assert pitches.sum() <= 1 or not state.tie
             assert tuple(batch.features()[row]) == features(state)
         batch.advance(column)
         states = [advance(s, automaton.tokens[i]) for s, i in zip(states, column, strict=True)]

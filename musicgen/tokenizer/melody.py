@@ -209,21 +209,20 @@ def encode(tune: Tune) -> list[str]:
     return encode_header(tune) + encode_bars(tune, tune.bars)
 
 
-def encode_bars(tune: Tune, bars: Iterable[Bar]) -> list[str]:
-    """Tokens of some bars of a tune in melody form."""
+def encode_bars(tune: Tune, bars: Sequence[Bar], *, unfinished: bool = False) -> list[str]:
+    """Tokens of some bars of a tune in melody form; the last may be `unfinished`, in a tuplet."""
     tokens: list[str] = []
-    for bar in bars:
+    for i, bar in enumerate(bars):
         if bar.repeat_start:
             tokens.append("|:")
         if bar.volta:
             tokens.append("[" + ",".join(map(str, bar.volta)))
-        tokens += encode_events(tune, bar.events)
+        tokens += _encode_events(tune, bar.events, unfinished and i == len(bars) - 1)
         tokens.append(":|" if bar.repeat_end else bar.barline)
     return tokens
 
 
-def encode_events(tune: Tune, events: Iterable[Event]) -> list[str]:
-    """Tokens of the notes and rests of one bar, or of the beginning of one."""
+def _encode_events(tune: Tune, events: Iterable[Event], unfinished: bool) -> list[str]:
     tokens: list[str] = []
     expected: tuple[Tuplet, int] | None = None  # the open tuplet and the index that must follow
     default = Fraction(1)
@@ -248,7 +247,7 @@ def encode_events(tune: Tune, events: Iterable[Event]) -> list[str]:
             tokens.append("-")
         closing = tuplet is None or tuplet.index + 1 == tuplet.size
         expected = None if closing or tuplet is None else (tuplet, tuplet.index + 1)
-    if expected is not None:
+    if expected is not None and not unfinished:
         raise InvalidTuneError("a tuplet that is cut by a bar line or incomplete")
     return tokens
 
