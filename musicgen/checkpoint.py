@@ -98,12 +98,14 @@ def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
-    """The checkpoint in a folder, its network in evaluation mode on `device`.
+    """The checkpoint in a folder or in the folder of a run, its network in evaluation mode.
 
     Raises:
         CheckpointError: it is missing, damaged, of another version, or not a model.
     """
     folder = Path(folder)
+    if not is_checkpoint(folder) and is_checkpoint(folder / "model"):
+        folder = folder / "model"  # the best model of a training run
     files = _verified(folder)
     try:
         config = json.loads(files["config.json"])
@@ -253,7 +255,7 @@ def shipped() -> dict[str, Path]:
 
 
 def locate(name: str | Path) -> Path:
-    """Folder of a model given by path or, where there is no such path, by the name of a shipped one.
+    """Folder of a model, given by its path or else by the name of a shipped one.
 
     Raises:
         CheckpointError: it is neither.

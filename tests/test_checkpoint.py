@@ -37,6 +37,7 @@ def new(kind: str = "lstm") -> Checkpoint:
         feature_sizes={"beat": 3, "match_next": len(VOCAB)},
         tokenizer="abc",
         fingerprint="12ab",
+        openings=(((4, 5), 3), ((6,), 1)),
         training={"seed": 0},
         metrics={"val_bits_per_note": 2.5},
         card="# A model\n",
@@ -70,7 +71,8 @@ def test_what_was_saved_is_loaded(tmp_path: Path, kind: str) -> None:
     saved = new(kind)
     checkpoint.save(tmp_path / "model", saved)
     loaded = checkpoint.load(tmp_path / "model")
-    for field in ("model", "vocab", "feature_sizes", "tokenizer", "fingerprint", "training"):
+    names = ("model", "vocab", "feature_sizes", "tokenizer", "fingerprint", "openings", "training")
+    for field in names:
         assert getattr(loaded, field) == getattr(saved, field)
     assert (loaded.metrics, loaded.card) == (saved.metrics, saved.card)
     assert not loaded.network.training
@@ -98,6 +100,11 @@ def test_saving_never_replaces_something_else(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="exists and is not a model; choose another place"):
         checkpoint.save(tmp_path, new(), overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_the_folder_of_a_run_stands_for_its_model(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "run" / "model", new())
+    assert checkpoint.load(tmp_path / "run").vocab == VOCAB
 
 
 def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:

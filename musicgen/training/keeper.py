@@ -46,7 +46,6 @@ class RunKeeper(pl.Callback):
         self.total_steps = config.steps
         if config.epochs is not None:
             self.total_steps = plan.first_step(config.epochs)
-        self.val_every = config.val_every or plan.first_step(1)
         self.signal: int | None = None
         self.finished = False
         self.reason = "budget"
@@ -155,7 +154,7 @@ class RunKeeper(pl.Callback):
         self._rate_tokens += batch.tokens.numel() * trainer.world_size
         over = self._agreed(trainer, self.fraction(step) >= 1)
         interrupted = self._agreed(trainer, self.signal is not None)
-        if over or step % self.val_every == 0:
+        if over or self._score_due(step):
             self._log(trainer, pl_module, score=True)
         elif step % self.config.log_every == 0:
             self._log(trainer, pl_module, score=False)
@@ -167,6 +166,10 @@ class RunKeeper(pl.Callback):
             self._save(trainer)
         if over or interrupted:
             trainer.should_stop = True
+
+    def _score_due(self, step: int) -> bool:
+        every = self.config.val_every
+        return step % every == 0 if every else self.plan.epochs_at(step).is_integer()
 
     @staticmethod
     def _agreed(trainer: pl.Trainer, mine: bool) -> bool:
