@@ -45,7 +45,12 @@ ORDERS = [
     ("and the next to the end of the last", [bar("A", **END), bar("B", **END)], "AABB"),
     ("a start sign is obeyed", [bar("A"), bar("B", **START, **END)], "ABB"),
     (
-        "a double bar does not move the start",
+        "once something was repeated, a double bar moves the start",
+        [bar("A", **END), bar("B", barline="||"), bar("C", **END)],
+        "AABCC",
+    ),
+    (
+        "before that it does not",
         [bar("A", barline="||"), bar("B", **END)],
         "ABAB",
     ),

@@ -20,10 +20,11 @@ MAX_PLAYED_BARS = 20_000  # more than six hours of jigs
 MAX_PARTS_TEXT = 1_000
 MAX_JUMPS = 8
 
-# An ending (and a part that is repeated without a start sign) is closed by these bar lines. A
-# plain double bar does not move the point that ":|" goes back to: so abc2midi, and so the books.
-_CLOSES_ENDING = ("||", "|]", "[|", "[|]")
-_CLOSES_SECTION = ("|]",)
+# An ending is closed by these bar lines. They also set the place that ":|" without "|:" goes back
+# to; but a plain double bar does so only once something has been repeated. The first such repeat
+# goes back to the beginning, or to a final bar: so abc2midi, and so the books.
+_HEAVY = ("||", "|]", "[|", "[|]")
+_FINAL = ("|]",)
 
 # What words and signs in the music mean, matched after dropping case, spaces and full stops.
 _JUMPS = (
@@ -116,15 +117,18 @@ def _too_long(what: str) -> InvalidTuneError:
 def _sections(bars: Sequence[Bar], first: int, last: int) -> list[_Section]:
     """Cut bars [first, last) into sections that cover them all, in order."""
     sections: list[_Section] = []
-    start = first
+    start, repeated = first, False
     while start < last:
-        section = _read_section(bars, start, last)
+        section = _read_section(bars, start, last, closing=_HEAVY if repeated else _FINAL)
+        repeated = repeated or section.passes > 1
         sections.append(section)
         start = section.endings[-1][2] if section.endings else section.stop
     return sections
 
 
-def _read_section(bars: Sequence[Bar], start: int, last: int) -> _Section:
+def _read_section(
+    bars: Sequence[Bar], start: int, last: int, *, closing: tuple[str, ...]
+) -> _Section:
     explicit = bars[start].repeat_start
     for i in range(start, last):
         bar = bars[i]
@@ -138,7 +142,7 @@ def _read_section(bars: Sequence[Bar], start: int, last: int) -> _Section:
             if follows_ending and 1 not in bars[i + 1].volta:
                 return _read_endings(bars, section, last)  # the first ending has no number
             return section
-        if bar.barline in _CLOSES_SECTION and not explicit and not follows_ending:
+        if bar.barline in closing and not explicit and not follows_ending:
             return _Section(start, i + 1)
     return _Section(start, last)
 
@@ -148,9 +152,7 @@ def _read_endings(bars: Sequence[Bar], section: _Section, last: int) -> _Section
     i, seen = section.stop, set[int]()
     while i < last and bars[i].volta and not (bars[i].repeat_start and i > section.stop):
         numbers = frozenset(bars[i].volta)
-        if (
-            seen & numbers
-        ):  # a new pair; the last ending had no end mark, so it is as long as the first
+        if seen & numbers:  # a new pair; the last ending had no end, so it is as long as the first
             (_, a, b), (last_numbers, c, d) = section.endings[0], section.endings[-1]
             section.endings[-1] = (last_numbers, c, min(d, c + b - a))
             break
@@ -158,7 +160,7 @@ def _read_endings(bars: Sequence[Bar], section: _Section, last: int) -> _Section
         while (
             stop < last
             and not bars[stop - 1].repeat_end
-            and bars[stop - 1].barline not in _CLOSES_ENDING
+            and bars[stop - 1].barline not in _HEAVY
             and not bars[stop].volta
             and not bars[stop].repeat_start
         ):
@@ -298,9 +300,7 @@ def _shared_marks(voices: Sequence[Voice]) -> Sequence[Bar]:
                 repeat_start=any(b.repeat_start for b in bars),
                 repeat_end=max(b.repeat_end for b in bars),
                 volta=next((b.volta for b in bars if b.volta), ()),
-                barline=next(
-                    (b.barline for b in bars if b.barline in _CLOSES_ENDING), bars[0].barline
-                ),
+                barline=next((b.barline for b in bars if b.barline in _HEAVY), bars[0].barline),
             )
         )
     return shared
