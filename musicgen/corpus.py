@@ -34,8 +34,8 @@ from musicgen.tune import Rejected, Tune
 
 SHINGLE_INTERVALS = 8
 SAME_FAMILY_JACCARD = 0.3
-# A run of intervals that more tunes than this share (a scale, a held note) no longer proposes
-# pairs; pairs proposed by a rarer run are still compared on all of theirs.
+# A run of intervals shared by more tunes than this (a scale, a repeated note) proposes no pairs
+# with further ones; pairs proposed by a rarer run are still compared on all of theirs.
 MAX_SHINGLE_TUNES = 500
 NOT_TUNEBOOKS = ("license", "licence", "copying", "readme", "source", "notice", "changelog")
 SPLITS = ("train", "val", "test")

@@ -1,0 +1,240 @@
+"""Corpora: found, read, made unique, grouped and split."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from musicgen import corpus, survey
+from musicgen.errors import CorpusError
+
+SCALE = ["C", "D", "E", "F", "G", "A", "B", "c", "d", "e", "f", "g"]
+
+
+def melody(seed: int, n_notes: int = 48, step: int = 0) -> list[str]:
+    """Random notes, moved up by some steps of the scale of C (so not a true transposition)."""
+    chance = random.Random(seed)
+    return [SCALE[chance.randrange(8) + step] for _ in range(n_notes)]
+
+
+def abc(notes: list[str], *, title: str = "Tune", key: str = "C", meter: str = "4/4") -> str:
+    bars = ["".join(notes[i : i + 8]) for i in range(0, len(notes), 8)]
+    return f"X:1\nT:{title}\nR:reel\nM:{meter}\nL:1/8\nK:{key}\n{'|'.join(bars)}|]\n\n"
+
+
+def write(folder: Path, **books: list[str]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, tunes in books.items():
+        (folder / f"{name}.abc").write_text("".join(tunes))
+    return folder
+
+
+def test_a_folder_is_read_in_order_with_ids_that_say_where(tmp_path: Path) -> None:
+    book = write(tmp_path / "mine", b=[abc(melody(1)), abc(melody(2))], a=[abc(melody(3))])
+    (book / "deep").mkdir()
+    (book / "deep" / "c.ABC").write_text(abc(melody(4)))
+    found = corpus.load(str(book))
+    inside = ["a.abc:1", "b.abc:1", "b.abc:9", "deep/c.ABC:1"]
+    assert [entry.id for entry in found.entries] == [f"{book}/{name}" for name in inside]
+
+
+def test_what_is_no_tunebook_is_left_alone(tmp_path: Path) -> None:
+    book = write(tmp_path / "mine", a=[abc(melody(1))])
+    for name in ("license.txt", "README.txt", ".hidden.abc", "notes.doc"):
+        (book / name).write_text("X:1\nK:C\nCDE|")
+    assert len(corpus.find_files([str(book)])) == 1
+
+
+def test_files_that_cannot_be_read_are_listed_and_do_not_stop_the_rest(tmp_path: Path) -> None:
+    book = write(tmp_path / "mine", a=[abc(melody(1))])
+    (book / "bad.mid").write_bytes(b"nothing")
+    (book / "prose.txt").write_text("Dear all,\nthere is no music here.\n")
+    found = corpus.load(book)
+    assert len(found.entries) == 1
+    assert [(tune.id, tune.reason) for tune in found.rejected] == [
+        (f"{book}/bad.mid", "not a MIDI file (no MThd at its start); export it again"),
+        (f"{book}/prose.txt", "holds no tune"),
+    ]
+
+
+def test_the_same_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    book = write(tmp_path / "mine", a=[abc(melody(1))])
+    assert len(corpus.find_files([str(book), str(book / "a.abc")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("celtik", "did you mean 'celtic'? there is oneills1850, "),
+        ("Celtic", "did you mean 'celtic'? "),
+        ("/no/such", "no such file, folder or corpus; there is oneills1850, ryansMammoth, "),
+    ],
+)
+def test_an_unknown_name_says_what_there_is(name: str, hint: str) -> None:
+    with pytest.raises(CorpusError) as error:
+        corpus.load([name])
+    assert hint in str(error.value)
+
+
+def test_a_folder_without_music_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"no music in this folder; files must end in \.abc"):
+        corpus.load(tmp_path)
+
+
+def test_a_corpus_of_nothing_readable_names_the_first_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.mid").write_bytes(b"")
+    with pytest.raises(CorpusError, match=r"no readable tune in 1 files \(first: .*not a MIDI"):
+        corpus.load(tmp_path)
+
+
+def test_splits_that_leave_nothing_to_train_on_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"val=0\.5 and test=0\.5 leave nothing"):
+        corpus.load(tmp_path, val=0.5, test=0.5)
+
+
+def test_the_same_melody_under_another_title_or_key_is_kept_once(tmp_path: Path) -> None:
+    again = [note.upper() + ("'" if note.islower() else "") for note in melody(1)]
+    tunes = [abc(melody(1)), abc(melody(1), title="Other"), abc(melody(1), meter="2/2")]
+    found = corpus.load(write(tmp_path / "mine", a=tunes, b=[abc(melody(2))], c=[abc(again)]))
+    assert [(a[-8:], b[-7:]) for a, b in found.duplicates][:1] == [("/a.abc:9", "a.abc:1")]
+    assert len(found.entries) == 5 - len(found.duplicates)
+
+
+def test_a_transposed_tune_is_a_duplicate(tmp_path: Path) -> None:
+    sharp = [f"^{note}" for note in melody(1)]
+    found = corpus.load(write(tmp_path / "mine", a=[abc(melody(1)), abc(sharp)]))
+    assert len(found.entries) == 1
+
+
+def test_a_variant_joins_the_family_whatever_its_title(tmp_path: Path) -> None:
+    variant = melody(1)
+    variant[20:22] = ["c", "c"]
+    tunes = [abc(melody(1), title="A"), abc(melody(2), title="A"), abc(variant, title="B")]
+    found = corpus.load(write(tmp_path / "mine", a=tunes))
+    first, second, third = found.entries
+    assert (first.family, third.family) == (first.id, first.id)
+    assert third.split == first.split
+    assert second.family == second.id
+
+
+def jaccard(a: frozenset[int], b: frozenset[int]) -> float:
+    return len(a & b) / len(a | b)
+
+
+@settings(deadline=None)
+@given(st.lists(st.frozensets(st.integers(0, 12), min_size=1, max_size=8), max_size=12))
+def test_families_are_the_connected_components_of_near_identity(
+    sets: list[frozenset[int]],
+) -> None:
+    expected = list(range(len(sets)))
+    for _ in sets:  # spread the smallest number along every edge until nothing changes
+        for a, b in combinations(range(len(sets)), 2):
+            if jaccard(sets[a], sets[b]) >= corpus.SAME_FAMILY_JACCARD:
+                expected[a] = expected[b] = min(expected[a], expected[b])
+    assert corpus.group_families(sets) == expected
+
+
+def test_too_common_shingles_are_compared_but_propose_no_more_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(corpus, "MAX_SHINGLE_TUNES", 2)
+    common = frozenset({0, 1})
+    first = [common | set(range(10, 16)), common | set(range(20, 26))]
+    later = [common | {30}, common | {30, 31}, common]
+    assert corpus.group_families([*first, *later]) == [0, 1, 2, 2, 4]
+
+
+def test_adding_a_corpus_moves_no_tune_to_another_split(tmp_path: Path) -> None:
+    old = write(tmp_path / "old", a=[abc(melody(seed)) for seed in range(60)])
+    variants = [abc([*melody(seed, 44), "c", "c", "c", "c"]) for seed in range(0, 60, 2)]
+    new = write(tmp_path / "new", a=variants, b=[abc(melody(seed)) for seed in range(60, 99)])
+    before = {entry.id: entry.split for entry in corpus.load(old).entries}
+    after = corpus.load([old, new])
+    assert {e.id: e.split for e in after.entries if e.id in before} == before
+    assert sum(entry.family in before for entry in after.entries) > len(before)
+
+
+def test_families_are_never_divided_and_shares_are_about_right(tmp_path: Path) -> None:
+    tunes = [abc(melody(seed, 24)) for seed in range(300)]
+    found = corpus.load(write(tmp_path / "mine", a=tunes), val=0.2, test=0.3)
+    sizes = {name: len(found.split(name)) for name in corpus.SPLITS}
+    assert sum(sizes.values()) == len(found.entries)
+    assert 0.14 < sizes["val"] / 300 < 0.26
+    assert 0.23 < sizes["test"] / 300 < 0.37
+
+
+def test_the_fingerprint_is_that_of_the_data(tmp_path: Path) -> None:
+    book = write(tmp_path / "mine", a=[abc(melody(1)), abc(melody(2))])
+    first = corpus.load(book).fingerprint
+    assert corpus.load(book).fingerprint == first
+    write(book, b=[abc(melody(3))])
+    assert corpus.load(book).fingerprint != first
+
+
+def test_progress_counts_the_files(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    book = write(tmp_path / "mine", a=[abc(melody(1))], b=[abc(melody(2))])
+    corpus.load(book, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 2), (2, 2)]
+
+
+# --- the bundled collections ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def celtic() -> corpus.Corpus:
+    return corpus.load("celtic")
+
+
+def test_the_default_corpus_is_all_there(celtic: corpus.Corpus) -> None:
+    assert len(celtic.entries) + len(celtic.duplicates) + len(celtic.rejected) == 4248
+    assert len(celtic.entries) > 4100
+    assert celtic.notices == ()
+
+
+def test_no_test_tune_of_the_default_corpus_has_a_near_duplicate_in_train(
+    celtic: corpus.Corpus,
+) -> None:
+    def runs(entries: tuple[corpus.Entry, ...]) -> list[frozenset[int]]:
+        return [corpus.shingles(corpus.melody(e.tune.voices[0])) for e in entries]
+
+    holders: dict[int, set[int]] = {}
+    train = runs(celtic.split("train"))
+    for i, shingles in enumerate(train):
+        for shingle in shingles:
+            holders.setdefault(shingle, set()).add(i)
+    for mine in runs(celtic.split("test")):
+        near = set().union(*(holders.get(shingle, set()) for shingle in mine))
+        assert all(jaccard(mine, train[i]) < corpus.SAME_FAMILY_JACCARD for i in near)
+
+
+def test_the_report_is_plain_data_and_adds_up(celtic: corpus.Corpus) -> None:
+    report = json.loads(json.dumps(survey.report(celtic)))
+    assert report["tunes"] == len(celtic.entries) == sum(report["keys"].values())
+    assert sum(part["tunes"] for part in report["splits"].values()) == report["tunes"]
+    assert list(report["by_source"]) == ["oneills1850", "airdsAirs", "ryansMammoth"]
+    assert report["rhythms"]["reel"] > 500
+    assert report["modes"]["dorian"] > 50
+
+
+def test_essen_comes_only_by_name_and_with_its_notice() -> None:
+    assert "essenFolksong" not in corpus.CORPORA["celtic"].folders
+    assert "non-commercial" in corpus.CORPORA["essenFolksong"].notice
+    labels = [label for _, label, _ in corpus.find_files(["essenFolksong"])]
+    assert all(label.endswith(".abc") for label in labels)
+
+
+def test_named_corpora_come_first_in_a_fixed_order(tmp_path: Path) -> None:
+    book = write(tmp_path / "mine", a=[abc(melody(1))])
+    files = corpus.find_files([str(book), "airdsAirs", "oneills1850"])
+    assert list(dict.fromkeys(source for source, _, _ in files)) == [
+        "oneills1850",
+        "airdsAirs",
+        str(book),
+    ]
