@@ -92,9 +92,11 @@ def test_every_parameter_receives_a_gradient(config: ModelConfig) -> None:
 
 
 def test_features_are_optional(config: ModelConfig) -> None:
-    plain = replace(config, feature_sizes=(), token_columns=())
-    logits, _ = build_model(plain)(some_input()[0])
+    network = build_model(replace(config, feature_sizes=(), token_columns=()))
+    logits, _ = network(some_input()[0])
     assert logits.shape == (3, 7, 11)
+    logits.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_a_few_steps_learn_to_repeat_a_pattern(config: ModelConfig) -> None:

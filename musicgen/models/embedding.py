@@ -27,11 +27,13 @@ class Embedding(nn.Module):
         plain = [i for i in range(len(config.feature_sizes)) if i not in config.token_columns]
         sizes = [config.feature_sizes[i] for i in plain]
         self.plain = plain
-        self.table = nn.Embedding(max(1, sum(sizes)), config.d_model)
-        nn.init.normal_(self.table.weight, std=config.d_model**-0.5)
+        if plain:
+            self.table = nn.Embedding(sum(sizes), config.d_model)
+            nn.init.normal_(self.table.weight, std=config.d_model**-0.5)
         starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]  # (F_plain,)
         self.register_buffer("starts", starts, persistent=False)
-        self.map = nn.Linear(config.d_model * max(1, len(config.token_columns)), config.d_model)
+        if config.token_columns:
+            self.map = nn.Linear(config.d_model * len(config.token_columns), config.d_model)
 
     starts: Tensor
 
@@ -62,7 +64,8 @@ class Readout(nn.Module):
         nn.init.zeros_(self.output.bias)
         if config.tie_embeddings:
             self.output.weight = embedding.token.weight
-        self.push = nn.Linear(config.d_model, max(1, len(self.columns)))
+        if self.columns:
+            self.push = nn.Linear(config.d_model, len(self.columns))
 
     def forward(self, x: Tensor, features: Tensor | None) -> Tensor:
         """Logits of the next token."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.config import to_dict
@@ -86,7 +87,7 @@ def train(
         raise TrainingError("minutes, epochs, steps: set exactly one of them")
     if not len(tokens.splits["val"]):
         raise TrainingError("the corpus has no tune to validate with; give more tunes")
-    run = RunFolder(Path(folder))
+    run = RunFolder(Path(folder), active=getattr(rank_zero_only, "rank", 0) == 0)
     state: Path | None = None
     if resume:
         state = run.reopen(config, tokens)

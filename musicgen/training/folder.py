@@ -44,10 +44,14 @@ class Row:
 
 
 class RunFolder:
-    """Reads and writes a run folder. Every file is replaced as a whole or not at all."""
+    """Reads and writes a run folder. Every file is replaced as a whole or not at all.
 
-    def __init__(self, path: Path) -> None:
+    Of several processes that train together one is `active`; the others only read.
+    """
+
+    def __init__(self, path: Path, *, active: bool = True) -> None:
         self.path = path
+        self.active = active
         self.rows: list[Row] = []
 
     def begin(self, config: TrainConfig, tokens: TokenSet) -> None:
@@ -56,6 +60,8 @@ class RunFolder:
         Raises:
             TrainingError: it holds a run or anything else, or cannot be made.
         """
+        if not self.active:
+            return
         if (self.path / "run.json").exists():
             state = "a finished run" if self.finished else "an unfinished run (--resume goes on)"
             raise TrainingError(f"{self.path}: holds {state}; choose another folder")
@@ -114,6 +120,8 @@ class RunFolder:
 
         Its digest becomes part of its name, so that damage is noticed.
         """
+        if not self.active:
+            return
         with written.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
             os.fsync(file.fileno())
@@ -127,10 +135,13 @@ class RunFolder:
 
     def keep_model(self, best: Checkpoint) -> None:
         """Replace the model by a better one."""
-        checkpoint.save(self.path / "model", best, overwrite=True)
+        if self.active:
+            checkpoint.save(self.path / "model", best, overwrite=True)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Mark the run as over; it cannot be resumed any more."""
+        if not self.active:
+            return
         self.draw()
         self._write("result.json", json.dumps(result, indent=1))
         for state in self.states():
@@ -181,6 +192,8 @@ class RunFolder:
         raise TrainingError(f"{self.path}: no usable state to resume from; start a new run")
 
     def _write(self, name: str, content: str | bytes) -> None:
+        if not self.active:
+            return
         try:
             data = content.encode() if isinstance(content, str) else content
             write_bytes(self.path / name, data)

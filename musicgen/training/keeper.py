@@ -180,7 +180,7 @@ class RunKeeper(pl.Callback):
 
     def _log(self, trainer: pl.Trainer, module: NextTokenModule, *, score: bool) -> None:
         step = trainer.global_step
-        losses = self._finite_losses(step)
+        losses = self._finite_losses(trainer)
         if losses:
             self._train_bits = math.fsum(losses) / len(losses) / math.log(2)
         train_bits = self._train_bits if losses else None
@@ -199,8 +199,8 @@ class RunKeeper(pl.Callback):
             val_bits_per_note=self.last_score if score else None,
             tokens_per_s=round(self._rate),
         )
+        self.folder.add(row)
         if trainer.is_global_zero:
-            self.folder.add(row)
             self.report(self._progress(row, scored=score))
 
     def _progress(self, row: Row, *, scored: bool) -> Progress:
@@ -216,14 +216,17 @@ class RunKeeper(pl.Callback):
             scored=scored,
         )
 
-    def _finite_losses(self, step: int) -> list[float]:
-        """The losses since the last row, which are then forgotten.
+    def _finite_losses(self, trainer: pl.Trainer) -> list[float]:
+        """The losses since the last row, over all devices; they are then forgotten.
 
         Raises:
             TrainingError: one of them is not a finite number.
         """
         losses = [float(loss) for loss in self._losses]
-        for of_step, loss in enumerate(losses, step - len(losses) + 1):
+        if trainer.world_size > 1:
+            mine = torch.tensor(losses, device=trainer.strategy.root_device)
+            losses = trainer.strategy.reduce(mine, reduce_op="mean").tolist()
+        for of_step, loss in enumerate(losses, trainer.global_step - len(losses) + 1):
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"the loss at step {of_step} is {loss}; the best model so far is kept; "
@@ -255,8 +258,7 @@ class RunKeeper(pl.Callback):
         self._since_best += 1
         if self.best is None or self.last_score < self.best:
             self.best, self._since_best = self.last_score, 0
-            if trainer.is_global_zero:
-                self.folder.keep_model(self.describe(module, self.best, trainer.global_step))
+            self.folder.keep_model(self.describe(module, self.best, trainer.global_step))
         self._score_s = time.monotonic() - begun
 
     def _save(self, trainer: pl.Trainer) -> None:
@@ -267,10 +269,8 @@ class RunKeeper(pl.Callback):
         written = self.folder.path / "resume" / "writing.ckpt"
         try:
             written.parent.mkdir(exist_ok=True)
-            written.unlink(missing_ok=True)
             trainer.save_checkpoint(written)
-            if trainer.is_global_zero:
-                self.folder.keep_state(written, trainer.global_step)
+            self.folder.keep_state(written, trainer.global_step)
         except OSError as error:
             written.unlink(missing_ok=True)
             raise TrainingError(
