@@ -261,6 +261,8 @@ def locate(name: str | Path) -> Path:
         CheckpointError: it is neither.
     """
     path = Path(name)
+    if is_checkpoint(path / "model"):  # a run folder
+        return path / "model"
     if path.exists() or len(path.parts) > 1:
         return path
     models = shipped()

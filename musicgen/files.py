@@ -73,6 +73,19 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         ) from None
 
 
+def make_folder(path: str | Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        MusicgenError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise MusicgenError(f"{path}: cannot be made ({reason}); choose another folder") from None
+
+
 def slug(text: str, *, fallback: str = "tune", max_length: int = 60) -> str:
     """A safe file name from any title: lower-case ASCII letters, digits and hyphens."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

@@ -1,0 +1,62 @@
+"""The application object and the options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Write new tunes with trained models, finish unfinished ones, train on your own corpus.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Checkpoint = Annotated[
+    str, typer.Option("--checkpoint", "-c", help="A folder that `train` wrote, or a shipped model.")
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="The same seed gives the same tunes [default: random]."),
+]
+Number = Annotated[int, typer.Option("--number", "-n", min=1, help="How many tunes.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="A file (.abc, .mid), or a folder for ABC and MIDI [default: ABC to the screen].",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+Temperature = Annotated[
+    float, typer.Option(help="Below 1 plays safe, above 1 takes risks; 0 is the likeliest tune.")
+]
+TopK = Annotated[int, typer.Option(help="Choose among the k likeliest tokens; 0 is off.")]
+TopP = Annotated[float, typer.Option(help="Choose among the likeliest that make up this share.")]
+MinP = Annotated[float, typer.Option(help="Drop what is less likely than this share of the best.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Sources = Annotated[
+    list[str], typer.Argument(help="Named corpora (celtic ...), files and folders.")
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from musicgen import __version__
+
+        typer.echo(f"musicgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

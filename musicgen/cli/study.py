@@ -1,0 +1,137 @@
+"""The commands that look at music: corpus, validate, render."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from musicgen.cli import options
+from musicgen.cli.options import app
+from musicgen.cli.output import require_free, say, warn_of
+from musicgen.errors import MusicgenError
+
+
+@app.command()
+def corpus(
+    sources: options.Sources,
+    *,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="List every tune left out, with the reason.")
+    ] = False,
+    irregular: Annotated[
+        bool, typer.Option("--irregular", help="List every tune whose bars do not add up.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """What a corpus holds: tunes, keys, meters, rhythms, what was left out and why."""
+    from musicgen import corpus as corpora
+    from musicgen.preparation import prepare
+    from musicgen.survey import report
+
+    loaded = corpora.load(sources)
+    for notice in loaded.notices:
+        say(f"note: {notice}")
+    prepared = prepare(loaded)
+    facts = report(loaded) | {
+        "not_melodies": [
+            {"id": o.id, "title": o.name, "reason": o.reason} for o in prepared.omitted
+        ],
+        "irregular": list(prepared.irregular),
+    }
+    if as_json:
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    _print_corpus(facts)
+    if rejected:
+        for tune in [*facts["rejected"], *facts["not_melodies"]]:
+            print(f"{tune['id']}: {tune['reason']} ({tune['title']})")
+    if irregular:
+        print("\n".join(facts["irregular"]))
+
+
+def _print_corpus(facts: dict[str, Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    n_left_out = len(facts["rejected"]) + len(facts["not_melodies"])
+    n_read = facts["tunes"] + len(facts["duplicates"])
+    families, splits = facts["families"], facts["splits"]
+    rows = [
+        ("read", f"{n_read:,} tunes"),
+        ("different", f"{facts['tunes']:,} tunes with {facts['notes']:,} notes"),
+        ("unreadable", f"{len(facts['rejected']):,}{_listed(facts['rejected_by_reason'])}"),
+        ("no single-line melody", _reasons(facts["not_melodies"])),
+        ("irregular", f"{len(facts['irregular']):,} whose bars or repeats do not add up; kept"),
+        ("families", f"{families['count']:,}; the largest has {families['largest']} tunes"),
+        *(
+            (f"  {name}", f"{split['tunes']:,} tunes, {split['notes']:,} notes")
+            for name, split in splits.items()
+        ),
+        ("bars", _range(facts["bars"])),
+        ("notes a tune", _range(facts["notes_per_tune"])),
+        ("lowest pitch", _range(facts["lowest_pitch"])),
+        ("highest pitch", _range(facts["highest_pitch"])),
+        ("sources", _counts(facts["by_source"])),
+        ("keys", _counts(facts["keys"])),
+        ("meters", _counts(facts["meters"])),
+        ("rhythms", _counts(facts["rhythms"])),
+    ]
+    table = Table(show_header=False, box=box.SIMPLE)
+    for name, value in rows:
+        table.add_row(name, value)
+    Console().print(table, markup=False)
+    if n_left_out:
+        say("--rejected lists every tune left out, --irregular those that do not add up")
+
+
+def _split(counts: dict[str, int]) -> str:
+    return f"{counts['tunes']:,} tunes, {counts['notes']:,} notes"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return f": {_counts(counts)}" if counts else ""
+
+
+def _reasons(omitted: list[dict[str, str]]) -> str:
+    counts: dict[str, int] = {}
+    for tune in omitted:
+        counts[tune["reason"]] = counts.get(tune["reason"], 0) + 1
+    return f"{len(omitted):,}{_listed(counts)}"
+
+
+def _counts(counts: dict[str, int], most: int = 14) -> str:
+    shown = [f"{name} {n:,}" for name, n in list(counts.items())[:most]]
+    rest = len(counts) - most
+    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _range(summary: dict[str, float]) -> str:
+    return f"{summary['min']:g} to {summary['max']:g}, median {summary['median']:g}"
+
+
+@app.command()
+def render(
+    file: Annotated[Path, typer.Argument(help="The file to convert.")],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The new file; its extension says the format.")
+    ],
+    force: options.Force = False,
+) -> None:
+    """Convert a file to another format, by extension."""
+    from musicgen import formats
+
+    require_free(output, force=force)
+    reading = formats.scan(file)
+    for tune in reading.tunes:
+        warn_of(tune, file)
+    for rejected in reading.rejected:
+        say(f"{file}:{rejected.line}: left out: {rejected.reason}")
+    if not reading.tunes:
+        raise MusicgenError(f"{file}: holds no tune that can be read")
+    formats.write(list(reading.tunes), output)
+    say(f"wrote {output}")

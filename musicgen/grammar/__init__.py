@@ -1,0 +1,35 @@
+"""Which melody token may come next: bars that add up, repeats that close, endings, final lines.
+
+    state = start()
+    allowed(state) -> Options      what a valid tune may say next
+    advance(state, token) -> State total: also follows what a valid tune would not say
+
+One set of rules drives constrained decoding (`constraint`), the check of real tunes
+(`irregularity`) and the extra inputs of the networks (`features`). What it promises of a tune it
+has let through:
+
+- each bar sums to the meter; a part starts with the tune's pickup, and the last bar of every part
+  and ending leaves exactly the pickup's length open;
+- every `|:` is closed by `:|`, a first ending is followed by a second, and the tune ends with `:|`
+  or `|]`;
+- tuplets are complete, and a tie leads to the same pitch.
+"""
+
+from __future__ import annotations
+
+from musicgen.grammar.rules import UNLIMITED, Limits, Options, allowed, irregularity, permits
+from musicgen.grammar.state import FEATURE_SIZES, State, advance, features, start
+
+__all__ = [
+    "FEATURE_SIZES",
+    "UNLIMITED",
+    "Limits",
+    "Options",
+    "State",
+    "advance",
+    "allowed",
+    "features",
+    "irregularity",
+    "permits",
+    "start",
+]
