@@ -290,7 +290,7 @@ class _Lanes:
                 torch.from_numpy(columns[part]).to(self.device) if self.n_features else None,
                 self.states[group],
             )
-            values = out[:, 0].double().cpu().numpy()
+            values = out[:, 0].float().cpu().double().numpy()
             if logits is None:
                 logits = np.zeros((size, values.shape[1]))
             logits[part] = values

@@ -98,7 +98,7 @@ def score_tunes(
         own = order[run]
         batch = collate(split, split.offsets[own], lengths[own], total=0)
         logits, _ = network(batch.tokens.to(device), batch.features.to(device))
-        cost = nats(logits, batch.targets.to(device)).double().sum(dim=1)
-        bits[own] = cost.cpu().numpy() / math.log(2)
+        cost = nats(logits, batch.targets.to(device)).cpu().double()  # (B, T)
+        bits[own] = cost.sum(dim=1).numpy() / math.log(2)
     network.train(training)
     return bits
