@@ -222,6 +222,14 @@ def test_an_unfinished_bar_stays_unfinished() -> None:
     assert [(bar.duration, bar.barline) for bar in tune.bars] == [(2, "")]
 
 
+def test_a_rest_at_the_end_counts_when_the_file_ends_with_it_within_a_bar() -> None:
+    def ending(*events: Note | Rest) -> tuple[object, ...]:
+        return reread(Tune(voices=(Voice(bars=(Bar(events=events),)),))).bars[0].events
+
+    assert ending(note("C4", 2), Rest(Fraction(1)))[1:] == (Rest(Fraction(1)),)
+    assert ending(note("C4", 2), Rest(Fraction(2)))[1:] == ()
+
+
 def test_meter_changes_are_announced() -> None:
     notes = [(480 * i, 480 * i + 480, 60) for i in range(7)]
     tune = read_line(*notes, meters=[(0, 4, 4), (4 * 480, 3, 4)])

@@ -21,9 +21,10 @@ _TRACK_NAME, _END_OF_TRACK = 0x03, 0x2F
 
 @dataclass(slots=True)
 class Envelope:
-    """What the walk through the bytes found out."""
+    """What the walk through the bytes found out. `end` is that of the longest track, in ticks."""
 
     ticks_per_quarter: int
+    end: int = 0
     title: str = ""
     n_notes: int = 0
     n_unended: int = 0
@@ -134,6 +135,7 @@ class _Walk:
             if size is None:
                 raise self._error(f"has an event {byte:#04x} that does not exist; export it again")
             self._channel_event(status, self._skip(size))
+        self.envelope.end = max(self.envelope.end, ticks)
         self.envelope.n_unended += len(self.sounding)
 
     def _channel_event(self, status: int, data: bytes) -> None:

@@ -96,8 +96,11 @@ def pickup_meter(frame: Frame) -> Meter | None:
     return first
 
 
-def write_bars(sounds: Sequence[Sound], frame: Frame) -> tuple[Bar, ...]:
+def write_bars(sounds: Sequence[Sound], frame: Frame, stop: Fraction) -> tuple[Bar, ...]:
     """Cut a line into bars, filled up with rests; the last bar stops where the music does.
+
+    The music stops with its last note, or at `stop` (the end of the file) where that lies within
+    the last bar: programs that fill up a bar or a page mean no rest by it.
 
     A pickup bar (see `pickup_meter`) carries no meter of its own: it is a short bar of the meter
     that follows. The last bar ends with "|]" when it is full or makes up for the pickup, and
@@ -110,6 +113,9 @@ def write_bars(sounds: Sequence[Sound], frame: Frame) -> tuple[Bar, ...]:
     spans = list(_spans(frame, end))
     changes = _changes(sounds, frame, spans)
     pieces = _fill(sounds)
+    if end < stop < spans[-1].stop:
+        pieces.append(_Piece(end, stop, None))
+        end = stop
     bars: list[Bar] = []
     first = 0
     for span in spans:

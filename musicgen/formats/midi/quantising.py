@@ -13,7 +13,8 @@ from functools import cache
 
 from musicgen.formats.midi.notating import Sound
 
-FINEST_SCORE_GRID = 64
+# Odd part of a place's denominator -> the greatest power of two that goes with it in a score.
+SCORE_GRIDS = {1: 64, 3: 16, 5: 16, 7: 16, 9: 4, 15: 4}
 TUPLET_GRIDS = (24, 20, 28)  # places of triplets, quintuplets, septuplets
 ROUNDING_TICKS = 1
 COARSEST_ROUNDED = 200  # ticks a quarter; below, one tick is a rhythm and no rounding
@@ -73,7 +74,8 @@ def _score_reader(ticks_per_quarter: int) -> Callable[[int], Fraction | None]:
     @cache
     def within_quarter(ticks: int) -> Fraction | None:
         exact = Fraction(ticks, ticks_per_quarter)
-        if exact.denominator <= FINEST_SCORE_GRID:
+        odd = _odd_part(exact)
+        if exact.denominator <= odd * SCORE_GRIDS.get(odd, 0):
             return exact
         for grid in TUPLET_GRIDS:
             near = Fraction(round(exact * grid), grid)

@@ -87,7 +87,8 @@ def _read_score(score: Any, envelope: Envelope, path: str) -> Tune:
         tempos=_tempos(score, envelope.ticks_per_quarter, warnings),
     )
     meter = frame.meters[1 if pickup_meter(frame) is not None else 0][1]
-    bars = write_bars(sounds, frame)
+    stop = Fraction(envelope.end, envelope.ticks_per_quarter)
+    bars = write_bars(sounds, frame, stop)
     return Tune(
         title=envelope.title or part.name or PurePath(path).stem,
         meter=meter,
