@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 
 from musicgen.grammar.state import ONE, ZERO, State, advance, in_first_ending, start
 from musicgen.theory import rhythm_meters
@@ -65,7 +64,6 @@ class Options:
     end: bool = False
 
 
-@lru_cache(maxsize=200_000)
 def allowed(state: State, limits: Limits = Limits()) -> Options:
     """What a valid tune may say next."""
     if state.done:
@@ -178,7 +176,6 @@ def _closes(state: State, limits: Limits) -> frozenset[str]:
 # --- matching options with tokens -----------------------------------------------------------
 
 
-@lru_cache(maxsize=500_000)
 def permits(options: Options, token: Token) -> bool:
     """Whether a token is among the options."""
     value = token.value
