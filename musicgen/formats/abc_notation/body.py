@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from musicgen.errors import ParseError
-from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_signs, with_slurs
+from musicgen.formats.abc_notation.drafts import VoiceDraft
 from musicgen.formats.abc_notation.fields import (
-    PIECE,
-    VoiceField,
     read_key,
     read_meter,
     read_tempo,
@@ -22,12 +20,11 @@ from musicgen.formats.abc_notation.lyrics import align
 from musicgen.formats.abc_notation.macros import expand
 from musicgen.formats.abc_notation.music import MusicReader
 from musicgen.formats.abc_notation.text import decode_text
-from musicgen.theory import FREE_METER
-from musicgen.tune import Change, ReadWarning, Source, Tune, Voice
+from musicgen.formats.abc_notation.voices import Voices, describe
+from musicgen.tune import Change, ReadWarning, Source, Tune
 
 MAX_LINE_LENGTH = 50_000  # characters
 MAX_TOKENS = 500_000  # notes, bar lines, signs in a tune
-MAX_VOICES = 64
 MAX_WARNINGS = 200  # kept for a tune
 
 FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
@@ -70,7 +67,8 @@ class TuneReader:
         self.header = Header(self._warn_line)
         for letter, content in defaults:
             self.header.read(letter, content)
-        self.voices: dict[str, VoiceDraft] = {}
+        self.voices = Voices(self.header)
+        self.music_ends: dict[str, int] = {}  # offset after the last music of each voice
         self.started = False
         self.in_music = False
 
@@ -89,13 +87,14 @@ class TuneReader:
         """
         body = self._read_heading(lines)
         start = lines[body].offset if body < len(lines) else len(text)
-        self.music = MusicReader(self._voice("", start), self._music_warning, self._inline_field)
+        self.music = MusicReader(self.voices.first(start), self._music_warning, self._inline_field)
         self._read_body(lines, body)
         return self._finish(Source(self.path, lines[0].number, text))
 
     def _read_heading(self, lines: list[Line]) -> int:
         """Read fields up to K:; returns the number of the first line of the body."""
         number = 0
+        has_key = any(line.text.lstrip().startswith("K:") for line in lines)
         while number < len(lines):
             self._enter(lines[number])
             text = lines[number].text
@@ -109,11 +108,13 @@ class TuneReader:
                 if match[1] == "K":
                     return number
                 continue
-            if _COMMENT.sub("", text).strip():
-                if "|" in text and not is_prose(text):
-                    self._warn("no K: before the music; read without a key", 0)
-                    return number
-                self._warn("neither a field nor music; left out", 0)
+            remark = _COMMENT.sub("", text).strip()
+            if remark and not has_key and "|" in text and not is_prose(text):
+                self._warn("no K: before the music; read without a key", 0)
+                return number
+            if remark:
+                self._warn("not a field; kept as a remark", 0)
+                self.header.read("N", remark)
             number += 1
         return number
 
@@ -152,7 +153,8 @@ class TuneReader:
 
     def _read_body(self, lines: list[Line], number: int) -> None:
         music, macros = self.music, self.header.macros
-        music.letters, music.scope = self.header.letters, self.header.scope
+        music.letters = self.header.letters
+        music.placer.scope = self.header.scope
         while number < len(lines):
             line = lines[number]
             self._enter(line)
@@ -191,6 +193,7 @@ class TuneReader:
             bare[:-1] if continued else bare, offset, continued=continued, columns=columns
         )
         self.in_music = False
+        self.music_ends[music.voice.id] = self.line.offset + len(self.line.text)
         if music.n_tokens > MAX_TOKENS:
             raise ParseError(
                 f"more than {MAX_TOKENS} signs in a tune; split it", line=self.line.number
@@ -219,9 +222,9 @@ class TuneReader:
             "Q": self._tempo,
             "V": self._voice_line,
             "w": self._lyrics,
-            "W": self.header._words,
+            "W": self.header.read_words,
             "P": self._part,
-            "m": self.header._macro,
+            "m": self.header.read_macro,
             "U": self._symbol,
         }.get(letter)
         if handler is not None:
@@ -249,7 +252,7 @@ class TuneReader:
             self._warn(f"'{field.unread[:40]}' in K: is not understood; read as {field.key}", 0)
         if self._in_heading:
             self.header.key = field
-            self._restart_voices()
+            self.voices.restart()
         elif field.key is not None:
             voice.set_key(field.key)
             self._change(Change(key=field.key))
@@ -260,7 +263,7 @@ class TuneReader:
     def _meter(self, content: str) -> None:
         if self._in_heading:
             rest = self.header.read_meter(content)
-            self._restart_voices()
+            self.voices.restart()
         else:
             meter, rest = read_meter(content)
             if rest and "|" not in rest:
@@ -277,7 +280,7 @@ class TuneReader:
             self._warn(f"'{(rest or content)[:40]}' in L: is not understood", 0)
         if unit is not None and self._in_heading:
             self.header.unit = unit
-            self._restart_voices()
+            self.voices.restart()
         elif unit is not None:
             self.music.voice.set_unit(unit)
 
@@ -294,8 +297,14 @@ class TuneReader:
         self._change(Change(tempo=tempo))
 
     def _part(self, content: str) -> None:
-        if content.strip():
-            self._change(Change(part=decode_text(content)))
+        if not content.strip():
+            return
+        change, voice = Change(part=decode_text(content)), self.music.voice
+        first = next((v for v in self.voices.drafts.values() if v.started), voice)
+        if voice.started and len(first.bars) <= len(voice.bars):
+            first.events.append(change)  # between systems: it is for all voices
+        else:
+            voice.events.append(change)
 
     def _symbol(self, content: str) -> None:
         self.header.read_symbol(content)
@@ -318,7 +327,7 @@ class TuneReader:
             self._change(Change(text=self.header.fields.pop()))
         elif self.header.programs.get("") != before or voice.id:
             voice.program = self.header.programs.get("", voice.program)
-        self.music.scope = self.header.scope
+        self.music.placer.scope = self.header.scope
 
     # Voices.
 
@@ -331,120 +340,57 @@ class TuneReader:
         if not field.id:
             self._warn("V: without a name; left out", 0)
             return
-        voice = self._voice(field.id, offset)
-        _describe(voice, field)
+        voice = self.voices.get(field.id, offset)
+        describe(voice, field)
         if not voice.bar.events:
             voice.bar.start = offset
-        self.music.voice = voice
+        self.music.placer.voice = voice
         self._begin_lyrics(voice)
-
-    def _voice(self, voice_id: str, offset: int) -> VoiceDraft:
-        """The voice of this id, made at its first mention."""
-        header = self.header
-        if not self.voices and voice_id == "":
-            for field in header.voices[:MAX_VOICES]:
-                if field.id not in self.voices:
-                    self.voices[field.id] = VoiceDraft(field.id, offset)
-                self._set_up(self.voices[field.id])
-                _describe(self.voices[field.id], field)
-            if header.voices:
-                return self.voices[header.voices[0].id]
-        if voice_id not in self.voices:
-            if len(self.voices) >= MAX_VOICES:
-                raise ParseError(f"more than {MAX_VOICES} voices", line=self.line.number)
-            self.voices[voice_id] = VoiceDraft(voice_id, offset)
-            self._set_up(self.voices[voice_id])
-        return self.voices[voice_id]
-
-    def _set_up(self, voice: VoiceDraft) -> None:
-        header = self.header
-        voice.set_key(header.the_key())
-        voice.set_meter(header.the_meter())
-        voice.set_unit(header.the_unit())
-        voice.program = header.programs.get(voice.id, header.programs.get(""))
-        if header.key is not None:
-            voice.clef = voice.clef or header.key.clef
-            _add_properties(voice, header.key.properties)
-
-    def _restart_voices(self) -> None:
-        for voice in self.voices.values():
-            self._set_up(voice)
 
     # The end.
 
     def _finish(self, source: Source) -> Tune:
-        for voice in self.voices.values():
-            self._finish_voice(voice)
-        voices = self._ordered_voices()
-        if not any(True for voice in voices for _ in voice.events):
-            raise ParseError("has no music", line=source.line)
+        end = len(source.text)
+        for voice in self.voices.drafts.values():
+            self._finish_voice(voice, end)
         header = self.header
-        return Tune(
+        tune = Tune(
             title=header.title,
             number=header.number,
             rhythm=header.rhythm,
             composer=header.composer,
-            meter=header.the_meter() if header.meter is not None else FREE_METER,
+            meter=header.the_meter(),
             unit=header.the_unit(),
             tempo=header.the_tempo(),
             key=header.the_key(),
             parts=header.parts,
             fields=tuple(header.fields),
             words=tuple(header.words),
-            voices=voices,
+            voices=self.voices.freeze(),
             source=source,
             warnings=tuple(self.warnings),
         )
+        if not any(voice.bars for voice in tune.voices):
+            raise ParseError("has no music; write some after K:", line=source.line)
+        return tune
 
-    def _finish_voice(self, voice: VoiceDraft) -> None:
-        self.music.voice = voice
-        self.music.offset, self.music.columns = voice.bar.start, None
-        self.music.before_bar_line(0)
-        if voice.lane.tie and voice.last is not None:
-            self.music.end_tie()
-        if voice.pending is not None and voice.last is not None:
-            left = voice.pending
-            texts = [left.chord_symbol] * bool(left.chord_symbol) + left.annotations
-            names = left.decorations
-            voice.amend_last(lambda last: with_signs(last, texts, names))
-            closed = left.closed
-            voice.amend_last(lambda last: with_slurs(last, 0, closed))
-            if left.grace or left.opened or left.chord_symbol or left.decorations:
-                self._warn("signs after the last note are put on it", 0)
+    def _finish_voice(self, voice: VoiceDraft, end: int) -> None:
+        self.music.placer.voice = voice
+        self.music.placer.finish()
         bar = voice.bar
-        if bar.empty and voice.bars:
+        if not bar.empty:
+            voice.close_bar("", max(bar.start, self.music_ends.get(voice.id, end)))
+        elif voice.bars:
             voice.bars[-1].events += bar.events
-        elif not bar.empty:
-            voice.close_bar("", self._music_end(bar))
+        self._warn_of_repeats(voice)
 
-    def _music_end(self, bar: BarDraft) -> int:
-        end = self.line.offset + len(self.line.text)
-        return max(bar.start, end)
-
-    def _ordered_voices(self) -> tuple[Voice, ...]:
-        drafts = list(self.voices.values())
-        unnamed = self.voices.get("")
-        if unnamed is not None and len(drafts) > 1:
-            drafts.remove(unnamed)
-            if unnamed.bars:
-                unnamed.id = next(f"{n}" for n in range(1, 99) if f"{n}" not in self.voices)
-                drafts.insert(0, unnamed)
-            elif unnamed.bar.events and drafts[0].bars:
-                drafts[0].bars[0].events[:0] = unnamed.bar.events
-        return tuple(draft.freeze() for draft in drafts)
-
-
-def _describe(voice: VoiceDraft, field: VoiceField) -> None:
-    voice.name = field.name or voice.name
-    voice.clef = field.clef or voice.clef
-    _add_properties(voice, field.properties)
-
-
-def _add_properties(voice: VoiceDraft, properties: str) -> None:
-    kept = PIECE.findall(voice.properties)
-    for piece in PIECE.findall(properties):
-        if piece.startswith("octave=") and piece[7:].lstrip("+-").isdigit():
-            voice.octave = max(-9, min(9, int(piece[7:])))
-        elif piece not in kept:
-            kept.append(piece)
-    voice.properties = " ".join(kept)
+    def _warn_of_repeats(self, voice: VoiceDraft) -> None:
+        """A repeat that is opened and never closed; a closing one needs no opening."""
+        opened = 0
+        for number, bar in enumerate(voice.bars, 1):
+            if bar.repeat_start:
+                opened = number
+            if bar.repeat_end:
+                opened = 0
+        if opened:
+            self._warn(f"the repeat that begins in bar {opened} is never closed", 0)

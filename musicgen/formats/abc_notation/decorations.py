@@ -44,20 +44,24 @@ ALIASES = {
     "marcato": "^",
 }
 
-NAMES = frozenset(
-    "trill trill( trill) lowermordent uppermordent roll turn turnx invertedturn invertedturnx"
-    " arpeggio accent fermata invertedfermata tenuto 0 1 2 3 4 5 plus snap slide wedge upbow"
-    " downbow open thumb breath pppp ppp pp p mp mf f ff fff ffff sf sfz crescendo( crescendo)"
-    " diminuendo( diminuendo) segno coda D.S. D.C. dacoda fine staccato shortphrase mediumphrase"
-    " longphrase ^ D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda editorial courtesy".split()
-)
-_FOLDED = {name.lower(): name for name in NAMES} | {a.lower(): n for a, n in ALIASES.items()}
-
+# fmt: off
+NAMES = frozenset((
+    "trill", "trill(", "trill)", "lowermordent", "uppermordent", "roll", "turn", "turnx",
+    "invertedturn", "invertedturnx", "arpeggio", "accent", "fermata", "invertedfermata",
+    "tenuto", "0", "1", "2", "3", "4", "5", "plus", "snap", "slide", "wedge", "upbow", "downbow",
+    "open", "thumb", "breath", "pppp", "ppp", "pp", "p", "mp", "mf", "f", "ff", "fff", "ffff",
+    "sf", "sfz", "crescendo(", "crescendo)", "diminuendo(", "diminuendo)", "segno", "coda",
+    "D.S.", "D.C.", "dacoda", "fine", "staccato", "shortphrase", "mediumphrase", "longphrase",
+    "^", "D.C.alfine", "D.C.alcoda", "D.S.alfine", "D.S.alcoda", "editorial", "courtesy",
+))
 # Signs that end a passage: written at a bar line, they belong to the note before it.
-CLOSING = frozenset(
-    "D.C. D.S. fine dacoda D.C.alfine D.C.alcoda D.S.alfine D.S.alcoda fermata invertedfermata"
-    " trill) crescendo) diminuendo) breath shortphrase mediumphrase longphrase".split()
-)
+CLOSING = frozenset((
+    "D.C.", "D.S.", "fine", "dacoda", "D.C.alfine", "D.C.alcoda", "D.S.alfine", "D.S.alcoda",
+    "fermata", "invertedfermata", "trill)", "crescendo)", "diminuendo)", "breath",
+    "shortphrase", "mediumphrase", "longphrase",
+))
+# fmt: on
+_FOLDED = {name.lower(): name for name in NAMES} | {a.lower(): n for a, n in ALIASES.items()}
 
 # Letters the writer uses instead of !name!, where nothing redefines them.
 SHORT = {"staccato": ".", "roll": "~", "upbow": "u", "downbow": "v", "trill": "T", "fermata": "H"}

@@ -116,7 +116,7 @@ class BarDraft:
 
     def duration(self) -> Fraction:
         """Length so far of the main line, in quarters."""
-        return sum((e.duration for e in self.events if type(e) is not Change), Fraction(0))
+        return sum((e.duration for e in self.events if not isinstance(e, Change)), Fraction(0))
 
     def freeze(self) -> Bar:
         """The finished bar."""
@@ -150,7 +150,7 @@ class VoiceDraft:
     __slots__ = (
         "altered", "bar", "bars", "broken", "busy", "chord", "clef", "events", "id", "key",
         "lane", "lanes", "line_end", "lyric_from", "meter", "name", "octave", "pending",
-        "program", "properties", "signature", "unit", "verse",
+        "program", "properties", "repeat_end", "signature", "unit", "verse",
     )  # fmt: skip
 
     def __init__(self, voice_id: str, start: int) -> None:
@@ -170,6 +170,7 @@ class VoiceDraft:
         self.broken: tuple[Fraction, Fraction] | None = None
         self.line_end = False  # the bar was full at a line end without a bar line
         self.busy = False  # any of the above, so that the next note is not a plain one
+        self.repeat_end = 0  # times to repeat at the next bar line, from a parted ':'
         self.lyric_from = (0, 0)  # bar and event from which the next w: counts
         self.verse = 0
 
@@ -186,6 +187,11 @@ class VoiceDraft:
     def set_unit(self, unit: Fraction) -> None:
         """A new unit note length, in quarters."""
         self.unit = (unit.numerator, unit.denominator)
+
+    @property
+    def started(self) -> bool:
+        """Whether any music has been read."""
+        return bool(self.bars) or not self.bar.empty
 
     def expect(self) -> Pending:
         """Signs for the next note; inside a chord, for its next note."""

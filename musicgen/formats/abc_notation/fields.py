@@ -19,7 +19,8 @@ NO_KEY = Key("", "none")
 
 _LABEL = r"(?:clef|octave|transpose|middle|stafflines|staffscale|score|sound|shift|cue|m|t|style)="
 _TONIC = re.compile(
-    rf"([A-Ga-g])(##|bb|[#b♯♭])?(?:[ \t]*(?!{_LABEL}|(?:treble|bass|alto|tenor|perc)\b)([A-Za-z]+))?"
+    r"([A-Ga-g])(##|bb|[#b♯♭])?"
+    rf"(?:[ \t]*(?!{_LABEL}|(?:treble|bass|alto|tenor|perc)\b)([A-Za-z]+))?"
 )
 _NOT_KEY = re.compile(rf"{_LABEL}|(?:treble|bass|alto|tenor|soprano|mezzo|baritone|perc)")
 _ACCIDENTAL = re.compile(r"(\^\^|__|\^|_|=)([A-Ga-g])[,']*")
@@ -37,6 +38,7 @@ _FRACTION = re.compile(r"(\d{1,3})/(\d{1,3})")
 _BPM = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)(?:\s*-\s*\d{1,4})?(.*)")
 _OLD_TEMPO = re.compile(r"[Cc](\d{0,2})(?:/(\d{1,2}))?\s*=\s*(\d{1,4})")
 _NUMBER = re.compile(r"\d{1,9}")
+_MODES = {"exp": "none", "m": "minor"}  # capitals do not matter: EM is E minor
 _GERMAN = {"h": "B", "es": "Eb", "as": "Ab", "fis": "F#", "cis": "C#", "gis": "G#"}
 
 
@@ -66,7 +68,7 @@ def read_key(content: str) -> KeyField:
         explicit = field.key is not None and field.key.accidentals
         return field if explicit else replace(field, key=None)
     letter, accidental, word = match[1], match[2] or "", match[3] or ""
-    mode = "none" if word.lower() == "exp" else parse_mode(word)
+    mode = _MODES.get(word.lower()) or parse_mode(word)
     tonic = letter.upper() + {"♯": "#", "♭": "b"}.get(accidental, accidental)
     field = _with_rest(Key(tonic, mode or "major"), text[match.end() :])
     if mode is None or (len(word) > 3 and not _spells_mode(word)):
@@ -80,7 +82,7 @@ def _spells_mode(word: str) -> bool:
 
 
 def _with_rest(key: Key, rest: str) -> KeyField:
-    accidentals: dict[str, int] = {step: alter for step, alter in key.accidentals}
+    accidentals: dict[str, int] = dict(key.accidentals)
     clef, properties, unread = "", [], []
     for piece in PIECE.findall(rest):
         marks = _ACCIDENTAL.findall(piece)
@@ -192,7 +194,7 @@ def read_voice(content: str) -> VoiceField:
         label, equals, value = piece.partition("=")
         if label in ("name", "nm") and equals and not name:
             name = value.strip('"').strip()
-        elif (label == "clef" and equals or _BARE_CLEF.fullmatch(piece)) and not clef:
+        elif ((label == "clef" and equals) or _BARE_CLEF.fullmatch(piece)) and not clef:
             clef = (value or piece).strip('"')
         else:
             properties.append(piece)

@@ -17,8 +17,8 @@ from musicgen.formats.abc_notation.fields import (
     read_unit,
     read_voice,
 )
-from musicgen.formats.abc_notation.macros import Macro, read_macro
-from musicgen.formats.abc_notation.text import decode_text
+from musicgen.formats.abc_notation.macros import Macro, parse_macro
+from musicgen.formats.abc_notation.text import decode_text, one_line
 from musicgen.theory import FREE_METER, Key, Meter, default_unit
 from musicgen.tune import Tempo
 
@@ -64,8 +64,8 @@ class Header:
             "K": self.read_key,
             "V": self._voice,
             "U": self.read_symbol,
-            "m": self._macro,
-            "W": self._words,
+            "m": self.read_macro,
+            "W": self.read_words,
             "I": self.read_instruction,
         }.get(letter)
         if special is not None:
@@ -89,7 +89,7 @@ class Header:
         if program and int(program[1]) < 128:
             self.programs[self.voices[-1].id if self.voices else ""] = int(program[1])
         elif not self._propagates(content):
-            self.fields.append(("%%", content.strip()))
+            self.fields.append(("%%", one_line(content)))
 
     def read_instruction(self, content: str) -> None:
         """Take in an I: field."""
@@ -153,14 +153,16 @@ class Header:
             self.letters[match[1]] = name
         self.fields.append(("U", decode_text(content)))
 
-    def _macro(self, content: str) -> None:
-        macro = read_macro(content)
+    def read_macro(self, content: str) -> None:
+        """Take in m:."""
+        macro = parse_macro(content)
         if macro is None:
             self.warn(f"'{content.strip()[:40]}' in m: is not understood; left out")
         else:
             self.macros.append(macro)
 
-    def _words(self, content: str) -> None:
+    def read_words(self, content: str) -> None:
+        """Take in W:."""
         self.words.append(decode_text(content))
 
     def the_meter(self) -> Meter:

@@ -21,7 +21,7 @@ class Macro:
     moving: bool
 
 
-def read_macro(content: str) -> Macro | None:
+def parse_macro(content: str) -> Macro | None:
     """Read m: such as "~G2 = {A}G{F}G" or, for any note n, "~n2 = {o}n{m}n" (ABC 2.1, 9.1, 9.2)."""
     target, equals, replacement = content.partition("=")
     target, replacement = target.strip(), replacement.strip()

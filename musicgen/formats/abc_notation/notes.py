@@ -10,7 +10,7 @@ from musicgen.formats.abc_notation.decorations import SHORT
 from musicgen.formats.abc_notation.scanner import tuplet_times
 from musicgen.formats.abc_notation.text import encode_text, quote
 from musicgen.theory import Key, Meter, Pitch
-from musicgen.tune import Chord, Grace, Marks, Note, Rest, Timed, Tune, Tuplet
+from musicgen.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
 
 _SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
 _NAME = re.compile(r"[^!\s|\"]{1,40}")
@@ -127,7 +127,7 @@ class NoteWriter:
     def _grace(self, grace: Grace) -> str:
         notes = []
         for note in grace.notes:
-            opened, closed = "(" * note.marks.slurs_opened, ")" * note.marks.slurs_closed
+            before, after = self._marks(note.marks)
             text = self._pitch(note.pitch) + self._length(note.duration)
-            notes.append(f"{opened}{text}{'-' * note.tie}{closed}")
+            notes.append(f"{before}{text}{'-' * note.tie}{after}")
         return f"{{{'/' * grace.slashed}{''.join(notes)}}}"

@@ -25,7 +25,7 @@ _BAR = (
 
 # Order matters: the first alternative that matches is the token.
 _TOKENS = {
-    "note": rf"(\^\^|__|\^|_|=)?([A-Ga-g])([,']{{0,9}})({_LENGTH})",  # 4.1, 4.2, 4.3
+    "note": rf"(\^\^|__|\^|_|=(?:3D)?)?([A-Ga-g])([,']{{0,9}})({_LENGTH})",  # 4.1, 4.2, 4.3
     "space": r"[ \t\f\v`]+",  # 4.7: a backquote only helps the eye
     "bar": rf"({_BAR})({_VOLTA})?",  # 4.8, 4.9
     "broken": r"[<>]+",  # 4.4
@@ -35,7 +35,7 @@ _TOKENS = {
     "tie": r"\.?-",
     "quoted": r'"([^"]*)"',  # 4.18, 4.19
     "field": r"\[([A-Za-z]):([^\]]*)\]",  # 3.2
-    "volta": rf"\[({_VOLTA})",  # 4.9
+    "volta": rf"\[({_VOLTA})|(?<=[|:\]])\[\"({_VOLTA})\"",  # 4.9
     "grace": r"\{([^}]*)\}",  # 4.12
     "chord_open": r"\[",  # 4.17
     "chord_close": rf"\]({_LENGTH})",
@@ -50,6 +50,7 @@ _TOKENS = {
     "letter": r"[.~H-WYh-w]",  # 4.14, 4.16
     "number": _VOLTA,
     "colon": r":",
+    "printable": r"=(?:20)?[ \t]*$",  # quoted-printable mail: a soft line end
     "other": r"[\s\S]",
 }
 TOKEN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _TOKENS.items()))
@@ -68,7 +69,8 @@ def subgroup(match: re.Match[str], kind: str, number: int) -> str:
     return match[_INDEX[kind] + number] or ""
 
 
-ALTERS = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0}
+# "=3D" is a "=" that passed through quoted-printable mail.
+ALTERS = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0, "=3D": 0}
 
 
 @lru_cache(maxsize=4096)

@@ -49,16 +49,24 @@ def decode_bytes(data: bytes, path: str = "") -> str:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = data.decode("latin-1")
+            text = _decode_latin(data)
     sample = text[:65536]
     if "\0" in sample or len(_NOT_TEXT.findall(sample)) * 20 > len(sample):
         raise ParseError("is not text; is it really an ABC file?", path=path or None)
     return text
 
 
+def _decode_latin(data: bytes) -> str:
+    """Latin-1 with the characters that Windows adds where Latin-1 has control codes."""
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 def decode_text(text: str) -> str:
     """Content of a text field with its escapes resolved."""
-    text = text.strip()
+    text = text.strip() if text.isprintable() else one_line(text)
     if "\\" not in text and "&" not in text:
         return text
     return _ESCAPE.sub(_unescape, text).strip()

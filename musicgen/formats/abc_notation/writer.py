@@ -135,7 +135,7 @@ class VoiceWriter:
         return full is not None and bar.duration < full and first
 
     def _breaks(self, bar: Bar, after: Bar, counted: int) -> bool:
-        if after.volta and after.volta[0] > 1 or bar.barline == "":
+        if (after.volta and after.volta[0] > 1) or bar.barline == "":
             return False
         section = bar.repeat_end > 0 or after.repeat_start or bar.barline in ("||", "|]")
         return section or counted >= BARS_A_LINE

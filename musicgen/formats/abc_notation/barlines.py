@@ -1,0 +1,40 @@
+"""Bar lines, repeats and endings of ABC: what their many spellings mean."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+MAX_PASS = 64
+
+
+@lru_cache(maxsize=256)
+def read_barline(text: str) -> tuple[int, str, bool]:
+    """Times to repeat what ends here, the line at the right of the bar, whether a repeat begins.
+
+    ":|" is (1, "|", False), "::" (1, "|", True), "||:" (0, "||", True), ":|]" (1, "|]", False).
+    """
+    text = text.replace(" ", "").replace("\t", "")
+    inner = text.strip(":")
+    if not inner:
+        return len(text) - 1, "|", True
+    ends = len(text) - len(text.lstrip(":"))
+    starts = text.endswith(":") or (not ends and ":" in inner)
+    for spelling, line in _LINES:
+        if spelling in inner:
+            return ends, line, starts
+    return ends, "|", starts
+
+
+# The first that occurs decides.
+_LINES = (("[|]", "[|]"), ("]", "|]"), ("[", "[|"), (".", ".|"), ("||", "||"))
+
+
+@lru_cache(maxsize=256)
+def read_passes(text: str) -> tuple[int, ...]:
+    """Passes of an ending: "1" is (1,), "1,3" (1, 3), "1-3" (1, 2, 3)."""
+    passes: list[int] = []
+    for part in text.rstrip(".").split(","):
+        first, _, last = part.partition("-")
+        stop = int(last.partition("-")[0] or first)
+        passes += range(int(first), stop + 1)
+    return tuple(dict.fromkeys(p for p in passes if 0 < p <= MAX_PASS))

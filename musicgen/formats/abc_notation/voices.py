@@ -1,0 +1,86 @@
+"""The voices of an ABC tune while it is read: found by id, described by V:, put in order."""
+
+from __future__ import annotations
+
+from musicgen.errors import ParseError
+from musicgen.formats.abc_notation.drafts import VoiceDraft
+from musicgen.formats.abc_notation.fields import PIECE, VoiceField
+from musicgen.formats.abc_notation.header import Header
+from musicgen.tune import Voice
+
+MAX_VOICES = 64
+MAX_OCTAVES = 9  # that octave= may move a voice
+
+
+class Voices:
+    """Drafts by id, in the order of the heading's V: fields and then of first use."""
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.drafts: dict[str, VoiceDraft] = {}
+
+    def first(self, offset: int) -> VoiceDraft:
+        """The voice of music before any V: in the body: the first that the heading names."""
+        for field in self.header.voices:
+            describe(self.get(field.id, offset), field)
+        declared = self.header.voices
+        return self.get(declared[0].id if declared else "", offset)
+
+    def get(self, voice_id: str, offset: int) -> VoiceDraft:
+        """The voice of this id, made at its first mention.
+
+        Raises:
+            ParseError: there are too many.
+        """
+        if voice_id not in self.drafts:
+            if len(self.drafts) >= MAX_VOICES:
+                raise ParseError(f"has more than {MAX_VOICES} voices; split it")
+            self.drafts[voice_id] = VoiceDraft(voice_id, offset)
+            self._set_up(self.drafts[voice_id])
+        return self.drafts[voice_id]
+
+    def restart(self) -> None:
+        """Give all voices what the heading says by now."""
+        for voice in self.drafts.values():
+            self._set_up(voice)
+
+    def _set_up(self, voice: VoiceDraft) -> None:
+        header = self.header
+        voice.set_key(header.the_key())
+        voice.set_meter(header.the_meter())
+        voice.set_unit(header.the_unit())
+        voice.program = header.programs.get(voice.id, header.programs.get(""))
+        if header.key is not None:
+            voice.clef = voice.clef or header.key.clef
+            _add_properties(voice, header.key.properties)
+
+    def freeze(self) -> tuple[Voice, ...]:
+        """The finished voices; a nameless one beside others gets a number."""
+        drafts = list(self.drafts.values())
+        unnamed = self.drafts.get("")
+        if unnamed is not None and len(drafts) > 1:
+            drafts.remove(unnamed)
+            if unnamed.bars:
+                numbers = map(str, range(1, MAX_VOICES + 1))
+                unnamed.id = next(n for n in numbers if n not in self.drafts)
+                drafts.insert(0, unnamed)
+            elif drafts[0].bars:
+                drafts[0].bars[0].events[:0] = unnamed.bar.events
+        return tuple(draft.freeze() for draft in drafts)
+
+
+def describe(voice: VoiceDraft, field: VoiceField) -> None:
+    """Take in what a V: field says of its voice."""
+    voice.name = field.name or voice.name
+    voice.clef = field.clef or voice.clef
+    _add_properties(voice, field.properties)
+
+
+def _add_properties(voice: VoiceDraft, properties: str) -> None:
+    kept = PIECE.findall(voice.properties)
+    for piece in PIECE.findall(properties):
+        if piece.startswith("octave=") and piece[7:].lstrip("+-").isdecimal():
+            voice.octave = max(-MAX_OCTAVES, min(MAX_OCTAVES, int(piece[7:][:4])))
+        elif piece not in kept:
+            kept.append(piece)
+    voice.properties = " ".join(kept)
