@@ -48,8 +48,8 @@ _MINOR_NAMES = tuple(f"{t}m" for t in ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A"
     f"{t}m" for t in ("E", "B", "F#", "C#", "G#", "D#", "A#")
 )
 
-# (tick, rank among what happens at one tick, message): ends before starts, headings before notes.
-_Timed = tuple[int, int, Any]
+_HEADING, _OFF, _ON = range(3)  # the order of what happens at one tick
+_Event = tuple[int, int, str, dict[str, Any]]  # tick, order, type of message, its fields
 
 
 def render(tunes: Sequence[Tune]) -> bytes:
@@ -89,39 +89,40 @@ def _write_file(tune: Tune, played: Timeline, ticks_per_quarter: int) -> bytes:
 
     end = ticks(played.duration)
     file = mido.MidiFile(type=1, ticks_per_beat=ticks_per_quarter, charset="utf-8")
-    heading = [(0, 0, mido.MetaMessage("track_name", name=tune.title))]
-    heading += [(ticks(at), 0, message) for at, message in _headings(tune, played)]
+    heading: list[_Event] = [(0, _HEADING, "track_name", {"name": tune.title})]
+    heading += [(ticks(at), _HEADING, kind, fields) for at, kind, fields in _headings(tune, played)]
     file.tracks.append(_track(heading, end))
     for number, voice in enumerate(tune.voices):
         channel = number % 15
         channel += channel >= DRUM_CHANNEL
         program = FLUTE if voice.program is None else voice.program
-        events: list[_Timed] = [
-            (0, 0, mido.MetaMessage("track_name", name=voice.name or voice.id or tune.title)),
-            (0, 0, mido.Message("program_change", channel=channel, program=program)),
+        name = voice.name or voice.id or tune.title
+        events: list[_Event] = [
+            (0, _HEADING, "track_name", {"name": name}),
+            (0, _HEADING, "program_change", {"channel": channel, "program": program}),
         ]
         for note in _separate([n for n in played.notes if n.voice == number]):
-            message = {"channel": channel, "note": note.midi}
-            on = mido.Message("note_on", velocity=VELOCITY, **message)
-            off = mido.Message("note_off", velocity=0, **message)
-            events.append((ticks(note.onset), 2, on))
-            events.append((ticks(note.onset + note.duration), 1, off))
+            fields = {"channel": channel, "note": note.midi, "velocity": VELOCITY}
+            events.append((ticks(note.onset), _ON, "note_on", fields))
+            fields = {"channel": channel, "note": note.midi, "velocity": 0}
+            events.append((ticks(note.onset + note.duration), _OFF, "note_off", fields))
         file.tracks.append(_track(events, end))
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
 
 
-def _track(events: list[_Timed], end: int) -> Any:
+def _track(events: list[_Event], end: int) -> Any:
     """A track with delta times; it ends where the tune does, silence included."""
     import mido
 
     track = mido.MidiTrack()
     position = 0
-    for tick, _, message in sorted(events, key=lambda event: event[:2]):
+    for tick, _, kind, fields in sorted(events, key=lambda event: event[:2]):
         if tick - position > MAX_DELTA:
             raise InvalidTuneError("a silence too long for MIDI; shorten it")
-        track.append(message.copy(time=tick - position))
+        message = mido.Message if kind in mido.messages.SPEC_BY_TYPE else mido.MetaMessage
+        track.append(message(kind, time=tick - position, **fields))
         position = tick
     track.append(mido.MetaMessage("end_of_track", time=max(end - position, 0)))
     return track
@@ -157,10 +158,8 @@ def _ticks_per_quarter(tune: Tune, played: Timeline) -> int:
     return ticks
 
 
-def _headings(tune: Tune, played: Timeline) -> Iterator[tuple[Fraction, Any]]:
+def _headings(tune: Tune, played: Timeline) -> Iterator[tuple[Fraction, str, dict[str, Any]]]:
     """Tempos, time signatures and key signatures with their onsets in quarters."""
-    import mido
-
     start = Fraction(0)
     tempos = [(start, tune.tempo)] if tune.tempo is not None and tune.tempo.qpm else []
     tempos = tempos or [(start, Tempo(Fraction(default_qpm(tune.rhythm))))]
@@ -168,13 +167,13 @@ def _headings(tune: Tune, played: Timeline) -> Iterator[tuple[Fraction, Any]]:
     for at, tempo in tempos:
         if tempo.qpm is not None and tempo.qpm > 0:
             microseconds = min(max(round(60_000_000 / tempo.qpm), 1), 0xFFFFFF)
-            yield at, mido.MetaMessage("set_tempo", tempo=microseconds)
+            yield at, "set_tempo", {"tempo": microseconds}
     for at, beats, unit in _time_signatures(played.bars):
-        yield at, mido.MetaMessage("time_signature", numerator=beats, denominator=unit)
+        yield at, "time_signature", {"numerator": beats, "denominator": unit}
     keys = [(start, tune.key)]
     keys += [(at, change.key) for at, change in played.changes if change.key is not None]
     for at, key in keys:
-        yield at, mido.MetaMessage("key_signature", key=_key_name(key))
+        yield at, "key_signature", {"key": _key_name(key)}
 
 
 def default_qpm(rhythm: str) -> int:
