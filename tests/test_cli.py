@@ -1,0 +1,235 @@
+"""The command line: files in, files out, one line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from musicgen import checkpoint as checkpoints
+from musicgen.checkpoint import Checkpoint
+from musicgen.cli import main
+from musicgen.formats import read
+
+HALF = "X:1\nT:Half\nR:jig\nM:6/8\nL:1/8\nK:D\nA|d2f fed|BAB A2G|F"
+
+
+@pytest.fixture(scope="module")
+def model(untrained: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("models") / "untrained"
+    checkpoints.save(folder, untrained)
+    return str(folder)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command."""
+    before, sys.argv = sys.argv, ["musicgen", *arguments]
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = before
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_generate_prints_abc_and_the_seed_that_gives_it_again(
+    capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    code, out, err = run(capsys, "generate", "-c", model, "-n", "2")
+    assert code == 0
+    assert out.count("X:") == 2
+    seed = err.split()[-1]
+    assert run(capsys, "generate", "-c", model, "-n", "2", "--seed", seed)[1] == out
+
+
+def test_generate_writes_abc_and_midi_of_each_tune_into_a_folder(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path
+) -> None:
+    arguments = ["generate", "-c", model, "-n", "3", "--seed", "5", "--rhythm", "jig"]
+    code, out, _ = run(capsys, *arguments, "-o", str(tmp_path / "tunes"))
+    assert (code, out) == (0, "")
+    names = sorted(path.name for path in (tmp_path / "tunes").iterdir())
+    assert names == [f"jig-5-{k}.{end}" for k in (1, 2, 3) for end in ("abc", "mid")]
+    for path in (tmp_path / "tunes").iterdir():
+        assert read(path)[0].n_notes > 0
+
+
+def test_a_file_that_is_there_is_not_replaced_without_force(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.abc"
+    target.write_text("mine")
+    arguments = ["generate", "-c", model, "--seed", "1", "-o", str(target)]
+    code, _, err = run(capsys, *arguments)
+    assert (code, target.read_text()) == (1, "mine")
+    assert err == f"error: {target}: is there already; add --force to replace it\n"
+    assert run(capsys, *arguments, "--force")[0] == 0
+    assert read(target)[0].title
+
+
+@pytest.mark.parametrize("end", ["abc", "mid"])
+def test_continue_keeps_the_notes_given(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path, end: str
+) -> None:
+    half, source, whole = tmp_path / "half.abc", tmp_path / f"in.{end}", tmp_path / f"out.{end}"
+    half.write_text(HALF)
+    if end == "mid":
+        assert run(capsys, "render", str(half), "-o", str(source))[0] == 0
+    else:
+        source.write_text(HALF)
+    assert (
+        run(capsys, "continue", str(source), "-c", model, "--seed", "2", "-o", str(whole))[0] == 0
+    )
+    given = list(read(source)[0].voices[0].events)
+    after = list(read(whole)[0].voices[0].events)
+    assert [(e.duration, getattr(e, "pitch", None)) for e in after[: len(given)]] == [
+        (e.duration, getattr(e, "pitch", None)) for e in given
+    ]
+    assert len(after) > len(given)
+
+
+def test_corpus_counts_what_it_read_and_lists_what_it_left_out(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    good = "X:1\nT:A\nM:2/4\nK:G\nGABc dedB|GABc d4:|\n"
+    other = good.replace("GABc", "BAGF")
+    book = f"{good}\n{other}\nX:3\nT:C\nM:2/4\nK:D\nABc|[K:G]GABc|\n"
+    (tmp_path / "book.abc").write_text(book)
+    (tmp_path / "broken.mid").write_bytes(b"MThd")
+    code, out, _ = run(capsys, "corpus", str(tmp_path), "--rejected")
+    assert code == 0
+    assert "key change inside the tune" in out
+    assert "broken.mid" in out
+    code, out, _ = run(capsys, "corpus", str(tmp_path), "--json")
+    facts = json.loads(out)
+    assert facts["tunes"] + len(facts["duplicates"]) == 3
+    assert len(facts["rejected"]) == 1
+
+
+def test_train_then_generate_with_the_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    random = Random(0)
+    tunes = []
+    for number in range(60):
+        bars = ["".join(random.choices("DEFGABcde", k=8)) for _ in range(8)]
+        tunes.append(f"X:{number}\nR:reel\nM:C|\nL:1/8\nK:G\n{'|'.join(bars)}|]\n")
+    (tmp_path / "book.abc").write_text("\n".join(tunes))
+    out = str(tmp_path / "run")
+    small = ["--set", "model.d_model=16", "--epochs", "1"]
+    code, _, err = run(
+        capsys, "train", "--corpus", str(tmp_path / "book.abc"), "--out", out, *small
+    )
+    assert code == 0, err
+    assert f"next: musicgen generate --checkpoint {out}" in err
+    code, abc, _ = run(capsys, "generate", "-c", out, "--seed", "1")
+    assert code == 0
+    assert "R:reel" in abc
+    code, _, err = run(
+        capsys, "train", "--corpus", str(tmp_path / "book.abc"), "--out", out, *small
+    )
+    assert code == 1
+    assert err.count("error: ") == 1
+
+
+@pytest.fixture
+def bad_files(tmp_path: Path) -> Path:
+    (tmp_path / "empty.abc").write_bytes(b"")
+    (tmp_path / "binary.abc").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "binary.mid").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "prose.abc").write_text("This is a letter, not a tune.\n")
+    (tmp_path / "score.pdf").write_bytes(b"%PDF")
+    (tmp_path / "half.abc").write_text(HALF)
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "continue missing.abc",
+        "continue empty.abc",
+        "continue binary.abc",
+        "continue binary.mid",
+        "continue prose.abc",
+        "continue score.pdf",
+        "continue folder",
+        "continue half.abc --tune 2",
+        "continue half.abc -o half.xyz",
+        "continue half.abc -c folder",
+        "continue half.abc -c missing",
+        "continue half.abc -c half.abc",
+        "generate --key H",
+        "generate --key Dfoo",
+        "generate --meter 7",
+        "generate --rhythm tango",
+        "generate --rhythm jig --meter 4/4",
+        "generate --temperature -1",
+        "generate --temperature nan",
+        "generate --top-p 0",
+        "generate -n 2 -o two.mid",
+        "generate -o half.abc/in/a/file",
+        "train --corpus nowhere --out run",
+        "train --corpus folder --out run",
+        "train --corpus empty.abc --out run",
+        "train --preset gru --out run",
+        "train --set model.layers=3 --out run",
+        "train --corpus half.abc --out run",
+        "corpus nowhere",
+        "corpus empty.abc",
+        "corpus binary.abc",
+        "render missing.abc -o a.mid",
+        "render half.abc -o a.xyz",
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+    model: str,
+    bad_files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: str,
+) -> None:
+    monkeypatch.chdir(bad_files)
+    words = arguments.split()
+    if words[0] in ("generate", "continue") and "-c" not in words:
+        words += ["-c", model]
+    before = sorted(path.name for path in bad_files.iterdir())
+    code, out, err = run(capsys, *words)
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert (code, out, len(errors)) == (1, "", 1), err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == errors[0]
+    assert sorted(path.name for path in bad_files.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", ["generate --number 0", "generate --nonsense", "sing", "train", "continue"]
+)
+def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str], arguments: str) -> None:
+    assert run(capsys, *arguments.split())[0] == 2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['musicgen', '--help']\n"
+        "from musicgen.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'pytorch_lightning', 'music21', 'numpy', 'matplotlib', 'mido'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_importing_musicgen_loads_no_torch() -> None:
+    code = "import sys, musicgen; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
