@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
+from symusic import Score
 
 from musicgen import playback
 from musicgen.errors import InvalidTuneError
+from musicgen.formats.abc_notation import parse_text
 from musicgen.theory import Key, Pitch
 from musicgen.tune import Bar, Change, Chord, Marks, Note, Rest, Tempo, Tune, Voice
 
@@ -232,3 +237,48 @@ def test_a_melody_is_the_written_line_with_ties_joined_and_the_top_of_chords() -
 def test_many_jumps_stay_cheap() -> None:
     bars = [bar("A", mark="D.C.") for _ in range(300)]
     assert len(played(*bars)) < 10 * len(bars)
+
+
+# --- against abc2midi ----------------------------------------------------------------------------
+
+BODIES = [
+    "A4|B4:|c4|d4:|",
+    "A4|B4||c4:|d4||e4:|",
+    "|:A4|B4:|c4|d4||e4:|",
+    "|:A4|[1,3B4:|[2,4c4:|d4|",
+    "|:A4|[1-3B4:|[4c4||",
+    "|:A4|1B4:|2c4||d4|]",
+    "A4|1B4:|2c4|]",
+    "|:A4::B4:|c4|",
+    "|:A4-|A4:|B4-|B4|",
+    "P:A\nA4|\nP:B\nB4|]",
+    "|:A2B2|[1c2-c2:|[2c2d2|]",
+]
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Path:
+    """The abc2midi that comes inside the symusic package."""
+    spec = importlib.util.find_spec("symusic")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "bin" / "abc2midi"
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_abc2midi_plays_the_same_notes(body: str, oracle: Path, tmp_path: Path) -> None:
+    parts = "P:ABBA\n" if "P:" in body else ""
+    text = f"X:1\nT:t\n{parts}M:4/4\nL:1/4\nK:C\n{body}\n"
+    (tmp_path / "t.abc").write_text(text)
+    command = [oracle, tmp_path / "t.abc", "-o", tmp_path / "t.mid"]
+    subprocess.run(command, check=True, capture_output=True)
+    score = Score.from_file(tmp_path / "t.mid")
+    quarter = score.tpq  # its first note starts a tick late
+    theirs = [
+        (round(n.time / quarter), round(n.duration / quarter), n.pitch)
+        for track in score.tracks
+        for n in track.notes
+    ]
+    (tune,) = parse_text(text).tunes
+    ours = [(n.onset, n.duration, n.midi) for n in playback.played_notes(tune)]
+    assert ours == theirs
