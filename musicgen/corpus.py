@@ -278,8 +278,9 @@ def _read_file(file: tuple[str, str, Path]) -> tuple[list[_Found], list[Omitted]
         name += f"#{ids[name]}" if ids[name] > 1 else ""
         if tune.n_notes:
             lines = [melody(voice) for voice in tune.voices]
+            main = next(line for line in lines if any(midi is not None for midi, _ in line))
             digest = _digest(tune.meter, lines)
-            found.append(_Found(name, source, tune, digest, shingles(lines[0])))
+            found.append(_Found(name, source, tune, digest, shingles(main)))
         else:
             omitted.append(Omitted(name, tune.title, "no notes"))
     return found, omitted

@@ -19,11 +19,14 @@ _SPECIFICS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:[./]\d+)?")
 def report(corpus: Corpus) -> dict[str, Any]:
     """Everything worth knowing about a corpus, ready for JSON.
 
-    Counts are of unique tunes, most frequent first. Lengths and ranges are of the first voice as
+    Counts are of unique tunes, most frequent first. Bars are those of the first voice as
     written; pitches are MIDI numbers. Messages are grouped by kind, quoted text and numbers aside.
     """
     entries = corpus.entries
-    pitches = [[m for m, _ in melody(e.tune.voices[0]) if m is not None] for e in entries]
+    pitches = [
+        [midi for voice in e.tune.voices for midi, _ in melody(voice) if midi is not None]
+        for e in entries
+    ]
     return {
         "sources": list(corpus.sources),
         "notices": list(corpus.notices),
@@ -38,8 +41,8 @@ def report(corpus: Corpus) -> dict[str, Any]:
         "voices": _count(str(len(entry.tune.voices)) for entry in entries),
         "bars": _summary([len(entry.tune.bars) for entry in entries]),
         "notes_per_tune": _summary([entry.tune.n_notes for entry in entries]),
-        "lowest_pitch": _summary([min(line) for line in pitches if line]),
-        "highest_pitch": _summary([max(line) for line in pitches if line]),
+        "lowest_pitch": _summary([min(line) for line in pitches]),
+        "highest_pitch": _summary([max(line) for line in pitches]),
         "splits": {split: _split(corpus.split(split)) for split in SPLITS},
         "families": _families(entries),
         "duplicates": [{"id": left, "same_as": kept} for left, kept in corpus.duplicates],

@@ -311,8 +311,8 @@ def test_overlaps_and_chords_become_one_line_and_are_counted() -> None:
     tune = read_line((0, 960, 60), (480, 960, 64), (480, 960, 67), (960, 1920, 60))
     assert sounding(tune) == [(0, 1, 60), (1, 1, 67), (2, 2, 60)]
     assert [w.what for w in tune.warnings][:2] == [
-        "1 notes struck together with a higher one left out",
-        "1 notes that sounded on shortened to the next",
+        "notes struck together with a higher one, left out: 1",
+        "notes that sounded on, shortened to the next: 1",
     ]
 
 
@@ -417,7 +417,7 @@ def test_a_note_without_an_end_is_left_out_and_counted() -> None:
     data = midi_file([(0, 480, 60), (480, 960, 62)])
     (tune,) = midi.parse(data.replace(b"\x80\x3e\x40", b"\x80\x3f\x40")).tunes
     assert sounding(tune) == [(0, 1, 60)]
-    assert tune.warnings[0].what == "1 notes are never ended and were left out"
+    assert tune.warnings[0].what == "notes that never end, left out: 1"
 
 
 def test_free_meter_still_makes_a_file() -> None:

@@ -67,7 +67,7 @@ def check(data: bytes, path: str = "") -> Envelope:
     if found != n_tracks:
         envelope.warnings.append(f"the header says {n_tracks} tracks, there are {found}")
     if envelope.n_unended:
-        envelope.warnings.append(f"{envelope.n_unended} notes are never ended and were left out")
+        envelope.warnings.append(f"notes that never end, left out: {envelope.n_unended}")
     return envelope
 
 

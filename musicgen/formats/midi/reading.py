@@ -148,12 +148,12 @@ def _single_line(notes: list[TickNote], warnings: list[str]) -> list[TickNote]:
     if not line:
         raise ParseError("holds only notes of no duration; export it again")
     for n, what in (
-        (n_empty, "of no duration left out"),
-        (n_dropped, "struck together with a higher one left out"),
-        (n_trimmed, "that sounded on shortened to the next"),
+        (n_empty, "notes of no duration, left out"),
+        (n_dropped, "notes struck together with a higher one, left out"),
+        (n_trimmed, "notes that sounded on, shortened to the next"),
     ):
         if n:
-            warnings.append(f"{n} notes {what}")
+            warnings.append(f"{what}: {n}")
     return line
 
 
