@@ -20,7 +20,7 @@ Checkpoint = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="The same seed gives the same tunes [default: random]."),
+    typer.Option("--seed", min=0, help="The same seed gives the same tunes (default: random)."),
 ]
 Number = Annotated[int, typer.Option("--number", "-n", min=1, help="How many tunes.")]
 Output = Annotated[
@@ -28,7 +28,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="A file (.abc, .mid), or a folder for ABC and MIDI [default: ABC to the screen].",
+        help="A file (.abc, .mid), or a folder for ABC and MIDI (default: ABC to the screen).",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
