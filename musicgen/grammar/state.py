@@ -32,6 +32,7 @@ class State:
     length: Fraction | None = None
     tuplet: tuple[int, Fraction, Fraction | None] | None = None
     after_note: bool = False
+    after_tuplet: bool = False
     tie: bool = False
     bar: int = 0
     part: int = 0
@@ -103,6 +104,7 @@ def _sound(state: State, token: Token) -> State:
         length=None,
         tuplet=tuplet,
         after_note=token.kind == "pitch",
+        after_tuplet=state.tuplet is not None and tuplet is None,
         tie=False,
         part_open=True,
         closed="",
@@ -111,7 +113,13 @@ def _sound(state: State, token: Token) -> State:
 
 def _close(state: State, line: str) -> State:
     opened = replace(
-        state, position=ZERO, in_pickup=False, length=None, tuplet=None, after_note=False
+        state,
+        position=ZERO,
+        in_pickup=False,
+        length=None,
+        tuplet=None,
+        after_note=False,
+        after_tuplet=False,
     )
     if state.in_pickup and line == "|":
         return opened
