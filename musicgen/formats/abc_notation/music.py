@@ -19,6 +19,7 @@ from musicgen.formats.abc_notation.graces import read_grace
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import (
     ALTERS,
+    NOTE_LIKE,
     TOKEN,
     duration_of,
     factor,
@@ -37,7 +38,6 @@ MAX_BAR_RESTS = 1000  # bars that one Z may stand for
 Match = re.Match[str]
 _AFTER_BAR_REST = re.compile(r"[\s`]*(?:[|:&%)]|\[[|\d]|\[[A-Za-z]:|\]|\.\||[!$]?\s*$)")
 _OLD_CHORD = re.compile(r"\+[\^_=A-Ga-g,'\d/]{1,40}\+")
-_NOTE_LIKE = re.compile(r"[\^_=A-Ga-gzx,'\d/<>()-]*")
 
 
 class MusicReader:
@@ -174,6 +174,7 @@ class MusicReader:
         for number in range(count):
             if number:
                 voice.close_bar("|", self.at(match.end()))
+            voice.bar.rested = True
             self.placer.place(Rest(full, visible=visible, full_bar=True))
 
     def _chord_open(self, match: Match) -> None:
@@ -278,7 +279,7 @@ class MusicReader:
         name = subgroup(match, "decoration", 1)
         if not name:
             return self._plus(match, subgroup(match, "decoration", 2))
-        if not decorations.is_known(name) and _NOTE_LIKE.fullmatch(name):
+        if not decorations.is_known(name) and NOTE_LIKE.fullmatch(name):
             return match.start() + 1  # two line breaks around notes
         self.voice.expect().decorations.append(decorations.canonical_name(name))
         return None
@@ -328,11 +329,14 @@ class MusicReader:
         self._begin_volta(passes, match.start())
 
     def _begin_volta(self, passes: str, column: int) -> None:
-        voice = self.voice
+        voice, numbers = self.voice, read_passes(passes)
+        if not numbers:
+            self.warn(f"'{passes}' is no ending; left out", column)
+            return
         if not voice.bar.empty:
             self.placer.settle(column)
             voice.close_bar("", self.at(column))
-        voice.bar.volta = read_passes(passes)
+        voice.bar.volta = numbers
 
     def _number(self, match: Match) -> None:
         if self.voice.bar.empty:
@@ -345,7 +349,7 @@ class MusicReader:
         voice = self.voice
         if voice.bar.empty:
             self.warn("':' without its bar line; read as '|:'", match.start())
-            voice.bar.repeat_start = True
+            voice.close_bar("|", self.at(match.end()), repeat_start=True)
         else:
             self.warn("':' without its bar line; read as ':|' at the next one", match.start())
             voice.repeat_end = 1

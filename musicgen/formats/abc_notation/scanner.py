@@ -55,8 +55,9 @@ _TOKENS = {
 }
 TOKEN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _TOKENS.items()))
 GRACE_NOTE = re.compile(
-    rf"(\^\^|__|\^|_|=)?([A-Ga-g])([,']{{0,9}})({_LENGTH})|([ \t(){{}}\[\]-]|.)", re.DOTALL
+    rf"(\^\^|__|\^|_|=)?([A-Ga-g])([,']{{0,9}})({_LENGTH})|!([^!\s|\"]{{1,40}})!|(.)", re.DOTALL
 )
+NOTE_LIKE = re.compile(r"[\^_=A-Ga-gzx,'\d/<>()-]*")
 
 _INDEX = TOKEN.groupindex
 

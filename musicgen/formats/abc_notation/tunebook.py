@@ -92,13 +92,13 @@ def _end_of_tune(lines: list[Line], first: int) -> int:
     block = ""
     while number < len(lines):
         text = lines[number].text
+        if text.startswith("X:"):
+            break
         if block:
-            block = "" if text.removeprefix("%%").startswith(block) else block
+            block = "" if text.removeprefix("%%").lstrip().startswith(block) else block
             number += 1
             last = number
             continue
-        if text.startswith("X:"):
-            break
         if text.startswith("%%begin"):
             block = "end" + text[7:].split()[0] if text[7:].split() else ""
         if not text.strip():

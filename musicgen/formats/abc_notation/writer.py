@@ -86,7 +86,10 @@ def _voice_id(voice: Voice) -> str:
 
 
 def _music(tune: Tune) -> list[str]:
-    written = [VoiceWriter(tune).write(voice) for voice in tune.voices]
+    written = [
+        VoiceWriter(tune, leads=number == 0).write(voice)
+        for number, voice in enumerate(tune.voices)
+    ]
     if len(written) == 1:
         return [line for system in written[0] for line in system]
     lines = []
@@ -100,7 +103,8 @@ def _music(tune: Tune) -> list[str]:
 class VoiceWriter:
     """Writes the bars of one voice as systems: lists of lines of about four bars."""
 
-    def __init__(self, tune: Tune) -> None:
+    def __init__(self, tune: Tune, *, leads: bool) -> None:
+        self.leads = leads  # the first voice, to which a P: on its own line belongs
         self.notes = NoteWriter(tune)
         self.meter = tune.meter
         self.lines: list[str] = []
@@ -198,10 +202,10 @@ class VoiceWriter:
             self._inline(f"[Q:{write_tempo(change.tempo).replace(']', ')')}]")
         elif change.part is not None:
             part = encode_text(change.part)
-            if "]" in part or not self.text:
+            if self.leads and not self.text:
                 self._own_line(f"P:{part}")
             else:
-                self._inline(f"[P:{part}]")
+                self._inline(f"[P:{part.replace(']', ')')}]")
         elif change.text is not None:
             letter, content = change.text
             if letter in _INLINE and "]" not in content:
