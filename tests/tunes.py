@@ -40,13 +40,13 @@ METERS = st.sampled_from(
     + [COMMON_TIME, CUT_TIME, FREE_METER, Meter((2, 3), 8)]
 )
 TONICS = [f"{step}{sign}" for step in "ABCDEFG" for sign in ("", "#", "b")]
-ALTERATIONS = st.dictionaries(
-    st.sampled_from("ABCDEFG"), st.integers(-2, 2), max_size=2
-).map(lambda found: tuple(found.items()))
+ALTERATIONS = st.dictionaries(st.sampled_from("ABCDEFG"), st.integers(-2, 2), max_size=2).map(
+    lambda found: tuple(found.items())
+)
 KEYS = st.one_of(
-    st.builds(Key, st.sampled_from(TONICS), st.sampled_from(sorted(MODE_FIFTHS)), ALTERATIONS).filter(
-        lambda key: all(abs(alter) <= 2 for alter in key.signature.values())
-    ),
+    st.builds(
+        Key, st.sampled_from(TONICS), st.sampled_from(sorted(MODE_FIFTHS)), ALTERATIONS
+    ).filter(lambda key: all(abs(alter) <= 2 for alter in key.signature.values())),
     st.builds(Key, st.sampled_from(["", *TONICS]), st.just("none"), ALTERATIONS),
 )
 WORDS = TEXTS.filter(lambda text: "]" not in text)
@@ -56,9 +56,7 @@ TEMPOS = st.builds(
     st.sampled_from([Fraction(1), Fraction(2), Fraction(1, 2), Fraction(3, 2)]),
     st.just("") | WORDS,
 ) | st.builds(Tempo, st.none(), text=WORDS)
-PITCHES = st.builds(
-    Pitch, st.sampled_from("ABCDEFG"), st.integers(-2, 2), st.integers(1, 8)
-)
+PITCHES = st.builds(Pitch, st.sampled_from("ABCDEFG"), st.integers(-2, 2), st.integers(1, 8))
 DURATIONS = st.sampled_from(
     [Fraction(n, d) for n in (1, 2, 3, 4, 7) for d in (1, 2, 4, 8)] + [Fraction(1, 3)]
 )
@@ -83,7 +81,9 @@ def marks(draw: st.DrawFn, *, sung: bool = False) -> Marks:
     """Anything written around a note."""
     graces = st.builds(
         Grace,
-        st.lists(st.builds(Note, PITCHES, DURATIONS, marks=GRACE_MARKS), min_size=1, max_size=2).map(tuple),
+        st.lists(
+            st.builds(Note, PITCHES, DURATIONS, marks=GRACE_MARKS), min_size=1, max_size=2
+        ).map(tuple),
         st.booleans(),
     )
     lyrics: tuple[str, ...] = ()

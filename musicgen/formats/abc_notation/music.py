@@ -33,7 +33,7 @@ from musicgen.formats.abc_notation.text import decode_text
 from musicgen.tune import Grace, Note, Rest
 
 MAX_OVERLAYS = 8
-MAX_BAR_RESTS = 1000  # bars that one Z may stand for
+MAX_BAR_RESTS = 2000  # bars that the Zs of a tune may stand for
 
 Match = re.Match[str]
 _AFTER_BAR_REST = re.compile(r"[\s`]*(?:[|:&%)]|\[[|\d]|\[[A-Za-z]:|\]|\.\||[!$]?\s*$)")
@@ -60,6 +60,7 @@ class MusicReader:
         self.offset = 0  # of the current line in the tune's text
         self.columns: list[int] | None = None  # of the source, where macros moved them
         self.n_tokens = 0
+        self.n_bar_rests = 0
         self._handlers: dict[str, Callable[[Match], int | None]] = {
             name: getattr(self, f"_{name}") for name in TOKEN.groupindex
         }
@@ -168,7 +169,8 @@ class MusicReader:
             self.placer.place(Rest(self._duration(digits, match), visible=visible))
             return
         full = voice.meter.bar_duration or Fraction(4)
-        count = min(int(digits or 1), MAX_BAR_RESTS) or 1
+        count = max(1, min(int(digits or 1), MAX_BAR_RESTS - self.n_bar_rests))
+        self.n_bar_rests += count
         if digits and int(digits) != count:
             self.warn(f"'{match[0]}' is read as {count} bars of rest", match.start())
         for number in range(count):

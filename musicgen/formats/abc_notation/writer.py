@@ -165,14 +165,15 @@ class VoiceWriter:
         return (self.meter.bar_duration or bar.duration) - bar.duration
 
     def _lane(self, events: Sequence[Event], lane: int, at: Fraction, *, only: bool) -> None:
-        first = True
+        first, grouped = True, False
         for event in events:
             if isinstance(event, Change):
                 self._change(event)
                 continue
-            if not first and self._on_beat(at) and not self.text.endswith(" "):
+            if not first and (grouped or self._on_beat(at)) and not self.text.endswith(" "):
                 self.text += " "
             first = False
+            grouped = event.tuplet is not None and event.tuplet.index + 1 == event.tuplet.size
             full = only and isinstance(event, Rest) and event.full_bar
             self.text += self.notes.write(event, lane, bar_rest=full, meter=self.meter)
             at += event.duration
