@@ -241,7 +241,7 @@ class TuneReader:
             self._change(Change(text=("s", decode_text(content))))
         elif letter == "X":
             self._warn("X: inside a tune is left out", 0)
-        elif letter == "+":
+        elif letter == "+" and content.strip():
             self._warn("'+:' continues nothing; kept as a remark", 0)
             self._change(Change(text=("N", decode_text(content))))
         elif content.strip():

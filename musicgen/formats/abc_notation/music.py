@@ -164,7 +164,8 @@ class MusicReader:
         if voice.line_end:
             self.placer.close_at_line_end()
         visible, digits = subgroup(match, "bar_rest", 1) == "Z", subgroup(match, "bar_rest", 2)
-        if not voice.bar.empty or not _AFTER_BAR_REST.match(match.string, match.end()):
+        alone = voice.bar.empty and voice.lane.tuplet is None
+        if not alone or not _AFTER_BAR_REST.match(match.string, match.end()):
             self.warn(f"'{match[0]}' inside a bar is read as a short rest", match.start())
             self.placer.place(Rest(self._duration(digits, match), visible=visible))
             return
