@@ -68,7 +68,8 @@ def _heading(tune: Tune) -> list[str]:
 def _field(letter: str, content: str) -> str:
     if letter == "%%":
         return f"%%{one_line(content)}"
-    return f"{letter}:{encode_text(content)}"
+    text = encode_text(content)
+    return f"{letter}:{' ' * text.startswith(('|', ':', '['))}{text}"  # "B:|" would be music
 
 
 def _voice_fields(voice: Voice) -> list[str]:
