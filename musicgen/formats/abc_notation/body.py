@@ -393,15 +393,6 @@ class TuneReader:
             voice.close_bar("", max(bar.start, self.music_ends.get(voice.id, end)))
         elif voice.bars:
             voice.bars[-1].events += bar.events
-        self._warn_of_repeats(voice)
-
-    def _warn_of_repeats(self, voice: VoiceDraft) -> None:
-        """A repeat that is opened and never closed; a closing one needs no opening."""
-        opened = 0
-        for number, bar in enumerate(voice.bars, 1):
-            if bar.repeat_start:
-                opened = number
-            if bar.repeat_end:
-                opened = 0
-        if opened:
-            self._warn(f"the repeat that begins in bar {opened} is never closed", 0)
+        bar_number = voice.open_repeat()
+        if bar_number:
+            self._warn(f"the repeat that begins in bar {bar_number} is never closed", 0)

@@ -261,6 +261,16 @@ class VoiceDraft:
         if barline:
             self.altered = self.signature
 
+    def open_repeat(self) -> int:
+        """Number of the bar, from 1, whose repeat is never closed; 0 if there is none."""
+        opened = 0
+        for number, bar in enumerate(self.bars, 1):
+            if bar.repeat_start:
+                opened = number
+            if bar.repeat_end:
+                opened = 0
+        return opened
+
     def freeze(self) -> Voice:
         """The finished voice."""
         return Voice(

@@ -26,7 +26,7 @@ _NOT_KEY = re.compile(rf"{_LABEL}|(?:treble|bass|alto|tenor|soprano|mezzo|barito
 _ACCIDENTAL = re.compile(r"(\^\^|__|\^|_|=)([A-Ga-g])[,']*")
 _ALTERS = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0}
 _BARE_CLEF = re.compile(r"(?:treble|bass|alto|tenor|soprano|mezzo|baritone|perc)\d?(?:[+-]\d+)?")
-_PROPERTY = re.compile(rf"{_LABEL}(?:\"[^\"]*\"|\S*)")
+_PROPERTY = re.compile(r"(?:[mt]|[a-z][a-z-]+)=(?:\"[^\"]*\"|\S*)")
 PIECE = re.compile(r"[A-Za-z]\w*=\"[^\"]*\"|[^\s\"]+|\"[^\"]*\"?")
 _METER_PREFIX = re.compile(
     r"(C\||[Cc](?![A-Za-z])|none\b|free\b|\(?\s*\d{1,3}(?:\s*\+\s*\d{1,3})*\s*\)?\s*/\s*\d{1,3})(.*)",
