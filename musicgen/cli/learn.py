@@ -15,6 +15,7 @@ from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from musicgen.tokenset import TokenSet
+    from musicgen.training import TrainConfig
 
 
 @app.command()
@@ -40,16 +41,15 @@ def train(
     ] = False,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
-    from musicgen.config import override
-    from musicgen.presets import preset as find_preset
+    config = _configure(preset, settings or [], seed, minutes=minutes, epochs=epochs)
+    if resume:
+        if settings or seed is not None or minutes is not None or epochs is not None:
+            raise ConfigError(
+                "--resume: an unfinished run goes on with its own settings; drop them"
+            )
+        from musicgen.training import RunFolder
 
-    config = find_preset(preset)
-    for setting in settings or []:
-        config = override(config, setting)
-    if seed is not None:
-        config = replace(config, seed=seed)
-    if minutes is not None or epochs is not None:
-        config = config.with_budget(minutes=minutes, epochs=epochs)
+        config = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
     token_set, about = _load_tokens(corpus or ["celtic"], tokens)
@@ -64,6 +64,27 @@ def train(
         f"({summary.elapsed_s / 60:.1f} minutes, ended by {summary.reason}); loss curve in {out}"
     )
     say(f"next: musicgen generate --checkpoint {out}")
+
+
+def _configure(
+    preset: str,
+    settings: list[str],
+    seed: int | None,
+    *,
+    minutes: float | None,
+    epochs: int | None,
+) -> TrainConfig:
+    from musicgen.config import override
+    from musicgen.presets import preset as find_preset
+
+    config = find_preset(preset)
+    for setting in settings:
+        config = override(config, setting)
+    if seed is not None:
+        config = replace(config, seed=seed)
+    if minutes is not None or epochs is not None:
+        config = config.with_budget(minutes=minutes, epochs=epochs)
+    return config
 
 
 def _load_tokens(corpus: list[str], tokens: Path | None) -> tuple[TokenSet, str]:
