@@ -138,6 +138,12 @@ def test_a_zero_temperature_still_ends_and_is_valid(composer: Composer) -> None:
     assert_valid(read_back(composer.generate(temperature=0)))
 
 
+def test_an_absurd_temperature_cannot_make_an_invalid_tune(composer: Composer) -> None:
+    for seed in range(4):
+        tune = composer.generate(temperature=1e6, seed=seed)
+        assert validate(read_back(tune)) == ()
+
+
 def given_bars_are_kept(given: Tune, whole: Tune) -> None:
     """Every event of the given tune stands at its place; only the last bar may go on."""
     *closed, last = given.bars
