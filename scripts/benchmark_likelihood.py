@@ -59,9 +59,9 @@ class LabLSTM(nn.Module):
 def canonical_texts(corpus: corpora.Corpus) -> dict[str, list[tuple[str, int]]]:
     """(ABC text, number of notes) of every reduced tune, by split."""
     texts: dict[str, list[tuple[str, int]]] = {name: [] for name in corpora.SPLITS}
-    for entry in corpus.entries:
+    for entry, tune in corpus.tunes():
         try:
-            reduced = melody(entry.tune).tune
+            reduced = melody(tune).tune
         except InvalidTuneError:
             continue
         lines = to_abc(reduced).splitlines()
@@ -139,9 +139,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
 
-    corpus = corpora.load(["celtic"])
-    texts = canonical_texts(corpus)
-    tokens = prepare(corpus).tokens
+    prepared = prepare(["celtic"])
+    texts = canonical_texts(prepared.corpus)
+    tokens = prepared.tokens
     figures: dict[str, dict[str, float]] = {}
     for name in arguments.presets:
         with tempfile.TemporaryDirectory() as folder:

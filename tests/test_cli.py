@@ -113,6 +113,22 @@ def test_corpus_counts_what_it_read_and_lists_what_it_left_out(
     assert len(facts["rejected"]) == 1
 
 
+def test_corpus_writes_its_report_as_a_page_or_as_data(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "book.abc").write_text("X:1\nT:A\nM:2/4\nK:G\nGABc dedB|GABc d4:|\n")
+    for name in ("out.html", "out.json"):
+        report = tmp_path / name
+        code, _, err = run(capsys, "corpus", str(tmp_path), "--report", str(report))
+        assert code == 0
+        assert f"wrote {report}" in err
+    facts = json.loads((tmp_path / "out.json").read_text())
+    assert facts["every_tune"][0]["outcome"] == "parsed"
+    assert (tmp_path / "out.html").read_text().startswith("<!doctype html>")
+    code, _, err = run(capsys, "corpus", str(tmp_path), "--report", str(tmp_path / "out.json"))
+    assert (code, "add --force" in err) == (1, True)
+
+
 BROKEN = "Prose.\n\nX:1\nT:Bad\nM:6/8\nK:D\n|:A|d2f fed|BABA A2G|FAd f2e|d3 d2\n\n"
 SOUND = "X:2\nT:Good\nM:2/4\nL:1/8\nK:G\nGABc|d4|]\n\nMore prose.\n"
 
@@ -149,6 +165,25 @@ def test_validate_repairs_what_is_obvious_and_leaves_the_rest_to_the_letter(
     assert "d3 d2 :|\n" in fixed
     assert fixed.endswith(SOUND)
     assert book.read_text() == BROKEN + SOUND
+
+
+def test_prepare_writes_what_train_reads(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    random = Random(0)
+    tunes = []
+    for number in range(40):
+        bars = ["".join(random.choices("DEFGABcde", k=8)) for _ in range(4)]
+        tunes.append(f"X:{number}\nR:reel\nM:C|\nL:1/8\nK:G\n{'|'.join(bars)}|]\n")
+    (tmp_path / "book.abc").write_text("\n".join(tunes))
+    book, folder = str(tmp_path / "book.abc"), str(tmp_path / "tokens")
+    code, out, err = run(capsys, "prepare", "--corpus", book, "--out", folder)
+    assert (code, out) == (0, "")
+    assert err.splitlines()[-1] == f"next: musicgen train --tokens {folder} --out runs/tokens"
+    small = ["--set", "model.d_model=16", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert run(capsys, "train", "--tokens", folder, *small)[0] == 0
+    assert run(capsys, "prepare", "--corpus", book, "--out", folder)[0] == 1
+    assert run(capsys, "prepare", "--corpus", book, "--out", folder, "--force")[0] == 0
 
 
 def test_train_then_generate_with_the_run(
@@ -223,6 +258,11 @@ def bad_files(tmp_path: Path) -> Path:
         "corpus nowhere",
         "corpus empty.abc",
         "corpus binary.abc",
+        "corpus half.abc --report report.pdf",
+        "corpus half.abc --report score.pdf/a.html",
+        "prepare --corpus nowhere --out tokens",
+        "prepare --corpus half.abc --out half.abc",
+        "prepare --corpus half.abc --out folder --force",
         "render missing.abc -o a.mid",
         "render empty.abc -o a.mid",
         "render half.abc -o a.xyz",

@@ -170,3 +170,10 @@ def features(state: State) -> tuple[int, int, int, int]:
     part = (min(state.part, 7) * 2 + state.repeat) * 3 + ending
     left = min(state.tuplet[0], 11) if state.tuplet is not None else 0
     return position, bar, part, left * 2 + state.tie
+
+
+def count_bars(row: tuple[int, int, int, int], *, bar: int, part: int) -> tuple[int, int, int, int]:
+    """The `features` of a state in its part's first bar and the first part, moved to another."""
+    position, first, ending, inside = row
+    moved = min(first + bar, FEATURE_SIZES["bar"] - 1) if first else 0
+    return position, moved, ending + min(part, 7) * 6, inside

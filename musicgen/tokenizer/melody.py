@@ -233,8 +233,9 @@ def _encode_events(tune: Tune, events: Iterable[Event], unfinished: bool) -> lis
             default = Fraction(1)
         if tuplet is not None and tuplet.index == 0:
             tokens.append(tuplet_token(tuplet.actual, tuplet.normal, tuplet.size))
-        scale = tuplet.scale if tuplet is not None else Fraction(1)
-        length = event.duration / scale / tune.unit
+        length = event.duration / tune.unit
+        if tuplet is not None:
+            length /= tuplet.scale
         if length != default:
             tokens.append(f"*{length}")
             default = length if tuplet is not None else default
