@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from musicgen import formats
-from musicgen.corpus.finding import CORPORA, File, find_files
+from musicgen.corpus.finding import CORPORA, NON_COMMERCIAL, File, find_files
 from musicgen.errors import CorpusError, MusicgenError, locate
 from musicgen.families import Shingles, group_families, melody_digest, shingles
 from musicgen.playback import melody
@@ -41,6 +41,7 @@ from musicgen.tune import Reading, Rejected, Tune
 
 __all__ = [
     "CORPORA",
+    "NON_COMMERCIAL",
     "SPLITS",
     "Corpus",
     "Duplicate",
