@@ -1,19 +1,20 @@
 """Files to tunes and back, by extension: `read`, `scan`, `write`.
 
 Each format is a module with `parse(data, path) -> Reading` and `render(tunes) -> bytes`; either
-may be missing. `FORMATS` is the only list of them.
+may be missing. `FORMATS` is the only list of them. Formats that hold many tunes in a file also
+have `parse_each(data, path)`, which gives them one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from musicgen.errors import InvalidTuneError, ParseError, UnsupportedFormatError
 from musicgen.files import read_bytes, write_bytes
-from musicgen.tune import Reading, Tune
+from musicgen.tune import Reading, Rejected, Tune
 
 FORMATS = {
     ".abc": "abc_notation",
@@ -51,6 +52,22 @@ def scan(path: str | Path) -> Reading:
     module = _module(path, "parse", "read")
     reading: Reading = module.parse(read_bytes(path), str(path))
     return reading
+
+
+def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
+    """What `scan` gives, one by one, so that a large tunebook need not be in memory as tunes.
+
+    Raises:
+        ParseError: the file itself cannot be read.
+        UnsupportedFormatError: no reader for this extension.
+    """
+    module = _module(path, "parse", "read")
+    data = read_bytes(path)
+    if hasattr(module, "parse_each"):
+        each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
+        return each
+    reading: Reading = module.parse(data, str(path))
+    return iter((*reading.tunes, *reading.rejected))
 
 
 def write(tunes: Tune | Sequence[Tune], path: str | Path) -> None:
