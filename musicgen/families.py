@@ -24,6 +24,8 @@ SAME_FAMILY_JACCARD = 0.3
 MAX_SHINGLE_TUNES = 500
 _NO_INTERVAL = 0x80  # a byte that is no interval between two MIDI pitches
 
+_BLOCK = 1 << 20  # shingles looked up at once
+
 Line = Sequence[tuple[int | None, Fraction]]
 Shingles = NDArray[np.uint64]
 
@@ -101,18 +103,18 @@ class _Index:
         again = ordered[1:] == ordered[:-1]
         repeated = np.unique(ordered[1:][again])
         del ordered, again
-        found = np.searchsorted(repeated, values).clip(max=max(len(repeated) - 1, 0))
-        kept = repeated[found] == values if len(repeated) else np.zeros(len(values), bool)
+        numbers = _numbers_in(repeated, values)
+        kept = numbers >= 0
         tunes = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[kept]
-        self.shingle = found[kept].astype(np.int32)
-        del found, kept
+        self.shingle = numbers[kept]
+        del numbers, kept
         self.starts = np.searchsorted(tunes, np.arange(len(sizes) + 1))
         order = np.argsort(self.shingle, kind="stable")
         self.holders = tunes[order]
-        self.places = np.empty(len(order), np.int64)
-        self.places[order] = np.arange(len(order))
+        self.places = np.empty(len(order), np.int32)
+        self.places[order] = np.arange(len(order), dtype=np.int32)
         begins = np.searchsorted(self.shingle[order], np.arange(len(repeated)))
-        self.firsts = begins[self.shingle]
+        self.firsts = begins.astype(np.int32)[self.shingle]
         self.tunes_that_share = np.flatnonzero(np.diff(self.starts)).tolist()
 
     def candidates(self, tune: int) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
@@ -132,3 +134,13 @@ class _Index:
         """Size of the intersection of two tunes' sets."""
         ours, theirs = (self.shingle[self.starts[i] : self.starts[i + 1]] for i in (a, b))
         return len(np.intersect1d(ours, theirs, assume_unique=True))
+
+
+def _numbers_in(repeated: Shingles, values: Shingles) -> NDArray[np.int32]:
+    """The place of each value among the repeated ones, -1 for the others."""
+    numbers = np.full(len(values), -1, np.int32)
+    for start in range(0, len(values) if len(repeated) else 0, _BLOCK):
+        block = values[start : start + _BLOCK]
+        places = np.searchsorted(repeated, block).clip(max=len(repeated) - 1)
+        numbers[start : start + _BLOCK] = np.where(repeated[places] == block, places, -1)
+    return numbers
