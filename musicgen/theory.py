@@ -125,10 +125,13 @@ def parse_key(text: str) -> Key | None:
 
 
 def parse_mode(word: str) -> str | None:
-    """Canonical mode of a word such as "min", "Dorian", "" (major) or "m"; None when unknown."""
-    if word in ("", "M"):
+    """Canonical mode of a word such as "min", "Dorian", "" (major) or "m"; None when unknown.
+
+    Capitals do not matter, in "M" neither (ABC 2.1, section 3.1.14): EM is E minor.
+    """
+    if not word:
         return "major"
-    if word == "m":
+    if word in ("m", "M"):
         return "minor"
     stem = word[:3].lower()
     for name in (*MODE_FIFTHS, *MODE_ALIASES):

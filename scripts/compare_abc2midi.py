@@ -46,8 +46,8 @@ def without_ornaments(text: str) -> str:
         if line.startswith(("R:", "I:")):
             continue
         if not re.match(r"[A-Za-z]:(?![|:])|%", line):
-            parts = re.split(r'("[^"]*")', line)
-            line = "".join(p if p.startswith('"') else ORNAMENTS.sub("", p) for p in parts)
+            parts = re.split(r'("[^"]*"|\[[A-Za-z]:[^\]]*\])', line)  # text, inline fields
+            line = "".join(p if n % 2 else ORNAMENTS.sub("", p) for n, p in enumerate(parts))
         lines.append(line)
     return "\n".join(lines)
 

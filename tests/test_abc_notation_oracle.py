@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from musicgen.formats.abc_notation import parse_text
+from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.tune import Tune
 from tests.test_abc_notation_writer import bundled
 
@@ -41,6 +41,7 @@ SAME = [
     '(">"D>B,) (c"0"<A)|(A>{Bd})F F<<A AF>>c|',
     "[D^A]2 [CE2]/ z2|Z2|HA2 x4|G3-A2-A|",
     "A2 [M:2/4]B2 [K:Bb] e2|[L:1/4]f g|",
+    "[K:EM]c2 f2 g2|",
 ]
 
 
@@ -87,6 +88,13 @@ def test_the_order_of_playing(
     what: str, music: str, verdict: str, compare: ModuleType, tmp_path: Path
 ) -> None:
     assert compare.judge(tune(music), tmp_path)[0] == verdict
+
+
+def test_beams_of_half_bars_are_read_as_they_were(compare: ModuleType, tmp_path: Path) -> None:
+    piece = tune("GABc dedB|c2 (3ABc d>e f/g/a|z2 AB cdef|]", meter="C")
+    again = parse_text(to_abc(piece)).tunes[0]
+    assert again == piece
+    assert compare.judge(again, tmp_path)[0] == "equal as played"
 
 
 def explained() -> dict[tuple[str, int], str]:

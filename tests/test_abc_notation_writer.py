@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.abc_notation import parse, parse_text, render, to_abc
+from musicgen.formats.abc_notation import original_text, parse, parse_text, render, to_abc
 from musicgen.theory import Key, Meter, Pitch
 from musicgen.tune import Bar, Note, Rest, Tempo, Tune, Tuplet, Voice
 from tests.tunes import tunes
@@ -61,18 +62,40 @@ def test_a_tune_is_written_in_the_order_of_the_standard_and_four_bars_a_line() -
 
 
 def test_beams_follow_the_beats_of_the_meter() -> None:
-    assert written(Bar(events=run("CDEFGABC"))) == "CD EF GA BC |"
+    assert written(Bar(events=run("CDEFGABC")), meter=Meter((2, 2), 4)) == "CDEF GABC |"
+    assert written(Bar(events=run("CDEFGA")), meter=Meter((3,), 4)) == "CD EF GA |"
     assert written(Bar(events=run("CDEFGA")), meter=Meter((6,), 8)) == "CDE FGA |"
     assert written(Bar(events=run("CDEFG")), meter=Meter((2, 3), 8)) == "CD EFG |"
     pickup, full = Bar(events=run("C")), Bar(events=run("CDEFGA"))
     assert written(pickup, full, meter=Meter((6,), 8)) == "C | CDE FGA |"
 
 
+@pytest.mark.parametrize(
+    ("music", "lines"),
+    [
+        ("GABcdedB|", "GABc dedB |"),
+        ("G2BcdedB|", "G2 Bc dedB |"),
+        ("G/A/BcdzdBA|", "G/A/Bcd zd BA |"),
+        ("GABcd3B|", "GABc d3B |"),
+        ("GAB2c>ded|", "GA B2 c3/d/ ed |"),
+        ("(3GABcdedBA|", "(3GAB cd edBA |"),
+        ("GA2BcdeB|", "GA2B cdeB |"),
+        ("GABcde|", "GA Bcde |"),  # a pickup ends on the bar line
+        ("AB|cdefgabc'|", "AB | cdef gabc' |"),
+        ("GABcdefg&d2e2f2g2|", "GABc defg & d2 e2 f2 g2 |"),
+    ],
+)
+@pytest.mark.parametrize("meter", ["4/4", "C"])
+def test_eighths_in_common_time_are_beamed_by_half_bars(meter: str, music: str, lines: str) -> None:
+    tune = parse_text(f"X:1\nT:t\nM:{meter}\nL:1/8\nK:C\n{music}\n").tunes[0]
+    assert to_abc(tune).split("K:C\n")[1] == lines + "\n"
+
+
 def test_accidentals_are_written_only_where_they_are_needed() -> None:
     sharp, plain = Note(Pitch("C", 1, 5)), Note(Pitch("C", 0, 5))
     low = Note(Pitch("C", 1, 4))
     bars = Bar(events=(sharp, low, plain, plain)), Bar(events=(plain, sharp))
-    assert written(*bars) == "^cC =cc | c^c |"
+    assert written(*bars) == "^cC=cc | c^c |"
 
 
 def test_tuplets_take_their_shortest_form() -> None:
@@ -114,6 +137,23 @@ def test_tunes_of_a_file_are_parted_by_one_blank_line() -> None:
     assert data.count(b"\n\n") == 1
     assert data.endswith(b":|]\n")
     assert parse(data).tunes == (tune, tune)
+
+
+def test_the_original_text_is_written_where_it_still_holds() -> None:
+    first = "X:3 % odd\nT: One\nK:  G Major\nGABc dedB|%rest\nG8 |]"
+    second = "X:4\nT:Two\nK:D\nd8|]"
+    one, two = parse_text(f"{first}\n\n{second}\n").tunes
+    changed = replace(two, title="Three")
+    made = Tune(title="Four", voices=(Voice(bars=(Bar(events=run("C")),)),))
+    expected = f"{first}\n\n{to_abc(changed)}\n{to_abc(made)}"
+    assert render([one, changed, made], original=True).decode() == expected
+    assert render([one]).decode() == to_abc(one) != first
+
+
+def test_a_tune_that_owes_its_meter_to_the_file_is_written_anew() -> None:
+    (tune,) = parse_text("M:6/8\n\nX:1\nT:t\nK:D\nABc def|]\n").tunes
+    assert original_text(tune) is None
+    assert parse(render([tune], original=True)).tunes == (tune,)
 
 
 @pytest.mark.parametrize(

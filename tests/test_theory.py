@@ -38,7 +38,7 @@ def test_signatures_agree_with_music21(key: Key) -> None:
         ("bb", Key("Bb")),
         ("B♭ Lydian", Key("Bb", "lydian")),
         ("E AEOLIAN", Key("E", "minor")),
-        ("GM", Key("G")),
+        ("GM", Key("G", "minor")),  # capitals do not matter in ABC
         ("", None),
         ("H", None),
         ("D banana", None),

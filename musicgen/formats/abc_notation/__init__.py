@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from musicgen.formats.abc_notation.tunebook import parse, parse_each, parse_text
-from musicgen.formats.abc_notation.writer import render, to_abc
+from musicgen.formats.abc_notation.writer import original_text, render, to_abc
 
-__all__ = ["parse", "parse_each", "parse_text", "render", "to_abc"]
+__all__ = ["original_text", "parse", "parse_each", "parse_text", "render", "to_abc"]

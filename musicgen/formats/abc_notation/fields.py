@@ -38,7 +38,6 @@ _FRACTION = re.compile(r"(\d{1,3})/(\d{1,3})")
 _BPM = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)(?:\s*-\s*\d{1,4})?(.*)")
 _OLD_TEMPO = re.compile(r"[Cc](\d{0,2})(?:/(\d{1,2}))?\s*=\s*(\d{1,4})")
 _NUMBER = re.compile(r"\d{1,9}")
-_MODES = {"exp": "none", "m": "minor"}  # capitals do not matter: EM is E minor
 _GERMAN = {"h": "B", "es": "Eb", "as": "Ab", "fis": "F#", "cis": "C#", "gis": "G#"}
 
 
@@ -68,7 +67,7 @@ def read_key(content: str) -> KeyField:
         explicit = field.key is not None and field.key.accidentals
         return field if explicit else replace(field, key=None)
     letter, accidental, word = match[1], match[2] or "", match[3] or ""
-    mode = _MODES.get(word.lower()) or parse_mode(word)
+    mode = "none" if word.lower() == "exp" else parse_mode(word)
     tonic = letter.upper() + {"♯": "#", "♭": "b"}.get(accidental, accidental)
     field = _with_rest(Key(tonic, mode or "major"), text[match.end() :])
     if mode is None or (len(word) > 3 and not _spells_mode(word)):

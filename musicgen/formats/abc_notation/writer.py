@@ -1,4 +1,4 @@
-"""Tunes to canonical ABC 2.1: fields in order, notes beamed by beat, four bars a line."""
+"""Tunes to canonical ABC 2.1: fields in order, beamed by beat or half bar, four bars a line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from musicgen.formats.abc_notation.fields import write_key, write_tempo, write_u
 from musicgen.formats.abc_notation.lyrics import join_syllables
 from musicgen.formats.abc_notation.notes import NoteWriter
 from musicgen.formats.abc_notation.text import encode_text, one_line
-from musicgen.tune import Bar, Change, Event, Rest, Tune, Voice
+from musicgen.formats.abc_notation.tunebook import parse_text
+from musicgen.tune import EIGHTH, Bar, Change, Event, Rest, Tune, Voice
 
 BARS_A_LINE = 4
 _INLINE = frozenset("IKNRr")
@@ -17,13 +18,26 @@ _INLINE = frozenset("IKNRr")
 _RESERVED = frozenset("XKMLQVPWwUm")
 
 
-def render(tunes: Sequence[Tune]) -> bytes:
+def render(tunes: Sequence[Tune], *, original: bool = False) -> bytes:
     """An ABC file, tunes separated by one blank line.
+
+    With `original`, a tune that came from ABC and has not been changed since is written as it
+    stood there (see `original_text`).
 
     Raises:
         InvalidTuneError: a tune has something that ABC cannot say.
     """
-    return "\n".join(to_abc(tune) for tune in tunes).encode()
+    texts = [(original_text(tune) if original else None) or to_abc(tune) for tune in tunes]
+    return "\n".join(texts).encode()
+
+
+def original_text(tune: Tune) -> str | None:
+    """The ABC text that the tune was read from, untouched; None when there is none that stands on
+    its own: it came from elsewhere, was changed, or owes something to its file's heading."""
+    text = tune.source.text if tune.source is not None else ""
+    if not text.startswith("X:") or parse_text(text).tunes != (tune,):
+        return None
+    return text if text.endswith("\n") else f"{text}\n"
 
 
 def to_abc(tune: Tune) -> str:
@@ -167,11 +181,13 @@ class VoiceWriter:
 
     def _lane(self, events: Sequence[Event], lane: int, at: Fraction, *, only: bool) -> None:
         first, grouped = True, False
+        joined = self._joined_beats(events, at)
         for event in events:
             if isinstance(event, Change):
                 self._change(event)
                 continue
-            if not first and (grouped or self._on_beat(at)) and not self.text.endswith(" "):
+            parted = grouped or (self._on_beat(at) and at not in joined)
+            if not first and parted and not self.text.endswith(" "):
                 self.text += " "
             first = False
             grouped = event.tuplet is not None and event.tuplet.index + 1 == event.tuplet.size
@@ -180,6 +196,22 @@ class VoiceWriter:
             at += event.duration
             if lane == 0 and not isinstance(event, Rest):
                 self.sung.append(event.marks.lyrics)
+
+    def _joined_beats(self, events: Sequence[Event], at: Fraction) -> set[Fraction]:
+        """In 4/4, the second beats of half bars that hold nothing longer than eighths: books beam
+        those in fours. Music starts at `at` in the bar."""
+        if (self.meter.beats, self.meter.unit) != ((4,), 4):
+            return set()
+        short: dict[Fraction, bool] = {}
+        for event in events:
+            if isinstance(event, Change):
+                continue
+            half = at - at % 2
+            plain = not isinstance(event, Rest) and event.tuplet is None
+            fits = plain and event.duration <= EIGHTH
+            short[half] = fits and short.get(half, at == half)
+            at += event.duration
+        return {half + 1 for half, fits in short.items() if fits}
 
     def _on_beat(self, at: Fraction) -> bool:
         beats = self.meter.beat_durations
