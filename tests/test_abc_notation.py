@@ -61,6 +61,7 @@ MUSIC = [
     # accidentals last to the bar line, in all octaves
     ("^cc'C|c|", "C#5:1 C#6:1 C#4:1 | C5:1"),
     ("^c&c|", "C#5:1"),
+    ("^3/2cc^/c_/4B=1/2A|", "C#5:1 C#5:1 C5:1 B4:1 A4:1"),
     ("^c4-|c2c2|", "C#5:4- | C#5:2 C5:2"),
     ("^c4 [1 c4 :|[2 c4|]", "C#5:4 | C#5:4 | C5:4"),
     # rests
@@ -285,6 +286,9 @@ WARNED = [
     ("G3 ZA|", "'Z' inside a bar is read as a short rest"),
     ("A-", "a tie leads to no note"),
     ("[Ac|", "a chord is not closed; closed here"),
+    ("^3/2A|", "a microtone is read without its fraction of a semitone"),
+    ("A8|B8|\n&&c8|d8|", "an overlay of whole bars or several is read as music that follows them"),
+    ("(&A8|B8&)|", "an overlay of whole bars or several is read as music that follows them"),
 ]
 
 

@@ -36,6 +36,7 @@ MAX_OVERLAYS = 8
 MAX_BAR_RESTS = 2000  # bars that the Zs of a tune may stand for
 
 Match = re.Match[str]
+_LONG_OVERLAY = "an overlay of whole bars or several is read as music that follows them"
 _AFTER_BAR_REST = re.compile(r"[\s`]*(?:[|:&%)]|\[[|\d]|\[[A-Za-z]:|\]|\.\||[!$]?\s*$)")
 _OLD_CHORD = re.compile(r"\+[\^_=A-Ga-g,'\d/]{1,40}\+")
 
@@ -227,7 +228,16 @@ class MusicReader:
         voice.lane.tuplet = TupletDraft(actual, normal, size or actual)
         voice.busy = True
 
+    def _microtone(self, match: Match) -> None:
+        """Only whole semitones can be kept: the fraction is left out, until the bar ends."""
+        self.warn("a microtone is read without its fraction of a semitone", match.start())
+        sign, step = subgroup(match, "microtone", 1), subgroup(match, "microtone", 2).upper()
+        alter = ALTERS[sign[0]] * min(int(factor(sign[1:])), 2)
+        self.voice.altered = self.voice.altered | {step: alter}
+
     def _slur_open(self, match: Match) -> None:
+        if "&" in match[0]:
+            self.warn(_LONG_OVERLAY, match.start())
         self.placer.outer().opened += 1
 
     def _slur_close(self, match: Match) -> None:
@@ -360,6 +370,8 @@ class MusicReader:
     def _overlay(self, match: Match) -> None:
         voice = self.voice
         self.placer.settle(match.start())
+        if len(match[0]) > 1 or (voice.bar.empty and voice.bars):
+            self.warn(_LONG_OVERLAY, match.start())
         if len(voice.bar.overlays) == MAX_OVERLAYS:
             self.warn("too many overlays in a bar; the rest joins the last one", match.start())
             return

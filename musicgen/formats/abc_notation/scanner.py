@@ -26,6 +26,7 @@ _BAR = (
 # Order matters: the first alternative that matches is the token.
 _TOKENS = {
     "note": rf"(\^\^|__|\^|_|=(?:3D)?)?([A-Ga-g])([,']{{0,9}})({_LENGTH})",  # 4.1, 4.2, 4.3
+    "microtone": r"([\^_=](?:\d{1,2}(?:/\d{0,2})?|/\d{0,2}))(?=([A-Ga-g]))",  # 4.2
     "space": r"[ \t\f\v`]+",  # 4.7: a backquote only helps the eye
     "bar": rf"({_BAR})({_VOLTA})?",  # 4.8, 4.9
     "broken": r"[<>]+",  # 4.4
@@ -42,7 +43,7 @@ _TOKENS = {
     "rest": rf"([zx])({_LENGTH})",  # 4.5
     "bar_rest": r"([ZX])(\d{0,4})",
     "spacer": r"y\d{0,4}",  # 6.1.2
-    "overlay": r"&",  # 7.4
+    "overlay": r"&+",  # 7.4
     "decoration": r"!([^!\s|\"\\%]{1,40})!|\+([A-Za-z0-9.<>()^]{1,24})\+",  # 4.14
     "plus": r"\+",  # around chords before ABC 1.6
     "line_break": r"[!$*\\]+",  # 6.1.1
