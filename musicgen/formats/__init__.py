@@ -1,26 +1,39 @@
 """Files to tunes and back, by extension: `read`, `scan`, `write`.
 
-Each format is a module with `parse(data, path) -> Reading` and `render(tunes) -> bytes`; either
-may be missing. `FORMATS` is the only list of them.
+Each format is a module with `parse(data, path) -> Reading` and `render(tunes, **options) -> bytes`;
+either may be missing. `READERS` and `WRITERS` are the only lists of them.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from musicgen.errors import InvalidTuneError, ParseError, UnsupportedFormatError
+from musicgen.errors import ConfigError, InvalidTuneError, ParseError, UnsupportedFormatError
 from musicgen.files import read_bytes, write_bytes
 from musicgen.tune import Reading, Tune
 
-FORMATS = {
+READERS = {
     ".abc": "abc_notation",
     ".txt": "abc_notation",
     ".mid": "midi",
     ".midi": "midi",
 }
+WRITERS = {
+    **READERS,
+    ".musicxml": "musicxml",
+    ".svg": "engraving.svg",
+    ".png": "engraving.png",
+    ".pdf": "engraving.pdf",
+    ".roll.svg": "pianoroll.svg",
+    ".roll.png": "pianoroll.png",
+}
+# Formats that hold several tunes in one file.
+BOOKS = frozenset({".abc", ".txt", ".pdf", ".roll.svg", ".roll.png"})
 
 
 def read(path: str | Path) -> list[Tune]:
@@ -48,36 +61,64 @@ def scan(path: str | Path) -> Reading:
         ParseError: the file itself cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
-    module = _module(path, "parse", "read")
+    module = _module(path, READERS, "read")
     reading: Reading = module.parse(read_bytes(path), str(path))
     return reading
 
 
-def write(tunes: Tune | Sequence[Tune], path: str | Path) -> None:
+def write(tunes: Tune | Sequence[Tune], path: str | Path, **options: Any) -> None:
     """Write one tune, or several where the format can hold them, replacing the file as a whole.
+
+    `options` are those of the format's `render`, such as `paper="letter"` for a PDF.
 
     Raises:
         InvalidTuneError: the format cannot hold these tunes.
+        ConfigError: an option that the format does not have.
         UnsupportedFormatError: no writer for this extension.
         MusicgenError: the file cannot be written.
     """
     several = [tunes] if isinstance(tunes, Tune) else list(tunes)
     if not several:
         raise InvalidTuneError(f"{path}: there is no tune to write")
-    module = _module(path, "render", "write")
-    write_bytes(path, module.render(several))
+    module = _module(path, WRITERS, "write")
+    for name in options:
+        known = _options(module)
+        if name not in known:
+            listed = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"{path}: '{name}' is no option of {extension(path)}; {listed}")
+    write_bytes(path, module.render(several, **options))
+
+
+def writing_options(suffix: str) -> tuple[str, ...]:
+    """Names of the options that `write` takes for an extension such as ".pdf".
+
+    Raises:
+        UnsupportedFormatError: no writer for this extension.
+    """
+    return _options(_module(suffix if suffix[:1] != "." else f"x{suffix}", WRITERS, "write"))
 
 
 def readable(path: str | Path) -> bool:
     """Whether the extension is one that `read` knows."""
-    return Path(path).suffix.lower() in FORMATS
+    return extension(path) in READERS
 
 
-def _module(path: str | Path, function: str, verb: str) -> ModuleType:
-    suffix = Path(path).suffix.lower()
-    if suffix in FORMATS:
-        module = import_module(f"musicgen.formats.{FORMATS[suffix]}")
-        if hasattr(module, function):
-            return module
-    known = ", ".join(FORMATS)
+def extension(path: str | Path) -> str:
+    """The extension that says the format, in lower case: the last, or the last two together where
+    they name one (".roll.svg"); "" for none."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    double = "".join(suffixes[-2:])
+    return double if double in WRITERS else "".join(suffixes[-1:])
+
+
+def _options(module: ModuleType) -> tuple[str, ...]:
+    parameters = inspect.signature(module.render).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def _module(path: str | Path, table: dict[str, str], verb: str) -> ModuleType:
+    suffix = extension(path)
+    if suffix in table:
+        return import_module(f"musicgen.formats.{table[suffix]}")
+    known = ", ".join(table)
     raise UnsupportedFormatError(f"{path}: cannot {verb} '{suffix or 'no extension'}'; use {known}")

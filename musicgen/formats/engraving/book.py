@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -16,14 +16,17 @@ from musicgen.formats.engraving.pages import (
     WORDS_LINE,
     Block,
     Page,
+    display_title,
     put_heading,
     put_words,
     set_tune,
 )
 from musicgen.formats.engraving.printing import Bookmark
 from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, incipit
+from musicgen.theory import canonical_rhythm
 from musicgen.tune import Tune
 
+MOST_AFTER_TUNE = 30.0
 _COLUMN_GAP = 9.0
 _INCIPIT_HEAD = 4.6  # mm for the title of an incipit
 _INCIPIT_GAP = 3.4
@@ -37,7 +40,7 @@ class Book:
         self.sheet = sheet
         self.index = index
         several = f"{len(tunes)} Tunes"
-        self.title = title or (tunes[0].title if len(tunes) == 1 else several)
+        self.title = title or (display_title(tunes[0]) if len(tunes) == 1 else several)
         self.bookmarks: list[Bookmark] = []
 
     def pages(self) -> list[str]:
@@ -63,25 +66,48 @@ class Book:
         return set_tune(tune, self.sheet, number=number, paged=True)
 
     def _tune_pages(self, blocks: Sequence[Block], first: int) -> list[Page]:
-        pages = [Page(self.sheet)]
-        for block in blocks:
-            if pages[-1].parts and block.height > pages[-1].left:
-                pages.append(Page(self.sheet))
-            title = block.tune.title or "Untitled"
-            self.bookmarks.append(Bookmark(title, first + len(pages) - 1))
-            put_heading(pages[-1], block)
-            for i, drawing in enumerate(block.drawings):
-                if i:
-                    pages.append(Page(self.sheet))
-                pages[-1].place(drawing, MARGIN)
-                pages[-1].y += drawing.height
-            pages[-1].y += WORDS_GAP
-            for line in block.words:
-                if pages[-1].left < WORDS_LINE:
-                    pages.append(Page(self.sheet))
-                put_words(pages[-1], [line])
-            pages[-1].y += AFTER_TUNE - WORDS_GAP
+        pages: list[Page] = []
+        for together in self._shared_pages(blocks):
+            pages.append(Page(self.sheet))
+            gap = self._gap(together)
+            for block in together:
+                title = display_title(block.tune)
+                self.bookmarks.append(Bookmark(title, first + len(pages) - 1))
+                put_heading(pages[-1], block)
+                for i, drawing in enumerate(block.drawings):
+                    if i:
+                        pages.append(Page(self.sheet))
+                    pages[-1].place(drawing, MARGIN)
+                    pages[-1].y += drawing.height
+                pages[-1].y += WORDS_GAP if block.words else 0
+                for line in block.words:
+                    if pages[-1].left < WORDS_LINE:
+                        pages.append(Page(self.sheet))
+                    put_words(pages[-1], [line])
+                pages[-1].y += gap
         return pages
+
+    def _shared_pages(self, blocks: Sequence[Block]) -> Iterator[list[Block]]:
+        """Tunes that stand on one page together, in order; one longer than a page is alone."""
+        together: list[Block] = []
+        taken = 0.0
+        for block in blocks:
+            if together and (taken + block.height > self._room or len(together[-1].drawings) > 1):
+                yield together
+                together, taken = [], 0.0
+            together.append(block)
+            taken += block.height + AFTER_TUNE
+        if together:
+            yield together
+
+    @property
+    def _room(self) -> float:
+        return self.sheet.page[1] - TOP - BOTTOM
+
+    def _gap(self, together: Sequence[Block]) -> float:
+        """Space between the tunes of a page: what is left is shared, within reason."""
+        left = self._room - sum(block.height for block in together)
+        return max(AFTER_TUNE, min(MOST_AFTER_TUNE, left / len(together)))
 
     def _title_page(self) -> Page:
         page = Page(self.sheet)
@@ -92,8 +118,8 @@ class Book:
         page.y += 9.0
         _rule(page, width / 2 - 22, width / 2 + 22)
         page.y += 10.0
-        kinds = Counter(tune.rhythm.lower() for tune in self.tunes if tune.rhythm)
-        listed = ", ".join(_plural(name, n) for name, n in kinds.most_common(8))
+        kinds = Counter(canonical_rhythm(tune.rhythm) for tune in self.tunes if tune.rhythm)
+        listed = ", ".join(_plural(name, n) for name, n in kinds.most_common(6))
         tunes = "1 tune" if len(self.tunes) == 1 else f"{len(self.tunes)} tunes"
         page.write(tunes, width / 2, points=13, text_anchor="middle")
         page.y += 6.5
@@ -105,7 +131,9 @@ class Book:
 
     def _index_pages(self, drawings: Sequence[Drawing], first: int) -> list[Page]:
         """Titles in alphabetical order with the beginning of each tune, in two columns."""
-        order = sorted(range(len(self.tunes)), key=lambda i: _sorted_by(self.tunes[i].title))
+        order = sorted(
+            range(len(self.tunes)), key=lambda i: _sorted_by(display_title(self.tunes[i]))
+        )
         column_width = (self.sheet.body_width - _COLUMN_GAP) / 2
         pages: list[Page] = []
         column = 2
@@ -120,7 +148,7 @@ class Book:
                 y = top
             page, x = pages[-1], MARGIN + column * (column_width + _COLUMN_GAP)
             page.y = y + 3.2
-            title = f"{i + 1}.  {_shortened(self.tunes[i].title or 'Untitled')}"
+            title = f"{i + 1}.  {_shortened(display_title(self.tunes[i]))}"
             page.write(title, x, points=9.5, font_weight="bold")
             number = str(self.bookmarks[i].page + 1)
             page.write(number, x + column_width, points=9.5, text_anchor="end")

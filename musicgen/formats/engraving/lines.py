@@ -94,14 +94,19 @@ def _cost(
     if filled > _TOO_TIGHT and len(line) > 1:
         return 1e6 * filled
     counted = sum(place.counts for place in line)
-    target = wanted or USUAL_BARS
+    mean = sum(place.width for place in line) / len(line)
+    target = (
+        wanted or max(1, min(USUAL_BARS, int(available * _TOO_TIGHT / mean)))
+        if mean
+        else USUAL_BARS
+    )
     cost = (4.0 if wanted else 0.7) * (counted - target) ** 2
     cost += 150 * max(0.0, filled - _TIGHT) ** 2 * 10
     last = stop == len(places)
     if not last:
         cost += 14 * max(0.0, 0.75 - filled) ** 2
         cost += 3 * line[-1].in_ending
-    cost += 2.5 * sum(place.ends_part for place in line[:-1])
+    cost += 4.0 * sum(place.ends_part for place in line[:-1])
     if line[-1].ends_part or last:
         cost -= 2.5
     if line[-1].broken_in_source:

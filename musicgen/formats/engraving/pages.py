@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -131,10 +132,11 @@ def put_heading(page: Page, block: Block) -> None:
     tune, width = block.tune, page.sheet.page[0]
     number = f"{block.number}.  " if block.number is not None else ""
     page.y += 5.5
+    title = number + display_title(tune)
     page.write(
-        number + (tune.title or "Untitled"),
+        title,
         width / 2,
-        points=_fitting(number + tune.title, page.sheet),
+        points=_fitting(title, page.sheet),
         text_anchor="middle",
         font_weight="bold",
         **{"class": "title"},
@@ -158,7 +160,15 @@ def _fitting(title: str, sheet: Sheet) -> float:
     return max(8.0, min(16.0, sheet.body_width / _POINT / max(1, len(title)) / 0.52))
 
 
+def display_title(tune: Tune) -> str:
+    """The title as it is printed: its article in front, a dash for two hyphens."""
+    title = " ".join(tune.title.split()).replace(" -- ", " \u2013 ")
+    match = re.fullmatch(r"(.+?)[.,]*, (The|A|An|Da|Le|La|Les)\.?", title)
+    return f"{match[2]} {match[1]}" if match else title or "Untitled"
+
+
 def _capital(content: str) -> str:
+    content = content.lower() if content.isupper() else content
     return content[:1].upper() + content[1:]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, IsolationError
@@ -12,18 +12,20 @@ from musicgen.isolation import Limits, run
 from musicgen.musicxml import to_musicxml
 from musicgen.musicxml.barlines import shared_bars
 from musicgen.transposition import transpose
-from musicgen.tune import Tune
+from musicgen.tune import NO_MARKS, Bar, Change, Tune
 
 _CHILD = "musicgen.formats.engraving.drawing:"
 LIMITS = Limits(memory_mib=2048, cpu_s=40, wall_s=60.0)
 MAX_BARS = 2_000  # of all voices together: some forty pages
 MAX_EVENTS = 40_000
+FULL_LINE = 3  # bars that make a last line as wide as the others
 
 PAPERS = {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}  # mm
 MARGIN = 17.0  # mm at the sides
 STAFF_MM = 6.2  # height of a staff: what books of dance music have
 _VEROVIO_STAFF = 72.0  # the same in verovio's units
 _FINE = 10
+_INCIPIT_SIZE = 58  # percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,41 +85,46 @@ def engrave(tune: Tune, sheet: Sheet, *, max_height: float | None = None) -> lis
     try:
         widths = json.loads(_run("measure_widths", plain))
         starts = _line_starts(tune, widths, sheet)
+        rest = len(widths) - max(starts, default=0)
         units = sheet.mm * _FINE
         options: dict[str, Any] = {"pageWidth": round(sheet.body_width / units)}
         options["pageHeight"] = 60000 if max_height is None else max(100, int(max_height / units))
+        options["minLastJustification"] = 0.0 if rest >= FULL_LINE else 0.7
         broken = to_musicxml(tune, line_starts=starts).encode()
         pages = json.loads(_run("engrave", broken, **options))
     except IsolationError as error:
         raise InvalidTuneError(f"'{tune.title}': {error}") from None
-    return [
-        Drawing(p["defs"], p["body"], p["width"] * sheet.mm, p["height"] * sheet.mm, sheet.mm)
-        for p in pages
-    ]
+    return [_drawing(page, sheet) for page in pages]
 
 
 def incipit(tune: Tune, sheet: Sheet, *, width: float, bars: int = 2) -> Drawing:
-    """The beginning of a tune on a short staff of `width` mm."""
-    from dataclasses import replace
-
+    """The beginning of a tune on a short staff of `width` mm: nothing but notes."""
     tune = transpose(tune, sheet.transpose) if sheet.transpose else tune
     voice = tune.voices[0]
-    pickup = voice.bars[0].duration < (tune.meter.bar_duration or 0)
-    shown = tuple(
-        replace(bar, repeat_start=False, repeat_end=0, volta=(), barline="|", overlays=())
-        for bar in voice.bars[: bars + pickup]
-    )
-    short = replace(tune, voices=(replace(voice, bars=shown),), tempo=None, composer="")
-    small = Sheet(paper=sheet.paper, size=58)
-    units = small.mm * _FINE
+    pickup = bool(voice.bars) and voice.bars[0].duration < (tune.meter.bar_duration or 0)
+    shown = tuple(_bare(bar) for bar in voice.bars[: bars + pickup])
+    short = replace(tune, voices=(replace(voice, bars=shown),), tempo=None)
+    small = Sheet(paper=sheet.paper, size=_INCIPIT_SIZE)
+    options = {"pageWidth": round(width / (small.mm * _FINE)), "minLastJustification": 0.0}
     try:
-        answer = _run("engrave", to_musicxml(short).encode(), pageWidth=round(width / units))
+        (page,) = json.loads(_run("engrave", to_musicxml(short).encode(), **options))
     except IsolationError as error:
         raise InvalidTuneError(f"'{tune.title}': {error}") from None
-    page = json.loads(answer)[0]
-    return Drawing(
-        page["defs"], page["body"], page["width"] * small.mm, page["height"] * small.mm, small.mm
+    return _drawing(page, small)
+
+
+def _bare(bar: Bar) -> Bar:
+    events = tuple(
+        replace(event, marks=NO_MARKS) if not isinstance(event, Change) else event
+        for event in bar.events
+        if not isinstance(event, Change) or event.key or event.meter
     )
+    return Bar(events=events, repeat_start=bar.repeat_start)
+
+
+def _drawing(page: dict[str, Any], sheet: Sheet) -> Drawing:
+    mm = sheet.mm
+    return Drawing(page["defs"], page["body"], page["width"] * mm, page["height"] * mm, mm)
 
 
 def _run(function: str, data: bytes, **options: Any) -> bytes:
