@@ -1,13 +1,14 @@
 """Files to tunes and back, by extension: `read`, `scan`, `write`.
 
 Each format is a module with `parse(data, path) -> Reading` and `render(tunes, **options) -> bytes`;
-either may be missing. `READERS` and `WRITERS` are the only lists of them.
+either may be missing. Options are keyword-only arguments, or listed in `OPTIONS`.
+`READERS` and `WRITERS` are the only lists of formats.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -31,9 +32,14 @@ WRITERS = {
     ".pdf": "engraving.pdf",
     ".roll.svg": "pianoroll.svg",
     ".roll.png": "pianoroll.png",
+    ".wav": "audio.wav",
+    ".flac": "audio.flac",
+    ".ogg": "audio.ogg",
+    ".mp3": "audio.mp3",
 }
+AUDIO = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 # Formats that hold several tunes in one file.
-BOOKS = frozenset({".abc", ".txt", ".pdf", ".roll.svg", ".roll.png"})
+BOOKS = frozenset({".abc", ".txt", ".pdf", ".roll.svg", ".roll.png"}) | AUDIO
 
 
 def read(path: str | Path) -> list[Tune]:
@@ -80,13 +86,23 @@ def write(tunes: Tune | Sequence[Tune], path: str | Path, **options: Any) -> Non
     several = [tunes] if isinstance(tunes, Tune) else list(tunes)
     if not several:
         raise InvalidTuneError(f"{path}: there is no tune to write")
+    write_bytes(path, _render(several, path, options))
+
+
+def rendered(tunes: Sequence[Tune], suffix: str, **options: Any) -> bytes:
+    """The content of the file that `write` would write for an extension such as ".svg"."""
+    return _render(tunes, f"tune{suffix}", options)
+
+
+def _render(tunes: Sequence[Tune], path: str | Path, options: Mapping[str, Any]) -> bytes:
     module = _module(path, WRITERS, "write")
     for name in options:
         known = _options(module)
         if name not in known:
             listed = f"it has {', '.join(known)}" if known else "it has none"
             raise ConfigError(f"{path}: '{name}' is no option of {extension(path)}; {listed}")
-    write_bytes(path, module.render(several, **options))
+    content: bytes = module.render(tunes, **options)
+    return content
 
 
 def writing_options(suffix: str) -> tuple[str, ...]:
@@ -95,7 +111,7 @@ def writing_options(suffix: str) -> tuple[str, ...]:
     Raises:
         UnsupportedFormatError: no writer for this extension.
     """
-    return _options(_module(suffix if suffix[:1] != "." else f"x{suffix}", WRITERS, "write"))
+    return _options(_module(f"tune{suffix}", WRITERS, "write"))
 
 
 def readable(path: str | Path) -> bool:
@@ -112,6 +128,12 @@ def extension(path: str | Path) -> str:
 
 
 def _options(module: ModuleType) -> tuple[str, ...]:
+    """What the module lists as OPTIONS, or else the keyword-only parameters of `render`."""
+    if hasattr(module, "OPTIONS"):
+        return tuple(module.OPTIONS)
+    listed: tuple[str, ...] | None = getattr(module, "OPTIONS", None)
+    if listed is not None:
+        return listed
     parameters = inspect.signature(module.render).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 

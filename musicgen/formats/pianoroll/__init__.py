@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.musicxml.markup import element, text
 from musicgen.playback import PlayedNote, Timeline, timeline
-from musicgen.theory import Key
+from musicgen.theory import STEP_SEMITONES, Key
 from musicgen.tune import Tune
 
 MAX_NOTES = 50_000
 MAX_ROLLS = 100
 ROW = 2.2  # mm a semitone
-QUARTER = 5.0  # mm, less where a tune would be wider than `MAX_WIDTH`
-MAX_WIDTH = 1_500.0
+QUARTER, NARROWEST = 5.0, 1.8  # mm; what lies between them so that the picture is about
+USUAL_WIDTH = 280.0  # mm wide
 MARGIN, HEAD, LABELS, GAP = 8.0, 9.0, 9.0, 9.0  # mm
 
 GIVEN, COMPOSED = "#3b5b92", "#d1603d"
@@ -34,18 +34,15 @@ class _Roll:
     time: Timeline
     low: int
     high: int
+    quarter: float  # mm
 
     @property
     def height(self) -> float:
         return (self.high - self.low + 1) * ROW + HEAD
 
-    def quarter(self) -> float:
-        length = float(self.time.duration) or 1.0
-        return min(QUARTER, MAX_WIDTH / length)
-
     @property
     def width(self) -> float:
-        return LABELS + float(self.time.duration) * self.quarter()
+        return LABELS + float(self.time.duration) * self.quarter
 
 
 def draw(
@@ -67,6 +64,10 @@ def draw(
     if not tunes or len(tunes) > MAX_ROLLS:
         raise InvalidTuneError(f"a picture holds 1 to {MAX_ROLLS} rolls, not {len(tunes)}")
     rolls = [_read(tune) for tune in tunes]
+    longest = max(float(roll.time.duration) for roll in rolls) or 1.0
+    room = USUAL_WIDTH / min(columns, len(rolls)) - LABELS
+    quarter = max(NARROWEST, min(QUARTER, room / longest))
+    rolls = [replace(roll, quarter=quarter) for roll in rolls]
     rows = [rolls[i : i + columns] for i in range(0, len(rolls), columns)]
     widths = [
         max(row[c].width for row in rows if c < len(row)) for c in range(min(columns, len(rolls)))
@@ -107,7 +108,7 @@ def _read(tune: Tune) -> _Roll:
     pitches = [note.midi for note in time.notes]
     if max(pitches) - min(pitches) > 127:
         raise InvalidTuneError(f"'{tune.title}': its notes are more than ten octaves apart")
-    return _Roll(tune, time, min(pitches) - 1, max(pitches) + 1)
+    return _Roll(tune, time, min(pitches) - 1, max(pitches) + 1, QUARTER)
 
 
 def _parts(roll: _Roll, given: int | None) -> Iterator[str]:
@@ -146,8 +147,6 @@ def _rows(roll: _Roll) -> Iterator[str]:
 
 
 def _scale(key: Key) -> frozenset[int]:
-    from musicgen.theory import STEP_SEMITONES
-
     return frozenset((STEP_SEMITONES[s] + alter) % 12 for s, alter in key.signature.items())
 
 
@@ -163,7 +162,7 @@ def _lines(roll: _Roll) -> Iterator[str]:
 
 
 def _line(roll: _Roll, at: Fraction, color: str, width: float, kind: str) -> str:
-    x = f"{LABELS + float(at) * roll.quarter():.2f}"
+    x = f"{LABELS + float(at) * roll.quarter:.2f}"
     path = f"M{x} {HEAD:g}V{roll.height:.2f}"
     return element("path", d=path, stroke=color, stroke_width=f"{width:g}", **{"class": kind})
 
@@ -183,7 +182,7 @@ def _note(roll: _Roll, note: PlayedNote, boundary: Fraction) -> str:
 
 
 def _box(roll: _Roll, span: tuple[Fraction, Fraction], midi: int, *, fill: str, kind: str) -> str:
-    scale = roll.quarter()
+    scale = roll.quarter
     x, width = LABELS + float(span[0]) * scale, float(span[1] - span[0]) * scale
     y = HEAD + (roll.high - midi) * ROW
     if kind == "row":
