@@ -63,6 +63,7 @@ FOLK_NAMES = {
     "strings": 48,
     "choir": 52,
     "horn": 60,
+    "whistle": 72,  # General MIDI's own is somebody whistling
     "tin whistle": 72,
     "penny whistle": 72,
     "low whistle": 74,

@@ -56,10 +56,10 @@ class Backing:
     unknown: tuple[str, ...] = ()
 
 
-def back(tune: Tune, bars: Sequence[PlacedBar], end: Fraction, *, transpose: int = 0) -> Backing:
+def back(tune: Tune, bars: Sequence[PlacedBar], end: Fraction) -> Backing:
     """An accompaniment to the chord symbols of a tune, in quarters of the music as it is played.
 
-    `end` is when the music stops; `transpose` moves the chords by semitones, in the same octaves.
+    `end` is when the music stops.
     """
     changes: dict[Fraction, ChordSymbol] = {}
     unknown: dict[str, None] = {}
@@ -80,14 +80,12 @@ def back(tune: Tune, bars: Sequence[PlacedBar], end: Fraction, *, transpose: int
         chord = current[i]
         if sign != "C":
             fifth = sign == "F" and i == sounding
-            midi = _in_octave(chord.bass + _fifth_of(chord) * fifth + transpose, BASS_FROM)
+            midi = _in_octave(chord.bass + _fifth_of(chord) * fifth, BASS_FROM)
             bass.append(Stroke(place, length * _BASS_LENGTH, midi, 0.4 if fifth else 0.7))
         else:
             chords += [
                 Stroke(place, length * _CHORD_LENGTH, midi, 0.4)
-                for midi in sorted(
-                    {_in_octave(p + transpose, CHORD_FROM) for p in chord.pitch_classes}
-                )
+                for midi in sorted({_in_octave(p, CHORD_FROM) for p in chord.pitch_classes})
             ]
         sounding = i
     return Backing(tuple(bass), tuple(chords), tuple(unknown))
@@ -143,7 +141,7 @@ def _in_octave(pitch_class: int, lowest: int) -> int:
     return lowest + (pitch_class - lowest) % 12
 
 
-def drone(tune: Tune, played: Timeline, *, transpose: int = 0) -> tuple[Stroke, ...]:
+def drone(tune: Tune, played: Timeline) -> tuple[Stroke, ...]:
     """Tonic and fifth for as long as each key lasts; nothing where a key has no tonic."""
     keys: list[tuple[Fraction, Key]] = [(Fraction(0), tune.key)]
     keys += [(at, change.key) for at, change in played.changes if change.key is not None]
@@ -151,7 +149,7 @@ def drone(tune: Tune, played: Timeline, *, transpose: int = 0) -> tuple[Stroke, 
     strokes = []
     for (onset, key), end in zip(keys, ends, strict=True):
         if key.tonic and end > onset:
-            tonic = _in_octave(key.tonic_pitch_class + transpose, DRONE_FROM)
+            tonic = _in_octave(key.tonic_pitch_class, DRONE_FROM)
             strokes += [Stroke(onset, end - onset, tonic + up, 0.0) for up in (0, FIFTH)]
     return tuple(strokes)
 

@@ -34,61 +34,59 @@ class Sound:
     midi: int
 
 
-def play_out(sound: Sound, marks: Marks, key: Key, *, transpose: int) -> list[Sound]:
+def play_out(sound: Sound, marks: Marks, key: Key) -> list[Sound]:
     """The sounds that an ornamented note is made of, within its own time.
 
-    `key` gives the neighbours of the scale; `transpose` is how far `sound` has been moved from it.
+    `key` gives the neighbours of the scale.
     """
     sounds: list[Sound] = []
     if marks.grace is not None and sound.duration_s > 0:
-        pitches = [note.midi + transpose for note in marks.grace.notes]
+        pitches = [note.midi for note in marks.grace.notes]
         cut = min(CUT_S, MAX_SHARE * sound.duration_s / max(len(pitches), 1))
         sounds = [Sound(sound.onset_s + i * cut, cut, midi) for i, midi in enumerate(pitches)]
         taken = cut * len(pitches)
         sound = Sound(sound.onset_s + taken, sound.duration_s - taken, sound.midi)
-    return sounds + _ornamented(sound, marks.decorations, key, transpose)
+    return sounds + _ornamented(sound, marks.decorations, key)
 
 
-def _ornamented(sound: Sound, decorations: Iterable[str], key: Key, transpose: int) -> list[Sound]:
+def _ornamented(sound: Sound, decorations: Iterable[str], key: Key) -> list[Sound]:
     if sound.duration_s < MIN_ORNAMENTED_S:
         return [sound]
     for name in decorations:
         if name == "trill":
-            return _trill(sound, key, transpose)
+            return _trill(sound, key)
         if name in ORNAMENTS:
-            return _figure(sound, ORNAMENTS[name], key, transpose)
+            return _figure(sound, ORNAMENTS[name], key)
     return [sound]
 
 
-def _trill(sound: Sound, key: Key, transpose: int) -> list[Sound]:
+def _trill(sound: Sound, key: Key) -> list[Sound]:
     """Main and upper note in turn, an odd number of them, so that it ends where it began."""
     count = max(int(sound.duration_s / TRILL_S) // 2 * 2 + 1, 3)
     length = sound.duration_s / count
-    upper = _neighbour(sound.midi, 1, key, transpose)
+    upper = _neighbour(sound.midi, 1, key)
     return [
         Sound(sound.onset_s + i * length, length, upper if i % 2 else sound.midi)
         for i in range(count)
     ]
 
 
-def _figure(
-    sound: Sound, figure: tuple[tuple[int, str], ...], key: Key, transpose: int
-) -> list[Sound]:
+def _figure(sound: Sound, figure: tuple[tuple[int, str], ...], key: Key) -> list[Sound]:
     n_short = sum(length == _SHORT for _, length in figure)
     short = min(CUT_S, sound.duration_s / (2 * len(figure)))
     long = (sound.duration_s - n_short * short) / (len(figure) - n_short)
     sounds, onset = [], sound.onset_s
     for steps, kind in figure:
         length = short if kind == _SHORT else long
-        sounds.append(Sound(onset, length, _neighbour(sound.midi, steps, key, transpose)))
+        sounds.append(Sound(onset, length, _neighbour(sound.midi, steps, key)))
         onset += length
     return sounds
 
 
-def _neighbour(midi: int, steps: int, key: Key, transpose: int) -> int:
+def _neighbour(midi: int, steps: int, key: Key) -> int:
     """The next note of the scale above (1) or below (-1), or the note itself (0)."""
     if steps == 0:
         return midi
     scale = {(STEP_SEMITONES[step] + alter) % 12 for step, alter in key.signature.items()}
-    moved = next(d for d in (1, 2, 3) if (midi - transpose + steps * d) % 12 in scale)
+    moved = next(d for d in (1, 2, 3) if (midi + steps * d) % 12 in scale)
     return midi + steps * moved

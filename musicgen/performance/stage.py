@@ -18,6 +18,7 @@ from musicgen.performance.sounding import Part, Performance, SoundingNote
 from musicgen.performance.style import Style, swing_ratio, tempo_factor
 from musicgen.playback import PlayedNote, Timeline, separate, tempo_map, timeline, unfold
 from musicgen.theory import Key, default_qpm
+from musicgen.transposition import transpose
 from musicgen.tune import NO_MARKS, Marks, Tune
 
 MAX_DURATION_S = 30 * 60
@@ -56,6 +57,7 @@ class Stage:
     """Collects parts and the notes of the tune played once, then puts the whole together."""
 
     def __init__(self, tune: Tune, style: Style) -> None:
+        tune = transpose(tune, style.transpose) if style.transpose else tune
         self._tune, self._style = tune, style
         self._played = timeline(tune)
         self._require_playable()
@@ -122,21 +124,21 @@ class Stage:
         if self._style.articulation:
             shares = [ARTICULATION[d] for d in marks.decorations if d in ARTICULATION]
             share = min(shares, default=USUAL_ARTICULATION)
-        sound = Sound(onset_s, (end_s - onset_s) * share, note.midi + self._style.transpose)
+        sound = Sound(onset_s, (end_s - onset_s) * share, note.midi)
         if plain:
             return [sound]
-        return play_out(sound, marks, key, transpose=self._style.transpose)
+        return play_out(sound, marks, key)
 
     def _accompany(self) -> None:
         style, end = self._style, self._played.duration
         if style.backing:
-            backing = accompaniment.back(self._tune, self._bars, end, transpose=style.transpose)
+            backing = accompaniment.back(self._tune, self._bars, end)
             self._warnings += [f"chord symbol '{text}' is not known" for text in backing.unknown]
             guitar = program(style.backing_instrument)
             self._add_part(Part("bass", program(BASS_INSTRUMENT), -0.2, 0.75), backing.bass)
             self._add_part(Part("chords", guitar, 0.35, 0.6), backing.chords)
         if style.drone:
-            strokes = accompaniment.drone(self._tune, self._played, transpose=style.transpose)
+            strokes = accompaniment.drone(self._tune, self._played)
             if not strokes:
                 self._warnings.append("there is no drone, since the key has no tonic")
             self._add_part(Part("drone", program(DRONE_INSTRUMENT), 0.0, 0.4), strokes)
@@ -168,7 +170,7 @@ class Stage:
         pickup = self._bars[0].offset if self._bars else Fraction(0)
         clicks, length = accompaniment.count_in(self._meter, pickup, self._style.count_in)
         pace_s = self._clock(Fraction(1))
-        self._parts.append(Part("count-in", percussion=True, level=0.7))
+        self._parts.append(Part("count-in", percussion=True, level=0.35))
         number = len(self._parts) - 1
         notes = [
             SoundingNote(

@@ -15,7 +15,6 @@ from musicgen.theory import Meter, canonical_rhythm
 SWING = {"hornpipe": 1.7, "clog": 1.7, "slip jig": 1.25}
 STRAIGHT = 1.0
 MAX_SWING = 4.0
-MAX_TRANSPOSE = 48  # semitones
 MAX_COUNT_IN = 8  # bars
 MAX_LOOPS = 100
 MIN_BPM, MAX_BPM = 10, 1000
@@ -32,7 +31,7 @@ class Style:
             turn; "" takes those of the tune, else fiddle, flute, accordion, piano.
         tempo: "70%" of what the tune says, or "110", felt beats a minute (dotted quarters in 6/8,
             halves in C|); "" as the tune says, else what is usual for its rhythm.
-        transpose: semitones up or down; written chords and the drone move along.
+        transpose: a key such as "G" or "Em", or semitones such as "+2"; see `transposition`.
         swing: long to short of each even pair of short notes, 1 for none, up to 4; None is what
             `SWING` has for the rhythm. Written dotted pairs and triplets stay as they are.
         accents: louder on the beats of the meter, and where dynamics and accents are written.
@@ -47,7 +46,7 @@ class Style:
 
     instrument: str = ""
     tempo: str = ""
-    transpose: int = 0
+    transpose: str = ""
     swing: float | None = None
     accents: bool = True
     articulation: bool = True
@@ -59,7 +58,6 @@ class Style:
     loops: int = 1
 
     def __post_init__(self) -> None:
-        _require("transpose", self.transpose, -MAX_TRANSPOSE, MAX_TRANSPOSE)
         _require("count_in", self.count_in, 0, MAX_COUNT_IN)
         _require("loops", self.loops, 1, MAX_LOOPS)
         if self.swing is not None:
