@@ -114,7 +114,7 @@ class Swing:
 
 
 def _pairs(bars: Sequence[PlacedBar], notes: Sequence[PlayedNote]) -> dict[Fraction, Fraction]:
-    """Where pairs may begin, and the length of their halves."""
+    """Where pairs may begin, and the length of their halves; a pair ends within its bar."""
     lengths = Counter(note.duration for note in notes)
     short = SIXTEENTH if lengths[SIXTEENTH] > lengths[EIGHTH] else EIGHTH
     pairs: dict[Fraction, Fraction] = {}
@@ -122,7 +122,7 @@ def _pairs(bars: Sequence[PlacedBar], notes: Sequence[PlayedNote]) -> dict[Fract
         unit = Fraction(4, bar.meter.unit) if bar.meter.compound else short
         step = 3 * unit if bar.meter.compound else 2 * unit
         start = bar.downbeat + bar.offset // step * step
-        while start < bar.onset + bar.duration:
+        while start + 2 * unit <= bar.onset + bar.duration:
             pairs[start] = unit
             start += step
     return pairs

@@ -47,10 +47,10 @@ class Clock:
             span = self._onsets[i] - self._onsets[i - 1]
             self._seconds.append(self._seconds[-1] + span * self._pace_s[i - 1])
 
-    def __call__(self, moment: Fraction) -> float:
-        """When a moment comes, in seconds from the beginning."""
+    def __call__(self, moment: Fraction) -> Fraction:
+        """When a moment comes, in seconds from the beginning, exactly."""
         i = max(bisect_right(self._onsets, moment) - 1, 0)
-        return float(self._seconds[i] + (moment - self._onsets[i]) * self._pace_s[i])
+        return self._seconds[i] + (moment - self._onsets[i]) * self._pace_s[i]
 
 
 class Stage:
@@ -82,7 +82,7 @@ class Stage:
 
     def perform(self) -> Performance:
         """All of it, loops and count-in included."""
-        loops, once_s = self._style.loops, self._clock(self._played.duration)
+        loops, once_s = self._style.loops, float(self._clock(self._played.duration))
         self._play_voices()
         self._accompany()
         n_notes = loops * len(self._notes)
@@ -119,12 +119,12 @@ class Stage:
                     self._add(sound, loudness, number)
 
     def _sounds(self, note: PlayedNote, marks: Marks, key: Key, *, plain: bool) -> list[Sound]:
-        onset_s, end_s = self._seconds(note.onset), self._seconds(note.onset + note.duration)
         share = 1.0
         if self._style.articulation:
             shares = [ARTICULATION[d] for d in marks.decorations if d in ARTICULATION]
             share = min(shares, default=USUAL_ARTICULATION)
-        sound = Sound(onset_s, (end_s - onset_s) * share, note.midi)
+        sound = self._sound(note.onset, note.duration, note.midi)
+        sound = replace(sound, duration_s=share * sound.duration_s)
         if plain:
             return [sound]
         return play_out(sound, marks, key)
@@ -148,9 +148,7 @@ class Stage:
             return
         self._parts.append(part)
         for stroke in strokes:
-            onset_s = self._seconds(stroke.onset)
-            end_s = self._seconds(stroke.onset + stroke.duration)
-            sound = Sound(onset_s, end_s - onset_s, stroke.midi)
+            sound = self._sound(stroke.onset, stroke.duration, stroke.midi)
             self._add(sound, velocity(stroke.strength), len(self._parts) - 1)
 
     def _add(self, sound: Sound, loudness: int, part: int) -> None:
@@ -169,7 +167,7 @@ class Stage:
             return [], 0.0
         pickup = self._bars[0].offset if self._bars else Fraction(0)
         clicks, length = accompaniment.count_in(self._meter, pickup, self._style.count_in)
-        pace_s = self._clock(Fraction(1))
+        pace_s = float(self._clock(Fraction(1)))
         self._parts.append(Part("count-in", percussion=True, level=0.35))
         number = len(self._parts) - 1
         notes = [
@@ -184,8 +182,11 @@ class Stage:
         ]
         return notes, float(length) * pace_s
 
-    def _seconds(self, moment: Fraction) -> float:
-        return self._clock(self._swing(moment))
+    def _sound(self, onset: Fraction, duration: Fraction, midi: int) -> Sound:
+        """Quarters as written to seconds as played."""
+        onset_s = self._clock(self._swing(onset))
+        end_s = self._clock(self._swing(onset + duration))
+        return Sound(float(onset_s), float(end_s - onset_s), midi)
 
 
 def _tempos(tune: Tune) -> list[tuple[Fraction, Fraction]]:
