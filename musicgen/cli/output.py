@@ -11,6 +11,7 @@ from musicgen.errors import InvalidTuneError, MusicgenError, UnsupportedFormatEr
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
+    from musicgen.gallery import Entry
     from musicgen.tune import Tune
 
 # What a folder gets for each tune.
@@ -66,33 +67,35 @@ class TuneSink:
             for take in takes:
                 print(to_abc(take.tune), flush=True)
         elif self.to_folder:
-            self._write_folder([take.tune for take in takes], self.output)
+            self._write_folder(takes, self.output)
         else:
             formats.write([take.tune for take in takes], self.output)
             say(f"wrote {self.output}")
 
-    def _write_folder(self, tunes: list[Tune], folder: Path) -> None:
-        from musicgen import formats
-        from musicgen.files import make_folder, slug, write_bytes
-        from musicgen.gallery import Entry, page
+    def _write_folder(self, takes: Iterable[Take], folder: Path) -> None:
+        from musicgen.files import make_folder, write_bytes
+        from musicgen.gallery import page
 
         make_folder(folder)
         index = folder / "index.html"
-        paths = [folder / slug(tune.title) for tune in tunes]
-        files = [path.with_name(path.name + suffix) for path in paths for suffix in FOLDER_FORMATS]
-        for file in [*files, index]:
-            require_free(file, force=self.force)
-        entries = []
-        for tune, path in zip(tunes, paths, strict=True):
-            links = {}
-            for suffix in FOLDER_FORMATS:
-                file = path.with_name(path.name + suffix)
-                formats.write(tune, file)
-                links[suffix[1:].upper()] = file.name
-            say(f"wrote {path}.abc, {', '.join(s[1:] for s in FOLDER_FORMATS[1:])}")
-            entries.append(Entry(tune, links))
+        require_free(index, force=self.force)
+        entries = [self._write_formats(take.tune, folder) for take in takes]
         write_bytes(index, page(entries, title="New tunes").encode())
         say(f"wrote {index}: open it in a browser")
+
+    def _write_formats(self, tune: Tune, folder: Path) -> Entry:
+        from musicgen import formats
+        from musicgen.files import slug
+        from musicgen.gallery import Entry
+
+        name = slug(tune.title)
+        files = [folder / (name + suffix) for suffix in FOLDER_FORMATS]
+        for file in files:
+            require_free(file, force=self.force)
+        for file in files:
+            formats.write(tune, file)
+        say(f"wrote {files[0]}, {', '.join(FOLDER_FORMATS[1:])}")
+        return Entry(tune, {file.suffix[1:].upper(): file.name for file in files})
 
 
 def require_free(path: Path, *, force: bool) -> None:

@@ -181,7 +181,7 @@ def _render_folder(work: _Work, files: Sequence[Path], jobs: int) -> None:
     if failures:
         for failure in sorted(failures):
             say(f"failed: {failure}")
-        raise MusicgenError(f"{len(failures)} of {len(pending) or len(files)} could not be written")
+        raise MusicgenError(f"{len(failures)} could not be written")
 
 
 def _all_tunes(files: Sequence[Path], failures: list[str]) -> Iterator[tuple[str, Tune]]:

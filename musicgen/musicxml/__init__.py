@@ -16,7 +16,7 @@ from musicgen.musicxml.barlines import ending_stops, shared_bars
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.measures import MeasureWriter, Shape
-from musicgen.tune import Change, Chord, Tune, Voice
+from musicgen.tune import Bar, Change, Chord, Tune, Voice
 
 __all__ = ["to_musicxml"]
 
@@ -106,16 +106,20 @@ def _divisions(tune: Tune) -> int:
 
 
 def _durations(tune: Tune) -> Iterator[Fraction]:
-    seen = set()
     for voice in tune.voices:
-        for bar in voice.bars:
+        for number, bar in enumerate(voice.bars, 1):
+            try:
+                yield from _written_durations(bar)
+            except InvalidTuneError as error:
+                raise InvalidTuneError(f"bar {number}: {error}") from None
             yield bar.duration
-            for line in (bar.events, *bar.overlays):
-                for event in line:
-                    if isinstance(event, Change):
-                        continue
-                    notes = event.notes if isinstance(event, Chord) else ()
-                    for duration in (event.duration, *(note.duration for note in notes)):
-                        if (duration, event.tuplet) not in seen:
-                            seen.add((duration, event.tuplet))
-                            yield from (v.duration for v in written(duration, event.tuplet))
+
+
+def _written_durations(bar: Bar) -> Iterator[Fraction]:
+    for line in (bar.events, *bar.overlays):
+        for event in line:
+            if isinstance(event, Change):
+                continue
+            notes = event.notes if isinstance(event, Chord) else ()
+            for duration in {event.duration, *(note.duration for note in notes)}:
+                yield from (value.duration for value in written(duration, event.tuplet))

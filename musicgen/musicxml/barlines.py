@@ -17,6 +17,7 @@ STYLES = {
     "[|]": "none",
 }
 _HEAVY = ("||", "|]", "[|", "[|]")
+_LONG_ENDING = 4  # bars
 
 
 def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
@@ -38,18 +39,31 @@ def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
 
 
 def ending_stops(bars: Sequence[Bar]) -> dict[int, str]:
-    """Number of the bar that an ending stops after -> the numbers of that ending."""
+    """Number of the bar that an ending stops after -> the numbers of that ending.
+
+    A last ending that nothing closes for long is drawn as long as the one before it.
+    """
     stops: dict[int, str] = {}
-    numbers = ""
-    for i, bar in enumerate(bars):
-        if bar.volta:
-            numbers = ending_numbers(bar)
-        last = i + 1 == len(bars)
-        closed = bar.repeat_end or bar.barline in _HEAVY or last
-        if numbers and (closed or bars[i + 1].volta or bars[i + 1].repeat_start):
-            stops[i] = numbers
-            numbers = ""
+    before = 1  # length of the previous ending, in bars
+    for start, bar in enumerate(bars):
+        if not bar.volta:
+            continue
+        stop = start
+        while not _closes(bars, stop):
+            stop += 1
+        length = stop - start + 1
+        if length > max(_LONG_ENDING, 2 * before):
+            stop = start + before - 1
+        stops[stop] = ending_numbers(bar)
+        before = stop - start + 1
     return stops
+
+
+def _closes(bars: Sequence[Bar], i: int) -> bool:
+    """Whether an ending that reaches bar `i` goes no further."""
+    if i + 1 == len(bars) or bars[i].repeat_end or bars[i].barline in _HEAVY:
+        return True
+    return bool(bars[i + 1].volta or bars[i + 1].repeat_start)
 
 
 def ending_numbers(bar: Bar) -> str:

@@ -66,7 +66,7 @@ def measure_widths(data: bytes, **options: Any) -> bytes:
 
 def engrave(data: bytes, **options: Any) -> bytes:
     """Pages as {"defs": glyphs by name, "body": SVG text, "width", "height"}, in fine units."""
-    toolkit = _load(data, {**options, "breaks": "encoded"})
+    toolkit = _load(data, {**options, "breaks": "line"})
     return json.dumps([_page(toolkit, n) for n in range(1, toolkit.getPageCount() + 1)]).encode()
 
 
