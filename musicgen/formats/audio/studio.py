@@ -102,5 +102,9 @@ def _encode(raw: IO[bytes], gain: float, extension: str) -> bytes:
         buffer, "w", SAMPLE_RATE, 2, format=container, subtype=encoding
     ) as file:
         while chunk := raw.read(BLOCK_FRAMES * _BYTES_PER_FRAME):
-            file.write(np.frombuffer(chunk, np.float32).reshape(-1, 2) * np.float32(gain))
+            samples = np.frombuffer(chunk, np.float32).reshape(-1, 2) * np.float32(gain)
+            if encoding == "PCM_16":  # rounded here: libsndfile does it differently for each
+                file.write(np.rint(samples * 0x7FFF).astype(np.int16))
+            else:
+                file.write(samples)
     return buffer.getvalue()
