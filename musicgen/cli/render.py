@@ -83,7 +83,7 @@ def render(
     given = {name: value for name, value in asked.items() if value is not None}
     from musicgen import formats
 
-    if formats.extension(output) in formats.WRITERS and not output.is_dir():
+    if formats.extension(output) and not output.is_dir():
         _render_file(files, output, given, force=force)
         return
     suffixes = _suffixes(to)
@@ -120,8 +120,8 @@ def _render_file(
 ) -> None:
     from musicgen import formats
 
-    require_free(output, force=force)
     suffix = formats.extension(output)
+    require_free(output, force=force)
     applied = _applicable(given, [suffix])[suffix]
     tunes = [tune for file in files for tune in _read(file)]
     if len(tunes) > 1 and suffix not in formats.BOOKS:
