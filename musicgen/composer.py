@@ -18,12 +18,15 @@ from musicgen.constraint import Automaton, GrammarConstraint
 from musicgen.controls import Controls, Request
 from musicgen.errors import CheckpointError
 from musicgen.prompt import Prompt, heard_as
-from musicgen.sampling import LANES, SamplingConfig, sample
+from musicgen.sampling import LANES, Sampled, SamplingConfig, sample
 from musicgen.tokenizer import BOS, Vocabulary
 from musicgen.tokenizer.melody import NAME, decode
 from musicgen.tune import Tune
 
 BATCH = 2 * LANES
+# The grammar ends every tune (`Limits`, and hurry after so many tokens), so the sampler need not.
+HURRY_AFTER = 1500
+ENDLESS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,23 @@ class Composer:
                 self.vocabulary.encode((BOS, *request.draw(sampling.seed, index)))
                 for index in indices
             ]
-            constraint = GrammarConstraint(self.automaton, len(prompts))
-            rows = sample(self.network, prompts, constraint, sampling, first_index=begin)
+            constraint = GrammarConstraint(self.automaton, len(prompts), hurry_after=HURRY_AFTER)
+            rows = self._sample(prompts, constraint, sampling, begin)
             for index, row in zip(indices, rows, strict=True):
                 tune = request.fulfil(decode(self.vocabulary.decode(row.ids)))
                 title = f"{tune.rhythm.capitalize() or 'Tune'} {sampling.seed}-{index + 1}"
                 tune = replace(tune, title=title, number=index + 1)
                 yield Take(tune, index, row.bits / max(1, tune.n_notes))
+
+    def _sample(
+        self,
+        prompts: list[list[int]],
+        constraint: GrammarConstraint,
+        sampling: SamplingConfig,
+        first_index: int,
+    ) -> list[Sampled]:
+        endless = replace(sampling, max_tokens=ENDLESS)
+        return sample(self.network, prompts, constraint, endless, first_index=first_index)
 
     def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.
@@ -116,9 +129,10 @@ class Composer:
         ids = self.vocabulary.encode((BOS, *heard_as(prompt.tokens, self.vocabulary)))
         for begin in range(0, n, BATCH):
             indices = range(begin, min(begin + BATCH, n))
-            constraint = GrammarConstraint(self.automaton, len(indices), script=prompt.tokens)
-            prompts = [ids] * len(indices)
-            rows = sample(self.network, prompts, constraint, sampling, first_index=begin)
+            constraint = GrammarConstraint(
+                self.automaton, len(indices), hurry_after=HURRY_AFTER, script=prompt.tokens
+            )
+            rows = self._sample([ids] * len(indices), constraint, sampling, begin)
             for index, row in zip(indices, rows, strict=True):
                 whole = prompt.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
                 yield Take(whole, index, row.bits / max(1, whole.n_notes - tune.n_notes))

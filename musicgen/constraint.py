@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.grammar import (
+    UNLIMITED,
     Limits,
     Options,
     State,
     advance,
     allowed,
+    count_bars,
     features,
     permits,
     start,
@@ -68,21 +70,6 @@ class Automaton:
             self.transitions[number][token_id] = after
         return after
 
-    def trace(self, ids: Sequence[int]) -> tuple[NDArray[np.uint16], int | None]:
-        """Features after each id of a tune, (T, F), and the index of the first id that a valid
-        tune would not have there."""
-        number, pitch, irregular = self.number(start()), -1, None
-        rows = []
-        for i, token_id in enumerate(ids):
-            wrong_tie = self.states[number].tie and self.is_pitch[token_id] and token_id != pitch
-            begins = token_id == self.bos_id
-            if irregular is None and not begins and (wrong_tie or not self.masks[number][token_id]):
-                irregular = i
-            number = self.step(number, token_id)
-            rows.append(self.features[number])
-            pitch = token_id if self.is_pitch[token_id] else pitch
-        return np.array(rows, np.uint16), irregular
-
     def _mask(self, state: State) -> NDArray[np.bool_]:
         options = allowed(state, self.limits)
         mask = self._mask_of.get(options)
@@ -91,6 +78,57 @@ class Automaton:
             mask[self.pad_id] = state.done  # a finished row is fed padding
             self._mask_of[options] = mask
         return mask
+
+
+class Tracer:
+    """Follows written tunes, whatever their tokens; a step it has met it does not work out again.
+
+    Without limits the grammar asks of a bar's number only whether it is the first, and nothing of
+    a part's. So states are told apart without them, and the two are counted beside.
+    """
+
+    MAX_STEPS = 200_000  # then all is forgotten; about 150 MB
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._states = [start()]
+        self._rows = [features(start())]
+        self._numbers = {start(): 0}
+        # (state, token) -> (state after it, bars and parts it adds, whether it is regular)
+        self._steps: dict[tuple[int, str], tuple[int, int, int, bool]] = {}
+
+    def trace(self, tokens: Sequence[str]) -> tuple[NDArray[np.uint16], int | None]:
+        """Features after each token of a tune, `<bos>` included, (T, F), and the index of the
+        first token that a valid tune would not have there."""
+        if len(self._steps) > self.MAX_STEPS:
+            self._forget()
+        number, bar, part, pitch, irregular = 0, 0, 0, "", None
+        rows = []
+        for i, text in enumerate(tokens):
+            is_pitch = parse_token(text).kind == "pitch"
+            wrong_tie = is_pitch and text != pitch and self._states[number].tie
+            step = self._steps.get((number, text)) or self._step(number, text)
+            number, bars, parts, fits = step
+            if irregular is None and (wrong_tie or not fits) and text != BOS:
+                irregular = i
+            bar, part = (0, part + 1) if parts else (bar + bars, part)
+            rows.append(count_bars(self._rows[number], bar=bar, part=part))
+            pitch = text if is_pitch else pitch
+        return np.array(rows, np.uint16), irregular
+
+    def _step(self, number: int, text: str) -> tuple[int, int, int, bool]:
+        state, token = self._states[number], parse_token(text)
+        reached = advance(state, token)
+        told_apart = replace(reached, bar=min(reached.bar, 1), part=0, ending_bar=0)
+        after = self._numbers.setdefault(told_apart, len(self._states))
+        if after == len(self._states):
+            self._states.append(told_apart)
+            self._rows.append(features(replace(told_apart, bar=0)))
+        fits = permits(allowed(state, UNLIMITED), token)
+        self._steps[number, text] = (after, reached.bar - state.bar, reached.part, fits)
+        return self._steps[number, text]
 
 
 class GrammarConstraint:

@@ -1,76 +1,222 @@
-"""A corpus made ready for training: tokens, grammar features and splits, with what was left out."""
+"""A corpus made ready for training: tokens, grammar features and splits, with what was left out.
+
+    prepare(["celtic"]).tokens                        # in memory
+    prepare(["my_tunes/"], folder="tokens").tokens    # on disk, memory-mapped
+
+Either way every file is read once: a tune becomes a table of integers where it is read, and the
+tables wait in a temporary file until families, splits and the vocabulary are known.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from array import array
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from musicgen.constraint import Automaton
-from musicgen.corpus import Corpus, Omitted
+from musicgen import corpus as corpora
+from musicgen.constraint import Tracer
+from musicgen.corpus import Corpus, Entry, Omitted, Progress
 from musicgen.errors import CorpusError, InvalidTuneError
-from musicgen.grammar import FEATURE_SIZES, UNLIMITED
-from musicgen.tokenizer import BOS, EOS, Vocabulary
+from musicgen.grammar import FEATURE_SIZES
+from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary
 from musicgen.tokenizer.melody import NAME, encode, melody
 from musicgen.tokenizer.tokens import HEADER_KINDS
-from musicgen.tokenset import TokenRow, TokenSet, build_tokenset
+from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
+from musicgen.tune import Tune
 
 # Tokens that occur more rarely in the training split are read as unknown.
 MIN_COUNT = 3
+_N_COLUMNS = 1 + len(FEATURE_SIZES)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Token files in memory. `omitted` are tunes that melody tokens cannot say, with the reason;
-    `dropped` counts what was left out of the others (ornaments, text); `irregular` are the ids of
-    tunes that were kept although their bars or repeats do not add up."""
+class Examined:
+    """A corpus, tune by tune. `omitted` are tunes that melody tokens cannot say, with the reason;
+    `dropped` counts what would be left out of the others (ornaments, text); `irregular` are the
+    ids of tunes that are kept although their bars or repeats do not add up."""
 
-    tokens: TokenSet
+    corpus: Corpus
     omitted: tuple[Omitted, ...]
     dropped: Counter[str]
     irregular: tuple[str, ...]
 
 
-def prepare(corpus: Corpus) -> Prepared:
-    """Encode every tune of a corpus. The vocabulary is that of the training split alone.
+@dataclass(frozen=True, slots=True)
+class Prepared(Examined):
+    """A corpus and its tokens."""
+
+    tokens: TokenSet
+
+
+def examine(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Examined:
+    """Read a corpus (see `corpus.load`) and see what of it can be learned.
 
     Raises:
-        CorpusError: no tune can be encoded.
+        CorpusError: nothing can be read.
     """
-    encoded: list[tuple[str, str, list[str], int]] = []
-    omitted: list[Omitted] = []
-    dropped: Counter[str] = Counter()
-    for entry in corpus.entries:
-        try:
-            reduced = melody(entry.tune)
-            tokens = encode(reduced.tune)
-        except InvalidTuneError as error:
-            omitted.append(Omitted(entry.id, entry.tune.title, str(error)))
-            continue
-        dropped += reduced.dropped
-        encoded.append((entry.split, entry.id, tokens, reduced.tune.n_notes))
-    if not encoded:
-        first = f" (first: {omitted[0].id}: {omitted[0].reason})" if omitted else ""
-        raise CorpusError(f"no tune of the corpus is a single-line melody{first}")
-    vocabulary = Vocabulary.build(
-        (tokens for split, _, tokens, _ in encoded if split == "train"), min_count=MIN_COUNT
+    waiting = _Waiting(None)
+    corpus = corpora.load(
+        sources, workers=workers, extract=_encode, keep=waiting.append, progress=progress
     )
-    everything = Vocabulary.build(tokens for _, _, tokens, _ in encoded)
-    automaton = Automaton(everything, UNLIMITED)
-    rows: list[TokenRow] = []
-    irregular: list[str] = []
-    for split, name, tokens, n_notes in encoded:
-        sequence = (BOS, *tokens, EOS)
-        features, first_wrong = automaton.trace(everything.encode(sequence))
-        rows.append((split, name, np.array(vocabulary.encode(sequence)), features, n_notes))
-        if first_wrong is not None:
-            irregular.append(name)
-    token_set = build_tokenset(
-        rows,
-        vocab=vocabulary.tokens,
-        feature_sizes=FEATURE_SIZES,
-        tokenizer=NAME,
-        n_header=len(HEADER_KINDS),
-    )
-    return Prepared(token_set, tuple(omitted), dropped, tuple(irregular))
+    return Examined(*waiting.account(corpus))
+
+
+def prepare(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    folder: str | Path | None = None,
+    val: float = 0.1,
+    test: float = 0.1,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read a corpus (see `corpus.load`) and encode every tune of it.
+
+    The vocabulary is that of the training split alone. With a `folder` the token files are
+    written there and stay on disk; it may hold older token files, which are replaced.
+
+    Raises:
+        CorpusError: nothing can be read or encoded, or the folder cannot be written.
+    """
+    if folder is not None:
+        require_replaceable(folder)
+    with tempfile.TemporaryFile() as file:
+        waiting = _Waiting(file)
+        corpus = corpora.load(
+            sources,
+            val=val,
+            test=test,
+            workers=workers,
+            extract=_encode,
+            keep=waiting.append,
+            progress=progress,
+        )
+        account = waiting.account(corpus)
+        if not any(waiting.lengths):
+            first = account[1][0]
+            raise CorpusError(
+                f"no tune of the corpus is a single-line melody (first: {first.id}: {first.reason})"
+            )
+        vocabulary = waiting.vocabulary([entry.split == "train" for entry in corpus.entries])
+        tokens = build_tokenset(
+            waiting.rows(corpus.entries, vocabulary, progress),
+            vocab=vocabulary.tokens,
+            feature_sizes=FEATURE_SIZES,
+            tokenizer=NAME,
+            n_header=len(HEADER_KINDS),
+            folder=folder,
+        )
+    return Prepared(*account, tokens)
+
+
+class _Encoded(NamedTuple):
+    """A tune as it comes from the process that read it. `tokens` one a line, `<bos>` and `<eos>`
+    included; `features` (T, F) after each."""
+
+    tokens: str
+    features: NDArray[np.uint16]
+    notes: int
+    irregular: bool
+    dropped: Counter[str]
+
+
+@cache  # one for each process
+def _tracer() -> Tracer:
+    return Tracer()
+
+
+def _encode(tune: Tune) -> _Encoded | str:
+    """A tune's tokens and features, or the reason why it has none."""
+    try:
+        reduced = melody(tune)
+        tokens = (BOS, *encode(reduced.tune), EOS)
+    except InvalidTuneError as error:
+        return str(error)
+    features, first_wrong = _tracer().trace(tokens)
+    n_notes, irregular = reduced.tune.n_notes, first_wrong is not None
+    return _Encoded("\n".join(tokens), features, n_notes, irregular, reduced.dropped)
+
+
+class _Waiting:
+    """Encoded tunes in a file, as tables (T, 1 + F) of int32: a preliminary id, numbered as tokens
+    are met, and the features. The rest of what is known of them is in memory. Without a file the
+    tables are thrown away."""
+
+    def __init__(self, file: IO[bytes] | None) -> None:
+        self.ids: dict[str, int] = {}
+        self.lengths, self.notes = array("I"), array("I")
+        self.refused: list[tuple[int, str]] = []
+        self.irregular: list[int] = []
+        self.dropped: Counter[str] = Counter()
+        self._file = file
+
+    def append(self, encoded: _Encoded | str) -> None:
+        """Take the next entry's tune."""
+        number = len(self.lengths)
+        if isinstance(encoded, str):
+            self.refused.append((number, encoded))
+            self.lengths.append(0)
+            self.notes.append(0)
+            return
+        ids = [self.ids.setdefault(t, len(self.ids)) for t in encoded.tokens.split("\n")]
+        if self._file is not None:
+            table = np.column_stack([ids, encoded.features]).astype(np.int32)
+            self._file.write(table.tobytes())
+        self.lengths.append(len(ids))
+        self.notes.append(encoded.notes)
+        self.dropped += encoded.dropped
+        if encoded.irregular:
+            self.irregular.append(number)
+
+    def account(
+        self, corpus: Corpus
+    ) -> tuple[Corpus, tuple[Omitted, ...], Counter[str], tuple[str, ...]]:
+        """The fields of `Examined`."""
+        entries = corpus.entries
+        omitted = (
+            Omitted(entries[i].id, entries[i].facts.title, reason) for i, reason in self.refused
+        )
+        irregular = (entries[i].id for i in self.irregular)
+        return corpus, tuple(omitted), self.dropped, tuple(irregular)
+
+    def _tables(self) -> Iterator[NDArray[np.int32]]:
+        assert self._file is not None
+        self._file.seek(0)
+        for length in self.lengths:
+            data = self._file.read(length * _N_COLUMNS * np.dtype(np.int32).itemsize)
+            yield np.frombuffer(data, np.int32).reshape(length, _N_COLUMNS)
+
+    def vocabulary(self, in_train: Sequence[bool]) -> Vocabulary:
+        """The tokens that are not too rare in the training split."""
+        counts = np.zeros(len(self.ids), np.int64)
+        for table, counted in zip(self._tables(), in_train, strict=True):
+            if counted:
+                counts += np.bincount(table[:, 0], minlength=len(counts))
+        of_token = dict(zip(self.ids, counts.tolist(), strict=True))
+        return Vocabulary.of_counts(of_token, min_count=MIN_COUNT)
+
+    def rows(
+        self, entries: Sequence[Entry], vocabulary: Vocabulary, progress: Progress | None
+    ) -> Iterator[TokenRow]:
+        """The tunes as a token set takes them."""
+        unknown = vocabulary.ids[UNKNOWN]
+        final = np.array([vocabulary.ids.get(token, unknown) for token in self.ids])
+        known = zip(entries, self._tables(), self.notes, strict=True)
+        for done, (entry, table, notes) in enumerate(known, 1):
+            if len(table):
+                yield entry.split, entry.id, final[table[:, 0]], table[:, 1:], notes
+            if progress is not None and (done % 100 == 0 or done == len(entries)):
+                progress("writing tokens", done, len(entries))

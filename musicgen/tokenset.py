@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import CorpusError
-from musicgen.matching import match_features, match_sizes
+from musicgen.matching import N_COLUMNS, match_features, match_sizes
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -84,25 +86,13 @@ class TokenSet:
         Raises:
             CorpusError: it exists and is not a token folder, or cannot be written.
         """
-        folder = Path(folder)
-        if folder.exists() and not (folder / "meta.json").is_file():
-            raise CorpusError(f"{folder}: exists and is not a token folder; choose another place")
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
-                written = Path(temp) / "new"
-                written.mkdir()
-                self._write(written)
-                if folder.exists():
-                    folder.rename(Path(temp) / "old")
-                written.rename(folder)
-        except OSError as error:
-            raise CorpusError(f"{folder}: cannot be written ({error.strerror})") from None
+        with _replacing(Path(folder)) as new:
+            for name, split in self.splits.items():
+                for column in _ARRAYS:
+                    np.save(new / f"{name}.{column}.npy", getattr(split, column))
+            self._write_meta(new)
 
-    def _write(self, folder: Path) -> None:
-        for name, split in self.splits.items():
-            for array in _ARRAYS:
-                np.save(folder / f"{name}.{array}.npy", getattr(split, array))
+    def _write_meta(self, folder: Path) -> None:
         meta = {
             "format": FORMAT,
             "tokenizer": self.tokenizer,
@@ -126,13 +116,12 @@ class TokenSet:
             meta = json.loads((folder / "meta.json").read_text("utf-8"))
             if meta["format"] != FORMAT:
                 raise CorpusError(f"{folder}: is of format {meta['format']!r}; prepare it again")
-            splits = {name: _open_split(folder, name, meta["names"][name]) for name in SPLITS}
             tokens = TokenSet(
                 vocab=tuple(meta["vocab"]),
                 feature_sizes=dict(meta["feature_sizes"]),
                 tokenizer=meta["tokenizer"],
                 fingerprint=meta["fingerprint"],
-                splits=splits,
+                splits={name: _open_split(folder, name, meta["names"][name]) for name in SPLITS},
                 n_header=int(meta["n_header"]),
             )
         except FileNotFoundError as error:
@@ -144,6 +133,34 @@ class TokenSet:
         return tokens
 
 
+def require_replaceable(folder: str | Path) -> None:
+    """Refuse a folder that is there and holds something else than token files.
+
+    Raises:
+        CorpusError: it does.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / "meta.json").is_file():
+        raise CorpusError(f"{folder}: exists and is not a token folder; choose another place")
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A new folder to write to, which takes the place of `folder` once all is written."""
+    require_replaceable(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
+            new = Path(temp) / "new"
+            new.mkdir()
+            yield new
+            if folder.exists():
+                folder.rename(Path(temp) / "old")
+            new.rename(folder)
+    except OSError as error:
+        raise CorpusError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
 def build_tokenset(
     rows: Iterable[TokenRow],
     *,
@@ -151,53 +168,107 @@ def build_tokenset(
     feature_sizes: Mapping[str, int],
     tokenizer: str,
     n_header: int = 0,
+    folder: str | Path | None = None,
 ) -> TokenSet:
     """Collect encoded tunes; the match columns are appended to the features that are given.
 
-    `feature_sizes` names and bounds the given columns only.
+    `feature_sizes` names and bounds the given columns only. Rows are written as they come; with a
+    `folder` they stay there, memory-mapped, without one they are read into memory at the end.
 
     Raises:
-        CorpusError: an id or feature out of range, an unknown split, no tune to train on.
+        CorpusError: an id or feature out of range, an unknown split, no tune to train on, a
+            folder that cannot be written.
     """
     vocab = tuple(vocab)
     if vocab[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS or len(set(vocab)) != len(vocab):
         raise CorpusError(f"the vocabulary must start with {' '.join(SPECIAL_TOKENS)}, no repeats")
-    gathered: dict[str, list[TokenRow]] = {name: [] for name in SPLITS}
-    for split, name, ids, features, notes in rows:
-        if split not in gathered:
-            raise CorpusError(f"{name}: unknown split '{split}'; use {', '.join(SPLITS)}")
-        ids = np.asarray(ids).astype(np.uint16)
-        given = np.asarray(features).reshape(len(ids), len(feature_sizes)).astype(np.uint16)
-        gathered[split].append((split, name, ids, np.hstack([given, match_features(ids)]), notes))
+    if len(vocab) > np.iinfo(np.uint16).max:
+        raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
     sizes = {**feature_sizes, **match_sizes(len(vocab))}
-    splits = {name: _join(rows, len(sizes)) for name, rows in gathered.items()}
-    tokens = TokenSet(
-        vocab, sizes, tokenizer, _fingerprint(vocab, sizes, tokenizer, splits), splits, n_header
-    )
-    _check(tokens, tokenizer)
-    return tokens
+
+    def write(folder: Path, *, mapped: bool) -> TokenSet:
+        names = _write_rows(rows, folder, n_features=len(feature_sizes))
+        splits = {n: _open_split(folder, n, names[n], mapped=mapped) for n in SPLITS}
+        fingerprint = _fingerprint(vocab, sizes, tokenizer, splits)
+        tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header)
+        _check(tokens, tokenizer)
+        return tokens
+
+    if folder is None:
+        with tempfile.TemporaryDirectory() as temp:
+            return write(Path(temp), mapped=False)
+    with _replacing(Path(folder)) as new:
+        write(new, mapped=True)._write_meta(new)
+    return TokenSet.load(folder)
 
 
-def _join(rows: list[TokenRow], n_features: int) -> TokenSplit:
-    lengths = [len(ids) for _, _, ids, _, _ in rows]
-    no_ids, no_features = np.zeros(0, np.uint16), np.zeros((0, n_features), np.uint16)
-    return TokenSplit(
-        ids=np.concatenate([no_ids, *(ids for _, _, ids, _, _ in rows)]),
-        features=np.concatenate([no_features, *(features for _, _, _, features, _ in rows)]),
-        offsets=np.cumsum([0, *lengths], dtype=np.int64),
-        notes=np.array([notes for *_, notes in rows], dtype=np.int32),
-        names=[name for _, name, *_ in rows],
-    )
+def _write_rows(rows: Iterable[TokenRow], folder: Path, *, n_features: int) -> dict[str, list[str]]:
+    """Write the arrays of every split; the names of their tunes."""
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(_SplitWriter(folder, name, n_features)) for name in SPLITS
+        }
+        for split, name, ids, features, notes in rows:
+            if split not in writers:
+                raise CorpusError(f"{name}: unknown split '{split}'; use {', '.join(SPLITS)}")
+            writers[split].append(name, np.asarray(ids), np.asarray(features), notes)
+    return {name: writer.names for name, writer in writers.items()}
 
 
-def _open_split(folder: Path, name: str, names: list[str]) -> TokenSplit:
+class _SplitWriter:
+    """The arrays of one split while they grow on disk."""
+
+    def __init__(self, folder: Path, name: str, n_features: int) -> None:
+        self.names: list[str] = []
+        self._paths = {column: folder / f"{name}.{column}.npy" for column in _ARRAYS}
+        self._n_features = n_features
+        self._offsets, self._notes = array("q", [0]), array("i")
+
+    def __enter__(self) -> _SplitWriter:
+        self._ids, self._features = (
+            self._paths[column].open("wb") for column in ("ids", "features")
+        )
+        self._write_headers()  # of the final size: numpy leaves room for more digits
+        return self
+
+    def append(self, name: str, ids: Ints, features: Ints, notes: int) -> None:
+        """Add a tune."""
+        ids = ids.astype(np.uint16)
+        given = features.reshape(len(ids), self._n_features).astype(np.uint16)
+        self._ids.write(ids.tobytes())
+        self._features.write(np.hstack([given, match_features(ids)]).tobytes())
+        self._offsets.append(self._offsets[-1] + len(ids))
+        self._notes.append(notes)
+        self.names.append(name)
+
+    def __exit__(self, *_: object) -> None:
+        self._write_headers()
+        self._ids.close()
+        self._features.close()
+        np.save(self._paths["offsets"], np.array(self._offsets, _ARRAYS["offsets"]))
+        np.save(self._paths["notes"], np.array(self._notes, _ARRAYS["notes"]))
+
+    def _write_headers(self) -> None:
+        total = self._offsets[-1]
+        for file, shape in (
+            (self._ids, (total,)),
+            (self._features, (total, self._n_features + N_COLUMNS)),
+        ):
+            descr = np.lib.format.dtype_to_descr(np.dtype(np.uint16))
+            header = {"descr": descr, "fortran_order": False, "shape": shape}
+            file.seek(0)
+            np.lib.format.write_array_header_1_0(file, header)
+
+
+def _open_split(folder: Path, name: str, names: list[str], *, mapped: bool = True) -> TokenSplit:
     arrays: dict[str, Any] = {}
-    for array, dtype in _ARRAYS.items():
-        path = folder / f"{name}.{array}.npy"
+    for column, dtype in _ARRAYS.items():
+        path = folder / f"{name}.{column}.npy"
         # An empty array cannot be mapped. Pickled objects are refused by numpy's default.
-        arrays[array] = np.load(path, mmap_mode="r" if path.stat().st_size > 256 else None)
-        if arrays[array].dtype != dtype:
-            raise ValueError(f"{path.name} holds {arrays[array].dtype}")
+        large = path.stat().st_size > 256
+        arrays[column] = np.load(path, mmap_mode="r" if mapped and large else None)
+        if arrays[column].dtype != dtype:
+            raise ValueError(f"{path.name} holds {arrays[column].dtype}")
     return TokenSplit(**arrays, names=list(names))
 
 
@@ -207,8 +278,8 @@ def _fingerprint(
     """First 16 hexadecimal digits of the SHA-256 of everything a network sees."""
     digest = hashlib.sha256(json.dumps([FORMAT, vocab, sizes, tokenizer]).encode())
     for name in SPLITS:
-        for array in _ARRAYS:
-            digest.update(np.ascontiguousarray(getattr(splits[name], array)).tobytes())
+        for column in _ARRAYS:
+            digest.update(np.ascontiguousarray(getattr(splits[name], column)).data)
     return digest.hexdigest()[:16]
 
 
@@ -230,8 +301,9 @@ def _check(tokens: TokenSet, where: object) -> None:
             raise CorpusError(f"{where}: arrays of split '{name}' do not fit; prepare it again")
         if total and int(split.ids.max()) >= len(tokens.vocab):
             raise CorpusError(f"{where}: split '{name}' holds an id outside the vocabulary")
-        for column, (feature, size) in enumerate(tokens.feature_sizes.items()):
-            if total and int(split.features[:, column].max()) >= size:
+        highest = split.features.max(axis=0) if total else np.zeros(len(sizes), np.uint16)
+        for feature, value, size in zip(tokens.feature_sizes, highest, sizes, strict=True):
+            if value >= size:
                 raise CorpusError(f"{where}: feature '{feature}' of '{name}' is outside its range")
     if not len(tokens.splits["train"]):
         raise CorpusError(f"{where}: has no tune to train on")

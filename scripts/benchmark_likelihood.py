@@ -22,21 +22,21 @@ import math
 import platform
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from musicgen import checkpoint
 from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
 from musicgen.evaluation import bits_per_note
 from musicgen.formats.abc_notation import to_abc
 from musicgen.preparation import prepare
-from musicgen.presets import PRESETS
+from musicgen.presets import preset
 from musicgen.tokenizer.melody import melody
-from musicgen.training import train
+from musicgen.training import Progress, train
 
 END = "\n\n"
 
@@ -59,9 +59,9 @@ class LabLSTM(nn.Module):
 def canonical_texts(corpus: corpora.Corpus) -> dict[str, list[tuple[str, int]]]:
     """(ABC text, number of notes) of every reduced tune, by split."""
     texts: dict[str, list[tuple[str, int]]] = {name: [] for name in corpora.SPLITS}
-    for entry in corpus.entries:
+    for entry, tune in corpus.tunes():
         try:
-            reduced = melody(entry.tune).tune
+            reduced = melody(tune).tune
         except InvalidTuneError:
             continue
         lines = to_abc(reduced).splitlines()
@@ -123,6 +123,12 @@ def train_lab(texts: dict[str, list[tuple[str, int]]], cpu_s: float) -> dict[str
     }
 
 
+def print_score(progress: Progress) -> None:
+    """A line for every validation of ours."""
+    if progress.scored:
+        print(f"  ours: {progress}", flush=True)
+
+
 def main() -> None:
     """Run the comparison and print a Markdown table."""
     parser = argparse.ArgumentParser(
@@ -133,21 +139,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
 
-    corpus = corpora.load(["celtic"])
-    texts = canonical_texts(corpus)
-    tokens = prepare(corpus).tokens
+    prepared = prepare(["celtic"])
+    texts = canonical_texts(prepared.corpus)
+    tokens = prepared.tokens
     figures: dict[str, dict[str, float]] = {}
     for name in arguments.presets:
         with tempfile.TemporaryDirectory() as folder:
             begin = time.process_time()
-            config = replace(PRESETS[name], minutes=arguments.minutes)
-            result = train(config, tokens, Path(folder) / name)
+            config = preset(name).with_budget(minutes=arguments.minutes)
+            summary = train(config, tokens, Path(folder) / name, report=print_score)
             cpu_s = time.process_time() - begin
-            score = bits_per_note(result.checkpoint, tokens.splits["test"])
+            model = checkpoint.load(summary.model)
+            score = bits_per_note(model, tokens)
         figures[f"musicgen {name}"] = {
             "cpu_s": cpu_s,
             "test_bits_per_note": score.bits_per_note,
-            "parameters": sum(p.numel() for p in result.checkpoint.network.parameters()),
+            "low": score.low,
+            "high": score.high,
+            "parameters": model.metrics["parameters"],
         }
     longest = max(f["cpu_s"] for f in figures.values())
     figures["lab character LSTM"] = train_lab(texts, longest)
@@ -160,7 +169,7 @@ def main() -> None:
     for name, f in figures.items():
         bits = f["test_bits_per_note"]
         print(
-            f"| {name} | {f['parameters']:,} | {f['cpu_s']:.0f} | {bits:.3f} | "
+            f"| {name} | {f['parameters']:,.0f} | {f['cpu_s']:.0f} | {bits:.3f} | "
             f"{bits / reference:.2f} |"
         )
     if arguments.json:

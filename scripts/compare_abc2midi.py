@@ -144,7 +144,7 @@ def first_difference(tune: Tune, oracle: list[Played]) -> str:
     return ""
 
 
-def describe(note: tuple[Fraction, Fraction, int]) -> str:
+def describe(note: tuple[int, Fraction, Fraction]) -> str:
     """A note in words."""
     return f"pitch {note[0]} at {float(note[1]):.3f} for {float(note[2]):.3f}"
 

@@ -116,6 +116,79 @@ def test_corpus_counts_what_it_read_and_lists_what_it_left_out(
     assert len(facts["rejected"]) == 1
 
 
+def test_corpus_writes_its_report_as_a_page_or_as_data(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "book.abc").write_text("X:1\nT:A\nM:2/4\nK:G\nGABc dedB|GABc d4:|\n")
+    for name in ("out.html", "out.json"):
+        report = tmp_path / name
+        code, _, err = run(capsys, "corpus", str(tmp_path), "--report", str(report))
+        assert code == 0
+        assert f"wrote {report}" in err
+    facts = json.loads((tmp_path / "out.json").read_text())
+    assert facts["every_tune"][0]["outcome"] == "parsed"
+    assert (tmp_path / "out.html").read_text().startswith("<!doctype html>")
+    code, _, err = run(capsys, "corpus", str(tmp_path), "--report", str(tmp_path / "out.json"))
+    assert (code, "add --force" in err) == (1, True)
+
+
+BROKEN = "Prose.\n\nX:1\nT:Bad\nM:6/8\nK:D\n|:A|d2f fed|BABA A2G|FAd f2e|d3 d2\n\n"
+SOUND = "X:2\nT:Good\nM:2/4\nL:1/8\nK:G\nGABc|d4|]\n\nMore prose.\n"
+
+
+def test_validate_names_the_place_of_every_problem(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    book = tmp_path / "book.abc"
+    book.write_text(BROKEN + SOUND)
+    code, out, err = run(capsys, "validate", str(book))
+    assert code == 1
+    assert out.splitlines() == [
+        f"{book}:7:1: X:1 Bad: bar 1: the repeat is never closed",
+        f"{book}:7:13: X:1 Bad: bar 3: it is 1/2 long: 7/2 of 3 quarters",
+        f"{book}:7:30: X:1 Bad: bar 5: the music stops without a bar line",
+    ]
+    assert err == "2 tunes in 1 files: 3 problems in 1 of them\n"
+    code, out, _ = run(capsys, "validate", str(book), "--json")
+    facts = json.loads(out)
+    assert (code, facts["tunes"], len(facts["findings"])) == (1, 2, 3)
+    book.write_text(SOUND)
+    assert run(capsys, "validate", str(book), "--strict")[0] == 0
+
+
+def test_validate_repairs_what_is_obvious_and_leaves_the_rest_to_the_letter(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    book = tmp_path / "book.abc"
+    book.write_text(BROKEN + SOUND)
+    _, _, err = run(capsys, "validate", str(book), "--fix")
+    assert f"{book}: X:1 Bad: bar 5: closed the repeat" in err
+    fixed = (tmp_path / "book.fixed.abc").read_text()
+    assert fixed.startswith("Prose.\n\nX:1\nT:Bad\n")
+    assert "d3 d2 :|\n" in fixed
+    assert fixed.endswith(SOUND)
+    assert book.read_text() == BROKEN + SOUND
+
+
+def test_prepare_writes_what_train_reads(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    random = Random(0)
+    tunes = []
+    for number in range(40):
+        bars = ["".join(random.choices("DEFGABcde", k=8)) for _ in range(4)]
+        tunes.append(f"X:{number}\nR:reel\nM:C|\nL:1/8\nK:G\n{'|'.join(bars)}|]\n")
+    (tmp_path / "book.abc").write_text("\n".join(tunes))
+    book, folder = str(tmp_path / "book.abc"), str(tmp_path / "tokens")
+    code, out, err = run(capsys, "prepare", "--corpus", book, "--out", folder)
+    assert (code, out) == (0, "")
+    assert err.splitlines()[-1] == f"next: musicgen train --tokens {folder} --out runs/tokens"
+    small = ["--set", "model.d_model=16", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert run(capsys, "train", "--tokens", folder, *small)[0] == 0
+    assert run(capsys, "prepare", "--corpus", book, "--out", folder)[0] == 1
+    assert run(capsys, "prepare", "--corpus", book, "--out", folder, "--force")[0] == 0
+
+
 def test_train_then_generate_with_the_run(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -188,7 +261,13 @@ def bad_files(tmp_path: Path) -> Path:
         "corpus nowhere",
         "corpus empty.abc",
         "corpus binary.abc",
+        "corpus half.abc --report report.pdf",
+        "corpus half.abc --report score.pdf/a.html",
+        "prepare --corpus nowhere --out tokens",
+        "prepare --corpus half.abc --out half.abc",
+        "prepare --corpus half.abc --out folder --force",
         "render missing.abc -o a.mid",
+        "render empty.abc -o a.mid",
         "render half.abc -o a.xyz",
     ],
 )

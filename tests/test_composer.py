@@ -5,8 +5,11 @@ The model is untrained: whatever holds here holds by construction.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +20,7 @@ from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.sampling import SamplingConfig
 from musicgen.tune import Note, Tune
+from musicgen.validation import validate
 
 from .test_grammar import assert_valid
 
@@ -44,7 +48,20 @@ def test_every_tune_is_valid_after_it_was_written_and_read_back(composer: Compos
     takes = list(composer.takes(96, Controls(), SamplingConfig(seed=1)))
     assert len(takes) == 96
     for take in takes:
-        assert_valid(read_back(take.tune))
+        tune = read_back(take.tune)
+        assert_valid(tune)
+        assert validate(tune) == ()
+
+
+@pytest.mark.skipif(shutil.which("abc2midi") is None, reason="abc2midi is not installed")
+def test_abc2midi_has_nothing_to_say_about_the_tunes(composer: Composer, tmp_path: Path) -> None:
+    takes = composer.takes(64, Controls(), SamplingConfig(seed=4))
+    (tmp_path / "book.abc").write_text("\n".join(to_abc(take.tune) for take in takes))
+    done = subprocess.run(
+        ["abc2midi", "book.abc"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert not [line for line in done.stdout.splitlines() if "rror" in line or "arning" in line]
+    assert len(list(tmp_path.glob("*.mid"))) == 64
 
 
 @pytest.mark.parametrize(
@@ -119,6 +136,12 @@ def test_a_seed_gives_the_same_tune_whatever_the_number_of_tunes(composer: Compo
 
 def test_a_zero_temperature_still_ends_and_is_valid(composer: Composer) -> None:
     assert_valid(read_back(composer.generate(temperature=0)))
+
+
+def test_an_absurd_temperature_cannot_make_an_invalid_tune(composer: Composer) -> None:
+    for seed in range(4):
+        tune = composer.generate(temperature=1e6, seed=seed)
+        assert validate(read_back(tune)) == ()
 
 
 def given_bars_are_kept(given: Tune, whole: Tune) -> None:

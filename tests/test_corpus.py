@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from musicgen import corpus, playback
 from musicgen.errors import CorpusError
+from musicgen.families import SAME_FAMILY_JACCARD, shingles
+from musicgen.tune import Tune
 
 SCALE = ["C", "D", "E", "F", "G", "A", "B", "c", "d", "e", "f", "g"]
 
@@ -101,7 +100,8 @@ def test_the_same_melody_under_another_title_or_key_is_kept_once(tmp_path: Path)
     again = [note.upper() + ("'" if note.islower() else "") for note in melody(1)]
     tunes = [abc(melody(1)), abc(melody(1), title="Other"), abc(melody(1), meter="2/2")]
     found = corpus.load(write(tmp_path / "mine", a=tunes, b=[abc(melody(2))], c=[abc(again)]))
-    assert [(a[-8:], b[-7:]) for a, b in found.duplicates][:1] == [("/a.abc:9", "a.abc:1")]
+    assert [(left.id[-8:], left.name) for left in found.duplicates][:1] == [("/a.abc:9", "Other")]
+    assert found.duplicates[0].same_as == found.entries[0].id
     assert len(found.entries) == 5 - len(found.duplicates)
 
 
@@ -120,33 +120,6 @@ def test_a_variant_joins_the_family_whatever_its_title(tmp_path: Path) -> None:
     assert (first.family, third.family) == (first.id, first.id)
     assert third.split == first.split
     assert second.family == second.id
-
-
-def jaccard(a: frozenset[int], b: frozenset[int]) -> float:
-    return len(a & b) / len(a | b)
-
-
-@settings(deadline=None)
-@given(st.lists(st.frozensets(st.integers(0, 12), min_size=1, max_size=8), max_size=12))
-def test_families_are_the_connected_components_of_near_identity(
-    sets: list[frozenset[int]],
-) -> None:
-    expected = list(range(len(sets)))
-    for _ in sets:  # spread the smallest number along every edge until nothing changes
-        for a, b in combinations(range(len(sets)), 2):
-            if jaccard(sets[a], sets[b]) >= corpus.SAME_FAMILY_JACCARD:
-                expected[a] = expected[b] = min(expected[a], expected[b])
-    assert corpus.group_families(sets) == expected
-
-
-def test_too_common_shingles_are_compared_but_propose_no_more_pairs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(corpus, "MAX_SHINGLE_TUNES", 2)
-    common = frozenset({0, 1})
-    first = [common | set(range(10, 16)), common | set(range(20, 26))]
-    later = [common | {30}, common | {30, 31}, common]
-    assert corpus.group_families([*first, *later]) == [0, 1, 2, 2, 4]
 
 
 def test_adding_a_corpus_moves_no_tune_to_another_split(tmp_path: Path) -> None:
@@ -177,10 +150,56 @@ def test_the_fingerprint_is_that_of_the_data(tmp_path: Path) -> None:
 
 
 def test_progress_counts_the_files(tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[str, int, int]] = []
     book = write(tmp_path / "mine", a=[abc(melody(1))], b=[abc(melody(2))])
-    corpus.load(book, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 2), (2, 2)]
+    corpus.load(book, progress=lambda *told: seen.append(told))
+    assert seen == [("reading files", 1, 2), ("reading files", 2, 2)]
+
+
+def test_an_entry_says_what_is_worth_knowing_of_its_tune(tmp_path: Path) -> None:
+    text = abc(["C", "G", "c", "e"], title="T", key="Am").replace("R:reel", "R:Slip-Jig")
+    (entry,) = corpus.load(write(tmp_path / "mine", a=[text])).entries
+    assert entry.facts == corpus.Facts(
+        title="T",
+        rhythm="slip jig",
+        meter="4/4",
+        key="A minor",
+        mode="minor",
+        voices=1,
+        bars=1,
+        notes=4,
+        lowest=60,
+        highest=76,
+        warnings=(),
+    )
+
+
+def title_of(tune: Tune) -> str:
+    return tune.title
+
+
+def test_several_processes_find_what_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_BYTES_PER_WORKER", 1)
+    books = {f"b{i}": [abc(melody(i // 2), title=str(i))] for i in range(40)}
+    book = write(tmp_path / "mine", **books, bad=["Dear all"])
+    kept: list[list[str]] = [[], []]
+    one, two = (
+        corpus.load(book, workers=n + 1, extract=title_of, keep=kept[n].append) for n in (0, 1)
+    )
+    assert one == two
+    assert kept[0] == kept[1] == [entry.facts.title for entry in one.entries]
+    assert len(one.duplicates) == 20
+
+
+def test_the_music_of_every_entry_can_be_read_again(tmp_path: Path) -> None:
+    tunes = [abc(melody(1), title="A"), abc(melody(1), title="Copy"), abc(melody(2), title="B")]
+    found = corpus.load(write(tmp_path / "mine", a=tunes))
+    assert [(entry.id, tune.title) for entry, tune in found.tunes()] == [
+        (found.entries[0].id, "A"),
+        (found.entries[1].id, "B"),
+    ]
 
 
 def test_a_tune_whose_first_voice_is_silent_is_told_by_the_next(tmp_path: Path) -> None:
@@ -209,17 +228,18 @@ def test_the_default_corpus_is_all_there(celtic: corpus.Corpus) -> None:
 def test_no_test_tune_of_the_default_corpus_has_a_near_duplicate_in_train(
     celtic: corpus.Corpus,
 ) -> None:
-    def runs(entries: tuple[corpus.Entry, ...]) -> list[frozenset[int]]:
-        return [corpus.shingles(playback.melody(e.tune.voices[0])) for e in entries]
-
-    holders: dict[int, set[int]] = {}
-    train = runs(celtic.split("train"))
-    for i, shingles in enumerate(train):
-        for shingle in shingles:
-            holders.setdefault(shingle, set()).add(i)
-    for mine in runs(celtic.split("test")):
-        near = set().union(*(holders.get(shingle, set()) for shingle in mine))
-        assert all(jaccard(mine, train[i]) < corpus.SAME_FAMILY_JACCARD for i in near)
+    runs = {
+        entry.id: set(shingles(playback.melody(tune.voices[0])).tolist())
+        for entry, tune in celtic.tunes()
+    }
+    holders: dict[int, set[str]] = {}
+    for entry in celtic.split("train"):
+        for run in runs[entry.id]:
+            holders.setdefault(run, set()).add(entry.id)
+    for entry in celtic.split("test"):
+        mine = runs[entry.id]
+        for other in set().union(*(holders.get(run, set()) for run in mine)):
+            assert len(mine & runs[other]) / len(mine | runs[other]) < SAME_FAMILY_JACCARD
 
 
 def test_essen_comes_only_by_name_and_with_its_notice() -> None:

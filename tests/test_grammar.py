@@ -8,10 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from musicgen.constraint import Automaton, GrammarConstraint
+from musicgen.constraint import Automaton, GrammarConstraint, Tracer
 from musicgen.grammar import (
     FEATURE_SIZES,
-    UNLIMITED,
     Limits,
     advance,
     allowed,
@@ -174,17 +173,25 @@ def test_advance_follows_irregular_music_without_failing() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_trace_has_the_features_of_every_state_and_the_first_irregular_token(seed: int) -> None:
     tokens = random_tune(seed)
-    automaton = Automaton(VOCABULARY, UNLIMITED)
+    tracer = Tracer()
     state, expected = start(), []
     for text in tokens:
         state = advance(state, parse_token(text))
         expected.append(list(features(state)))
-    traced, irregular = automaton.trace(VOCABULARY.encode(tokens))
+    traced, irregular = tracer.trace(tokens)
     assert traced.tolist() == expected
     assert irregular is None
     tokens[len(tokens) // 2] = "|:"
     found = irregularity(tokens)
-    assert automaton.trace(VOCABULARY.encode(tokens))[1] == (found and found[0])
+    assert tracer.trace(tokens)[1] == (found and found[0])
+
+
+def test_a_tracer_that_forgets_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tunes = [random_tune(seed) for seed in range(6)]
+    expected = [Tracer().trace(tune)[0].tolist() for tune in tunes]
+    monkeypatch.setattr(Tracer, "MAX_STEPS", 10)
+    tracer = Tracer()
+    assert [tracer.trace(tune)[0].tolist() for tune in tunes] == expected
 
 
 def test_features_count_the_pickup_from_the_end_of_its_bar() -> None:

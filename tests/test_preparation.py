@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from musicgen import corpus
 from musicgen.errors import CorpusError
 from musicgen.grammar import FEATURE_SIZES
-from musicgen.preparation import prepare
+from musicgen.preparation import examine, prepare
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import decode, encode, melody
+from musicgen.tokenset import TokenSet
 
 BOOK = """X:1
 R:reel
@@ -33,28 +35,39 @@ DEFG ABcd|[M:3/4]d6|
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> corpus.Corpus:
+def book(tmp_path: Path) -> Path:
     (tmp_path / "book.abc").write_text(BOOK)
-    return corpus.load([tmp_path / "book.abc"], val=0, test=0)
+    return tmp_path / "book.abc"
 
 
-def test_every_tune_is_encoded_or_accounted_for(book: corpus.Corpus) -> None:
-    prepared = prepare(book)
-    train = prepared.tokens.splits["train"]
+def test_every_tune_is_encoded_or_accounted_for(book: Path) -> None:
+    prepared = prepare(book, val=0, test=0)
+    entries, train = prepared.corpus.entries, prepared.tokens.splits["train"]
     assert [omitted.reason for omitted in prepared.omitted] == ["meter change inside the tune"]
-    assert train.names == [entry.id for entry in book.entries[:2]]
+    assert train.names == [entry.id for entry in entries[:2]]
     assert train.notes.tolist() == [13, 5]
     assert prepared.dropped == {"decorations": 1}
-    assert prepared.irregular == (book.entries[1].id,)
+    assert prepared.irregular == (entries[1].id,)
+
+
+def test_a_corpus_can_be_examined_without_a_tune_to_train_on(book: Path, tmp_path: Path) -> None:
+    free = tmp_path / "free.abc"
+    free.write_text("X:1\nM:none\nK:G\nGABc|")
+    assert [omitted.reason for omitted in examine(free).omitted] == ["no meter"]
+    examined, prepared = examine([book, free]), prepare([book, free], val=0, test=0)
+    assert examined.omitted == prepared.omitted
+    assert examined.dropped == prepared.dropped
+    assert examined.irregular == prepared.irregular
 
 
 def test_ids_say_the_tune_and_features_follow_the_grammar(tmp_path: Path) -> None:
     text = "X:1\nM:2/4\nK:G\nGABc dedB|GABc d4:|\nGABc dedB|GABc d4:|\nGABc dedB|GABc d4:|"
     (tmp_path / "one.abc").write_text(text)
-    loaded = corpus.load([tmp_path], val=0, test=0)
-    tokens = prepare(loaded).tokens
+    prepared = prepare(tmp_path, val=0, test=0)
+    tokens = prepared.tokens
     ids, features = tokens.splits["train"].tune(0)
-    reduced = melody(loaded.entries[0].tune).tune
+    ((_, tune),) = prepared.corpus.tunes()
+    reduced = melody(tune).tune
     # Tokens that occur fewer than three times are unknown: here all of the header.
     said = Vocabulary(tokens.vocab).decode(ids)
     assert said[1:7] == ["<unk>"] * 6
@@ -65,9 +78,58 @@ def test_ids_say_the_tune_and_features_follow_the_grammar(tmp_path: Path) -> Non
     assert (np.diff(position.astype(int))[8:14] == 6).all()  # sixteenths, at 24 ticks a quarter
 
 
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """Sixty files of a tune each."""
+    random, folder = Random(0), tmp_path / "shelf"
+    folder.mkdir()
+    for number in range(60):
+        bars = ["".join(random.choices("DEFGABcde", k=8)) for _ in range(8)]
+        text = f"X:{number}\nR:reel\nM:C|\nL:1/8\nK:G\n{'|'.join(bars)}|]\n"
+        (folder / f"{number}.abc").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tokens_in_a_folder_are_those_in_memory_whoever_read_them(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(corpus, "_BYTES_PER_WORKER", 1)
+    in_memory = prepare(shelf).tokens
+    on_disk = prepare(shelf, folder=shelf.parent / "tokens", workers=workers).tokens
+    assert isinstance(on_disk.splits["train"].ids, np.memmap)
+    assert not isinstance(in_memory.splits["train"].ids, np.memmap)
+    assert on_disk.fingerprint == in_memory.fingerprint
+    assert on_disk.splits["test"].names == in_memory.splits["test"].names
+    assert TokenSet.load(shelf.parent / "tokens").fingerprint == in_memory.fingerprint
+
+
+def test_a_folder_of_something_else_is_refused_before_anything_is_read(shelf: Path) -> None:
+    with pytest.raises(CorpusError, match="exists and is not a token folder"):
+        prepare("no such corpus", folder=shelf)
+
+
+def test_progress_tells_of_reading_and_of_writing(shelf: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    prepare(shelf, progress=lambda *told: seen.append(told))
+    assert seen[0] == ("reading files", 1, 60)
+    assert seen[-2:] == [("reading files", 60, 60), ("writing tokens", 60, 60)]
+
+
 def test_a_corpus_without_melodies_is_refused(tmp_path: Path) -> None:
     (tmp_path / "free.abc").write_text("X:1\nM:none\nK:G\nGABc|")
     with pytest.raises(CorpusError) as error:
-        prepare(corpus.load([tmp_path]))
+        prepare(tmp_path)
     assert str(error.value).startswith("no tune of the corpus is a single-line melody (first: ")
     assert str(error.value).endswith("no meter)")
+
+
+@pytest.mark.slow
+def test_nearly_all_of_the_default_collections_can_be_learned() -> None:
+    prepared = prepare("celtic")
+    assert len(prepared.omitted) < 0.03 * len(prepared.corpus.entries)
+    assert {omitted.reason for omitted in prepared.omitted} == {
+        "key change inside the tune",
+        "meter change inside the tune",
+        "more than one voice",
+    }

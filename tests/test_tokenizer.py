@@ -73,9 +73,11 @@ def test_a_repeat_without_a_start_gets_one_where_its_part_begins() -> None:
     assert [b.repeat_start for b in bars] == [True, False, True, False]
 
 
-def test_a_repeat_after_a_double_bar_goes_back_only_to_it() -> None:
+def test_a_double_bar_inside_a_repeat_divides_nothing() -> None:
     tune = tune_of(bar(*FOUR), bar(*FOUR, barline="||"), bar(*FOUR), bar(*FOUR, repeat_end=1))
-    assert [b.repeat_start for b in melody(tune).tune.bars] == [False, False, True, False]
+    bars = melody(tune).tune.bars
+    assert [b.repeat_start for b in bars] == [True, False, False, False]
+    assert [b.barline for b in bars] == ["|"] * 4
 
 
 def test_both_endings_belong_to_one_repeat() -> None:

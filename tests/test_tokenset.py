@@ -56,6 +56,19 @@ def test_what_was_saved_is_loaded_as_mapped_files(tmp_path: Path) -> None:
         assert loaded.splits[split].names == saved.splits[split].names
 
 
+def test_a_set_built_in_a_folder_is_the_one_built_in_memory(tmp_path: Path) -> None:
+    built = build(folder=tmp_path / "t")
+    assert built.fingerprint == build().fingerprint
+    assert TokenSet.load(tmp_path / "t").splits["val"].names == ["c"]
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+
+def test_rows_that_cannot_be_leave_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="unknown split"):
+        build([*TUNES, ("dev", "a", [1, 2], 1)], folder=tmp_path / "t")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_large_arrays_stay_on_disk(tmp_path: Path) -> None:
     build([("train", "a", [1, *[4, 5] * 200, 2], 9)]).save(tmp_path / "t")
     assert isinstance(TokenSet.load(tmp_path / "t").splits["train"].ids, np.memmap)

@@ -1,4 +1,4 @@
-"""The command that trains: train."""
+"""The commands that learn: prepare, train."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import say
 from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
+    from musicgen.corpus import Corpus
+    from musicgen.preparation import Prepared
     from musicgen.tokenset import TokenSet
+    from musicgen.training import TrainConfig
 
 
 @app.command()
@@ -40,16 +44,15 @@ def train(
     ] = False,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
-    from musicgen.config import override
-    from musicgen.presets import preset as find_preset
+    config = _configure(preset, settings or [], seed, minutes=minutes, epochs=epochs)
+    if resume:
+        if settings or seed is not None or minutes is not None or epochs is not None:
+            raise ConfigError(
+                "--resume: an unfinished run goes on with its own settings; drop them"
+            )
+        from musicgen.training import RunFolder
 
-    config = find_preset(preset)
-    for setting in settings or []:
-        config = override(config, setting)
-    if seed is not None:
-        config = replace(config, seed=seed)
-    if minutes is not None or epochs is not None:
-        config = config.with_budget(minutes=minutes, epochs=epochs)
+        config = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
     token_set, about = _load_tokens(corpus or ["celtic"], tokens)
@@ -66,27 +69,83 @@ def train(
     say(f"next: musicgen generate --checkpoint {out}")
 
 
+def _configure(
+    preset: str,
+    settings: list[str],
+    seed: int | None,
+    *,
+    minutes: float | None,
+    epochs: int | None,
+) -> TrainConfig:
+    from musicgen.config import override
+    from musicgen.presets import preset as find_preset
+
+    config = find_preset(preset)
+    for setting in settings:
+        config = override(config, setting)
+    if seed is not None:
+        config = replace(config, seed=seed)
+    if minutes is not None or epochs is not None:
+        config = config.with_budget(minutes=minutes, epochs=epochs)
+    return config
+
+
 def _load_tokens(corpus: list[str], tokens: Path | None) -> tuple[TokenSet, str]:
     """Token files and, for the model's card, where the music is from."""
     from musicgen.tokenset import TokenSet
 
     if tokens is not None:
         return TokenSet.load(tokens), f"Trained on the token files {tokens}."
-    from musicgen import corpus as corpora
-    from musicgen.preparation import prepare
-
     say(f"reading {', '.join(corpus)}")
-    loaded = corpora.load(corpus)
+    prepared = _prepare(corpus, None, workers=None)
+    return prepared.tokens, _about(prepared.corpus)
+
+
+@app.command()
+def prepare(
+    *,
+    corpus: Annotated[
+        list[str],
+        typer.Option("--corpus", help="A named corpus, file or folder; repeat it for several."),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of token files to write.")],
+    workers: options.Workers = None,
+    force: options.Force = False,
+) -> None:
+    """Make a corpus ready for training: a folder of token files for `train --tokens`."""
+    from musicgen.cli.output import require_free
+
+    require_free(out, force=force)
+    _prepare(corpus, out, workers=workers)
+    say(f"next: musicgen train --tokens {out} --out runs/{out.name}")
+
+
+def _prepare(corpus: list[str], folder: Path | None, *, workers: int | None) -> Prepared:
+    """Prepare a corpus and say what came of it."""
+    from musicgen.cli.progress import available_cores, progress_bar
+    from musicgen.preparation import prepare as run
+
+    with progress_bar() as progress:
+        prepared = run(
+            corpus, folder=folder, workers=workers or available_cores(), progress=progress
+        )
+    loaded = prepared.corpus
     for notice in loaded.notices:
         say(f"note: {notice}")
-    prepared = prepare(loaded)
     train_split = prepared.tokens.splits["train"]
     say(
         f"{len(loaded.entries)} tunes, {len(loaded.rejected)} unreadable, {len(prepared.omitted)} "
-        f"that are no single-line melody, {len(loaded.duplicates)} duplicates; training on "
-        f"{len(train_split)} with {int(train_split.notes.sum()):,} notes"
+        f"that are no single-line melody, {len(loaded.duplicates)} duplicates; "
+        f"{len(train_split)} to train on with {int(train_split.notes.sum()):,} notes"
     )
-    named = [(name, corpora.CORPORA[name].about) for name in corpus if name in corpora.CORPORA]
+    return prepared
+
+
+def _about(corpus: Corpus) -> str:
+    """Where the music is from, as lines of the model's card."""
+    from musicgen.corpus import CORPORA
+
+    named = [(name, CORPORA[name].about) for name in corpus.sources if name in CORPORA]
     lines = [f"- {name}: {about}" for name, about in named]
-    lines += [f"- {name}" for name in corpus if name not in corpora.CORPORA]
-    return prepared.tokens, "\n".join([*lines, *(f"- {notice}" for notice in loaded.notices)])
+    lines += [f"- {name}" for name in corpus.sources if name not in CORPORA]
+    return "\n".join([*lines, *(f"- {notice}" for notice in corpus.notices)])

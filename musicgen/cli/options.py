@@ -40,6 +40,10 @@ TopK = Annotated[int, typer.Option(help="Choose among the k likeliest tokens; 0 
 TopP = Annotated[float, typer.Option(help="Choose among the likeliest that make up this share.")]
 MinP = Annotated[float, typer.Option(help="Drop what is less likely than this share of the best.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes that read (default: one for each core)."),
+]
 Sources = Annotated[
     list[str], typer.Argument(help="Named corpora (celtic ...), files and folders.")
 ]

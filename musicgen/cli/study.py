@@ -1,4 +1,4 @@
-"""The commands that look at music: corpus, validate."""
+"""The command that looks at a corpus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import say
+from musicgen.cli.output import require_free, say
+from musicgen.errors import UnsupportedFormatError
 
 
 @app.command()
@@ -22,23 +23,29 @@ def corpus(
     irregular: Annotated[
         bool, typer.Option("--irregular", help="List every tune whose bars do not add up.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write all of it to a .html or .json file.")
+    ] = None,
+    workers: options.Workers = None,
+    force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
     """What a corpus holds: tunes, keys, meters, rhythms, what was left out and why."""
-    from musicgen import corpus as corpora
-    from musicgen.preparation import prepare
-    from musicgen.survey import report
+    from musicgen.cli.progress import available_cores, progress_bar
+    from musicgen.preparation import examine
+    from musicgen.survey import report as survey
 
-    loaded = corpora.load(sources)
-    for notice in loaded.notices:
+    if report is not None:
+        if report.suffix.lower() not in (".html", ".json"):
+            raise UnsupportedFormatError(f"{report}: a report is .html or .json")
+        require_free(report, force=force)
+    with progress_bar() as progress:
+        examined = examine(sources, workers=workers or available_cores(), progress=progress)
+    for notice in examined.corpus.notices:
         say(f"note: {notice}")
-    prepared = prepare(loaded)
-    facts = report(loaded) | {
-        "not_melodies": [
-            {"id": o.id, "title": o.name, "reason": o.reason} for o in prepared.omitted
-        ],
-        "irregular": list(prepared.irregular),
-    }
+    facts = survey(examined.corpus, not_melodies=examined.omitted, irregular=examined.irregular)
+    if report is not None:
+        _write_report(facts, report)
     if as_json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
         return
@@ -48,6 +55,16 @@ def corpus(
             print(f"{tune['id']}: {tune['reason']} ({tune['title']})")
     if irregular:
         print("\n".join(facts["irregular"]))
+
+
+def _write_report(facts: dict[str, Any], path: Path) -> None:
+    from musicgen.files import write_bytes
+    from musicgen.survey.page import render_page
+
+    as_page = path.suffix.lower() == ".html"
+    text = render_page(facts) if as_page else json.dumps(facts, indent=1, ensure_ascii=False)
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    say(f"wrote {path}")
 
 
 def _print_corpus(facts: dict[str, Any]) -> None:
@@ -60,9 +77,13 @@ def _print_corpus(facts: dict[str, Any]) -> None:
     families, splits = facts["families"], facts["splits"]
     rows = [
         ("read", f"{n_read:,} tunes"),
+        ("repaired", f"{facts['tunes_with_warnings']:,} of them, read with warnings"),
         ("different", f"{facts['tunes']:,} tunes with {facts['notes']:,} notes"),
         ("unreadable", f"{len(facts['rejected']):,}{_listed(facts['rejected_by_reason'])}"),
-        ("no single-line melody", _reasons(facts["not_melodies"])),
+        (
+            "no single-line melody",
+            f"{len(facts['not_melodies']):,}{_listed(facts['not_melodies_by_reason'])}",
+        ),
         ("irregular", f"{len(facts['irregular']):,} whose bars or repeats do not add up; kept"),
         ("families", f"{families['count']:,}; the largest has {families['largest']} tunes"),
         *(
@@ -86,19 +107,8 @@ def _print_corpus(facts: dict[str, Any]) -> None:
         say("--rejected lists every tune left out, --irregular those that do not add up")
 
 
-def _split(counts: dict[str, int]) -> str:
-    return f"{counts['tunes']:,} tunes, {counts['notes']:,} notes"
-
-
 def _listed(counts: dict[str, int]) -> str:
     return f": {_counts(counts)}" if counts else ""
-
-
-def _reasons(omitted: list[dict[str, str]]) -> str:
-    counts: dict[str, int] = {}
-    for tune in omitted:
-        counts[tune["reason"]] = counts.get(tune["reason"], 0) + 1
-    return f"{len(omitted):,}{_listed(counts)}"
 
 
 def _counts(counts: dict[str, int], most: int = 14) -> str:

@@ -18,7 +18,7 @@ has let through:
 from __future__ import annotations
 
 from musicgen.grammar.rules import UNLIMITED, Limits, Options, allowed, irregularity, permits
-from musicgen.grammar.state import FEATURE_SIZES, State, advance, features, start
+from musicgen.grammar.state import FEATURE_SIZES, State, advance, count_bars, features, start
 
 __all__ = [
     "FEATURE_SIZES",
@@ -28,6 +28,7 @@ __all__ = [
     "State",
     "advance",
     "allowed",
+    "count_bars",
     "features",
     "irregularity",
     "permits",

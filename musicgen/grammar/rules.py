@@ -19,12 +19,12 @@ class Limits:
     parts, `min_part_bars` the fewest bars of a part. `smallest` is the shortest single length, in
     units (None: as the vocabulary has it, or a quarter): every other is a multiple of it, so that
     what is left of a bar can always be filled. `meters_of_rhythm` holds a type of tune to the
-    meters it is danced in; `plain_tuplets` keeps rests and ties out of tuplets, where other
-    programs misread them. Collections keep to neither.
+    meters it is danced in; `plain_tuplets` keeps ties out of tuplets and rests out of
+    them and off their ends, where other programs misread them. Collections keep to neither.
     """
 
     part_bars: int = 32
-    min_part_bars: int = 2
+    min_part_bars: int = 4
     ending_bars: int = 4
     parts: int = 8
     smallest: Fraction | None = None
@@ -56,8 +56,8 @@ class Options:
     full: Fraction = ZERO
     length: Fraction | None = None
     tuplet: tuple[int, Fraction, Fraction | None] | None = None
-    plain: bool = False
-    tied: bool = False
+    rest: bool = False
+    tuplets: bool = False
     tie: bool = False
     opens: frozenset[str] = frozenset()
     closes: frozenset[str] = frozenset()
@@ -80,15 +80,15 @@ def allowed(state: State, limits: Limits = Limits()) -> Options:
         return Options(end=True)
     if state.closed == ":|1":
         return Options(opens=frozenset({"[2"}))
-    room = _room(state, limits)
+    room, plain = _room(state, limits), limits.plain_tuplets
     music = Options(
         room=room,
         unit=state.unit,
         smallest=limits.smallest or Fraction(1, 4),
         length=state.length,
         tuplet=state.tuplet,
-        plain=limits.plain_tuplets,
-        tied=state.tie,
+        rest=not state.tie and not (plain and (state.tuplet is not None or state.after_tuplet)),
+        tuplets=not (plain and state.tie),
         tie=_may_tie(state, room, limits),
     )
     if state.length is not None or state.tuplet is not None:  # a note must follow
@@ -185,8 +185,7 @@ def permits(options: Options, token: Token) -> bool:
         case "pitch":
             return _fits(options)
         case "rest":
-            in_tuplet = options.plain and options.tuplet is not None
-            return not options.tied and not in_tuplet and _fits(options)
+            return options.rest and _fits(options)
         case "length":
             return options.length is None and _length_fits(options, value)
         case "tuplet":
@@ -225,9 +224,7 @@ def _length_fits(options: Options, length: Fraction) -> bool:
 
 
 def _tuplet_fits(options: Options, value: tuple[int, int, int]) -> bool:
-    if options.length is not None or options.tuplet is not None:
-        return False
-    if options.plain and options.tied:
+    if not options.tuplets or options.length is not None or options.tuplet is not None:
         return False
     actual, normal, size = value
     units = Fraction(normal * size, actual)

@@ -32,6 +32,7 @@ class State:
     length: Fraction | None = None
     tuplet: tuple[int, Fraction, Fraction | None] | None = None
     after_note: bool = False
+    after_tuplet: bool = False
     tie: bool = False
     bar: int = 0
     part: int = 0
@@ -103,6 +104,7 @@ def _sound(state: State, token: Token) -> State:
         length=None,
         tuplet=tuplet,
         after_note=token.kind == "pitch",
+        after_tuplet=state.tuplet is not None and tuplet is None,
         tie=False,
         part_open=True,
         closed="",
@@ -111,7 +113,13 @@ def _sound(state: State, token: Token) -> State:
 
 def _close(state: State, line: str) -> State:
     opened = replace(
-        state, position=ZERO, in_pickup=False, length=None, tuplet=None, after_note=False
+        state,
+        position=ZERO,
+        in_pickup=False,
+        length=None,
+        tuplet=None,
+        after_note=False,
+        after_tuplet=False,
     )
     if state.in_pickup and line == "|":
         return opened
@@ -162,3 +170,10 @@ def features(state: State) -> tuple[int, int, int, int]:
     part = (min(state.part, 7) * 2 + state.repeat) * 3 + ending
     left = min(state.tuplet[0], 11) if state.tuplet is not None else 0
     return position, bar, part, left * 2 + state.tie
+
+
+def count_bars(row: tuple[int, int, int, int], *, bar: int, part: int) -> tuple[int, int, int, int]:
+    """The `features` of a state in its part's first bar and the first part, moved to another."""
+    position, first, ending, inside = row
+    moved = min(first + bar, FEATURE_SIZES["bar"] - 1) if first else 0
+    return position, moved, ending + min(part, 7) * 6, inside

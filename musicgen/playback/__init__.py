@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.playback.order import playing_order
+from musicgen.playback.order import implicit_repeat_starts, playing_order
 from musicgen.theory import Key, Meter
 from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Tempo, Tune, Voice
 
@@ -19,6 +19,7 @@ __all__ = [
     "PlayedBar",
     "PlayedNote",
     "Timeline",
+    "implicit_repeat_starts",
     "melody",
     "played_notes",
     "playing_order",

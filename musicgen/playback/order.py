@@ -83,6 +83,12 @@ def playing_order(tune: Tune) -> tuple[tuple[int, ...], ...]:
     return tuple(_order(voice.bars, tune.parts) for voice in tune.voices)
 
 
+def implicit_repeat_starts(bars: Sequence[Bar]) -> tuple[int, ...]:
+    """Numbers of the bars that a `:|` without `|:` goes back to."""
+    sections = _sections(bars, 0, len(bars))
+    return tuple(s.start for s in sections if s.passes > 1 and not bars[s.start].repeat_start)
+
+
 def _order(bars: Sequence[Bar], parts: str) -> tuple[int, ...]:
     if parts:
         spans = _part_spans(bars)

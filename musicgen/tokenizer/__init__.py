@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,6 +25,11 @@ class Vocabulary:
     def build(cls, sequences: Iterable[Sequence[str]], *, min_count: int = 1) -> Vocabulary:
         """Vocabulary of the tokens that occur at least `min_count` times, in a stable order."""
         counts = Counter(token for tokens in sequences for token in tokens)
+        return cls.of_counts(counts, min_count=min_count)
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[str, int], *, min_count: int = 1) -> Vocabulary:
+        """The same, of tokens that are counted already."""
         kept = sorted(t for t, n in counts.items() if n >= min_count and t not in SPECIALS)
         return cls((*SPECIALS, *kept))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
+from musicgen.playback import implicit_repeat_starts
 from musicgen.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
 from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token, pitch_token, tuplet_token
 from musicgen.tune import (
@@ -148,34 +149,29 @@ def _merge_empty_bars(bars: Sequence[Bar]) -> list[Bar]:
 def _explicit_repeats(bars: Sequence[Bar]) -> list[Bar]:
     """Give every repeat its start, and the tune its final bar line.
 
-    A repeat without a start goes back to the last double bar line or end of a repeated part, or
-    to the beginning (ABC 2.1, section 4.8).
+    Inside a repeated part a double bar line divides nothing and becomes a plain one; elsewhere a
+    final one divides parts as a double one does.
     """
     result = list(bars)
-    part_start, opened = 0, False
+    for start in implicit_repeat_starts(bars):
+        result[start] = replace(result[start], repeat_start=True)
+    opened, ending = False, 0
     for i, bar in enumerate(result):
-        if bar.repeat_start:
-            part_start, opened = i, True
+        opened = opened or bar.repeat_start
+        ending = bar.volta[0] if bar.volta else ending
         if bar.repeat_end:
-            if not opened:
-                result[part_start] = replace(result[part_start], repeat_start=True)
-            following = result[i + 1] if i + 1 < len(result) else None
-            if following is None or not following.volta:
-                part_start, opened = i + 1, False
-            else:
-                opened = True  # the next ending belongs to the same repeat
-        elif bar.barline != "|" and (not opened or _in_last_ending(result, part_start, i)):
-            part_start, opened = i + 1, False
+            goes_on = i + 1 < len(result) and bool(result[i + 1].volta)
+            opened = opened and goes_on
+            ending = ending if goes_on else 0
+        elif bar.barline != "|":
+            inside = opened and ending < 2
+            result[i] = replace(bar, barline="|" if inside else "||")
+            if not inside:
+                opened, ending = False, 0
     if result:
         last = result[-1]
         result[-1] = replace(last, barline="|" if last.repeat_end else "|]")
-    # Only the last bar has the final line; inside, it divides parts as a double line does.
-    return [replace(b, barline="||") if b.barline == "|]" else b for b in result[:-1]] + result[-1:]
-
-
-def _in_last_ending(bars: Sequence[Bar], start: int, end: int) -> bool:
-    voltas = [bar.volta for bar in bars[start : end + 1] if bar.volta]
-    return bool(voltas) and 1 not in voltas[-1]
+    return result
 
 
 # --- encoding -------------------------------------------------------------------------------
@@ -237,8 +233,9 @@ def _encode_events(tune: Tune, events: Iterable[Event], unfinished: bool) -> lis
             default = Fraction(1)
         if tuplet is not None and tuplet.index == 0:
             tokens.append(tuplet_token(tuplet.actual, tuplet.normal, tuplet.size))
-        scale = tuplet.scale if tuplet is not None else Fraction(1)
-        length = event.duration / scale / tune.unit
+        length = event.duration / tune.unit
+        if tuplet is not None:
+            length /= tuplet.scale
         if length != default:
             tokens.append(f"*{length}")
             default = length if tuplet is not None else default

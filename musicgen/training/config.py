@@ -36,7 +36,7 @@ class TrainConfig:
     ema: float = 0.0
     val_every: int = 0
     patience: int = 5
-    log_every: int = 20
+    log_every: int = 100
     save_minutes: float = 1.0
     precision: Literal["auto", "32", "bf16"] = "auto"
     accelerator: str = "auto"

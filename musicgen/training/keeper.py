@@ -136,7 +136,11 @@ class RunKeeper(pl.Callback):
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = rate
         seeds = np.random.SeedSequence([self.config.seed, step, trainer.global_rank])
-        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        number = int(seeds.generate_state(1)[0])
+        # torch.manual_seed would note a stack trace for every kind of device that is not there.
+        torch.default_generator.manual_seed(number)
+        if pl_module.device.type == "cuda":
+            torch.cuda.manual_seed(number)
 
     def on_train_batch_end(
         self,

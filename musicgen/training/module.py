@@ -54,7 +54,7 @@ class NextTokenModule(pl.LightningModule):
             {"params": free, "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(
-            groups, lr=self.config.learning_rate, betas=(0.9, self.config.beta2)
+            groups, lr=self.config.learning_rate, betas=(0.9, self.config.beta2), fused=True
         )
 
     @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-MAX_PASS = 64
+MAX_PASS = 16
 
 
 @lru_cache(maxsize=256)

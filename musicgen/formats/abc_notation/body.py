@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import ParseError
@@ -19,7 +19,7 @@ from musicgen.formats.abc_notation.header import Header
 from musicgen.formats.abc_notation.lyrics import align
 from musicgen.formats.abc_notation.macros import expand
 from musicgen.formats.abc_notation.music import MusicReader
-from musicgen.formats.abc_notation.text import decode_text
+from musicgen.formats.abc_notation.text import decode_text, one_line
 from musicgen.formats.abc_notation.voices import Voices, describe
 from musicgen.tune import Change, ReadWarning, Source, Tune
 
@@ -33,6 +33,7 @@ _NOTE_BEFORE_BAR = re.compile(r"[A-Ga-gxz]:(?:\||:|\[\||$)")
 _QUOTED = re.compile(r'"[^"]*"|![^!\s]*!|\[[A-Za-z]:[^\]]*\]')
 _WORD = re.compile(r"(?<![A-Za-z'])[A-Za-z]*[h-tw][a-z]*(?![A-Za-z])")
 _BLOCK = re.compile(r"begin(text|ps|svg|ml|js)\b")
+_BLOCK_END = re.compile(r"(?:%%)?\s*end(text|ps|svg|ml|js)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class TuneReader:
             self.header.read(letter, content)
         self.voices = Voices(self.header)
         self.music_ends: dict[str, int] = {}  # offset after the last music of each voice
+        self.block_ends: dict[str, int] = {}  # the last line that ends each kind of block
         self.started = False
         self.in_music = False
 
@@ -85,6 +87,10 @@ class TuneReader:
         Raises:
             ParseError: it has no music, or exceeds a limit.
         """
+        for number, line in enumerate(lines):
+            found = _BLOCK_END.match(line.text)
+            if found is not None:
+                self.block_ends[found[1]] = number
         body = self._read_heading(lines)
         start = lines[body].offset if body < len(lines) else len(text)
         self.music = MusicReader(self.voices.first(start), self._music_warning, self._inline_field)
@@ -141,13 +147,14 @@ class TuneReader:
         keep(content)
         number += 1
         block = _BLOCK.match(content)
-        while block is not None and number < len(lines):
+        if block is None or number > self.block_ends.get(block[1], -1):
+            return number
+        while True:
             text = lines[number].text.removeprefix("%%").strip()
             keep(text)
             number += 1
             if text.startswith("end" + block[1]):
-                break
-        return number
+                return number
 
     # The body.
 
@@ -234,6 +241,9 @@ class TuneReader:
             self._change(Change(text=("s", decode_text(content))))
         elif letter == "X":
             self._warn("X: inside a tune is left out", 0)
+        elif letter == "+" and content.strip():
+            self._warn("'+:' continues nothing; kept as a remark", 0)
+            self._change(Change(text=("N", decode_text(content))))
         elif content.strip():
             self._change(Change(text=(letter, decode_text(content))))
 
@@ -294,17 +304,18 @@ class TuneReader:
         tempo, rest = read_tempo(content, Fraction(top, bottom))
         if rest:
             self._warn(f"'{rest[:40]}' in Q: is not understood", 0)
-        self._change(Change(tempo=tempo))
+        self._change(Change(tempo=replace(tempo, text=tempo.text.replace("]", ")"))))
 
     def _part(self, content: str) -> None:
+        """P: on its own line between systems belongs to the first voice, in brackets to its own."""
         if not content.strip():
             return
-        change, voice = Change(part=decode_text(content)), self.music.voice
+        part = decode_text(content).replace("]", ")")  # so that it can stand in brackets
+        change, voice = Change(part=part), self.music.voice
         first = next((v for v in self.voices.drafts.values() if v.started), voice)
-        if voice.started and len(first.bars) <= len(voice.bars):
-            first.events.append(change)  # between systems: it is for all voices
-        else:
-            voice.events.append(change)
+        if not self.in_music and voice.bar.empty and len(first.bars) <= len(voice.bars):
+            voice = first
+        voice.events.append(change)
 
     def _symbol(self, content: str) -> None:
         self.header.read_symbol(content)
@@ -319,7 +330,7 @@ class TuneReader:
         voice = self.music.voice
         before = self.header.programs.get("")
         if voice.bars or not voice.bar.empty:
-            self._change(Change(text=("%%", content)))
+            self._change(Change(text=("%%", one_line(content))))
             return
         known = len(self.header.fields)
         self.header.directive(content)
@@ -382,15 +393,6 @@ class TuneReader:
             voice.close_bar("", max(bar.start, self.music_ends.get(voice.id, end)))
         elif voice.bars:
             voice.bars[-1].events += bar.events
-        self._warn_of_repeats(voice)
-
-    def _warn_of_repeats(self, voice: VoiceDraft) -> None:
-        """A repeat that is opened and never closed; a closing one needs no opening."""
-        opened = 0
-        for number, bar in enumerate(voice.bars, 1):
-            if bar.repeat_start:
-                opened = number
-            if bar.repeat_end:
-                opened = 0
-        if opened:
-            self._warn(f"the repeat that begins in bar {opened} is never closed", 0)
+        bar_number = voice.open_repeat()
+        if bar_number:
+            self._warn(f"the repeat that begins in bar {bar_number} is never closed", 0)

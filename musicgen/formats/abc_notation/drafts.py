@@ -92,7 +92,7 @@ class BarDraft:
 
     __slots__ = (
         "barline", "end", "events", "line_break", "overlays", "repeat_end", "repeat_start",
-        "spaced", "start", "volta",
+        "rested", "spaced", "start", "volta",
     )  # fmt: skip
 
     def __init__(self, start: int, *, repeat_start: bool = False) -> None:
@@ -104,6 +104,7 @@ class BarDraft:
         self.barline = ""
         self.line_break = False
         self.spaced = False
+        self.rested = False  # holds a rest for the whole bar
         self.start = start
         self.end = start
 
@@ -120,8 +121,11 @@ class BarDraft:
 
     def freeze(self) -> Bar:
         """The finished bar."""
+        events: list[Event] = self.events
+        if self.rested and (self.overlays or sum(type(e) is not Change for e in events) > 1):
+            events = [replace(e, full_bar=False) if type(e) is Rest else e for e in events]
         return Bar(
-            events=tuple(self.events),
+            events=tuple(events),
             overlays=tuple(tuple(lane) for lane in self.overlays),
             repeat_start=self.repeat_start,
             volta=self.volta,
@@ -241,7 +245,8 @@ class VoiceDraft:
             bar.repeat_start = bar.repeat_start or repeat_start
             if self.bars:
                 before = self.bars[-1]
-                before.barline = max(before.barline, barline, key=_STRENGTH.index)
+                if not (repeat_start and barline == "|" and before.barline):  # |: on a new line
+                    before.barline = max(before.barline, barline, key=_STRENGTH.index)
                 before.repeat_end = max(before.repeat_end, repeat_end)
                 before.end = bar.start = end
         else:
@@ -255,6 +260,16 @@ class VoiceDraft:
         self.line_end = False
         if barline:
             self.altered = self.signature
+
+    def open_repeat(self) -> int:
+        """Number of the bar, from 1, whose repeat is never closed; 0 if there is none."""
+        opened = 0
+        for number, bar in enumerate(self.bars, 1):
+            if bar.repeat_start:
+                opened = number
+            if bar.repeat_end:
+                opened = 0
+        return opened
 
     def freeze(self) -> Voice:
         """The finished voice."""

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from musicgen.formats.abc_notation.text import decode_text, quote
+from musicgen.formats.abc_notation.text import decode_text, one_line, quote
 from musicgen.theory import FREE_METER, Key, Meter, parse_key, parse_meter, parse_mode
 from musicgen.tune import Tempo
 
@@ -26,7 +26,7 @@ _NOT_KEY = re.compile(rf"{_LABEL}|(?:treble|bass|alto|tenor|soprano|mezzo|barito
 _ACCIDENTAL = re.compile(r"(\^\^|__|\^|_|=)([A-Ga-g])[,']*")
 _ALTERS = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0}
 _BARE_CLEF = re.compile(r"(?:treble|bass|alto|tenor|soprano|mezzo|baritone|perc)\d?(?:[+-]\d+)?")
-_PROPERTY = re.compile(r"[A-Za-z]\w*=(?:\"[^\"]*\"|\S*)")
+_PROPERTY = re.compile(r"(?:[mt]|[a-z][a-z-]+)=(?:\"[^\"]*\"|\S*)")
 PIECE = re.compile(r"[A-Za-z]\w*=\"[^\"]*\"|[^\s\"]+|\"[^\"]*\"?")
 _METER_PREFIX = re.compile(
     r"(C\||[Cc](?![A-Za-z])|none\b|free\b|\(?\s*\d{1,3}(?:\s*\+\s*\d{1,3})*\s*\)?\s*/\s*\d{1,3})(.*)",
@@ -54,7 +54,7 @@ class KeyField:
 
 def read_key(content: str) -> KeyField:
     """Read K: (3.1.14): "D", "Ador", "F# minor", "Dmix=c", "D exp _b", "Hp", "none", clefs."""
-    text = content.strip()
+    text = one_line(content)
     if text[:2] in ("Hp", "HP") and not text[2:3].isalpha():
         return _with_rest(BAGPIPE, text[2:])
     if not text or text.lower().startswith("none"):
@@ -188,9 +188,9 @@ class VoiceField:
 
 def read_voice(content: str) -> VoiceField:
     """Read V: (7.1): the id, then name=, clef= or a bare clef, and other properties verbatim."""
-    head, _, rest = content.strip().partition(" ")
+    head, _, rest = re.sub(r"\s", " ", one_line(content)).partition(" ")
     name, clef, properties = "", "", []
-    for piece in PIECE.findall(rest.replace("\t", " ")):
+    for piece in PIECE.findall(rest):
         label, equals, value = piece.partition("=")
         if label in ("name", "nm") and equals and not name:
             name = value.strip('"').strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from musicgen.formats.abc_notation.decorations import canonical_name
 from musicgen.formats.abc_notation.drafts import with_slurs
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import GRACE_NOTE, duration_of
@@ -20,13 +21,15 @@ def read_grace(
     opened = 0
     names: list[str] = []
     for found in GRACE_NOTE.finditer(content[slashed:]):
-        sign, letter, octave, length, other = found.groups()
+        sign, letter, octave, length, name, other = found.groups()
         if letter:
             marks = Marks(slurs_opened=opened, decorations=tuple(names))
             pitch = placer.pitch(sign, letter, octave)
             duration = duration_of(length, *placer.voice.unit)
             notes.append(Note(pitch, duration, marks=NO_MARKS if marks == NO_MARKS else marks))
             opened, names = 0, []
+        elif name:
+            names.append(canonical_name(name))
         elif other == "(":
             opened += 1
         elif other == ")" and notes:

@@ -18,6 +18,7 @@ from musicgen.formats.abc_notation.fields import (
     read_voice,
 )
 from musicgen.formats.abc_notation.macros import Macro, parse_macro
+from musicgen.formats.abc_notation.scanner import NOTE_LIKE
 from musicgen.formats.abc_notation.text import decode_text, one_line
 from musicgen.theory import FREE_METER, Key, Meter, default_unit
 from musicgen.tune import Tempo
@@ -146,7 +147,8 @@ class Header:
     def read_symbol(self, content: str) -> None:
         """Take in U:, a new meaning for a letter."""
         match = _USER_SYMBOL.match(content)
-        if match is None:
+        known = match is not None and decorations.is_known(match[2])
+        if match is None or not (known or NOTE_LIKE.fullmatch(match[2]) is None):
             self.warn(f"'{content.strip()[:40]}' in U: is not understood; left out")
         else:
             name = "" if match[2].lower() in _NOTHING else decorations.canonical_name(match[2])

@@ -19,6 +19,7 @@ from musicgen.formats.abc_notation.graces import read_grace
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import (
     ALTERS,
+    NOTE_LIKE,
     TOKEN,
     duration_of,
     factor,
@@ -32,12 +33,11 @@ from musicgen.formats.abc_notation.text import decode_text
 from musicgen.tune import Grace, Note, Rest
 
 MAX_OVERLAYS = 8
-MAX_BAR_RESTS = 1000  # bars that one Z may stand for
+MAX_BAR_RESTS = 2000  # bars that the Zs of a tune may stand for
 
 Match = re.Match[str]
 _AFTER_BAR_REST = re.compile(r"[\s`]*(?:[|:&%)]|\[[|\d]|\[[A-Za-z]:|\]|\.\||[!$]?\s*$)")
 _OLD_CHORD = re.compile(r"\+[\^_=A-Ga-g,'\d/]{1,40}\+")
-_NOTE_LIKE = re.compile(r"[\^_=A-Ga-gzx,'\d/<>()-]*")
 
 
 class MusicReader:
@@ -60,6 +60,7 @@ class MusicReader:
         self.offset = 0  # of the current line in the tune's text
         self.columns: list[int] | None = None  # of the source, where macros moved them
         self.n_tokens = 0
+        self.n_bar_rests = 0
         self._handlers: dict[str, Callable[[Match], int | None]] = {
             name: getattr(self, f"_{name}") for name in TOKEN.groupindex
         }
@@ -163,17 +164,20 @@ class MusicReader:
         if voice.line_end:
             self.placer.close_at_line_end()
         visible, digits = subgroup(match, "bar_rest", 1) == "Z", subgroup(match, "bar_rest", 2)
-        if not voice.bar.empty or not _AFTER_BAR_REST.match(match.string, match.end()):
+        alone = voice.bar.empty and voice.lane.tuplet is None
+        if not alone or not _AFTER_BAR_REST.match(match.string, match.end()):
             self.warn(f"'{match[0]}' inside a bar is read as a short rest", match.start())
             self.placer.place(Rest(self._duration(digits, match), visible=visible))
             return
         full = voice.meter.bar_duration or Fraction(4)
-        count = min(int(digits or 1), MAX_BAR_RESTS) or 1
+        count = max(1, min(int(digits or 1), MAX_BAR_RESTS - self.n_bar_rests))
+        self.n_bar_rests += count
         if digits and int(digits) != count:
             self.warn(f"'{match[0]}' is read as {count} bars of rest", match.start())
         for number in range(count):
             if number:
                 voice.close_bar("|", self.at(match.end()))
+            voice.bar.rested = True
             self.placer.place(Rest(full, visible=visible, full_bar=True))
 
     def _chord_open(self, match: Match) -> None:
@@ -278,7 +282,7 @@ class MusicReader:
         name = subgroup(match, "decoration", 1)
         if not name:
             return self._plus(match, subgroup(match, "decoration", 2))
-        if not decorations.is_known(name) and _NOTE_LIKE.fullmatch(name):
+        if not decorations.is_known(name) and NOTE_LIKE.fullmatch(name):
             return match.start() + 1  # two line breaks around notes
         self.voice.expect().decorations.append(decorations.canonical_name(name))
         return None
@@ -328,11 +332,14 @@ class MusicReader:
         self._begin_volta(passes, match.start())
 
     def _begin_volta(self, passes: str, column: int) -> None:
-        voice = self.voice
+        voice, numbers = self.voice, read_passes(passes)
+        if not numbers:
+            self.warn(f"'{passes}' is no ending; left out", column)
+            return
         if not voice.bar.empty:
             self.placer.settle(column)
             voice.close_bar("", self.at(column))
-        voice.bar.volta = read_passes(passes)
+        voice.bar.volta = numbers
 
     def _number(self, match: Match) -> None:
         if self.voice.bar.empty:
@@ -345,7 +352,7 @@ class MusicReader:
         voice = self.voice
         if voice.bar.empty:
             self.warn("':' without its bar line; read as '|:'", match.start())
-            voice.bar.repeat_start = True
+            voice.close_bar("|", self.at(match.end()), repeat_start=True)
         else:
             self.warn("':' without its bar line; read as ':|' at the next one", match.start())
             voice.repeat_end = 1

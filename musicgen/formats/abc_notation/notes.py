@@ -8,12 +8,12 @@ from fractions import Fraction
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation.decorations import SHORT
 from musicgen.formats.abc_notation.scanner import tuplet_times
-from musicgen.formats.abc_notation.text import encode_text, quote
+from musicgen.formats.abc_notation.text import quote
 from musicgen.theory import Key, Meter, Pitch
 from musicgen.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
 
 _SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
-_NAME = re.compile(r"[^!\s|\"]{1,40}")
+_NAME = re.compile(r"[^!\s|\"\\%]{1,40}")
 MAX_LENGTH_NUMBER = 9999
 
 
@@ -119,7 +119,7 @@ class NoteWriter:
             if name in self.short:
                 before += self.short[name]
             elif _NAME.fullmatch(name):
-                before += f"!{encode_text(name)}!"
+                before += f"!{name}!"
             else:
                 before += quote(f"^{name}")
         return before, ")" * marks.slurs_closed

@@ -165,8 +165,13 @@ class Placer:
             return
         if left.grace is not None or left.opened:
             self.warn("grace notes or a slur after the last note are left out", 0)
-        texts = [left.chord_symbol] * bool(left.chord_symbol) + left.annotations
-        names, closed = left.decorations, left.closed
+        texts, names, closed = left.annotations, left.decorations, left.closed
+        marks, symbol = voice.last.marks, left.chord_symbol
+        if symbol and not marks.chord_symbol:
+            marks = replace(marks, chord_symbol=symbol)
+            voice.amend_last(lambda last: with_marks(last, marks))
+        elif symbol:
+            texts = [symbol, *texts]
         voice.amend_last(lambda last: with_slurs(with_signs(last, texts, names), 0, closed))
 
 

@@ -34,7 +34,7 @@ _TOKENS = {
     "slur_close": r"&?\)",
     "tie": r"\.?-",
     "quoted": r'"([^"]*)"',  # 4.18, 4.19
-    "field": r"\[([A-Za-z]):([^\]]*)\]",  # 3.2
+    "field": r"\[(?![A-Ga-gxz]:[|:])([A-Za-z]):([^\]]*)\]",  # 3.2
     "volta": rf"\[({_VOLTA})|(?<=[|:\]])\[\"({_VOLTA})\"",  # 4.9
     "grace": r"\{([^}]*)\}",  # 4.12
     "chord_open": r"\[",  # 4.17
@@ -43,7 +43,7 @@ _TOKENS = {
     "bar_rest": r"([ZX])(\d{0,4})",
     "spacer": r"y\d{0,4}",  # 6.1.2
     "overlay": r"&",  # 7.4
-    "decoration": r"!([^!\s|\"]{1,40})!|\+([A-Za-z0-9.<>()^]{1,24})\+",  # 4.14
+    "decoration": r"!([^!\s|\"\\%]{1,40})!|\+([A-Za-z0-9.<>()^]{1,24})\+",  # 4.14
     "plus": r"\+",  # around chords before ABC 1.6
     "line_break": r"[!$*\\]+",  # 6.1.1
     "bare_field": r"([MLK]):[ ]*(C\|?|none|\d{1,2}/\d{1,2}|[A-G][#b]?[a-z]{0,10})(?![A-Za-z:|])",
@@ -55,8 +55,9 @@ _TOKENS = {
 }
 TOKEN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _TOKENS.items()))
 GRACE_NOTE = re.compile(
-    rf"(\^\^|__|\^|_|=)?([A-Ga-g])([,']{{0,9}})({_LENGTH})|([ \t(){{}}\[\]-]|.)", re.DOTALL
+    rf"(\^\^|__|\^|_|=)?([A-Ga-g])([,']{{0,9}})({_LENGTH})|!([^!\s|\"\\%]{{1,40}})!|(.)", re.DOTALL
 )
+NOTE_LIKE = re.compile(r"[\^_=A-Ga-gzx,'\d/<>()-]*")
 
 _INDEX = TOKEN.groupindex
 

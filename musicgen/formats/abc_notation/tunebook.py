@@ -11,6 +11,7 @@ from musicgen.formats.abc_notation.text import decode_bytes
 from musicgen.tune import Reading, Rejected, Tune
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _TITLE = re.compile(r"T:\s*(.*)")
 _FIELD_LIKE = re.compile(r"\s*[A-Za-z+]:")
 MAX_NAME = 80
@@ -26,7 +27,11 @@ def parse(data: bytes, path: str = "") -> Reading:
 
 
 def parse_text(text: str, path: str = "") -> Reading:
-    """All tunes of ABC text; a tune that cannot be read is among the rejected."""
+    """All tunes of ABC text; a tune that cannot be read is among the rejected.
+
+    Control characters count as blanks.
+    """
+    text = _CONTROL.sub(" ", text)
     lines = [Line(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
     tunes: list[Tune] = []
     rejected: list[Rejected] = []
@@ -92,13 +97,13 @@ def _end_of_tune(lines: list[Line], first: int) -> int:
     block = ""
     while number < len(lines):
         text = lines[number].text
+        if text.startswith("X:"):
+            break
         if block:
-            block = "" if text.removeprefix("%%").startswith(block) else block
+            block = "" if text.removeprefix("%%").lstrip().startswith(block) else block
             number += 1
             last = number
             continue
-        if text.startswith("X:"):
-            break
         if text.startswith("%%begin"):
             block = "end" + text[7:].split()[0] if text[7:].split() else ""
         if not text.strip():

@@ -68,7 +68,8 @@ def _heading(tune: Tune) -> list[str]:
 def _field(letter: str, content: str) -> str:
     if letter == "%%":
         return f"%%{one_line(content)}"
-    return f"{letter}:{encode_text(content)}"
+    text = encode_text(content)
+    return f"{letter}:{' ' * text.startswith(('|', ':', '['))}{text}"  # "B:|" would be music
 
 
 def _voice_fields(voice: Voice) -> list[str]:
@@ -86,7 +87,10 @@ def _voice_id(voice: Voice) -> str:
 
 
 def _music(tune: Tune) -> list[str]:
-    written = [VoiceWriter(tune).write(voice) for voice in tune.voices]
+    written = [
+        VoiceWriter(tune, leads=number == 0).write(voice)
+        for number, voice in enumerate(tune.voices)
+    ]
     if len(written) == 1:
         return [line for system in written[0] for line in system]
     lines = []
@@ -100,7 +104,8 @@ def _music(tune: Tune) -> list[str]:
 class VoiceWriter:
     """Writes the bars of one voice as systems: lists of lines of about four bars."""
 
-    def __init__(self, tune: Tune) -> None:
+    def __init__(self, tune: Tune, *, leads: bool) -> None:
+        self.leads = leads  # the first voice, to which a P: on its own line belongs
         self.notes = NoteWriter(tune)
         self.meter = tune.meter
         self.lines: list[str] = []
@@ -161,14 +166,15 @@ class VoiceWriter:
         return (self.meter.bar_duration or bar.duration) - bar.duration
 
     def _lane(self, events: Sequence[Event], lane: int, at: Fraction, *, only: bool) -> None:
-        first = True
+        first, grouped = True, False
         for event in events:
             if isinstance(event, Change):
                 self._change(event)
                 continue
-            if not first and self._on_beat(at) and not self.text.endswith(" "):
+            if not first and (grouped or self._on_beat(at)) and not self.text.endswith(" "):
                 self.text += " "
             first = False
+            grouped = event.tuplet is not None and event.tuplet.index + 1 == event.tuplet.size
             full = only and isinstance(event, Rest) and event.full_bar
             self.text += self.notes.write(event, lane, bar_rest=full, meter=self.meter)
             at += event.duration
@@ -198,10 +204,10 @@ class VoiceWriter:
             self._inline(f"[Q:{write_tempo(change.tempo).replace(']', ')')}]")
         elif change.part is not None:
             part = encode_text(change.part)
-            if "]" in part or not self.text:
+            if self.leads and not self.text:
                 self._own_line(f"P:{part}")
             else:
-                self._inline(f"[P:{part}]")
+                self._inline(f"[P:{part.replace(']', ')')}]")
         elif change.text is not None:
             letter, content = change.text
             if letter in _INLINE and "]" not in content:

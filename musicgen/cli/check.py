@@ -1,0 +1,126 @@
+"""The command that judges: validate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from musicgen.cli import options
+from musicgen.cli.options import app
+from musicgen.cli.output import require_free, say
+from musicgen.errors import MusicgenError, UnsupportedFormatError, locate
+
+if TYPE_CHECKING:
+    from musicgen.tune import Tune
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with one tune of a file. `kind` is one of `validation.KINDS`, "warning" for
+    what the reader put up with, or "rejected" for what it could not read."""
+
+    file: str
+    line: int
+    column: int
+    tune: str
+    bar: int
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.tune}: " if self.tune else ""
+        what = f"{where}bar {self.bar}: {self.message}" if self.bar else f"{where}{self.message}"
+        return locate(what, path=self.file, line=self.line, column=self.column)
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="ABC or MIDI files.")],
+    *,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Count what the reader put up with as wrong, too.")
+    ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write NAME.fixed.abc with what has one obvious repair.")
+    ] = False,
+    force: options.Force = False,
+    as_json: options.Json = False,
+) -> None:
+    """Say bar by bar what does not add up. Exit code 1 if anything is wrong."""
+    findings: list[Finding] = []
+    n_tunes = 0
+    for path in files:
+        try:
+            tunes, found = _judge(path, strict=strict)
+            n_tunes += len(tunes)
+            findings += found
+            if fix:
+                _repair(path, tunes, force=force)
+        except MusicgenError as error:
+            what = getattr(error, "what", str(error))
+            findings.append(Finding(str(path), 0, 0, "", 0, "rejected", what))
+    if as_json:
+        facts: dict[str, Any] = {"tunes": n_tunes, "findings": [asdict(f) for f in findings]}
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(finding)
+        wrong = len({(f.file, f.tune, f.kind == "rejected" and f.line) for f in findings})
+        say(f"{n_tunes} tunes in {len(files)} files: {len(findings)} problems in {wrong} of them")
+    raise typer.Exit(1 if findings else 0)
+
+
+def _judge(path: Path, *, strict: bool) -> tuple[tuple[Tune, ...], list[Finding]]:
+    from musicgen import formats
+    from musicgen.validation import validate as problems_of
+
+    reading = formats.scan(path)
+    file = str(path)
+    findings = [
+        Finding(file, rejected.line, 0, rejected.name, 0, "rejected", rejected.reason)
+        for rejected in reading.rejected
+    ]
+    for tune in reading.tunes:
+        name = f"X:{tune.number} {tune.title}".strip()
+        findings += [
+            Finding(file, p.line, p.column, name, p.bar, p.kind, p.message)
+            for p in problems_of(tune)
+        ]
+        if strict:
+            findings += [
+                Finding(file, w.line, w.column, name, 0, "warning", w.what) for w in tune.warnings
+            ]
+    if not reading.tunes and not findings:
+        findings.append(Finding(file, 0, 0, "", 0, "rejected", "holds no tune"))
+    return reading.tunes, findings
+
+
+def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> None:
+    """Write the file anew beside the old one; whatever needed no repair stays to the letter."""
+    from musicgen.files import read_bytes, write_bytes
+    from musicgen.formats.abc_notation import to_abc
+    from musicgen.formats.abc_notation.text import decode_bytes
+    from musicgen.validation import fix
+
+    if path.suffix.lower() not in (".abc", ".txt"):
+        raise UnsupportedFormatError(f"{path}: only ABC can be repaired")
+    text, cursor, pieces = decode_bytes(read_bytes(path), str(path)), 0, []
+    for tune in tunes:
+        repaired, said = fix(tune)
+        for line in said:
+            say(f"{path}: X:{tune.number} {tune.title}: {line}")
+        if said and tune.source is not None:
+            original = tune.source.text
+            begin = text.index(original, cursor)
+            tail = original[len(original.rstrip()) :]
+            pieces += [text[cursor:begin], to_abc(repaired).rstrip() + tail]
+            cursor = begin + len(original)
+    pieces.append(text[cursor:])
+    target = path.with_name(f"{path.stem}.fixed.abc")
+    require_free(target, force=force)
+    write_bytes(target, "".join(pieces).encode())
+    say(f"wrote {target}")

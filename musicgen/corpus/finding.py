@@ -1,0 +1,112 @@
+"""Which files a corpus is made of: named collections, files, folders."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from musicgen import formats
+from musicgen.errors import CorpusError, printable
+
+NOT_TUNEBOOKS = ("license", "licence", "copying", "readme", "source", "notice", "changelog")
+
+NON_COMMERCIAL = (
+    "essenFolksong is free for non-commercial use only, and so is a model trained on it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCorpus:
+    """Collections inside the installed music21 package, and what their use is bound to."""
+
+    folders: tuple[str, ...]
+    about: str
+    notice: str = ""
+
+
+CORPORA = {
+    "oneills1850": NamedCorpus(("oneills1850",), "O'Neill's Music of Ireland, 1903"),
+    "ryansMammoth": NamedCorpus(("ryansMammoth",), "Ryan's Mammoth Collection, 1883"),
+    "airdsAirs": NamedCorpus(("airdsAirs",), "Aird's Selection of Airs, 1778-1801"),
+    "celtic": NamedCorpus(("oneills1850", "ryansMammoth", "airdsAirs"), "the three above"),
+    "essenFolksong": NamedCorpus(
+        ("essenFolksong",), "Essen folksong collection", notice=NON_COMMERCIAL
+    ),
+}
+
+
+class File(NamedTuple):
+    """A file to read: the name it was asked for by, what its tunes' ids begin with, its path."""
+
+    source: str
+    label: str
+    path: Path
+
+
+def find_files(names: Iterable[str]) -> list[File]:
+    """Every file that the names stand for, each file once, in order.
+
+    Raises:
+        CorpusError: a name that is neither a corpus nor a path, or a folder without music.
+    """
+    names = list(names)
+    folders: dict[str, tuple[str, Path]] = {}
+    for name in [n for n in CORPORA if n in names]:
+        for folder in CORPORA[name].folders:
+            folders.setdefault(folder, (folder, _bundled_folder(folder)))
+    for name in names:
+        if name not in CORPORA:
+            folders.setdefault(name, (name, _existing_path(name)))
+    found: dict[Path, File] = {}
+    for source, place in folders.values():
+        files = [place] if place.is_file() else _music_files(place)
+        if not files:
+            known = ", ".join(formats.READERS)
+            raise CorpusError(
+                f"{printable(source)}: no music in this folder; files must end in {known}"
+            )
+        for path in files:
+            inside = path.relative_to(place).as_posix() if place.is_dir() else ""
+            label = f"{source.rstrip('/')}/{inside}" if inside else source
+            found.setdefault(path.resolve(), File(source, label, path))
+    return list(found.values())
+
+
+def _music_files(folder: Path) -> list[Path]:
+    files = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        files += [
+            Path(parent, name)
+            for name in names
+            if formats.readable(name)
+            and not name.startswith(".")
+            and Path(name).stem.lower() not in NOT_TUNEBOOKS
+        ]
+    return sorted(files, key=lambda path: path.relative_to(folder).parts)
+
+
+def _bundled_folder(name: str) -> Path:
+    spec = importlib.util.find_spec("music21")
+    if spec is None or not spec.submodule_search_locations:
+        raise CorpusError(f"{name}: comes with the music21 package; install music21")
+    folder = Path(spec.submodule_search_locations[0], "corpus", name)
+    if not folder.is_dir():
+        raise CorpusError(f"{name}: this music21 was installed without its corpus; reinstall it")
+    return folder
+
+
+def _existing_path(name: str) -> Path:
+    path = Path(name)
+    if path.exists():
+        return path
+    close = difflib.get_close_matches(name.lower(), [c.lower() for c in CORPORA], n=1)
+    real = next((c for c in CORPORA if close and c.lower() == close[0]), None)
+    hint = f"did you mean '{real}'? " if real else ""
+    known = ", ".join(CORPORA)
+    raise CorpusError(f"{printable(name)}: no such file, folder or corpus; {hint}there is {known}")

@@ -1,0 +1,82 @@
+"""Families: the same melody, and variants of it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from musicgen import families
+from musicgen.families import Line, group_families, melody_digest, shingles
+from musicgen.theory import parse_meter
+
+
+def line(*pitches: int | None, duration: Fraction = Fraction(1, 2)) -> Line:
+    return [(pitch, duration) for pitch in pitches]
+
+
+def group(sets: list[frozenset[int]]) -> list[int]:
+    values = [value for one in sets for value in sorted(one)]
+    return group_families(np.array(values, np.uint64), [len(one) for one in sets])
+
+
+def jaccard(a: frozenset[int], b: frozenset[int]) -> float:
+    return len(a & b) / len(a | b)
+
+
+@settings(deadline=None)
+@given(st.lists(st.frozensets(st.integers(0, 12), min_size=1, max_size=8), max_size=12))
+def test_families_are_the_connected_components_of_near_identity(
+    sets: list[frozenset[int]],
+) -> None:
+    expected = list(range(len(sets)))
+    for _ in sets:  # spread the smallest number along every edge until nothing changes
+        for a, b in combinations(range(len(sets)), 2):
+            if jaccard(sets[a], sets[b]) >= families.SAME_FAMILY_JACCARD:
+                expected[a] = expected[b] = min(expected[a], expected[b])
+    assert group(sets) == expected
+
+
+def test_too_common_shingles_are_compared_but_propose_no_more_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(families, "MAX_SHINGLE_TUNES", 2)
+    common = frozenset({0, 1})
+    first = [common | set(range(10, 16)), common | set(range(20, 26))]
+    later = [common | {30}, common | {30, 31}, common]
+    assert group([*first, *later]) == [0, 1, 2, 2, 4]
+
+
+def test_shingles_are_runs_of_eight_intervals_whatever_the_key_or_the_rests() -> None:
+    tune = line(60, 62, 64, 65, 67, 69, 71, 72, 74, 76)
+    assert len(shingles(tune)) == 2
+    moved = line(55, 57, 59, 60, None, 62, 64, 66, 67, 69, 71)
+    assert shingles(moved).tolist() == shingles(tune).tolist()
+
+
+@given(st.lists(st.integers(0, 127), max_size=8), st.lists(st.integers(0, 127), max_size=8))
+def test_short_tunes_share_their_one_shingle_only_if_all_intervals_agree(
+    a: list[int], b: list[int]
+) -> None:
+    same = np.diff(a).tolist() == np.diff(b).tolist()
+    assert (shingles(line(*a)).tolist() == shingles(line(*b)).tolist()) == same
+
+
+def test_a_digest_tells_durations_and_meters_but_not_keys_apart() -> None:
+    four, three = parse_meter("4/4"), parse_meter("3/4")
+    assert four is not None
+    assert three is not None
+    tune = line(60, 62, None, 64)
+    assert melody_digest(four, [tune]) == melody_digest(four, [line(67, 69, None, 71)])
+    others = [
+        melody_digest(three, [tune]),
+        melody_digest(four, [line(60, 62, None, 64, duration=Fraction(1))]),
+        melody_digest(four, [line(60, 62, 64)]),
+        melody_digest(four, [tune, tune]),
+    ]
+    assert melody_digest(four, [tune]) not in others
+    assert len(set(others)) == 4
