@@ -74,7 +74,7 @@ def expected(ours: Tune) -> tuple[int, int, int, int]:
 
 @cache
 def bundled() -> list[Tune]:
-    return [entry.tune for entry in corpus.load(["celtic"]).entries]
+    return [tune for _, tune in corpus.load(["celtic"]).tunes()]
 
 
 def sample(n: int) -> list[Tune]:

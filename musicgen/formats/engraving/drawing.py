@@ -43,7 +43,7 @@ _STYLED = {
     "dir": {"font-style": "italic"},
     "dynam": {"font-style": "italic"},
 }
-_DROPPED = ("mNum", "placeholder", "label")
+_DROPPED = ("mNum", "placeholder", "labelAbbr")
 _SHAPES = ("path", "rect", "ellipse", "polygon", "polyline", "line", "use")
 # Accidentals of chord symbols: verovio's private characters -> Unicode.
 _CHARACTERS = {"\uea64": "♭", "\uea65": "♮", "\uea66": "♯", "\ue260": "♭", "\ue262": "♯"}
@@ -156,6 +156,7 @@ def _text(node: ET.Element, glyphs: dict[str, str], style: dict[str, str]) -> st
             width = _width(plain, size, bold="font-weight" in style)
             if plain.strip():
                 drawn.append(_plain(plain, (x, y), size, anchor, font))
+                width += size / 3
             x, plain = x + width, ""
             x += _draw_glyph(piece, (x, y), run_size, glyphs, drawn)
     if plain.strip():
