@@ -97,8 +97,9 @@ def test_noise_and_chords_have_no_pitch_to_correct() -> None:
     seconds = np.arange(15_000) / SAMPLE_RATE
     octave_above = np.sin(2 * np.pi * 880 * seconds)
     beating = np.sin(2 * np.pi * 440 * seconds) + np.sin(2 * np.pi * 452 * seconds)
-    assert cents_off(np.float32(octave_above), 69, SAMPLE_RATE) == 0
-    assert cents_off(np.float32(beating), 69, SAMPLE_RATE) == 0
+    assert cents_off(np.float32(octave_above), 69, SAMPLE_RATE) is None
+    assert cents_off(np.float32(beating), 69, SAMPLE_RATE) is None
+    assert cents_off(np.float32(octave_above[:500]), 69, SAMPLE_RATE) is None
 
 
 # --- duration, peak, loudness --------------------------------------------------------------------
