@@ -12,19 +12,26 @@ from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import music21
 import pytest
 
-from musicgen import corpus, formats
+from musicgen import formats
+from musicgen.checkpoint import Checkpoint
+from musicgen.composer import Composer
+from musicgen.controls import Controls
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse
+from musicgen.formats.engraving import score
 from musicgen.formats.engraving.book import Book
 from musicgen.formats.engraving.lines import line_starts
 from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
 from musicgen.formats.engraving.score import Sheet
+from musicgen.isolation import Limits
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.markup import text
+from musicgen.sampling import SamplingConfig
 from musicgen.theory import Meter, Pitch
 from musicgen.tune import Bar, Chord, Note, Rest, Tune, Voice
 
@@ -55,7 +62,9 @@ def classes(svg: str) -> Counter[str]:
 def drawn(svg: str) -> tuple[int, int, int, int]:
     """Notes, measures, endings and repeat dots on a page."""
     found = classes(svg)
-    return found["note"], found["measure"], found["ending"], svg.count(f'href="#{REPEAT_DOT}"')
+    # An ending that goes on in the next line has another bracket there, with its number in ( ).
+    endings = re.findall(r'class="voltaBracket"><text[^>]*>[^(]', svg)
+    return found["note"], found["measure"], len(endings), svg.count(f'href="#{REPEAT_DOT}"')
 
 
 def expected(ours: Tune) -> tuple[int, int, int, int]:
@@ -74,7 +83,14 @@ def expected(ours: Tune) -> tuple[int, int, int, int]:
 
 @cache
 def bundled() -> list[Tune]:
-    return [tune for _, tune in corpus.load(["celtic"]).tunes()]
+    """Tunes of all three collections that come with music21."""
+    folder = Path(music21.__file__).parent / "corpus"
+    files = [
+        *sorted(folder.glob("oneills1850/*.abc"))[::5],
+        *sorted(folder.glob("ryansMammoth/*.abc"))[::5],
+        *sorted(folder.glob("airdsAirs/*.abc"))[::2],
+    ]
+    return [ours for file in files for ours in formats.read(file)]
 
 
 def sample(n: int) -> list[Tune]:
@@ -133,6 +149,15 @@ def test_two_hundred_bundled_tunes_go_to_every_kind_of_page() -> None:
         assert rendered([ours], ".musicxml")
         assert rendered([ours], ".roll.svg")
     assert page_count(rendered(tunes, ".pdf")) > 80
+
+
+@pytest.mark.slow
+def test_fifty_generated_tunes_go_to_every_kind_of_page(untrained: Checkpoint) -> None:
+    for take in Composer(untrained).takes(50, Controls(), SamplingConfig(seed=1)):
+        svg = rendered([take.tune], ".svg").decode()
+        assert drawn(svg) == expected(take.tune), take.tune.title
+        for suffix in (".png", ".pdf", ".musicxml", ".roll.svg"):
+            assert rendered([take.tune], suffix)
 
 
 def test_the_same_tune_gives_the_same_bytes() -> None:
@@ -262,6 +287,17 @@ def test_a_tune_that_cannot_be_engraved_is_one_line_and_no_file(
         formats.write(ours, tmp_path / f"a{suffix}")
     assert str(error.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engraver_that_fails_is_one_line_and_the_next_tune_is_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(score, "LIMITS", Limits(wall_s=1e-6))
+        with pytest.raises(InvalidTuneError) as error:
+            rendered([tune(FULL)], ".svg")
+    assert str(error.value) == "'Full House, The': the engraver took longer than 1e-06 s"
+    assert rendered([tune(FULL)], ".svg")
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
