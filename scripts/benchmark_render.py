@@ -14,13 +14,14 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from musicgen import corpus
 from musicgen.errors import MusicgenError
-from musicgen.formats import rendered
+from musicgen.formats import AUDIO, rendered
+from musicgen.performance import perform
 from musicgen.tune import Tune
 
 SEED = 1
@@ -39,7 +40,7 @@ def main() -> None:
     for suffix in (".svg", ".png", ".pdf"):
         measure_pages(tunes[:50], suffix)
     measure_book(tunes[:50])
-    measure_audio(tunes[: asked.audio])
+    measure_audio(tunes[: asked.audio], asked.jobs)
     measure_parallel(tunes[: asked.tunes], asked.jobs)
 
 
@@ -67,17 +68,21 @@ def measure_book(tunes: list[Tune]) -> None:
     print(f"tunebook of {len(tunes)}: {elapsed:.1f} s, {size / 1024:.0f} KiB")
 
 
-def measure_audio(tunes: Iterable[Tune]) -> None:
-    """How many seconds of sound are made in a second."""
-    from musicgen.performance import perform
-
-    rendered([next(iter(tunes))], ".wav")
-    sound_s, start = 0.0, time.perf_counter()
-    for tune in tunes:
-        sound_s += perform(tune).duration_s
-        rendered([tune], ".wav")
-    elapsed = time.perf_counter() - start
-    print(f".wav: {sound_s / elapsed:.0f} times real time ({sound_s:.0f} s of sound)")
+def measure_audio(tunes: Sequence[Tune], jobs: int) -> None:
+    """How many seconds of sound are made in a second, warm: one tune at a time, then several."""
+    sound_s = sum(perform(tune).duration_s for tune in tunes)
+    for suffix in sorted(AUDIO):
+        elapsed = {}
+        for n in (1, jobs):
+            with ThreadPoolExecutor(n) as pool:
+                list(pool.map(lambda tune: rendered([tune], suffix), tunes[:n]))  # noqa: B023
+                start = time.perf_counter()
+                list(pool.map(lambda tune: rendered([tune], suffix), tunes))  # noqa: B023
+                elapsed[n] = time.perf_counter() - start
+        rates = ", ".join(f"{sound_s / s:.0f} with {n} jobs" for n, s in elapsed.items())
+        print(f"{suffix}: times real time: {rates} ({sound_s:.0f} s of sound)")
+    own, children = _memory_mib()
+    print(f"  MiB of this process + children after sound: {own}+{children}")
 
 
 def measure_parallel(tunes: list[Tune], jobs: int) -> None:

@@ -1,13 +1,18 @@
 """Compare what we play from ABC files with what abc2midi plays: pitches, onsets and durations.
 
-    python scripts/compare_abc2midi.py tunes/*.abc
+    python scripts/compare_abc2midi.py oneill=O/*.abc aird=A/*.abc
 
-Prints the share of tunes that agree and each difference. Ornaments are left aside, since abc2midi
-plays grace notes, trills and rolls out. Where the performances differ, the written notes are
-compared too, with all repeat signs taken out: the two readers may agree on the notes and differ
-in the order of playing (abc2midi knows no implicit repeat from a double bar, standard 2.1,
-section 4.8, and no jumps). Tunes in which abc2midi itself reports errors, or in which it finds no
-music at all, are counted apart. Needs abc2midi (Debian: abcmidi) and mido.
+Prints each tune that is not played alike, with its file, line and number, and for each file or
+named group of files how many are. Ornaments are left aside, since abc2midi plays grace notes,
+trills and rolls out. A tune that is played in another order is compared again in two ways:
+
+- with jumps left out, since abc2midi knows no D.C. and D.S.;
+- with plain repeat signs in abc2midi's copy: where `|:` is missing after endings or a double bar,
+  it goes back further than the standard (2.1, section 4.8) and musicians do, and it repeats from
+  a `:|` that only closes a last ending.
+
+Tunes in which abc2midi itself reports errors, or finds no music at all, are counted apart. Needs
+abc2midi (Debian: abcmidi) and mido.
 """
 
 from __future__ import annotations
@@ -18,14 +23,16 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
 from musicgen.errors import MusicgenError
 from musicgen.formats import scan
-from musicgen.playback import timeline
-from musicgen.tune import Change, Event, Tune
+from musicgen.playback import implicit_repeat_starts, timeline
+from musicgen.tune import Bar, Change, Event, Tune
 
 TOLERANCE = Fraction(1, 10)  # quarters; abc2midi spreads chords and shortens notes by a tick
 ORNAMENTS = re.compile(r"![^! ]*(?:trill|roll|turn|mordent|slide)[^! ]*!|[~TMPRJk](?![^!|]*!)")
@@ -46,44 +53,38 @@ def without_ornaments(text: str) -> str:
 
 
 Played = tuple[int, Fraction, int, Fraction]  # pitch, onset, track, duration; in quarters
-REPEATS = (
-    (re.compile(r"\[[1-9][\d,-]*|(?<=\|)[1-9][\d,-]*"), ""),
-    (re.compile(r":*[ ]*\[?\|[|\]:]*:|:+[ ]*\[?\|[|\]:]*|::+"), "|"),
-    (re.compile(r"![^! ]*(?:D\.C|D\.S|fine|segno|coda)[^! ]*!", re.IGNORECASE), ""),
-)
 
 
-def without_repeats(text: str) -> str:
-    """The tune's text without repeat signs, endings and parts."""
-    lines = []
-    for line in text.splitlines():
-        if line.startswith("P:"):
-            continue
-        if not re.match(r"[A-Za-z]:(?![|:])|%", line):
-            parts = re.split(r'("[^"]*")', line)
-            for pattern, new in REPEATS:
-                parts = [p if p.startswith('"') else pattern.sub(new, p) for p in parts]
-            line = "".join(parts)
-        lines.append(line)
-    return "\n".join(lines)
+class Verdict(StrEnum):
+    """How a tune compares."""
+
+    EQUAL = "equal as played"
+    JUMPS = "equal with jumps left out"
+    REPEATS = "equal with plain repeat signs"
+    DIFFERENT = "different"
+    ERROR_EQUAL = "equal though abc2midi reports an error"
+    ERROR = "different where abc2midi reports an error"
+    SILENT = "abc2midi finds no music"
 
 
-def written(tune: Tune) -> Tune:
-    """The tune without repeat signs, endings, parts and jumps."""
+JUDGED = (Verdict.EQUAL, Verdict.JUMPS, Verdict.REPEATS, Verdict.DIFFERENT)
+
+
+def without_jumps(tune: Tune) -> Tune:
+    """The tune without decorations and text, among which D.C., D.S., Fine and Coda are."""
     voices = []
     for voice in tune.voices:
         bars = [
-            replace(
-                bar,
-                repeat_start=False,
-                repeat_end=0,
-                volta=(),
-                events=tuple(plain(e) for e in bar.events if e != Change(part="")),
-            )
+            replace(bar, events=tuple(plain(e) for e in bar.events if not is_text(e)))
             for bar in voice.bars
         ]
         voices.append(replace(voice, bars=tuple(bars)))
-    return replace(tune, voices=tuple(voices), parts="")
+    return replace(tune, voices=tuple(voices))
+
+
+def is_text(event: Event) -> bool:
+    """Whether an event is nothing but text, such as an annotation before a bar line."""
+    return isinstance(event, Change) and event.text is not None
 
 
 def plain(event: Event) -> Event:
@@ -91,6 +92,46 @@ def plain(event: Event) -> Event:
     if isinstance(event, Change):
         return event
     return replace(event, marks=replace(event.marks, decorations=(), annotations=()))
+
+
+BEFORE_MUSIC = re.compile(r"(?:\s|\[[A-Za-z]:[^\]\n]*\]|\|(?!:)|(?<=\n)(?:[A-Za-z]:|%).*\n)*")
+
+
+def with_plain_repeats(tune: Tune) -> str:
+    """The tune's text with `|:` where a repeat begins without it, and with `||` for a `:|` that
+    only closes the last ending."""
+    assert tune.source is not None
+    text = tune.source.text
+    edits: dict[tuple[int, int], str] = {}
+    for voice in tune.voices:
+        starts = implicit_repeat_starts(voice.bars)
+        last_endings = closed_endings(voice.bars)
+        for number, bar in enumerate(voice.bars):
+            if bar.span is None:
+                continue
+            if number in starts and (before := BEFORE_MUSIC.match(text, *bar.span)):
+                edits[before.end(), before.end()] = " |: "
+            close = text.rfind(":|", *bar.span)
+            if number in last_endings and close >= 0:
+                edits[close, close + 2] = " ||"
+    for (first, last), new in sorted(edits.items(), reverse=True):
+        text = text[:first] + new + text[last:]
+    return text
+
+
+def closed_endings(bars: Sequence[Bar]) -> set[int]:
+    """The bars whose `:|` closes the last of several endings and repeats nothing."""
+    found = set()
+    number = 0
+    for index, bar in enumerate(bars):
+        number = 0 if bar.repeat_start else max(bar.volta, default=number)
+        if bar.repeat_end:
+            after = bars[index + 1].volta if index + 1 < len(bars) else ()
+            if number > 1 and max(after, default=0) <= number:
+                found.add(index)
+        if bar.repeat_end or bar.barline in ("||", "|]", "[|"):
+            number = 0
+    return found
 
 
 def oracle_notes(text: str, folder: Path) -> tuple[list[Played], list[str]]:
@@ -149,45 +190,70 @@ def describe(note: tuple[int, Fraction, Fraction]) -> str:
     return f"pitch {note[0]} at {float(note[1]):.3f} for {float(note[2]):.3f}"
 
 
-def judge(tune: Tune, folder: Path) -> tuple[str, str]:
-    """The verdict on a tune, and what differs."""
+def judge(tune: Tune, folder: Path) -> tuple[Verdict, str]:
+    """The verdict on a tune, and what differs as it is played."""
     assert tune.source is not None
     oracle, errors = oracle_notes(tune.source.text, folder)
     try:
         difference = first_difference(tune, oracle)
     except MusicgenError as error:
-        difference = str(error)
-    if not difference:
-        return "agree", ""
+        return Verdict.DIFFERENT, str(error)
     if errors:
-        return "abc2midi reports an error", f"[{errors[0]}] {difference}"
+        return (Verdict.ERROR if difference else Verdict.ERROR_EQUAL), errors[0]
+    if not difference:
+        return Verdict.EQUAL, ""
     if not oracle:
-        return "abc2midi finds no music", difference
-    plain_oracle, _ = oracle_notes(without_repeats(tune.source.text), folder)
-    if not first_difference(written(tune), plain_oracle):
-        return "agree but for the order of repeats", difference
-    return "differ", difference
+        return Verdict.SILENT, difference
+    straight = without_jumps(tune)
+    if not first_difference(straight, oracle):
+        return Verdict.JUMPS, difference
+    explicit, _ = oracle_notes(with_plain_repeats(tune), folder)
+    if not first_difference(straight, explicit):
+        return Verdict.REPEATS, difference
+    return Verdict.DIFFERENT, difference
+
+
+def compare(path: Path, folder: Path) -> Iterator[tuple[Tune, Verdict, str]]:
+    """The verdict on every tune of a file."""
+    for tune in scan(path).tunes:
+        yield (tune, *judge(tune, folder))
+
+
+def summary(name: str, counts: Counter[Verdict]) -> str:
+    """A group's figures on one line."""
+    judged = sum(counts[verdict] for verdict in JUDGED)
+    figures = [f"{name}: {judged} compared"]
+    total = 0
+    for verdict in JUDGED[:-1]:
+        total += counts[verdict]
+        share = f" ({100 * total / judged:.2f} % so far)" if judged else ""
+        figures.append(f"{counts[verdict]} {verdict}{share}")
+    figures += [f"{counts[v]} {v}" for v in Verdict if v not in JUDGED[:-1]]
+    return "; ".join(figures)
 
 
 def main() -> int:
     """Compare the files named on the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("files", nargs="+", type=Path)
-    counts: Counter[str] = Counter()
+    parser.add_argument(
+        "files", nargs="+", help="FILE, or GROUP=FILE to count it and the files after it together"
+    )
+    groups: dict[str, Counter[Verdict]] = {}
+    group = ""
     with tempfile.TemporaryDirectory() as folder:
-        for path in parser.parse_args().files:
-            for tune in scan(path).tunes:
-                verdict, difference = judge(tune, Path(folder))
+        for argument in parser.parse_args().files:
+            named, equals, name = argument.partition("=")
+            group = named if equals else group
+            path = Path(name if equals else argument)
+            counts = groups.setdefault(group or "all", Counter())
+            for tune, verdict, difference in compare(path, Path(folder)):
                 counts[verdict] += 1
-                if difference:
+                if verdict not in (Verdict.EQUAL, Verdict.ERROR_EQUAL):
                     line = tune.source.line if tune.source else 0
-                    print(f"{path.name}:{line}: {tune.title}: {verdict}: {difference}")
-    agree = counts["agree"] + counts["agree but for the order of repeats"]
-    judged = agree + counts["differ"]
-    share = 100 * agree / judged if judged else 0.0
-    print(f"the same notes in {agree} of {judged} tunes ({share:.2f} %)")
-    for verdict, count in counts.most_common():
-        print(f"{count:6} {verdict}")
+                    place = f"{path.name}:{line}: {tune.number}. {tune.title}"
+                    print(f"{place}: {verdict}: {difference}")
+    for name, counts in groups.items():
+        print(summary(name, counts))
     return 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import sys
+from dataclasses import replace
 from fractions import Fraction
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ import soundfile
 from numpy.typing import NDArray
 
 import musicgen
+from musicgen import corpus
+from musicgen.checkpoint import Checkpoint
+from musicgen.composer import Composer
+from musicgen.controls import Controls
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.audio import fluid
@@ -23,8 +29,9 @@ from musicgen.formats.audio.pitch import cents_off
 from musicgen.formats.audio.recorder import record
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, from_json, to_json
 from musicgen.formats.audio.studio import ENCODINGS, TAIL_S
-from musicgen.performance import Style, perform
-from musicgen.theory import C_MAJOR, spell
+from musicgen.performance import EXACT, Style, perform
+from musicgen.sampling import SamplingConfig
+from musicgen.theory import C_MAJOR, canonical_rhythm, spell
 from musicgen.tune import Bar, Note, Tempo, Tune, Voice
 
 SYNTHESIZERS = ["fluidsynth", "additive"]
@@ -82,6 +89,43 @@ def test_every_pitch_is_within_ten_cents(instrument: str, synthesizer: str) -> N
         steady = samples[i * frames + frames // 6 : (i + 1) * frames].mean(axis=1)
         assert abs(error_in_cents(steady, midi)) < 10, (instrument, midi)
         assert np.sqrt(np.mean(steady**2)) > 0.01, (instrument, midi)
+
+
+def bundled(count: int) -> list[Tune]:
+    """Tunes of the default corpus, of every rhythm in turn."""
+    of_rhythm: dict[str, list[Tune]] = {}
+    for _, tune in corpus.load(["celtic"]).tunes():
+        of_rhythm.setdefault(canonical_rhythm(tune.rhythm), []).append(tune)
+    turns = zip_longest(*of_rhythm.values())
+    return list(islice((tune for turn in turns for tune in turn if tune is not None), count))
+
+
+@pytest.mark.slow
+def test_two_hundred_bundled_tunes_sound_as_written() -> None:
+    checked = 0
+    for number, tune in enumerate(bundled(200)):
+        instrument = ("fiddle", "flute", "accordion", "piano")[number % 4]
+        performance = perform(tune, replace(EXACT, tempo="60%"))
+        samples = sounds(tune, instrument=instrument, backing=False, tempo="60%", **PLAIN)
+        assert len(samples) == round((performance.duration_s + TAIL_S) * SAMPLE_RATE), tune.title
+        assert 0.1 < np.abs(samples).max() < 0.9, tune.title
+        for note in performance.notes:
+            if not 0.2 < note.duration_s < 1.2:  # too short to measure to ten cents, or vibrato
+                continue
+            first, last = note.onset_s + 0.07, note.end_s
+            sound = samples[int(first * SAMPLE_RATE) : int(last * SAMPLE_RATE)].mean(axis=1)
+            assert np.sqrt(np.mean(sound**2)) > 0.005, (tune.title, note)
+            assert abs(error_in_cents(sound, note.midi)) < 11, (tune.title, instrument, note)
+            checked += 1
+    assert checked > 10_000
+
+
+@pytest.mark.slow
+def test_fifty_generated_tunes_go_to_every_kind_of_sound(untrained: Checkpoint) -> None:
+    for take in Composer(untrained).takes(50, Controls(), SamplingConfig(seed=1)):
+        seconds = perform(take.tune).duration_s + TAIL_S
+        for extension in ENCODINGS:
+            assert len(sounds(take.tune, extension=extension)) >= seconds * SAMPLE_RATE - 1
 
 
 @pytest.mark.parametrize("cents", [-70.0, -12.0, 0.0, 3.0, 45.0])

@@ -9,7 +9,7 @@ import pytest
 from musicgen import formats
 from musicgen.errors import InvalidTuneError, ParseError, UnsupportedFormatError
 from musicgen.playback import played_notes
-from musicgen.tune import Bar, Note, Pitch, Tune, Voice
+from musicgen.tune import Bar, Note, Pitch, Rejected, Tune, Voice
 
 BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline="|]")
 SCALE = Tune(title="Scale", voices=(Voice(bars=(BAR,)),))
@@ -77,3 +77,18 @@ def test_scanning_a_good_file_rejects_nothing(tmp_path: Path) -> None:
 def test_readable_goes_by_extension_in_any_case() -> None:
     assert formats.readable("x/Y.ABC")
     assert not formats.readable("x/abc")
+
+
+def test_tunes_come_one_by_one_with_those_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "book.abc").write_text("X:1\nK:C\nCDEF|\n\nX:2\nT:Empty\n\nX:3\nK:C\nGABc|\n")
+    formats.write(SCALE, tmp_path / "scale.mid")
+    for name in ("book.abc", "scale.mid"):
+        reading = formats.scan(tmp_path / name)
+        each = list(formats.scan_each(tmp_path / name))
+        assert [tune for tune in each if isinstance(tune, Tune)] == list(reading.tunes)
+        assert [tune for tune in each if isinstance(tune, Rejected)] == list(reading.rejected)
+    assert [type(tune) for tune in formats.scan_each(tmp_path / "book.abc")] == [
+        Tune,
+        Rejected,
+        Tune,
+    ]

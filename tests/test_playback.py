@@ -98,6 +98,11 @@ ORDERS = [
         "ABABC",
     ),
     (
+        "only the first ending is numbered",
+        [bar("A"), bar("B", volta=(1,), **END), bar("C", barline="||"), bar("D")],
+        "ABACD",
+    ),
+    (
         "endings twice, the first pair's end unmarked",
         [
             bar("A"),

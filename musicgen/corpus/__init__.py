@@ -18,7 +18,7 @@ import gc
 import hashlib
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -32,15 +32,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from musicgen import formats
-from musicgen.corpus.finding import CORPORA, File, find_files
+from musicgen.corpus.finding import CORPORA, NON_COMMERCIAL, File, find_files
 from musicgen.errors import CorpusError, MusicgenError, locate
 from musicgen.families import Shingles, group_families, melody_digest, shingles
 from musicgen.playback import melody
 from musicgen.theory import canonical_rhythm
-from musicgen.tune import Reading, Rejected, Tune
+from musicgen.tune import Rejected, Tune
 
 __all__ = [
     "CORPORA",
+    "NON_COMMERCIAL",
     "SPLITS",
     "Corpus",
     "Duplicate",
@@ -124,11 +125,11 @@ class Corpus:
         return tuple(entry for entry in self.entries if entry.split == name)
 
     def tunes(self) -> Iterator[tuple[Entry, Tune]]:
-        """Every entry with its music, read again from the files, one file in memory at a time."""
+        """Every entry with its music, read again from the files, one by one."""
         by_id = {entry.id: entry for entry in self.entries}
         for file in find_files(self.sources):
-            for name, tune in _name_tunes(file[1], _scan(file).tunes):
-                if name in by_id:
+            for name, tune in _name_tunes(file):
+                if name in by_id and isinstance(tune, Tune):
                     yield by_id[name], tune
 
     @cached_property
@@ -275,34 +276,37 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _scan(file: File) -> Reading:
-    with _collector_paused():
-        return formats.scan(file.path)
-
-
 def _read_file(file: File, *, extract: Extract | None) -> tuple[list[_Found], list[Omitted]]:
+    found: list[_Found] = []
+    omitted: list[Omitted] = []
     try:
-        reading = _scan(file)
+        with _collector_paused():
+            for name, tune in _name_tunes(file):
+                if isinstance(tune, Rejected):
+                    omitted.append(Omitted(name, tune.name, tune.reason))
+                    continue
+                examined = _examine(name, file.source, tune, extract)
+                if examined is None:
+                    omitted.append(Omitted(name, tune.title, "no notes"))
+                else:
+                    found.append(examined)
     except MusicgenError as error:
-        reason = getattr(error, "what", str(error))
-        return [], [Omitted(file.label, "", reason)]
-    found, omitted = [], [_omit(file.label, rejected) for rejected in reading.rejected]
-    if not reading.tunes and not omitted:
+        omitted.append(Omitted(file.label, "", getattr(error, "what", str(error))))
+    if not found and not omitted:
         omitted.append(Omitted(file.label, "", "holds no tune"))
-    for name, tune in _name_tunes(file.label, reading.tunes):
-        examined = _examine(name, file.source, tune, extract)
-        if examined is not None:
-            found.append(examined)
-        else:
-            omitted.append(Omitted(name, tune.title, "no notes"))
     return found, omitted
 
 
-def _name_tunes(label: str, tunes: Iterable[Tune]) -> Iterator[tuple[str, Tune]]:
-    """Each tune with its id: its file and line, and a number where that is not enough."""
+def _name_tunes(file: File) -> Iterator[tuple[str, Tune | Rejected]]:
+    """Each tune of a file with its id: the file, the line, a number where that is not enough."""
     seen: dict[str, int] = {}
-    for tune in tunes:
-        name = f"{label}:{tune.source.line}" if tune.source and tune.source.line else label
+    for tune in formats.scan_each(file.path):
+        if isinstance(tune, Rejected):
+            yield f"{file.label}:{tune.line}" if tune.line else file.label, tune
+            continue
+        name = (
+            f"{file.label}:{tune.source.line}" if tune.source and tune.source.line else file.label
+        )
         seen[name] = seen.get(name, 0) + 1
         yield name + (f"#{seen[name]}" if seen[name] > 1 else ""), tune
 
@@ -329,9 +333,3 @@ def _examine(name: str, source: str, tune: Tune, extract: Extract | None) -> _Fo
     )
     entry = Entry(name, source, melody_digest(tune.meter, lines), facts)
     return _Found(entry, shingles(heard[0]), None if extract is None else extract(tune))
-
-
-def _omit(label: str, rejected: Rejected) -> Omitted:
-    return Omitted(
-        f"{label}:{rejected.line}" if rejected.line else label, rejected.name, rejected.reason
-    )

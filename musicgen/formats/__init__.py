@@ -2,13 +2,14 @@
 
 Each format is a module with `parse(data, path) -> Reading` and `render(tunes, **options) -> bytes`;
 either may be missing. Options are keyword-only arguments, or listed in `OPTIONS`.
-`READERS` and `WRITERS` are the only lists of formats.
+`READERS` and `WRITERS` are the only lists of formats. Formats that hold many tunes in a file also
+have `parse_each(data, path)`, which gives them one by one.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, ParseError, UnsupportedFormatError
 from musicgen.files import read_bytes, write_bytes
-from musicgen.tune import Reading, Tune
+from musicgen.tune import Reading, Rejected, Tune
 
 READERS = {
     ".abc": "abc_notation",
@@ -70,6 +71,22 @@ def scan(path: str | Path) -> Reading:
     module = _module(path, READERS, "read")
     reading: Reading = module.parse(read_bytes(path), str(path))
     return reading
+
+
+def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
+    """What `scan` gives, one by one, so that a large tunebook need not be in memory as tunes.
+
+    Raises:
+        ParseError: the file itself cannot be read.
+        UnsupportedFormatError: no reader for this extension.
+    """
+    module = _module(path, READERS, "read")
+    data = read_bytes(path)
+    if hasattr(module, "parse_each"):
+        each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
+        return each
+    reading: Reading = module.parse(data, str(path))
+    return iter((*reading.tunes, *reading.rejected))
 
 
 def write(tunes: Tune | Sequence[Tune], path: str | Path, **options: Any) -> None:

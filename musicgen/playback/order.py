@@ -176,6 +176,8 @@ def _read_endings(bars: Sequence[Bar], section: _Section, last: int) -> _Section
         i = stop
     first = max(min(seen), 1)  # passes before it are played without an ending
     section.passes = first - 1 + len(seen)
+    if seen == {1} and bars[i - 1].repeat_end:  # the second ending has no number
+        section.passes = 2
     renumbered = {number: k for k, number in enumerate(sorted(seen), first)}
     section.endings = [
         (frozenset(renumbered[n] for n in numbers), a, b) for numbers, a, b in section.endings

@@ -105,11 +105,12 @@ def histogram(bins: Mapping[str, int]) -> str:
     most = max(bins.values(), default=0) or 1
     parts = []
     for column, (name, n) in enumerate(bins.items()):
+        more = " or more" if column + 1 == len(bins) else ""
         x = column * _COLUMN_WIDTH
         height = max(1, round(_COLUMN_HEIGHT * n / most)) if n else 0
         parts.append(
             f'<rect x="{x + 1}" y="{_COLUMN_HEIGHT - height}" width="{_COLUMN_WIDTH - 2}" '
-            f'height="{height}"><title>from {escape(name)}: {n:,}</title></rect>'
+            f'height="{height}"><title>from {escape(name)}{more}: {n:,}</title></rect>'
         )
         if column % 3 == 0:
             parts.append(f'<text class="n" x="{x}" y="{_COLUMN_HEIGHT + 15}">{escape(name)}</text>')
@@ -118,7 +119,7 @@ def histogram(bins: Mapping[str, int]) -> str:
 
 def _svg(width: int, height: int, parts: Iterable[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
+        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f"{''.join(parts)}</svg>"
     )
 

@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 
+_NAMES = {
+    "rnn": "A recurrent network",
+    "lstm": "An LSTM",
+    "transformer": "A transformer",
+}
+
 _CARD = """\
-# A {kind} that writes melodies
+# {kind} that writes melodies
 
 {parameters:,} parameters, {n_layers} layer(s) of {d_model} channels, \
 {vocab} tokens of the tokenizer `{tokenizer}`.
@@ -37,7 +43,7 @@ def write_card(
         for name, split in tokens.splits.items()
     ]
     text = _CARD.format(
-        kind=config.model.kind,
+        kind=_NAMES[config.model.kind],
         parameters=int(metrics["parameters"]),
         n_layers=config.model.n_layers,
         d_model=config.model.d_model,

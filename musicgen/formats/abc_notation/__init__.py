@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musicgen.formats.abc_notation.tunebook import parse, parse_text
+from musicgen.formats.abc_notation.tunebook import parse, parse_each, parse_text
 from musicgen.formats.abc_notation.writer import render, to_abc
 
-__all__ = ["parse", "parse_text", "render", "to_abc"]
+__all__ = ["parse", "parse_each", "parse_text", "render", "to_abc"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.body import Line, TuneReader, is_field, is_prose
@@ -26,25 +27,39 @@ def parse(data: bytes, path: str = "") -> Reading:
     return parse_text(decode_bytes(data, path), path)
 
 
+def parse_each(data: bytes, path: str = "") -> Iterator[Tune | Rejected]:
+    """The same one by one, in the order of the file.
+
+    Raises:
+        ParseError: it is not text.
+    """
+    return _read_each(decode_bytes(data, path), path)
+
+
 def parse_text(text: str, path: str = "") -> Reading:
     """All tunes of ABC text; a tune that cannot be read is among the rejected.
 
     Control characters count as blanks.
     """
+    found = list(_read_each(text, path))
+    return Reading(
+        tuple(tune for tune in found if isinstance(tune, Tune)),
+        tuple(tune for tune in found if isinstance(tune, Rejected)),
+    )
+
+
+def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
     text = _CONTROL.sub(" ", text)
     lines = [Line(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
-    tunes: list[Tune] = []
-    rejected: list[Rejected] = []
     defaults: list[tuple[str, str]] = []
     for first, last in _find_tunes(lines, defaults):
         chosen = lines[first:last]
         start, end = chosen[0].offset, chosen[-1].offset + len(chosen[-1].text)
         moved = [Line(line.number, line.offset - start, line.text) for line in chosen]
         try:
-            tunes.append(TuneReader(path, defaults).read(moved, text[start:end]))
+            yield TuneReader(path, defaults).read(moved, text[start:end])
         except ParseError as error:
-            rejected.append(Rejected(_name(chosen), error.what, error.line or chosen[0].number))
-    return Reading(tuple(tunes), tuple(rejected))
+            yield Rejected(_name(chosen), error.what, error.line or chosen[0].number)
 
 
 def _name(lines: list[Line]) -> str:
