@@ -20,7 +20,7 @@ QUALITIES: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
     (("", "maj", "major", "M", "ma"), _MAJOR),
     (("m", "min", "minor", "-", "mi"), _MINOR),
     (("dim", "d", "o", "°", "mb5", "m-5"), _DIMINISHED),
-    (("aug", "a", "+", "#5", "+5"), _AUGMENTED),
+    (("aug", "a", "+", "+5"), _AUGMENTED),
     (("5", "no3"), (0, 7)),
     (("sus", "sus4", "4"), (0, 5, 7)),
     (("sus2", "2"), (0, 2, 7)),
