@@ -88,9 +88,7 @@ class _Pool:
         self._lock = threading.Lock()
 
     def run(self, call: _Call, data: bytes) -> bytes:
-        with self._lock:
-            child = self._idle.pop() if self._idle else None
-        child = child or _Child()
+        child = self._take()
         try:
             return child.answer(call, data)
         finally:
@@ -99,6 +97,16 @@ class _Pool:
                     self._idle.append(child)
             else:
                 child.close()
+
+    def _take(self) -> _Child:
+        """An idle child that is still alive, or a new one."""
+        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.usable:
+                    return child
+                child.close()
+        return _Child()
 
     def close(self) -> None:
         with self._lock:

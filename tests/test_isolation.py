@@ -80,6 +80,14 @@ def test_a_child_is_replaced_after_many_calls() -> None:
     assert len({run(HERE + "process", b"") for _ in range(MAX_CALLS + 1)}) == 2
 
 
+@posix
+def test_a_child_that_died_while_idle_is_not_asked() -> None:
+    idle = int(run(HERE + "process", b""))
+    os.kill(idle, signal.SIGKILL)
+    time.sleep(0.2)
+    assert int(run(HERE + "process", b"")) != idle
+
+
 def test_threads_do_not_wait_for_each_other() -> None:
     barrier = threading.Barrier(2)
 
