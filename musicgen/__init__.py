@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from musicgen.tune import Bar, Chord, Note, Rest, Tune, Voice
 
 if TYPE_CHECKING:
     from musicgen.composer import Composer
+    from musicgen.notebook import Gallery
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,8 +35,16 @@ __all__ = [
     "load",
     "read",
     "scan",
+    "show",
     "write",
 ]
+
+
+def show(tunes: Tune | Iterable[Tune]) -> Gallery:
+    """Scores and players of tunes, for a notebook."""
+    from musicgen import notebook
+
+    return notebook.show(tunes)
 
 
 def load(checkpoint: str | Path = "celtic") -> Composer:

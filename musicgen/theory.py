@@ -300,6 +300,32 @@ def rhythm_meters(rhythm: str) -> tuple[str, ...]:
     return RHYTHM_METERS.get(canonical_rhythm(rhythm), ())
 
 
+DEFAULT_QPM = 120
+# Quarter notes a minute for dancing or a little under, where a tune gives no tempo.
+RHYTHM_QPM = {
+    "reel": 208,
+    "jig": 174,
+    "single jig": 180,
+    "slip jig": 174,
+    "slide": 195,
+    "hornpipe": 160,
+    "clog": 150,
+    "polka": 130,
+    "march": 112,
+    "strathspey": 120,
+    "highland fling": 140,
+    "waltz": 144,
+    "mazurka": 144,
+    "air": 84,
+    "slow air": 66,
+}
+
+
+def default_qpm(rhythm: str) -> int:
+    """Quarter notes a minute for a type of tune that gives no tempo."""
+    return RHYTHM_QPM.get(canonical_rhythm(rhythm), DEFAULT_QPM)
+
+
 # Krumhansl and Kessler's probe-tone ratings, from the tonic up by semitones (Krumhansl, Cognitive
 # Foundations of Musical Pitch, 1990, table 2.1).
 KEY_PROFILES = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from importlib import import_module
 
 from musicgen.theory import C_MAJOR, COMMON_TIME, Key, Meter, Pitch
 
@@ -236,6 +237,11 @@ class Tune:
     def bars(self) -> tuple[Bar, ...]:
         """Bars of the first voice; () for a tune without music."""
         return self.voices[0].bars if self.voices else ()
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+        """What a notebook shows: the score and a player."""
+        bundle: dict[str, str] = import_module("musicgen.notebook").mimebundle(self)
+        return bundle
 
     @property
     def n_notes(self) -> int:

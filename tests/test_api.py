@@ -21,6 +21,7 @@ def test_the_public_names_are_these() -> None:
         "load",
         "read",
         "scan",
+        "show",
         "write",
     ]
     assert all(hasattr(musicgen, name) for name in musicgen.__all__)

@@ -49,16 +49,19 @@ def test_generate_prints_abc_and_the_seed_that_gives_it_again(
     assert run(capsys, "generate", "-c", model, "-n", "2", "--seed", seed)[1] == out
 
 
-def test_generate_writes_abc_and_midi_of_each_tune_into_a_folder(
+def test_generate_fills_a_folder_with_every_tune_and_a_page_that_plays_them(
     capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path
 ) -> None:
-    arguments = ["generate", "-c", model, "-n", "3", "--seed", "5", "--rhythm", "jig"]
+    arguments = ["generate", "-c", model, "-n", "2", "--seed", "5", "--rhythm", "jig"]
     code, out, _ = run(capsys, *arguments, "-o", str(tmp_path / "tunes"))
     assert (code, out) == (0, "")
-    names = sorted(path.name for path in (tmp_path / "tunes").iterdir())
-    assert names == [f"jig-5-{k}.{end}" for k in (1, 2, 3) for end in ("abc", "mid")]
-    for path in (tmp_path / "tunes").iterdir():
+    names = {path.name for path in (tmp_path / "tunes").iterdir()}
+    kinds = ("abc", "mid", "svg", "wav")
+    assert names == {f"jig-5-{k}.{kind}" for k in (1, 2) for kind in kinds} | {"index.html"}
+    for path in (tmp_path / "tunes").glob("*.[am][bi][cd]"):
         assert read(path)[0].n_notes > 0
+    page = (tmp_path / "tunes" / "index.html").read_text()
+    assert page.count("<svg ") == page.count("<audio ") == 2
 
 
 def test_a_file_that_is_there_is_not_replaced_without_force(

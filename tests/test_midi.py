@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from musicgen.errors import InvalidTuneError, ParseError
 from musicgen.formats import midi
 from musicgen.playback import played_notes
-from musicgen.theory import FREE_METER, Key, Meter, Pitch, spell
+from musicgen.theory import FREE_METER, Key, Meter, Pitch, default_qpm, spell
 from musicgen.tune import Bar, Change, Note, Rest, Tempo, Tune, Tuplet, Voice
 
 JIG = Meter((6,), 8)
@@ -159,7 +159,7 @@ def test_tempo_changes_and_defaults_by_rhythm_are_written() -> None:
     tune = replace(tune, voices=(Voice(bars=(*tune.bars[:2], faster)),))
     file = mido.MidiFile(file=io.BytesIO(midi.render([tune])))
     tempos = [round(mido.tempo2bpm(m.tempo)) for m in file.tracks[0] if m.type == "set_tempo"]
-    assert tempos == [midi.default_qpm("slip jig"), 150]
+    assert tempos == [default_qpm("slip jig"), 150]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="A file (.abc, .mid), or a folder for ABC and MIDI (default: ABC to the screen).",
+        help="A file (.abc, .mid, .svg, .pdf, .wav ...), or a folder for a page that shows and "
+        "plays the tunes (default: ABC to the screen).",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]

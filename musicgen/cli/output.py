@@ -11,7 +11,11 @@ from musicgen.errors import InvalidTuneError, MusicgenError, UnsupportedFormatEr
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
+    from musicgen.gallery import Entry
     from musicgen.tune import Tune
+
+# What a folder gets for each tune.
+FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")
 
 
 def say(text: str) -> None:
@@ -41,16 +45,16 @@ class TuneSink:
         self.to_folder = output is not None and (output.is_dir() or not output.suffix)
         if output is None or self.to_folder:
             return
-        from musicgen.formats import FORMATS
+        from musicgen.formats import BOOKS, WRITERS, extension
 
-        suffix = output.suffix.lower()
-        if suffix not in FORMATS:
-            known = ", ".join(FORMATS)
+        suffix = extension(output)
+        if suffix not in WRITERS:
+            known = ", ".join(WRITERS)
             raise UnsupportedFormatError(
                 f"{output}: cannot write '{suffix}'; use {known} or name a folder"
             )
-        if number > 1 and FORMATS[suffix] == "midi":
-            raise InvalidTuneError(f"{output}: a MIDI file holds one tune; name a folder instead")
+        if number > 1 and suffix not in BOOKS:
+            raise InvalidTuneError(f"{output}: holds one tune; name a folder instead")
         require_free(output, force=force)
 
     def take(self, takes: Iterable[Take]) -> None:
@@ -63,23 +67,35 @@ class TuneSink:
             for take in takes:
                 print(to_abc(take.tune), flush=True)
         elif self.to_folder:
-            for take in takes:
-                self._write_pair(take.tune, self.output)
+            self._write_folder(takes, self.output)
         else:
             formats.write([take.tune for take in takes], self.output)
             say(f"wrote {self.output}")
 
-    def _write_pair(self, tune: Tune, folder: Path) -> None:
-        from musicgen import formats
-        from musicgen.files import make_folder, slug
+    def _write_folder(self, takes: Iterable[Take], folder: Path) -> None:
+        from musicgen.files import make_folder, write_bytes
+        from musicgen.gallery import page
 
         make_folder(folder)
-        paths = [folder / (slug(tune.title) + suffix) for suffix in (".abc", ".mid")]
-        for path in paths:
-            require_free(path, force=self.force)
-        for path in paths:
-            formats.write(tune, path)
-        say(f"wrote {paths[0]} and {paths[1].name}")
+        index = folder / "index.html"
+        require_free(index, force=self.force)
+        entries = [self._write_formats(take.tune, folder) for take in takes]
+        write_bytes(index, page(entries, title="New tunes").encode())
+        say(f"wrote {index}: open it in a browser")
+
+    def _write_formats(self, tune: Tune, folder: Path) -> Entry:
+        from musicgen import formats
+        from musicgen.files import slug
+        from musicgen.gallery import Entry
+
+        name = slug(tune.title)
+        files = [folder / (name + suffix) for suffix in FOLDER_FORMATS]
+        for file in files:
+            require_free(file, force=self.force)
+        for file in files:
+            formats.write(tune, file)
+        say(f"wrote {files[0]}, {', '.join(FOLDER_FORMATS[1:])}")
+        return Entry(tune, {file.suffix[1:].upper(): file.name for file in files})
 
 
 def require_free(path: Path, *, force: bool) -> None:

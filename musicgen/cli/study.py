@@ -1,4 +1,4 @@
-"""The commands that look at music: corpus, validate, render."""
+"""The command that looks at a corpus."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import require_free, say, warn_of
-from musicgen.errors import MusicgenError, UnsupportedFormatError
+from musicgen.cli.output import require_free, say
+from musicgen.errors import UnsupportedFormatError
 
 
 @app.command()
@@ -120,27 +120,3 @@ def _counts(counts: dict[str, int], most: int = 14) -> str:
 
 def _range(summary: dict[str, float]) -> str:
     return f"{summary['min']:g} to {summary['max']:g}, median {summary['median']:g}"
-
-
-@app.command()
-def render(
-    file: Annotated[Path, typer.Argument(help="The file to convert.")],
-    *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The new file; its extension says the format.")
-    ],
-    force: options.Force = False,
-) -> None:
-    """Convert a file to another format, by extension."""
-    from musicgen import formats
-
-    require_free(output, force=force)
-    reading = formats.scan(file)
-    for tune in reading.tunes:
-        warn_of(tune, file)
-    for rejected in reading.rejected:
-        say(f"{file}:{rejected.line}: left out: {rejected.reason}")
-    if not reading.tunes:
-        raise MusicgenError(f"{file}: holds no tune that can be read")
-    formats.write(list(reading.tunes), output)
-    say(f"wrote {output}")

@@ -66,7 +66,7 @@ def find_files(names: Iterable[str]) -> list[File]:
     for source, place in folders.values():
         files = [place] if place.is_file() else _music_files(place)
         if not files:
-            known = ", ".join(formats.FORMATS)
+            known = ", ".join(formats.READERS)
             raise CorpusError(
                 f"{printable(source)}: no music in this folder; files must end in {known}"
             )

@@ -1,27 +1,46 @@
 """Files to tunes and back, by extension: `read`, `scan`, `write`.
 
-Each format is a module with `parse(data, path) -> Reading` and `render(tunes) -> bytes`; either
-may be missing. `FORMATS` is the only list of them. Formats that hold many tunes in a file also
+Each format is a module with `parse(data, path) -> Reading` and `render(tunes, **options) -> bytes`;
+either may be missing. Options are keyword-only arguments, or listed in `OPTIONS`.
+`READERS` and `WRITERS` are the only lists of formats. Formats that hold many tunes in a file also
 have `parse_each(data, path)`, which gives them one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from musicgen.errors import InvalidTuneError, ParseError, UnsupportedFormatError
+from musicgen.errors import ConfigError, InvalidTuneError, ParseError, UnsupportedFormatError
 from musicgen.files import read_bytes, write_bytes
 from musicgen.tune import Reading, Rejected, Tune
 
-FORMATS = {
+READERS = {
     ".abc": "abc_notation",
     ".txt": "abc_notation",
     ".mid": "midi",
     ".midi": "midi",
 }
+WRITERS = {
+    **READERS,
+    ".musicxml": "musicxml",
+    ".svg": "engraving.svg",
+    ".png": "engraving.png",
+    ".pdf": "engraving.pdf",
+    ".roll.svg": "pianoroll.svg",
+    ".roll.png": "pianoroll.png",
+    ".wav": "audio.wav",
+    ".flac": "audio.flac",
+    ".ogg": "audio.ogg",
+    ".mp3": "audio.mp3",
+}
+AUDIO = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+# Formats that hold several tunes in one file.
+BOOKS = frozenset({".abc", ".txt", ".pdf", ".roll.svg", ".roll.png"}) | AUDIO
 
 
 def read(path: str | Path) -> list[Tune]:
@@ -49,7 +68,7 @@ def scan(path: str | Path) -> Reading:
         ParseError: the file itself cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
-    module = _module(path, "parse", "read")
+    module = _module(path, READERS, "read")
     reading: Reading = module.parse(read_bytes(path), str(path))
     return reading
 
@@ -61,7 +80,7 @@ def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
         ParseError: the file itself cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
-    module = _module(path, "parse", "read")
+    module = _module(path, READERS, "read")
     data = read_bytes(path)
     if hasattr(module, "parse_each"):
         each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
@@ -70,31 +89,75 @@ def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
     return iter((*reading.tunes, *reading.rejected))
 
 
-def write(tunes: Tune | Sequence[Tune], path: str | Path) -> None:
+def write(tunes: Tune | Sequence[Tune], path: str | Path, **options: Any) -> None:
     """Write one tune, or several where the format can hold them, replacing the file as a whole.
+
+    `options` are those of the format's `render`, such as `paper="letter"` for a PDF.
 
     Raises:
         InvalidTuneError: the format cannot hold these tunes.
+        ConfigError: an option that the format does not have.
         UnsupportedFormatError: no writer for this extension.
         MusicgenError: the file cannot be written.
     """
     several = [tunes] if isinstance(tunes, Tune) else list(tunes)
     if not several:
         raise InvalidTuneError(f"{path}: there is no tune to write")
-    module = _module(path, "render", "write")
-    write_bytes(path, module.render(several))
+    write_bytes(path, _render(several, path, options))
+
+
+def rendered(tunes: Sequence[Tune], suffix: str, **options: Any) -> bytes:
+    """The content of the file that `write` would write for an extension such as ".svg"."""
+    return _render(tunes, f"tune{suffix}", options)
+
+
+def _render(tunes: Sequence[Tune], path: str | Path, options: Mapping[str, Any]) -> bytes:
+    module = _module(path, WRITERS, "write")
+    for name in options:
+        known = _options(module)
+        if name not in known:
+            listed = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"{path}: '{name}' is no option of {extension(path)}; {listed}")
+    content: bytes = module.render(tunes, **options)
+    return content
+
+
+def writing_options(suffix: str) -> tuple[str, ...]:
+    """Names of the options that `write` takes for an extension such as ".pdf".
+
+    Raises:
+        UnsupportedFormatError: no writer for this extension.
+    """
+    return _options(_module(f"tune{suffix}", WRITERS, "write"))
 
 
 def readable(path: str | Path) -> bool:
     """Whether the extension is one that `read` knows."""
-    return Path(path).suffix.lower() in FORMATS
+    return extension(path) in READERS
 
 
-def _module(path: str | Path, function: str, verb: str) -> ModuleType:
-    suffix = Path(path).suffix.lower()
-    if suffix in FORMATS:
-        module = import_module(f"musicgen.formats.{FORMATS[suffix]}")
-        if hasattr(module, function):
-            return module
-    known = ", ".join(FORMATS)
+def extension(path: str | Path) -> str:
+    """The extension that says the format, in lower case: the last, or the last two together where
+    they name one (".roll.svg"); "" for none."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    double = "".join(suffixes[-2:])
+    return double if double in WRITERS else "".join(suffixes[-1:])
+
+
+def _options(module: ModuleType) -> tuple[str, ...]:
+    """What the module lists as OPTIONS, or else the keyword-only parameters of `render`."""
+    if hasattr(module, "OPTIONS"):
+        return tuple(module.OPTIONS)
+    listed: tuple[str, ...] | None = getattr(module, "OPTIONS", None)
+    if listed is not None:
+        return listed
+    parameters = inspect.signature(module.render).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+
+
+def _module(path: str | Path, table: dict[str, str], verb: str) -> ModuleType:
+    suffix = extension(path)
+    if suffix in table:
+        return import_module(f"musicgen.formats.{table[suffix]}")
+    known = ", ".join(table)
     raise UnsupportedFormatError(f"{path}: cannot {verb} '{suffix or 'no extension'}'; use {known}")

@@ -6,7 +6,7 @@ unfold(tune)               # the same music without repeat signs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -23,6 +23,7 @@ __all__ = [
     "melody",
     "played_notes",
     "playing_order",
+    "separate",
     "tempo_map",
     "timeline",
     "unfold",
@@ -135,6 +136,22 @@ def melody(voice: Voice) -> list[tuple[int | None, Fraction]]:
             line.append((midi, event.duration))
         tied = midi if tie else None
     return line
+
+
+def separate(notes: Sequence[PlayedNote]) -> Iterator[PlayedNote]:
+    """The notes of one voice, given by onset, none overlapping another of its pitch: an instrument
+    strikes such a note again, and MIDI could not tell the two apart."""
+    sounding: dict[int, PlayedNote] = {}
+    for note in notes:
+        before = sounding.get(note.midi)
+        if before is not None and before.onset == note.onset:
+            sounding[note.midi] = max(before, note, key=lambda n: n.duration)
+            continue
+        if before is not None:
+            length = min(before.duration, note.onset - before.onset)
+            yield PlayedNote(before.onset, length, before.midi, before.voice)
+        sounding[note.midi] = note
+    yield from sounding.values()
 
 
 def tempo_map(tune: Tune) -> list[tuple[Fraction, Fraction]]:

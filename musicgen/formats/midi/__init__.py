@@ -1,6 +1,6 @@
 """MIDI files: one melody in (quantised, barred, spelled), one tune out (repeats played)."""
 
 from musicgen.formats.midi.reading import parse
-from musicgen.formats.midi.writing import default_qpm, render
+from musicgen.formats.midi.writing import render
 
-__all__ = ["default_qpm", "parse", "render"]
+__all__ = ["parse", "render"]

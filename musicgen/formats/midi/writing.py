@@ -9,8 +9,8 @@ from math import lcm
 from typing import Any
 
 from musicgen.errors import InvalidTuneError
-from musicgen.playback import PlayedBar, PlayedNote, Timeline, timeline
-from musicgen.theory import Key, Meter, canonical_rhythm
+from musicgen.playback import PlayedBar, Timeline, separate, timeline
+from musicgen.theory import Key, Meter, default_qpm
 from musicgen.tune import Tempo, Tune
 
 USUAL_TICKS_PER_QUARTER = 480
@@ -20,26 +20,6 @@ VELOCITY = 80
 FLUTE = 73  # General MIDI program, counted from 0; it sounds at once and keeps its sound
 DRUM_CHANNEL = 9
 MAX_BAR_PIECES = 4  # short bars that may make up a full one
-
-DEFAULT_QPM = 120
-# Quarter notes a minute for dancing or a little under, where a tune gives no tempo.
-RHYTHM_QPM = {
-    "reel": 208,
-    "jig": 174,
-    "single jig": 180,
-    "slip jig": 174,
-    "slide": 195,
-    "hornpipe": 160,
-    "clog": 150,
-    "polka": 130,
-    "march": 112,
-    "strathspey": 120,
-    "highland fling": 140,
-    "waltz": 144,
-    "mazurka": 144,
-    "air": 84,
-    "slow air": 66,
-}
 
 # MIDI knows major and minor only; the other modes keep their signature and say the nearer one.
 _MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
@@ -55,7 +35,7 @@ _Event = tuple[int, int, str, dict[str, Any]]  # tick, order, type of message, i
 def render(tunes: Sequence[Tune]) -> bytes:
     """A type 1 file: a first track with title, tempo, meter and key, then one track per voice.
 
-    A tune without a tempo gets that of its rhythm in `RHYTHM_QPM`. A bar that is shorter or
+    A tune without a tempo gets that of its rhythm in `theory.RHYTHM_QPM`. A bar that is shorter or
     longer than its meter (a pickup, above all) gets a time signature of its own length, and the
     next bar the meter again, as sequencers do; where two short bars make a full one, as at a
     repeat, none is needed.
@@ -101,7 +81,7 @@ def _write_file(tune: Tune, played: Timeline, ticks_per_quarter: int) -> bytes:
             (0, _HEADING, "track_name", {"name": name}),
             (0, _HEADING, "program_change", {"channel": channel, "program": program}),
         ]
-        for note in _separate([n for n in played.notes if n.voice == number]):
+        for note in separate([n for n in played.notes if n.voice == number]):
             fields = {"channel": channel, "note": note.midi, "velocity": VELOCITY}
             events.append((ticks(note.onset), _ON, "note_on", fields))
             fields = {"channel": channel, "note": note.midi, "velocity": 0}
@@ -126,21 +106,6 @@ def _track(events: list[_Event], end: int) -> Any:
         position = tick
     track.append(mido.MetaMessage("end_of_track", time=max(end - position, 0)))
     return track
-
-
-def _separate(notes: list[PlayedNote]) -> Iterator[PlayedNote]:
-    """The notes of a voice, none overlapping another of its pitch, which MIDI could not tell."""
-    sounding: dict[int, PlayedNote] = {}
-    for note in notes:
-        before = sounding.get(note.midi)
-        if before is not None and before.onset == note.onset:
-            sounding[note.midi] = max(before, note, key=lambda n: n.duration)
-            continue
-        if before is not None:
-            length = min(before.duration, note.onset - before.onset)
-            yield PlayedNote(before.onset, length, before.midi, before.voice)
-        sounding[note.midi] = note
-    yield from sounding.values()
 
 
 def _ticks_per_quarter(tune: Tune, played: Timeline) -> int:
@@ -174,11 +139,6 @@ def _headings(tune: Tune, played: Timeline) -> Iterator[tuple[Fraction, str, dic
     keys += [(at, change.key) for at, change in played.changes if change.key is not None]
     for at, key in keys:
         yield at, "key_signature", {"key": _key_name(key)}
-
-
-def default_qpm(rhythm: str) -> int:
-    """Quarter notes a minute for a type of tune that gives no tempo."""
-    return RHYTHM_QPM.get(canonical_rhythm(rhythm), DEFAULT_QPM)
 
 
 def _key_name(key: Key) -> str:

@@ -1,0 +1,1 @@
+"""Tunes to sound, played as folk musicians would: WAV, FLAC, OGG, MP3."""

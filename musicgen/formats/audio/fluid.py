@@ -1,0 +1,329 @@
+"""FluidSynth as a synthesizer, in tune: called by ctypes, in the child process only.
+
+The library is the one inside the pygame-ce package (Linux, macOS), or else the system's.
+Soundfonts are not always in tune (the accordion of TimGM6mb is up to 68 cents flat), so every key
+that is played is measured first, and the synthesizer's own key tuning puts it right.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.errors import ConfigError, InvalidTuneError
+from musicgen.formats.audio.pitch import cents_off
+from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, Samples
+from musicgen.performance import Part, Performance
+
+_POINTER, _TEXT, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_double
+_DOUBLES = ctypes.POINTER(ctypes.c_double)
+# The functions we call, from the headers of FluidSynth 2: name, result, arguments.
+_FUNCTIONS: tuple[tuple[str, object, tuple[object, ...]], ...] = (
+    ("new_fluid_settings", _POINTER, ()),
+    ("delete_fluid_settings", None, (_POINTER,)),
+    ("fluid_settings_setnum", _INT, (_POINTER, _TEXT, _DOUBLE)),
+    ("fluid_settings_setint", _INT, (_POINTER, _TEXT, _INT)),
+    ("new_fluid_synth", _POINTER, (_POINTER,)),
+    ("delete_fluid_synth", None, (_POINTER,)),
+    ("fluid_synth_sfload", _INT, (_POINTER, _TEXT, _INT)),
+    ("fluid_synth_set_channel_type", _INT, (_POINTER, _INT, _INT)),
+    ("fluid_synth_program_select", _INT, (_POINTER, _INT, _INT, _INT, _INT)),
+    ("fluid_synth_cc", _INT, (_POINTER, _INT, _INT, _INT)),
+    ("fluid_synth_pitch_bend", _INT, (_POINTER, _INT, _INT)),
+    ("fluid_synth_noteon", _INT, (_POINTER, _INT, _INT, _INT)),
+    ("fluid_synth_noteoff", _INT, (_POINTER, _INT, _INT)),
+    ("fluid_synth_all_sounds_off", _INT, (_POINTER, _INT)),
+    (
+        "fluid_synth_activate_key_tuning",
+        _INT,
+        (_POINTER, _INT, _INT, _TEXT, _DOUBLES, _INT),
+    ),
+    ("fluid_synth_activate_tuning", _INT, (_POINTER, _INT, _INT, _INT, _INT)),
+    (
+        "fluid_synth_write_float",
+        _INT,
+        (_POINTER, _INT, _POINTER, _INT, _INT, _POINTER, _INT, _INT),
+    ),
+)
+_NAMES = ("fluidsynth", "fluidsynth-3", "libfluidsynth", "libfluidsynth-3")
+_BUNDLED = (("../pygame_ce.libs", "libfluidsynth*.so*"), (".dylibs", "libfluidsynth*.dylib"))
+_PAN, _VOLUME, _REVERB_SEND = 10, 7, 91  # MIDI controllers
+_MELODIC, _DRUMS = 0, 1
+_DRUM_BANK = 128
+_WHEEL_CENTRE, _WHEEL_CENTS = 8192, 200  # of the pitch wheel: its middle, its reach each way
+_GAIN = 0.2
+# A key is measured over a short, a usual and a long note, without its attack: the flute of TimGM6mb
+# moves by 17 cents in a second.
+_PROBES_S, _ATTACK_S = (0.14, 0.4, 1.2), 0.06
+_PROBE_VELOCITY = 90
+_SILENCE = 1e-5
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """FluidSynth with its prototypes declared; None where there is none to be found."""
+    for path in _library_paths():
+        try:
+            found = ctypes.CDLL(path)
+            for name, result, arguments in _FUNCTIONS:
+                function = getattr(found, name)
+                function.restype, function.argtypes = result, arguments
+        except (OSError, AttributeError):  # not for this machine, or version 1
+            continue
+        return found
+    return None
+
+
+def _library_paths() -> Iterator[str]:
+    package = importlib.util.find_spec("pygame")  # located, not imported
+    if package is not None and package.origin is not None:
+        folder = Path(package.origin).parent
+        for place, name in _BUNDLED:
+            yield from sorted(map(str, (folder / place).glob(name)))
+    for name in _NAMES:  # slow to find: on Linux, this asks the compiler
+        path = ctypes.util.find_library(name)
+        if path is not None:
+            yield path
+
+
+class FluidSynth:
+    """Plays performances with one soundfont."""
+
+    def __init__(self, soundfont: str, reverb: float) -> None:
+        self._soundfont, self._reverb = soundfont, reverb
+
+    def blocks(self, performance: Performance, n_frames: int) -> Iterator[Samples]:
+        """The sound, as `Synthesizer` says.
+
+        Raises:
+            ConfigError: the soundfont cannot be read, or has no such instrument.
+            InvalidTuneError: an instrument has no sound at a pitch.
+        """
+        with _engine(self._soundfont, self._reverb) as engine:
+            loudness = [
+                self._prepare(engine, channel, part, _keys(performance, channel))
+                for channel, part in enumerate(performance.parts)
+            ]
+            _balance(engine, performance.parts, loudness)
+            yield from _play(engine, _commands(performance), n_frames)
+
+    def _prepare(self, engine: _Engine, channel: int, part: Part, keys: list[int]) -> float:
+        """Set a channel up, in tune; returns how loud its keys are by themselves."""
+        engine.select(channel, part.program, drums=part.percussion)
+        engine.control(channel, _PAN, round(64 + 63 * part.pan))
+        engine.control(channel, _REVERB_SEND, round(127 * self._reverb))
+        probes = [_prober(self._soundfont).probe(part, key) for key in keys]
+        if not part.percussion:
+            engine.tune(channel, {k: -probe.cents for k, probe in zip(keys, probes, strict=True)})
+        return float(np.median([probe.rms for probe in probes])) if probes else _SILENCE
+
+
+class _Engine:
+    """One synthesizer of the library."""
+
+    def __init__(self, soundfont: str, reverb: float) -> None:
+        found = library()
+        if found is None:
+            raise ConfigError("FluidSynth is not there; install pygame-ce or use another one")
+        self._library = found
+        self._settings = found.new_fluid_settings()
+        for name, number in (
+            ("synth.sample-rate", float(SAMPLE_RATE)),
+            ("synth.gain", _GAIN),
+            ("synth.reverb.room-size", 0.5),
+            ("synth.reverb.damp", 0.3),
+            ("synth.reverb.level", 0.7),
+        ):
+            found.fluid_settings_setnum(self._settings, name.encode(), number)
+        for name, value in (
+            ("synth.midi-channels", 64),
+            ("synth.chorus.active", 0),
+            ("synth.reverb.active", int(reverb > 0)),
+        ):
+            found.fluid_settings_setint(self._settings, name.encode(), value)
+        self._synth = found.new_fluid_synth(self._settings)
+        self._font = found.fluid_synth_sfload(self._synth, soundfont.encode(), 0)
+        if self._font < 0:
+            self.close()
+            raise ConfigError(f"{soundfont}: is not a soundfont that FluidSynth can read")
+        self._font_name = soundfont
+
+    def close(self) -> None:
+        self._library.delete_fluid_synth(self._synth)
+        self._library.delete_fluid_settings(self._settings)
+
+    def select(self, channel: int, program: int, *, drums: bool = False) -> None:
+        kind, bank = (_DRUMS, _DRUM_BANK) if drums else (_MELODIC, 0)
+        self._library.fluid_synth_set_channel_type(self._synth, channel, kind)
+        if self._library.fluid_synth_program_select(
+            self._synth, channel, self._font, bank, program
+        ):
+            what = "percussion" if drums else f"instrument {program}"
+            raise ConfigError(f"{self._font_name}: has no {what}; choose another")
+
+    def control(self, channel: int, controller: int, value: int) -> None:
+        self._library.fluid_synth_cc(self._synth, channel, controller, min(max(value, 0), 127))
+
+    def tune(self, channel: int, corrections: dict[int, float]) -> None:
+        """Move keys by cents.
+
+        FluidSynth takes the sample of the key that is nearest to the tuned pitch. Half a semitone
+        would be another key's, so what all corrections have in common is done by the pitch wheel.
+        """
+        least, most = min(corrections.values()), max(corrections.values())
+        common = (least + most) / 2
+        bend = round(_WHEEL_CENTRE * (1 + common / _WHEEL_CENTS))
+        self._library.fluid_synth_pitch_bend(self._synth, channel, bend)
+        cents = [100.0 * key + corrections.get(key, common) - common for key in range(128)]
+        pitches = (ctypes.c_double * 128)(*cents)
+        self._library.fluid_synth_activate_key_tuning(
+            self._synth, 0, channel, b"measured", pitches, 1
+        )
+        self._library.fluid_synth_activate_tuning(self._synth, channel, 0, channel, 1)
+
+    def strike(self, channel: int, key: int, velocity: int) -> None:
+        self._library.fluid_synth_noteon(self._synth, channel, key, velocity)
+
+    def release(self, channel: int, key: int) -> None:
+        self._library.fluid_synth_noteoff(self._synth, channel, key)
+
+    def silence(self) -> None:
+        self._library.fluid_synth_all_sounds_off(self._synth, -1)
+
+    def write(self, block: Samples, start: int, stop: int) -> None:
+        """Play on, into block[start:stop]."""
+        address = block.ctypes.data
+        self._library.fluid_synth_write_float(
+            self._synth, stop - start, address, 2 * start, 2, address, 2 * start + 1, 2
+        )
+
+
+@contextmanager
+def _engine(soundfont: str, reverb: float) -> Iterator[_Engine]:
+    engine = _Engine(soundfont, reverb)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """Strike a key (velocity over 0) or release it, at a frame."""
+
+    frame: int
+    velocity: int
+    channel: int
+    key: int
+
+
+def _commands(performance: Performance) -> list[_Command]:
+    commands = []
+    for note in performance.notes:
+        first, last = round(note.onset_s * SAMPLE_RATE), round(note.end_s * SAMPLE_RATE)
+        commands.append(_Command(first, note.velocity, note.part, note.midi))
+        commands.append(_Command(max(last, first + 1), 0, note.part, note.midi))
+    return sorted(commands, key=lambda c: (c.frame, c.velocity))  # releases first
+
+
+def _play(engine: _Engine, commands: list[_Command], n_frames: int) -> Iterator[Samples]:
+    waiting, done = 0, 0
+    while done < n_frames:
+        block = np.zeros((min(BLOCK_FRAMES, n_frames - done), 2), np.float32)
+        start = 0
+        while start < len(block):
+            while waiting < len(commands) and commands[waiting].frame <= done + start:
+                command = commands[waiting]
+                if command.velocity:
+                    engine.strike(command.channel, command.key, command.velocity)
+                else:
+                    engine.release(command.channel, command.key)
+                waiting += 1
+            stop = len(block)
+            if waiting < len(commands):
+                stop = min(stop, commands[waiting].frame - done)
+            engine.write(block, start, stop)
+            start = stop
+        done += len(block)
+        yield block
+
+
+def _keys(performance: Performance, part: int) -> list[int]:
+    return sorted({note.midi for note in performance.notes if note.part == part})
+
+
+def _balance(engine: _Engine, parts: tuple[Part, ...], loudness: list[float]) -> None:
+    """Bring the parts to their levels, whatever the instruments are by themselves."""
+    wanted = [part.level / rms for part, rms in zip(parts, loudness, strict=True)]
+    loudest = max(wanted)
+    for channel, amplitude in enumerate(wanted):  # the controller's square is the amplitude
+        engine.control(channel, _VOLUME, max(round(127 * (amplitude / loudest) ** 0.5), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """One key by itself: how far it is from its pitch, in cents, and how loud."""
+
+    cents: float
+    rms: float
+
+
+class _Prober:
+    """Measures the keys of a soundfont, each once."""
+
+    def __init__(self, soundfont: str) -> None:
+        self._engine = _Engine(soundfont, 0.0)
+        self._known: dict[tuple[int, bool, int], _Probe] = {}
+
+    def probe(self, part: Part, key: int) -> _Probe:
+        """How a key of an instrument sounds by itself.
+
+        Raises:
+            ConfigError: the soundfont has no such instrument.
+            InvalidTuneError: it is silent.
+        """
+        name = (part.program, part.percussion, key)
+        if name not in self._known:
+            self._known[name] = self._measure(part, key)
+        return self._known[name]
+
+    def _measure(self, part: Part, key: int) -> _Probe:
+        self._engine.select(0, part.program, drums=part.percussion)
+        self._engine.strike(0, key, _PROBE_VELOCITY)
+        block = np.zeros((round(max(_PROBES_S) * SAMPLE_RATE), 2), np.float32)
+        self._engine.write(block, 0, len(block))
+        self._engine.silence()
+        mono = block.mean(axis=1)
+        rms = float(np.sqrt(np.mean(mono**2)))
+        if rms < _SILENCE:
+            raise InvalidTuneError(
+                f"instrument {part.program} has no sound at pitch {key}; "
+                "choose another or transpose"
+            )
+        return _Probe(0.0 if part.percussion else _middle_cents(mono, key), rms)
+
+
+def _middle_cents(mono: NDArray[np.float32], key: int) -> float:
+    """The middle of what short and long notes are off."""
+    attack = round(_ATTACK_S * SAMPLE_RATE)
+    cents = [
+        cents_off(mono[attack : round(length_s * SAMPLE_RATE)], key, SAMPLE_RATE)
+        for length_s in _PROBES_S
+    ]
+    known = [error for error in cents if error is not None]
+    return (min(known) + max(known)) / 2 if known else 0.0
+
+
+@cache
+def _prober(soundfont: str) -> _Prober:
+    """One for each soundfont: what it has measured is good for the next tunes."""
+    return _Prober(soundfont)

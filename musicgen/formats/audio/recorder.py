@@ -1,0 +1,76 @@
+"""Our side of a recording: options, the performance, the call to the child process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from musicgen.config import from_dict, to_dict, unknown
+from musicgen.errors import ConfigError, InvalidTuneError
+from musicgen.formats.audio.sound import Sound, to_json
+from musicgen.isolation import Limits, run
+from musicgen.performance import Performance, Style, perform
+from musicgen.tune import Tune
+
+OPTIONS = tuple(field.name for field in (*fields(Style), *fields(Sound)))
+MAX_DURATION_S = 60 * 60  # of all tunes of a file together
+
+
+def record(tunes: Sequence[Tune], extension: str, options: Mapping[str, Any]) -> bytes:
+    """A sound file: the tunes one after the other.
+
+    `options` are those of `Style` (how it is played) and `Sound` (how it is recorded).
+
+    Raises:
+        ConfigError: an unknown or impossible option, an instrument or soundfont that is none.
+        InvalidTuneError: a tune that cannot be played.
+        IsolationError: the synthesizer failed.
+    """
+    style, sound = read_options(options)
+    return record_performances([perform(tune, style) for tune in tunes], extension, sound)
+
+
+def record_performances(performances: Sequence[Performance], extension: str, sound: Sound) -> bytes:
+    """A sound file of performances, one after the other; errors as of `record`."""
+    length_s = sum(performance.duration_s for performance in performances)
+    if length_s > MAX_DURATION_S:
+        raise InvalidTuneError(
+            f"{length_s / 60:.0f} minutes of music for one file, more than {MAX_DURATION_S // 60}; "
+            "write a file for each tune"
+        )
+    limits = Limits(
+        memory_mib=2048,
+        cpu_s=round(60 + length_s),
+        wall_s=120 + 4 * length_s,
+        file_mib=round(64 + length_s),  # 0.34 MiB a second, before it is encoded
+        answer_mib=1024,
+    )
+    return run(
+        "musicgen.formats.audio.studio:record",
+        to_json(performances),
+        what="the synthesizer",
+        limits=limits,
+        extension=extension,
+        **to_dict(sound),
+    )
+
+
+def read_options(options: Mapping[str, Any]) -> tuple[Style, Sound]:
+    """How to play and how to record, from options by name.
+
+    Raises:
+        ConfigError: an option that is unknown or impossible, a soundfont that is not there.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise ConfigError(unknown(name, name, OPTIONS, kind="option"))
+    style, sound = (
+        {field.name: options[field.name] for field in fields(group) if field.name in options}
+        for group in (Style, Sound)
+    )
+    recorded = from_dict(Sound, sound)
+    if recorded.soundfont and not Path(recorded.soundfont).is_file():
+        raise ConfigError(f"{recorded.soundfont}: is no such soundfont; check the name")
+    return from_dict(Style, style), recorded

@@ -1,0 +1,110 @@
+"""The recording itself, in a child process: synthesize, measure, bring to loudness, encode."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from musicgen.errors import ConfigError, InvalidTuneError
+from musicgen.formats.audio.additive import AdditiveSynth
+from musicgen.formats.audio.fluid import FluidSynth, library
+from musicgen.formats.audio.loudness import LoudnessMeter
+from musicgen.formats.audio.sound import (
+    BLOCK_FRAMES,
+    SAMPLE_RATE,
+    Samples,
+    Synthesizer,
+    from_json,
+)
+from musicgen.performance import Performance
+
+# Extension -> container and encoding, as libsndfile calls them.
+ENCODINGS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+TAIL_S = 1.5  # after the last bar, for what still sounds
+FADE_S = 0.3  # the end of the tail
+HIGHEST_PEAK = 0.84  # -1.5 dB, since MP3 and Vorbis come out a little higher than they went in
+_BYTES_PER_FRAME = 8  # two channels of 32 bits
+
+
+def record(
+    data: bytes, *, extension: str, synthesizer: str, soundfont: str, reverb: float, loudness: float
+) -> bytes:
+    """The audio file of performances (as `to_json` writes them), one after the other.
+
+    Raises:
+        ConfigError: a soundfont that cannot be used.
+        InvalidTuneError: there is nothing to hear.
+    """
+    synth = _synthesizer(synthesizer, soundfont, reverb)
+    meter = LoudnessMeter(SAMPLE_RATE)
+    with tempfile.TemporaryFile() as raw:
+        for performance in from_json(data):
+            for block in _recording(synth, performance):
+                meter.add(block)
+                raw.write(block.tobytes())
+        gain = _gain(meter, loudness)
+        raw.seek(0)
+        return _encode(raw, gain, extension)
+
+
+def n_frames(performance: Performance) -> int:
+    """Frames of a recording, its tail included."""
+    return round((performance.duration_s + TAIL_S) * SAMPLE_RATE)
+
+
+def _synthesizer(name: str, soundfont: str, reverb: float) -> Synthesizer:
+    if name == "additive" or (name == "auto" and not soundfont and library() is None):
+        return AdditiveSynth(reverb)
+    return FluidSynth(soundfont or _default_soundfont(), reverb)
+
+
+def _default_soundfont() -> str:
+    package = importlib.util.find_spec("pretty_midi")  # located, not imported
+    if package is None or package.origin is None:
+        raise ConfigError("there is no soundfont; install pretty_midi or name one with soundfont")
+    return str(Path(package.origin).with_name("TimGM6mb.sf2"))
+
+
+def _recording(synth: Synthesizer, performance: Performance) -> Iterator[Samples]:
+    """The sound of a performance, faded out at the end of its tail."""
+    total, done = n_frames(performance), 0
+    fade = round(FADE_S * SAMPLE_RATE)
+    for block in synth.blocks(performance, total):
+        left = total - done - np.arange(len(block), dtype=np.float32)  # frames to the end
+        yield block * np.clip((left - 1) / fade, 0, 1, dtype=np.float32)[:, None]
+        done += len(block)
+
+
+def _gain(meter: LoudnessMeter, target: float) -> float:
+    measured = meter.integrated()
+    if not np.isfinite(measured):
+        raise InvalidTuneError("there is nothing to hear; choose another instrument or soundfont")
+    return min(10 ** ((target - measured) / 20), HIGHEST_PEAK / meter.peak)
+
+
+def _encode(raw: IO[bytes], gain: float, extension: str) -> bytes:
+    import soundfile
+
+    container, encoding = ENCODINGS[extension]
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(
+        buffer, "w", SAMPLE_RATE, 2, format=container, subtype=encoding
+    ) as file:
+        while chunk := raw.read(BLOCK_FRAMES * _BYTES_PER_FRAME):
+            samples = np.frombuffer(chunk, np.float32).reshape(-1, 2) * np.float32(gain)
+            if encoding == "PCM_16":  # rounded here: libsndfile does it differently for each
+                file.write(np.rint(samples * 0x7FFF).astype(np.int16))
+            else:
+                file.write(samples)
+    return buffer.getvalue()

@@ -1,0 +1,153 @@
+"""A tune engraved: its music as drawing instructions, lines chosen, at the size of the paper."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from musicgen.errors import ConfigError, InvalidTuneError, IsolationError
+from musicgen.formats.engraving.lines import line_starts
+from musicgen.isolation import Limits, run
+from musicgen.musicxml import to_musicxml
+from musicgen.musicxml.barlines import shared_bars
+from musicgen.transposition import transpose
+from musicgen.tune import NO_MARKS, Bar, Change, Tune
+
+_CHILD = "musicgen.formats.engraving.drawing:"
+LIMITS = Limits(memory_mib=2048, cpu_s=40, wall_s=60.0)
+MAX_BARS = 2_000  # of all voices together: some forty pages
+MAX_EVENTS = 40_000
+FULL_LINE = 3  # bars that make a last line as wide as the others
+
+PAPERS = {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}  # mm
+MARGIN = 17.0  # mm at the sides
+STAFF_MM = 6.2  # height of a staff: what books of dance music have
+_VEROVIO_STAFF = 72.0  # the same in verovio's units
+_FINE = 10
+_INCIPIT_SIZE = 58  # percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """How a score is set: paper "a4" or "letter", `size` of the music in percent, bars to a line
+    (None: as they fit best), `transpose` to a key or by semitones ("" leaves it)."""
+
+    paper: str = "a4"
+    size: int = 100
+    bars_per_line: int | None = None
+    transpose: str = ""
+
+    def __post_init__(self) -> None:
+        if self.paper not in PAPERS:
+            raise ConfigError(f"paper '{self.paper}': use {' or '.join(PAPERS)}")
+        if not 40 <= self.size <= 250:
+            raise ConfigError(f"size {self.size}: use 40 to 250 percent")
+        if self.bars_per_line is not None and not 1 <= self.bars_per_line <= 16:
+            raise ConfigError(f"bars per line {self.bars_per_line}: use 1 to 16")
+
+    @property
+    def page(self) -> tuple[float, float]:
+        """Width and height of the paper, mm."""
+        return PAPERS[self.paper]
+
+    @property
+    def body_width(self) -> float:
+        """Width of a line of music, mm."""
+        return self.page[0] - 2 * MARGIN
+
+    @property
+    def mm(self) -> float:
+        """Millimetres in one of the drawing's units."""
+        return STAFF_MM * self.size / 100 / (_VEROVIO_STAFF * _FINE)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Music on one page: glyphs by name, SVG text, both in drawing units; size in mm."""
+
+    defs: dict[str, str]
+    body: str
+    width: float
+    height: float
+    mm: float
+
+
+def engrave(tune: Tune, sheet: Sheet, *, max_height: float | None = None) -> list[Drawing]:
+    """The music of a tune, without heading: one drawing, or several of at most `max_height` mm.
+
+    Raises:
+        InvalidTuneError: it cannot be engraved; the message names the tune.
+    """
+    tune = transpose(tune, sheet.transpose) if sheet.transpose else tune
+    _check_size(tune)
+    plain = to_musicxml(tune).encode()
+    try:
+        widths = json.loads(_run("measure_widths", plain))
+        starts = _line_starts(tune, widths, sheet)
+        rest = len(widths) - max(starts, default=0)
+        units = sheet.mm * _FINE
+        options: dict[str, Any] = {"pageWidth": round(sheet.body_width / units)}
+        options["pageHeight"] = 60000 if max_height is None else max(100, int(max_height / units))
+        options["minLastJustification"] = 0.0 if rest >= FULL_LINE else 0.7
+        broken = to_musicxml(tune, line_starts=starts).encode()
+        pages = json.loads(_run("engrave", broken, **options))
+    except IsolationError as error:
+        raise InvalidTuneError(f"'{tune.title}': {error}") from None
+    return [_drawing(page, sheet) for page in pages]
+
+
+def incipit(tune: Tune, sheet: Sheet, *, width: float, bars: int = 2) -> Drawing:
+    """The beginning of a tune on a short staff of `width` mm: nothing but notes."""
+    tune = transpose(tune, sheet.transpose) if sheet.transpose else tune
+    voice = tune.voices[0]
+    pickup = bool(voice.bars) and voice.bars[0].duration < (tune.meter.bar_duration or 0)
+    shown = tuple(_bare(bar) for bar in voice.bars[: bars + pickup])
+    short = replace(tune, voices=(replace(voice, bars=shown),), tempo=None)
+    small = Sheet(paper=sheet.paper, size=_INCIPIT_SIZE)
+    options = {"pageWidth": round(width / (small.mm * _FINE)), "minLastJustification": 0.0}
+    try:
+        (page,) = json.loads(_run("engrave", to_musicxml(short).encode(), **options))
+    except IsolationError as error:
+        raise InvalidTuneError(f"'{tune.title}': {error}") from None
+    return _drawing(page, small)
+
+
+def _bare(bar: Bar) -> Bar:
+    events = tuple(
+        replace(event, marks=NO_MARKS) if not isinstance(event, Change) else event
+        for event in bar.events
+        if not isinstance(event, Change) or event.key or event.meter
+    )
+    return Bar(events=events, repeat_start=bar.repeat_start)
+
+
+def _drawing(page: dict[str, Any], sheet: Sheet) -> Drawing:
+    mm = sheet.mm
+    return Drawing(page["defs"], page["body"], page["width"] * mm, page["height"] * mm, mm)
+
+
+def _run(function: str, data: bytes, **options: Any) -> bytes:
+    return run(_CHILD + function, data, what="the engraver", limits=LIMITS, **options)
+
+
+def _check_size(tune: Tune) -> None:
+    bars = sum(len(voice.bars) for voice in tune.voices)
+    if bars > MAX_BARS:
+        raise InvalidTuneError(f"'{tune.title}': {bars} bars, more than {MAX_BARS}; split it")
+    events = sum(len(line) for v in tune.voices for b in v.bars for line in (b.events, *b.overlays))
+    if events > MAX_EVENTS:
+        raise InvalidTuneError(f"'{tune.title}': {events} notes, more than {MAX_EVENTS}; split it")
+
+
+def _line_starts(tune: Tune, widths: list[float], sheet: Sheet) -> tuple[int, ...]:
+    space = STAFF_MM * sheet.size / 100 / 4
+    opening = 5.0 + 1.1 * abs(tune.key.fifths)  # clef and signature, in staff spaces
+    widths = [max(0.0, widths[0] - opening - 3.0), *widths[1:]] if widths else widths
+    return line_starts(
+        shared_bars(tune.voices),
+        widths,
+        available=sheet.body_width / space - opening,
+        meter=tune.meter,
+        bars_per_line=sheet.bars_per_line,
+    )

@@ -1,0 +1,21 @@
+"""Piano rolls in PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from musicgen.errors import InvalidTuneError, IsolationError
+from musicgen.formats.pianoroll import draw
+from musicgen.imaging import rasterise
+from musicgen.tune import Tune
+
+
+def render(
+    tunes: Sequence[Tune], *, given: int | None = None, columns: int = 1, dpi: int = 150
+) -> bytes:
+    """A PNG picture of one or several tunes, `dpi` pixels an inch; options as in `draw`."""
+    svg, size = draw(tunes, given=given, columns=columns)
+    try:
+        return rasterise(svg.encode(), size, dpi=dpi)
+    except IsolationError as error:
+        raise InvalidTuneError(f"piano roll: {error}") from None

@@ -1,0 +1,125 @@
+"""Tunes as MusicXML 4.0, exact to the last division: our own writer, the engraver's only food.
+
+Every duration is a whole number of divisions, beams, accidentals and tuplet brackets are written
+out, nothing is left for a reader to guess. What MusicXML has no place for (other heading lines,
+words after the music) is kept as <miscellaneous-field>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from fractions import Fraction
+from math import lcm
+
+from musicgen.errors import InvalidTuneError
+from musicgen.musicxml.barlines import ending_stops, shared_bars
+from musicgen.musicxml.lengths import written
+from musicgen.musicxml.markup import element, text
+from musicgen.musicxml.measures import MeasureWriter, Shape
+from musicgen.tune import Bar, Change, Chord, Tune, Voice
+
+__all__ = ["to_musicxml"]
+
+_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" '
+    '"http://www.musicxml.org/dtds/partwise.dtd">\n'
+)
+MAX_DIVISIONS = 1_000_000
+MAX_OCTAVE = 9  # of a <pitch>, which knows 0 to 9
+
+
+def to_musicxml(tune: Tune, *, line_starts: Collection[int] = ()) -> str:
+    """The tune as a MusicXML document; a new line of music begins at the bars `line_starts`.
+
+    Raises:
+        InvalidTuneError: it has no music, or a pitch or duration that cannot be written.
+    """
+    if not tune.voices or not tune.bars:
+        raise InvalidTuneError(f"'{tune.title}': there is no music to write")
+    bars = shared_bars(tune.voices)
+    try:
+        _check_pitches(tune)
+        shape = Shape(_divisions(tune), bars, ending_stops(bars), frozenset(line_starts))
+        parts = [
+            element("part", MeasureWriter(tune, voice, shape).measures(), id=f"P{i}")
+            for i, voice in enumerate(tune.voices, 1)
+        ]
+    except InvalidTuneError as error:
+        raise InvalidTuneError(f"'{tune.title}': {error}") from None
+    return _HEAD + element("score-partwise", *_heading(tune), *parts, version="4.0") + "\n"
+
+
+def _heading(tune: Tune) -> Iterator[str]:
+    yield element("work", element("work-title", text(tune.title)))
+    others = [("rhythm", tune.rhythm), ("parts", tune.parts)]
+    others += [(f"abc {letter}", content) for letter, content in tune.fields]
+    others += [("words", line) for line in tune.words]
+    fields = [element("miscellaneous-field", text(c), name=name) for name, c in others if c]
+    creator = element("creator", text(tune.composer), type="composer") if tune.composer else ""
+    yield element(
+        "identification",
+        creator,
+        element("encoding", element("software", "musicgen")),
+        element("miscellaneous", *fields) if fields else "",
+    )
+    yield element("part-list", *(_score_part(i, v) for i, v in enumerate(tune.voices, 1)))
+
+
+def _score_part(number: int, voice: Voice) -> str:
+    parts = [element("part-name", text(voice.name))]
+    if voice.program is not None:
+        parts.append(
+            element("score-instrument", element("instrument-name", ""), id=f"P{number}-I1")
+        )
+        parts.append(
+            element(
+                "midi-instrument",
+                element("midi-program", text(voice.program + 1)),
+                id=f"P{number}-I1",
+            )
+        )
+    return element("score-part", *parts, id=f"P{number}")
+
+
+def _check_pitches(tune: Tune) -> None:
+    for number, bar in ((n, b) for v in tune.voices for n, b in enumerate(v.bars, 1)):
+        for line in (bar.events, *bar.overlays):
+            for event in line:
+                notes = event.notes if isinstance(event, Chord) else (event,)
+                for note in notes:
+                    pitch = getattr(note, "pitch", None)
+                    if pitch is not None and not 0 <= pitch.octave <= MAX_OCTAVE:
+                        raise InvalidTuneError(
+                            f"bar {number}: {pitch.name} is outside octaves 0 to {MAX_OCTAVE}"
+                        )
+
+
+def _divisions(tune: Tune) -> int:
+    """The smallest number of divisions of a quarter in which every written value is whole."""
+    divisions = 1
+    for duration in _durations(tune):
+        divisions = lcm(divisions, duration.denominator)
+        if divisions > MAX_DIVISIONS:
+            raise InvalidTuneError("its durations are too irregular to be written together")
+    return divisions
+
+
+def _durations(tune: Tune) -> Iterator[Fraction]:
+    for voice in tune.voices:
+        for number, bar in enumerate(voice.bars, 1):
+            try:
+                yield from _written_durations(bar)
+            except InvalidTuneError as error:
+                raise InvalidTuneError(f"bar {number}: {error}") from None
+            yield bar.duration
+
+
+def _written_durations(bar: Bar) -> Iterator[Fraction]:
+    for line in (bar.events, *bar.overlays):
+        for event in line:
+            if isinstance(event, Change):
+                continue
+            notes = event.notes if isinstance(event, Chord) else ()
+            for duration in {event.duration, *(note.duration for note in notes)}:
+                yield from (value.duration for value in written(duration, event.tuplet))

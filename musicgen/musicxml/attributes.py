@@ -1,0 +1,130 @@
+"""Key, meter, clef and tempo as MusicXML."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from statistics import fmean
+
+from musicgen.errors import InvalidTuneError
+from musicgen.musicxml.lengths import written
+from musicgen.musicxml.markup import element, text
+from musicgen.musicxml.signs import direction
+from musicgen.theory import FIFTHS_ORDER, Key, Meter
+from musicgen.tune import Chord, Note, Tempo, Voice
+
+# Name -> sign, line, octave change.
+CLEFS = {
+    "treble": ("G", 2, 0),
+    "treble-8": ("G", 2, -1),
+    "treble+8": ("G", 2, 1),
+    "bass": ("F", 4, 0),
+    "bass-8": ("F", 4, -1),
+    "bass3": ("F", 3, 0),
+    "alto": ("C", 3, 0),
+    "tenor": ("C", 4, 0),
+    "soprano": ("C", 1, 0),
+    "mezzosoprano": ("C", 2, 0),
+    "perc": ("percussion", 0, 0),
+}
+_BASS_BELOW = 55.0  # mean MIDI pitch below which a voice without a clef goes in the bass
+
+
+def clef_of(voice: Voice) -> tuple[str, int, int]:
+    """Sign, line and octave change of a voice's clef; by its range where none is named."""
+    name = voice.clef.lower()
+    if name in CLEFS:
+        return CLEFS[name]
+    heard = []
+    for event in voice.events:
+        if isinstance(event, Note):
+            heard.append(event.midi)
+        elif isinstance(event, Chord):
+            heard += [note.midi for note in event.notes]
+    return CLEFS["bass" if heard and fmean(heard) < _BASS_BELOW else "treble"]
+
+
+def attributes(
+    *,
+    divisions: int | None = None,
+    key: Key | None = None,
+    meter: Meter | None = None,
+    clef: tuple[str, int, int] | None = None,
+) -> str:
+    """An <attributes> element with what is given."""
+    parts = []
+    if divisions is not None:
+        parts.append(element("divisions", text(divisions)))
+    if key is not None:
+        parts.append(_key(key))
+    if meter is not None:
+        parts.append(_time(meter))
+    if clef is not None:
+        sign, line, octave = clef
+        lines = [element("line", text(line))] if line else []
+        octaves = [element("clef-octave-change", text(octave))] if octave else []
+        parts.append(element("clef", element("sign", sign), *lines, *octaves))
+    return element("attributes", *parts)
+
+
+def _key(key: Key) -> str:
+    if key.accidentals:
+        altered = [(s, key.signature[s]) for s in FIFTHS_ORDER if key.signature[s]]
+        return element(
+            "key",
+            *(
+                element("key-step", step) + element("key-alter", text(alter))
+                for step, alter in altered
+            ),
+        )
+    mode = key.mode if key.tonic else "none"
+    return element("key", element("fifths", text(key.fifths)), element("mode", mode))
+
+
+def _time(meter: Meter) -> str:
+    if not meter.beats:
+        return element("time", "<senza-misura/>")
+    symbol = {"C": "common", "C|": "cut"}.get(meter.symbol)
+    beats = element("beats", "+".join(map(str, meter.beats)))
+    kind = {"symbol": symbol} if symbol else {}
+    return element("time", beats, element("beat-type", text(meter.unit)), **kind)
+
+
+def tempo(speed: Tempo) -> str:
+    """Tempo words and metronome mark above the staff."""
+    kinds = []
+    if speed.text:
+        kinds.append(element("words", text(speed.text), font_weight="bold"))
+    if speed.bpm is not None:
+        kinds.append(_metronome(speed))
+    if not kinds:
+        return ""
+    types = "".join(element("direction-type", kind) for kind in kinds)
+    sound = element("sound", tempo=_number(speed.qpm)) if speed.qpm is not None else ""
+    return element("direction", types, sound, placement="above")
+
+
+def _metronome(speed: Tempo) -> str:
+    assert speed.bpm is not None
+    beat, bpm = speed.beat, speed.bpm
+    try:
+        values = written(beat, None)
+    except InvalidTuneError:
+        values = []
+    if len(values) != 1 or values[0].actual != 1:  # no single note says that beat
+        beat, bpm = Fraction(1), speed.bpm * speed.beat
+        values = written(beat, None)
+    return element(
+        "metronome",
+        element("beat-unit", values[0].type),
+        "<beat-unit-dot/>" * values[0].dots,
+        element("per-minute", _number(bpm)),
+    )
+
+
+def _number(value: Fraction) -> str:
+    return f"{float(value):.6g}"
+
+
+def rehearsal(label: str) -> str:
+    """A section label above the staff."""
+    return direction(element("rehearsal", text(label)), placement="above")

@@ -1,0 +1,98 @@
+"""Bar lines, repeats and numbered endings as <barline> elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from musicgen.musicxml.markup import element
+from musicgen.tune import Bar, Voice
+
+STYLES = {
+    "": "none",
+    "||": "light-light",
+    "|]": "light-heavy",
+    "[|": "heavy-light",
+    ".|": "dotted",
+    "[|]": "none",
+}
+_HEAVY = ("||", "|]", "[|", "[|]")
+_LONG_ENDING = 4  # bars
+
+
+def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
+    """As many bars as the longest voice has, with the repeat marks and lines of all of them."""
+    longest = max(voices, key=lambda voice: len(voice.bars)).bars
+    shared = []
+    for i, bar in enumerate(longest):
+        together = [voice.bars[i] for voice in voices if i < len(voice.bars)]
+        shared.append(
+            replace(
+                bar,
+                repeat_start=any(b.repeat_start for b in together),
+                repeat_end=max(b.repeat_end for b in together),
+                volta=next((b.volta for b in together if b.volta), ()),
+                barline=next((b.barline for b in together if b.barline in _HEAVY), bar.barline),
+            )
+        )
+    return shared
+
+
+def ending_stops(bars: Sequence[Bar]) -> dict[int, str]:
+    """Number of the bar that an ending stops after -> the numbers of that ending.
+
+    A last ending that nothing closes for long is drawn as long as the one before it.
+    """
+    stops: dict[int, str] = {}
+    before = 1  # length of the previous ending, in bars
+    for start, bar in enumerate(bars):
+        if not bar.volta:
+            continue
+        stop = start
+        while not _closes(bars, stop):
+            stop += 1
+        length = stop - start + 1
+        if length > max(_LONG_ENDING, 2 * before):
+            stop = start + before - 1
+        stops[stop] = ending_numbers(bar)
+        before = stop - start + 1
+    return stops
+
+
+def _closes(bars: Sequence[Bar], i: int) -> bool:
+    """Whether an ending that reaches bar `i` goes no further."""
+    if i + 1 == len(bars) or bars[i].repeat_end or bars[i].barline in _HEAVY:
+        return True
+    return bool(bars[i + 1].volta or bars[i + 1].repeat_start)
+
+
+def ending_numbers(bar: Bar) -> str:
+    """The passes of an ending as MusicXML has them: "1" or "1, 3"."""
+    return ", ".join(str(n) for n in bar.volta)
+
+
+def left_barline(bar: Bar) -> str:
+    """What stands at the left of a bar; "" for nothing."""
+    parts = []
+    if bar.repeat_start:
+        parts.append(element("bar-style", "heavy-light"))
+    if bar.volta:
+        label = ", ".join(f"{n}." for n in bar.volta)
+        parts.append(element("ending", label, number=ending_numbers(bar), type="start"))
+    if bar.repeat_start:
+        parts.append(element("repeat", direction="forward"))
+    return element("barline", *parts, location="left") if parts else ""
+
+
+def right_barline(bar: Bar, ending: str) -> str:
+    """What stands at the right; "" for a single line. `ending` is the one that stops here."""
+    style = "light-heavy" if bar.repeat_end else STYLES.get(bar.barline, "")
+    parts = [element("bar-style", style)] if style else []
+    if ending:
+        closed = bar.repeat_end or bar.barline in _HEAVY
+        kind = "stop" if closed else "discontinue"
+        parts.append(element("ending", number=ending, type=kind))
+    if bar.repeat_end:
+        times = {"times": bar.repeat_end + 1} if bar.repeat_end > 1 else {}
+        parts.append(element("repeat", direction="backward", **times))
+    return element("barline", *parts, location="right") if parts else ""

@@ -1,0 +1,185 @@
+"""The bars of one voice as <measure> elements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from musicgen.errors import InvalidTuneError
+from musicgen.musicxml.accidentals import Accidentals
+from musicgen.musicxml.attributes import attributes, clef_of, rehearsal, tempo
+from musicgen.musicxml.barlines import left_barline, right_barline
+from musicgen.musicxml.beaming import beam
+from musicgen.musicxml.lengths import written
+from musicgen.musicxml.lines import Reach, reach
+from musicgen.musicxml.markup import element
+from musicgen.musicxml.notes import NoteWriter, Piece
+from musicgen.theory import Meter
+from musicgen.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What all voices share: divisions of a quarter, marks at the bar lines, lines of music."""
+
+    divisions: int
+    bars: Sequence[Bar]  # with the repeat marks of all voices
+    endings: Mapping[int, str]  # bar -> numbers of the ending that stops after it
+    line_starts: frozenset[int] = frozenset()
+
+
+class MeasureWriter:
+    """Writes the measures of one voice, one after the other."""
+
+    def __init__(self, tune: Tune, voice: Voice, shape: Shape) -> None:
+        self.tune = tune
+        self.voice = voice
+        self.shape = shape
+        self.meter = tune.meter
+        self.accidentals = Accidentals(tune.key)
+        self.notes = NoteWriter(self.accidentals, shape.divisions)
+        self.reaches = iter(reach(list(voice.events)))
+        self.leading = voice is tune.voices[0]  # tempo and parts are written once
+
+    def measures(self) -> str:
+        """All measures; where another voice has more bars, this one rests."""
+        return "".join(self._measure(i, bar) for i, bar in enumerate(self.shape.bars))
+
+    def _measure(self, index: int, shared: Bar) -> str:
+        self.accidentals.start_bar()
+        bar = self._own(index, shared)
+        events = list(bar.events)
+        parts = []
+        if index and index in self.shape.line_starts:
+            parts.append('<print new-system="yes"/>')
+        parts.append(left_barline(shared))
+        if index == 0:
+            parts.append(self._opening(events))
+        try:
+            parts.append(self._music(index, events, bar))
+        except InvalidTuneError as error:
+            raise InvalidTuneError(f"bar {index + 1}: {error}") from None
+        parts.append(right_barline(shared, self.shape.endings.get(index, "")))
+        pickup = _is_short(self.shape.bars[0], self.tune.meter)
+        numbers: dict[str, str | int] = {"number": index + (not pickup)}
+        if pickup and index == 0:
+            numbers["implicit"] = "yes"
+        return element("measure", *filter(None, parts), **numbers)
+
+    def _own(self, index: int, shared: Bar) -> Bar:
+        if index < len(self.voice.bars):
+            return self.voice.bars[index]
+        rests = (Rest(shared.duration, full_bar=True),) if shared.duration else ()
+        return Bar(events=rests)
+
+    def _opening(self, events: list[Event]) -> str:
+        """Clef, key, meter and tempo at the beginning; takes in changes before the first note."""
+        key, meter, speed = self.tune.key, self.tune.meter, self.tune.tempo
+        others: list[Event] = []
+        while events and isinstance(events[0], Change):
+            change = events.pop(0)
+            assert isinstance(change, Change)
+            key, meter, speed = change.key or key, change.meter or meter, change.tempo or speed
+            others += [] if change.key or change.meter or change.tempo else [change]
+        events[:0] = others
+        self.meter = meter
+        self.accidentals.set_key(key)
+        start = attributes(
+            divisions=self.shape.divisions, key=key, meter=meter, clef=clef_of(self.voice)
+        )
+        return start + (tempo(speed) if speed and self.leading else "")
+
+    def _music(self, index: int, events: list[Event], bar: Bar) -> str:
+        parts = [self._line(index, events, self.reaches, number=1)]
+        position = bar.duration
+        for number, overlay in enumerate(bar.overlays, 2):
+            timed = [event for event in overlay if not isinstance(event, Change)]
+            if position:
+                parts.append(element("backup", self.notes.duration(position)))
+            parts.append(self._line(index, list(overlay), iter(reach(timed)), number=number))
+            position = sum((event.duration for event in timed), Fraction(0))
+        return "".join(parts)
+
+    def _line(
+        self, index: int, events: list[Event], reaches: Iterator[Reach], *, number: int
+    ) -> str:
+        items: list[Change | Piece] = []
+        onset = Fraction(0)
+        alone = sum(not isinstance(event, Change) for event in events) == 1
+        for event in events:
+            if isinstance(event, Change):
+                items.append(event)
+                continue
+            items += _pieces(event, next(reaches, Reach()), onset, alone=alone)
+            onset += event.duration
+        self._beam(index, [item for item in items if isinstance(item, Piece)], onset)
+        texts = []
+        for i, item in enumerate(items):
+            if isinstance(item, Change):
+                texts.append(self._change(item))
+            else:
+                texts.append(self.notes.write(item, number, _neighbours(items, i)))
+        return "".join(texts)
+
+    def _beam(self, index: int, pieces: list[Piece], length: Fraction) -> None:
+        slots = [(p.onset, None if isinstance(p.event, Rest) else p.value) for p in pieces]
+        shift = Fraction(0)
+        full = self.meter.bar_duration
+        if full is not None and length < full and self._starts_late(index):
+            shift = full - length
+        for piece, words in zip(pieces, beam(slots, self.meter, shift), strict=True):
+            piece.beams = words
+
+    def _starts_late(self, index: int) -> bool:
+        """Whether a short bar is a pickup: at the beginning, or after a repeat or a double bar."""
+        if index == 0:
+            return True
+        before = self.shape.bars[index - 1]
+        return bool(before.repeat_end) or before.barline not in ("|", "", ".|")
+
+    def _change(self, change: Change) -> str:
+        if change.key is not None:
+            self.accidentals.set_key(change.key)
+        self.meter = change.meter or self.meter
+        if change.key or change.meter:
+            return attributes(key=change.key, meter=change.meter)
+        if not self.leading:
+            return ""
+        if change.tempo is not None:
+            return tempo(change.tempo)
+        return rehearsal(change.part) if change.part else ""
+
+
+def _is_short(bar: Bar, meter: Meter) -> bool:
+    return meter.bar_duration is not None and bar.duration < meter.bar_duration
+
+
+def _pieces(event: Timed, joined: Reach, onset: Fraction, *, alone: bool) -> list[Piece]:
+    if isinstance(event, Rest) and event.full_bar and alone:
+        return [Piece(event, joined, onset, event.duration)]
+    pieces = []
+    values = written(event.duration, event.tuplet)
+    for i, value in enumerate(values):
+        pieces.append(
+            Piece(
+                event,
+                joined,
+                onset,
+                value.duration,
+                value,
+                first=i == 0,
+                last=i + 1 == len(values),
+            )
+        )
+        onset += value.duration
+    return pieces
+
+
+def _neighbours(items: Sequence[Change | Piece], i: int) -> tuple[Timed | None, Timed | None]:
+    """The events before and after, where they differ from the one that item `i` belongs to."""
+    item = items[i]
+    assert isinstance(item, Piece)
+    before = next((p.event for p in reversed(items[:i]) if isinstance(p, Piece)), None)
+    after = next((p.event for p in items[i + 1 :] if isinstance(p, Piece)), None)
+    return before, after

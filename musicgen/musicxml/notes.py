@@ -1,0 +1,234 @@
+"""Notes, chords and rests as <note> elements, with what is written around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from musicgen.musicxml import signs
+from musicgen.musicxml.accidentals import Accidentals
+from musicgen.musicxml.harmony import harmony
+from musicgen.musicxml.lengths import Value, written
+from musicgen.musicxml.lines import Reach, Syllable
+from musicgen.musicxml.markup import element, text
+from musicgen.theory import Pitch
+from musicgen.tune import Chord, Note, Rest, Timed, Tuplet
+
+Neighbours = tuple[Timed | None, Timed | None]
+
+
+@dataclass(slots=True)
+class Piece:
+    """As much of an event as one note value can write; without a value, a rest of a whole bar."""
+
+    event: Timed
+    reach: Reach
+    onset: Fraction  # in the bar, in quarters
+    duration: Fraction
+    value: Value | None = None
+    first: bool = True
+    last: bool = True
+    beams: list[str] = field(default_factory=list)
+
+
+class NoteWriter:
+    """Writes pieces, keeping track of the accidentals of their staff."""
+
+    def __init__(self, accidentals: Accidentals, divisions: int) -> None:
+        self.accidentals = accidentals
+        self.divisions = divisions
+
+    def duration(self, quarters: Fraction) -> str:
+        """A <duration>: a whole number, by the choice of divisions."""
+        ticks = quarters * self.divisions
+        assert ticks.denominator == 1
+        return element("duration", text(int(ticks)))
+
+    def write(self, piece: Piece, voice: int, neighbours: Neighbours) -> str:
+        """One piece, and before its first one the grace notes, chord symbol and directions."""
+        event = piece.event
+        before = self._before(piece, voice) if piece.first else ""
+        around = self._notations(piece, neighbours)
+        if isinstance(event, Rest):
+            return before + self._rest(piece, event, voice, around)
+        notes = event.notes if isinstance(event, Chord) else (event,)
+        chord = len({note.duration for note in notes}) > 1
+        texts = []
+        for i, note in enumerate(notes):
+            value, length = piece.value, piece.duration
+            if chord and piece.first and piece.last and note.duration > 0:
+                values = written(note.duration, event.tuplet)
+                value, length = values[0], values[0].duration
+            assert value is not None
+            head = "<chord/>" if i else ""
+            tail = (around if i == 0 else "", _lyrics(piece) if i == 0 else "")
+            texts.append(self._note(piece, note, voice, (head, value, length, *tail)))
+        return before + "".join(texts)
+
+    def _note(
+        self, piece: Piece, note: Note, voice: int, shown: tuple[str, Value, Fraction, str, str]
+    ) -> str:
+        head, value, length, around, lyrics = shown
+        tied = note.midi in piece.reach.tied_from if piece.first else True
+        ties = ["stop"] if tied else []
+        joined = note.midi in piece.reach.tied_to
+        if not piece.last or (note.tie and joined):
+            ties.append("start")
+        sign = self.accidentals.printed(note.pitch, tied=tied)
+        marks = "".join(element("tied", type=kind) for kind in ties)
+        if piece.last and note.tie and not joined:
+            marks += element("tied", type="let-ring")
+        notations = marks + around
+        return element(
+            "note",
+            head,
+            _pitch(note.pitch),
+            self.duration(length),
+            *(element("tie", type=kind) for kind in ties),
+            element("voice", text(voice)),
+            *_value(value),
+            element("accidental", sign) if sign else "",
+            _time_modification(value),
+            *(_beams(piece.beams) if not head else ()),
+            element("notations", notations) if notations else "",
+            lyrics,
+        )
+
+    def _rest(self, piece: Piece, rest: Rest, voice: int, around: str) -> str:
+        whole = piece.value is None
+        hidden = {} if rest.visible else {"print_object": "no"}
+        return element(
+            "note",
+            element("rest", **({"measure": "yes"} if whole else {})),
+            self.duration(piece.duration),
+            element("voice", text(voice)),
+            *(_value(piece.value) if piece.value else ()),
+            _time_modification(piece.value) if piece.value else "",
+            element("notations", around) if around else "",
+            **hidden,
+        )
+
+    def _before(self, piece: Piece, voice: int) -> str:
+        marks = piece.event.marks
+        typed, words = signs.as_decorations(marks.annotations)
+        parts = [signs.directions((*marks.decorations, *typed), words)]
+        if marks.chord_symbol:
+            chord = harmony(marks.chord_symbol)
+            parts.append(chord if chord else signs.words(marks.chord_symbol))
+        if marks.grace:
+            parts.append(self._graces(piece, voice))
+        return "".join(parts)
+
+    def _graces(self, piece: Piece, voice: int) -> str:
+        grace = piece.event.marks.grace
+        assert grace is not None
+        values = [written(note.duration, None)[0] for note in grace.notes]
+        beams = _grace_beams(values)
+        slash = {"slash": "yes"} if grace.slashed else {}
+        texts = []
+        for i, note in enumerate(grace.notes):
+            sign = self.accidentals.printed(note.pitch, tied=False)
+            around = _slurs(piece.reach.graces[i].marks) + signs.notations(note.marks.decorations)
+            texts.append(
+                element(
+                    "note",
+                    element("grace", **slash),
+                    _pitch(note.pitch),
+                    element("voice", text(voice)),
+                    *_value(values[i]),
+                    element("accidental", sign) if sign else "",
+                    *_beams(beams[i]),
+                    element("notations", around) if around else "",
+                )
+            )
+        return "".join(texts)
+
+    def _notations(self, piece: Piece, neighbours: Neighbours) -> str:
+        marks = piece.event.marks
+        parts = []
+        slurs = [
+            (kind, number)
+            for kind, number in piece.reach.slurs.marks
+            if (kind == "start" and piece.first) or (kind == "stop" and piece.last)
+        ]
+        parts.append(_slurs(slurs))
+        parts.append(_tuplet(piece, neighbours))
+        if piece.first:
+            typed, _ = signs.as_decorations(marks.annotations)
+            parts.append(signs.notations((*marks.decorations, *typed)))
+        return "".join(parts)
+
+
+def _pitch(pitch: Pitch) -> str:
+    alter = element("alter", text(pitch.alter)) if pitch.alter else ""
+    return element(
+        "pitch", element("step", pitch.step), alter, element("octave", text(pitch.octave))
+    )
+
+
+def _value(value: Value) -> tuple[str, str]:
+    return element("type", value.type), "<dot/>" * value.dots
+
+
+def _time_modification(value: Value) -> str:
+    if value.actual == value.normal:
+        return ""
+    return element(
+        "time-modification",
+        element("actual-notes", text(value.actual)),
+        element("normal-notes", text(value.normal)),
+    )
+
+
+def _beams(words: Iterable[str]) -> list[str]:
+    return [element("beam", word, number=level) for level, word in enumerate(words, 1)]
+
+
+def _grace_beams(values: list[Value]) -> list[list[str]]:
+    shared = min(value.beams for value in values)
+    if len(values) == 1 or not shared:
+        return [[] for _ in values]
+    words = ["begin", *["continue"] * (len(values) - 2), "end"]
+    return [[word] * shared for word in words]
+
+
+def _slurs(marks: Iterable[tuple[str, int]]) -> str:
+    return "".join(element("slur", type=kind, number=number) for kind, number in marks)
+
+
+def _tuplet(piece: Piece, neighbours: Neighbours) -> str:
+    """The bracket: from the first member of a group to the last that follows it directly."""
+    tuplet = piece.event.tuplet
+    if tuplet is None or tuplet.actual == tuplet.normal:
+        return ""
+    before, after = neighbours
+    marks = ""
+    if piece.first and not (tuplet.index and _follows(before, tuplet, -1)):
+        marks += element("tuplet", type="start", number=1)
+    if piece.last and not (tuplet.index + 1 < tuplet.size and _follows(after, tuplet, 1)):
+        marks += element("tuplet", type="stop", number=1)
+    return marks
+
+
+def _follows(event: Timed | None, tuplet: Tuplet, step: int) -> bool:
+    other = None if event is None else event.tuplet
+    return other is not None and (other.actual, other.normal, other.index) == (
+        tuplet.actual,
+        tuplet.normal,
+        tuplet.index + step,
+    )
+
+
+def _lyrics(piece: Piece) -> str:
+    return "".join(map(_lyric, piece.reach.syllables)) if piece.first else ""
+
+
+def _lyric(syllable: Syllable) -> str:
+    return element(
+        "lyric",
+        element("syllabic", syllable.place),
+        element("text", text(syllable.text)),
+        "<extend/>" if syllable.extended else "",
+        number=syllable.verse,
+    )

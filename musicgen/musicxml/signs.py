@@ -1,0 +1,131 @@
+"""Decorations and annotations as MusicXML: ornaments, articulations, bowing, directions.
+
+One table says what each name is; what it does not name goes into the file as <other-notation>.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from musicgen.musicxml.markup import element, text
+
+# Name -> (group inside <notations>, element).
+_NOTATIONS = {
+    "trill": ("ornaments", "<trill-mark/>"),
+    "trill(": ("ornaments", '<trill-mark/><wavy-line type="start"/>'),
+    "trill)": ("ornaments", '<wavy-line type="stop"/>'),
+    "lowermordent": ("ornaments", "<mordent/>"),
+    "uppermordent": ("ornaments", "<inverted-mordent/>"),
+    "roll": ("ornaments", "<turn/>"),
+    "turn": ("ornaments", "<turn/>"),
+    "turnx": ("ornaments", '<turn slash="yes"/>'),
+    "invertedturn": ("ornaments", "<inverted-turn/>"),
+    "invertedturnx": ("ornaments", '<inverted-turn slash="yes"/>'),
+    "staccato": ("articulations", "<staccato/>"),
+    "accent": ("articulations", "<accent/>"),
+    "tenuto": ("articulations", "<tenuto/>"),
+    "wedge": ("articulations", "<staccatissimo/>"),
+    "^": ("articulations", '<strong-accent type="up"/>'),
+    "breath": ("articulations", "<breath-mark/>"),
+    "slide": ("articulations", "<scoop/>"),
+    "upbow": ("technical", "<up-bow/>"),
+    "downbow": ("technical", "<down-bow/>"),
+    "open": ("technical", "<open-string/>"),
+    "thumb": ("technical", "<thumb-position/>"),
+    "snap": ("technical", "<snap-pizzicato/>"),
+    "plus": ("technical", "<stopped/>"),
+    "fermata": ("", '<fermata type="upright"/>'),
+    "invertedfermata": ("", '<fermata type="inverted"/>'),
+    "arpeggio": ("", "<arpeggiate/>"),
+    **{str(n): ("technical", f"<fingering>{n}</fingering>") for n in range(6)},
+}
+DYNAMICS = ("pppp", "ppp", "pp", "p", "mp", "mf", "f", "ff", "fff", "ffff", "sf", "sfz", "fz", "fp")
+_DIRECTIONS = {
+    "segno": "<segno/>",
+    "coda": "<coda/>",
+    "crescendo(": '<wedge type="crescendo"/>',
+    "diminuendo(": '<wedge type="diminuendo"/>',
+    "crescendo)": '<wedge type="stop"/>',
+    "diminuendo)": '<wedge type="stop"/>',
+}
+_WORDS = {
+    "D.C.": "D.C.",
+    "D.S.": "D.S.",
+    "D.C.alfine": "D.C. al Fine",
+    "D.C.alcoda": "D.C. al Coda",
+    "D.S.alfine": "D.S. al Fine",
+    "D.S.alcoda": "D.S. al Coda",
+    "dacoda": "To Coda",
+    "fine": "Fine",
+}
+_ORDER = ("ornaments", "technical", "articulations", "")
+# Collections typed before there were decorations wrote these signs as annotations.
+_TYPED = {
+    "tr": "trill",
+    "~": "roll",
+    ">": "accent",
+    "sign": "segno",
+    "segno": "segno",
+    "coda": "coda",
+    **{str(n): str(n) for n in range(6)},
+    **{name: name for name in DYNAMICS},
+}
+_PLACES = {"^": "above", "_": "below", "<": "above", ">": "above", "@": "above"}
+
+
+def as_decorations(annotations: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Annotations that are signs, by the names of the signs; and the others as they are."""
+    signs, words = [], []
+    for annotation in annotations:
+        bare = annotation[1:] if len(annotation) > 1 and annotation[0] in _PLACES else annotation
+        sign = _TYPED.get(bare.strip().lower())
+        if sign:
+            signs.append(sign)
+        else:
+            words.append(annotation)
+    return signs, words
+
+
+def notations(decorations: Iterable[str]) -> str:
+    """What belongs inside the <notations> of a note."""
+    groups: dict[str, list[str]] = {name: [] for name in _ORDER}
+    others = []
+    for name in decorations:
+        if name in _NOTATIONS:
+            group, xml = _NOTATIONS[name]
+            groups[group].append(xml)
+        elif name not in DYNAMICS and name not in _DIRECTIONS and name not in _WORDS:
+            others.append(element("other-notation", text(name), type="single"))
+    grouped = [element(name, *groups[name]) for name in _ORDER if name and groups[name]]
+    return "".join([*grouped, *groups[""], *others])
+
+
+def directions(decorations: Iterable[str], annotations: Iterable[str]) -> str:
+    """What goes before a note as <direction>: dynamics, signs of the road, words."""
+    found = []
+    for name in decorations:
+        if name in DYNAMICS:
+            dynamic = f"<{name}/>" if name != "pppp" else "<pppp/>"
+            found.append(direction(element("dynamics", dynamic), placement="below"))
+        elif name in _DIRECTIONS:
+            below = "wedge" in _DIRECTIONS[name]
+            found.append(direction(_DIRECTIONS[name], placement="below" if below else "above"))
+        elif name in _WORDS:
+            found.append(words(_WORDS[name]))
+    for annotation in annotations:
+        place = _PLACES.get(annotation[:1]) if len(annotation) > 1 else None
+        bare = annotation[1:] if place else annotation
+        if annotation.startswith("@") and " " in bare:
+            bare = bare.split(" ", 1)[1]  # after "@x,y" the text
+        found.append(words(bare, placement=place or "above"))
+    return "".join(found)
+
+
+def words(content: str, *, placement: str = "above") -> str:
+    """A line of text above or below the staff."""
+    return direction(element("words", text(content), font_style="italic"), placement=placement)
+
+
+def direction(content: str, *, placement: str, sound: str = "") -> str:
+    """A <direction> with one <direction-type>."""
+    return element("direction", element("direction-type", content), sound, placement=placement)

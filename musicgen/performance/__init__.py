@@ -1,0 +1,27 @@
+"""A tune as folk musicians play it: timed notes with accents, swing, chords, drone, count-in.
+
+    perform(tune).notes                          # onsets and durations in seconds, velocities
+    perform(tune, Style(tempo="70%", count_in=1))
+    perform(tune, EXACT)                         # as written, and nothing else
+
+Written music goes in, sounding notes come out: repeats are played, ties joined, times in seconds.
+"""
+
+from __future__ import annotations
+
+from musicgen.performance.sounding import Part, Performance, SoundingNote
+from musicgen.performance.stage import Stage
+from musicgen.performance.style import EXACT, FOLK, Style
+from musicgen.tune import Tune
+
+__all__ = ["EXACT", "FOLK", "Part", "Performance", "SoundingNote", "Style", "perform"]
+
+
+def perform(tune: Tune, style: Style = FOLK) -> Performance:
+    """Play a tune in a style.
+
+    Raises:
+        InvalidTuneError: no notes, notes that nobody can hear, too many, or too long.
+        ConfigError: no such instrument.
+    """
+    return Stage(tune, style).perform()

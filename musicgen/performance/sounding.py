@@ -1,0 +1,44 @@
+"""Part, SoundingNote, Performance: what a performer hands to a synthesizer, times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One player. `program` is General MIDI's, `pan` is -1 (left) to 1 (right), `level` how loud,
+    0 to 1. With `percussion`, pitches are General MIDI percussion keys."""
+
+    name: str
+    program: int = 0
+    pan: float = 0.0
+    level: float = 1.0
+    percussion: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SoundingNote:
+    """One note as it sounds: MIDI pitch, velocity 1 to 127, number of its part from 0."""
+
+    onset_s: float
+    duration_s: float
+    midi: int
+    velocity: int
+    part: int
+
+    @property
+    def end_s(self) -> float:
+        """When it is released."""
+        return self.onset_s + self.duration_s
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """All that sounds, by onset. `duration_s` lasts to the end of the last bar; `warnings` say
+    what could not be played."""
+
+    parts: tuple[Part, ...]
+    notes: tuple[SoundingNote, ...]
+    duration_s: float
+    warnings: tuple[str, ...] = ()
