@@ -16,17 +16,16 @@ import numpy as np
 
 from musicgen.errors import ControlError, printable
 from musicgen.theory import (
-    Interval,
     Key,
     Meter,
     canonical_rhythm,
     parse_key,
     parse_meter,
     rhythm_meters,
-    transpose_pitch,
 )
 from musicgen.tokenizer.tokens import parse_token
-from musicgen.tune import Bar, Event, Note, Tune
+from musicgen.transposition import transpose
+from musicgen.tune import Tune
 
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]
@@ -122,25 +121,7 @@ class Request:
         """The sampled tune in exactly the key and meter that were asked."""
         if self.meter is not None:
             tune = replace(tune, meter=self.meter)
-        return tune if self.key is None else transpose(tune, self.key)
-
-
-def transpose(tune: Tune, key: Key) -> Tune:
-    """A tune of plain notes moved to another tonic, by the smaller way (up to a tritone)."""
-    if tune.key.tonic == key.tonic:
-        return tune
-    interval = Interval.between(tune.key, key)
-
-    def moved(event: Event) -> Event:
-        if isinstance(event, Note):
-            return replace(event, pitch=transpose_pitch(event.pitch, interval))
-        return event
-
-    def moved_bar(bar: Bar) -> Bar:
-        return replace(bar, events=tuple(moved(event) for event in bar.events))
-
-    voices = tuple(replace(v, bars=tuple(map(moved_bar, v.bars))) for v in tune.voices)
-    return replace(tune, key=key, voices=voices)
+        return tune if self.key is None else transpose(tune, self.key.tonic)
 
 
 def _header(tokens: Sequence[str]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from musicgen.training import TrainConfig
 DEFAULT = "lstm"
 
 # Chosen by bits per note on the validation tunes of `celtic`, in short runs of 2 to 6 epochs with
-# one seed each (CHANGELOG.md has the log). What mattered: many small steps (512 tokens, not 2048), a high learning rate, and for the
-# recurrent networks an output that does not share the input's table.
+# one seed each (CHANGELOG.md has the log). What mattered: many small steps (512 tokens, not
+# 2,048), a high learning rate, and for the recurrent networks an output that does not share the
+# input's table.
 PRESETS = {
     "lstm": TrainConfig(
         epochs=12,
