@@ -16,6 +16,7 @@ import numpy as np
 
 from musicgen.errors import ControlError, printable
 from musicgen.theory import (
+    WRITTEN_METERS,
     Key,
     Meter,
     canonical_rhythm,
@@ -118,9 +119,9 @@ class Request:
         return rhythm, meter, unit, tonic, mode, pickup
 
     def fulfil(self, tune: Tune) -> Tune:
-        """The sampled tune in exactly the key and meter that were asked."""
-        if self.meter is not None:
-            tune = replace(tune, meter=self.meter)
+        """The sampled tune in exactly the key and meter that were asked, or as it is written."""
+        written = WRITTEN_METERS.get((tune.rhythm, tune.meter), tune.meter)
+        tune = replace(tune, meter=self.meter or written)
         return tune if self.key is None else transpose(tune, self.key.tonic)
 
 

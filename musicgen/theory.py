@@ -272,6 +272,9 @@ RHYTHM_METERS: dict[str, tuple[str, ...]] = {
     "mazurka": ("3/4",),
     "gavotte": _DUPLE,
 }
+# Hornpipes are played with four beats however their books bar them, and other programs (abc2midi)
+# refuse one in cut time.
+WRITTEN_METERS = {("hornpipe", CUT_TIME): COMMON_TIME}
 RHYTHM_ALIASES = {
     "slipjig": "slip jig",
     "hop jig": "slip jig",

@@ -19,6 +19,7 @@ from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer import Vocabulary
 from musicgen.tune import Note, Tune
 from musicgen.validation import validate
 
@@ -91,6 +92,16 @@ def test_controls_hold(
             assert str(tune.meter) == meter
         if rhythm is not None:
             assert tune.rhythm == {"Reel": "reel", "slipjig": "slip jig"}.get(rhythm, rhythm)
+
+
+def test_a_hornpipe_is_written_in_common_time_unless_cut_time_is_asked(
+    untrained: Checkpoint,
+) -> None:
+    vocabulary = Vocabulary(untrained.vocab)
+    opening = vocabulary.encode(["R:hornpipe", "M:C|", "L:1/8", "K:G", "mode:major", "up:0"])
+    composer = Composer(replace(untrained, openings=((tuple(opening), 1),)))
+    assert str(composer.generate().meter) == "C"
+    assert str(composer.generate(meter="C|").meter) == "C|"
 
 
 @pytest.mark.parametrize(
