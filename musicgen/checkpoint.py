@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +24,9 @@ from torch import Tensor, nn
 
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError
+from musicgen.files import replacing_folder
 from musicgen.models import ModelConfig, build_model
-from musicgen.tokenset import SPECIAL_TOKENS
+from musicgen.tokenizer import SPECIALS
 
 FORMAT = "musicgen-checkpoint-1"
 MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30}
@@ -81,18 +81,12 @@ def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     contents["manifest.json"] = _json({"format": FORMAT, "sha256": digests})
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
-            written = Path(temp) / "new"
-            written.mkdir()
+        with replacing_folder(folder) as written:
             for name, data in contents.items():
                 with (written / name).open("wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-            if folder.exists():
-                folder.rename(Path(temp) / "old")
-            written.rename(folder)
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from None
 
@@ -127,7 +121,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
     if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
         raise CheckpointError(f"{folder}/vocab.json: is not a list of different texts")
-    if vocab[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS or len(vocab) != model.vocab_size:
+    if vocab[: len(SPECIALS)] != SPECIALS or len(vocab) != model.vocab_size:
         raise CheckpointError(f"{folder}/vocab.json: does not fit the model; get it again")
     if tuple(sizes.values()) != model.feature_sizes:
         raise CheckpointError(f"{folder}/config.json: feature_sizes do not fit the model")

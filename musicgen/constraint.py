@@ -42,7 +42,7 @@ class Automaton:
         self.smallest = limits.smallest or shortest
         self.limits = replace(limits, smallest=self.smallest)
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
-        self.pad_id, self.bos_id = vocabulary.ids[PAD], vocabulary.ids[BOS]
+        self.pad_id = vocabulary.ids[PAD]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
         self.masks: list[NDArray[np.bool_]] = []

@@ -7,6 +7,8 @@ import re
 import stat
 import tempfile
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from musicgen.errors import MusicgenError, ParseError
@@ -71,6 +73,23 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         raise MusicgenError(
             f"{path}: cannot be written ({reason}); choose another place with -o"
         ) from None
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new, empty folder to fill, which takes the place of `folder` once all went well.
+
+    Raises:
+        OSError: as it comes; whoever writes says what the folder was to be.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
+        new = Path(temp) / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(Path(temp) / "old")
+        new.rename(folder)
 
 
 def make_folder(path: str | Path) -> None:

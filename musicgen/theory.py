@@ -28,7 +28,7 @@ MODE_FIFTHS = {
 }
 MODE_ALIASES = {"ionian": "major", "aeolian": "minor"}
 ACCIDENTALS = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
-_ALTER_TEXT = {alter: text for text, alter in ACCIDENTALS.items()}
+ACCIDENTAL_TEXT = {alter: text for text, alter in ACCIDENTALS.items()}
 _KEY = re.compile(r"\s*([A-Ga-g])(##|bb|#|b|♯|♭)?\s*([A-Za-z]*)\s*")
 
 
@@ -53,7 +53,7 @@ class Pitch:
     @property
     def name(self) -> str:
         """Scientific name, such as "F#4"."""
-        return f"{self.step}{_ALTER_TEXT[self.alter]}{self.octave}"
+        return f"{self.step}{ACCIDENTAL_TEXT[self.alter]}{self.octave}"
 
     @staticmethod
     def from_diatonic(diatonic: int, alter: int) -> Pitch:

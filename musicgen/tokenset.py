@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import CorpusError
+from musicgen.files import replacing_folder
 from musicgen.matching import N_COLUMNS, match_features, match_sizes
+from musicgen.tokenizer import SPECIALS
 
-SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 SPLITS = ("train", "val", "test")
 FORMAT = "musicgen-tokens-1"
@@ -149,14 +150,8 @@ def _replacing(folder: Path) -> Iterator[Path]:
     """A new folder to write to, which takes the place of `folder` once all is written."""
     require_replaceable(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
-            new = Path(temp) / "new"
-            new.mkdir()
+        with replacing_folder(folder) as new:
             yield new
-            if folder.exists():
-                folder.rename(Path(temp) / "old")
-            new.rename(folder)
     except OSError as error:
         raise CorpusError(f"{folder}: cannot be written ({error.strerror})") from None
 
@@ -180,8 +175,8 @@ def build_tokenset(
             folder that cannot be written.
     """
     vocab = tuple(vocab)
-    if vocab[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS or len(set(vocab)) != len(vocab):
-        raise CorpusError(f"the vocabulary must start with {' '.join(SPECIAL_TOKENS)}, no repeats")
+    if vocab[: len(SPECIALS)] != SPECIALS or len(set(vocab)) != len(vocab):
+        raise CorpusError(f"the vocabulary must start with {' '.join(SPECIALS)}, no repeats")
     if len(vocab) > np.iinfo(np.uint16).max:
         raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
     sizes = {**feature_sizes, **match_sizes(len(vocab))}

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from musicgen.errors import ConfigError
 from musicgen.theory import (
+    ACCIDENTAL_TEXT,
+    ACCIDENTALS,
     Interval,
     Key,
     Pitch,
@@ -24,7 +26,6 @@ _MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
 _ROOT = re.compile(r"(?P<root>[A-G])(?P<alter>[#b♯♭]?)")
 _SYMBOL = re.compile(r"[A-G][#b♯♭]?[^/\s]*(?:/[A-G][#b♯♭]?)?")
 _ALTERS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
-_WRITTEN = {0: "", 1: "#", -1: "b", 2: "##", -2: "bb"}
 
 
 def transpose(tune: Tune, to: str) -> Tune:
@@ -106,15 +107,15 @@ class _Mover:
         moved = self._pitch(Pitch(match["root"], _ALTERS[match["alter"]], 4))
         if abs(moved.alter) > 1:
             moved = spell(moved.midi, Key())
-        return moved.step + _WRITTEN[moved.alter] + symbol[match.end() :]
+        return moved.step + ACCIDENTAL_TEXT[moved.alter] + symbol[match.end() :]
 
     def _key(self, key: Key) -> Key:
         if not key.tonic:
             return key
         step, alter = key.tonic[0], key.tonic[1:]
-        moved = self._pitch(Pitch(step, {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}[alter], 4))
+        moved = self._pitch(Pitch(step, ACCIDENTALS[alter], 4))
         accidentals = []
         for name, raised in key.accidentals:
             other = self._pitch(Pitch(name, raised, 4))
             accidentals.append((other.step, other.alter))
-        return Key(moved.step + _WRITTEN[moved.alter], key.mode, tuple(accidentals))
+        return Key(moved.step + ACCIDENTAL_TEXT[moved.alter], key.mode, tuple(accidentals))

@@ -15,9 +15,9 @@ from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
 from musicgen.models import KINDS, ModelConfig, build_model
-from musicgen.tokenset import SPECIAL_TOKENS
+from musicgen.tokenizer import SPECIALS
 
-VOCAB = (*SPECIAL_TOKENS, "C", "D", "E")
+VOCAB = (*SPECIALS, "C", "D", "E")
 
 
 def new(kind: str = "lstm") -> Checkpoint:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from musicgen.datamodule import Batch, DataConfig, Plan, TokenDataModule, pack
 from musicgen.errors import ConfigError
-from musicgen.tokenset import PAD_ID, SPECIAL_TOKENS, TokenSet, build_tokenset
+from musicgen.tokenizer import SPECIALS
+from musicgen.tokenset import PAD_ID, TokenSet, build_tokenset
 
-VOCAB = (*SPECIAL_TOKENS, *(f"t{i}" for i in range(2000)))
+VOCAB = (*SPECIALS, *(f"t{i}" for i in range(2000)))
 
 
 def make_tokens(n: int = 60, longest: int = 120) -> TokenSet:

@@ -11,9 +11,10 @@ import pytest
 
 from musicgen.errors import CorpusError
 from musicgen.matching import match_features
-from musicgen.tokenset import SPECIAL_TOKENS, SPLITS, UNK_ID, TokenSet, build_tokenset
+from musicgen.tokenizer import SPECIALS
+from musicgen.tokenset import SPLITS, UNK_ID, TokenSet, build_tokenset
 
-VOCAB = (*SPECIAL_TOKENS, "C", "D", "E")
+VOCAB = (*SPECIALS, "C", "D", "E")
 TUNES = [
     ("train", "a", [1, 4, 5, 4, 5, 2], 4),
     ("train", "b", [1, 6, 2], 1),

@@ -24,7 +24,8 @@ from musicgen.datamodule import DataConfig
 from musicgen.errors import ConfigError, TrainingError, TrainingInterrupted
 from musicgen.models import KINDS, ModelConfig
 from musicgen.presets import DEFAULT, PRESETS, preset
-from musicgen.tokenset import BOS_ID, EOS_ID, SPECIAL_TOKENS, TokenRow, TokenSet, build_tokenset
+from musicgen.tokenizer import SPECIALS
+from musicgen.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
 from musicgen.training import (
     NextTokenModule,
     Progress,
@@ -37,7 +38,7 @@ from musicgen.training import (
 )
 from musicgen.training.folder import Row, parse_rows, render_rows
 
-VOCAB = (*SPECIAL_TOKENS, *"ABCDEFGH")
+VOCAB = (*SPECIALS, *"ABCDEFGH")
 SMALL = TrainConfig(
     steps=12,
     data=DataConfig(batch_tokens=128, max_len=32),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import TuneSink, say, warn_of
 from musicgen.errors import ControlError
+
+if TYPE_CHECKING:
+    from musicgen.sampling import SamplingConfig
 
 
 @app.command()
@@ -34,15 +37,11 @@ def generate(
     sink = TuneSink(output, number, force=force)
     from musicgen import load
     from musicgen.controls import Controls
-    from musicgen.sampling import SamplingConfig
 
-    seed = secrets.randbelow(2**31) if seed is None else seed
-    sampling = SamplingConfig(
-        seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
-    )
+    sampling = _sampling(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     controls = Controls(key=key, meter=meter, rhythm=rhythm)
     sink.take(load(checkpoint).takes(number, controls, sampling))
-    say(f"seed {seed}")
+    say(f"seed {sampling.seed}")
 
 
 @app.command(name="continue")
@@ -74,11 +73,22 @@ def continue_(
     given = tunes[tune - 1]
     warn_of(given, file)
     from musicgen import load
+
+    sampling = _sampling(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    sink.take(load(checkpoint).continuations(given, number, sampling))
+    say(f"seed {sampling.seed}")
+
+
+def _sampling(
+    seed: int | None, temperature: float, *, top_k: int, top_p: float, min_p: float
+) -> SamplingConfig:
+    """The options as one; a seed that was not given is drawn."""
     from musicgen.sampling import SamplingConfig
 
-    seed = secrets.randbelow(2**31) if seed is None else seed
-    sampling = SamplingConfig(
-        seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+    return SamplingConfig(
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
     )
-    sink.take(load(checkpoint).continuations(given, number, sampling))
-    say(f"seed {seed}")

@@ -30,14 +30,12 @@ from functools import lru_cache
 from typing import Any
 
 from musicgen.errors import InvalidTuneError
-from musicgen.theory import MODE_FIFTHS, parse_meter
+from musicgen.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, parse_meter
 from musicgen.tokenizer import SPECIALS
 
 HEADER_KINDS = ("rhythm", "meter", "unit", "tonic", "mode", "pickup")
 CLOSES = ("|", "||", ":|", "|]")
 _FIXED = {"|:": "repeat", "z": "rest", "-": "tie"} | dict.fromkeys(CLOSES, "close")
-_ALTERS = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
-_ALTER_TEXT = {alter: text for text, alter in _ALTERS.items()}
 _PITCH = re.compile(r"(##|#|bb|b|)([1-7])(,*|'*)")
 
 
@@ -97,13 +95,14 @@ def _parse_valued(text: str) -> Token:
         raise ValueError(text)
     accidental, degree, marks = pitch.groups()
     octave = len(marks) * (-1 if marks.startswith(",") else 1)
-    return Token("pitch", (7 * octave + int(degree) - 1, _ALTERS[accidental]))
+    return Token("pitch", (7 * octave + int(degree) - 1, ACCIDENTALS[accidental]))
 
 
 def pitch_token(steps: int, alter: int) -> str:
     """Text of a pitch: staff steps above the tonic of octave 4, and alteration -2..2."""
     octave, degree = divmod(steps, 7)
-    return f"{_ALTER_TEXT[alter]}{degree + 1}{chr(39) * octave if octave > 0 else ',' * -octave}"
+    marks = "'" * octave if octave > 0 else "," * -octave
+    return f"{ACCIDENTAL_TEXT[alter]}{degree + 1}{marks}"
 
 
 def tuplet_token(actual: int, normal: int, size: int) -> str:

@@ -175,11 +175,6 @@ class Placer:
         voice.amend_last(lambda last: with_slurs(with_signs(last, texts, names), 0, closed))
 
 
-def is_note_or_chord(event: Timed | None) -> bool:
-    """Whether there is an event that sounds."""
-    return type(event) in (Note, Chord)
-
-
 def _pitches(event: Timed) -> list[Pitch]:
     if type(event) is Note:
         return [event.pitch]
