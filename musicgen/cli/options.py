@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from musicgen.sampling import SamplingConfig
 
 app = typer.Typer(
     help="Write new tunes with trained models, finish unfinished ones, train on your own corpus.",
@@ -65,3 +69,18 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+def sampling_config(
+    seed: int | None, temperature: float, *, top_k: int, top_p: float, min_p: float
+) -> SamplingConfig:
+    """The options as one; a seed that was not given is drawn."""
+    from musicgen.sampling import SamplingConfig
+
+    return SamplingConfig(
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+    )

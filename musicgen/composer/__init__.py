@@ -1,0 +1,79 @@
+"""Composer: new tunes from a trained model, and ways on from an unfinished one.
+
+    composer = Composer(checkpoint.load("runs/first"))
+    tune = composer.generate(key="D", meter="6/8", rhythm="jig", seed=7)
+    whole = composer.continue_(half, seed=7)
+
+What is asked for holds by construction: the model only ever chooses among tokens that the grammar
+allows. Take k of a seed is the same however many takes are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.composer.continuation import continuations
+from musicgen.composer.engine import Engine, Take
+from musicgen.composer.generation import takes
+from musicgen.controls import Controls
+from musicgen.sampling import SamplingConfig
+from musicgen.tune import Tune
+
+__all__ = ["Composer", "Take"]
+
+
+class Composer:
+    """Composes with one trained model.
+
+    Raises:
+        CheckpointError: the model speaks another token language.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.engine = Engine.of(checkpoint)
+
+    def generate(
+        self,
+        *,
+        key: str | None = None,
+        meter: str | None = None,
+        rhythm: str | None = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+    ) -> Tune:
+        """One new tune; the same arguments give the same tune.
+
+        Raises:
+            ControlError: the controls contradict each other or the model does not know them.
+            ConfigError: an impossible seed or temperature.
+        """
+        controls = Controls(key=key, meter=meter, rhythm=rhythm)
+        sampling = SamplingConfig(seed=seed, temperature=temperature)
+        return next(self.takes(1, controls, sampling)).tune
+
+    def takes(self, n: int, controls: Controls, sampling: SamplingConfig) -> Iterator[Take]:
+        """`n` new tunes in order, sampled a batch at a time.
+
+        Raises:
+            ControlError: the controls contradict each other or the model does not know them.
+        """
+        return takes(self.engine, n, controls, sampling)
+
+    def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
+        """The tune finished: every note given stays as it was, and the rest follows from it.
+
+        Raises:
+            ControlError: it is no single line in one key and one meter.
+            ConfigError: an impossible seed or temperature.
+        """
+        sampling = SamplingConfig(seed=seed, temperature=temperature)
+        return next(self.continuations(tune, 1, sampling)).tune
+
+    def continuations(self, tune: Tune, n: int, sampling: SamplingConfig) -> Iterator[Take]:
+        """`n` ways on from an unfinished tune.
+
+        Raises:
+            ControlError: it is no single line in one key and one meter.
+        """
+        return continuations(self.engine, tune, n, sampling)

@@ -1,0 +1,68 @@
+"""A trained model ready to compose, and what it composes: takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.constraint import Automaton
+from musicgen.controls import Opening
+from musicgen.errors import CheckpointError
+from musicgen.sampling import LANES, Constraint, Sampled, SamplingConfig, sample
+from musicgen.tokenizer import Vocabulary
+from musicgen.tokenizer.melody import NAME
+from musicgen.tune import Tune
+
+BATCH = 2 * LANES
+# The grammar ends every tune (`Limits`, and hurry after so many tokens), so the sampler need not.
+HURRY_AFTER = 1500
+ENDLESS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One composed tune: number `index` (from 0) of its seed, and what the new music cost the
+    model, in bits per note; lower is more expected."""
+
+    tune: Tune
+    index: int
+    bits_per_note: float
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """The parts of a model that composing needs. `openings` are header tokens with counts."""
+
+    network: nn.Module
+    vocabulary: Vocabulary
+    automaton: Automaton
+    openings: tuple[Opening, ...]
+
+    @staticmethod
+    def of(checkpoint: Checkpoint) -> Engine:
+        """The engine of a model.
+
+        Raises:
+            CheckpointError: the model speaks another token language.
+        """
+        if checkpoint.tokenizer != NAME or not checkpoint.openings:
+            raise CheckpointError(
+                f"this model reads '{checkpoint.tokenizer}' tokens and cannot compose; "
+                f"train one with the '{NAME}' tokenizer"
+            )
+        vocabulary = Vocabulary(checkpoint.vocab)
+        openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
+        return Engine(checkpoint.network, vocabulary, Automaton(vocabulary), openings)
+
+    def sample(
+        self,
+        prompts: list[list[int]],
+        constraint: Constraint,
+        sampling: SamplingConfig,
+        first_index: int,
+    ) -> list[Sampled]:
+        """Complete every prompt, however long it takes to its valid end."""
+        endless = replace(sampling, max_tokens=ENDLESS)
+        return sample(self.network, prompts, constraint, endless, first_index=first_index)
