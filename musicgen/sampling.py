@@ -93,12 +93,12 @@ def sample(
     constraint: Constraint | None,
     config: SamplingConfig,
     *,
-    first_index: int = 0,
+    indices: Sequence[int] | None = None,
 ) -> list[Sampled]:
     """Complete every prompt; see `stream`."""
     rows: list[list[int]] = [[int(prompt[0])] for prompt in prompts if len(prompt)]
     totals = np.zeros(len(prompts))
-    for ids, bits in stream(network, prompts, constraint, config, first_index=first_index):
+    for ids, bits in stream(network, prompts, constraint, config, indices=indices):
         for row, token in zip(rows, ids.tolist(), strict=True):
             if token != PAD_ID:
                 row.append(token)
@@ -116,13 +116,14 @@ def stream(
     constraint: Constraint | None,
     config: SamplingConfig,
     *,
-    first_index: int = 0,
+    indices: Sequence[int] | None = None,
 ) -> Iterator[tuple[Ints, Floats]]:
     """The second and every later token of each row, one step at a time: ids (B,), bits (B,).
 
     Prompts (which start with bos) may differ in length: their tokens are given back as they are,
-    at 0 bits. A row that is done yields `PAD_ID`. `first_index` is the index of the first row
-    among all rows of this seed. The constraint must be new; prompt tokens are told to it too.
+    at 0 bits. A row that is done yields `PAD_ID`. `indices` are the numbers of the rows among all
+    rows of this seed (0, 1, ... by default). The constraint must be new; prompt tokens are told
+    to it too.
 
     Raises:
         ConfigError: an empty prompt, or other feature columns than the network was trained on.
@@ -135,9 +136,10 @@ def stream(
     table = np.full((batch, given.max()), PAD_ID, dtype=np.int64)
     for row, prompt in enumerate(prompts):
         table[row, : len(prompt)] = prompt
-    lanes = _Lanes(network, batch, first_index)
+    indices = range(batch) if indices is None else indices
+    lanes = _Lanes(network, indices)
     tracker = MatchTracker(batch)
-    draws = [row_randomness(config.seed, first_index + row) for row in range(batch)]
+    draws = [row_randomness(config.seed, index) for index in indices]
     filters = filters_of(config)
     ids = table[:, 0]
     alive = np.ones(batch, dtype=np.bool_)
@@ -258,14 +260,18 @@ def row_randomness(seed: int, index: int) -> np.random.Generator:
 class _Lanes:
     """Runs a network on B rows in groups of LANES, each with its own carried state."""
 
-    def __init__(self, network: nn.Module, batch: int, first_index: int) -> None:
+    def __init__(self, network: nn.Module, indices: Sequence[int]) -> None:
         self.network = network
         self.n_features = len(network.config.feature_sizes)  # type: ignore[union-attr, arg-type]
         self.device = next(network.parameters()).device
-        self.first = first_index % LANES
-        self.batch = batch
-        groups = -(-(self.first + batch) // LANES)
-        self.states: list[tuple[torch.Tensor, ...] | None] = [None] * groups
+        taken = [0] * LANES  # rows so far in each lane, which is the group of its next row
+        places = []
+        for index in indices:
+            lane = index % LANES
+            places.append(taken[lane] * LANES + lane)
+            taken[lane] += 1
+        self.places = np.array(places)
+        self.states: list[tuple[torch.Tensor, ...] | None] = [None] * max(taken)
 
     def step(self, ids: Ints, features: Ints, alive: Bools) -> Floats:
         """Logits (B, V) after one more token; rows whose whole group is done get zeros."""
@@ -275,7 +281,7 @@ class _Lanes:
                 f"here are {features.shape[1]}; use its own tokenizer"
             )
         size = len(self.states) * LANES
-        rows = slice(self.first, self.first + self.batch)
+        rows = self.places
         tokens = np.zeros((size, 1), dtype=np.int64)
         columns = np.zeros((size, 1, self.n_features), dtype=np.int64)
         running = np.zeros(size, dtype=np.bool_)
@@ -295,7 +301,8 @@ class _Lanes:
                 logits = np.zeros((size, values.shape[1]))
             logits[part] = values
         assert logits is not None
-        return logits[rows]
+        of_rows: Floats = logits[rows]
+        return of_rows
 
 
 def _read(constraint: Constraint | None, tracker: MatchTracker, ids: Ints) -> Ints:

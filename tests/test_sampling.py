@@ -100,7 +100,7 @@ def test_a_row_is_the_same_whatever_the_batch_size(kind: str, d_model: int) -> N
     few = sample(network, [[BOS_ID]] * 3, None, SHORT)
     assert few == many[:3]  # bits too: equal to the last digit
     for index in (1, LANES - 1, LANES, 2 * LANES + 4):
-        alone = sample(network, [[BOS_ID]], None, SHORT, first_index=index)
+        alone = sample(network, [[BOS_ID]], None, SHORT, indices=[index])
         assert alone == [many[index]]
 
 
@@ -251,3 +251,10 @@ def test_an_impossible_setting_is_refused(change: dict[str, float], message: str
     with pytest.raises(ConfigError) as caught:
         SamplingConfig(**change)  # type: ignore[arg-type]
     assert str(caught.value) == message
+
+
+def test_rows_may_be_any_takes_of_a_seed_in_any_order(network: torch.nn.Module) -> None:
+    indices = [7, 7 + LANES, 2, 1 << 40]
+    together = sample(network, [[BOS_ID]] * 4, None, SHORT, indices=indices)
+    for index, row in zip(indices, together, strict=True):
+        assert sample(network, [[BOS_ID]], None, SHORT, indices=[index]) == [row]

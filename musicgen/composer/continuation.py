@@ -25,7 +25,7 @@ def continuations(engine: Engine, tune: Tune, n: int, sampling: SamplingConfig) 
         constraint = GrammarConstraint(
             engine.automaton, len(indices), hurry_after=HURRY_AFTER, script=prompt.tokens
         )
-        rows = engine.sample([ids] * len(indices), constraint, sampling, begin)
+        rows = engine.sample([ids] * len(indices), constraint, sampling, indices)
         for index, row in zip(indices, rows, strict=True):
             whole = prompt.complete(engine.vocabulary.decode(row.ids[row.n_prompt :]))
             yield Take(whole, index, row.bits / max(1, whole.n_notes - tune.n_notes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -61,8 +62,9 @@ class Engine:
         prompts: list[list[int]],
         constraint: Constraint,
         sampling: SamplingConfig,
-        first_index: int,
+        indices: Sequence[int],
     ) -> list[Sampled]:
-        """Complete every prompt, however long it takes to its valid end."""
+        """Complete every prompt, however long it takes to its valid end; row k is take
+        `indices[k]` of the seed."""
         endless = replace(sampling, max_tokens=ENDLESS)
-        return sample(self.network, prompts, constraint, endless, first_index=first_index)
+        return sample(self.network, prompts, constraint, endless, indices=indices)

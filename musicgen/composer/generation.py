@@ -27,7 +27,7 @@ def takes(engine: Engine, n: int, controls: Controls, sampling: SamplingConfig) 
             for index in indices
         ]
         constraint = GrammarConstraint(engine.automaton, len(prompts), hurry_after=HURRY_AFTER)
-        rows = engine.sample(prompts, constraint, sampling, begin)
+        rows = engine.sample(prompts, constraint, sampling, indices)
         for index, row in zip(indices, rows, strict=True):
             tune = request.fulfil(decode(engine.vocabulary.decode(row.ids)))
             title = f"{tune.rhythm.capitalize() or 'Tune'} {sampling.seed}-{index + 1}"
