@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from torch import nn
-
 from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError
-from musicgen.sampling import LANES, Constraint, Sampled, SamplingConfig, sample
+from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
+from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import NAME
 from musicgen.tune import Tune
 
-BATCH = 2 * LANES
+BATCH = 128
 # The grammar ends every tune (`Limits`, and hurry after so many tokens), so the sampler need not.
 HURRY_AFTER = 1500
 ENDLESS = 1 << 20
@@ -36,7 +35,7 @@ class Take:
 class Engine:
     """The parts of a model that composing needs. `openings` are header tokens with counts."""
 
-    network: nn.Module
+    stepper: Stepper
     vocabulary: Vocabulary
     automaton: Automaton
     openings: tuple[Opening, ...]
@@ -55,7 +54,11 @@ class Engine:
             )
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
-        return Engine(checkpoint.network, vocabulary, Automaton(vocabulary), openings)
+        if checkpoint.device == "cpu":
+            stepper: Stepper = ArrayStepper(checkpoint.model, checkpoint.weights)
+        else:
+            stepper = stepper_of(checkpoint.network)
+        return Engine(stepper, vocabulary, Automaton(vocabulary), openings)
 
     def sample(
         self,
@@ -67,4 +70,4 @@ class Engine:
         """Complete every prompt, however long it takes to its valid end; row k is take
         `indices[k]` of the seed."""
         endless = replace(sampling, max_tokens=ENDLESS)
-        return sample(self.network, prompts, constraint, endless, indices=indices)
+        return sample(self.stepper, prompts, constraint, endless, indices=indices)
