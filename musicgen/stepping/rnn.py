@@ -17,9 +17,7 @@ class RNNStepper:
         self.model = model
         layers = [f"layers.{index}." for index in range(model.n_layers)]
         first, *others = layers
-        self.entrance = Entrance(
-            model, weights, (weights[f"{first}w_in"], weights[f"{first}bias"])
-        )
+        self.entrance = Entrance(model, weights, (weights[f"{first}w_in"], weights[f"{first}bias"]))
         self.inputs = [Product(weights[f"{layer}w_in"]) for layer in others]
         self.biases = [weights[f"{layer}bias"] for layer in others]
         self.hidden = [Product(weights[f"{layer}w_hidden"]) for layer in layers]
