@@ -16,9 +16,10 @@ from musicgen.musicxml.barlines import ending_stops, shared_bars
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.measures import MeasureWriter, Shape
+from musicgen.musicxml.reading import from_musicxml
 from musicgen.tune import Bar, Change, Chord, Tune, Voice
 
-__all__ = ["to_musicxml"]
+__all__ = ["from_musicxml", "to_musicxml"]
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
