@@ -81,7 +81,7 @@ def test_attention_among_notes_is_what_the_tokens_of_notes_share(
 
 
 def test_a_network_without_attention_is_refused(jig: Tune, untrained: Checkpoint) -> None:
-    with pytest.raises(CheckpointError, match="is an 'lstm' and has no attention; name a trans"):
+    with pytest.raises(CheckpointError, match=r"is an 'lstm' and has no attention; name a trans"):
         attention.measure(jig, untrained)
 
 
@@ -101,7 +101,7 @@ def test_arcs_of_what_is_not_there_are_refused(
 
 def test_several_voices_are_refused(untrained: Checkpoint) -> None:
     (tune,) = parse_text("X:1\nT:two\nM:C\nL:1/8\nK:C\nV:1\nc8|\nV:2\nC8|\n").tunes
-    with pytest.raises(ControlError, match="^'two' cannot be looked into: more than one voice$"):
+    with pytest.raises(ControlError, match=r"^'two' cannot be looked into: more than one voice$"):
         hear(tune, untrained)
 
 
@@ -170,7 +170,7 @@ def test_embeddings_that_know_the_circle_of_fifths_are_found_out(untrained: Chec
     assert all(question.p > 0.001 for question in found["output"])
     (keys,) = [g for g in embeddings.measure(knowing) if g.name == "keys"]
     assert {token for token, _ in keys.neighbours("K:D", 2)} == {"K:G", "K:A"}
-    with pytest.raises(ControlError, match="^'K:H' is none of"):
+    with pytest.raises(ControlError, match=r"^'K:H' is none of"):
         keys.neighbours("K:H")
 
 
@@ -199,7 +199,7 @@ def test_all_of_the_context_gives_the_likelihood_of_the_whole(untrained: Checkpo
     bits = [-float(log_p[at - 1, ids[at]]) / math.log(2) for at in places.tolist()]
     assert found.bits_per_note[512] == pytest.approx(np.mean(bits) * 229 / 115, rel=1e-4)
     assert found.bits_per_note[8] != pytest.approx(found.bits_per_note[512], rel=1e-4)
-    with pytest.raises(CorpusError, match="^split 'val' has no tune of more than 192 tokens$"):
+    with pytest.raises(CorpusError, match=r"^split 'val' has no tune of more than 192 tokens$"):
         memory.measure("it", untrained, tokens_of(untrained, 50))
 
 

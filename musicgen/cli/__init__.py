@@ -14,7 +14,18 @@ from musicgen.cli.options import app
 from musicgen.cli.output import say
 from musicgen.errors import MusicgenError, TrainingInterrupted
 
-__all__ = ["app", "check", "compose", "inspect", "learn", "main", "play", "render", "rework", "study"]
+__all__ = [
+    "app",
+    "check",
+    "compose",
+    "inspect",
+    "learn",
+    "main",
+    "play",
+    "render",
+    "rework",
+    "study",
+]
 
 
 def main() -> None:

@@ -133,6 +133,4 @@ def draw(memories: Sequence[Memory], path: str | Path) -> None:
 
 def rows(memories: Sequence[Memory]) -> list[tuple[str, int, float, float]]:
     """The numbers as a table: network, tokens of context, bits per note, standard error."""
-    return [
-        (m.name, n, bits, m.error[n]) for m in memories for n, bits in m.bits_per_note.items()
-    ]
+    return [(m.name, n, bits, m.error[n]) for m in memories for n, bits in m.bits_per_note.items()]

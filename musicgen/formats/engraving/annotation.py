@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from musicgen.formats.engraving.pages import Page, put_heading
 from musicgen.formats.engraving.pages import Block as SetTune
+from musicgen.formats.engraving.pages import Page, put_heading
 from musicgen.formats.engraving.printing import to_pdf
 from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, engrave
 from musicgen.imaging import rasterise
@@ -27,7 +27,7 @@ _EVENT = re.compile(
     r'<g class="staff"><path d="M-?[\d.]+ (?P<line>-?[\d.]+) |'
     r'<g class="(?:note|rest|mRest)" data-event="0\.(?P<bar>\d+)\.(?P<event>\d+)"'
 )
-_HEAD = re.compile(r'translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)')
+_HEAD = re.compile(r"translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)")
 _WORD_POINTS = 5.5
 _STEM_MM = 5.5
 _LEGEND_MM = 7.0
@@ -63,7 +63,7 @@ class Annotated:
     words: Mapping[Place, str] = field(default_factory=dict)
     arcs: Sequence[Arc] = ()
     legend: Sequence[tuple[str, str]] = ()
-    sheet: Sheet = Sheet()
+    sheet: Sheet = field(default_factory=Sheet)
 
     def svg(self) -> tuple[str, float]:
         """One sheet as high as it needs, as SVG; and its height in mm."""
