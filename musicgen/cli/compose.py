@@ -9,6 +9,7 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import TuneSink, say
+from musicgen.cli.progress import available_cores
 
 
 @app.command()
@@ -34,5 +35,6 @@ def generate(
 
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     controls = Controls(key=key, meter=meter, rhythm=rhythm)
-    sink.take(load(checkpoint).takes(number, controls, sampling))
+    takes = load(checkpoint).takes(number, controls, sampling, workers=available_cores())
+    sink.take(takes)
     say(f"seed {sampling.seed}")

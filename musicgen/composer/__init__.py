@@ -52,13 +52,16 @@ class Composer:
         sampling = SamplingConfig(seed=seed, temperature=temperature)
         return next(self.takes(1, controls, sampling)).tune
 
-    def takes(self, n: int, controls: Controls, sampling: SamplingConfig) -> Iterator[Take]:
-        """`n` new tunes in order, sampled a batch at a time.
+    def takes(
+        self, n: int, controls: Controls, sampling: SamplingConfig, *, workers: int = 1
+    ) -> Iterator[Take]:
+        """`n` new tunes in order, sampled a batch at a time; many of them by `workers` processes,
+        which compose the same (a script that asks for them needs `if __name__ == "__main__":`).
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
         """
-        return takes(self.engine, n, controls, sampling)
+        return takes(self.engine, n, controls, sampling, workers=workers)
 
     def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.
