@@ -22,6 +22,7 @@ from musicgen.sampling.choosing import Bools, Floats, chances, choose, filters_o
 from musicgen.sampling.config import SamplingConfig
 from musicgen.sampling.reading import Chance, Constraint, Reader
 from musicgen.stepping import Stepper
+from musicgen.stepping.threads import single_threaded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,7 +87,8 @@ class Live:
         return int(ids[0])
 
     def _hear(self, token: int) -> None:
-        self._next = self._reader.read(np.array([token]))
+        with single_threaded():
+            self._next = self._reader.read(np.array([token]))
         self.n_steps += 1
 
     def _heard(self) -> tuple[Floats, Bools]:
