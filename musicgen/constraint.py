@@ -66,9 +66,18 @@ class Automaton:
         """Number of the state after a token."""
         after = self.transitions[number].get(token_id)
         if after is None:
-            after = self.number(advance(self.states[number], self.tokens[token_id]))
+            reached = advance(self.states[number], self.tokens[token_id])
+            after = self.number(self._told_apart(reached))
             self.transitions[number][token_id] = after
         return after
+
+    def _told_apart(self, state: State) -> State:
+        """The state without what these limits do not ask for, so that more states are equal."""
+        before = state.before if self.limits.total_bars is not None else 0
+        first_ending = state.first_ending if self.limits.counted else 0
+        if (before, first_ending) == (state.before, state.first_ending):
+            return state
+        return replace(state, before=before, first_ending=first_ending)
 
     def _mask(self, state: State) -> NDArray[np.bool_]:
         options = allowed(state, self.limits)
@@ -121,7 +130,9 @@ class Tracer:
     def _step(self, number: int, text: str) -> tuple[int, int, int, bool]:
         state, token = self._states[number], parse_token(text)
         reached = advance(state, token)
-        told_apart = replace(reached, bar=min(reached.bar, 1), part=0, ending_bar=0)
+        told_apart = replace(
+            reached, bar=min(reached.bar, 1), part=0, ending_bar=0, first_ending=0, before=0
+        )
         after = self._numbers.setdefault(told_apart, len(self._states))
         if after == len(self._states):
             self._states.append(told_apart)
@@ -189,6 +200,6 @@ class GrammarConstraint:
     def _hurried(self, row: int) -> int:
         state = self.automaton.states[row]
         # Only at a bar line: inside a bar the way to the end may already be barred, by a tie.
-        if state.hurry or state.position > 0 or state.done:
+        if state.hurry or state.position > 0 or state.done or self.automaton.limits.bounded:
             return row
         return self.automaton.number(replace(state, hurry=True))

@@ -17,7 +17,8 @@ has let through:
 
 from __future__ import annotations
 
-from musicgen.grammar.rules import UNLIMITED, Limits, Options, allowed, irregularity, permits
+from musicgen.grammar.limits import UNLIMITED, Limits, Part
+from musicgen.grammar.rules import Options, allowed, irregularity, permits
 from musicgen.grammar.state import FEATURE_SIZES, State, advance, count_bars, features, start
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "UNLIMITED",
     "Limits",
     "Options",
+    "Part",
     "State",
     "advance",
     "allowed",
