@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
@@ -32,10 +32,11 @@ class Limits:
     `total_bars` the bars of all parts together, each written part once; where bars are asked
     exactly, both endings of a part are equally long. `smallest` is the shortest single length, in
     units (None: as the vocabulary has it, or a quarter): every other is a multiple of it, so that
-    what is left of a bar can always be filled. `given` are bars of the first part, from 0, that
-    are given and not chosen: no tie and no ending leads into them. `meters_of_rhythm` holds a type
-    of tune to the meters it is danced in; `plain_tuplets` keeps ties out of tuplets and rests out
-    of them and off their ends, where other programs misread them. Collections keep to neither.
+    what is left of a bar can always be filled. `motif_return` is (bar from 0, bars): where in the
+    first part a motif comes back, and how long it is; no tie, no ending leads into it and no part
+    ends in it. `meters_of_rhythm` holds a type of tune to the meters it is danced in;
+    `plain_tuplets` keeps ties out of tuplets and rests out of them and off their ends, where other
+    programs misread them. Collections keep to neither.
     """
 
     part_bars: int = 32
@@ -45,7 +46,7 @@ class Limits:
     form: tuple[Part, ...] = ()
     total_bars: int | None = None
     smallest: Fraction | None = None
-    given: tuple[int, ...] = ()
+    motif_return: tuple[int, int] | None = None
     meters_of_rhythm: bool = True
     plain_tuplets: bool = True
 
@@ -66,6 +67,12 @@ class Limits:
     def part(self, state: State) -> Part:
         """What is asked of the part that a state is in."""
         return self.form[state.part] if state.part < len(self.form) else _ANY
+
+    def motif_comes(self, state: State) -> bool:
+        """Whether a motif comes back in the bar after the current one, if the part goes on."""
+        if self.motif_return is None or state.part or state.volta or state.in_pickup:
+            return False
+        return state.bar + 1 == self.motif_return[0]
 
     def may_follow(self, part: int, before: int) -> bool:
         """Whether part number `part` (from 0) may begin after `before` bars in earlier ones."""
@@ -113,7 +120,9 @@ def ends(state: State, limits: Limits) -> Sequence[int]:
 
 def may_open_ending(state: State, limits: Limits) -> bool:
     """Whether the part, at a bar line, can still come to its end within a first ending."""
-    if not limits.part(state).endings or state.bar in limits.given and state.part == 0:
+    if not limits.part(state).endings:
+        return False
+    if limits.motif_return is not None and not state.part and state.bar < sum(limits.motif_return):
         return False
     if not limits.counted:
         return state.bar < limits.part_bars
@@ -133,6 +142,10 @@ def _part_lengths(limits: Limits, part: int, before: int) -> Sequence[int]:
     asked = limits.form[part].bars if part < len(limits.form) else None
     if asked is not None:
         return (asked,)
+    if limits.motif_return is not None and not part:
+        comes, n_bars = limits.motif_return
+        free = _part_lengths(replace(limits, motif_return=None), part, before)
+        return tuple(n for n in free if n <= comes or n > comes + n_bars)
     if limits.total_bars is None:
         return range(limits.min_part_bars, limits.part_bars + 1)
     rest = limits.total_bars - before

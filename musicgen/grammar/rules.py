@@ -102,7 +102,7 @@ def _another_bar(state: State, limits: Limits) -> bool:
 def _may_tie(state: State, room: Fraction, limits: Limits) -> bool:
     if not state.after_note or (limits.plain_tuplets and state.tuplet is not None):
         return False
-    if room == 0 and state.part == 0 and state.bar + 1 in limits.given and not state.in_pickup:
+    if room == 0 and limits.motif_comes(state):
         return False
     return room > 0 or _another_bar(state, limits)
 
