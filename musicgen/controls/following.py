@@ -199,6 +199,10 @@ class ControlledConstraint:
         """(B, F): the grammar features of each row's state."""
         return np.array([r.plan.automaton.features[r.number] for r in self.rows], np.int64)
 
+    def keep(self, rows: NDArray[np.integer]) -> None:
+        """Go on with these rows only, in this order."""
+        self.rows = [self.rows[i] for i in rows.tolist()]
+
     def advance(self, ids: NDArray[np.integer]) -> None:
         """Follow one token in every row; ids (B,)."""
         for row, token_id in zip(self.rows, ids.tolist(), strict=True):

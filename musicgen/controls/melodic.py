@@ -133,7 +133,7 @@ class MelodicAutomaton:
         """The state told to end as soon as it can; the same where there is no way to."""
         base, *rest = self.keys[number]
         state = self.base.states[base]
-        if state.hurry or state.position > 0 or state.done or self.limits.bounded:
+        if not self.base.may_hurry(state):
             return number
         key = (self.base.number(replace(state, hurry=True)), *rest)
         return self._number(key) if self._feasible(key) else number
@@ -146,7 +146,7 @@ class MelodicAutomaton:
         self.keys.append(key)
         self.states.append(self.base.states[base])
         self.masks.append(self._mask(key))
-        self.features.append(self.base.features[base])
+        self.features.append(tuple(self.base.features[base].tolist()))
         self.transitions.append({})
         self._numbers[key] = len(self.keys) - 1
         return self._numbers[key]
@@ -155,7 +155,7 @@ class MelodicAutomaton:
 
     def _advance(self, key: MelodicState, token_id: int) -> MelodicState:
         base, last, low, high, fresh = key
-        after = self.base.step(base, token_id)
+        after = self.base.after(base, token_id)
         state, token = self.base.states[after], self.base.tokens[token_id]
         if token_id in self.place:
             last = self.place[token_id]
@@ -183,14 +183,14 @@ class MelodicAutomaton:
 
     def _mask(self, key: MelodicState) -> Bools:
         base, last, *_ = key
-        mask = self.base.masks[base].copy()
+        mask = self.base.mask(base).copy()
         state = self.base.states[base]
         if state.done:
             return mask
         pitched = mask & self.base.is_pitch
         mask &= ~self.base.is_pitch
         if pitched.any():
-            allowed = self._pitches(key, self.base.step(base, self.any_pitch))
+            allowed = self._pitches(key, self.base.after(base, self.any_pitch))
             mask[self.pitch_columns] = allowed & pitched[self.pitch_columns]
         for token_id in np.flatnonzero(mask):
             mask[token_id] = self._permits(key, int(token_id))
@@ -201,14 +201,14 @@ class MelodicAutomaton:
         base, last, low, high, fresh = key
         state, token = self.base.states[base], self.base.tokens[token_id]
         if token.kind == "length":
-            return self._length_fits(key, self.base.step(base, token_id))
+            return self._length_fits(key, self.base.after(base, token_id))
         if token.kind == "<eos>":
             return self.line.tonics is None or (last >= 0 and bool(self.line.is_tonic[last]))
         if token.kind == "volta" and state.closed != ":|1":
             return not fresh and self._may_turn(last, low, high)
         if token.kind != "close":
             return self._feasible(self._advance(key, token_id))
-        closed = self.base.states[self.base.step(base, token_id)].closed
+        closed = self.base.states[self.base.after(base, token_id)].closed
         if closed not in _PART_ENDS:
             if self.limits.motif_comes(state) and not self._may_turn(last, low, high):
                 return False
@@ -227,7 +227,7 @@ class MelodicAutomaton:
     def _length_fits(self, key: MelodicState, after_length: int) -> bool:
         """Whether some note of that length may come."""
         _, last, low, high, fresh = key
-        to_turn, to_end = self._notes_left(self.base.step(after_length, self.any_pitch))
+        to_turn, to_end = self._notes_left(self.base.after(after_length, self.any_pitch))
         if fresh:
             return max(to_turn, to_end) >= 0
         tie = self.base.states[key[0]].tie
