@@ -44,12 +44,8 @@ class Automaton:
 
     def __init__(self, vocabulary: Vocabulary, limits: Limits | None = None) -> None:
         self.tokens = [parse_token(text) for text in vocabulary.tokens]
-        lengths = {t.value for t in self.tokens if t.kind == "length"}
-        shortest = Fraction(1)
-        while shortest / 2 in lengths:
-            shortest /= 2
         limits = limits or Limits()
-        self.smallest = limits.smallest or shortest
+        self.smallest = limits.smallest or shortest_length(vocabulary)
         self.limits = replace(limits, smallest=self.smallest)
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
         self.pad_id = vocabulary.ids[PAD]
@@ -139,6 +135,16 @@ class Automaton:
                 self.masks = _enlarged(self.masks, max(64, 2 * number))
             self.masks[number] = mask
         return number
+
+
+def shortest_length(vocabulary: Vocabulary) -> Fraction:
+    """The shortest length, in units, that halves of halves of a unit lead to."""
+    tokens = map(parse_token, vocabulary.tokens)
+    lengths = {token.value for token in tokens if token.kind == "length"}
+    shortest = Fraction(1)
+    while shortest / 2 in lengths:
+        shortest /= 2
+    return shortest
 
 
 def _enlarged(table: NDArray[Any], size: int) -> NDArray[Any]:

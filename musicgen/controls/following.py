@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.constraint import Automaton
 from musicgen.controls.form import Form
 from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.grammar import State
@@ -102,7 +101,7 @@ class _Row:
             self._only(mask, {self.forced[0]})
             return
         if self._awaits_motif(state) and not self.body:
-            opens = {i for i in np.flatnonzero(mask) if self.tokens[i].kind == "repeat"}
+            opens = {i for i in np.flatnonzero(mask).tolist() if self.tokens[i].kind == "repeat"}
             self._only(mask, {self.plan.motif[0], *opens})
             return
         if self.no_tie:
@@ -182,9 +181,7 @@ class ControlledConstraint:
     def __init__(self, plans: Sequence[Plan], *, hurry_after: int) -> None:
         self.rows = [_Row(plan) for plan in plans]
         self.hurry_after = hurry_after
-        self.pad_id = next(
-            i for i, t in enumerate(plans[0].automaton.base.tokens) if t.kind == PAD
-        )
+        self.pad_id = next(i for i, t in enumerate(plans[0].automaton.base.tokens) if t.kind == PAD)
         self.steps = 0
 
     def mask(self) -> NDArray[np.bool_]:

@@ -100,9 +100,7 @@ def _bars_of_letters(
     weights = form.weights
     if len(part_bars) > 1 and len(part_bars) != len(weights):
         n_parts = f"{len(weights)} parts" if len(weights) > 1 else "one part"
-        raise ControlError(
-            f"part-bars has {len(part_bars)} numbers, but {form.text} has {n_parts}"
-        )
+        raise ControlError(f"part-bars has {len(part_bars)} numbers, but {form.text} has {n_parts}")
     if part_bars:
         each = part_bars if len(part_bars) > 1 else tuple(part_bars) * len(weights)
         bars = dict(zip(weights, each, strict=True))

@@ -13,16 +13,16 @@ the first ending's predecessor into the second, and into a part that comes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.constraint import Automaton
+from musicgen.controls.room import Room, latest_end, motif_bar
 from musicgen.grammar import Limits, State, ends, in_first_ending, part_length
+from musicgen.tokenizer.tokens import HEADER_KINDS
 
 Bools = NDArray[np.bool_]
 UNREACHABLE = 1 << 30  # notes
@@ -66,7 +66,8 @@ class Line:
     def near(self) -> Bools:
         """Which pitches may follow each other: (P, P)."""
         apart = np.abs(self.midi[:, None] - self.midi[None, :])
-        return apart <= (self.widest if self.widest is not None else apart.max())
+        near: Bools = apart <= (self.widest if self.widest is not None else apart.max())
+        return near
 
     @cached_property
     def is_tonic(self) -> Bools:
@@ -107,14 +108,18 @@ class MelodicAutomaton:
         self.limits: Limits = base.limits
         self.place = {token_id: i for i, token_id in enumerate(line.ids)}
         self.pitch_columns = np.array(line.ids, np.int64)
-        self.any_pitch = line.ids[0]
         self.states: list[State] = []
         self.keys: list[MelodicState] = []
         self.masks: list[Bools] = []
         self.features: list[tuple[int, ...]] = []
         self.transitions: list[dict[int, int]] = []
         self._numbers: dict[MelodicState, int] = {}
-        self._left: dict[int, tuple[int, int]] = {}
+        self._rooms: dict[int, Room] = {}
+        # Nothing is asked but which notes there are.
+        self.free = line.widest is None and line.tonics is None
+        values = [t.value if t.kind == "length" else None for t in base.tokens]
+        self.is_length = np.array([value is not None for value in values])
+        self.length_slots = np.array([float((v or 0) / base.smallest) for v in values])
         self._goals: dict[tuple[int, int], NDArray[np.int64]] = {}
 
     def begin(self, state: State) -> int:
@@ -131,12 +136,13 @@ class MelodicAutomaton:
 
     def hurried(self, number: int) -> int:
         """The state told to end as soon as it can; the same where there is no way to."""
-        base, *rest = self.keys[number]
+        base, last, low, high, fresh = self.keys[number]
         state = self.base.states[base]
         if not self.base.may_hurry(state):
             return number
-        key = (self.base.number(replace(state, hurry=True)), *rest)
-        return self._number(key) if self._feasible(key) else number
+        key = (self.base.number(replace(state, hurry=True)), last, low, high, fresh)
+        fits = self._reaches(key, self._room(key[0]).slots(), tied=state.tie)
+        return self._number(key) if fits else number
 
     def _number(self, key: MelodicState) -> int:
         known = self._numbers.get(key)
@@ -168,6 +174,8 @@ class MelodicAutomaton:
             if last >= 0:
                 low, high = self._widen(last, low, high)
             fresh = True
+        if self.free:
+            fresh = False
         if self.line.widest is None:
             low, high = _NO_EDGES
             if last >= 0 and not (state.after_note or state.tie):
@@ -185,34 +193,80 @@ class MelodicAutomaton:
         base, last, *_ = key
         mask = self.base.mask(base).copy()
         state = self.base.states[base]
-        if state.done:
+        if state.done or state.header < len(HEADER_KINDS):
             return mask
-        pitched = mask & self.base.is_pitch
+        pitched = mask[self.pitch_columns]
         mask &= ~self.base.is_pitch
         if pitched.any():
-            allowed = self._pitches(key, self.base.after(base, self.any_pitch))
-            mask[self.pitch_columns] = allowed & pitched[self.pitch_columns]
-        for token_id in np.flatnonzero(mask):
-            mask[token_id] = self._permits(key, int(token_id))
+            mask[self.pitch_columns] = pitched & self._pitches(key)
+        if self.free:
+            return mask
+        mask &= ~self.is_length | self._lengths(key)
+        for token_id in np.flatnonzero(mask & ~self.is_length).tolist():
+            mask[token_id] = self._permits(key, token_id)
         return mask
 
+    def _pitches(self, key: MelodicState) -> Bools:
+        """Which pitches may come: (P,)."""
+        base, last, low, high, fresh = key
+        line, state = self.line, self.base.states[base]
+        near: Bools = np.ones(len(line.ids), np.bool_)
+        if state.tie:
+            near = np.arange(len(line.ids)) == last
+        elif last >= 0:
+            near = line.near[last]
+        if self.free:
+            return near
+        to_turn, to_end = self._room(base).after_note(state)
+        if fresh:  # it may be a tonic at once, or a neighbour of one
+            ways = (to_turn >= 0) | (to_end >= 1) | (line.is_tonic & (to_end >= 0))
+            near = near & self._turns(low, high) & ways
+            return near
+        turn, end = self._distances(low, high)
+        near = near & ((turn <= to_turn) | (end <= to_end))
+        return near
+
+    def _lengths(self, key: MelodicState) -> Bools:
+        """For each token that is a length, whether some note of that length may come: (V,)."""
+        base, last, low, high, fresh = key
+        state = self.base.states[base]
+        to_turn, to_end = self._room(base).after_lengths(state, self.length_slots)
+        fits: Bools = np.maximum(to_turn, to_end) >= 0
+        if not fresh:
+            turn, end = (int(goal[last]) - (not state.tie) for goal in self._distances(low, high))
+            fits = (max(turn, 0) <= to_turn) | (max(end, 0) <= to_end)
+        return fits
+
     def _permits(self, key: MelodicState, token_id: int) -> bool:
-        """Whether a token that is no pitch leaves a way to the end."""
+        """Whether a token that is no pitch and no length leaves a way to the end."""
         base, last, low, high, fresh = key
         state, token = self.base.states[base], self.base.tokens[token_id]
-        if token.kind == "length":
-            return self._length_fits(key, self.base.after(base, token_id))
-        if token.kind == "<eos>":
-            return self.line.tonics is None or (last >= 0 and bool(self.line.is_tonic[last]))
-        if token.kind == "volta" and state.closed != ":|1":
-            return not fresh and self._may_turn(last, low, high)
-        if token.kind != "close":
-            return self._feasible(self._advance(key, token_id))
-        closed = self.base.states[self.base.after(base, token_id)].closed
+        room = self._room(base)
+        match token.kind:
+            case "<eos>":
+                return self.line.tonics is None or (last >= 0 and bool(self.line.is_tonic[last]))
+            case "rest":
+                return self._reaches(key, room.after_note(state), tied=False)
+            case "tie":
+                return self._reaches(key, room.slots(), tied=True)
+            case "tuplet":
+                return self._reaches(key, room.after_tuplet(token.value[2]), tied=False)
+            case "volta" if state.closed != ":|1":
+                return not fresh and self._may_turn(last, low, high)
+            case "close":
+                return self._may_close(key, token_id)
+        after = self._advance(key, token_id)
+        return self._reaches(after, self._room(after[0]).slots(), tied=False)
+
+    def _may_close(self, key: MelodicState, token_id: int) -> bool:
+        base, last, low, high, fresh = key
+        state = self.base.states[base]
+        after = self._advance(key, token_id)
+        closed = self.base.states[after[0]].closed
         if closed not in _PART_ENDS:
             if self.limits.motif_comes(state) and not self._may_turn(last, low, high):
                 return False
-            return self._feasible(self._advance(key, token_id))
+            return self._reaches(after, self._room(after[0]).slots(), tied=state.tie)
         if fresh or not self._may_turn(last, low, high):
             return False
         return bool(self.line.is_tonic[last]) or not self._must_be_tonic(state, closed)
@@ -224,39 +278,17 @@ class MelodicAutomaton:
         follows = self.limits.may_follow(state.part + 1, before) and not state.hurry
         return state.part in self.tonic_parts or closed == "|]" or not follows
 
-    def _length_fits(self, key: MelodicState, after_length: int) -> bool:
-        """Whether some note of that length may come."""
+    def _reaches(self, key: MelodicState, left: tuple[int, int], *, tied: bool) -> bool:
+        """Whether the part or ending can still come to an end that it may have, with so many notes
+        left at most."""
         _, last, low, high, fresh = key
-        to_turn, to_end = self._notes_left(self.base.after(after_length, self.any_pitch))
-        if fresh:
-            return max(to_turn, to_end) >= 0
-        tie = self.base.states[key[0]].tie
-        turn, end = (int(goal[last]) - (not tie) for goal in self._distances(low, high))
-        return max(turn, 0) <= to_turn or max(end, 0) <= to_end
-
-    def _pitches(self, key: MelodicState, after: int) -> Bools:
-        """Which pitches may come, when the structure is in state `after` next: (P,)."""
-        base, last, low, high, fresh = key
-        line = self.line
-        to_turn, to_end = self._notes_left(after)
-        near = np.ones(len(line.ids), np.bool_) if last < 0 else line.near[last]
-        if self.base.states[base].tie:
-            near = np.arange(len(line.ids)) == last
-        if fresh:  # it may be a tonic at once, or a neighbour of one
-            ways = (to_turn >= 0) | (to_end >= 1) | (line.is_tonic & (to_end >= 0))
-            return near & self._turns(low, high) & ways
-        turn, end = self._distances(low, high)
-        return near & ((turn <= to_turn) | (end <= to_end))
-
-    def _feasible(self, key: MelodicState) -> bool:
-        """Whether the part or ending can still come to an end that it may have."""
-        base, last, low, high, fresh = key
-        to_turn, to_end = self._notes_left(base)
+        to_turn, to_end = left
+        if self.free:
+            return True
         if fresh:
             return max(to_turn, to_end) >= 1
         turn, end = self._distances(low, high)
-        tied = int(self.base.states[base].tie)
-        return turn[last] + tied <= to_turn or end[last] + tied <= to_end
+        return bool(turn[last] + tied <= to_turn or end[last] + tied <= to_end)
 
     # --- distances -----------------------------------------------------------------------------
 
@@ -281,9 +313,7 @@ class MelodicAutomaton:
         known = self._goals.get((low, high))
         if known is None:
             turns = self._turns(low, high)
-            known = np.stack(
-                [self.line.steps[:, turns].min(axis=1), self._to_tonic(turns)]
-            )
+            known = np.stack([self.line.steps[:, turns].min(axis=1), self._to_tonic(turns)])
             self._goals[low, high] = known
         return known
 
@@ -292,24 +322,21 @@ class MelodicAutomaton:
         nearest: NDArray[np.int64] = self.line.steps[:, ends_on].min(axis=1)
         return nearest
 
-    def _notes_left(self, base: int) -> tuple[int, int]:
-        """The most notes that the part or ending can still have before it ends, -1 for no such
-        end: where music follows, and where a tonic is asked."""
-        known = self._left.get(base)
+    def _room(self, base: int) -> Room:
+        """The room that is left to the part or ending in a state."""
+        known = self._rooms.get(base)
         if known is None:
             state = self.base.states[base]
-            known = (
-                _latest(state, self.limits, lambda n: self._kinds(state, n)[0]),
-                _latest(state, self.limits, lambda n: self._kinds(state, n)[1]),
-            )
-            self._left[base] = known
+            turns = latest_end(state, self.limits, lambda n: self._kinds(state, n)[0])
+            ends_at = latest_end(state, self.limits, lambda n: self._kinds(state, n)[1])
+            known = self._rooms[base] = Room(turns, ends_at, self.base.smallest)
         return known
 
     def _kinds(self, state: State, n: int) -> tuple[bool, bool]:
         """Whether music may follow an end at bar `n`, and whether a tonic may be asked there."""
         if in_first_ending(state):
             return True, False
-        motif_comes = _motif_bar(state, self.limits) == n
+        motif_comes = motif_bar(state, self.limits) == n
         if motif_comes and n not in ends(state, self.limits):
             return True, False
         before = state.before + (state.bar - state.ending_bar if state.volta else n)
@@ -317,46 +344,3 @@ class MelodicAutomaton:
         finishes = self.limits.may_finish(state.part + 1, before)
         asked = state.part in self.tonic_parts
         return motif_comes or (follows and not asked), finishes or asked
-
-
-def _latest(state: State, limits: Limits, fits: Callable[[int], bool]) -> int:
-    """The most notes up to the last end that fits."""
-    lengths = list(ends(state, limits))
-    comes = _motif_bar(state, limits)
-    if comes:
-        lengths = sorted({n for n in lengths if n <= comes} | {comes})
-    for n in reversed(lengths):
-        if n > state.bar and fits(n):
-            most = _most_notes(state, n, limits)
-            if most >= 0:
-                return most
-    return -1
-
-
-def _motif_bar(state: State, limits: Limits) -> int:
-    """The bar of the first part before which a motif comes back later on; 0 for none."""
-    if limits.motif_return is None or state.part or state.volta:
-        return 0
-    comes = limits.motif_return[0]
-    return comes if state.bar < comes else 0
-
-
-def _most_notes(state: State, n: int, limits: Limits) -> int:
-    """How many of the smallest notes fit before the end of bar `n`, the last; -1 for none."""
-    full, pickup, bar = state.full, state.pickup, state.bar
-    grid = state.unit * (limits.smallest or Fraction(1, 4))
-    if state.in_pickup:
-        here, later = pickup - state.position, (n - bar) * full - pickup
-    elif n == bar + 1:
-        here, later = full - pickup - state.position, Fraction(0)
-    else:
-        here, later = full - state.position, (n - bar - 1) * full - pickup
-    if here < 0:
-        return -1
-    if state.tuplet is None:
-        return int((here + later) / grid)
-    left, scale, written = state.tuplet
-    if written is None:
-        return left + int(later / grid)
-    here -= left * written * state.unit * scale
-    return left + int((here + later) / grid) if here >= 0 else -1

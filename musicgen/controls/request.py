@@ -1,105 +1,89 @@
-"""What a tune is asked to be: key, meter, rhythm, turned into the tokens it starts from.
-
-A model knows how its corpus opens tunes: rhythm, meter, unit, tonic, mode and pickup, with counts.
-A request keeps the openings that fit and draws among them as often as the corpus has them.
-"""
+"""A request understood: openings of the model's corpus that meet it, and what each tune must do."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from musicgen.errors import ControlError, printable
-from musicgen.theory import (
-    WRITTEN_METERS,
-    Key,
-    Meter,
-    canonical_rhythm,
-    parse_key,
-    parse_meter,
-    rhythm_meters,
-)
+from musicgen.constraint import Automaton
+from musicgen.controls.asked import Asked, alike
+from musicgen.controls.following import ControlledConstraint, Plan
+from musicgen.controls.form import with_motif
+from musicgen.controls.melodic import MelodicAutomaton
+from musicgen.controls.setting import Setting, setting_of
+from musicgen.errors import ControlError, InvalidTuneError, printable
+from musicgen.grammar import Limits, State, advance, start
+from musicgen.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
+from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.tokens import parse_token
-from musicgen.transposition import transpose
+from musicgen.transposition import move
 from musicgen.tune import Tune
 
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]
-# What may be let go of, one after the other, when the corpus never combines all that was asked.
-_LETTING_GO = (("tonic", "mode", "rhythm"), ("mode", "rhythm"), ("rhythm",), ())
+# What may be let go of, one after the other, when the corpus never combines all that was asked:
+# the music is transposed, its unit rewritten, and pickup, mode and rhythm are put in the heading.
+_LETTING_GO = ("tonic", "unit", "pickup", "mode", "rhythm")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Controls:
-    """What a new tune must be; None leaves the choice to the model's corpus.
-
-    `key` is such as "D", "Ador", "E minor"; `meter` such as "6/8", "C|"; `rhythm` such as "jig".
-    """
-
-    key: str | None = None
-    meter: str | None = None
-    rhythm: str | None = None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Request:
     """Controls that have been understood, and the openings that meet them."""
 
-    key: Key | None
-    meter: Meter | None
-    rhythm: str | None
+    asked: Asked
     openings: tuple[Opening, ...]
+    vocabulary: Vocabulary
+    _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)
+    _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
+    _automata: dict[tuple[str, str], MelodicAutomaton] = field(default_factory=dict)
 
     @staticmethod
-    def understand(controls: Controls, openings: Sequence[Opening]) -> Request:
-        """Check controls against each other and against what the model knows.
+    def understand(asked: Asked, openings: Sequence[Opening], vocabulary: Vocabulary) -> Request:
+        """Find the openings that meet what is asked.
 
         Raises:
-            ControlError: they cannot be read, contradict each other, or name what no tune of the
-                model's corpus has.
+            ControlError: what is asked contradicts itself, or names what no tune of the model's
+                corpus has.
         """
-        key, meter = _read_key(controls.key), _read_meter(controls.meter)
-        rhythm = None if controls.rhythm is None else canonical_rhythm(controls.rhythm)
-        danced = rhythm_meters(rhythm or "")
-        if meter is not None and danced and not any(_alike(meter, m) for m in danced):
-            raise ControlError(
-                f"a {rhythm} in {meter} contradicts itself; its meters are {', '.join(danced)}"
-            )
         headers = [_header(tokens) for tokens, _ in openings]
-        if rhythm is not None:
-            _require(rhythm, "rhythm", {h["rhythm"] for h in headers} - {""})
-        if key is not None:
-            _require(key.mode, "mode", {h["mode"] for h in headers})
-        meters = {str(h["meter"]) for h in headers}
-        if meter is not None and not any(_alike(meter, m) for m in meters):
-            _require(str(meter), "meter", meters)
-        request = Request(key, meter, rhythm, ())
-        for kept in _LETTING_GO:
-            found = tuple(
+        _require_known(asked, headers)
+        wanted = asked.header
+        fits = [_fits(asked, header) for header in headers]
+        if not any(fits):
+            raise ControlError(_why_none_fits(asked, headers))
+        for n in range(len(_LETTING_GO) + 1):
+            kept = {kind: v for kind, v in wanted.items() if kind not in _LETTING_GO[:n]}
+            found = [
                 opening
-                for opening, header in zip(openings, headers, strict=True)
-                if request._fits(header, kept)
-            )
+                for opening, header, fit in zip(openings, headers, fits, strict=True)
+                if fit and all(header[kind] == value for kind, value in kept.items())
+            ]
             if found:
-                return replace(request, openings=found)
-        raise ControlError(f"the model knows no {rhythm} in {meter}; ask for one of them only")
+                return Request(asked, tuple(found), vocabulary)._feasible()
+        raise ControlError(_why_none_fits(asked, headers))
 
-    def _fits(self, header: dict[str, Any], kept: Sequence[str]) -> bool:
-        meter = str(header["meter"])
-        if self.meter is not None and not _alike(self.meter, meter):
-            return False
-        danced = rhythm_meters(self.rhythm or "")
-        if danced and meter not in danced:
-            return False
-        wanted = {"rhythm": self.rhythm}
-        if self.key is not None:
-            wanted |= {"mode": self.key.mode, "tonic": self.key.tonic}
-        return all(wanted.get(kind) in (None, header[kind]) for kind in kept)
+    def _feasible(self) -> Request:
+        """The request with those openings only whose notes suffice."""
+        if not self.asked.exact:
+            return self
+        kept, reason = [], ""
+        for tokens, count in self.openings:
+            try:
+                self.plan(self._asked_header(tokens))
+            except ControlError as error:
+                reason = reason or str(error)
+            else:
+                kept.append((tokens, count))
+        if not kept:
+            raise ControlError(reason)
+        if self.asked.key is None and self.asked.line.scale is not None:
+            kept = _closest_keys(kept, self.asked.line.scale.pitch_classes)
+        return replace(self, openings=tuple(kept))
 
     @cached_property
     def _cumulative(self) -> list[float]:
@@ -107,22 +91,137 @@ class Request:
         return list(np.cumsum(counts) / counts.sum())
 
     def draw(self, seed: int, index: int) -> tuple[str, ...]:
-        """Header tokens for take `index` of a seed, with the rhythm and mode that were asked."""
+        """Header tokens for take `index` of a seed, as often as the corpus has them."""
         # A stream of its own, apart from the sampler's.
         uniform = np.random.default_rng([seed, index, 1]).random()
         tokens, _ = self.openings[bisect_right(self._cumulative, uniform)]
+        return self._asked_header(tokens)
+
+    def _asked_header(self, tokens: Sequence[str]) -> tuple[str, ...]:
         rhythm, meter, unit, tonic, mode, pickup = tokens
-        if self.rhythm is not None:
-            rhythm = f"R:{self.rhythm}"
-        if self.key is not None:
-            mode = f"mode:{self.key.mode}"
+        asked = self.asked
+        if asked.rhythm is not None:
+            rhythm = f"R:{asked.rhythm}"
+        if asked.key is not None:
+            mode = f"mode:{asked.key.mode}"
+        if asked.pickup is not None:
+            pickup = f"up:{asked.pickup}"
         return rhythm, meter, unit, tonic, mode, pickup
 
-    def fulfil(self, tune: Tune) -> Tune:
-        """The sampled tune in exactly the key and meter that were asked, or as it is written."""
+    # --- what each take must do ------------------------------------------------------------------
+
+    def constraint(
+        self, headers: Sequence[tuple[str, ...]], *, hurry_after: int
+    ) -> ControlledConstraint | None:
+        """The constraint for takes with these headings; None where the grammar alone will do."""
+        if not self.asked.exact:
+            return None
+        return ControlledConstraint([self.plan(h) for h in headers], hurry_after=hurry_after)
+
+    def plan(self, header: tuple[str, ...]) -> Plan:
+        """What a take with this heading must do.
+
+        Raises:
+            ControlError: it cannot.
+        """
+        if header not in self._plans:
+            self._plans[header] = self._plan(header)
+        return self._plans[header]
+
+    def _plan(self, header: tuple[str, ...]) -> Plan:
+        asked = self.asked
+        _, _, unit, tonic, mode, _ = header
+        motif = self._motif(parse_token(unit).value, self._heard_key(header))
+        self._require_reach(header, motif)
+        key = (tonic, mode)
+        if key not in self._automata:
+            line = self._setting(header).line
+            form, parts = asked.form, frozenset[int]()
+            if form is not None:
+                last = form.letters[-1]
+                parts = frozenset(i for i, letter in enumerate(form.letters) if letter == last)
+            self._automata[key] = MelodicAutomaton(self._structure, line, parts)
+        automaton = self._automata[key]
+        states = [start(), start()]  # before and after <bos>
+        for text in header:
+            states.append(advance(states[-1], parse_token(text)))
+        numbers = tuple(map(automaton.begin, states[1:]))
+        return Plan(automaton, numbers, asked.form, motif, asked.max_repeats)
+
+    @cached_property
+    def _structure(self) -> Automaton:
+        return Automaton(self.vocabulary, self._limits)
+
+    @cached_property
+    def _limits(self) -> Limits:
+        motif = self.asked.motif
+        limits = self.asked.limits
+        if motif is not None:
+            limits = with_motif(limits, motif.n_bars, self.asked.pickup or motif.pickup)
+        return limits or Limits()
+
+    def _heard_key(self, header: Sequence[str]) -> Key:
+        return Key(parse_token(header[3]).value, parse_token(header[4]).value)
+
+    def _setting(self, header: tuple[str, ...], motif: Sequence[int] = ()) -> Setting:
+        known = self._settings.get(header[3:5])
+        if known is None:
+            heard = self._heard_key(header)
+            tokens = self._structure.tokens
+            known = setting_of(self.asked.line, heard, self.asked.key or heard, tokens, motif)
+            self._settings[header[3:5]] = known
+        return known
+
+    def _motif(self, unit: Any, heard: Key) -> tuple[int, ...]:
+        if self.asked.motif is None:
+            return ()
+        try:
+            tokens = self.asked.motif.tokens(heard, unit)
+        except InvalidTuneError as error:
+            raise ControlError(f"motif: {error}") from None
+        unknown = [text for text in tokens if text not in self.vocabulary.ids]
+        if unknown:
+            raise ControlError(
+                f"motif: the model knows no '{unknown[0]}' (a note or length its corpus lacks)"
+            )
+        return tuple(self.vocabulary.ids[text] for text in tokens)
+
+    def _require_reach(self, header: tuple[str, ...], motif: Sequence[int]) -> None:
+        """See that motif and pitches go together."""
+        line = self._setting(header, motif).line
+        pitches = [i for i in motif if self._structure.is_pitch[i]]
+        if not pitches or line.widest is None:
+            return
+        for one, other in zip(pitches, pitches[1:], strict=False):
+            apart = abs(line.pitches[one] - line.pitches[other])
+            if apart > line.widest:
+                raise ControlError(
+                    f"the motif leaps {apart} semitones; max-interval is {line.widest}"
+                )
+        place = {token_id: i for i, token_id in enumerate(line.ids)}
+        first, last = place[pitches[0]], place[pitches[-1]]
+        near = [t for t in range(len(line.ids)) if line.is_tonic[t] and line.near[first, t]]
+        state = _after_header(header)
+        room = int((state.full - state.pickup) / (state.unit * self._structure.smallest))
+        if not near or max(line.steps[last, t] for t in (first, *near)) > room:
+            raise ControlError(
+                f"max-interval {line.widest} is too small to get from the motif to an end"
+            )
+
+    def fulfil(self, tune: Tune, header: tuple[str, ...]) -> Tune:
+        """The sampled tune in exactly the key, meter, unit and tempo that were asked."""
+        asked = self.asked
         written = WRITTEN_METERS.get((tune.rhythm, tune.meter), tune.meter)
-        tune = replace(tune, meter=self.meter or written)
-        return tune if self.key is None else transpose(tune, self.key.tonic)
+        meter = asked.meter or written
+        tune = replace(tune, meter=meter, unit=asked.unit or tune.unit)
+        if asked.tempo is not None:
+            tune = replace(tune, tempo=asked.tempo_in(meter))
+        if not asked.exact:
+            if asked.key is None:
+                return tune
+            return move(tune, Interval.between(tune.key, asked.key))
+        interval = self._setting(header).interval
+        return tune if interval == Interval(0, 0) else move(tune, interval)
 
 
 def _header(tokens: Sequence[str]) -> dict[str, Any]:
@@ -130,27 +229,53 @@ def _header(tokens: Sequence[str]) -> dict[str, Any]:
     return {token.kind: token.value for token in parsed}
 
 
-def _alike(meter: Meter, other: str) -> bool:
-    """Whether two meters have the same bar, as C, C|, 4/4 and 2/2 have."""
-    second = parse_meter(other)
-    return second is not None and (meter.bar_duration, meter.compound) == (
-        second.bar_duration,
-        second.compound,
-    )
+def _after_header(header: Sequence[str]) -> State:
+    state = start()
+    for text in header:
+        state = advance(state, parse_token(text))
+    return state
 
 
-def _read_key(text: str | None) -> Key | None:
-    key = None if text is None else parse_key(text)
-    if text is not None and key is None:
-        raise ControlError(f"key '{printable(text)}': not a key; write it like D, Ador or E minor")
-    return key
+def _closest_keys(openings: list[Opening], pitch_classes: Any) -> list[Opening]:
+    """Of openings in any key, those whose key has all notes of the scale; else whose tonic is in
+    it; else all."""
+
+    def key_of(opening: Opening) -> Key:
+        return Key(parse_token(opening[0][3]).value, parse_token(opening[0][4]).value)
+
+    def notes(key: Key) -> set[int]:
+        steps = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+        return {(steps[step] + alter) % 12 for step, alter in key.signature.items()}
+
+    tonic = [o for o in openings if key_of(o).tonic_pitch_class in pitch_classes(key_of(o))]
+    inside = [o for o in tonic if pitch_classes(key_of(o)) <= notes(key_of(o))]
+    return inside or tonic or openings
 
 
-def _read_meter(text: str | None) -> Meter | None:
-    meter = None if text is None else parse_meter(text)
-    if text is not None and (meter is None or meter.bar_duration is None):
-        raise ControlError(f"meter '{printable(text)}': not a meter; write it like 6/8 or C|")
-    return meter
+def _fits(asked: Asked, header: dict[str, Any]) -> bool:
+    """Whether an opening can be made what is asked without changing its music."""
+    meter = header["meter"]
+    if asked.meter is not None and not alike(asked.meter, meter):
+        return False
+    danced = rhythm_meters(asked.rhythm or "")
+    if danced and str(meter) not in danced:
+        return False
+    full = meter.bar_duration
+    if asked.unit is not None and (full / asked.unit).denominator != 1:
+        return False
+    pickup = asked.pickup
+    if pickup is None:
+        return True
+    return bool(pickup < full and (pickup / (header["unit"] * asked.smallest)).denominator == 1)
+
+
+def _require_known(asked: Asked, headers: Sequence[dict[str, Any]]) -> None:
+    if asked.rhythm is not None:
+        _require(asked.rhythm, "rhythm", {h["rhythm"] for h in headers} - {""})
+    if asked.key is not None:
+        _require(asked.key.mode, "mode", {h["mode"] for h in headers})
+    if asked.meter is not None and not any(alike(asked.meter, h["meter"]) for h in headers):
+        _require(str(asked.meter), "meter", {str(h["meter"]) for h in headers})
 
 
 def _require(value: str, what: str, known: set[str]) -> None:
@@ -159,3 +284,17 @@ def _require(value: str, what: str, known: set[str]) -> None:
             f"{what} '{printable(value)}': the model knows no such tune; "
             f"it knows {', '.join(sorted(known))}"
         )
+
+
+def _why_none_fits(asked: Asked, headers: Sequence[dict[str, Any]]) -> str:
+    """Which of rhythm and meter, unit or pickup is the one too many."""
+    if not any(_fits(replace(asked, unit=None, pickup=None), header) for header in headers):
+        return f"the model knows no {asked.rhythm} in {asked.meter}; ask for one of them only"
+    if not any(_fits(replace(asked, pickup=None), header) for header in headers):
+        assert asked.unit is not None
+        return f"unit {asked.unit / 4}: it does not divide the bars that were asked for"
+    assert asked.pickup is not None
+    return (
+        f"pickup {asked.pickup / 4}: not shorter than a bar, or finer than the model's notes, in "
+        "the meters that were asked for"
+    )

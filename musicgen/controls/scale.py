@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from musicgen.controls.values import refuse
@@ -64,7 +64,7 @@ class Scale:
         if self.name in NAMED:
             return frozenset((tonic + n) % 12 for n in NAMED[self.name])
         mode = self.name if self.name in MODE_FIFTHS else key.mode
-        degrees = range(1, 8)
+        degrees: Sequence[int] = range(1, 8)
         if self.name == "pentatonic":
             degrees = PENTATONIC[key.mode in MAJOR_LIKE]
         scale = Key(key.tonic, mode)
