@@ -89,7 +89,7 @@ LANGUAGES = {
     ),
     remi.NAME: Language(
         remi.NAME,
-        "music in parts",
+        "piece in parts",
         len(remi.HEADER_KINDS),
         polyphony.FEATURE_SIZES,
         _encode_piece,

@@ -42,13 +42,15 @@ FEATURE_SIZES = {
     **{f"voice_{k}": 257 for k in range(N_VOICES_TOLD)},
 }
 FREE = -1
+FIFTH, OCTAVE = 7, 0  # semitones, octaves taken away
 
 
 class Follower:
     """Where a piece stands, token by token. Times are in grains from the first bar line.
 
     `kind` is that of the last token. `ends` and `pitches` say of each part where its last note
-    ends and what it is (as in the tokens, in the key of C), `struck` when it last struck.
+    ends and what it is (as in the tokens, in the key of C), `before` the one before that, `struck`
+    when it last struck.
     """
 
     def __init__(self) -> None:
@@ -56,6 +58,7 @@ class Follower:
         self.header: dict[str, Token] = {}
         self.roles: list[str] = []
         self.ends: list[int] = []
+        self.before: list[int] = []
         self.pitches: list[int] = []
         self.struck: list[int] = []
         self.bar, self.bar_start, self.bar_length = -1, 0, 0
@@ -71,6 +74,7 @@ class Follower:
                 self.roles.append(value[0])
                 self.ends.append(0)
                 self.pitches.append(FREE)
+                self.before.append(FREE)
                 self.struck.append(FREE)
             case "bar":
                 self.bar += 1
@@ -84,6 +88,7 @@ class Follower:
             case "program":
                 self.part = min(value, len(self.roles) - 1)
             case "pitch":
+                self.before[self.part] = self.pitches[self.part]
                 self.pitches[self.part] = value
                 self.struck[self.part] = self.now
             case "duration":
@@ -110,6 +115,16 @@ class Follower:
         return int(self.header["pickup"].value * GRAINS) if "pickup" in self.header else 0
 
     @property
+    def end(self) -> int:
+        """Where the last note must have ended: the last bar makes up for the pickup."""
+        bars_left = max(self.n_bars - self.bar, 1)
+        return (
+            self.bar_start
+            + bars_left * self.bar_length
+            - (self.pickup if self.n_bars > 1 else 0)
+        )
+
+    @property
     def meter(self) -> Meter:
         """The meter of the heading, as the tokens of bars have it."""
         return plain_meter(self.header["meter"].value)
@@ -127,13 +142,15 @@ class Follower:
     def features(self) -> tuple[int, ...]:
         """The state as small integers, in the order of `FEATURE_SIZES` and below them.
 
-        position, left: steps (12 a quarter) since the bar line and to the next. to_go: bars left,
+        position, left: steps (12 a quarter) since the bar line and to the next, or to the end of
+        the piece. to_go: bars left,
         this one included. part: 1 + the part in hand. own: 1 + its last pitch. next_end: steps
         until the next note ends. voice_k: of part k, 1 + the pitch that sounds, 129 + the pitch
         that sounded last, 0 for none.
         """
         place = min((self.now - self.bar_start) // _COARSE, _MOST)
-        left = min((self.bar_start + self.bar_length - self.now) // _COARSE, _MOST)
+        stop = min(self.bar_start + self.bar_length, self.end) if self.bar >= 0 else 0
+        left = min(max(stop - self.now, 0) // _COARSE, _MOST)
         to_go = min(max(self.n_bars - self.bar, 0), _BARS_TOLD) if self.bar >= 0 else 0
         own = self.pitches[self.part] + 1 if self.part >= 0 else 0
         waits = [end - self.now for end in self.ends if end > self.now]
@@ -205,7 +222,8 @@ class PieceConstraint:
     what the vocabulary cannot, and its time is still counted exactly. Only the parts of `playing`
     (all by default) go on after it, from `begin` on, in quarters; `ranges` are the lowest and
     highest sounding pitch of parts, where they are not those of their roles; `key` is the key that
-    the piece will be in, where the vocabulary cannot say it.
+    the piece will be in, where the vocabulary cannot say it. Singers of a choir do not move in
+    parallel fifths or octaves, unless `parallels` are allowed.
     """
 
     def __init__(
@@ -218,6 +236,7 @@ class PieceConstraint:
         begin: Fraction = Fraction(0),
         ranges: Mapping[int, tuple[int, int]] = MappingProxyType({}),
         key: Key | None = None,
+        parallels: bool = False,
     ) -> None:
         self.words = _words(vocabulary)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
@@ -225,6 +244,7 @@ class PieceConstraint:
         self.begin = int(begin * GRAINS)
         self.ranges = ranges
         self.key = key
+        self.parallels = parallels
         self.rows = [Follower() for _ in range(n)]
         self.steps = 0
 
@@ -256,7 +276,7 @@ class PieceConstraint:
             case "program":
                 return self._singable(row)
             case "pitch":
-                room = (piece_end(row) - row.now) * GRAINS // row.beat
+                room = (row.end - row.now) * GRAINS // row.beat
                 return (words.lengths > 0) & (words.lengths <= room)
             case "signature" | "duration":
                 allowed = self._later(row)
@@ -287,7 +307,7 @@ class PieceConstraint:
         free_from = max(free_from, self.begin)
         onsets = row.bar_start + words.places * row.beat // GRAINS
         shortest = words.lengths[words.lengths > 0].min() * row.beat // GRAINS
-        stop = min(row.bar_start + row.bar_length, piece_end(row) - shortest + 1)
+        stop = min(row.bar_start + row.bar_length, row.end - shortest + 1)
         allowed = (words.places >= 0) & (onsets >= free_from) & (onsets < stop)
         if row.kind != "signature":
             return allowed & (onsets > row.now)
@@ -327,7 +347,27 @@ class PieceConstraint:
         allowed = (words.pitches >= low + shift) & (words.pitches <= high + shift)
         if row.struck[part] == row.now:
             allowed &= words.pitches > row.pitches[part]
-        return allowed & words.kind("pitch")
+        allowed &= words.kind("pitch")
+        if self.parallels or role.program != CHOIR:
+            return allowed
+        well_led = allowed & ~self._parallel(row, part)
+        return well_led if well_led.any() else allowed
+
+    def _parallel(self, row: Follower, part: int) -> NDArray[np.bool_]:
+        """Pitches with which a singer would move in fifths or octaves with one who moves now."""
+        words = self.words
+        mine = row.pitches[part]
+        found = words.nothing.copy()
+        for other, role in enumerate(row.roles):
+            theirs, now = row.before[other], row.pitches[other]
+            moves = other != part and row.struck[other] == row.now and theirs not in (FREE, now)
+            if not moves or mine == FREE or ROLES[role].program != CHOIR:
+                continue
+            kind = abs(theirs - mine) % 12
+            if kind in (FIFTH, OCTAVE):
+                same_way = words.pitches > mine if now > theirs else words.pitches < mine
+                found |= same_way & (np.abs(words.pitches - now) % 12 == kind)
+        return found
 
     def _ways_out(self, row: Follower, further: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The next bar, or the end of the piece; as soon as the bar holds music."""
@@ -343,14 +383,8 @@ class PieceConstraint:
         return words.one(words.eos)
 
 
-def piece_end(row: Follower) -> int:
-    """Where the last note must have ended: the last bar makes up for the pickup."""
-    bars_left = max(row.n_bars - row.bar, 1)
-    return row.bar_start + bars_left * row.bar_length - (row.pickup if row.n_bars > 1 else 0)
-
-
 def _ends_well(row: Follower) -> bool:
     """Whether all singers, or else some part, hold their last note to the end."""
-    end = piece_end(row)
+    end = row.end
     choir = [e for role, e in zip(row.roles, row.ends, strict=True) if ROLES[role].program == CHOIR]
     return all(e == end for e in choir) if choir else max(row.ends) == end

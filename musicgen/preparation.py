@@ -35,20 +35,26 @@ MIN_COUNT = 3
 class Examined:
     """A corpus, tune by tune. `omitted` are tunes that its tokens cannot say, with the reason;
     `dropped` counts what would be left out of the others (ornaments, text); `irregular` are the
-    ids of tunes that are kept although their bars or repeats do not add up."""
+    ids of tunes that are kept although their bars or repeats do not add up; `choice` says in which
+    language all that is meant."""
 
     corpus: Corpus
     omitted: tuple[Omitted, ...]
     dropped: Counter[str]
     irregular: tuple[str, ...]
+    choice: Choice
+
+    @property
+    def language(self) -> Language:
+        """The token language that was chosen."""
+        return LANGUAGES[self.choice.name]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Examined):
-    """A corpus and its tokens, and why it was written in their language."""
+    """A corpus and its tokens."""
 
     tokens: TokenSet
-    choice: Choice
 
 
 def _names(sources: str | Path | Sequence[str | Path]) -> list[str]:
@@ -70,12 +76,12 @@ def examine(
         CorpusError: nothing can be read.
     """
     names = _names(sources)
-    language = LANGUAGES[choose(names, tokenizer).name]
-    waiting = _Waiting(None, language)
+    choice = choose(names, tokenizer)
+    waiting = _Waiting(None, LANGUAGES[choice.name])
     corpus = corpora.load(
         names, workers=workers, extract=language.encode, keep=waiting.append, progress=progress
     )
-    return Examined(*waiting.account(corpus))
+    return Examined(*waiting.account(corpus), choice)
 
 
 def prepare(
@@ -117,7 +123,7 @@ def prepare(
         if not any(waiting.lengths):
             first = account[1][0]
             raise CorpusError(
-                f"no tune of the corpus is {language.what} (first: {first.id}: {first.reason})"
+                f"no tune of the corpus is a {language.what} (first: {first.id}: {first.reason})"
             )
         vocabulary = waiting.vocabulary([entry.split == "train" for entry in corpus.entries])
         tokens = build_tokenset(
@@ -128,7 +134,7 @@ def prepare(
             n_header=language.n_header,
             folder=folder,
         )
-    return Prepared(*account, tokens, choice)
+    return Prepared(*account, choice, tokens)
 
 
 class _Waiting:
@@ -166,7 +172,7 @@ class _Waiting:
     def account(
         self, corpus: Corpus
     ) -> tuple[Corpus, tuple[Omitted, ...], Counter[str], tuple[str, ...]]:
-        """The fields of `Examined`."""
+        """The first fields of `Examined`."""
         entries = corpus.entries
         omitted = (
             Omitted(entries[i].id, entries[i].facts.title, reason) for i, reason in self.refused

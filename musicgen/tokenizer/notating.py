@@ -13,7 +13,7 @@ from musicgen.formats.midi.notating import Frame, Sound, write_bars
 from musicgen.formats.midi.parts import Part as MidiPart
 from musicgen.formats.midi.parts import chord_lines
 from musicgen.instruments import GENERAL_MIDI
-from musicgen.tokenizer.parts import ROLES, TICKS, Part, Piece, bar_ticks
+from musicgen.tokenizer.parts import ROLES, TICKS, Part, Piece
 from musicgen.tune import Bar, Rest, Tune, Voice
 
 CHORALE = "chorale"
@@ -24,7 +24,7 @@ _UNITS_A_TICK = UNITS // TICKS
 def tune_of(piece: Piece) -> Tune:
     """The piece in notes. A part that is not one line at a time has chords, and overlays in the
     bars that need them."""
-    shift = bar_ticks(piece.meters[0][1]) - piece.pickup if piece.pickup else 0
+    shift = piece.before_music
 
     def units(ticks: int) -> int:
         return max(0, ticks - shift) * _UNITS_A_TICK

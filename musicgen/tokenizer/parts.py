@@ -88,6 +88,11 @@ class Piece:
         """Notes of all parts."""
         return sum(len(part.notes) for part in self.parts)
 
+    @property
+    def before_music(self) -> int:
+        """Ticks from the first bar line to the first note of a pickup; 0 without one."""
+        return bar_ticks(self.meters[0][1]) - self.pickup if self.pickup else 0
+
 
 def bar_ticks(meter: Meter) -> int:
     """Length of a full bar."""
@@ -104,6 +109,11 @@ def bar_lines(piece: Piece) -> list[int]:
             n_meters += 1
         lines.append(lines[-1] + bar_ticks(piece.meters[n_meters - 1][1]))
     return lines
+
+
+def end_of_writing(tune: Tune, piece: Piece) -> int:
+    """Where a tune's bars end, rests included, in ticks from the first bar line of its piece."""
+    return _ticks(timeline(_once_through(tune, Counter())).duration) + piece.before_music
 
 
 # --- from a tune ------------------------------------------------------------------------------

@@ -14,13 +14,14 @@ in every key.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 from musicgen.errors import InvalidTuneError
 from musicgen.theory import Key, Meter, parse_meter
+from musicgen.tokenizer import UNKNOWN, Vocabulary
 from musicgen.tokenizer.parts import (
     MAX_PARTS,
     MAX_QUARTERS,
@@ -30,7 +31,6 @@ from musicgen.tokenizer.parts import (
     Piece,
     TimedNote,
     bar_lines,
-    bar_ticks,
     plain_meter,
 )
 
@@ -141,6 +141,44 @@ def bars_tokens(n_bars: int) -> tuple[str, str]:
 def key_shift(key: Key) -> int:
     """Semitones from sounding pitches to those of tokens, -6 to 5."""
     return (6 - key.tonic_pitch_class) % 12 - 6
+
+
+def in_key(piece: Piece, key: Key) -> Piece:
+    """The same tokens read in another key: every pitch moved from tonic to tonic."""
+    shift = key_shift(piece.key) - key_shift(key)
+    parts = tuple(
+        replace(part, notes=tuple((at, duration, midi + shift) for at, duration, midi in part.notes))
+        for part in piece.parts
+    )
+    return replace(piece, key=key, parts=parts)
+
+
+def known_as(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """The tokens as a model can hear them: what it has never seen becomes the nearest it has."""
+    return [t if t in vocabulary.ids else _nearest(parse_token(t), vocabulary) for t in tokens]
+
+
+def _nearest(token: Token, vocabulary: Vocabulary) -> str:
+    known = [(parse_token(text), text) for text in vocabulary.tokens]
+    distances = [
+        (_distance(token, other), text) for other, text in known if other.kind == token.kind
+    ]
+    return min(distances)[1] if distances else UNKNOWN
+
+
+def _distance(token: Token, other: Token) -> float:
+    """How far a known token of the same kind is from one, in the kind's own measure."""
+    match token.kind:
+        case "position" | "duration" | "pickup" | "tens" | "ones" | "program":
+            return float(abs(other.value - token.value))
+        case "pitch":  # the same note in another octave comes first
+            return float(abs(other.value - token.value) % 12 * 12 + abs(other.value - token.value))
+        case "tonic":
+            apart = (Key(other.value).tonic_pitch_class - Key(token.value).tonic_pitch_class) % 12
+            return float(min(apart, 12 - apart))
+        case "meter":
+            return 0.0 if plain_meter(other.value) == plain_meter(token.value) else 1.0
+    return 0.0 if other.value in ("major", "minor") else 1.0
 
 
 # --- encoding ---------------------------------------------------------------------------------
@@ -264,19 +302,3 @@ def decode_notes(
         meters.append((signature.time // factor, meter if same else plain))
     return notes, tuple(meters)
 
-
-__all__ = [
-    "HEADER_KINDS",
-    "NAME",
-    "Token",
-    "bar_ticks",
-    "bars_tokens",
-    "decode",
-    "decode_notes",
-    "encode",
-    "encode_notes",
-    "header_tokens",
-    "key_shift",
-    "parse_token",
-    "part_token",
-]
