@@ -1,7 +1,7 @@
 """The token languages a corpus can be prepared in, and which of them a corpus asks for.
 
-    choose(["chorales"])      # Choice("remi", "300 of 310 tunes have several voices or chords")
-    LANGUAGES["remi"].encode(tune)
+choose(["chorales"])      # Choice("remi", "300 of 310 tunes have several voices or chords")
+LANGUAGES["remi"].encode(tune)
 """
 
 from __future__ import annotations

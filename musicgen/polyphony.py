@@ -119,9 +119,7 @@ class Follower:
         """Where the last note must have ended: the last bar makes up for the pickup."""
         bars_left = max(self.n_bars - self.bar, 1)
         return (
-            self.bar_start
-            + bars_left * self.bar_length
-            - (self.pickup if self.n_bars > 1 else 0)
+            self.bar_start + bars_left * self.bar_length - (self.pickup if self.n_bars > 1 else 0)
         )
 
     @property

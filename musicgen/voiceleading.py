@@ -82,8 +82,8 @@ def _heard_at(part: Part, moments: Sequence[int]) -> list[int | None]:
     onsets = [onset for onset, _, _ in part.notes]
     heard: list[int | None] = []
     for moment in moments:
-        onset, duration, midi = part.notes[i] if (i := bisect_right(onsets, moment) - 1) >= 0 else (
-            0, 0, 0
+        onset, duration, midi = (
+            part.notes[i] if (i := bisect_right(onsets, moment) - 1) >= 0 else (0, 0, 0)
         )
         heard.append(midi if onset <= moment < onset + duration else None)
     return heard

@@ -48,8 +48,13 @@ Piece = list[list[int]]
 
 MODELS = {
     "lstm": ModelConfig(
-        kind="lstm", d_model=256, n_layers=1, dropout=0.5, embedding_dropout=0.2,
-        weight_dropout=0.2, tie_embeddings=False,
+        kind="lstm",
+        d_model=256,
+        n_layers=1,
+        dropout=0.5,
+        embedding_dropout=0.2,
+        weight_dropout=0.2,
+        tie_embeddings=False,
     ),
     "transformer": ModelConfig(
         kind="transformer", d_model=128, n_layers=3, n_heads=4, dropout=0.25, embedding_dropout=0.1

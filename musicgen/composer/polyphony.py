@@ -83,22 +83,33 @@ class PolyphonicComposer:
         return next(self.takes(1, controls, sampling, bars=bars)).tune
 
     def takes(
-        self, n: int, controls: Controls, sampling: SamplingConfig, *, bars: int | None = None
+        self,
+        n: int,
+        controls: Controls,
+        sampling: SamplingConfig,
+        *,
+        bars: int | None = None,
+        parallels: bool = False,
     ) -> Iterator[Take]:
-        """`n` new pieces in order, sampled a batch at a time.
+        """`n` new pieces in order, sampled a batch at a time. Singers move in no parallel fifths
+        and octaves unless `parallels` are allowed.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
         """
         request = Request.understand(controls, bars, self.openings, self.vocabulary)
-        return self._drafts(n, request, sampling)
+        return self._drafts(n, request, sampling, parallels)
 
-    def _drafts(self, n: int, request: Request, sampling: SamplingConfig) -> Iterator[Take]:
+    def _drafts(
+        self, n: int, request: Request, sampling: SamplingConfig, parallels: bool
+    ) -> Iterator[Take]:
         coming = iter(range(n))
         while indices := list(islice(coming, BATCH)):
             headings = [request.draw(sampling.seed, index) for index in indices]
             prompts = [self.vocabulary.encode((BOS, *heading.values())) for heading in headings]
-            constraint = PieceConstraint(self.vocabulary, len(indices), key=request.key)
+            constraint = PieceConstraint(
+                self.vocabulary, len(indices), key=request.key, parallels=parallels
+            )
             endless = replace(sampling, max_tokens=ENDLESS)
             rows = sample(self.network, prompts, constraint, endless, indices=indices)
             for index, row in zip(indices, rows, strict=True):
@@ -246,6 +257,4 @@ def _check_bars(bars: int, vocabulary: Vocabulary) -> None:
         if bars < SHORTEST or any(t not in vocabulary.ids for t in bars_tokens(n_bars)):
             tens = [int(t[5:]) for t in vocabulary.tokens if t.startswith("tens:")]
             most = min(10 * max(tens, default=0) + 8, LONGEST)
-            raise ControlError(
-                f"bars {bars}: the model writes pieces of {SHORTEST} to {most} bars"
-            )
+            raise ControlError(f"bars {bars}: the model writes pieces of {SHORTEST} to {most} bars")

@@ -80,4 +80,3 @@ def _voice(part: Part, number: int, bars: tuple[Bar, ...]) -> Voice:
         clef = "bass" if pitches and sum(pitches) / len(pitches) < _LOW else "treble"
         name = "" if part.program is None else GENERAL_MIDI[part.program].capitalize()
     return Voice(id=str(number + 1), name=name, clef=clef, program=part.program, bars=bars)
-

@@ -36,9 +36,7 @@ from musicgen.tokenizer.parts import (
 
 NAME = "remi"
 HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")
-_HEADER_PREFIXES = dict(
-    zip(("M", "K", "mode", "up", "tens", "ones"), HEADER_KINDS, strict=True)
-)
+_HEADER_PREFIXES = dict(zip(("M", "K", "mode", "up", "tens", "ones"), HEADER_KINDS, strict=True))
 _KINDS = {
     "Part": "part",
     "Bar": "bar",
@@ -147,7 +145,9 @@ def in_key(piece: Piece, key: Key) -> Piece:
     """The same tokens read in another key: every pitch moved from tonic to tonic."""
     shift = key_shift(piece.key) - key_shift(key)
     parts = tuple(
-        replace(part, notes=tuple((at, duration, midi + shift) for at, duration, midi in part.notes))
+        replace(
+            part, notes=tuple((at, duration, midi + shift) for at, duration, midi in part.notes)
+        )
         for part in piece.parts
     )
     return replace(piece, key=key, parts=parts)
@@ -301,4 +301,3 @@ def decode_notes(
         same = plain == plain_meter(meter)
         meters.append((signature.time // factor, meter if same else plain))
     return notes, tuple(meters)
-
