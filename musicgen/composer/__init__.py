@@ -16,11 +16,13 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
+from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.controls import Controls
 from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer import remi
 from musicgen.tune import Tune
 
-__all__ = ["Composer", "Take"]
+__all__ = ["Composer", "PolyphonicComposer", "Take", "composer_of"]
 
 
 class Composer:
@@ -77,3 +79,12 @@ class Composer:
             ControlError: it is no single line in one key and one meter.
         """
         return continuations(self.engine, tune, n, sampling)
+
+
+def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:
+    """The composer for a model's token language.
+
+    Raises:
+        CheckpointError: the model speaks another.
+    """
+    return (PolyphonicComposer if checkpoint.tokenizer == remi.NAME else Composer)(checkpoint)
