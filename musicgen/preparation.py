@@ -26,6 +26,7 @@ from musicgen.constraint import Tracer
 from musicgen.corpus import Corpus, Entry, Omitted, Progress
 from musicgen.errors import CorpusError, InvalidTuneError
 from musicgen.grammar import FEATURE_SIZES
+from musicgen.novelty import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary
 from musicgen.tokenizer.melody import NAME, encode, melody
 from musicgen.tokenizer.tokens import HEADER_KINDS
@@ -51,9 +52,11 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Examined):
-    """A corpus and its tokens."""
+    """A corpus, its tokens, and the index that says how close a tune comes to any of its tunes,
+    those of all splits and those that are no melodies for tokens included."""
 
     tokens: TokenSet
+    novelty: NoveltyIndex
 
 
 def examine(
@@ -86,7 +89,8 @@ def prepare(
     """Read a corpus (see `corpus.load`) and encode every tune of it.
 
     The vocabulary is that of the training split alone. With a `folder` the token files are
-    written there and stay on disk; it may hold older token files, which are replaced.
+    written there and stay on disk, and the index beside them; it may hold older token files,
+    which are replaced.
 
     Raises:
         CorpusError: nothing can be read or encoded, or the folder cannot be written.
@@ -94,14 +98,19 @@ def prepare(
     if folder is not None:
         require_replaceable(folder)
     with tempfile.TemporaryFile() as file:
-        waiting = _Waiting(file)
+        waiting, melodies = _Waiting(file), Collector()
+
+        def keep(extracted: tuple[_Encoded | str, Melody]) -> None:
+            waiting.append(extracted[0])
+            melodies.append(extracted[1])
+
         corpus = corpora.load(
             sources,
             val=val,
             test=test,
             workers=workers,
-            extract=_encode,
-            keep=waiting.append,
+            extract=_encode_and_index,
+            keep=keep,
             progress=progress,
         )
         account = waiting.account(corpus)
@@ -119,7 +128,10 @@ def prepare(
             n_header=len(HEADER_KINDS),
             folder=folder,
         )
-    return Prepared(*account, tokens)
+    index = melodies.index([entry.id for entry in corpus.entries])
+    if folder is not None:
+        index.save(Path(folder) / FILE_NAME)
+    return Prepared(*account, tokens, index)
 
 
 class _Encoded(NamedTuple):
@@ -148,6 +160,10 @@ def _encode(tune: Tune) -> _Encoded | str:
     features, first_wrong = _tracer().trace(tokens)
     n_notes, irregular = reduced.tune.n_notes, first_wrong is not None
     return _Encoded("\n".join(tokens), features, n_notes, irregular, reduced.dropped)
+
+
+def _encode_and_index(tune: Tune) -> tuple[_Encoded | str, Melody]:
+    return _encode(tune), Melody.of(tune, place="")
 
 
 class _Waiting:

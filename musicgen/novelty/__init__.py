@@ -8,16 +8,28 @@
 from __future__ import annotations
 
 from musicgen.novelty.alignment import Line, line_similarity
-from musicgen.novelty.index import COPY, NEW, RELATED, SHORT, Neighbour, Novelty, NoveltyIndex
+from musicgen.novelty.index import (
+    COPY,
+    FILE_NAME,
+    NEW,
+    RELATED,
+    SHORT,
+    Collector,
+    Neighbour,
+    Novelty,
+    NoveltyIndex,
+)
 from musicgen.novelty.melody import Melody
 from musicgen.novelty.shared import Run
 from musicgen.tune import Tune
 
 __all__ = [
     "COPY",
+    "FILE_NAME",
     "NEW",
     "RELATED",
     "SHORT",
+    "Collector",
     "Melody",
     "Neighbour",
     "Novelty",

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 import zlib
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from musicgen.novelty.shared import Run, longest_run
 from musicgen.novelty.strands import Melodies
 from musicgen.tune import Tune
 
+FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
 FORMAT = "musicgen-novelty-1"
 MAX_FILE_BYTES = 1 << 30
 CANDIDATES = 8  # aligned note by note
@@ -49,6 +51,7 @@ _ARRAYS = {
     "bars": np.uint16,
     "n_bars": np.uint32,
 }
+_TYPECODES = {np.uint8: "B", np.uint16: "H", np.uint32: "I"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +116,10 @@ class NoveltyIndex:
     @staticmethod
     def build(tunes: Iterable[Tune | Melody]) -> NoveltyIndex:
         """An index of tunes, or of what `Melody.of` kept of them."""
-        kept = [tune if isinstance(tune, Melody) else Melody.of(tune) for tune in tunes]
-        return NoveltyIndex(
-            Melodies.of(kept),
-            [melody.title for melody in kept],
-            [melody.place for melody in kept],
-            [melody.number for melody in kept],
-        )
+        collector = Collector()
+        for tune in tunes:
+            collector.append(tune if isinstance(tune, Melody) else Melody.of(tune))
+        return collector.index()
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -248,6 +248,36 @@ class NoveltyIndex:
             and int(m.n_bars.sum(dtype=np.uint64)) == len(m.bars)
             and (not len(m.pitches) or int(m.pitches.max()) < 128)
             and (not len(m.lengths) or int(m.lengths.min()) > 0)
+        )
+
+
+class Collector:
+    """Takes melodies one by one for an index, at a few bytes a note."""
+
+    def __init__(self) -> None:
+        self._numbers = {name: array(_TYPECODES[kind]) for name, kind in _ARRAYS.items()}
+        self._titles: list[str] = []
+        self._places: list[str] = []
+        self._tune_numbers: list[int] = []
+
+    def append(self, melody: Melody) -> None:
+        """Take the next one."""
+        numbers = self._numbers
+        for name in ("pitches", "lengths", "bars"):
+            numbers[name].frombytes(getattr(melody, name).tobytes())
+        numbers["sizes"].append(len(melody))
+        numbers["n_bars"].append(len(melody.bars))
+        numbers["leads"].append(melody.lead)
+        numbers["beats"].append(melody.beat)
+        self._titles.append(melody.title)
+        self._places.append(melody.place)
+        self._tune_numbers.append(melody.number)
+
+    def index(self, places: list[str] | None = None) -> NoveltyIndex:
+        """The index of all of them; `places` says where they are from, if they do not."""
+        arrays = {n: np.array(self._numbers[n], kind) for n, kind in _ARRAYS.items()}
+        return NoveltyIndex(
+            Melodies(**arrays), self._titles, places or self._places, self._tune_numbers
         )
 
 
