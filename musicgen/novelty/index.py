@@ -18,17 +18,18 @@ import numpy as np
 
 from musicgen.errors import CorpusError, MusicgenError, ParseError
 from musicgen.files import read_bytes, write_bytes
-from musicgen.novelty.alignment import Line, alignments, similarity_of, transposed
+from musicgen.novelty.alignment import Line, best_alignments, similarity_of, transposed
 from musicgen.novelty.melody import Melody
 from musicgen.novelty.search import Candidate, Finder
-from musicgen.novelty.shared import Run, longest_run
+from musicgen.novelty.shared import Ruler, Run
 from musicgen.novelty.strands import Melodies
 from musicgen.tune import Tune
 
 FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
 FORMAT = "musicgen-novelty-1"
 MAX_FILE_BYTES = 1 << 30
-CANDIDATES = 8  # aligned note by note
+CANDIDATES = 8  # scored note by note
+ALIGNED = 4  # of them whose bars are compared
 MIN_NOTES = 8  # of a melody that anything can be said of
 
 # Chosen on training and validation families by scripts/benchmark_novelty.py.
@@ -143,7 +144,6 @@ class NoveltyIndex:
         if len(melody) < MIN_NOTES:
             return Novelty((), 0, SHORT)
         found = self._compare(melody, self._finder.candidates(melody, CANDIDATES))
-        found.sort(key=lambda neighbour: -neighbour.similarity)
         if not found:
             return Novelty((), 0, NEW)
         longest = max(found, key=lambda neighbour: neighbour.run.length)
@@ -153,25 +153,27 @@ class NoveltyIndex:
         return Novelty(tuple(nearest), longest.run.length, _verdict(found))
 
     def _compare(self, melody: Melody, candidates: list[Candidate]) -> list[Neighbour]:
-        ours = Line.of(melody)
+        """The candidates that align best, by similarity."""
+        ours, ruler = Line.of(melody), Ruler(melody)
         others = [self.melody(candidate.melody) for candidate in candidates]
         lines = [
             transposed(Line.of(other), candidate.semitones)
             for other, candidate in zip(others, candidates, strict=True)
         ]
         found = []
-        for other, line, best in zip(others, lines, alignments(ours, lines), strict=True):
+        for k, best in best_alignments(ours, lines, ALIGNED):
             i, j = np.array(best.pairs).T
+            moved = melody.pitches[i].astype(int) - others[k].pitches[j]
             neighbour = Neighbour(
-                title=other.title,
-                place=other.place,
-                number=other.number,
-                similarity=similarity_of(best.score, ours, line),
-                run=longest_run(melody, other, best.pairs),
-                transposition=int(np.median(melody.pitches[i].astype(int) - other.pitches[j])),
+                title=others[k].title,
+                place=others[k].place,
+                number=others[k].number,
+                similarity=similarity_of(best.score, ours, lines[k]),
+                run=ruler.longest_run(others[k], best.pairs),
+                transposition=sorted(moved.tolist())[len(moved) // 2],
             )
             found.append(neighbour)
-        return found
+        return sorted(found, key=lambda neighbour: -neighbour.similarity)
 
     # --- the file ---------------------------------------------------------------------------
 
