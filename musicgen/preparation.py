@@ -134,6 +134,24 @@ def prepare(
     return Prepared(*account, tokens, index)
 
 
+def index_corpus(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> NoveltyIndex:
+    """The index alone of a corpus (see `corpus.load`).
+
+    Raises:
+        CorpusError: nothing can be read.
+    """
+    melodies = Collector()
+    corpus = corpora.load(
+        sources, workers=workers, extract=_index, keep=melodies.append, progress=progress
+    )
+    return melodies.index([entry.id for entry in corpus.entries])
+
+
 class _Encoded(NamedTuple):
     """A tune as it comes from the process that read it. `tokens` one a line, `<bos>` and `<eos>`
     included; `features` (T, F) after each."""
@@ -163,7 +181,11 @@ def _encode(tune: Tune) -> _Encoded | str:
 
 
 def _encode_and_index(tune: Tune) -> tuple[_Encoded | str, Melody]:
-    return _encode(tune), Melody.of(tune, place="")
+    return _encode(tune), _index(tune)
+
+
+def _index(tune: Tune) -> Melody:
+    return Melody.of(tune, place="")
 
 
 class _Waiting:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from musicgen.errors import CorpusError, MusicgenError, ParseError
+from musicgen.errors import CorpusError, ParseError
 from musicgen.files import read_bytes, write_bytes
 from musicgen.novelty.alignment import Line, best_alignments, similarity_of, transposed
 from musicgen.novelty.melody import Melody
@@ -285,8 +285,7 @@ class Collector:
 
 def _verdict(found: list[Neighbour]) -> str:
     if any(
-        f.similarity >= COPY_SIMILARITY
-        or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
+        f.similarity >= COPY_SIMILARITY or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
         for f in found
     ):
         return COPY
