@@ -58,5 +58,6 @@ def draft(
         number = index % ATTEMPTS + 1
         title = f"{tune.rhythm.capitalize() or 'Tune'} {sampling.seed}-{number}"
         tune = replace(tune, title=title, number=number)
-        composed.append(Take(tune, index, row.bits / max(1, tune.n_notes)))
+        bits = row.bits / max(1, tune.n_notes)
+        composed.append(Take(tune, index, bits, corpus=engine.corpus))
     return composed
