@@ -28,6 +28,7 @@ from musicgen.languages import LANGUAGES, Choice, Encoded, Language, choose
 from musicgen.novelty import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.tokenizer import UNKNOWN, Vocabulary
 from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
+from musicgen.tune import Tune
 
 # Tokens that occur more rarely in the training split are read as unknown.
 MIN_COUNT = 3
@@ -81,7 +82,8 @@ def examine(
     """
     names = _names(sources)
     choice = choose(names, tokenizer)
-    waiting = _Waiting(None, LANGUAGES[choice.name])
+    language = LANGUAGES[choice.name]
+    waiting = _Waiting(None, language)
     corpus = corpora.load(
         names, workers=workers, extract=language.encode, keep=waiting.append, progress=progress
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from musicgen.composer.engine import BATCH, HURRY_AFTER, Engine, Take
+from musicgen.composer.pool import MIN_TAKES, in_order
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
 from musicgen.prompt import heard_as
@@ -18,14 +20,18 @@ from musicgen.tokenizer.melody import decode
 ATTEMPTS = 1 << 32
 
 
-def takes(engine: Engine, n: int, controls: Controls, sampling: SamplingConfig) -> Iterator[Take]:
-    """`n` new tunes in order, sampled a batch at a time.
+def takes(
+    engine: Engine, n: int, controls: Controls, sampling: SamplingConfig, *, workers: int = 1
+) -> Iterator[Take]:
+    """`n` new tunes in order, sampled a batch at a time; many of them by `workers` processes.
 
     Raises:
         ControlError: the controls contradict each other or the model does not know them.
     """
     request = understand(controls, engine.openings, engine.vocabulary)
-    return drafts(engine, range(n), request, sampling)
+    job = partial(draft, request=request, sampling=sampling)
+    batches = [range(begin, min(begin + BATCH, n)) for begin in range(0, n, BATCH)]
+    return in_order(engine, job, batches, workers=workers if n >= MIN_TAKES else 1)
 
 
 def drafts(
