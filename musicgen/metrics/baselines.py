@@ -6,10 +6,12 @@ keeps the bars of the tune it is made from, so that it is as valid as that tune 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 
@@ -68,12 +70,26 @@ def changed_pitches(tune: Tune, rng: np.random.Generator, share: float = 0.25) -
     return _with_bars(tune, [_map_bar(bar, change) for bar in tune.bars])
 
 
+def looped_bars(tune: Tune, rng: np.random.Generator) -> Tune:
+    """One or two bars played over and over for half of the tune."""
+    full = tune.meter.bar_duration
+    places = [i for i, bar in enumerate(tune.bars) if bar.duration == full]
+    period = int(rng.integers(1, 3))
+    bars = list(tune.bars)
+    start = int(rng.integers(0, max(1, len(places) // 2)))
+    run = places[start : start + max(len(places) // 2, 4)]
+    for number, place in enumerate(run):
+        bars[place] = replace(bars[place], events=tune.bars[run[number % period]].events)
+    return _with_bars(tune, bars)
+
+
 # What a judge is asked to tell from real tunes.
 SPOILERS: dict[str, Spoil] = {
     "notes shuffled in bars": shuffled_in_bars,
     "bars shuffled": shuffled_bars,
     "segments transposed": transposed_segments,
     "pitches changed": changed_pitches,
+    "bars looped": looped_bars,
 }
 
 
@@ -98,6 +114,7 @@ class MarkovChain:
                 for length in range(min(order, place) + 1):
                     context = (tune.key.mode, *symbols[place - length : place])
                     self.counts.setdefault(context, Counter())[symbol] += 1
+        self._shares: dict[tuple[object, ...], tuple[list[Symbol], list[int]]] = {}
 
     def generate(self, rng: np.random.Generator) -> Tune:
         """One new tune."""
@@ -123,12 +140,14 @@ class MarkovChain:
 
     def _next(self, mode: str, past: Sequence[Symbol], rng: np.random.Generator) -> Symbol:
         for length in range(min(self.order, len(past)), -1, -1):
-            follow = self.counts.get((mode, *past[len(past) - length :]))
-            if follow:
-                symbols, numbers = zip(*follow.items(), strict=True)
-                place = rng.choice(len(symbols), p=np.array(numbers) / sum(numbers))
-                found: Symbol = symbols[int(place)]
-                return found
+            context = (mode, *past[len(past) - length :])
+            if context not in self.counts:
+                continue
+            if context not in self._shares:
+                follow = self.counts[context]
+                self._shares[context] = list(follow), list(accumulate(follow.values()))
+            symbols, totals = self._shares[context]
+            return symbols[bisect_right(totals, int(rng.integers(totals[-1])))]
         raise AssertionError("the chain was counted on its own models")
 
 
