@@ -93,8 +93,14 @@ def collect(
         tunes.append(reduced)
         names.append(label)
     return TuneSet(
-        name, tuple(tunes), tuple(heard), tuple(names), n_found,
-        tuple(invalid), tuple(unreadable), tuple(aside),
+        name,
+        tuple(tunes),
+        tuple(heard),
+        tuple(names),
+        n_found,
+        tuple(invalid),
+        tuple(unreadable),
+        tuple(aside),
     )
 
 
@@ -162,17 +168,21 @@ class Reference:
             CorpusError: it cannot be read or has too few melodies to divide.
         """
         kept: list[Tune] = []
-        corpus = corpora.load(
-            sources, extract=_identity, keep=kept.append, progress=lambda *what: report(*what)
-        )
+        corpus = corpora.load(sources, extract=_identity, keep=kept.append, progress=report)
         rng = np.random.default_rng(seed)
         melodies = [(e, t) for e, t in zip(corpus.entries, kept, strict=True) if _is_melody(t)]
         families = sorted({entry.family for entry, _ in melodies})
         chosen = {entry.family for entry, _ in melodies if entry.split == split}
         n_chosen = sum(entry.family in chosen for entry, _ in melodies)
         name = ", ".join(map(str, sources))
-        notices = [f"{len(kept) - len(melodies)} tunes of {name} are no single melody in one key "
-                   "and meter and were set aside"] if len(kept) > len(melodies) else []
+        notices = (
+            [
+                f"{len(kept) - len(melodies)} tunes of {name} are no single melody in one key "
+                "and meter and were set aside"
+            ]
+            if len(kept) > len(melodies)
+            else []
+        )
         if n_chosen < MIN_REFERENCE:
             halves = rng.permutation(len(families))[: (len(families) + 1) // 2]
             chosen = {families[i] for i in halves.tolist()}

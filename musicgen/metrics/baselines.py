@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -55,7 +56,7 @@ def transposed_segments(tune: Tune, rng: np.random.Generator) -> Tune:
     for start in rng.choice(max(1, len(bars) - 1), n_runs, replace=False).tolist():
         semitones = int(rng.integers(1, 7)) * int(rng.choice([-1, 1]))
         for place in range(start, min(start + 2, len(bars))):
-            bars[place] = _map_bar(bars[place], lambda p, by=semitones: _moved(p, by, tune))
+            bars[place] = _map_bar(bars[place], partial(_moved, semitones=semitones, tune=tune))
     return _with_bars(tune, bars)
 
 
@@ -176,9 +177,7 @@ def _top(event: Timed) -> Pitch | None:
     return None
 
 
-def _with_pitches(
-    tune: Tune, change: Callable[[list[Pitch | None]], list[Pitch | None]]
-) -> Tune:
+def _with_pitches(tune: Tune, change: Callable[[list[Pitch | None]], list[Pitch | None]]) -> Tune:
     """The tune with the pitches (None: a rest) of its events replaced, in order."""
     pitches = iter(change([_top(event) for event in tune.voices[0].events]))
     bars = []

@@ -144,3 +144,15 @@ def mean_interval(values: Floats, weights: Floats) -> Interval:
         samples = (counted @ own) / counted.sum(axis=1)
     low, high = np.nanquantile(samples, [0.025, 0.975])
     return Interval(float(own.mean()), float(low), float(high))
+
+
+def share(values: Sequence[bool]) -> Interval:
+    """A share with Wilson's 95 % score interval (J. Am. Stat. Assoc. 22, 1927), which is right for
+    0 and 1 as well."""
+    n, z = len(values), 1.959964
+    if not n:
+        return Interval(math.nan, math.nan, math.nan)
+    p = sum(values) / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return Interval(p, max(0.0, centre - reach), min(1.0, centre + reach))

@@ -1,6 +1,6 @@
 """The table of distributions: what a tune's notes, runs of notes and form are counted by.
 
-    pooled = Histogram.of([distribution.count(played(tune)) for tune in tunes])
+pooled = Histogram.of([distribution.count(played(tune)) for tune in tunes])
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicgen.metrics import structure
-from musicgen.metrics.played import TICKS, Ints, Played
+from musicgen.metrics.played import TICKS, Played
 
 Counts = Counter[str]
 
@@ -72,13 +72,6 @@ def _bar_rhythms(tune: Played) -> Counts:
     )
 
 
-def _octave_degrees(tune: Played) -> list[int]:
-    """Semitones above the tonic nearest below the lowest note."""
-    tonic = tune.key.tonic_pitch_class
-    relative: Ints = tune.pitches - tonic
-    return (relative - 12 * (int(relative.min()) // 12)).tolist()
-
-
 def _repeat_distances(tune: Played) -> Counts:
     lags = structure.repeat_lags(tune)
     return _each(np.minimum(lags, structure.MAX_LAG + 1).tolist())
@@ -86,35 +79,97 @@ def _repeat_distances(tune: Played) -> Counts:
 
 _MGEVAL, _OURS = "mgeval", "musicgen"
 DISTRIBUTIONS: tuple[Distribution, ...] = (
-    Distribution("scale degrees", "pitch", "semitones above the tonic",
-                 "mgeval's pitch-class histogram, by key", lambda t: _each(t.degrees.tolist())),
-    Distribution("degree pairs", "pitch", "a degree and the next",
-                 "mgeval's pitch-class transition matrix, by key",
-                 lambda t: _runs(t.degrees.tolist(), 2)),
-    Distribution("degree triples", "pitch", "three degrees in a row", _OURS,
-                 lambda t: _runs(t.degrees.tolist(), 3)),
-    Distribution("intervals", "pitch", "semitones from note to note", _OURS,
-                 lambda t: _each(np.clip(t.intervals, -16, 16).tolist())),
-    Distribution("contour", "pitch", "five moves in a row: leap or step down, same, step or leap "
-                 "up", "after Huron 1996", lambda t: _runs(_moves(t), 5)),
-    Distribution("note lengths", "rhythm", "in quarters", "mgeval's note-length histogram",
-                 lambda t: _each(_lengths(t))),
-    Distribution("length pairs", "rhythm", "a length and the next",
-                 "mgeval's note-length transition matrix", lambda t: _runs(_lengths(t), 2)),
-    Distribution("rhythm", "rhythm", "four lengths in a row", _OURS,
-                 lambda t: _runs(_lengths(t), 4)),
-    Distribution("positions", "rhythm", "where in the bar notes begin, by meter", _OURS,
-                 _positions),
-    Distribution("measure rhythms", "rhythm", "the onsets of a whole measure, by meter", _OURS,
-                 _bar_rhythms),
-    Distribution("type of tune", "form", "type, meter and mode", _OURS,
-                 lambda t: _each([f"{t.rhythm or 'none'} {t.meter} {t.key.mode}"])),
-    Distribution("form", "form", "letters of the 8-measure strains as heard", _OURS,
-                 lambda t: _each([structure.form(t)])),
-    Distribution("section lengths", "form", "of the written parts, in measures", _OURS,
-                 lambda t: _each(t.sections)),
-    Distribution("repeat distances", "structure", "measures since a measure was last heard; 0 if "
-                 "it is new", _OURS, _repeat_distances),
-    Distribution("cadences", "structure", "degree on which each strain of 8 measures ends", _OURS,
-                 lambda t: _each(structure.cadence_degrees(t))),
+    Distribution(
+        "scale degrees",
+        "pitch",
+        "semitones above the tonic",
+        "mgeval's pitch-class histogram, by key",
+        lambda t: _each(t.degrees.tolist()),
+    ),
+    Distribution(
+        "degree pairs",
+        "pitch",
+        "a degree and the next",
+        "mgeval's pitch-class transition matrix, by key",
+        lambda t: _runs(t.degrees.tolist(), 2),
+    ),
+    Distribution(
+        "degree triples",
+        "pitch",
+        "three degrees in a row",
+        _OURS,
+        lambda t: _runs(t.degrees.tolist(), 3),
+    ),
+    Distribution(
+        "intervals",
+        "pitch",
+        "semitones from note to note",
+        _OURS,
+        lambda t: _each(np.clip(t.intervals, -16, 16).tolist()),
+    ),
+    Distribution(
+        "contour",
+        "pitch",
+        "five moves in a row: leap or step down, same, step or leap up",
+        "after Huron 1996",
+        lambda t: _runs(_moves(t), 5),
+    ),
+    Distribution(
+        "note lengths",
+        "rhythm",
+        "in quarters",
+        "mgeval's note-length histogram",
+        lambda t: _each(_lengths(t)),
+    ),
+    Distribution(
+        "length pairs",
+        "rhythm",
+        "a length and the next",
+        "mgeval's note-length transition matrix",
+        lambda t: _runs(_lengths(t), 2),
+    ),
+    Distribution(
+        "rhythm", "rhythm", "four lengths in a row", _OURS, lambda t: _runs(_lengths(t), 4)
+    ),
+    Distribution(
+        "positions", "rhythm", "where in the bar notes begin, by meter", _OURS, _positions
+    ),
+    Distribution(
+        "measure rhythms", "rhythm", "the onsets of a whole measure, by meter", _OURS, _bar_rhythms
+    ),
+    Distribution(
+        "type of tune",
+        "form",
+        "type, meter and mode",
+        _OURS,
+        lambda t: _each([f"{t.rhythm or 'none'} {t.meter} {t.key.mode}"]),
+    ),
+    Distribution(
+        "form",
+        "form",
+        "letters of the 8-measure strains as heard",
+        _OURS,
+        lambda t: _each([structure.form(t)]),
+    ),
+    Distribution(
+        "section lengths",
+        "form",
+        "of the written parts, in measures",
+        _OURS,
+        lambda t: _each(t.sections),
+    ),
+    Distribution(
+        "repeat distances",
+        "structure",
+        "measures since a measure was last heard; 0 if it is new",
+        _OURS,
+        _repeat_distances,
+    ),
+    Distribution(
+        "cadences",
+        "structure",
+        "degree on which each strain of 8 measures ends",
+        _OURS,
+        lambda t: _each(structure.cadence_degrees(t)),
+    ),
 )

@@ -1,15 +1,15 @@
 """All that is counted and measured in a set of tunes, and its distance from another set's.
 
-    real, new = Features.of(real_tunes), Features.of(new_tunes)
-    yardstick = Yardstick(real, pool)         # what is compared with, and more real tunes
-    rows = yardstick.compare(new)             # a Likeness for every distribution and measure
+real, new = Features.of(real_tunes), Features.of(new_tunes)
+yardstick = Yardstick(real, pool)         # what is compared with, and more real tunes
+rows = yardstick.compare(new)             # a Likeness for every distribution and measure
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -136,8 +136,10 @@ class Yardstick:
             rng = np.random.default_rng([self.seed, 2])
             draws = [self.sample(n, rng) for _ in range(N_FLOOR)]
             found = np.array(
-                [self._distances([t[d] for t in self._pool_tables], self.pool.values[d])
-                 for d in draws]
+                [
+                    self._distances([t[d] for t in self._pool_tables], self.pool.values[d])
+                    for d in draws
+                ]
             )
             self._floors[n] = found.mean(axis=0), np.quantile(found, 0.975, axis=0)
         return self._floors[n]
@@ -161,6 +163,19 @@ class Yardstick:
                 things, values.tolist(), samples.T, floor, high, strict=True
             )
         ]
+
+    def resampled_ratios(self, new: Features) -> Floats:
+        """Mean log of distance by floor over everything, for bootstrap samples: (samples,).
+
+        The samples of the reference are the same whatever the set, so two sets can be paired.
+        """
+        tables = [tabulate(c, k).counts for c, k in zip(new.counts, self.kinds, strict=True)]
+        floor, _ = self.floor(len(new))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(self._resampled(tables, new) / floor)
+        logs[~np.isfinite(logs)] = math.nan
+        ratios: Floats = np.nanmean(logs, axis=1)
+        return ratios
 
     def _distances(self, tables: Sequence[Floats], values: Floats) -> Floats:
         pooled = [
@@ -194,8 +209,8 @@ def family_ratios(rows: Sequence[Likeness]) -> dict[str, float]:
     return {**found, "all": _geometric(rows)}
 
 
-def _geometric(rows: object) -> float:
-    ratios = [row.ratio for row in rows if row.ratio > 0]  # type: ignore[attr-defined]
+def _geometric(rows: Iterable[Likeness]) -> float:
+    ratios = [row.ratio for row in rows if row.ratio > 0]
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
 
 

@@ -32,13 +32,32 @@ from musicgen.validation import validate
 VERSION = 1
 # What each score looks at.
 STRUCTURE = (
-    "measure rhythms", "repeated measures", "repeated phrases", "loop", "likeness 1 apart",
-    "likeness 2 apart", "likeness 4 apart", "likeness 8 apart", "likeness 16 apart", "contrast",
-    "ends on the tonic", "cadences", "compressibility", "groove consistency",
+    "measure rhythms",
+    "repeated measures",
+    "repeated phrases",
+    "loop",
+    "likeness 1 apart",
+    "likeness 2 apart",
+    "likeness 4 apart",
+    "likeness 8 apart",
+    "likeness 16 apart",
+    "contrast",
+    "ends on the tonic",
+    "cadences",
+    "compressibility",
+    "groove consistency",
 )
 MELODY = (
-    "range", "pitch entropy", "pitch-class entropy", "accidentals", "interval size", "leaps",
-    "repeated notes", "turns", "off the beat", "length entropy",
+    "range",
+    "pitch entropy",
+    "pitch-class entropy",
+    "accidentals",
+    "interval size",
+    "leaps",
+    "repeated notes",
+    "turns",
+    "off the beat",
+    "length entropy",
 )
 _OF_STYLE = {"structure": ("places", "bar lines"), "melody": ("degrees", "steps", "rhythms")}
 PARTS = {"structure": STRUCTURE, "melody": MELODY}
@@ -100,7 +119,9 @@ class Judge:
         values = described(heard, self.style)
         scores = {name: self.parts[name].probability(values[name]) for name in self.parts}
         return Verdict(
-            scores["all"], scores["structure"], scores["melody"],
+            scores["all"],
+            scores["structure"],
+            scores["melody"],
             tuple(self._rejections(heard, values["style"])),
         )
 
@@ -151,14 +172,15 @@ def _listed(weights: Weights) -> dict[str, Any]:
 def from_json(text: str) -> Judge:
     """The judge that `to_json` wrote."""
     data = json.loads(text)
-    parts = {
-        name: Weights(
-            *(np.array(given[key]) for key in ("centre", "scale", "linear", "square")),
-            given["bias"],
-        )
-        for name, given in data["parts"].items()
-    }
+    parts = {name: _weights(given) for name, given in data["parts"].items()}
     return Judge(Style(data["style"]), parts, data["limits"])
+
+
+def _weights(given: dict[str, Any]) -> Weights:
+    centre, scale, linear, square = (
+        np.array(given[name], np.float64) for name in ("centre", "scale", "linear", "square")
+    )
+    return Weights(centre, scale, linear, square, float(given["bias"]))
 
 
 @cache
