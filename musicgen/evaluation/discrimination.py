@@ -109,7 +109,6 @@ def _held_out_scores(
     """How new each tune looks to a classifier that was trained on the other folds: (tunes,)."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedGroupKFold
-
     from threadpoolctl import threadpool_limits
 
     folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed)

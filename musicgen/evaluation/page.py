@@ -145,7 +145,8 @@ def _ranked(steps: Sequence[Step]) -> str:
     ]
     intro = (
         "<p>Neighbours in the order of their distance over all measures; a rank is given only "
-        "where the bootstrap interval of the difference (natural logarithm of the ratio) excludes 0.</p>"
+        "where the bootstrap interval of the difference (natural logarithm of the ratio) "
+        "excludes 0.</p>"
     )
     return _section("Ranking", intro + _table(("", "", "", "difference"), rows))
 
@@ -155,8 +156,8 @@ def _likeness(bench: Bench, found: Sequence[Assessment]) -> str:
     ceilings = {ceiling.name: ceiling.distances for ceiling in bench.ceilings}
     words = (
         "<p>Distances are divided by their floor, the mean distance of as many other real tunes, "
-        "whole families: 1x is as near as real tunes are to each other. Lines are 95 % of bootstrap "
-        "samples. Hollow triangles are an order-3 Markov chain, squares shuffled notes; both are "
+        "whole families: 1x is as near as real tunes are to each other. Lines are 95 % of "
+        "bootstrap samples. Hollow triangles are an order-3 Markov chain, squares shuffled notes; both are "
         "given the heading, the length and the repeats of real tunes.</p>"
     )
     key = _key([(one.name, colour) for one, colour in zip(found, SETS, strict=False)])
@@ -233,8 +234,8 @@ def _structure(bench: Bench, sets: Sequence[tuple[TuneSet, Features]]) -> str:
     ]
     words = (
         "<p>How alike measures are that lie 1, 2, 3 ... measures apart (mean of the "
-        "self-similarity matrix along a diagonal). Real dance tunes answer themselves after 2, 4, 8 "
-        "and 16 measures.</p>"
+        "self-similarity matrix along a diagonal). Real dance tunes answer themselves after 2, 4, "
+        "8 and 16 measures.</p>"
     )
     return (
         words

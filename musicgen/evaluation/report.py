@@ -63,8 +63,8 @@ class Assessment:
     """All that is known of one set of tunes.
 
     `ratios` are geometric means of distance by floor, by family of measures: 1 is what other real
-    tunes show. `judge` holds the mean score by the shipped judge of the tunes that it does not reject
-    and the share that it does, of the set and of the real tunes.
+    tunes show. `judge` holds the mean score by the shipped judge of the tunes
+    that it does not reject and the share that it does, of the set and of the real tunes.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """How close a tune is to others: melodic similarity, and an index of what was written before.
 
-similarity(a, b)                            # 0 to 1
-index = NoveltyIndex.build(read("book.abc"))
-print(index.assess(tune).line())            # new: nearest ..., similarity 0.34; 2 bars shared
+    similarity(a, b)                            # 0 to 1
+    index = NoveltyIndex.build(read("book.abc"))
+    print(index.assess(tune).line())            # new: nearest ..., similarity 0.34; 2 bars shared
 """
 
 from __future__ import annotations

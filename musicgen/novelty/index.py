@@ -253,7 +253,8 @@ class NoveltyIndex:
 
 def _verdict(found: list[Neighbour]) -> str:
     if any(
-        f.similarity >= COPY_SIMILARITY or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
+        f.similarity >= COPY_SIMILARITY
+        or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
         for f in found
     ):
         return COPY

@@ -58,11 +58,7 @@ def longest_run(a: Melody, b: Melody, pairs: list[tuple[int, int]]) -> Run:
 
 
 def _shares(
-    a: Melody,
-    b: Melody,
-    ours: NDArray[np.int64],
-    theirs: NDArray[np.int64],
-    edges: NDArray[np.int64],
+    a: Melody, b: Melody, ours: NDArray[np.int64], theirs: NDArray[np.int64], edges: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """(b,) for each bar of `a` the matched share of its time and of the other melody's beside it."""
     onsets = a.onsets
