@@ -1,7 +1,7 @@
 """A finished model as a folder a person can read: weights, config, vocabulary, card; save, load.
 
     weights.safetensors  config.json  vocab.json  openings.json  metrics.json  README.md
-    manifest.json
+    novelty.npz (optional)  manifest.json
 
 manifest.json holds the format version and the SHA-256 of every other file. Nothing is a pickle,
 and everything is checked before a network is built, so a folder from a stranger can be loaded.
@@ -24,16 +24,17 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from musicgen.config import from_dict, to_dict
-from musicgen.errors import CheckpointError, ConfigError
+from musicgen.errors import CheckpointError, ConfigError, CorpusError
 from musicgen.files import replacing_folder
 from musicgen.models import ModelConfig, build_model, weight_shapes
+from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.tokenizer import SPECIALS
 
 if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = "musicgen-checkpoint-1"
-MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30}
+MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30, ".npz": 1 << 30}
 _FILES = (
     "weights.safetensors",
     "config.json",
@@ -56,7 +57,8 @@ class Checkpoint:
     on `device`, is built when it is first asked for, and composing on a CPU never asks.
     `openings` are the header ids of the training tunes, each with how many tunes begin so;
     `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
-    of the token set; `card` is README.md, Markdown for people.
+    of the token set; `card` is README.md, Markdown for people; `novelty` is the index of the
+    corpus it was trained on, if it has one.
     """
 
     weights: Weights
@@ -69,6 +71,7 @@ class Checkpoint:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     card: str = ""
+    novelty: NoveltyIndex | None = None
     device: str = "cpu"
 
     @cached_property
@@ -159,6 +162,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         training=training,
         metrics=metrics,
         card=files["README.md"].decode("utf-8", "replace"),
+        novelty=_index(files, folder),
         device=device,
     )
 
@@ -176,7 +180,10 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         "fingerprint": checkpoint.fingerprint,
         "training": checkpoint.training,
     }
+    index = checkpoint.novelty
+    optional = {} if index is None else {FILE_NAME: index.to_bytes()}
     return {
+        **optional,
         "weights.safetensors": safetensors.numpy.save(_own_arrays(checkpoint.weights)),
         "config.json": _json(config),
         "vocab.json": _json(checkpoint.vocab),
@@ -201,7 +208,8 @@ def _verified(folder: Path) -> dict[str, bytes]:
     try:
         manifest = json.loads(_read(folder / "manifest.json"))
         version, digests = manifest["format"], manifest["sha256"]
-        wanted: Mapping[str, str] = {name: digests[name] for name in _FILES}
+        names = (*_FILES, FILE_NAME) if FILE_NAME in digests else _FILES
+        wanted: Mapping[str, str] = {name: digests[name] for name in names}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(
             f"{folder}/manifest.json: cannot be read; get the model again"
@@ -210,7 +218,7 @@ def _verified(folder: Path) -> dict[str, bytes]:
         raise CheckpointError(
             f"{folder}: is of format {version!r}, not {FORMAT!r}; update musicgen"
         )
-    files = {name: _read(folder / name) for name in _FILES}
+    files = {name: _read(folder / name) for name in wanted}
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != wanted[name]:
             raise CheckpointError(f"{folder}/{name}: was changed or damaged; get the model again")
@@ -226,6 +234,15 @@ def _read(path: Path) -> bytes:
         raise CheckpointError(f"{path}: is missing; is this a model folder?") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _index(files: Mapping[str, bytes], folder: Path) -> NoveltyIndex | None:
+    if FILE_NAME not in files:
+        return None
+    try:
+        return NoveltyIndex.from_bytes(files[FILE_NAME], f"{folder}/{FILE_NAME}")
+    except CorpusError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _weights(model: ModelConfig, data: bytes, folder: Path) -> Weights:

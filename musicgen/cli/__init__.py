@@ -10,7 +10,18 @@ import os
 import signal
 import sys
 
-from musicgen.cli import check, compose, inspect, learn, play, render, rework, study
+from musicgen.cli import (
+    check,
+    compare,
+    compose,
+    evaluate,
+    inspect,
+    learn,
+    play,
+    render,
+    rework,
+    study,
+)
 from musicgen.cli.options import app
 from musicgen.cli.output import say
 from musicgen.errors import MusicgenError, TrainingInterrupted
@@ -18,7 +29,9 @@ from musicgen.errors import MusicgenError, TrainingInterrupted
 __all__ = [
     "app",
     "check",
+    "compare",
     "compose",
+    "evaluate",
     "inspect",
     "learn",
     "main",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError
+from musicgen.novelty import Novelty, NoveltyIndex
 from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.tokenizer import Vocabulary
@@ -21,24 +23,35 @@ HURRY_AFTER = 1500
 ENDLESS = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Take:
     """One composed tune: number `index` (from 0) of its seed, and what the new music cost the
-    model, in bits per note; lower is more expected."""
+    model, in bits per note; lower is more expected. `warning` says what was asked for and could
+    not be had."""
 
     tune: Tune
     index: int
     bits_per_note: float
+    warning: str = field(default="", kw_only=True)
+    corpus: NoveltyIndex | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    @cached_property
+    def novelty(self) -> Novelty | None:
+        """How close the tune is to those of the model's corpus, worked out when first asked for;
+        None where the model has no index of it."""
+        return None if self.corpus is None else self.corpus.assess(self.tune)
 
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """The parts of a model that composing needs. `openings` are header tokens with counts."""
+    """The parts of a model that composing needs. `openings` are header tokens with counts;
+    `corpus` is the index of what it was trained on, where the model has one."""
 
     stepper: Stepper
     vocabulary: Vocabulary
     automaton: Automaton
     openings: tuple[Opening, ...]
+    corpus: NoveltyIndex | None = None
 
     @staticmethod
     def of(checkpoint: Checkpoint) -> Engine:
@@ -58,7 +71,7 @@ class Engine:
             stepper: Stepper = ArrayStepper(checkpoint.model, checkpoint.weights)
         else:
             stepper = stepper_of(checkpoint.network)
-        return Engine(stepper, vocabulary, Automaton(vocabulary), openings)
+        return Engine(stepper, vocabulary, Automaton(vocabulary), openings, checkpoint.novelty)
 
     def sample(
         self,

@@ -19,7 +19,9 @@ class State:
     finished full bars of this part (the pickup bar is not one) and `ending_bar` those of this
     ending; `in_pickup` says that the current bar is a pickup. `length` is a length token waiting
     for its note; `tuplet` is (notes left, scale, written length or None before the first note).
-    `tie` is the pitch a tie is waiting for. `hurry` asks for the earliest valid end.
+    `tie` says that a tie waits for its note. `before` counts the bars of earlier parts and
+    `first_ending` those of the first ending, as long as the second lasts. `hurry` asks for the
+    earliest valid end.
     """
 
     header: int = 0
@@ -39,6 +41,8 @@ class State:
     repeat: bool = False
     volta: tuple[int, ...] = ()
     ending_bar: int = 0
+    first_ending: int = 0
+    before: int = 0
     part_open: bool = False
     closed: str = ""
     hurry: bool = False
@@ -141,7 +145,7 @@ def _close(state: State, line: str) -> State:
     if line == "|":
         return cleared
     if line == ":|" and in_first_ending(state):
-        return replace(cleared, closed=":|1", tie=False)
+        return replace(cleared, closed=":|1", first_ending=ending_bar, tie=False)
     return replace(
         cleared,
         closed=line,
@@ -150,6 +154,8 @@ def _close(state: State, line: str) -> State:
         repeat=False,
         volta=(),
         ending_bar=0,
+        first_ending=0,
+        before=state.before + state.bar + 1 - ending_bar * bool(state.first_ending),
         part_open=False,
         in_pickup=bool(state.pickup),
         tie=False,
