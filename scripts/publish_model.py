@@ -57,9 +57,7 @@ def main() -> None:
     parser.add_argument("--index-only", action="store_true")
     arguments = parser.parse_args()
     prepared = prepare(arguments.corpus)
-    model = replace(
-        checkpoint.load(checkpoint.locate(arguments.run)), novelty=prepared.novelty
-    )
+    model = replace(checkpoint.load(checkpoint.locate(arguments.run)), novelty=prepared.novelty)
     if arguments.index_only:
         checkpoint.save(arguments.out, model, overwrite=True)
         print(f"{arguments.out}: an index of {len(prepared.novelty)} tunes")

@@ -28,13 +28,15 @@ from musicgen.tune import Tune
 FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
 FORMAT = "musicgen-novelty-1"
 MAX_FILE_BYTES = 1 << 30
-CANDIDATES = 8  # scored note by note
+# Tunes that are scored note by note: at least so many, and more for a short tune, which is harder
+# to tell apart and sooner compared; so many notes of it in all, but no more than the last number.
+CANDIDATES, CANDIDATE_NOTES, MOST_CANDIDATES = 8, 800, 24
 ALIGNED = 4  # of them whose bars are compared
 MIN_NOTES = 8  # of a melody that anything can be said of
 
 # Chosen on training and validation families by scripts/benchmark_novelty.py.
-COPY_SIMILARITY, COPY_BARS, COPY_NOTES = 0.62, 8, 40
-RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES = 0.54, 5, 24
+COPY_SIMILARITY, COPY_BARS, COPY_NOTES = 0.68, 8, 40
+RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES = 0.56, 5, 24
 
 NEW, RELATED, COPY, SHORT = "new", "related", "copy", "too short to tell"
 
@@ -143,7 +145,8 @@ class NoveltyIndex:
         melody = tune if isinstance(tune, Melody) else Melody.of(tune)
         if len(melody) < MIN_NOTES:
             return Novelty((), 0, SHORT)
-        found = self._compare(melody, self._finder.candidates(melody, CANDIDATES))
+        n_candidates = min(MOST_CANDIDATES, max(CANDIDATES, CANDIDATE_NOTES // len(melody)))
+        found = self._compare(melody, self._finder.candidates(melody, n_candidates))
         if not found:
             return Novelty((), 0, NEW)
         longest = max(found, key=lambda neighbour: neighbour.run.length)

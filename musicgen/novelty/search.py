@@ -17,7 +17,7 @@ from musicgen.novelty.strands import Melodies, Strands, indexed_strands, query_s
 
 _COMMON = 2000  # a run that occurs oftener than this has no vote
 _DRIFT = 8  # notes or beats by which a copy may slip against its original
-_OFFSET_BITS = 24
+_OFFSET_BITS, _PLACE_BITS = 13, 18  # room for offsets, and for places in the query
 
 
 class Candidate(NamedTuple):
@@ -59,19 +59,26 @@ class Finder:
             hits.ours - query.starts[mine + 1]
         )
         n_mine = len(query.starts) - 1
-        codes = (strands * n_mine + mine) << _OFFSET_BITS | offsets // _DRIFT
-        found, which = np.unique(codes, return_inverse=True)
-        votes = np.bincount(which, hits.votes)
-        after = np.zeros_like(votes)  # a copy may straddle two offsets
-        adjacent = np.flatnonzero(np.diff(found) == 1)
-        after[adjacent] = votes[adjacent + 1]
-        votes += after
+        lanes = (strands * n_mine + mine) << _OFFSET_BITS | offsets // _DRIFT
+        # Each run of the query votes once for a lane, however often it comes back there.
+        order = np.argsort(lanes << _PLACE_BITS | hits.ours)
+        lanes, ours, given = lanes[order], hits.ours[order], hits.votes[order]
+        again = np.zeros(len(order), np.bool_)
+        again[1:] = (lanes[1:] == lanes[:-1]) & (ours[1:] == ours[:-1])
+        begins = np.flatnonzero(np.diff(lanes, prepend=-1))
+        votes = np.add.reduceat(np.where(again, 0.0, given), begins)
+        ends = np.append(begins[1:], len(order))
+        found = lanes[begins]
+        # A copy may straddle two offsets.
+        straddles = np.append(np.diff(found) == 1, False)
+        votes[straddles] += np.append(votes[1:], 0.0)[straddles]
+        ends[straddles] = np.append(ends[1:], 0)[straddles]
         chosen: dict[int, Candidate] = {}
         for k in np.argsort(-votes, kind="stable").tolist():
             number = int(found[k] >> _OFFSET_BITS) // n_mine % self._n_melodies
             if number not in chosen:
-                theirs = (which == k) | (which == k + 1) & bool(after[k])
-                chosen[number] = Candidate(number, self._transposition(query, hits, theirs))
+                voters = order[begins[k] : ends[k]]
+                chosen[number] = Candidate(number, self._transposition(query, hits, voters))
             if len(chosen) == n:
                 break
         return list(chosen.values())
@@ -92,7 +99,7 @@ class Finder:
             np.repeat(weights, counts),
         )
 
-    def _transposition(self, query: Strands, hits: _Hits, chosen: NDArray[np.bool_]) -> int:
+    def _transposition(self, query: Strands, hits: _Hits, chosen: NDArray[np.int64]) -> int:
         ours = query.pitch_classes[hits.ours[chosen]].astype(np.int64)
         theirs = self._strands.pitch_classes[hits.theirs[chosen]]
         return int(np.bincount((ours - theirs) % 12, hits.votes[chosen]).argmax())
