@@ -19,7 +19,7 @@ import numpy as np
 from musicgen.errors import CorpusError, ParseError
 from musicgen.files import read_bytes, write_bytes
 from musicgen.novelty.alignment import Line, best_alignments, similarity_of, transposed
-from musicgen.novelty.melody import Melody
+from musicgen.novelty.melody import MAX_NOTES, Melody
 from musicgen.novelty.search import Candidate, Finder
 from musicgen.novelty.shared import Ruler, Run
 from musicgen.novelty.strands import Melodies
@@ -250,6 +250,7 @@ class NoveltyIndex:
         return (
             all(len(values) == n for values in counts)
             and int(m.sizes.sum(dtype=np.uint64)) == len(m.pitches) == len(m.lengths)
+            and (not n or int(m.sizes.max()) <= MAX_NOTES)
             and int(m.n_bars.sum(dtype=np.uint64)) == len(m.bars)
             and (not len(m.pitches) or int(m.pitches.max()) < 128)
             and (not len(m.lengths) or int(m.lengths.min()) > 0)

@@ -16,7 +16,7 @@ from musicgen.novelty.melody import Melody
 RUN_INTERVALS = 6  # long enough to be rare, short enough to survive a change nearby
 _MIN_MOVES = 3
 _MIN_BEAT = 6  # ticks
-MAX_BEATS = 1 << 14  # of a melody; what follows is not looked for
+_BEATS_PER_NOTE = 8  # on average at most; what follows in a melody is not looked for
 Scalar = TypeVar("Scalar", bound=np.generic)
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 
@@ -130,7 +130,8 @@ def _on_beats(melodies: Melodies, size: float, phase: int) -> Strands:
     first_bars[some] = melodies.bars[_starts(melodies.n_bars)[:-1][some]]
     # Ticks from the first onset to the first beat that is not before it.
     offsets = (first_bars + phase * melodies.beats - melodies.leads.astype(np.int64)) % steps
-    counts = np.clip(-((begins + offsets - ends) // steps), 0, MAX_BEATS)
+    counts = np.maximum(0, -((begins + offsets - ends) // steps))
+    counts = np.minimum(counts, _BEATS_PER_NOTE * melodies.sizes.astype(np.int64))
     firsts = _starts(counts)
     numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], counts)
     times = np.repeat(begins + offsets, counts) + numbers * np.repeat(steps, counts)
