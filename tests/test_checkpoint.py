@@ -16,7 +16,7 @@ from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
-from musicgen.models import KINDS, ModelConfig, build_model
+from musicgen.models import KINDS, ModelConfig, build_model, weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenizer import SPECIALS
 
@@ -34,7 +34,7 @@ def new(kind: str = "lstm") -> Checkpoint:
         n_heads=2,
     )
     return Checkpoint(
-        network=build_model(model),
+        weights=weights_of(build_model(model)),
         model=model,
         vocab=VOCAB,
         feature_sizes={"beat": 3, "match_next": len(VOCAB)},
@@ -80,7 +80,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path, kind: str) -> None:
     assert (loaded.metrics, loaded.card) == (saved.metrics, saved.card)
     assert not loaded.network.training
     tokens, features = torch.tensor([[1, 4, 5]]), torch.zeros(1, 3, 2, dtype=torch.long)
-    expected, _ = saved.network.eval()(tokens, features)
+    expected, _ = saved.network(tokens, features)
     torch.testing.assert_close(loaded.network(tokens, features)[0], expected, rtol=0, atol=0)
 
 

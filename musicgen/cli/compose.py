@@ -9,6 +9,7 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import TuneSink, said, say
+from musicgen.cli.progress import available_cores
 
 
 @app.command()
@@ -40,6 +41,7 @@ def generate(
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     controls = Controls(key=key, meter=meter, rhythm=rhythm)
     selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
-    takes = load(checkpoint).takes(number, controls, sampling, selection)
+    workers = available_cores()
+    takes = load(checkpoint).takes(number, controls, sampling, selection, workers=workers)
     sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from musicgen.tokenset import TokenSet
     from musicgen.training import TrainConfig
 
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(help="melody or remi (music in parts); default: what fits most of the tunes."),
+]
+
 
 @app.command()
 def train(
@@ -32,6 +37,7 @@ def train(
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help="Prepared token files, instead of a corpus.")
     ] = None,
+    tokenizer: Tokenizer = None,
     preset: Annotated[str, typer.Option(help="lstm, transformer or rnn.")] = "lstm",
     out: Annotated[Path, typer.Option(help="The run folder; it must be new.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
@@ -56,7 +62,9 @@ def train(
         config = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
-    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens)
+    if tokens is not None and tokenizer is not None:
+        raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
+    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer)
 
     from musicgen.training import reporting
     from musicgen.training import train as run
@@ -94,7 +102,7 @@ def _configure(
 
 
 def _load_tokens(
-    corpus: list[str], tokens: Path | None
+    corpus: list[str], tokens: Path | None, tokenizer: str | None
 ) -> tuple[TokenSet, str, NoveltyIndex | None]:
     """Token files; for the model's card, where the music is from; the index of its melodies."""
     from musicgen.novelty import FILE_NAME, NoveltyIndex
@@ -105,7 +113,7 @@ def _load_tokens(
         index = NoveltyIndex.load(file) if file.exists() else None
         return token_set, f"Trained on the token files {tokens}.", index
     say(f"reading {', '.join(corpus)}")
-    prepared = _prepare(corpus, None, workers=None)
+    prepared = _prepare(corpus, None, tokenizer, workers=None)
     return prepared.tokens, _about(prepared.corpus), prepared.novelty
 
 
@@ -117,6 +125,7 @@ def prepare(
         typer.Option("--corpus", help="A named corpus, file or folder; repeat it for several."),
     ],
     out: Annotated[Path, typer.Option(help="The folder of token files to write.")],
+    tokenizer: Tokenizer = None,
     workers: options.Workers = None,
     force: options.Force = False,
 ) -> None:
@@ -124,26 +133,33 @@ def prepare(
     from musicgen.cli.output import require_free
 
     require_free(out, force=force)
-    _prepare(corpus, out, workers=workers)
+    _prepare(corpus, out, tokenizer, workers=workers)
     say(f"next: musicgen train --tokens {out} --out runs/{out.name}")
 
 
-def _prepare(corpus: list[str], folder: Path | None, *, workers: int | None) -> Prepared:
+def _prepare(
+    corpus: list[str], folder: Path | None, tokenizer: str | None, *, workers: int | None
+) -> Prepared:
     """Prepare a corpus and say what came of it."""
     from musicgen.cli.progress import available_cores, progress_bar
     from musicgen.preparation import prepare as run
 
     with progress_bar() as progress:
         prepared = run(
-            corpus, folder=folder, workers=workers or available_cores(), progress=progress
+            corpus,
+            folder=folder,
+            workers=workers or available_cores(),
+            progress=progress,
+            tokenizer=tokenizer,
         )
     loaded = prepared.corpus
+    say(f"{prepared.choice.name} tokens: {prepared.choice.reason}")
     for notice in loaded.notices:
         say(f"note: {notice}")
     train_split = prepared.tokens.splits["train"]
     say(
         f"{len(loaded.entries)} tunes, {len(loaded.rejected)} unreadable, {len(prepared.omitted)} "
-        f"that are no single-line melody, {len(loaded.duplicates)} duplicates; "
+        f"that are no {prepared.language.what}, {len(loaded.duplicates)} duplicates; "
         f"{len(train_split)} to train on with {int(train_split.notes.sum()):,} notes"
     )
     return prepared

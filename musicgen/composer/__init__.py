@@ -17,12 +17,14 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import draft, takes
+from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.composer.selection import Selection, select
-from musicgen.controls import Controls, Request
+from musicgen.controls import Controls, understand
 from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer import remi
 from musicgen.tune import Tune
 
-__all__ = ["Composer", "Selection", "Take"]
+__all__ = ["Composer", "PolyphonicComposer", "Selection", "Take", "composer_of"]
 
 FIRST = Selection()  # whatever comes first
 
@@ -63,16 +65,20 @@ class Composer:
         controls: Controls,
         sampling: SamplingConfig,
         selection: Selection = FIRST,
+        *,
+        workers: int = 1,
     ) -> Iterator[Take]:
-        """`n` new tunes in order, sampled a batch at a time; `selection` may draw some again.
+        """`n` new tunes in order, sampled a batch at a time; `selection` may draw some again. Many
+        are made by `workers` processes, which compose the same (a script that asks for them needs
+        `if __name__ == "__main__":`).
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them, or
                 copied bars are to be counted without an index of the corpus.
         """
         if not selection.chooses:
-            return takes(self.engine, n, controls, sampling)
-        request = Request.understand(controls, self.engine.openings)
+            return takes(self.engine, n, controls, sampling, workers=workers)
+        request = understand(controls, self.engine.openings, self.engine.vocabulary)
         return select(partial(draft, self.engine, request=request, sampling=sampling), n, selection)
 
     def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
@@ -92,3 +98,12 @@ class Composer:
             ControlError: it is no single line in one key and one meter.
         """
         return continuations(self.engine, tune, n, sampling)
+
+
+def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:
+    """The composer for a model's token language.
+
+    Raises:
+        CheckpointError: the model speaks another.
+    """
+    return (PolyphonicComposer if checkpoint.tokenizer == remi.NAME else Composer)(checkpoint)

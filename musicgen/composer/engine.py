@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from torch import nn
-
 from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError
 from musicgen.novelty import Novelty, NoveltyIndex
-from musicgen.sampling import LANES, Constraint, Sampled, SamplingConfig, sample
+from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
+from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import NAME
 from musicgen.tune import Tune
 
-BATCH = 2 * LANES
+BATCH = 128
 # The grammar ends every tune (`Limits`, and hurry after so many tokens), so the sampler need not.
 HURRY_AFTER = 1500
 ENDLESS = 1 << 20
@@ -48,7 +47,7 @@ class Engine:
     """The parts of a model that composing needs. `openings` are header tokens with counts;
     `corpus` is the index of what it was trained on, where the model has one."""
 
-    network: nn.Module
+    stepper: Stepper
     vocabulary: Vocabulary
     automaton: Automaton
     openings: tuple[Opening, ...]
@@ -68,9 +67,11 @@ class Engine:
             )
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
-        return Engine(
-            checkpoint.network, vocabulary, Automaton(vocabulary), openings, checkpoint.novelty
-        )
+        if checkpoint.device == "cpu":
+            stepper: Stepper = ArrayStepper(checkpoint.model, checkpoint.weights)
+        else:
+            stepper = stepper_of(checkpoint.network)
+        return Engine(stepper, vocabulary, Automaton(vocabulary), openings, checkpoint.novelty)
 
     def sample(
         self,
@@ -82,4 +83,4 @@ class Engine:
         """Complete every prompt, however long it takes to its valid end; row k is take
         `indices[k]` of the seed."""
         endless = replace(sampling, max_tokens=ENDLESS)
-        return sample(self.network, prompts, constraint, endless, indices=indices)
+        return sample(self.stepper, prompts, constraint, endless, indices=indices)

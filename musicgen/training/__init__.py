@@ -24,6 +24,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.models import weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
@@ -182,7 +183,7 @@ def describe_model(
         "parameters": float(sum(p.numel() for p in module.network.parameters())),
     }
     return Checkpoint(
-        network=module.scored,
+        weights=weights_of(module.scored),
         model=module.config.model,
         vocab=tokens.vocab,
         feature_sizes=tokens.feature_sizes,

@@ -14,15 +14,12 @@ from musicgen.musicxml.reading.modes import with_modes
 from musicgen.musicxml.reading.part import PartMusic, PartReader, Placed
 from musicgen.musicxml.reading.values import LeftOut, content, integer, words
 from musicgen.musicxml.reading.voices import VoiceBuilder, staves
-from musicgen.theory import FREE_METER, Interval, Key, Meter
+from musicgen.theory import FREE_METER, Key, Meter
 from musicgen.transposition import move_key, move_voice
 from musicgen.tune import (
     EIGHTH,
-    Bar,
-    Change,
     Chord,
     Note,
-    ReadWarning,
     Source,
     Tempo,
     Tune,
