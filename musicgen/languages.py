@@ -44,13 +44,16 @@ class Encoded(NamedTuple):
 @dataclass(frozen=True)
 class Language:
     """A tokenizer with the features that networks get beside its tokens. `what` is the kind of
-    music that it can say; `encode` gives a tune, or the reason why it cannot be said."""
+    music that it can say; `encode` gives a tune, or the reason why it cannot be said. With fewer
+    than `small` tunes to train on no token is too rare to be kept: hardly a heading occurs twice.
+    """
 
     name: str
     what: str
     n_header: int
     feature_sizes: dict[str, int]
     encode: Callable[[Tune], Encoded | str]
+    small: int = 0
 
 
 def _encode_melody(tune: Tune) -> Encoded | str:
@@ -93,6 +96,7 @@ LANGUAGES = {
         len(remi.HEADER_KINDS),
         polyphony.FEATURE_SIZES,
         _encode_piece,
+        small=50,
     ),
 }
 

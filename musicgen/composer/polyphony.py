@@ -21,9 +21,9 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, ENDLESS, Take
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError, printable
-from musicgen.extension import Theme
 from musicgen.polyphony import PieceConstraint
 from musicgen.sampling import SamplingConfig, sample
+from musicgen.theme import Theme
 from musicgen.theory import Key, Meter, parse_key, parse_meter
 from musicgen.tokenizer import BOS, Vocabulary
 from musicgen.tokenizer.notating import tune_of
@@ -135,8 +135,8 @@ class PolyphonicComposer:
     def continuations(
         self,
         tune: Tune,
-        n: int = 1,
-        sampling: SamplingConfig = SamplingConfig(),
+        n: int,
+        sampling: SamplingConfig,
         *,
         bars: int | None = None,
     ) -> Iterator[Take]:
