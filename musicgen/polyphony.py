@@ -257,6 +257,10 @@ class PieceConstraint:
             elif token_id != self.words.pad:
                 row.advance(self.words.tokens[token_id])
 
+    def keep(self, rows: NDArray[np.integer]) -> None:
+        """Go on with these rows only, in this order."""
+        self.rows = [self.rows[row] for row in rows.tolist()]
+
     def features(self) -> NDArray[np.integer]:
         """(B, F): the columns of `FEATURE_SIZES`."""
         return np.array([row.features() for row in self.rows], np.int64)

@@ -14,6 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -24,8 +25,10 @@ from musicgen import corpus as corpora
 from musicgen.corpus import Corpus, Entry, Omitted, Progress
 from musicgen.errors import CorpusError
 from musicgen.languages import LANGUAGES, Choice, Encoded, Language, choose
+from musicgen.novelty import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.tokenizer import UNKNOWN, Vocabulary
 from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
+from musicgen.tune import Tune
 
 # Tokens that occur more rarely in the training split are read as unknown.
 MIN_COUNT = 3
@@ -52,9 +55,11 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Examined):
-    """A corpus and its tokens."""
+    """A corpus, its tokens, and the index that says how close a tune comes to any of its tunes,
+    those of all splits and those that are no melodies for tokens included."""
 
     tokens: TokenSet
+    novelty: NoveltyIndex
 
 
 def _names(sources: str | Path | Sequence[str | Path]) -> list[str]:
@@ -77,7 +82,8 @@ def examine(
     """
     names = _names(sources)
     choice = choose(names, tokenizer)
-    waiting = _Waiting(None, LANGUAGES[choice.name])
+    language = LANGUAGES[choice.name]
+    waiting = _Waiting(None, language)
     corpus = corpora.load(
         names,
         workers=workers,
@@ -102,7 +108,8 @@ def prepare(
     that fits it (see `languages.choose`).
 
     The vocabulary is that of the training split alone. With a `folder` the token files are
-    written there and stay on disk; it may hold older token files, which are replaced.
+    written there and stay on disk, and the index beside them; it may hold older token files,
+    which are replaced.
 
     Raises:
         CorpusError: nothing can be read or encoded, or the folder cannot be written.
@@ -113,14 +120,19 @@ def prepare(
     choice = choose(names, tokenizer)
     language = LANGUAGES[choice.name]
     with tempfile.TemporaryFile() as file:
-        waiting = _Waiting(file, language)
+        waiting, melodies = _Waiting(file, language), Collector()
+
+        def keep(extracted: tuple[Encoded | str, Melody]) -> None:
+            waiting.append(extracted[0])
+            melodies.append(extracted[1])
+
         corpus = corpora.load(
             names,
             val=val,
             test=test,
             workers=workers,
-            extract=language.encode,
-            keep=waiting.append,
+            extract=partial(_encode_and_index, language),
+            keep=keep,
             progress=progress,
         )
         account = waiting.account(corpus)
@@ -138,7 +150,36 @@ def prepare(
             n_header=language.n_header,
             folder=folder,
         )
-    return Prepared(*account, choice, tokens)
+    index = melodies.index([entry.id for entry in corpus.entries])
+    if folder is not None:
+        index.save(Path(folder) / FILE_NAME)
+    return Prepared(*account, choice, tokens, index)
+
+
+def index_corpus(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> NoveltyIndex:
+    """The index alone of a corpus (see `corpus.load`).
+
+    Raises:
+        CorpusError: nothing can be read.
+    """
+    melodies = Collector()
+    corpus = corpora.load(
+        sources, workers=workers, extract=_index, keep=melodies.append, progress=progress
+    )
+    return melodies.index([entry.id for entry in corpus.entries])
+
+
+def _encode_and_index(language: Language, tune: Tune) -> tuple[Encoded | str, Melody]:
+    return language.encode(tune), _index(tune)
+
+
+def _index(tune: Tune) -> Melody:
+    return Melody.of(tune, place="")
 
 
 class _Waiting:

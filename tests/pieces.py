@@ -9,7 +9,7 @@ import torch
 from musicgen.checkpoint import Checkpoint
 from musicgen.formats.abc_notation import parse_text
 from musicgen.matching import match_sizes
-from musicgen.models import ModelConfig, build_model
+from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.polyphony import FEATURE_SIZES
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.remi import NAME
@@ -86,7 +86,7 @@ def untrained(*, parts: tuple[str, ...]) -> Checkpoint:
     )
     torch.manual_seed(0)
     return Checkpoint(
-        network=build_model(model).eval(),
+        weights=weights_of(build_model(model)),
         model=model,
         vocab=vocabulary.tokens,
         feature_sizes=sizes,

@@ -16,6 +16,7 @@ from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from musicgen.corpus import Corpus
+    from musicgen.novelty import NoveltyIndex
     from musicgen.preparation import Prepared
     from musicgen.tokenset import TokenSet
     from musicgen.training import TrainConfig
@@ -63,13 +64,15 @@ def train(
         raise ConfigError("--corpus and --tokens: give one of them")
     if tokens is not None and tokenizer is not None:
         raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
-    token_set, about = _load_tokens(corpus or ["celtic"], tokens, tokenizer)
+    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer)
 
     from musicgen.training import reporting
     from musicgen.training import train as run
 
     with reporting(sys.stderr) as report:
-        summary = run(config, token_set, out, resume=resume, report=report, about=about)
+        summary = run(
+            config, token_set, out, resume=resume, report=report, about=about, novelty=novelty
+        )
     say(
         f"{summary.best_bits_per_note:.3f} bits per note on validation after {summary.steps} steps "
         f"({summary.elapsed_s / 60:.1f} minutes, ended by {summary.reason}); loss curve in {out}"
@@ -100,15 +103,18 @@ def _configure(
 
 def _load_tokens(
     corpus: list[str], tokens: Path | None, tokenizer: str | None
-) -> tuple[TokenSet, str]:
-    """Token files and, for the model's card, where the music is from."""
+) -> tuple[TokenSet, str, NoveltyIndex | None]:
+    """Token files; for the model's card, where the music is from; the index of its melodies."""
+    from musicgen.novelty import FILE_NAME, NoveltyIndex
     from musicgen.tokenset import TokenSet
 
     if tokens is not None:
-        return TokenSet.load(tokens), f"Trained on the token files {tokens}."
+        token_set, file = TokenSet.load(tokens), tokens / FILE_NAME
+        index = NoveltyIndex.load(file) if file.exists() else None
+        return token_set, f"Trained on the token files {tokens}.", index
     say(f"reading {', '.join(corpus)}")
     prepared = _prepare(corpus, None, tokenizer, workers=None)
-    return prepared.tokens, _about(prepared.corpus)
+    return prepared.tokens, _about(prepared.corpus), prepared.novelty
 
 
 @app.command()

@@ -356,10 +356,7 @@ class _BarReader:
         if token.kind == "rest":
             self.events.append(Rest(duration, tuplet=tuplet))
         else:
-            steps, relative = token.value
-            natural = Pitch.from_diatonic(self.tune.key.tonic_diatonic + steps, 0)
-            alter = self.tune.key.signature[natural.step] + relative
-            self.events.append(Note(_respell(natural, alter), duration, tuplet=tuplet))
+            self.events.append(Note(pitch_of(token, self.tune.key), duration, tuplet=tuplet))
 
     def bar(self, close: str) -> Bar:
         """The bar collected so far, ended by a bar line."""
@@ -370,6 +367,13 @@ class _BarReader:
             repeat_end=1 if close == ":|" else 0,
             barline="|" if close == ":|" else close,
         )
+
+
+def pitch_of(token: Token, key: Key) -> Pitch:
+    """The pitch that a pitch token means in a key."""
+    steps, relative = token.value
+    natural = Pitch.from_diatonic(key.tonic_diatonic + steps, 0)
+    return _respell(natural, key.signature[natural.step] + relative)
 
 
 def _respell(natural: Pitch, alter: int) -> Pitch:
