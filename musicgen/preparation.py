@@ -87,7 +87,8 @@ def examine(
     corpus = corpora.load(
         names,
         workers=workers,
-        extract=LANGUAGES[choice.name].encode,
+        extract=language.encode,
+        all_voices=language.all_voices,
         keep=waiting.append,
         progress=progress,
     )
@@ -132,6 +133,7 @@ def prepare(
             test=test,
             workers=workers,
             extract=partial(_encode_and_index, language),
+            all_voices=language.all_voices,
             keep=keep,
             progress=progress,
         )

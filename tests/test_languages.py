@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import mido
 import pytest
 
 from musicgen import checkpoint
 from musicgen.cli import main
 from musicgen.errors import ConfigError
-from musicgen.formats import read
+from musicgen.formats import read, write
 from musicgen.languages import LANGUAGES, Choice, choose
 from musicgen.preparation import examine, prepare
 from musicgen.tokenset import TokenSet
 
-from .pieces import CHORALE, SONG, THEME
+from .pieces import CHORALE, SONG, THEME, tune
 
 MELODY = "X:1\nM:2/4\nL:1/8\nK:G\nGABc dedB|GABc d4|]\n"
 
@@ -94,6 +95,22 @@ def test_train_generate_and_continue_from_the_command_line(run: Path, tmp_path: 
         assert (tmp_path / name).stat().st_size > 200
     (new,) = read(tmp_path / "new.abc")
     assert new.key.tonic == "D"
-    call("continue", THEME, "-c", run, "--seed", "1", "-o", tmp_path / "whole.abc")
-    (whole,) = read(tmp_path / "whole.abc")
-    assert [v.program for v in whole.voices] == [42, 43]
+    write(read(THEME)[0], tmp_path / "theme.mid")
+    call("continue", tmp_path / "theme.mid", "-c", run, "--seed", "1", "-o", tmp_path / "whole.mid")
+    theme, whole = (mido.MidiFile(tmp_path / f"{name}.mid") for name in ("theme", "whole"))
+    assert whole.ticks_per_beat == theme.ticks_per_beat
+    for given, track in zip(theme.tracks[1:], whole.tracks[1:], strict=True):
+        assert track.name == given.name
+        sounding = [m for m in given if m.type in ("program_change", "note_on", "note_off")]
+        assert [m for m in track if m.type in ("program_change", "note_on", "note_off")][
+            : len(sounding)
+        ] == sounding
+
+
+def test_midi_with_several_parts_is_read_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "midis").mkdir()
+    for number, text in enumerate((CHORALE, SONG)):
+        write(tune(text), tmp_path / "midis" / f"{number}.mid")
+    prepared = prepare(tmp_path / "midis", val=0, test=0)
+    assert prepared.choice.name == "remi"
+    assert prepared.tokens.splits["train"].notes.tolist() == [36, 20]

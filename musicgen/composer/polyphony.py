@@ -52,6 +52,8 @@ class PolyphonicComposer:
         CheckpointError: the model speaks another token language.
     """
 
+    all_voices = True  # of a file are to be read for it
+
     def __init__(self, checkpoint: Checkpoint) -> None:
         if checkpoint.tokenizer != NAME or not checkpoint.openings:
             raise CheckpointError(
