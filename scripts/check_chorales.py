@@ -49,6 +49,8 @@ def music21_parallels(piece: Piece) -> Counts:
                 if None in found:
                     continue
                 quartet = VoiceLeadingQuartet(*(Note(midi) for midi in found if midi is not None))
+                if quartet.antiParallelMotion():  # which music21 counts as parallel
+                    continue
                 fifths, octaves = quartet.parallelFifth(), quartet.parallelOctave()
                 unisons = quartet.parallelUnison()
                 counts += Counts(
