@@ -32,17 +32,17 @@ def continue_(
 ) -> None:
     """Finish an unfinished melody; every note that was given stays exactly as it was."""
     sink = TuneSink(output, number, force=force)
+    from musicgen import load
     from musicgen.formats import read
 
-    tunes = read(file)
+    composer = load(checkpoint)
+    tunes = read(file, all_voices=composer.all_voices)
     if tune > len(tunes):
         raise ControlError(f"{file}: has no tune {tune}; it holds {len(tunes)}")
     if len(tunes) > 1:
         say(f"{file}: tune {tune} of {len(tunes)}; --tune chooses another")
     given = tunes[tune - 1]
     warn_of(given, file)
-    from musicgen import load
-
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(load(checkpoint).continuations(given, number, sampling))
+    sink.take(composer.continuations(given, number, sampling))
     say(f"seed {sampling.seed}")

@@ -36,6 +36,8 @@ class Composer:
         CheckpointError: the model speaks another token language.
     """
 
+    all_voices = False  # of a file are to be read for it: the melody
+
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.engine = Engine.of(checkpoint)
 

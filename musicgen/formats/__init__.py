@@ -45,14 +45,14 @@ AUDIO = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 BOOKS = frozenset({".abc", ".txt", ".pdf", ".roll.svg", ".roll.png"}) | AUDIO
 
 
-def read(path: str | Path) -> list[Tune]:
-    """All tunes of a file.
+def read(path: str | Path, *, all_voices: bool = False) -> list[Tune]:
+    """All tunes of a file; `all_voices` of a format whose reader else gives the melody (MIDI).
 
     Raises:
         ParseError: no tune in it can be read; the message names the first reason.
         UnsupportedFormatError: no reader for this extension.
     """
-    reading = scan(path)
+    reading = scan(path, all_voices=all_voices)
     if not reading.tunes:
         first = reading.rejected[0] if reading.rejected else None
         raise ParseError(
@@ -63,19 +63,18 @@ def read(path: str | Path) -> list[Tune]:
     return list(reading.tunes)
 
 
-def scan(path: str | Path) -> Reading:
-    """All tunes of a file, and what had to be left out with the reason.
+def scan(path: str | Path, *, all_voices: bool = False) -> Reading:
+    """All tunes of a file, and what had to be left out with the reason; see `read`.
 
     Raises:
         ParseError: the file itself cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
     module = _module(path, READERS, "read")
-    reading: Reading = module.parse(read_bytes(path), str(path))
-    return reading
+    return _parse(module, read_bytes(path), path, all_voices)
 
 
-def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
+def scan_each(path: str | Path, *, all_voices: bool = False) -> Iterator[Tune | Rejected]:
     """What `scan` gives, one by one, so that a large tunebook need not be in memory as tunes.
 
     Raises:
@@ -87,8 +86,14 @@ def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
     if hasattr(module, "parse_each"):
         each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
         return each
-    reading: Reading = module.parse(data, str(path))
+    reading = _parse(module, data, path, all_voices)
     return iter((*reading.tunes, *reading.rejected))
+
+
+def _parse(module: ModuleType, data: bytes, path: str | Path, all_voices: bool) -> Reading:
+    several = all_voices and "voices" in inspect.signature(module.parse).parameters
+    reading: Reading = module.parse(data, str(path), **({"voices": "all"} if several else {}))
+    return reading
 
 
 def write(tunes: Tune | Sequence[Tune], path: str | Path, **options: Any) -> None:
