@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from musicgen.errors import CorpusError, MusicgenError, ParseError
+from musicgen.errors import CorpusError, ParseError
 from musicgen.files import read_bytes, write_bytes
 from musicgen.novelty.alignment import Line, alignments, similarity_of, transposed
 from musicgen.novelty.melody import Melody

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import PurePath
@@ -12,17 +13,14 @@ from musicgen.errors import ParseError
 from musicgen.musicxml.reading.barlines import Frame
 from musicgen.musicxml.reading.modes import with_modes
 from musicgen.musicxml.reading.part import PartMusic, PartReader, Placed
-from musicgen.musicxml.reading.values import LeftOut, content, integer, words
 from musicgen.musicxml.reading.voices import VoiceBuilder, staves
-from musicgen.theory import FREE_METER, Interval, Key, Meter
+from musicgen.musicxml.values import LeftOut, content, integer, number, words
+from musicgen.theory import FREE_METER, Key, Meter
 from musicgen.transposition import move_key, move_voice
 from musicgen.tune import (
     EIGHTH,
-    Bar,
-    Change,
     Chord,
     Note,
-    ReadWarning,
     Source,
     Tempo,
     Tune,
@@ -30,6 +28,7 @@ from musicgen.tune import (
 )
 
 MAX_PARTS = 200
+_FILE_NAME = re.compile(r"\.(?:mxl|xml|musicxml)$", re.I)
 _START = Fraction(0)
 
 
@@ -40,6 +39,7 @@ class _Part:
     id: str
     name: str
     program: int | None
+    own: Mapping[str, str]  # what a score of ours says besides
 
 
 def read_score(root: Element, path: str) -> Tune:
@@ -60,12 +60,12 @@ def read_score(root: Element, path: str) -> Tune:
     score = _Score(list(music.values()), left_out, exact=exact)
     voices: list[Voice] = []
     for id_, part_music in music.items():
-        voices += score.voices(part_music, parts.get(id_, _Part(id_, "", None)))
+        voices += score.voices(part_music, parts.get(id_, _Part(id_, "", None, {})))
     if not any(True for voice in voices for bar in voice.bars for _ in bar.timed):
         raise ParseError("holds no notes and no rests; is it the right file?")
-    tune = _with_heading(score.tune(voices), root)
-    title = tune.title or PurePath(path).stem
-    return replace(tune, title=title, source=Source(path), warnings=tuple(left_out.warnings()))
+    heading = _with_own_heading if exact else _with_heading
+    tune = heading(score.tune(voices), root, path)
+    return replace(tune, source=Source(path), warnings=tuple(left_out.warnings()))
 
 
 def _measures_by_part(root: Element) -> dict[str, list[Element]]:
@@ -83,7 +83,9 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
         return found
     if root.tag == "opus":
         raise ParseError("is an opus, a list of other files; read those files")
-    raise ParseError(f"is XML but not MusicXML: it begins with <{root.tag[:40]}>; is it the right file?")
+    raise ParseError(
+        f"is XML but not MusicXML: it begins with <{root.tag[:40]}>; is it the right file?"
+    )
 
 
 def _score_parts(root: Element) -> Iterator[_Part]:
@@ -94,13 +96,15 @@ def _score_parts(root: Element) -> Iterator[_Part]:
             element.get("id", ""),
             content(element, "part-name"),
             program - 1 if program is not None and known else None,
+            dict(_miscellaneous(element)),
         )
 
 
-def _with_heading(tune: Tune, root: Element) -> Tune:
-    """The tune with its title, composer and other lines of the heading."""
+def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
+    """The tune with its title, composer and other lines of the heading; a title that is a file's
+    name, as in old collections, loses its extension."""
     titles = [content(root, "movement-title"), content(root, "work/work-title")]
-    titles = list(dict.fromkeys(filter(None, titles)))
+    titles = list(dict.fromkeys(_FILE_NAME.sub("", title) for title in titles if title))
     creators: dict[str, list[str]] = {}
     for creator in root.iterfind("identification/creator"):
         name = words(creator.text)
@@ -115,10 +119,33 @@ def _with_heading(tune: Tune, root: Element) -> Tune:
     fields += [("S", source)] if source else []
     return replace(
         tune,
-        title=titles[0] if titles else "",
+        title=(titles[0] if titles else "") or PurePath(path).stem,
         composer=composers[0] if composers else "",
         fields=tuple(fields),
     )
+
+
+def _with_own_heading(tune: Tune, root: Element, _path: str) -> Tune:
+    """The heading of a score of ours, in which every line has its place."""
+    pairs = list(_miscellaneous(root))
+    own = dict(pairs)
+    unit = number(own.get("unit"))
+    return replace(
+        tune,
+        title=content(root, "work/work-title"),
+        composer=content(root, "identification/creator"),
+        number=integer(own.get("number")) or (0 if own.get("number") == "0" else 1),
+        rhythm=own.get("rhythm", ""),
+        parts=own.get("parts", ""),
+        unit=Fraction(unit) if unit is not None and unit > 0 else EIGHTH,
+        fields=tuple((n.removeprefix("abc "), c) for n, c in pairs if n.startswith("abc ")),
+        words=tuple(c for n, c in pairs if n == "words"),
+    )
+
+
+def _miscellaneous(element: Element) -> Iterator[tuple[str, str]]:
+    for found in element.iterfind("identification/miscellaneous/miscellaneous-field"):
+        yield found.get("name", ""), words(found.text)
 
 
 class _Score:
@@ -134,6 +161,11 @@ class _Score:
             self.key = move_key(self.key, music[0].transposition)
         self.meter = _initial_meter(music)
         self.tempo, self.common = _common_changes(music)
+        if music[0].heading:
+            self.tempo = None
+        for change in music[0].heading:
+            self.key, self.meter = change.key or self.key, change.meter or self.meter
+            self.tempo = change.tempo or self.tempo
         self.n_voices = 0
 
     def voices(self, music: PartMusic, part: _Part) -> list[Voice]:
@@ -143,18 +175,23 @@ class _Score:
             staff = lines[0].staff
             placed = [p for p in music.changes if p.staff in ("", staff)]
             placed = self._own_changes(placed, music)
-            if not self.n_voices and not found:
+            if not self.n_voices and not found and not self.exact:
                 placed = sorted([*placed, *self.common], key=lambda p: (p.measure, p.onset))
-            builder = VoiceBuilder(self.frames, placed, exact=self.exact)
+            frames = [music.own_frames.get(i, frame) for i, frame in enumerate(self.frames)]
+            builder = VoiceBuilder(frames, placed, exact=self.exact)
             for bars in builder.voices(lines):
-                voice = Voice(
-                    name=part.name, clef=music.clefs.get(staff, ""), program=part.program, bars=bars
-                )
+                clef = part.own.get("clef", music.clefs.get(staff, ""))
+                voice = Voice(name=part.name, clef=clef, program=part.program, bars=bars)
                 found.append(voice)
-        found = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)] or found[:1]
+        found = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)] or found[
+            :1
+        ]
         if music.transposition is not None:
             found = [move_voice(voice, music.transposition) for voice in found]
             self.left_out[f"transposing instruments read at sounding pitch ({part.name})"] += 1
+        if self.exact:
+            id_, properties = part.own.get("voice", ""), part.own.get("properties", "")
+            found = [replace(voice, id=id_, properties=properties) for voice in found[:1]]
         self.n_voices += len(found)
         return found
 
@@ -175,11 +212,13 @@ class _Score:
                 if change.meter != meter or written_out:
                     kept.append(place)
                 meter = change.meter
+            elif self.exact and (music.heading or not _is_first_tempo(place)):
+                kept.append(place)
         return kept
 
     def tune(self, voices: Sequence[Voice]) -> Tune:
         """A Tune with these voices, numbered where there are several."""
-        if len(voices) > 1:
+        if len(voices) > 1 and not self.exact:
             voices = [replace(voice, id=str(n)) for n, voice in enumerate(voices, 1)]
         tune = Tune(
             meter=self.meter, key=self.key, tempo=self.tempo, unit=EIGHTH, voices=tuple(voices)
@@ -211,13 +250,17 @@ def _initial_meter(music: Sequence[PartMusic]) -> Meter:
     return FREE_METER
 
 
+def _is_first_tempo(place: Placed) -> bool:
+    return place.change.tempo is not None and (place.measure, place.onset) == (0, _START)
+
+
 def _common_changes(music: Sequence[PartMusic]) -> tuple[Tempo | None, list[Placed]]:
     """The tempo at the beginning; and tempos and section labels of all parts, each once."""
     tempo: Tempo | None = None
     found: dict[tuple[int, Fraction, str], Placed] = {}
     for place in (p for part in music for p in part.changes):
         change = place.change
-        if change.tempo is not None and (place.measure, place.onset) == (0, _START):
+        if _is_first_tempo(place):
             tempo = tempo or change.tempo
         elif change.tempo is not None:
             found.setdefault((place.measure, place.onset, "tempo"), place)
