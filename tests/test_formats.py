@@ -44,8 +44,8 @@ def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.doc", "a.doc: cannot read '.doc'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml"),
-        ("a", "a: cannot read 'no extension'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml"),
+        ("a.doc", "a.doc: cannot read '.doc'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml, .krn"),
+        ("a", "a: cannot read 'no extension'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml, .krn"),
     ],
 )
 def test_an_unknown_extension_lists_the_known_ones(name: str, message: str) -> None:

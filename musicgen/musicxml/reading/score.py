@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import PurePath
 from xml.etree.ElementTree import Element
@@ -33,13 +33,13 @@ _START = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What <score-part> says."""
+class Part:
+    """What is said of a part as a whole."""
 
     id: str
     name: str
-    program: int | None
-    own: Mapping[str, str]  # what a score of ours says besides
+    program: int | None = None
+    own: Mapping[str, str] = field(default_factory=dict)  # what a score of ours says besides
 
 
 def read_score(root: Element, path: str) -> Tune:
@@ -57,15 +57,26 @@ def read_score(root: Element, path: str) -> Tune:
     exact = content(root, "identification/encoding/software") == "musicgen"
     parts = {part.id: part for part in _score_parts(root)}
     music = {id_: PartReader(left_out).read(bars) for id_, bars in measures.items()}
-    score = _Score(list(music.values()), left_out, exact=exact)
-    voices: list[Voice] = []
-    for id_, part_music in music.items():
-        voices += score.voices(part_music, parts.get(id_, _Part(id_, "", None, {})))
+    known = [(parts.get(id_, Part(id_, "")), music_) for id_, music_ in music.items()]
+    tune = assemble(known, left_out, exact=exact)
+    heading = _with_own_heading if exact else _with_heading
+    tune = heading(tune, root, path)
+    return replace(tune, source=Source(path), warnings=tuple(left_out.warnings()))
+
+
+def assemble(
+    parts: Sequence[tuple[Part, PartMusic]], left_out: LeftOut, *, exact: bool = False
+) -> Tune:
+    """A Tune without heading of these parts.
+
+    Raises:
+        ParseError: there is no note and no rest in them.
+    """
+    score = Score([music for _, music in parts], left_out, exact=exact)
+    voices = [voice for part, music in parts for voice in score.voices(music, part)]
     if not any(True for voice in voices for bar in voice.bars for _ in bar.timed):
         raise ParseError("holds no notes and no rests; is it the right file?")
-    heading = _with_own_heading if exact else _with_heading
-    tune = heading(score.tune(voices), root, path)
-    return replace(tune, source=Source(path), warnings=tuple(left_out.warnings()))
+    return score.tune(voices)
 
 
 def _measures_by_part(root: Element) -> dict[str, list[Element]]:
@@ -88,11 +99,11 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
     )
 
 
-def _score_parts(root: Element) -> Iterator[_Part]:
+def _score_parts(root: Element) -> Iterator[Part]:
     for element in root.iterfind("part-list/score-part"):
         program = integer(element.findtext("midi-instrument/midi-program"))
         known = program is not None and 1 <= program <= 128
-        yield _Part(
+        yield Part(
             element.get("id", ""),
             content(element, "part-name"),
             program - 1 if program is not None and known else None,
@@ -148,7 +159,7 @@ def _miscellaneous(element: Element) -> Iterator[tuple[str, str]]:
         yield found.get("name", ""), words(found.text)
 
 
-class _Score:
+class Score:
     """Puts the parts together."""
 
     def __init__(self, music: Sequence[PartMusic], left_out: LeftOut, *, exact: bool) -> None:
@@ -168,7 +179,7 @@ class _Score:
             self.tempo = change.tempo or self.tempo
         self.n_voices = 0
 
-    def voices(self, music: PartMusic, part: _Part) -> list[Voice]:
+    def voices(self, music: PartMusic, part: Part) -> list[Voice]:
         """The voices of a part, at sounding pitch, staff by staff."""
         found: list[Voice] = []
         for lines in staves(music):
