@@ -113,12 +113,9 @@ def tempo(speed: Tempo) -> str:
         return change_remark(Change(tempo=speed))
     types = "".join(element("direction-type", kind) for kind in kinds)
     sound = element("sound", tempo=_number(speed.qpm)) if speed.qpm is not None else ""
-    said = speed.bpm is None or (_single(speed.beat) and Fraction(_number(speed.bpm)) == speed.bpm)
-    exact = (
-        ""
-        if said and speed.text == " ".join(speed.text.split())
-        else change_remark(Change(tempo=speed))
-    )
+    said = speed.bpm is not None and Fraction(_number(speed.bpm)) == speed.bpm
+    said = said and _single(speed.beat) and speed.text == " ".join(speed.text.split())
+    exact = "" if said else change_remark(Change(tempo=speed))
     return element("direction", exact, types, sound, placement="above")
 
 
