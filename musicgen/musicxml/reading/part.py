@@ -18,10 +18,7 @@ from musicgen.musicxml.values import LeftOut, Ticks, number, quarters, words
 from musicgen.theory import Interval, Meter
 from musicgen.tune import Change
 
-LineName = tuple[
-    str, str, int
-]  # voice, staff, and a number where one of its voices overlaps itself
-MAX_SHIFT = Fraction(1, 8)  # quarters by which a position may be off through rounding
+LineName = tuple[str, str, int]  # voice, staff, and a number where a voice overlaps itself
 
 
 @dataclass(slots=True)

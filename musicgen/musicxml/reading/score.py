@@ -194,9 +194,8 @@ class Score:
                 clef = part.own.get("clef", music.clefs.get(staff, ""))
                 voice = Voice(name=part.name, clef=clef, program=part.program, bars=bars)
                 found.append(voice)
-        found = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)] or found[
-            :1
-        ]
+        sounding = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)]
+        found = sounding or found[:1]
         if music.transposition is not None:
             found = [move_voice(voice, music.transposition) for voice in found]
             self.left_out[f"transposing instruments read at sounding pitch ({part.name})"] += 1
