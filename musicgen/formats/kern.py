@@ -114,8 +114,8 @@ class _Reader:
         self._close_bar()
         for spine in self.spines:
             spine.music.frames = [replace(frame) for frame in self.frames]
-        known = [(Part("", spine.name), spine.music) for spine in reversed(self.spines)]
-        tune = assemble(known, self.left_out)
+        parts = [(Part("", spine.name), spine.music) for spine in reversed(self.spines)]
+        tune = assemble(parts, self.left_out)
         own = dict(reversed(self.records))
         said = {(name, own.get(name, "")) for name in ("OTL", "COM")}
         rest = [record for record in self.records if record not in said]
@@ -242,13 +242,11 @@ class _Reader:
 
     def _set_meter(self, spine: _Spine, meter: Meter) -> None:
         self.meter = meter
-        same = [p for p in spine.music.changes if self._is_here(p) and p.change.meter]
-        for place in same:  # *met(c) after *M4/4
-            spine.music.changes.remove(place)
         self._place(spine, Change(meter=meter))
-
-    def _is_here(self, place: Placed) -> bool:
-        return (place.measure, place.onset) == (len(self.frames) - 1, self.now - self.start)
+        before = spine.music.changes[-2:-1]  # *M4/4 before *met(c)
+        place = (len(self.frames) - 1, self.now - self.start)
+        if before and before[0].change.meter and (before[0].measure, before[0].onset) == place:
+            spine.music.changes.remove(before[0])
 
     def _place(self, spine: _Spine, change: Change) -> None:
         place = Placed(len(self.frames) - 1, self.now - self.start, change)
@@ -306,7 +304,7 @@ class _Reader:
         self._advance()
         struck: dict[int, Sound] = {}  # spine -> the sound of its first voice here
         for column, token in zip(self.columns, tokens, strict=True):
-            if token in (".", "") or not column.kind:
+            if token.strip() in (".", "") or not column.kind:
                 continue
             if column.kind == "kern":
                 sound = self._sound(column, token)
@@ -360,19 +358,16 @@ class _Reader:
             self.left_out["signs beside no note left out"] += 1
         elif column.kind in ("text", "silbe"):
             text = " ".join(token.split())
-            bare = text.strip("-")
-            if text == "_" or not bare:
-                sound.lyrics[column.voice] = "_"
-            else:
-                sound.lyrics[column.voice] = bare + ("-" if text.endswith("-") else "")
+            bare = text.strip("-_")
+            sound.lyrics[column.voice] = bare + "-" * text.endswith("-") if bare else "_"
         elif column.kind == "mxhm":
             sound.chord_symbol = token.strip()
         else:
-            names = [_HAIRPINS.get(piece, piece) for piece in token.split()]
-            known = [n for n in names if n in DYNAMICS or n in _HAIRPINS.values()]
-            sound.decorations += known
-            if len(known) < len(names):
-                self.left_out["dynamic signs left out"] += len(names) - len(known)
+            for name in (_HAIRPINS.get(piece, piece) for piece in token.split()):
+                if name in DYNAMICS or name in _HAIRPINS.values():
+                    sound.decorations.append(name)
+                else:
+                    self.left_out["dynamic signs left out"] += 1
 
 
 def _length(piece: str) -> tuple[Fraction, tuple[int, int]]:
