@@ -27,9 +27,10 @@ READERS = {
     ".musicxml": "musicxml",
     ".mxl": "musicxml.mxl",
     ".xml": "musicxml",
+    ".krn": "kern",
 }
 WRITERS = {
-    **READERS,
+    **{suffix: name for suffix, name in READERS.items() if name != "kern"},
     ".svg": "engraving.svg",
     ".png": "engraving.png",
     ".pdf": "engraving.pdf",
