@@ -357,6 +357,14 @@ def estimate_key(durations: Sequence[float | Fraction]) -> Key:
     return best
 
 
+def profile_fit(durations: Sequence[float | Fraction], key: Key) -> float:
+    """How well the time spent on each pitch class (see `estimate_key`) fits a major or minor key:
+    the correlation with its profile, -1 to 1."""
+    heard = _centred([float(d) for d in durations])
+    profile = _centred(KEY_PROFILES[key.mode])
+    return sum(heard[(key.tonic_pitch_class + i) % 12] * profile[i] for i in range(12))
+
+
 def _centred(values: Sequence[float]) -> list[float]:
     mean = sum(values) / len(values)
     spread = sum((v - mean) ** 2 for v in values) ** 0.5 or 1.0
