@@ -15,7 +15,6 @@ from musicgen.cli.output import require_free, say, warn_of
 from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError, UnsupportedFormatError
 
 if TYPE_CHECKING:
-
     from musicgen.tune import Tune
 
 Text = Annotated[str | None, typer.Option()]
