@@ -321,6 +321,7 @@ RHYTHM_QPM = {
     "mazurka": 144,
     "air": 84,
     "slow air": 66,
+    "chorale": 80,
 }
 
 

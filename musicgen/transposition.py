@@ -35,7 +35,12 @@ def transpose(tune: Tune, to: str) -> Tune:
     Raises:
         ConfigError: `to` is neither.
     """
-    return _Mover(_interval(tune.key, to)).tune(tune)
+    return move(tune, _interval(tune.key, to))
+
+
+def move(tune: Tune, interval: Interval) -> Tune:
+    """A whole tune moved by a spelled interval, its key too."""
+    return _Mover(interval).tune(tune)
 
 
 def move_voice(voice: Voice, interval: Interval) -> Voice:

@@ -15,7 +15,9 @@ BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline=
 SCALE = Tune(title="Scale", voices=(Voice(bars=(BAR,)),))
 
 
-@pytest.mark.parametrize("name", ["scale.abc", "scale.mid", "SCALE.MIDI", "scale.musicxml", "s.mxl", "s.xml"])
+@pytest.mark.parametrize(
+    "name", ["scale.abc", "scale.mid", "SCALE.MIDI", "scale.musicxml", "s.mxl", "s.xml"]
+)
 def test_what_is_written_can_be_read_by_the_same_name(tmp_path: Path, name: str) -> None:
     formats.write(SCALE, tmp_path / name)
     (tune,) = formats.read(tmp_path / name)

@@ -9,7 +9,18 @@ from __future__ import annotations
 import signal
 import sys
 
-from musicgen.cli import check, compose, inspect, learn, play, render, rework, study
+from musicgen.cli import (
+    check,
+    compare,
+    compose,
+    evaluate,
+    inspect,
+    learn,
+    play,
+    render,
+    rework,
+    study,
+)
 from musicgen.cli.options import app
 from musicgen.cli.output import say
 from musicgen.errors import MusicgenError, TrainingInterrupted
@@ -17,7 +28,9 @@ from musicgen.errors import MusicgenError, TrainingInterrupted
 __all__ = [
     "app",
     "check",
+    "compare",
     "compose",
+    "evaluate",
     "inspect",
     "learn",
     "main",

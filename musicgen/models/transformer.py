@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
 from musicgen.models.embedding import Embedding, Readout
+from musicgen.models.shapes import inner_width
 
 ROTARY_BASE = 10_000.0
 _CACHE_STEP = 256  # times by which a full cache grows
@@ -25,7 +26,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.d_model
-        inner = -(-8 * width // 3 // 64) * 64  # as many weights as the classic 4 C, rounded up
+        inner = inner_width(width)
         self.n_heads, self.dropout = config.n_heads, config.dropout
         self.norm_attention = nn.RMSNorm(width)
         self.norm_feed = nn.RMSNorm(width)

@@ -30,9 +30,7 @@ MAX_DIVISIONS = 1_000_000
 MAX_OCTAVE = 9  # of a <pitch>, which knows 0 to 9
 
 
-def to_musicxml(
-    tune: Tune, *, line_starts: Collection[int] = (), named: bool = False
-) -> str:
+def to_musicxml(tune: Tune, *, line_starts: Collection[int] = (), named: bool = False) -> str:
     """The tune as a MusicXML document; a new line of music begins at the bars `line_starts`.
 
     With `named` each note and rest of a main line has an id that begins with

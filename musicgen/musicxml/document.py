@@ -68,7 +68,7 @@ def _parse(data: bytes, encoding: str | None) -> Element:
     parser.CharacterDataHandler = builder.data
     parser.ProcessingInstructionHandler = builder.pi
     parser.EntityDeclHandler = _refuse_entities
-    parser.Parse(data, True)  # noqa: FBT003 - the interface of expat
+    parser.Parse(data, True)
     return builder.close()
 
 

@@ -73,9 +73,7 @@ def read_sound(element: Element) -> Signs:
     return signs
 
 
-def _say(
-    signs: Signs, text: str, place: str, tempo: Tempo | None, sound: Element | None
-) -> None:
+def _say(signs: Signs, text: str, place: str, tempo: Tempo | None, sound: Element | None) -> None:
     """Put words where they belong: to the tempo, among the signs of the road, above a note."""
     qpm = number(sound.get("tempo")) if sound is not None else None
     if tempo is None and qpm is not None and 0 < qpm <= _MAX_QPM:

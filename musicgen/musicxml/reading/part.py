@@ -18,7 +18,9 @@ from musicgen.musicxml.reading.values import LeftOut, Ticks, number, quarters, w
 from musicgen.theory import Interval, Meter
 from musicgen.tune import Change
 
-LineName = tuple[str, str, int]  # voice, staff, and a number where one of its voices overlaps itself
+LineName = tuple[
+    str, str, int
+]  # voice, staff, and a number where one of its voices overlaps itself
 MAX_SHIFT = Fraction(1, 8)  # quarters by which a position may be off through rounding
 
 

@@ -14,15 +14,12 @@ from musicgen.musicxml.reading.modes import with_modes
 from musicgen.musicxml.reading.part import PartMusic, PartReader, Placed
 from musicgen.musicxml.reading.values import LeftOut, content, integer, words
 from musicgen.musicxml.reading.voices import VoiceBuilder, staves
-from musicgen.theory import FREE_METER, Interval, Key, Meter
+from musicgen.theory import FREE_METER, Key, Meter
 from musicgen.transposition import move_key, move_voice
 from musicgen.tune import (
     EIGHTH,
-    Bar,
-    Change,
     Chord,
     Note,
-    ReadWarning,
     Source,
     Tempo,
     Tune,
@@ -83,7 +80,9 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
         return found
     if root.tag == "opus":
         raise ParseError("is an opus, a list of other files; read those files")
-    raise ParseError(f"is XML but not MusicXML: it begins with <{root.tag[:40]}>; is it the right file?")
+    raise ParseError(
+        f"is XML but not MusicXML: it begins with <{root.tag[:40]}>; is it the right file?"
+    )
 
 
 def _score_parts(root: Element) -> Iterator[_Part]:
@@ -151,7 +150,9 @@ class _Score:
                     name=part.name, clef=music.clefs.get(staff, ""), program=part.program, bars=bars
                 )
                 found.append(voice)
-        found = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)] or found[:1]
+        found = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)] or found[
+            :1
+        ]
         if music.transposition is not None:
             found = [move_voice(voice, music.transposition) for voice in found]
             self.left_out[f"transposing instruments read at sounding pitch ({part.name})"] += 1

@@ -10,7 +10,7 @@ from functools import lru_cache
 from musicgen.musicxml.reading.barlines import Frame
 from musicgen.musicxml.reading.part import LineName, PartMusic, Placed
 from musicgen.musicxml.reading.sounds import Sound
-from musicgen.tune import Bar, Event, Note, Tuplet, Voice
+from musicgen.tune import Bar, Event, Note, Tuplet
 
 OWN_VOICE_SHARE = 0.5  # of the bars of a staff that a second line plays in to be a voice itself
 
@@ -95,9 +95,7 @@ class VoiceBuilder:
     filled, and further lines stay beside the main one.
     """
 
-    def __init__(
-        self, frames: Sequence[Frame], placed: Sequence[Placed], *, exact: bool
-    ) -> None:
+    def __init__(self, frames: Sequence[Frame], placed: Sequence[Placed], *, exact: bool) -> None:
         self.frames = frames
         self.exact = exact
         self.changes: dict[int, list[Placed]] = {}
