@@ -68,9 +68,11 @@ class Composer:
         sampling: SamplingConfig,
         selection: Selection = FIRST,
         *,
+        start: int = 0,
         workers: int = 1,
     ) -> Iterator[Take]:
-        """`n` new tunes in order, sampled a batch at a time; `selection` may draw some again. Many
+        """New tunes from number `start` up to `n`, sampled a batch at a time, in order;
+        `selection` may draw some again. Many
         are made by `workers` processes, which compose the same (a script that asks for them needs
         `if __name__ == "__main__":`).
 
@@ -79,9 +81,10 @@ class Composer:
                 copied bars are to be counted without an index of the corpus.
         """
         if not selection.chooses:
-            return takes(self.engine, n, controls, sampling, workers=workers)
+            return takes(self.engine, n, controls, sampling, start=start, workers=workers)
         request = understand(controls, self.engine.openings, self.engine.vocabulary)
-        return select(partial(draft, self.engine, request=request, sampling=sampling), n, selection)
+        drafts = partial(draft, self.engine, request=request, sampling=sampling)
+        return select(drafts, n, selection, start=start)
 
     def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.

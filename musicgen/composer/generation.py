@@ -21,9 +21,16 @@ ATTEMPTS = 1 << 32
 
 
 def takes(
-    engine: Engine, n: int, controls: Controls, sampling: SamplingConfig, *, workers: int = 1
+    engine: Engine,
+    n: int,
+    controls: Controls,
+    sampling: SamplingConfig,
+    *,
+    start: int = 0,
+    workers: int = 1,
 ) -> Iterator[Take]:
-    """`n` new tunes in order, sampled a batch at a time; many of them by `workers` processes.
+    """New tunes from number `start` up to `n`, sampled a batch at a time, in order; many of them
+    by `workers` processes.
 
     Raises:
         ControlError: the controls contradict each other or the model does not know them.

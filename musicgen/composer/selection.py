@@ -76,14 +76,16 @@ class Selection:
         return self.max_copied_bars is not None or self.best_of > 1
 
 
-def select(draft: Draft, n: int, selection: Selection) -> Iterator[Take]:
-    """`n` takes in order, each the best of its attempts, as soon as they are settled.
+def select(
+    draft: Draft, n: int, selection: Selection, *, start: int = 0
+) -> Iterator[Take]:
+    """Takes from number `start` up to `n` in order, each the best of its attempts, as soon as they are settled.
 
     Raises:
         ControlError: copied bars cannot be counted, since the model has no index of its corpus.
     """
     contests: list[_Contest] = []
-    begun = 0
+    begun = start
     while begun < n or contests:
         while begun < n and len(contests) < BATCH:
             contests.append(_Contest(selection, begun))
