@@ -21,6 +21,10 @@ def continue_(
     tune: Annotated[
         int, typer.Option("--tune", min=1, help="Which tune of the file, counted from 1.")
     ] = 1,
+    bars: Annotated[
+        int | None,
+        typer.Option(min=1, help="Full bars of the whole tune (default: as its form asks)."),
+    ] = None,
     number: options.Number = 1,
     seed: options.Seed = None,
     temperature: options.Temperature = 1.0,
@@ -44,5 +48,5 @@ def continue_(
     from musicgen import load
 
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(load(checkpoint).continuations(given, number, sampling))
+    sink.take(load(checkpoint).continuations(given, number, sampling, bars=bars))
     say(f"seed {sampling.seed}")

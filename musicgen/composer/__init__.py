@@ -60,20 +60,34 @@ class Composer:
         """
         return takes(self.engine, n, controls, sampling)
 
-    def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
+    def continue_(
+        self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
+    ) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.
 
+        Of a tune that was read from ABC, `source.text` is its text to the letter and then the new
+        music. `bars` is how many full bars the whole is to have, as written.
+
         Raises:
-            ControlError: it is no single line in one key and one meter.
+            ControlError: it is no single line, or has as many bars already.
             ConfigError: an impossible seed or temperature.
         """
         sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.continuations(tune, 1, sampling)).tune
+        return next(self.continuations(tune, 1, sampling, bars=bars)).tune
 
-    def continuations(self, tune: Tune, n: int, sampling: SamplingConfig) -> Iterator[Take]:
-        """`n` ways on from an unfinished tune.
+    def continuations(
+        self,
+        tune: Tune,
+        n: int = 1,
+        sampling: SamplingConfig = SamplingConfig(),
+        *,
+        bars: int | None = None,
+    ) -> Iterator[Take]:
+        """`n` ways on from an unfinished tune, all different; `Take.write` keeps what was given to
+        the byte (ABC) or the tick (MIDI).
 
         Raises:
-            ControlError: it is no single line in one key and one meter.
+            ControlError: it is no single line, has as many bars already, or so many ways that
+                differ are not to be found.
         """
-        return continuations(self.engine, tune, n, sampling)
+        return continuations(self.engine, tune, n, sampling, bars=bars)

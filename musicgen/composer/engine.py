@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from torch import nn
 
@@ -11,6 +12,8 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError
+from musicgen.files import write_bytes
+from musicgen.formats import extension, write
 from musicgen.sampling import LANES, Constraint, Sampled, SamplingConfig, sample
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import NAME
@@ -25,11 +28,30 @@ ENDLESS = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Take:
     """One composed tune: number `index` (from 0) of its seed, and what the new music cost the
-    model, in bits per note; lower is more expected."""
+    model, in bits per note; lower is more expected.
+
+    `exact` holds, by extension, files that keep to the letter what was given, where there was
+    something; `name` tells takes of one title apart.
+    """
 
     tune: Tune
     index: int
     bits_per_note: float
+    exact: Mapping[str, bytes] = field(default_factory=dict)
+    name: str = ""
+
+    def write(self, path: str | Path) -> None:
+        """Write the tune, by extension, with what was given kept to the byte where the format is
+        that of the file it came from.
+
+        Raises:
+            MusicgenError: see `formats.write`.
+        """
+        content = self.exact.get(extension(path))
+        if content is None:
+            write(self.tune, path)
+        else:
+            write_bytes(path, content)
 
 
 @dataclass(frozen=True, eq=False)
