@@ -1,7 +1,7 @@
 """The grammar for a whole batch: every state's mask and features are computed once.
 
 A tune's states form a graph that is explored as sampling meets it: states get numbers, and masks,
-features and transitions are looked up by number, so a step costs a few dictionary look-ups a row.
+features and transitions are tables that a step of a whole batch looks up by number.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.grammar import (
+    FEATURE_SIZES,
     UNLIMITED,
     Limits,
     Options,
@@ -28,9 +30,17 @@ from musicgen.grammar import (
 from musicgen.tokenizer import BOS, PAD, Vocabulary
 from musicgen.tokenizer.tokens import parse_token
 
+Numbers = NDArray[np.integer]
+UNKNOWN = -1  # in a table of transitions: not asked for yet
+NO_PITCH = -1
+
 
 class Automaton:
-    """The grammar over one vocabulary, as tables that grow while they are used."""
+    """The grammar over one vocabulary, as tables that grow while they are used.
+
+    Row s of every table belongs to state number s. Where a transition has not been asked for yet
+    it is UNKNOWN; `step` and `hurried` work out what is missing.
+    """
 
     def __init__(self, vocabulary: Vocabulary, limits: Limits | None = None) -> None:
         self.tokens = [parse_token(text) for text in vocabulary.tokens]
@@ -45,39 +55,74 @@ class Automaton:
         self.pad_id = vocabulary.ids[PAD]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
-        self.masks: list[NDArray[np.bool_]] = []
-        self.features: list[tuple[int, ...]] = []
-        self.transitions: list[dict[int, int]] = []
-        self._mask_of: dict[Options, NDArray[np.bool_]] = {}
+        self.masks = np.zeros((0, len(self.tokens)), np.bool_)  # one row for each set of options
+        self._mask_of: dict[Options, int] = {}
+        self.mask_numbers = np.zeros(0, np.int32)
+        self.features = np.zeros((0, len(FEATURE_SIZES)), np.int64)
+        self.ties = np.zeros(0, np.bool_)  # whether a pitch must be repeated
+        self._next = np.zeros((0, len(self.tokens)), np.int32)
+        self._hurried = np.zeros(0, np.int32)
 
     def number(self, state: State) -> int:
         """Number of a state, entering it into the tables when it is new."""
         known = self.numbers.get(state)
         if known is not None:
             return known
+        number = self.numbers[state] = len(self.states)
         self.states.append(state)
-        self.masks.append(self._mask(state))
-        self.features.append(features(state))
-        self.transitions.append({})
-        self.numbers[state] = len(self.states) - 1
-        return self.numbers[state]
+        if number == len(self.ties):
+            self._grow(max(64, 2 * number))
+        self.mask_numbers[number] = self._mask_number(state)
+        self.features[number] = features(state)
+        self.ties[number] = state.tie
+        return number
 
-    def step(self, number: int, token_id: int) -> int:
-        """Number of the state after a token."""
-        after = self.transitions[number].get(token_id)
-        if after is None:
-            after = self.number(advance(self.states[number], self.tokens[token_id]))
-            self.transitions[number][token_id] = after
+    def _grow(self, size: int) -> None:
+        self.mask_numbers = _enlarged(self.mask_numbers, size)
+        self.features = _enlarged(self.features, size)
+        self.ties = _enlarged(self.ties, size)
+        self._next = _enlarged(self._next, size)
+        self._hurried = _enlarged(self._hurried, size)
+
+    def step(self, numbers: Numbers, ids: Numbers) -> Numbers:
+        """Numbers of the states after one token each: (B,), (B,) -> (B,)."""
+        after = self._next[numbers, ids]
+        for row in np.flatnonzero(after == UNKNOWN).tolist():
+            number, token = int(numbers[row]), int(ids[row])
+            reached = self.number(advance(self.states[number], self.tokens[token]))
+            after[row] = self._next[number, token] = reached
         return after
 
-    def _mask(self, state: State) -> NDArray[np.bool_]:
+    def hurried(self, numbers: Numbers) -> Numbers:
+        """The same states, asked to end as soon as they may: (B,) -> (B,)."""
+        after = self._hurried[numbers]
+        for row in np.flatnonzero(after == UNKNOWN).tolist():
+            number = int(numbers[row])
+            state = self.states[number]
+            # Only at a bar line: inside a bar the way to the end may already be barred, by a tie.
+            stays = state.hurry or state.position > 0 or state.done
+            reached = number if stays else self.number(replace(state, hurry=True))
+            after[row] = self._hurried[number] = reached
+        return after
+
+    def _mask_number(self, state: State) -> int:
         options = allowed(state, self.limits)
-        mask = self._mask_of.get(options)
-        if mask is None:
+        number = self._mask_of.get(options)
+        if number is None:
             mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))
             mask[self.pad_id] = state.done  # a finished row is fed padding
-            self._mask_of[options] = mask
-        return mask
+            number = self._mask_of[options] = len(self._mask_of)
+            if number == len(self.masks):
+                self.masks = _enlarged(self.masks, max(64, 2 * number))
+            self.masks[number] = mask
+        return number
+
+
+def _enlarged(table: NDArray[Any], size: int) -> NDArray[Any]:
+    """The table with more rows, UNKNOWN (or True, until they are written) in the new ones."""
+    larger = np.full((size, *table.shape[1:]), UNKNOWN, table.dtype)
+    larger[: len(table)] = table
+    return larger
 
 
 class Tracer:
@@ -149,46 +194,46 @@ class GrammarConstraint:
         self.automaton = automaton
         self.hurry_after = hurry_after + len(script)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
-        self.rows = [automaton.number(start())] * n
-        self.pitches = np.full(n, -1)  # id of the last pitch of each row, which a tie must repeat
+        self.rows = np.full(n, automaton.number(start()))  # state number of each row
+        self.pitches = np.full(n, NO_PITCH)  # id of the last pitch, which a tie must repeat
         self.steps = 0
 
     def mask(self) -> NDArray[np.bool_]:
         """(B, V): which tokens may come next in each row; only `<pad>` once a row is done."""
-        masks, states = self.automaton.masks, self.automaton.states
-        mask = np.stack([masks[row] for row in self.rows])
-        for i, row in enumerate(self.rows):
-            # A prompt may tie a pitch that the vocabulary lacks; then any may follow.
-            if states[row].tie and self.automaton.is_pitch[self.pitches[i]]:
-                mask[i] &= ~self.automaton.is_pitch
-                mask[i, self.pitches[i]] = masks[row][self.pitches[i]]
+        automaton = self.automaton
+        mask: NDArray[np.bool_] = automaton.masks[automaton.mask_numbers[self.rows]]
+        # A prompt may tie a pitch that the vocabulary lacks; then any may follow.
+        tied = np.flatnonzero(automaton.ties[self.rows] & (self.pitches != NO_PITCH))
+        if len(tied):
+            pitches = self.pitches[tied]
+            again = mask[tied, pitches]
+            mask[tied] &= ~automaton.is_pitch
+            mask[tied, pitches] = again
         return mask
 
     def features(self) -> NDArray[np.integer]:
         """(B, F): the grammar features of each row's state."""
-        table = self.automaton.features
-        return np.array([table[row] for row in self.rows], np.int64)
+        known: NDArray[np.int64] = self.automaton.features[self.rows]
+        return known
 
     def advance(self, ids: NDArray[np.integer]) -> None:
         """Follow one token in every row; ids (B,)."""
         automaton = self.automaton
         self.pitches = np.where(automaton.is_pitch[ids], ids, self.pitches)
         if self.steps < len(self.script):
-            told = self.script[self.steps]
-            state = advance(automaton.states[self.rows[0]], told)
-            if self.steps + 1 == len(self.script) and state.closed == ":|":
-                state = replace(state, closed="")  # what is asked to go on must not end at once
-            self.rows = [automaton.number(state)] * len(self.rows)
+            self.rows = np.full(len(self.rows), self._read_script())
         else:
-            step = automaton.step
-            self.rows = [step(row, i) for row, i in zip(self.rows, ids.tolist(), strict=True)]
+            self.rows = automaton.step(self.rows, ids)
         self.steps += 1
         if self.steps > self.hurry_after:
-            self.rows = [self._hurried(row) for row in self.rows]
+            self.rows = automaton.hurried(self.rows)
 
-    def _hurried(self, row: int) -> int:
-        state = self.automaton.states[row]
-        # Only at a bar line: inside a bar the way to the end may already be barred, by a tie.
-        if state.hurry or state.position > 0 or state.done:
-            return row
-        return self.automaton.number(replace(state, hurry=True))
+    def _read_script(self) -> int:
+        state = advance(self.automaton.states[self.rows[0]], self.script[self.steps])
+        if self.steps + 1 == len(self.script) and state.closed == ":|":
+            state = replace(state, closed="")  # what is asked to go on must not end at once
+        return self.automaton.number(state)
+
+    def keep(self, rows: NDArray[np.integer]) -> None:
+        """Go on with these rows only, in this order."""
+        self.rows, self.pitches = self.rows[rows], self.pitches[rows]

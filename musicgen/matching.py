@@ -20,6 +20,7 @@ MIN_MATCH = 2  # tokens; shorter matches are as good as chance
 # A match of at least BUCKETS[i] tokens is in bucket i + 1.
 BUCKETS = np.array([2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48], dtype=np.int32)
 N_COLUMNS = 2
+_ROOM = 256  # tokens that a tracker has room for at first
 _BLOCK = 1 << 22  # elements of the lag-by-time table held at once
 
 Ids = NDArray[np.integer]
@@ -54,32 +55,48 @@ def match_features(ids: Ids) -> NDArray[np.uint16]:
 
 
 class MatchTracker:
-    """The same features for `batch` tunes that grow by one token a step; O(T) numpy a step."""
+    """The same features for `batch` tunes that grow by one token a step.
+
+    Column d of the tables belongs to the token d steps ago, so that a step moves nothing: the
+    match that ends d steps before now is one longer than before, or broken.
+    """
 
     def __init__(self, batch: int) -> None:
-        self._ids = np.zeros((batch, 64), dtype=np.int32)
-        self._run = np.zeros((batch, 64), dtype=np.int32)  # match that ends there and now
-        self._time = 0
+        self._ids = np.zeros((batch, _ROOM), dtype=np.int32)
+        self._runs = np.zeros((batch, _ROOM), dtype=np.int32)  # length of each match
+        self._newest = _ROOM  # tokens are stored from the right end to the left
 
     def advance(self, ids: Ids) -> NDArray[np.uint16]:
         """Append one token to each tune: (B,) -> features (B, 2)."""
-        time, rows = self._time, np.arange(len(ids))
-        if time == self._ids.shape[1]:
-            self._ids = np.pad(self._ids, ((0, 0), (0, time)))
-            self._run = np.pad(self._run, ((0, 0), (0, time)))
-        self._ids[:, time] = ids
-        self._time += 1
-        if time == 0:
-            return _columns(np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int32))
-        before = np.pad(self._run[:, : time - 1], ((0, 0), (1, 0)))
-        run = (before + 1) * (self._ids[:, :time] == self._ids[:, time, None])
-        self._run[:, :time] = run
-        latest = time - 1 - run[:, ::-1].argmax(axis=1)
-        best = run[rows, latest]
-        following = np.where(best >= MIN_MATCH, self._ids[rows, latest + 1], 0)
+        if self._newest == 0:
+            room = self._ids.shape[1]
+            self._ids = np.pad(self._ids, ((0, 0), (room, 0)))
+            self._runs = np.pad(self._runs, ((0, 0), (0, room)))
+            self._newest = room
+        earlier = self._ids[:, self._newest :]
+        self._newest -= 1
+        self._ids[:, self._newest] = ids
+        if not earlier.shape[1]:
+            return np.zeros((len(ids), N_COLUMNS), np.uint16)
+        runs = self._runs[:, : earlier.shape[1]]
+        runs += 1
+        runs *= earlier == self._ids[:, self._newest, None]
+        latest = runs.argmax(axis=1)  # the first, so the most recent, of equals
+        rows = np.arange(len(ids))
+        best = runs[rows, latest]
+        following = self._ids[rows, self._newest + latest] * (best >= MIN_MATCH)
         return _columns(following, best)
+
+    def keep(self, rows: Ids) -> None:
+        """Go on with these tunes only, in this order."""
+        self._ids, self._runs = self._ids[rows], self._runs[rows]
+
+
+_BUCKET_OF = np.searchsorted(BUCKETS, np.arange(BUCKETS[-1] + 1), side="right")
 
 
 def _columns(following: Ids, length: Ids) -> NDArray[np.uint16]:
-    bucket = np.searchsorted(BUCKETS, length, side="right")
-    return np.stack([following, bucket], axis=1).astype(np.uint16)
+    columns = np.empty((len(following), N_COLUMNS), np.uint16)
+    columns[:, 0] = following
+    columns[:, 1] = _BUCKET_OF[np.minimum(length, BUCKETS[-1])]
+    return columns

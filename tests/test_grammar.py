@@ -224,3 +224,26 @@ def test_a_batch_gives_the_same_masks_and_features_as_single_steps() -> None:
         batch.advance(column)
         states = [advance(s, automaton.tokens[i]) for s, i in zip(states, column, strict=True)]
     assert all(state.done for state in states)
+
+
+def test_rows_can_be_left_out_and_reordered_on_the_way() -> None:
+    automaton = Automaton(VOCABULARY)
+    walks = [VOCABULARY.encode(random_tune(seed)) for seed in (1, 2, 3)]
+    ids = np.array([walk[:30] for walk in walks])
+    batch, kept = GrammarConstraint(automaton, 3, hurry_after=20), np.array([2, 0])
+    alone = GrammarConstraint(automaton, 2, hurry_after=20)
+    for time in range(30):
+        if time == 10:
+            batch.keep(kept)
+        batch.advance(ids[kept if time >= 10 else slice(None), time])
+        alone.advance(ids[kept, time])
+    np.testing.assert_array_equal(batch.mask(), alone.mask())
+    np.testing.assert_array_equal(batch.features(), alone.features())
+
+
+def test_a_tie_to_a_pitch_that_the_vocabulary_lacks_may_go_anywhere() -> None:
+    script = [*JIG[:-1], "up:0", "b6", "-"]
+    constraint = GrammarConstraint(Automaton(VOCABULARY), 1, script=script)
+    for token in VOCABULARY.encode(["<bos>", *script]):
+        constraint.advance(np.array([token]))
+    assert (constraint.mask()[0] & constraint.automaton.is_pitch).sum() == len(PITCHES)

@@ -59,9 +59,28 @@ def test_blocks_of_lags_change_nothing(ids: list[int]) -> None:
 )
 def test_step_by_step_equals_all_at_once(rows: list[list[int]]) -> None:
     ids = np.array(rows)
-    tracker = MatchTracker(len(rows))
-    steps = np.stack([tracker.advance(column) for column in ids.T], axis=1)
+    steps = follow(MatchTracker(len(rows)), ids)
     np.testing.assert_array_equal(steps, np.stack([match_features(row) for row in ids]))
+
+
+def follow(tracker: MatchTracker, ids: np.ndarray) -> np.ndarray:
+    return np.stack([tracker.advance(column) for column in ids.T], axis=1)
+
+
+def test_a_long_tune_is_followed_to_its_end() -> None:
+    ids = np.random.default_rng(0).integers(1, 4, (3, 1200))
+    ids[:, 700:1100] = ids[:, 200:600]
+    expected = np.stack([match_features(row) for row in ids])
+    np.testing.assert_array_equal(follow(MatchTracker(3), ids), expected)
+
+
+def test_rows_can_be_left_out_and_reordered_on_the_way() -> None:
+    ids = np.random.default_rng(1).integers(1, 4, (5, 300))
+    tracker, kept = MatchTracker(5), np.array([4, 1])
+    follow(tracker, ids[:, :130])
+    tracker.keep(kept)
+    expected = np.stack([match_features(row)[130:] for row in ids[kept]])
+    np.testing.assert_array_equal(follow(tracker, ids[kept, 130:]), expected)
 
 
 @given(ids=IDS)
