@@ -63,7 +63,11 @@ def cut_midi(tune: Tune, random: Random) -> bytes | None:
     buffer = io.BytesIO()
     file.save(file=buffer)
     cut = buffer.getvalue()
-    return cut if any(message.type == "note_on" for message in mido.merge_tracks(file.tracks)) else None
+    return (
+        cut
+        if any(message.type == "note_on" for message in mido.merge_tracks(file.tracks))
+        else None
+    )
 
 
 def facts(data: bytes) -> Counter[tuple[object, ...]]:
@@ -169,7 +173,9 @@ def check(
 
 def main() -> None:
     """Check, print, exit with 1 if anything went wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--corpus", nargs="+", default=["celtic"])
     asked = parser.parse_args()

@@ -60,8 +60,10 @@ class TuneSink:
     def take(self, takes: Iterable[Take]) -> None:
         """Write every take as soon as it is there; a single file when all are."""
         if self.output is None:
+            from musicgen.formats.abc_notation.text import decode_bytes
+
             for take in takes:
-                print(content_of(take, ".abc").decode(errors="replace"), flush=True)
+                print(decode_bytes(content_of(take, ".abc")), flush=True)
         elif self.to_folder:
             self._write_folder(takes, self.output)
         else:

@@ -16,11 +16,15 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
+from musicgen.composer.infilling import infillings
+from musicgen.composer.variation import variations
 from musicgen.controls import Controls
 from musicgen.sampling import SamplingConfig
 from musicgen.tune import Tune
 
 __all__ = ["Composer", "Take"]
+
+DEFAULT_SAMPLING = SamplingConfig()
 
 
 class Composer:
@@ -79,7 +83,7 @@ class Composer:
         self,
         tune: Tune,
         n: int = 1,
-        sampling: SamplingConfig = SamplingConfig(),
+        sampling: SamplingConfig = DEFAULT_SAMPLING,
         *,
         bars: int | None = None,
     ) -> Iterator[Take]:
@@ -91,3 +95,35 @@ class Composer:
                 differ are not to be found.
         """
         return continuations(self.engine, tune, n, sampling, bars=bars)
+
+    def infill(
+        self,
+        tune: Tune,
+        *,
+        bars: str,
+        n: int = 1,
+        sampling: SamplingConfig = DEFAULT_SAMPLING,
+    ) -> Iterator[Take]:
+        """`n` versions of a tune with new notes in some `bars` ("5-8", as printed: a pickup is bar
+        0), all different; `Take.write` keeps the rest to the byte (ABC) or the tick (MIDI).
+
+        Raises:
+            ControlError: no such bars, bars that cannot be rewritten, or too few that differ.
+        """
+        return infillings(self.engine, tune, bars, n, sampling)
+
+    def vary(
+        self,
+        tune: Tune,
+        *,
+        similarity: str = "0.6-0.8",
+        n: int = 1,
+        sampling: SamplingConfig = DEFAULT_SAMPLING,
+    ) -> Iterator[Take]:
+        """`n` new settings of a tune whose `novelty.similarity` to it lies in a band, in its key,
+        meter, form and number of bars.
+
+        Raises:
+            ControlError: the tune cannot be rewritten, or the band is not reached.
+        """
+        return variations(self.engine, tune, similarity, n, sampling)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from musicgen.composer.engine import BATCH, Engine, Take
+from musicgen.composer.generation import ATTEMPTS
 from musicgen.errors import ControlError
 from musicgen.prompt import Course, Courses, Sketch, heard_as
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS
 from musicgen.tune import Tune
 
-ATTEMPTS = 16  # of a take that came out like an earlier one
-NEXT_ATTEMPT = 2**32  # attempt a of take k is row k + a * NEXT_ATTEMPT of the seed
+TRIES = 16  # of a take that comes out like an earlier one
 
 
 def continuations(
@@ -36,12 +36,12 @@ def continuations(
             attempt = 0
             while written in seen:
                 attempt += 1
-                if attempt == ATTEMPTS or sampling.temperature == 0:
+                if attempt == TRIES or sampling.temperature == 0:
                     raise ControlError(
                         f"only {len(seen)} different ways on were found; "
                         "ask for fewer, or for a higher temperature"
                     )
-                again = [index + attempt * NEXT_ATTEMPT]
+                again = [index + attempt * ATTEMPTS]
                 ((written, bits),) = _ways(engine, course, sampling, again)
             seen.add(written)
             whole = sketch.complete(written)
@@ -58,6 +58,4 @@ def _ways(
     prompt = engine.vocabulary.encode((BOS, *heard))
     courses = Courses([course] * len(indices))
     rows = engine.sample([prompt] * len(indices), courses, sampling, indices)
-    return [
-        (tuple(text), row.bits) for text, row in zip(courses.written, rows, strict=True)
-    ]
+    return [(tuple(text), row.bits) for text, row in zip(courses.written, rows, strict=True)]

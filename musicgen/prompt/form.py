@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from musicgen.errors import ControlError
 from musicgen.prompt.course import Measure
@@ -313,19 +314,27 @@ class _Planner:
 
     def _missing(self) -> int:
         """How many the form lacks: a tune has two different parts; a finished one gets another."""
-        goes_on = bool(self.result.measures) or self.result.strengthened
+        goes_on = self._has_room() or self.result.strengthened
         part = self.part
         if len(self.parts) == 1 and part is not None:
             different = self._number(part) - self._twice(part)
         else:
             heard = [bar.notes for bar in self.stopped.heard]
             starts = [p.start for p in self.parts] + [len(heard)]
-            spans = [tuple(heard[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+            spans = [tuple(heard[a:b]) for a, b in pairwise(starts)]
             different = len(set(spans[:2])) + len(spans[2:])
         if different < 2:
             return 1
         self.result.was_finished = not goes_on
         return 0 if goes_on else 1
+
+    def _has_room(self) -> bool:
+        """Whether there is anything to be written yet, more than a bar line."""
+        measures = self.result.measures
+        first_is_full = (
+            self.stopped.is_open and measures[:1] and (measures[0].length <= self.position)
+        )
+        return len(measures) > bool(first_is_full)
 
     def _bars(
         self,
@@ -348,9 +357,7 @@ class _Planner:
             last = i + 1 == n
             length = self.stopped.full - (self.pickup if last and short else 0)
             measures.append(
-                Measure(
-                    length=length, head=() if i else opens, close=close if last else "|"
-                )
+                Measure(length=length, head=() if i else opens, close=close if last else "|")
             )
 
     def _copy(self, part: Section, close: str) -> None:

@@ -13,21 +13,13 @@ from musicgen.grammar import State, advance, start
 from musicgen.playback import timeline
 from musicgen.prompt.course import Plan
 from musicgen.prompt.form import Outline, Stopped, outline
-from musicgen.prompt.hearing import Heard, header_tokens, hear, note_tokens, prevailing_meter
+from musicgen.prompt.hearing import header_tokens, hear, note_tokens, prevailing_meter
 from musicgen.prompt.manuscript import Manuscript
+from musicgen.prompt.whole import Whole
 from musicgen.theory import Key, Meter
 from musicgen.tokenizer.melody import decode_bars
 from musicgen.tokenizer.tokens import parse_token
 from musicgen.tune import Bar, Change, Event, Source, Tune
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A tune put together again. `exact` holds, by extension, files in which all that was given
-    stands as it stood."""
-
-    tune: Tune
-    exact: dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +51,7 @@ class Sketch:
         try:
             return _read(tune, n_bars)
         except InvalidTuneError as error:
-            raise ControlError(
-                f"cannot be continued: {error}; give a single-line melody"
-            ) from None
+            raise ControlError(f"cannot be continued: {error}; give a single-line melody") from None
 
     def complete(self, written: Sequence[str]) -> Whole:
         """The finished tune: the bars given, then those that the tokens `written` say.
@@ -74,7 +64,8 @@ class Sketch:
         if self.stop is not None:
             text = append(self.stop, self._joined(new), goes_on=self.is_open)
             whole = self.stop.page.read(text)
-            assert whole is not None and whole.source is not None
+            assert whole is not None
+            assert whole.source is not None
             where = self.tune.source.path if self.tune.source is not None else ""
             whole = replace(whole, source=Source(where, whole.source.line, whole.source.text))
             return Whole(whole, {".abc": self.manuscript.continued(text)})

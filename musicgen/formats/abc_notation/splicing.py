@@ -29,9 +29,13 @@ _JOINS = ("", " ", "\n", " |", "\n|")
 _HEAVY = ("||", "|]", "[|", "[|]")
 _UNSAID = 99  # no alteration: the next note of the step says its own
 _MUSIC = frozenset(
-    "note microtone broken tuplet slur_open slur_close tie quoted grace chord_open chord_close rest "
-    "bar_rest spacer overlay decoration plus letter".split()
-)
+    {
+        "note", "microtone", "broken", "tuplet", "slur_open", "slur_close", "tie", "quoted",
+        "grace",
+        "chord_open", "chord_close", "rest", "bar_rest", "spacer", "overlay", "decoration", "plus",
+        "letter",
+    }
+)  # fmt: skip
 _FIELDS = frozenset({"field", "bare_field"})
 _COMMENT = re.compile(r"(?<!\\)%.*")
 _TUPLET_SIGN = re.compile(r"\(\d+(?::\d*){0,2}")
@@ -101,14 +105,15 @@ def find_stop(page: Page) -> Stop:
     if plain is None or len(plain.voices) != 1:
         raise InvalidTuneError("more than one voice" if plain else "not one readable tune")
     ended = [page.line_end] if page.is_ended else []
-    for join in (*ended, *_JOINS):
+    half_repeat = ["|"] if page.text.rstrip().endswith(":") else []
+    for join in (*half_repeat, *ended, *_JOINS):
         join = join.replace("\n", page.line_end)
         if not join and page.text[-1:] in "^_=":
             continue  # an accidental without its note
         probed = page.read(page.text + join + PROBE)
         place = None if probed is None else _examine(probed, plain)
         if place is not None:
-            return Stop(page, join, plain, _unclosed(place, plain))
+            return Stop(page, join, plain, place if "|" in join else _unclosed(place, plain))
     raise InvalidTuneError("the text stops where no note can follow")
 
 
@@ -226,9 +231,7 @@ class _Scribe(NoteWriter):
         return text
 
 
-def _write(
-    events: Sequence[Event], scribe: _Scribe, tune: Tune, meter: Meter, at: Fraction
-) -> str:
+def _write(events: Sequence[Event], scribe: _Scribe, tune: Tune, meter: Meter, at: Fraction) -> str:
     """Notes that begin `at` quarters into their bar, beamed by beat."""
     writer = VoiceWriter(tune, leads=False)
     writer.notes, writer.meter = scribe, meter
@@ -328,7 +331,7 @@ class _Layout:
                 at % sum(meter.beat_durations) == sum(meter.beat_durations[:k], Fraction(0))
                 for k in range(len(meter.beat_durations))
             )
-            return " " if on_beat and text[-1] not in "([{^_=\"!~.>-<" else ""
+            return " " if on_beat and text[-1] not in '([{^_="!~.>-<' else ""
         return " " if self.spaced or text[-1].isdigit() else ""
 
     def closing(self, text: str, bar: Bar, *, counts: bool) -> str:
@@ -337,7 +340,8 @@ class _Layout:
         if text.endswith(":") and line.startswith(":"):
             line = line[1:]  # half a repeat sign was there already
         self.on_line += counts
-        return f"{' ' * (self.spaced and not text[-1:].isspace() and text[-1:] != ':')}{line}"
+        apart = text.endswith("|") or (self.spaced and not text[-1:].isspace())
+        return f"{' ' * (apart and not text.endswith(':'))}{line}"
 
     def line_break(self, bar: Bar, after: Bar, line_end: str) -> str:
         """Between two bars: a new line, or nothing."""
@@ -354,6 +358,8 @@ def _require_same(stop: Stop, text: str, bars: Sequence[Bar], *, goes_on: bool) 
     head = given.pop()
     if goes_on and added:
         added[0] = replace(added[0], events=(*head.events, *added[0].events))
+    elif added and given and not any(True for _ in added[0].timed):
+        given[-1] = replace(given[-1], repeat_end=added.pop(0).repeat_end)  # its line made a repeat
     whole = stop.page.read(text)
     wanted = [_shape(bar) for bar in (*given, *added)]
     if whole is None or [_shape(bar) for bar in whole.bars] != wanted:

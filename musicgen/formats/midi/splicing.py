@@ -91,7 +91,9 @@ class Score:
         """
         resolution = check(data).ticks_per_quarter
         position = 8 + int.from_bytes(data[4:8])
-        header, chunks, tracks = data[:position], [], []
+        header = data[:position]
+        chunks: list[bytes] = []
+        tracks: list[int] = []
         while position + 8 <= len(data):
             end = position + 8 + int.from_bytes(data[position + 4 : position + 8])
             if data[position : position + 4] == b"MTrk":
@@ -158,9 +160,7 @@ class Score:
         news: list[tuple[int, int, bytes]] = []
         for note in added:
             status = line.channel
-            news.append(
-                (note.onset, _ON, bytes((0x90 | status, note.midi, line.velocity)))
-            )
+            news.append((note.onset, _ON, bytes((0x90 | status, note.midi, line.velocity))))
             news.append((note.onset + note.duration, _OFF, bytes((0x80 | status, note.midi, 64))))
         signs = [
             (tick, _META, bytes((0xFF, _TIME_SIGNATURE, 4, beats, unit.bit_length() - 1, 24, 8)))
