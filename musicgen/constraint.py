@@ -44,12 +44,8 @@ class Automaton:
 
     def __init__(self, vocabulary: Vocabulary, limits: Limits | None = None) -> None:
         self.tokens = [parse_token(text) for text in vocabulary.tokens]
-        lengths = {t.value for t in self.tokens if t.kind == "length"}
-        shortest = Fraction(1)
-        while shortest / 2 in lengths:
-            shortest /= 2
         limits = limits or Limits()
-        self.smallest = limits.smallest or shortest
+        self.smallest = limits.smallest or shortest_length(vocabulary)
         self.limits = replace(limits, smallest=self.smallest)
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
         self.pad_id = vocabulary.ids[PAD]
@@ -88,10 +84,25 @@ class Automaton:
         """Numbers of the states after one token each: (B,), (B,) -> (B,)."""
         after = self._next[numbers, ids]
         for row in np.flatnonzero(after == UNKNOWN).tolist():
-            number, token = int(numbers[row]), int(ids[row])
-            reached = self.number(advance(self.states[number], self.tokens[token]))
-            after[row] = self._next[number, token] = reached
+            after[row] = self.after(int(numbers[row]), int(ids[row]))
         return after
+
+    def after(self, number: int, token_id: int) -> int:
+        """Number of the state after one token."""
+        known = int(self._next[number, token_id])
+        if known == UNKNOWN:
+            reached = advance(self.states[number], self.tokens[token_id])
+            known = self.number(self._told_apart(reached))
+            self._next[number, token_id] = known
+        return known
+
+    def _told_apart(self, state: State) -> State:
+        """The state without what these limits do not ask for, so that more states are equal."""
+        before = state.before if self.limits.total_bars is not None else 0
+        first_ending = state.first_ending if self.limits.counted else 0
+        if (before, first_ending) == (state.before, state.first_ending):
+            return state
+        return replace(state, before=before, first_ending=first_ending)
 
     def hurried(self, numbers: Numbers) -> Numbers:
         """The same states, asked to end as soon as they may: (B,) -> (B,)."""
@@ -99,11 +110,19 @@ class Automaton:
         for row in np.flatnonzero(after == UNKNOWN).tolist():
             number = int(numbers[row])
             state = self.states[number]
-            # Only at a bar line: inside a bar the way to the end may already be barred, by a tie.
-            stays = state.hurry or state.position > 0 or state.done
-            reached = number if stays else self.number(replace(state, hurry=True))
+            reached = self.number(replace(state, hurry=True)) if self.may_hurry(state) else number
             after[row] = self._hurried[number] = reached
         return after
+
+    def may_hurry(self, state: State) -> bool:
+        """Whether a tune can be told to end soon: at a bar line (inside a bar a tie may already
+        bar the way to the end) and where neither form nor bars were asked for."""
+        return not (state.hurry or state.position > 0 or state.done or self.limits.bounded)
+
+    def mask(self, number: int) -> NDArray[np.bool_]:
+        """Which tokens may come next in a state: (V,)."""
+        known: NDArray[np.bool_] = self.masks[self.mask_numbers[number]]
+        return known
 
     def _mask_number(self, state: State) -> int:
         options = allowed(state, self.limits)
@@ -116,6 +135,16 @@ class Automaton:
                 self.masks = _enlarged(self.masks, max(64, 2 * number))
             self.masks[number] = mask
         return number
+
+
+def shortest_length(vocabulary: Vocabulary) -> Fraction:
+    """The shortest length, in units, that halves of halves of a unit lead to."""
+    tokens = map(parse_token, vocabulary.tokens)
+    lengths = {token.value for token in tokens if token.kind == "length"}
+    shortest = Fraction(1)
+    while shortest / 2 in lengths:
+        shortest /= 2
+    return shortest
 
 
 def _enlarged(table: NDArray[Any], size: int) -> NDArray[Any]:
@@ -166,7 +195,9 @@ class Tracer:
     def _step(self, number: int, text: str) -> tuple[int, int, int, bool]:
         state, token = self._states[number], parse_token(text)
         reached = advance(state, token)
-        told_apart = replace(reached, bar=min(reached.bar, 1), part=0, ending_bar=0)
+        told_apart = replace(
+            reached, bar=min(reached.bar, 1), part=0, ending_bar=0, first_ending=0, before=0
+        )
         after = self._numbers.setdefault(told_apart, len(self._states))
         if after == len(self._states):
             self._states.append(told_apart)

@@ -6,7 +6,7 @@ program("fiddle") -> 110        program("tin whistle") -> 72        program("22"
 from __future__ import annotations
 
 from musicgen.config import unknown
-from musicgen.errors import ConfigError
+from musicgen.errors import ConfigError, ControlError, printable
 
 # General MIDI level 1, sound set; the position is the program number, counted from 0.
 GENERAL_MIDI = (
@@ -95,3 +95,67 @@ def _unknown(name: str) -> str:
     if "did you mean" in message:
         return message
     return f"{message.partition(';')[0]}; use a name such as fiddle, or 0 to 127"
+
+
+# Lowest and highest pitch that a tune for the instrument is written with, as tune books write
+# them: whistles, flutes of the low octave and banjos sound an octave lower or higher than that.
+RANGES = {
+    "d whistle": ("D4", "B5"),
+    "tin whistle": ("D4", "B5"),
+    "penny whistle": ("D4", "B5"),
+    "whistle": ("D4", "B5"),
+    "low whistle": ("D4", "B5"),
+    "c whistle": ("C4", "A5"),
+    "flute": ("D4", "D6"),  # wooden, in D
+    "concert flute": ("C4", "C7"),
+    "recorder": ("C4", "D6"),  # soprano
+    "alto recorder": ("F4", "G6"),
+    "fiddle": ("G3", "B5"),  # first position
+    "violin": ("G3", "B5"),
+    "hardanger fiddle": ("A3", "B5"),
+    "viola": ("C3", "E5"),
+    "cello": ("C2", "D4"),
+    "mandolin": ("G3", "B5"),
+    "octave mandolin": ("G3", "B5"),
+    "bouzouki": ("G3", "A5"),
+    "tenor banjo": ("G3", "B5"),
+    "five-string banjo": ("D4", "A5"),
+    "banjo": ("D4", "A5"),
+    "guitar": ("E3", "B5"),
+    "mountain dulcimer": ("D4", "D6"),
+    "hammered dulcimer": ("D4", "D6"),
+    "harp": ("C3", "C6"),
+    "uilleann pipes": ("D4", "D6"),
+    "highland pipes": ("G4", "A5"),
+    "bagpipes": ("G4", "A5"),
+    "smallpipes": ("G4", "A5"),
+    "button accordion": ("B3", "B5"),
+    "accordion": ("F3", "A6"),
+    "melodeon": ("D4", "B5"),
+    "concertina": ("G3", "C6"),
+    "harmonica": ("C4", "C6"),
+    "mouth organ": ("C4", "C6"),
+    "voice": ("B3", "E5"),
+}
+RANGES |= {name.replace("-", " "): span for name, span in RANGES.items()}
+
+
+def written_range(instrument: str) -> tuple[int, int]:
+    """Lowest and highest MIDI number that a tune for an instrument is written with.
+
+    Raises:
+        ControlError: no range is known for it.
+    """
+    name = " ".join(instrument.lower().replace("_", " ").split())
+    if name not in RANGES:
+        message = unknown(f"'{printable(name[:40])}'", name, RANGES, kind="instrument")
+        raise ControlError(message)
+    low, high = RANGES[name]
+    return _midi(low), _midi(high)
+
+
+def _midi(name: str) -> int:
+    return (
+        12 * (int(name[1:]) + 1)
+        + {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}[name[0]]
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,16 @@ def warn_of(tune: Tune, path: Path) -> None:
     for warning in tune.warnings:
         place = f"{path}:{warning.line}:{warning.column}" if warning.line else f"{path}"
         say(f"{place}: warning: {warning.what}")
+
+
+def said(takes: Iterable[Take], *, novelty: bool) -> Iterator[Take]:
+    """The takes, each with its warning and, if asked for, a line on how new it is."""
+    for take in takes:
+        if take.warning:
+            say(f"warning: {take.warning}")
+        if novelty and take.novelty is not None:
+            say(f"{take.tune.title}: {take.novelty.line()}")
+        yield take
 
 
 class TuneSink:

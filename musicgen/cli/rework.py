@@ -13,6 +13,7 @@ from musicgen.cli.output import TuneSink, say, warn_of
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
+    from musicgen.composer import Composer
     from musicgen.tune import Tune
 
 _Which = Annotated[
@@ -71,10 +72,8 @@ def infill(
     """Write some bars anew, hearing what is before and after them; the rest stays as it was."""
     sink = TuneSink(output, number, force=force)
     given = _chosen(file, tune)
-    from musicgen import load
-
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(load(checkpoint).infill(given, bars=bars, n=number, sampling=sampling))
+    sink.take(_melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling))
     say(f"seed {sampling.seed}")
 
 
@@ -99,11 +98,20 @@ def vary(
     """Write a new setting of a tune: its key, meter and form, as like it as is asked."""
     sink = TuneSink(output, number, force=force)
     given = _chosen(file, tune)
-    from musicgen import load
-
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(load(checkpoint).vary(given, similarity=similarity, n=number, sampling=sampling))
+    sink.take(_melodist(checkpoint).vary(given, similarity=similarity, n=number, sampling=sampling))
     say(f"seed {sampling.seed}")
+
+
+def _melodist(checkpoint: str) -> Composer:
+    """The composer of a model that writes single lines."""
+    from musicgen import load
+    from musicgen.composer import Composer
+
+    composer = load(checkpoint)
+    if not isinstance(composer, Composer):
+        raise ControlError(f"{checkpoint}: this model writes in parts; name one of single lines")
+    return composer
 
 
 def _chosen(file: Path, number: int) -> Tune:

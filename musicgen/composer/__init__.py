@@ -11,18 +11,24 @@ allows. Take k of a seed is the same however many takes are asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
-from musicgen.composer.generation import takes
+from musicgen.composer.generation import draft, takes
 from musicgen.composer.infilling import infillings
+from musicgen.composer.polyphony import PolyphonicComposer
+from musicgen.composer.selection import Selection, select
 from musicgen.composer.variation import variations
-from musicgen.controls import Controls
+from musicgen.controls import Controls, understand
 from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer import remi
 from musicgen.tune import Tune
 
-__all__ = ["Composer", "Take"]
+__all__ = ["Composer", "PolyphonicComposer", "Selection", "Take", "composer_of"]
+
+FIRST = Selection()  # whatever comes first
 
 DEFAULT_SAMPLING = SamplingConfig()
 
@@ -45,6 +51,7 @@ class Composer:
         rhythm: str | None = None,
         seed: int = 0,
         temperature: float = 1.0,
+        selection: Selection = FIRST,
     ) -> Tune:
         """One new tune; the same arguments give the same tune.
 
@@ -54,15 +61,29 @@ class Composer:
         """
         controls = Controls(key=key, meter=meter, rhythm=rhythm)
         sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.takes(1, controls, sampling)).tune
+        return next(self.takes(1, controls, sampling, selection)).tune
 
-    def takes(self, n: int, controls: Controls, sampling: SamplingConfig) -> Iterator[Take]:
-        """`n` new tunes in order, sampled a batch at a time.
+    def takes(
+        self,
+        n: int,
+        controls: Controls,
+        sampling: SamplingConfig,
+        selection: Selection = FIRST,
+        *,
+        workers: int = 1,
+    ) -> Iterator[Take]:
+        """`n` new tunes in order, sampled a batch at a time; `selection` may draw some again. Many
+        are made by `workers` processes, which compose the same (a script that asks for them needs
+        `if __name__ == "__main__":`).
 
         Raises:
-            ControlError: the controls contradict each other or the model does not know them.
+            ControlError: the controls contradict each other or the model does not know them, or
+                copied bars are to be counted without an index of the corpus.
         """
-        return takes(self.engine, n, controls, sampling)
+        if not selection.chooses:
+            return takes(self.engine, n, controls, sampling, workers=workers)
+        request = understand(controls, self.engine.openings, self.engine.vocabulary)
+        return select(partial(draft, self.engine, request=request, sampling=sampling), n, selection)
 
     def continue_(
         self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
@@ -127,3 +148,12 @@ class Composer:
             ControlError: the tune cannot be rewritten, or the band is not reached.
         """
         return variations(self.engine, tune, similarity, n, sampling)
+
+
+def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:
+    """The composer for a model's token language.
+
+    Raises:
+        CheckpointError: the model speaks another.
+    """
+    return (PolyphonicComposer if checkpoint.tokenizer == remi.NAME else Composer)(checkpoint)

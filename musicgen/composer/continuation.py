@@ -47,7 +47,9 @@ def continuations(
             whole = sketch.complete(written)
             added = max(1, whole.tune.n_notes - tune.n_notes)
             name = f"{whole.tune.title} {index + 1}" if n > 1 else ""
-            yield Take(whole.tune, index, bits / added, exact=whole.exact, name=name)
+            yield Take(
+                whole.tune, index, bits / added, exact=whole.exact, name=name, corpus=engine.corpus
+            )
 
 
 def _ways(

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from musicgen.composer.engine import Engine, Take
@@ -24,6 +23,7 @@ from musicgen.matching import match_features
 from musicgen.prompt import Course, Courses, Piece, Stretch, heard_as
 from musicgen.prompt.piece import Notes, sounding
 from musicgen.sampling import SamplingConfig
+from musicgen.sampling.choosing import log_softmax
 from musicgen.tokenizer import BOS
 from musicgen.tune import Tune
 
@@ -80,7 +80,14 @@ def infillings(
         whole = piece.complete(found.notes)
         n_notes = max(1, sum(len(notes) for notes in found.notes.values()))
         name = f"{tune.title} {index + 1}" if n > 1 else ""
-        yield Take(whole.tune, index, found.bits / n_notes, exact=whole.exact, name=name)
+        yield Take(
+            whole.tune,
+            index,
+            found.bits / n_notes,
+            exact=whole.exact,
+            name=name,
+            corpus=engine.corpus,
+        )
 
 
 def sample_stretch(
@@ -121,23 +128,21 @@ def right_bits(
     tracer = Tracer()
     rows = []
     for before in befores:
-        tokens = (BOS, *before, *after)
-        traced, _ = tracer.trace(tokens)
-        ids = np.array(engine.vocabulary.encode(heard_as(tokens, engine.vocabulary)))
+        texts = (BOS, *before, *after)
+        traced, _ = tracer.trace(texts)
+        ids = np.array(engine.vocabulary.encode(heard_as(texts, engine.vocabulary)))
         rows.append((ids, np.hstack([traced, match_features(ids)]).astype(np.int64)))
     longest = max(len(ids) for ids, _ in rows)
-    tokens_in = np.zeros((len(rows), longest), np.int64)  # (B, T)
+    tokens = np.zeros((len(rows), longest), np.int64)  # (B, T)
     columns = np.zeros((len(rows), longest, rows[0][1].shape[1]), np.int64)  # (B, T, F)
     for k, (ids, features) in enumerate(rows):
-        tokens_in[k, : len(ids)], columns[k, : len(ids)] = ids, features
-    device = next(engine.network.parameters()).device
-    with torch.inference_mode():
-        logits, _ = engine.network(
-            torch.from_numpy(tokens_in).to(device), torch.from_numpy(columns).to(device)
-        )
-        log_p = torch.log_softmax(logits.double(), dim=-1).cpu()  # (B, T, V)
+        tokens[k, : len(ids)], columns[k, : len(ids)] = ids, features
+    first = np.array([len(ids) - len(after) for ids, _ in rows])
+    last = first + len(after)
+    reading = engine.stepper.begin(range(len(rows)))
     bits = np.zeros(len(rows))
-    for k, (ids, _) in enumerate(rows):
-        at = torch.arange(len(ids) - len(after), len(ids))
-        bits[k] = -log_p[k, at - 1, torch.from_numpy(ids)[at]].sum().item() / math.log(2)
+    for time in range(longest - 1):
+        log_p = log_softmax(reading.read(tokens[:, time], columns[:, time]))
+        cost = -log_p[np.arange(len(rows)), tokens[:, time + 1]] / math.log(2)
+        bits += np.where((first <= time + 1) & (time + 1 < last), cost, 0.0)
     return bits

@@ -114,6 +114,7 @@ def variations(
             best.bits / n_notes,
             exact=whole.exact,
             name=f"{tune.title} {index + 1}" if n > 1 else "",
+            corpus=engine.corpus,
         )
 
 

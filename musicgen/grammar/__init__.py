@@ -17,20 +17,33 @@ has let through:
 
 from __future__ import annotations
 
-from musicgen.grammar.rules import UNLIMITED, Limits, Options, allowed, irregularity, permits
-from musicgen.grammar.state import FEATURE_SIZES, State, advance, count_bars, features, start
+from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
+from musicgen.grammar.rules import Options, allowed, irregularity, permits
+from musicgen.grammar.state import (
+    FEATURE_SIZES,
+    State,
+    advance,
+    count_bars,
+    features,
+    in_first_ending,
+    start,
+)
 
 __all__ = [
     "FEATURE_SIZES",
     "UNLIMITED",
     "Limits",
     "Options",
+    "Part",
     "State",
     "advance",
     "allowed",
     "count_bars",
+    "ends",
     "features",
+    "in_first_ending",
     "irregularity",
+    "part_length",
     "permits",
     "start",
 ]

@@ -6,42 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from musicgen.grammar.limits import UNLIMITED, Limits, ends, may_open_ending, part_length
 from musicgen.grammar.state import ONE, ZERO, State, advance, in_first_ending, start
 from musicgen.theory import rhythm_meters
 from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How far a tune may go; they make every sampling end.
-
-    `part_bars` and `ending_bars` are the most bars of a part or of an ending, `parts` the most
-    parts, `min_part_bars` the fewest bars of a part. `smallest` is the shortest single length, in
-    units (None: as the vocabulary has it, or a quarter): every other is a multiple of it, so that
-    what is left of a bar can always be filled. `meters_of_rhythm` holds a type of tune to the
-    meters it is danced in; `plain_tuplets` keeps ties out of tuplets and rests out of
-    them and off their ends, where other programs misread them. Collections keep to neither.
-    """
-
-    part_bars: int = 32
-    min_part_bars: int = 4
-    ending_bars: int = 4
-    parts: int = 8
-    smallest: Fraction | None = None
-    meters_of_rhythm: bool = True
-    plain_tuplets: bool = True
-
-
-# What makes a written tune regular, whatever its length.
-UNLIMITED = Limits(
-    part_bars=10_000,
-    min_part_bars=1,
-    ending_bars=10_000,
-    parts=10_000,
-    smallest=Fraction(1, 64),
-    meters_of_rhythm=False,
-    plain_tuplets=False,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +30,17 @@ class Options:
     opens: frozenset[str] = frozenset()
     closes: frozenset[str] = frozenset()
     end: bool = False
+
+    def __hash__(self) -> int:  # a Fraction's own is slow: what mostly differs, as integers
+        room, length = self.room, self.length
+        return hash(
+            (
+                (self.header, self.rhythm, room.numerator, room.denominator, self.unit.denominator),
+                length is not None and (length.numerator, length.denominator),
+                self.tuplet is not None and self.tuplet[0],
+                (self.rest, self.tuplets, self.tie, self.opens, self.closes, self.end),
+            )
+        )
 
 
 def allowed(state: State, limits: Limits = Limits()) -> Options:
@@ -97,13 +76,17 @@ def allowed(state: State, limits: Limits = Limits()) -> Options:
         closes = _closes(state, limits)
         stuck = room == 0 and not closes and not music.tie  # only after an irregular beginning
         return replace(music, closes=frozenset("|") if stuck else closes)
-    ends = state.closed == ":|"
-    if ends and (state.part >= limits.parts or state.hurry):
+    finished = state.closed == ":|"
+    if finished and (state.hurry or not limits.may_follow(state.part, state.before)):
         return Options(end=True)
-    return replace(music, opens=_opens(state, limits), end=ends)
+    opens = _opens(state, limits)
+    if "|:" in opens and limits.part(state).repeated:
+        return Options(opens=opens)
+    end = finished and limits.may_finish(state.part, state.before)
+    return replace(music, opens=opens, end=end)
 
 
-def _bar_length(state: State, limits: Limits) -> Fraction:
+def bar_length(state: State, limits: Limits) -> Fraction:
     """Length that the current bar must reach: the pickup, a full bar, or what ends the tune."""
     if state.in_pickup:
         return state.pickup
@@ -113,16 +96,12 @@ def _bar_length(state: State, limits: Limits) -> Fraction:
 
 
 def _room(state: State, limits: Limits) -> Fraction:
-    return max(ZERO, _bar_length(state, limits) - state.position)
+    return max(ZERO, bar_length(state, limits) - state.position)
 
 
 def _must_end(state: State, limits: Limits) -> bool:
     """Whether the part or the ending has to end with the current bar."""
-    if state.in_pickup:
-        return False
-    if state.volta:
-        return state.hurry or state.ending_bar + 1 >= limits.ending_bars
-    return state.hurry or state.bar + 1 >= limits.part_bars
+    return not state.in_pickup and state.bar + 1 >= ends(state, limits)[-1]
 
 
 def _another_bar(state: State, limits: Limits) -> bool:
@@ -134,20 +113,24 @@ def _another_bar(state: State, limits: Limits) -> bool:
 def _may_tie(state: State, room: Fraction, limits: Limits) -> bool:
     if not state.after_note or (limits.plain_tuplets and state.tuplet is not None):
         return False
+    if room == 0 and limits.motif_comes(state):
+        return False
     return room > 0 or _another_bar(state, limits)
 
 
 def _opens(state: State, limits: Limits) -> frozenset[str]:
     opens = set()
     if not state.part_open and not state.repeat and not state.volta:
-        opens.add("|:")
+        if limits.part(state).repeated is not False:
+            opens.add("|:")
     elif (
         state.repeat
         and not state.volta
         and not state.tie
         and not state.in_pickup
-        and 1 <= state.bar < limits.part_bars
+        and state.bar >= 1
         and not state.hurry
+        and may_open_ending(state, limits)
     ):
         opens.add("[1")
     return frozenset(opens)
@@ -155,22 +138,27 @@ def _opens(state: State, limits: Limits) -> frozenset[str]:
 
 def _closes(state: State, limits: Limits) -> frozenset[str]:
     closes = set()
-    if state.position == _bar_length(state, limits) and _another_bar(state, limits):
+    if state.position == bar_length(state, limits) and _another_bar(state, limits):
         closes.add("|")
-    ends_here = (
-        not state.in_pickup
-        and state.position == state.full - state.pickup
-        and not state.tie
-        and (state.hurry or state.bar + 1 >= limits.min_part_bars)
-    )
-    if ends_here:
-        if state.repeat and (not state.volta or in_first_ending(state)):
-            closes.add(":|")
-        else:
-            closes.add("|]")
-            if state.part + 1 < limits.parts and not state.hurry:
-                closes.add("||")
+    if not _ends_here(state, limits):
+        return frozenset(closes)
+    if state.repeat and (not state.volta or in_first_ending(state)):
+        closes.add(":|")
+        return frozenset(closes)
+    before = state.before + part_length(state)
+    if limits.may_finish(state.part + 1, before):
+        closes.add("|]")
+    if limits.may_follow(state.part + 1, before) and not state.hurry:
+        closes.add("||")
     return frozenset(closes)
+
+
+def _ends_here(state: State, limits: Limits) -> bool:
+    """Whether the part or ending may end where it stands."""
+    if state.in_pickup or state.tie or state.position != state.full - state.pickup:
+        return False
+    lengths = ends(state, limits)
+    return state.bar + 1 in lengths or state.bar + 1 > lengths[-1]
 
 
 # --- matching options with tokens -----------------------------------------------------------

@@ -19,7 +19,9 @@ class State:
     finished full bars of this part (the pickup bar is not one) and `ending_bar` those of this
     ending; `in_pickup` says that the current bar is a pickup. `length` is a length token waiting
     for its note; `tuplet` is (notes left, scale, written length or None before the first note).
-    `tie` is the pitch a tie is waiting for. `hurry` asks for the earliest valid end.
+    `tie` says that a tie waits for its note. `before` counts the bars of earlier parts and
+    `first_ending` those of the first ending, as long as the second lasts. `hurry` asks for the
+    earliest valid end.
     """
 
     header: int = 0
@@ -39,10 +41,25 @@ class State:
     repeat: bool = False
     volta: tuple[int, ...] = ()
     ending_bar: int = 0
+    first_ending: int = 0
+    before: int = 0
     part_open: bool = False
     closed: str = ""
     hurry: bool = False
     done: bool = False
+
+    def __hash__(self) -> int:  # a Fraction's own is slow: what mostly differs, as integers
+        at, length, pickup = self.position, self.length, self.pickup
+        return hash(
+            (
+                (self.bar, self.part, self.repeat, self.volta, self.ending_bar, self.closed),
+                (at.numerator, at.denominator, pickup.numerator, pickup.denominator),
+                length is not None and (length.numerator, length.denominator),
+                self.tuplet is not None and self.tuplet[0],
+                (self.header, self.full.numerator, self.unit.denominator, self.rhythm),
+                (self.after_note, self.after_tuplet, self.tie, self.in_pickup),
+            )
+        )
 
 
 def start(*, hurry: bool = False) -> State:
@@ -128,7 +145,7 @@ def _close(state: State, line: str) -> State:
     if line == "|":
         return cleared
     if line == ":|" and in_first_ending(state):
-        return replace(cleared, closed=":|1", tie=False)
+        return replace(cleared, closed=":|1", first_ending=ending_bar, tie=False)
     return replace(
         cleared,
         closed=line,
@@ -137,6 +154,8 @@ def _close(state: State, line: str) -> State:
         repeat=False,
         volta=(),
         ending_bar=0,
+        first_ending=0,
+        before=state.before + state.bar + 1 - ending_bar * bool(state.first_ending),
         part_open=False,
         in_pickup=bool(state.pickup),
         tie=False,

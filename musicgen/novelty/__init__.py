@@ -1,23 +1,39 @@
 """How close a tune is to others: melodic similarity, and an index of what was written before.
 
-    similarity(a, b)                            # 0 to 1
-    index = NoveltyIndex.build(read("book.abc"))
-    print(index.assess(tune).line())            # new: nearest ..., similarity 0.34; 2 bars shared
+similarity(a, b)                            # 0 to 1
+index = NoveltyIndex.build(read("book.abc"))
+print(index.assess(tune).line())            # new: nearest ..., similarity 0.34; 2 bars shared
 """
 
 from __future__ import annotations
 
 from musicgen.novelty.alignment import Line, line_similarity
-from musicgen.novelty.index import COPY, NEW, RELATED, SHORT, Neighbour, Novelty, NoveltyIndex
+from musicgen.novelty.index import (
+    COPY,
+    COPY_SIMILARITY,
+    FILE_NAME,
+    NEW,
+    RELATED,
+    RELATED_SIMILARITY,
+    SHORT,
+    Collector,
+    Neighbour,
+    Novelty,
+    NoveltyIndex,
+)
 from musicgen.novelty.melody import Melody
 from musicgen.novelty.shared import Run
 from musicgen.tune import Tune
 
 __all__ = [
     "COPY",
+    "COPY_SIMILARITY",
+    "FILE_NAME",
     "NEW",
     "RELATED",
+    "RELATED_SIMILARITY",
     "SHORT",
+    "Collector",
     "Melody",
     "Neighbour",
     "Novelty",

@@ -105,15 +105,19 @@ class Alignment:
     pairs: list[tuple[int, int]]
 
 
-def alignments(a: Line, targets: list[Line]) -> Iterator[Alignment]:
-    """The best local alignment of `a` with each target, targets transposed already."""
+def best_alignments(a: Line, targets: list[Line], n: int) -> list[tuple[int, Alignment]]:
+    """The best local alignments of `a` with the `n` targets with which it scores highest, each
+    with the number of the target; targets are transposed already."""
     longest = max((len(line.weights) for line in targets), default=0)
     at_a_time = max(1, _TABLE_CELLS // max(1, len(a.weights) * longest))
+    found: list[tuple[int, int, Alignment]] = []
     for begin in range(0, len(targets), at_a_time):
         some = targets[begin : begin + at_a_time]
-        tables = np.stack(list(score_rows(a, some)), axis=1)  # (K, n, 1 + m)
-        for line, table in zip(some, tables, strict=True):
-            yield _trace(a, line, table)
+        tables = np.stack(list(score_rows(a, some)))  # (n, K, 1 + m)
+        scores = tables.max(axis=(0, 2))
+        for k in np.argsort(-scores, kind="stable")[:n].tolist():
+            found.append((-int(scores[k]), begin + k, _trace(a, some[k], tables[:, k])))
+    return [(k, alignment) for _, k, alignment in sorted(found, key=lambda f: f[:2])[:n]]
 
 
 def _trace(a: Line, b: Line, table: Scores) -> Alignment:

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 import zlib
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,18 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from musicgen.errors import CorpusError, MusicgenError, ParseError
+from musicgen.errors import CorpusError, ParseError
 from musicgen.files import read_bytes, write_bytes
-from musicgen.novelty.alignment import Line, alignments, similarity_of, transposed
+from musicgen.novelty.alignment import Line, best_alignments, similarity_of, transposed
 from musicgen.novelty.melody import Melody
 from musicgen.novelty.search import Candidate, Finder
-from musicgen.novelty.shared import Run, longest_run
+from musicgen.novelty.shared import Ruler, Run
 from musicgen.novelty.strands import Melodies
 from musicgen.tune import Tune
 
+FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
 FORMAT = "musicgen-novelty-1"
 MAX_FILE_BYTES = 1 << 30
-CANDIDATES = 8  # aligned note by note
+CANDIDATES = 8  # scored note by note
+ALIGNED = 4  # of them whose bars are compared
 MIN_NOTES = 8  # of a melody that anything can be said of
 
 # Chosen on training and validation families by scripts/benchmark_novelty.py.
@@ -49,6 +52,7 @@ _ARRAYS = {
     "bars": np.uint16,
     "n_bars": np.uint32,
 }
+_TYPECODES = {np.uint8: "B", np.uint16: "H", np.uint32: "I"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +117,10 @@ class NoveltyIndex:
     @staticmethod
     def build(tunes: Iterable[Tune | Melody]) -> NoveltyIndex:
         """An index of tunes, or of what `Melody.of` kept of them."""
-        kept = [tune if isinstance(tune, Melody) else Melody.of(tune) for tune in tunes]
-        return NoveltyIndex(
-            Melodies.of(kept),
-            [melody.title for melody in kept],
-            [melody.place for melody in kept],
-            [melody.number for melody in kept],
-        )
+        collector = Collector()
+        for tune in tunes:
+            collector.append(tune if isinstance(tune, Melody) else Melody.of(tune))
+        return collector.index()
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -143,7 +144,6 @@ class NoveltyIndex:
         if len(melody) < MIN_NOTES:
             return Novelty((), 0, SHORT)
         found = self._compare(melody, self._finder.candidates(melody, CANDIDATES))
-        found.sort(key=lambda neighbour: -neighbour.similarity)
         if not found:
             return Novelty((), 0, NEW)
         longest = max(found, key=lambda neighbour: neighbour.run.length)
@@ -153,25 +153,27 @@ class NoveltyIndex:
         return Novelty(tuple(nearest), longest.run.length, _verdict(found))
 
     def _compare(self, melody: Melody, candidates: list[Candidate]) -> list[Neighbour]:
-        ours = Line.of(melody)
+        """The candidates that align best, by similarity."""
+        ours, ruler = Line.of(melody), Ruler(melody)
         others = [self.melody(candidate.melody) for candidate in candidates]
         lines = [
             transposed(Line.of(other), candidate.semitones)
             for other, candidate in zip(others, candidates, strict=True)
         ]
         found = []
-        for other, line, best in zip(others, lines, alignments(ours, lines), strict=True):
+        for k, best in best_alignments(ours, lines, ALIGNED):
             i, j = np.array(best.pairs).T
+            moved = melody.pitches[i].astype(int) - others[k].pitches[j]
             neighbour = Neighbour(
-                title=other.title,
-                place=other.place,
-                number=other.number,
-                similarity=similarity_of(best.score, ours, line),
-                run=longest_run(melody, other, best.pairs),
-                transposition=int(np.median(melody.pitches[i].astype(int) - other.pitches[j])),
+                title=others[k].title,
+                place=others[k].place,
+                number=others[k].number,
+                similarity=similarity_of(best.score, ours, lines[k]),
+                run=ruler.longest_run(others[k], best.pairs),
+                transposition=sorted(moved.tolist())[len(moved) // 2],
             )
             found.append(neighbour)
-        return found
+        return sorted(found, key=lambda neighbour: -neighbour.similarity)
 
     # --- the file ---------------------------------------------------------------------------
 
@@ -251,10 +253,39 @@ class NoveltyIndex:
         )
 
 
+class Collector:
+    """Takes melodies one by one for an index, at a few bytes a note."""
+
+    def __init__(self) -> None:
+        self._numbers = {name: array(_TYPECODES[kind]) for name, kind in _ARRAYS.items()}
+        self._titles: list[str] = []
+        self._places: list[str] = []
+        self._tune_numbers: list[int] = []
+
+    def append(self, melody: Melody) -> None:
+        """Take the next one."""
+        numbers = self._numbers
+        for name in ("pitches", "lengths", "bars"):
+            numbers[name].frombytes(getattr(melody, name).tobytes())
+        numbers["sizes"].append(len(melody))
+        numbers["n_bars"].append(len(melody.bars))
+        numbers["leads"].append(melody.lead)
+        numbers["beats"].append(melody.beat)
+        self._titles.append(melody.title)
+        self._places.append(melody.place)
+        self._tune_numbers.append(melody.number)
+
+    def index(self, places: list[str] | None = None) -> NoveltyIndex:
+        """The index of all of them; `places` says where they are from, if they do not."""
+        arrays = {n: np.array(self._numbers[n], kind) for n, kind in _ARRAYS.items()}
+        return NoveltyIndex(
+            Melodies(**arrays), self._titles, places or self._places, self._tune_numbers
+        )
+
+
 def _verdict(found: list[Neighbour]) -> str:
     if any(
-        f.similarity >= COPY_SIMILARITY
-        or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
+        f.similarity >= COPY_SIMILARITY or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
         for f in found
     ):
         return COPY

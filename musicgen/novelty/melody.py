@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.playback import melody
-from musicgen.tune import Tune
+from musicgen.tune import Bar, Tune
 
 TICKS_PER_QUARTER = 48
 MAX_NOTES = 4096  # what follows is not compared
@@ -57,43 +57,47 @@ class Melody:
             place = place or (source.path if source else "")
         pitches: list[int] = []
         lengths: list[int] = []
-        bars: Sequence[Fraction] = ()
+        bars: Sequence[Bar] = ()
         lead = 0
         for voice in tune.voices:
             pitches, lengths, lead = _onsets(melody(voice))
             if pitches:
-                bars = [bar.duration for bar in voice.bars]
+                bars = voice.bars
                 break
         return Melody(
-            pitches=np.array(pitches[:MAX_NOTES], np.uint8),
+            pitches=np.array(pitches[:MAX_NOTES], np.int64).clip(0, 127).astype(np.uint8),
             lengths=np.array(lengths[:MAX_NOTES], np.uint16),
-            bars=np.array([_ticks(duration) for duration in bars], np.uint16),
+            bars=np.array([_bar_ticks(bar) for bar in bars], np.uint16),
             lead=lead,
-            beat=_ticks(next(iter(tune.meter.beat_durations), Fraction(1))),
+            beat=_whole(_exact_ticks(next(iter(tune.meter.beat_durations), Fraction(1)))),
             title=tune.title,
             place=place,
             number=tune.number,
         )
 
 
-def _onsets(
-    line: Sequence[tuple[int | None, Fraction]],
-) -> tuple[list[int], list[int], int]:
+def _onsets(line: Sequence[tuple[int | None, Fraction]]) -> tuple[list[int], list[int], int]:
     """Pitches, ticks to the next onset, ticks before the first."""
     pitches: list[int] = []
-    onsets: list[Fraction] = []
-    position = Fraction(0)
+    onsets: list[float] = []
+    position = 0.0
     for midi, duration in line:
-        if midi is not None:
-            pitch = midi if 0 <= midi <= 127 else 60 + midi % 12
-            if not pitches or pitches[-1] != pitch:
-                pitches.append(pitch)
-                onsets.append(position)
-        position += duration
+        if midi is not None and (not pitches or pitches[-1] != midi):
+            pitches.append(midi)
+            onsets.append(position)
+        position += _exact_ticks(duration)
     ends = [*onsets, position][1:]
-    lengths = [max(1, _ticks(end - onset)) for onset, end in zip(onsets, ends, strict=True)]
-    return pitches, lengths, _ticks(onsets[0]) if onsets else 0
+    lengths = [max(1, _whole(end - onset)) for onset, end in zip(onsets, ends, strict=True)]
+    return pitches, lengths, _whole(onsets[0]) if onsets else 0
 
 
-def _ticks(duration: Fraction) -> int:
-    return min(MAX_TICKS, round(duration * TICKS_PER_QUARTER))
+def _bar_ticks(bar: Bar) -> int:
+    return _whole(sum(_exact_ticks(event.duration) for event in bar.timed))
+
+
+def _exact_ticks(duration: Fraction) -> float:
+    return TICKS_PER_QUARTER * duration.numerator / duration.denominator
+
+
+def _whole(ticks: float) -> int:
+    return min(MAX_TICKS, round(ticks))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import accumulate
+from statistics import median_low
 
 from musicgen.novelty.alignment import typical_length
 from musicgen.novelty.melody import Melody
@@ -18,7 +19,8 @@ SHARED_BAR = 0.8
 @dataclass(frozen=True, slots=True)
 class Run:
     """Successive bars of a melody that another has too. Bars count from 1 as written, a pickup
-    being bar 1; `length` is in full bars, rounded down; `notes` is how many of them match."""
+    being bar 1; `length` is in full bars, rounded down; `notes` is how many of them match. All
+    are 0 where no bar is shared."""
 
     first_bar: int = 0
     last_bar: int = 0
@@ -28,76 +30,77 @@ class Run:
     notes: int = 0
 
 
-def longest_run(a: Melody, b: Melody, pairs: list[tuple[int, int]]) -> Run:
-    """The longest run of bars of `a` shared with `b`; `pairs` are matching notes in order."""
-    edges = np.concatenate([[0], np.cumsum(a.bars, dtype=np.int64)])
-    if not pairs or edges[-1] == 0:
-        return Run()
-    ours, theirs = np.array(pairs).T
-    shares = _shares(a, b, ours, theirs, edges)
-    shared = shares >= SHARED_BAR
-    bar = np.median(a.bars[a.bars > 0])
-    best, best_ticks = (0, 0), 0
-    for first, last in _spans(shared):
-        ticks = int(edges[last + 1] - edges[first])
-        if ticks > best_ticks:
-            best, best_ticks = (first, last), ticks
-    if not best_ticks:
-        return Run()
-    first, last = best
-    inside = (_bar_of(a, ours) >= first) & (_bar_of(a, ours) <= last)
-    other = _bar_of(b, theirs[inside]) if inside.any() else np.zeros(1, np.int64)
-    return Run(
-        first + 1,
-        last + 1,
-        int(other[0]) + 1,
-        int(other[-1]) + 1,
-        int(best_ticks / bar + 0.02),  # not one less for a rounded tick
-        int(inside.sum()),
-    )
+class Ruler:
+    """A melody against which others are held, bar by bar.
+
+    A note counts to the bar in which it begins; a bar in which none does is as shared as the one
+    before it.
+    """
+
+    def __init__(self, melody: Melody) -> None:
+        self.edges = [0, *accumulate(melody.bars.tolist())]  # ticks at which bars begin and end
+        self.full_bar = median_low([ticks for ticks in melody.bars.tolist() if ticks] or [1])
+        self.lengths = melody.lengths.tolist()
+        self.typical = typical_length(melody.lengths)
+        self.bar_of = _bars_of(melody.onsets.tolist(), self.edges)
+        self.ticks = [0.0] * max(1, len(melody.bars))
+        for bar, length in zip(self.bar_of, self.lengths, strict=True):
+            self.ticks[bar] += length
+
+    def longest_run(self, other: Melody, pairs: Sequence[tuple[int, int]]) -> Run:
+        """The longest run of bars shared with `other`; `pairs` are matching notes in order."""
+        shares = self._shares(other, pairs)
+        best, best_ticks = (0, 0), 0
+        for first, end in _spans(shares):
+            ticks = self.edges[end] - self.edges[first]
+            if ticks > best_ticks:
+                best, best_ticks = (first, end), ticks
+        if not best_ticks:
+            return Run()
+        theirs = [j for i, j in pairs if best[0] <= self.bar_of[i] < best[1]]
+        onsets = other.onsets
+        edges = [0, *accumulate(other.bars.tolist())]
+        first, last = _bars_of([int(onsets[theirs[0]]), int(onsets[theirs[-1]])], edges)
+        return Run(
+            first_bar=best[0] + 1,
+            last_bar=best[1],
+            other_first_bar=first + 1,
+            other_last_bar=last + 1,
+            length=int(best_ticks / self.full_bar + 0.02),  # not one less for a rounded tick
+            notes=len(theirs),
+        )
+
+    def _shares(self, other: Melody, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
+        """Of each bar, the matched share of its time and of the other melody's time beside it,
+        which is taken at our tempo; None where no note begins."""
+        scale = self.typical / typical_length(other.lengths)
+        lengths = other.lengths.tolist()
+        until = [0, *accumulate(lengths)]
+        matched, total = [0.0] * len(self.ticks), self.ticks.copy()
+        following = pairs[0][1] if pairs else 0  # their note after the last one that matched
+        for i, j in pairs:
+            bar = self.bar_of[i]
+            matched[bar] += self.lengths[i] + scale * lengths[j]
+            # What they have between two matches goes to the later one.
+            total[bar] += scale * (until[j + 1] - until[following])
+            following = j + 1
+        return [m / t if t else None for m, t in zip(matched, total, strict=True)]
 
 
-def _shares(
-    a: Melody, b: Melody, ours: NDArray[np.int64], theirs: NDArray[np.int64], edges: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(b,) for each bar of `a` the matched share of its time and of the other melody's beside it."""
-    onsets = a.onsets
-    matched = np.zeros(len(a), np.bool_)
-    matched[ours] = True
-    filled = _time_in_bars(onsets, np.where(matched, a.lengths, 0), a, edges)
-    empty = _time_in_bars(onsets, np.where(matched, 0, a.lengths), a, edges)
-    # The other melody's time, at our tempo; what it has between two matches goes to the later one.
-    scale = typical_length(a.lengths) / typical_length(b.lengths)
-    until = np.concatenate([[0], np.cumsum(b.lengths, dtype=np.int64)])
-    left_out = np.concatenate([[0], until[theirs[1:]] - until[theirs[:-1] + 1]])
-    bars = _bar_of(a, ours)
-    filled += scale * np.bincount(bars, b.lengths[theirs], len(filled))
-    empty += scale * np.bincount(bars, left_out, len(filled))
-    total = filled + empty
-    return np.divide(filled, total, out=np.zeros(len(total)), where=total > 0)
+def _bars_of(onsets: list[int], edges: list[int]) -> list[int]:
+    """The bars, from 0, that begin at or before each onset; the last for what comes after all."""
+    last = max(0, len(edges) - 2)
+    return [min(last, bisect_right(edges, onset) - 1) for onset in onsets]
 
 
-def _time_in_bars(
-    onsets: NDArray[np.int64], ticks: NDArray[np.int64], a: Melody, edges: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(b,) how many ticks of some notes fall into each bar."""
-    ends = onsets + a.lengths
-    times = np.concatenate([onsets[:1], ends])
-    total = np.concatenate([[0], np.cumsum(ticks)])
-    found: NDArray[np.float64] = np.diff(np.interp(edges, times, total))
-    return found
-
-
-def _bar_of(melody: Melody, notes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The bars, from 0, in which notes begin."""
-    edges = np.cumsum(melody.bars, dtype=np.int64)
-    places = np.searchsorted(edges, melody.onsets[notes], "right")
-    clipped: NDArray[np.int64] = np.minimum(places, max(0, len(edges) - 1))
-    return clipped
-
-
-def _spans(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and last index of every run of True."""
-    padded = np.concatenate([[False], flags, [False]])
-    changes = np.flatnonzero(padded[1:] != padded[:-1])
-    return [(int(first), int(last) - 1) for first, last in changes.reshape(-1, 2)]
+def _spans(shares: list[float | None]) -> Iterator[tuple[int, int]]:
+    """First bar and the one after the last of every run of shared ones."""
+    first: int | None = None
+    for bar, share in enumerate(shares):
+        if share is not None and share >= SHARED_BAR:
+            first = bar if first is None else first
+        elif share is not None and first is not None:
+            yield first, bar
+            first = None
+    if first is not None:
+        yield first, len(shares)

@@ -74,7 +74,7 @@ class Melodies:
 
 @dataclass(frozen=True, eq=False)
 class Strands:
-    """Sequences of pitch classes end to end: strand s is `pitch_classes[starts[s]:starts[s + 1]]`."""
+    """Sequences of pitch classes end to end; strand s begins at `starts[s]`."""
 
     pitch_classes: NDArray[np.uint8]
     starts: NDArray[np.int64]

@@ -55,7 +55,7 @@ class Manuscript:
                 found = _of_text(tune, data, [t.source.line for t in reading.tunes if t.source])
                 if found is not None:
                     return found
-            elif reading is not None and data[:4] == b"MThd" and reading.tunes == (tune,):
+            elif reading is not None and _has_ticks(data) and reading.tunes == (tune,):
                 return Manuscript(midi=data)
         page = Page(source.text)
         return Manuscript(page if source.text and page.read() == tune else None)
@@ -73,6 +73,11 @@ class Manuscript:
         if not after.startswith(("\r", "\n")):
             after = (self.page.line_end if self.page is not None else "\n") + after
         return replace(self, after=after).file_of(text)
+
+
+def _has_ticks(data: bytes) -> bool:
+    """Whether it is a MIDI file of one piece, in ticks a quarter."""
+    return data[:4] == b"MThd" and data[8:10] in (b"\0\0", b"\0\1") and data[12] < 0x80
 
 
 def _of_text(tune: Tune, data: bytes, lines: list[int]) -> Manuscript | None:

@@ -241,6 +241,10 @@ class Piece:
         }
         read = [TickedNote(round(n.onset * ticks), 0, n.midi) for n in before]
         line = score.line_of(read)
+        if not score.is_on_time(line, read):
+            raise ControlError(
+                "cannot be rewritten: the notes of the MIDI file keep to no beat; quantise it first"
+            )
         gone = [n for n in before if (n.onset, n.duration, n.midi) not in same]
         removed = []
         left = list(line.notes)

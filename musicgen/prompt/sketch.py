@@ -141,15 +141,20 @@ class Sketch:
             if n.onset < stop
         ]
         line = score.line_of(given)
+        # A performance was put on beats of its own: then the music goes on where it ends.
+        late = 0 if score.is_on_time(line, given) else line.end - round(stop * ticks)
         added = []
         for note in played.notes:
             if note.onset < stop or not 0 <= note.midi <= 127:
                 continue
-            onset = max(round(note.onset * ticks), line.end)
-            end = max(round((note.onset + note.duration) * ticks), onset + 1)
+            onset = max(round(note.onset * ticks) + late, line.end)
+            end = max(round((note.onset + note.duration) * ticks) + late, onset + 1)
             added.append(TickedNote(onset, end - onset, note.midi))
         return score.replace(
-            line, added=added, meters=self._meters(score, whole), end=round(played.duration * ticks)
+            line,
+            added=added,
+            meters=[] if late else self._meters(score, whole),
+            end=round(played.duration * ticks) + late,
         )
 
     def _meters(self, score: Score, whole: Tune) -> list[tuple[int, int, int]]:

@@ -24,6 +24,7 @@ from musicgen.tune import (
     Change,
     Chord,
     Event,
+    Marks,
     Note,
     Rest,
     Timed,
@@ -102,18 +103,7 @@ def _reduce_bar(bar: Bar, dropped: Counter[str]) -> Bar:
 
 
 def _reduce_event(event: Timed, dropped: Counter[str]) -> Timed:
-    marks = event.marks
-    if marks != NO_MARKS:
-        for name, present in (
-            ("chord symbols", marks.chord_symbol),
-            ("annotations", marks.annotations),
-            ("decorations", marks.decorations),
-            ("grace notes", marks.grace),
-            ("slurs", marks.slurs_opened),
-            ("lyrics", any(marks.lyrics)),
-        ):
-            if present:
-                dropped[name] += 1
+    dropped.update(marks_left_out(event.marks))
     if isinstance(event, Rest):
         return Rest(event.duration, tuplet=event.tuplet)
     if isinstance(event, Chord):
@@ -121,6 +111,21 @@ def _reduce_event(event: Timed, dropped: Counter[str]) -> Timed:
         top = max(event.notes, key=lambda note: note.midi)
         return Note(top.pitch, event.duration, top.tie, event.tuplet)
     return Note(event.pitch, event.duration, event.tie, event.tuplet)
+
+
+def marks_left_out(marks: Marks) -> list[str]:
+    """The kinds of things written around a note that no tokens say."""
+    if marks == NO_MARKS:
+        return []
+    present = {
+        "chord symbols": marks.chord_symbol,
+        "annotations": marks.annotations,
+        "decorations": marks.decorations,
+        "grace notes": marks.grace,
+        "slurs": marks.slurs_opened,
+        "lyrics": any(marks.lyrics),
+    }
+    return [name for name, value in present.items() if value]
 
 
 def merge_empty_bars(bars: Sequence[Bar]) -> list[Bar]:
@@ -351,10 +356,7 @@ class _BarReader:
         if token.kind == "rest":
             self.events.append(Rest(duration, tuplet=tuplet))
         else:
-            steps, relative = token.value
-            natural = Pitch.from_diatonic(self.tune.key.tonic_diatonic + steps, 0)
-            alter = self.tune.key.signature[natural.step] + relative
-            self.events.append(Note(_respell(natural, alter), duration, tuplet=tuplet))
+            self.events.append(Note(pitch_of(token, self.tune.key), duration, tuplet=tuplet))
 
     def bar(self, close: str) -> Bar:
         """The bar collected so far, ended by a bar line."""
@@ -365,6 +367,13 @@ class _BarReader:
             repeat_end=1 if close == ":|" else 0,
             barline="|" if close == ":|" else close,
         )
+
+
+def pitch_of(token: Token, key: Key) -> Pitch:
+    """The pitch that a pitch token means in a key."""
+    steps, relative = token.value
+    natural = Pitch.from_diatonic(key.tonic_diatonic + steps, 0)
+    return _respell(natural, key.signature[natural.step] + relative)
 
 
 def _respell(natural: Pitch, alter: int) -> Pitch:

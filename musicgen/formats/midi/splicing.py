@@ -5,7 +5,7 @@
     score.replace(line, added=[TickedNote(1920, 240, 74)], removed=[])
 
 Tracks are kept as bytes and only the one that changes is written again, event by event. The bytes
-are those of files that `envelope.check` has let through.
+are those of files that `smf.parse_file` has let through.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median_low
-
-from musicgen.formats.midi.envelope import check
 
 _DATA_BYTES = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
 _END_OF_TRACK, _TIME_SIGNATURE = 0x2F, 0x58
@@ -84,12 +82,8 @@ class Score:
 
     @staticmethod
     def read(data: bytes) -> Score:
-        """Take a file apart.
-
-        Raises:
-            ParseError: this is not MIDI, or it is damaged.
-        """
-        resolution = check(data).ticks_per_quarter
+        """Take apart a file that has been read: of type 0 or 1, in ticks a quarter."""
+        resolution = int.from_bytes(data[12:14])
         position = 8 + int.from_bytes(data[4:8])
         header = data[:position]
         chunks: list[bytes] = []
@@ -131,6 +125,19 @@ class Score:
             return exact, shared
 
         return max(self.lines(), key=likeness)
+
+    def is_on_time(self, line: Line, notes: Sequence[TickedNote]) -> bool:
+        """Whether most of some notes as they were read lie where the file has them, so that
+        quarters of the reading are quarters of the file."""
+        near = self.ticks_per_quarter // 8
+        places: dict[int, list[int]] = {}
+        for onset, _, midi, _ in line.notes:
+            places.setdefault(midi, []).append(onset)
+        found = sum(
+            any(abs(onset - note.onset) <= near for onset in places.get(note.midi, ()))
+            for note in notes
+        )
+        return 2 * found > len(notes)
 
     def meter_at(self, tick: int) -> tuple[int, int]:
         """The time signature in force, (beats, unit); 4/4 where there is none."""

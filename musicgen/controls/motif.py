@@ -1,0 +1,91 @@
+"""Bars of a tune kept as a motif: its notes as tokens of the asked key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from musicgen.errors import ControlError, InvalidTuneError, printable
+from musicgen.theory import Interval, Key, Meter
+from musicgen.tokenizer.melody import encode_bars, melody, pickup_of
+from musicgen.transposition import move
+from musicgen.tune import Bar, Note, Tune
+
+MOST_BARS = 16
+_BARS = re.compile(r"\s*(\d{1,4})\s*(?:[-–]\s*(\d{1,4})\s*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Motif:
+    """`bars` are full bars, after the pickup bar if there is a `pickup` (in quarters)."""
+
+    tune: Tune
+    bars: tuple[Bar, ...]
+    n_bars: int
+    pickup: Fraction
+
+    @staticmethod
+    def read(tune: Tune, bars: str) -> Motif:
+        """Take bars such as "1-2" (full bars, counted from 1) out of a tune, the pickup before
+        bar 1 with them.
+
+        Raises:
+            ControlError: there are no such bars, or they are no single line of full bars.
+        """
+        match = _BARS.fullmatch(bars)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last or last - first >= MOST_BARS:
+            raise ControlError(
+                f"motif-bars '{printable(bars[:20])}': write up to {MOST_BARS} bars, like 1-2"
+            )
+        try:
+            reduced = melody(tune).tune
+        except InvalidTuneError as error:
+            raise ControlError(f"motif: {error}; give a single-line melody") from None
+        pickup = pickup_of(reduced)
+        full = reduced.bars[1:] if pickup else reduced.bars
+        chosen = full[first - 1 : last]
+        if len(chosen) < last - first + 1:
+            raise ControlError(f"motif-bars {bars}: the tune has {len(full)} bars")
+        for number, bar in enumerate(chosen, start=first):
+            if bar.duration != reduced.meter.bar_duration:
+                raise ControlError(f"motif: bar {number} is not a full bar of {reduced.meter}")
+        pickup = pickup if first == 1 else Fraction(0)
+        kept = (*reduced.bars[:1], *chosen) if pickup else chosen
+        return Motif(reduced, tuple(map(_plain, _untied(kept))), len(chosen), pickup)
+
+    @property
+    def key(self) -> Key:
+        """The key of the tune it comes from."""
+        return self.tune.key
+
+    @property
+    def meter(self) -> Meter:
+        """The meter of the tune it comes from."""
+        return self.tune.meter
+
+    def tokens(self, key: Key, unit: Fraction) -> list[str]:
+        """The notes in a key, moved by the nearest way from their own, bar lines between them.
+
+        Raises:
+            InvalidTuneError: the notes cannot be said in that key.
+        """
+        moved = move(self._as_tune(), Interval.between(self.key, key))
+        return encode_bars(replace(moved, key=key, unit=unit), moved.bars)[:-1]
+
+    def _as_tune(self) -> Tune:
+        return replace(self.tune, voices=(replace(self.tune.voices[0], bars=self.bars),))
+
+
+def _plain(bar: Bar) -> Bar:
+    return Bar(events=bar.events, barline="|")
+
+
+def _untied(bars: tuple[Bar, ...]) -> tuple[Bar, ...]:
+    """The bars without a tie out of the last."""
+    last = bars[-1]
+    *events, end = last.events
+    if isinstance(end, Note) and end.tie:
+        return (*bars[:-1], replace(last, events=(*events, replace(end, tie=False))))
+    return bars

@@ -1,0 +1,101 @@
+"""How many notes a part can still hold before an end that it may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.grammar import Limits, State, ends
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The most that can still come before the part or ending ends: where it may end with other
+    music after it, and where it may end on a tonic. Each is counted in the smallest notes: to the
+    end of the bar (-1: it cannot end so), and after that bar. `smallest` is in units.
+
+    The methods give how many notes there can be then, for both kinds of end.
+    """
+
+    turn: tuple[int, int]
+    end: tuple[int, int]
+    smallest: Fraction
+
+    def slots(self) -> tuple[int, int]:
+        """As it stands."""
+        return sum(self.turn), sum(self.end)
+
+    def after_note(self, state: State) -> tuple[int, int]:
+        """After a note or rest of the length that stands now."""
+        written = state.length if state.length is not None else Fraction(1)
+        if state.tuplet is None:
+            return self._less(written / self.smallest, 0)
+        left, scale, default = state.tuplet
+        if state.length is None and default is not None:
+            written = default
+        return self._less(left * written * scale / self.smallest, left - 1)
+
+    def after_lengths(
+        self, state: State, slots: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """After notes of many lengths, given in the smallest notes: (V,), (V,)."""
+        left, scale = (1, Fraction(1)) if state.tuplet is None else state.tuplet[:2]
+        turn, end = (self._left(kind, slots * float(left * scale), left - 1) for kind in self._both)
+        return turn, end
+
+    def after_tuplet(self, size: int) -> tuple[int, int]:
+        """When a tuplet of so many notes begins, whatever their length."""
+        turn, end = (-1 if here < 0 else size + later for here, later in self._both)
+        return turn, end
+
+    @property
+    def _both(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return self.turn, self.end
+
+    def _less(self, slots: Fraction, more: int) -> tuple[int, int]:
+        used = np.array(float(slots))
+        turn, end = (int(self._left(kind, used, more)) for kind in self._both)
+        return turn, end
+
+    @staticmethod
+    def _left(kind: tuple[int, int], slots: NDArray[np.float64], more: int) -> NDArray[np.float64]:
+        here, later = kind
+        fits = slots <= here + 1e-9
+        left: NDArray[np.float64] = np.where(fits, np.floor(here + later - slots + 1e-9) + more, -1)
+        return left
+
+
+def latest_end(state: State, limits: Limits, fits: Callable[[int], bool]) -> tuple[int, int]:
+    """The room up to the last end that fits, in the smallest notes: to the end of the bar, and
+    after it; (-1, 0) for none."""
+    lengths = list(ends(state, limits))
+    comes = motif_bar(state, limits)
+    if comes:
+        lengths = sorted({n for n in lengths if n <= comes} | {comes})
+    grid = state.unit * (limits.smallest or Fraction(1, 4))
+    full, pickup, bar = state.full, state.pickup, state.bar
+    for n in reversed(lengths):
+        if n <= bar or not fits(n):
+            continue
+        if state.in_pickup:
+            here, later = pickup - state.position, (n - bar) * full - pickup
+        elif n == bar + 1:
+            here, later = full - pickup - state.position, Fraction(0)
+        else:
+            here, later = full - state.position, (n - bar - 1) * full - pickup
+        if here >= 0:
+            # Inside a tuplet the position may lie off the grid.
+            return int(here / grid), int(later / grid)
+    return -1, 0
+
+
+def motif_bar(state: State, limits: Limits) -> int:
+    """The bar of the first part before which a motif comes back later on; 0 for none."""
+    if limits.motif_return is None or state.part or state.volta:
+        return 0
+    comes = limits.motif_return[0]
+    return comes if state.bar < comes else 0
