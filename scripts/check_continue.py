@@ -165,8 +165,7 @@ def check(
             )
             what = said.strip() if code else wrong(given, target.read_bytes())
             if what:
-                failures.append(f"{tune.title} ({done}): {what}")
-                Path(f"/tmp/failed-{done}{suffix}").write_bytes(given)
+                failures.append(f"{suffix} {done}, {tune.title}: {what}")
     print(f"{suffix}: {done - len(failures)} of {done} continued with what was given unchanged")
     return failures
 

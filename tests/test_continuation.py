@@ -182,7 +182,7 @@ def test_what_the_vocabulary_lacks_is_kept_and_a_tie_leads_to_its_pitch(
     text = f"X:1\nM:2/4\nL:1/32\nK:F#m\n{music}"
     tune = given(text)
     whole = way_on(composer, text).tune
-    events = [e for e in whole.voices[0].events]
+    events = list(whole.voices[0].events)
     n = len(list(tune.voices[0].events))
     if music.rstrip("|").endswith("-") and not music.startswith("["):
         last, first = events[n - 1 : n + 1]
@@ -225,7 +225,7 @@ def test_what_cannot_go_on_is_refused_in_a_line(composer: Composer, text: str, r
 def test_a_file_keeps_its_encoding_and_what_stands_around_the_tune(
     composer: Composer, tmp_path: Path, encoding: str, mark: bytes
 ) -> None:
-    content = mark + f"%abc-2.1\r\nL:1/16\r\n\r\nX:7\r\nT:Caf\xe9\r\nM:2/4\r\nK:G\r\nGABc".encode(
+    content = mark + "%abc-2.1\r\nL:1/16\r\n\r\nX:7\r\nT:Caf\xe9\r\nM:2/4\r\nK:G\r\nGABc".encode(
         encoding
     )
     path = tmp_path / "half.abc"

@@ -150,13 +150,16 @@ def test_a_file_keeps_every_other_byte(composer: Composer, tmp_path: Path) -> No
 
 def test_lyrics_that_would_move_to_other_notes_are_not_moved(composer: Composer) -> None:
     text = "X:1\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|defg|\nw:a b c d e f g h i j k l\n"
+    said = []
     for seed in range(4):
         try:
             after = infilled(composer, "2", text, seed)
         except ControlError as error:
-            assert "lyrics outside the bars" in str(error)
+            said.append(str(error))
         else:
-            assert [e.marks.lyrics for e in after.bars[2].timed] == [("i",), ("j",), ("k",), ("l",)]
+            assert after.bars[2] == tune_of(text).bars[2]
+    assert said
+    assert all("lyrics outside the bars" in message for message in said)
 
 
 def test_the_right_side_decides() -> None:
@@ -187,7 +190,7 @@ def test_a_band_is_read(text: str, low: float, high: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "high", "0.8-0.6", "1.2", "-1", "0.5-1.5"])
 def test_what_is_no_band_is_refused(text: str) -> None:
-    with pytest.raises(ControlError, match="write a band between 0 and 1, like 0.6-0.8"):
+    with pytest.raises(ControlError, match="write a band between 0 and 1, like"):
         Band.read(text)
 
 
@@ -206,7 +209,7 @@ def test_a_variation_lies_in_the_band_and_keeps_the_form(composer: Composer, ban
 
 def test_a_band_out_of_reach_is_refused_with_the_nearest_reached(composer: Composer) -> None:
     tune = tune_of("X:1\nM:2/4\nL:1/4\nK:C\nCD|EF|")
-    with pytest.raises(ControlError, match="--similarity 0.999-0.9995: "):
+    with pytest.raises(ControlError, match="the nearest reached|no new version"):
         next(composer.vary(tune, similarity="0.999-0.9995"))
 
 

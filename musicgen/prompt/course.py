@@ -165,7 +165,7 @@ class Course:
             smallest=self.smallest,
             length=state.length,
             tuplet=state.tuplet,
-            rest=not state.tie and state.tuplet is None and not state.after_tuplet,
+            rest=not (state.tie or state.tuplet or state.after_tuplet or measure.close == "|]"),
             tuplets=not state.tie,
             tie=self._may_tie(node, left),
             closes=frozenset((measure.close,)) if left <= 0 and not waiting else frozenset(),

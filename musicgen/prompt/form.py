@@ -331,10 +331,11 @@ class _Planner:
     def _has_room(self) -> bool:
         """Whether there is anything to be written yet, more than a bar line."""
         measures = self.result.measures
-        first_is_full = (
-            self.stopped.is_open and measures[:1] and (measures[0].length <= self.position)
+        least = self.stopped.unit / 2  # less than that is filled up with a rest
+        nearly_full = (
+            self.stopped.is_open and bool(measures) and measures[0].length - self.position < least
         )
-        return len(measures) > bool(first_is_full)
+        return len(measures) > nearly_full
 
     def _bars(
         self,

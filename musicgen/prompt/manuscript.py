@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from musicgen import formats
 from musicgen.errors import MusicgenError
 from musicgen.files import read_bytes
-from musicgen.formats.abc_notation.splicing import Page
+from musicgen.formats.abc_notation.places import Page
 from musicgen.formats.abc_notation.text import decode_bytes
 from musicgen.tune import Tune
 

@@ -118,8 +118,8 @@ class Piece:
         if meter.bar_duration is None:
             meter = prevailing_meter(self.heard)
         before = [*header_tokens(self.tune, key, meter, self.pickup)]
-        before += [t for i in range(start_bar) for t in self._tokens(i, notes[i])]
-        after = [t for i in range(stop_bar, len(notes)) for t in self._tokens(i, notes[i])]
+        before += [t for i in range(start_bar) for t in self.tokens_of(i, notes[i])]
+        after = [t for i in range(stop_bar, len(notes)) for t in self.tokens_of(i, notes[i])]
         state = start()
         for text in before:
             state = advance(state, parse_token(text))
@@ -149,7 +149,8 @@ class Piece:
             close=bar.close or "|]",
         )
 
-    def _tokens(self, index: int, notes: Notes) -> tuple[str, ...]:
+    def tokens_of(self, index: int, notes: Notes) -> tuple[str, ...]:
+        """What a model hears of a bar with these notes."""
         bar = self.heard[index]
         close = bar.close or "|"
         if index + 1 == len(self.heard) and close in ("|", "||"):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import ControlError, InvalidTuneError
-from musicgen.formats.abc_notation.splicing import Stop, append, find_stop
+from musicgen.formats.abc_notation.places import Stop, find_stop
+from musicgen.formats.abc_notation.splicing import append
 from musicgen.formats.midi.splicing import Score, TickedNote
 from musicgen.grammar import State, advance, start
 from musicgen.playback import timeline
