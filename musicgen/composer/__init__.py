@@ -11,16 +11,18 @@ allows. Take k of a seed is the same however many takes are asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Unpack
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
-from musicgen.controls import Controls
+from musicgen.composer.streaming import Step, Stream
+from musicgen.controls import ControlOptions, Controls
 from musicgen.sampling import SamplingConfig
 from musicgen.tune import Tune
 
-__all__ = ["Composer", "Take"]
+__all__ = ["Composer", "Step", "Stream", "Take"]
 
 
 class Composer:
@@ -36,21 +38,24 @@ class Composer:
     def generate(
         self,
         *,
-        key: str | None = None,
-        meter: str | None = None,
-        rhythm: str | None = None,
         seed: int = 0,
         temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        **controls: Unpack[ControlOptions],
     ) -> Tune:
-        """One new tune; the same arguments give the same tune.
+        """One new tune; the same arguments give the same tune. For what can be asked, key, form,
+        range and more, see `Controls`.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
-            ConfigError: an impossible seed or temperature.
+            ConfigError: an impossible seed, temperature or filter.
         """
-        controls = Controls(key=key, meter=meter, rhythm=rhythm)
-        sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.takes(1, controls, sampling)).tune
+        sampling = SamplingConfig(
+            seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+        )
+        return next(self.takes(1, Controls(**controls), sampling)).tune
 
     def takes(self, n: int, controls: Controls, sampling: SamplingConfig) -> Iterator[Take]:
         """`n` new tunes in order, sampled a batch at a time.
@@ -59,6 +64,16 @@ class Composer:
             ControlError: the controls contradict each other or the model does not know them.
         """
         return takes(self.engine, n, controls, sampling)
+
+    def stream(
+        self, controls: Controls | None = None, sampling: SamplingConfig | None = None
+    ) -> Stream:
+        """One new tune as it is sampled, note by note; see `streaming.Stream`.
+
+        Raises:
+            ControlError: the controls contradict each other or the model does not know them.
+        """
+        return Stream(self.engine, controls or Controls(), sampling or SamplingConfig())
 
     def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.
