@@ -94,10 +94,11 @@ class PolyphonicComposer:
         sampling: SamplingConfig,
         selection: Selection = FIRST,
         *,
+        start: int = 0,
         workers: int = 1,
         parallels: bool = False,
     ) -> Iterator[Take]:
-        """`n` new pieces in order, sampled a batch at a time; `selection` may draw some again.
+        """New pieces from number `start` up to `n` in order; `selection` may draw some again.
         Singers move in no parallel fifths and octaves unless `parallels` are allowed. One process
         composes, whatever `workers` says.
 
@@ -107,8 +108,8 @@ class PolyphonicComposer:
         request = Request.understand(controls, self.openings, self.vocabulary)
         draft = partial(self._draft, request=request, sampling=sampling, parallels=parallels)
         if selection.chooses:
-            return select(draft, n, selection)
-        batches = (range(begin, min(begin + BATCH, n)) for begin in range(0, n, BATCH))
+            return select(draft, n, selection, start=start)
+        batches = (range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH))
         return (take for indices in batches for take in draft(indices))
 
     def _draft(

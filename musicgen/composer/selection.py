@@ -76,10 +76,9 @@ class Selection:
         return self.max_copied_bars is not None or self.best_of > 1
 
 
-def select(
-    draft: Draft, n: int, selection: Selection, *, start: int = 0
-) -> Iterator[Take]:
-    """Takes from number `start` up to `n` in order, each the best of its attempts, as soon as they are settled.
+def select(draft: Draft, n: int, selection: Selection, *, start: int = 0) -> Iterator[Take]:
+    """Takes from number `start` up to `n` in order, each the best of its attempts, as soon as they
+    are settled.
 
     Raises:
         ControlError: copied bars cannot be counted, since the model has no index of its corpus.
