@@ -1,8 +1,8 @@
-"""Tunes as MusicXML 4.0, exact to the last division: our own writer, the engraver's only food.
+"""MusicXML 4.0, exact to the last division: our own writer, the engraver's only food, and reader.
 
 Every duration is a whole number of divisions, beams, accidentals and tuplet brackets are written
-out, nothing is left for a reader to guess. What MusicXML has no place for (other heading lines,
-words after the music) is kept as <miscellaneous-field>.
+out, nothing is left for a reader to guess. What MusicXML has no place for is kept beside the music:
+heading lines as <miscellaneous-field>, the rest as `remarks`.
 """
 
 from __future__ import annotations
