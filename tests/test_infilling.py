@@ -209,7 +209,7 @@ def test_a_variation_lies_in_the_band_and_keeps_the_form(composer: Composer, ban
 
 def test_a_band_out_of_reach_is_refused_with_the_nearest_reached(composer: Composer) -> None:
     tune = tune_of("X:1\nM:2/4\nL:1/4\nK:C\nCD|EF|")
-    with pytest.raises(ControlError, match="the nearest reached|no new version"):
+    with pytest.raises(ControlError, match=r"the nearest reached|no new version"):
         next(composer.vary(tune, similarity="0.999-0.9995"))
 
 
