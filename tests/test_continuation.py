@@ -142,6 +142,12 @@ def test_a_tune_gets_as_many_bars_as_are_asked(composer: Composer, music: str, b
     assert not [p for p in validate(whole) if p.kind in ("long", "final bar line")]
 
 
+def test_a_finished_tune_gets_a_part_and_it_is_said(composer: Composer) -> None:
+    take = way_on(composer, f"{HEAD}|:{PART}:|\n|:{PART.replace('d', 'e')}:|")
+    assert take.warning == "its form was complete already; a part is added"
+    assert not way_on(composer, f"{HEAD}|:{PART}:|").warning
+
+
 def test_fewer_bars_than_there_are_is_refused(composer: Composer) -> None:
     with pytest.raises(ControlError) as error:
         composer.continue_(given(HEAD + "d2f fed|BAB A2G|"), bars=2)

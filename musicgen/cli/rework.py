@@ -9,7 +9,7 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, say, warn_of
+from musicgen.cli.output import TuneSink, said, say, warn_of
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def continue_(
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
+    novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
 ) -> None:
@@ -48,7 +49,8 @@ def continue_(
     composer = load(checkpoint)
     given = _chosen(file, tune, all_voices=composer.all_voices)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(composer.continuations(given, number, sampling, bars=bars))
+    takes = composer.continuations(given, number, sampling, bars=bars)
+    sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
 
@@ -67,6 +69,7 @@ def infill(
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
+    novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
 ) -> None:
@@ -74,7 +77,8 @@ def infill(
     sink = TuneSink(output, number, force=force)
     given = _chosen(file, tune)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(_melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling))
+    takes = _melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
+    sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
 
@@ -93,6 +97,7 @@ def vary(
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
+    novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
 ) -> None:
@@ -100,7 +105,9 @@ def vary(
     sink = TuneSink(output, number, force=force)
     given = _chosen(file, tune)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(_melodist(checkpoint).vary(given, similarity=similarity, n=number, sampling=sampling))
+    composer = _melodist(checkpoint)
+    takes = composer.vary(given, similarity=similarity, n=number, sampling=sampling)
+    sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
 

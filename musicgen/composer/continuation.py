@@ -12,6 +12,7 @@ from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS
 from musicgen.tune import Tune
 
+_FINISHED = "its form was complete already; a part is added"
 TRIES = 16  # of a take that comes out like an earlier one
 
 
@@ -48,7 +49,13 @@ def continuations(
             added = max(1, whole.tune.n_notes - tune.n_notes)
             name = f"{whole.tune.title} {index + 1}" if n > 1 else ""
             yield Take(
-                whole.tune, index, bits / added, exact=whole.exact, name=name, corpus=engine.corpus
+                whole.tune,
+                index,
+                bits / added,
+                exact=whole.exact,
+                name=name,
+                corpus=engine.corpus,
+                warning=_FINISHED if sketch.form.was_finished else "",
             )
 
 
