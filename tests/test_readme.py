@@ -44,7 +44,10 @@ def test_every_command_and_option_in_the_readme_exists() -> None:
     assert len(lines) >= 8
     for line in lines:
         _, name, *words = shlex.split(line)
-        options = {o for p in commands[name].params for o in p.opts}
+        command = commands[name]
+        if hasattr(command, "commands"):  # a group, such as inspect
+            command = command.commands[words.pop(0)]
+        options = {o for p in command.params for o in p.opts}
         assert {w for w in words if w.startswith("-")} <= options, line
 
 
