@@ -22,6 +22,7 @@ from musicgen.files import write_bytes
 from musicgen.metrics.baselines import SPOILERS
 from musicgen.metrics.judge import Judge, Weights, described, from_json, to_json
 from musicgen.metrics.played import played
+from musicgen.metrics.structure import longest_loop
 from musicgen.metrics.style import Style
 from musicgen.tokenizer.melody import melody
 from musicgen.tune import Tune
@@ -75,6 +76,7 @@ def fit(train: list[tuple[str, Tune]], rng: np.random.Generator) -> Judge:
     limits = {
         "rhythms": float(np.nanquantile(surprises[:, 4], 0.99)),
         "accidentals": float(np.quantile(strange, 0.99)),
+        "loop": float(np.quantile([longest_loop(played(tune)) for tune in fitted], 0.99)),
     }
     return Judge(Style.count([played(tune) for _, tune in train]), parts, limits)
 

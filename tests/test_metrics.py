@@ -317,5 +317,7 @@ def test_the_judge_rejects_wrong_bars_strange_rhythms_and_lost_keys() -> None:
     assert judge(notes("z8|")).rejected == ("no notes",)
     lost = notes("^C^D^F^G ^A^G^F^D|" * 8, "R:reel\nM:4/4\nL:1/8\nK:C")
     assert "it is not in C major" in judge(lost).rejected
+    stuck = notes("CDEF GABc|c2BA G2FE|" * 12, "R:reel\nM:4/4\nL:1/8\nK:C")
+    assert "it goes round in a loop for 24 bars" in judge(stuck).rejected
     odd = notes("C7/4E/4 G7/4c/4 z3/4A/4B|" * 8, "R:jig\nM:6/8\nL:1/8\nK:C")
     assert any("rhythm" in reason for reason in judge(odd).rejected)

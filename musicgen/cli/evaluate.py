@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from musicgen.evaluation.report import Assessment, Bench, Step
     from musicgen.evaluation.sets import Reference, TuneSet
     from musicgen.sampling import SamplingConfig
+    from musicgen.tune import Tune
 
 DEFAULT_TUNES = 500
 _N_ASKED, _N_CONTINUED = 24, 24
@@ -182,7 +183,7 @@ class _Jobs:
             tunes.append(take.tune)
             report(f"composing with {name}", len(tunes), self.n)
         one = set_of(name, tunes, report)
-        asked = reference.held_out.tunes[:_N_ASKED]
+        asked = _spread(reference.held_out.tunes, _N_ASKED)
         likelihood = None
         if reference.split == self.split:
             tokens = prepare(self.names, progress=report).tokens
@@ -198,7 +199,10 @@ class _Jobs:
                 report=report,
                 control=obedience(composer, asked, self.sampling, report=report),
                 continuation=continuation(
-                    composer, reference.held_out.tunes[-_N_CONTINUED:], self.sampling, report=report
+                    composer,
+                    _spread(reference.held_out.tunes, _N_CONTINUED),
+                    self.sampling,
+                    report=report,
                 ),
                 likelihood=likelihood,
             )
@@ -240,6 +244,11 @@ class _Jobs:
         say(f"{self.seconds:.0f} s")
 
 
+def _spread(tunes: Sequence[Tune], n: int) -> Sequence[Tune]:
+    """About `n` tunes from all over a set, which is in the order of its books."""
+    return tunes[:: max(1, len(tunes) // n)][:n]
+
+
 def _model(group: Sequence[str]) -> Path | None:
     """The folder of the model that a name stands for; None for music.
 
@@ -275,6 +284,8 @@ def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[Ste
     from musicgen.evaluation import wording
 
     console = Console()
+    if not console.is_terminal:
+        console.width = 160  # a file or pipe has no width; do not wrap the tables
 
     def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         drawn = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)

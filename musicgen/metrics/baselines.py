@@ -72,13 +72,13 @@ def changed_pitches(tune: Tune, rng: np.random.Generator, share: float = 0.25) -
 
 
 def looped_bars(tune: Tune, rng: np.random.Generator) -> Tune:
-    """One or two bars played over and over for half of the tune."""
+    """One to four bars played over and over for the half of the tune or more."""
     full = tune.meter.bar_duration
     places = [i for i, bar in enumerate(tune.bars) if bar.duration == full]
-    period = int(rng.integers(1, 3))
+    period = int(rng.integers(1, 5))
     bars = list(tune.bars)
     start = int(rng.integers(0, max(1, len(places) // 2)))
-    run = places[start : start + max(len(places) // 2, 4)]
+    run = places[start : start + max(len(places) // 2, 3 * period)]
     for number, place in enumerate(run):
         bars[place] = replace(bars[place], events=tune.bars[run[number % period]].events)
     return _with_bars(tune, bars)

@@ -1,4 +1,4 @@
-"""A judge of tunes for best-of-n: rejects for rhythm and mode, scores structure and melody.
+"""A judge of tunes for best-of-n: rejects for rhythm, mode and loops, scores structure and melody.
 
     verdict = judge(tune)
     verdict.score, verdict.rejected      # 0.93, ()
@@ -25,6 +25,7 @@ import numpy as np
 from musicgen.errors import InvalidTuneError
 from musicgen.metrics.measures import MEASURES
 from musicgen.metrics.played import Floats, Played, played
+from musicgen.metrics.structure import longest_loop
 from musicgen.metrics.style import ASPECTS, Style
 from musicgen.tune import Tune
 from musicgen.validation import validate
@@ -132,6 +133,9 @@ class Judge:
             reasons.append(f"its rhythm is not that of a {heard.rhythm or 'tune'} in {heard.meter}")
         if float((~heard.scale[heard.degrees]).mean()) > self.limits["accidentals"]:
             reasons.append(f"it is not in {heard.key}")
+        loop = longest_loop(heard)
+        if loop > self.limits["loop"]:
+            reasons.append(f"it goes round in a loop for {loop} bars")
         return reasons
 
 

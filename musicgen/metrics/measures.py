@@ -210,7 +210,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "loop",
         "structure",
-        "longest stay in a loop of 1 to 3 measures, in measures",
+        "longest stay in a loop of 1 to 4 measures, in measures",
         _OURS,
         structure.longest_loop,
     ),

@@ -44,11 +44,11 @@ def repeated_phrase_rate(tune: Played, length: int = 4) -> float:
 
 
 def longest_loop(tune: Played) -> int:
-    """The greatest number of measures spent in going round: one, two or three measures played
-    again and again at once, more than twice. 0 for a tune without."""
+    """The greatest number of measures spent in going round: one to four measures played again
+    and again at once, more than twice. 0 for a tune without."""
     contents = tune.contents
     longest = 0
-    for period in (1, 2, 3):
+    for period in (1, 2, 3, 4):
         run = 0
         for same in (contents[period:] == contents[:-period]).tolist():
             run = run + 1 if same else 0
