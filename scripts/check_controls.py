@@ -33,48 +33,10 @@ from musicgen.transposition import transpose
 from musicgen.tune import Bar, Note, Tune
 from musicgen.validation import validate
 
-FORMS = [
-    "AABB",
-    "ABAC",
-    "AAB",
-    "ABA",
-    "AB",
-    "A",
-    "AABBCC",
-    "ABAB",
-    "AABA",
-    "AAA",
-    "ABACA",
-    "AABBA",
-    "ABCD",
-    "AA",
-    "ABBA",
-]
-KEYS = [
-    "D",
-    "G",
-    "A",
-    "C",
-    "F",
-    "Bb",
-    "Eb",
-    "E",
-    "B",
-    "Ador",
-    "Edor",
-    "Gmix",
-    "Amix",
-    "Dmix",
-    "Em",
-    "Am",
-    "Bm",
-    "F#m",
-    "Gm",
-    "Dm",
-    "Ab",
-    "C#m",
-    "F#",
-]
+FORMS = ["AABB", "ABAC", "AAB", "ABA", "AB", "A", "AABBCC", "ABAB"]
+FORMS += ["AABA", "AAA", "ABACA", "AABBA", "ABCD", "AA", "ABBA"]
+KEYS = ["D", "G", "A", "C", "F", "Bb", "Eb", "E", "B", "Ab", "F#", "Ador", "Edor", "Gmix", "Amix"]
+KEYS += ["Dmix", "Em", "Am", "Bm", "F#m", "Gm", "Dm", "C#m"]
 METERS = {"jig": "6/8", "reel": "C|", "hornpipe": "C", "slip jig": "9/8", "waltz": "3/4"}
 SCALES = ["diatonic", "pentatonic", "major pentatonic", "harmonic minor", "D E F# A B", "G A B D E"]
 MOTIF = (

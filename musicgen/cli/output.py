@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgen.errors import InvalidTuneError, MusicgenError, UnsupportedFormatError, printable
 
 if TYPE_CHECKING:
+    from musicgen.cli.book import Book
     from musicgen.composer import Take
     from musicgen.gallery import Entry
     from musicgen.tune import Tune
 
 # What a folder gets for each tune.
 FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")
+# A folder for so many tunes has a page that shows and plays them; for more it is a book.
+PAGE_TUNES = 24
 
 
 def say(text: str) -> None:
@@ -44,15 +47,36 @@ class TuneSink:
     """Takes composed tunes as they come and puts them where -o says.
 
     Raises:
-        UnsupportedFormatError: no writer for the extension.
+        UnsupportedFormatError: no writer for an extension.
         InvalidTuneError: several tunes for a format that holds one.
         MusicgenError: a file that is there, without `force`.
     """
 
-    def __init__(self, output: Path | None, number: int, *, force: bool) -> None:
+    def __init__(
+        self,
+        output: Path | None,
+        number: int,
+        *,
+        force: bool,
+        to: str | None = None,
+        resume: bool = False,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.output = output
         self.force = force
+        self.book: Book | None = None
+        self.number = number
+        self.start = 0  # the first take that is wanted
         self.to_folder = output is not None and (output.is_dir() or not output.suffix)
+        from musicgen.cli.book import Book
+
+        is_book = self.to_folder and settings is not None and number > PAGE_TUNES
+        if (to is not None and not self.to_folder) or (resume and not is_book):
+            raise MusicgenError("--to is for a folder, --resume for a book of many tunes in one")
+        self.formats = folder_formats(to) if to else (".abc",) if is_book else FOLDER_FORMATS
+        if output is not None and is_book:
+            self.book = Book.open(output, settings or {}, resume=resume, force=force)
+            self.start = self.book.done
         if output is None or self.to_folder:
             return
         from musicgen.formats import BOOKS, WRITERS, extension
@@ -74,6 +98,8 @@ class TuneSink:
 
             for take in takes:
                 print(decode_bytes(content_of(take, ".abc")), flush=True)
+        elif self.book is not None:
+            self.book.fill(takes, self.number, self.formats)
         elif self.to_folder:
             self._write_folder(takes, self.output)
         else:
@@ -96,12 +122,12 @@ class TuneSink:
         from musicgen.gallery import Entry
 
         name = slug(take.name or take.tune.title)
-        files = [folder / (name + suffix) for suffix in FOLDER_FORMATS]
+        files = [folder / (name + suffix) for suffix in self.formats]
         for file in files:
             require_free(file, force=self.force)
         for file in files:
             take.write(file)
-        say(f"wrote {files[0]}, {', '.join(FOLDER_FORMATS[1:])}")
+        say(f"wrote {', '.join([str(files[0]), *self.formats[1:]])}")
         return Entry(take.tune, {file.suffix[1:].upper(): file.name for file in files})
 
 
@@ -128,3 +154,20 @@ def require_free(path: Path, *, force: bool) -> None:
     """Refuse to replace a file without `force`."""
     if path.exists() and not force:
         raise MusicgenError(f"{path}: is there already; add --force to replace it")
+
+
+def folder_formats(to: str) -> tuple[str, ...]:
+    """The extensions that a list such as "abc,mid" names; every tune has its ABC.
+
+    Raises:
+        UnsupportedFormatError: no writer for one of them.
+    """
+    from musicgen.formats import WRITERS
+
+    names = [f".{name.strip().lstrip('.').lower()}" for name in to.split(",") if name.strip()]
+    for name in names:
+        if name not in WRITERS:
+            raise UnsupportedFormatError(
+                f"--to {to}: cannot write '{name}'; use {', '.join(WRITERS)}"
+            )
+    return tuple(dict.fromkeys([".abc", *names]))

@@ -44,11 +44,12 @@ def continue_(
 ) -> None:
     """Finish an unfinished melody; every note that was given stays exactly as it was."""
     sink = TuneSink(output, number, force=force)
-    given = _chosen(file, tune)
     from musicgen import load
 
+    composer = load(checkpoint)
+    given = _chosen(file, tune, all_voices=composer.all_voices)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    takes = load(checkpoint).continuations(given, number, sampling, bars=bars)
+    takes = composer.continuations(given, number, sampling, bars=bars)
     sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
@@ -121,11 +122,11 @@ def _melodist(checkpoint: str) -> Composer:
     return composer
 
 
-def _chosen(file: Path, number: int) -> Tune:
+def _chosen(file: Path, number: int, *, all_voices: bool = False) -> Tune:
     """The tune of a file that is asked for, with what its reader had to put up with said."""
     from musicgen.formats import read
 
-    tunes = read(file)
+    tunes = read(file, all_voices=all_voices)
     if number > len(tunes):
         raise ControlError(f"{file}: has no tune {number}; it holds {len(tunes)}")
     if len(tunes) > 1:

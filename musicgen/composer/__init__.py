@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Unpack
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
@@ -20,13 +21,22 @@ from musicgen.composer.generation import draft, takes
 from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.composer.selection import Selection, select
+from musicgen.composer.streaming import Step, Stream
 from musicgen.composer.variation import variations
-from musicgen.controls import Controls, understand
+from musicgen.controls import ControlOptions, Controls, understand
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import remi
 from musicgen.tune import Tune
 
-__all__ = ["Composer", "PolyphonicComposer", "Selection", "Take", "composer_of"]
+__all__ = [
+    "Composer",
+    "PolyphonicComposer",
+    "Selection",
+    "Step",
+    "Stream",
+    "Take",
+    "composer_of",
+]
 
 FIRST = Selection()  # whatever comes first
 
@@ -40,28 +50,33 @@ class Composer:
         CheckpointError: the model speaks another token language.
     """
 
+    all_voices = False  # of a file are to be read for it: the melody
+
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.engine = Engine.of(checkpoint)
 
     def generate(
         self,
         *,
-        key: str | None = None,
-        meter: str | None = None,
-        rhythm: str | None = None,
         seed: int = 0,
         temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
         selection: Selection = FIRST,
+        **controls: Unpack[ControlOptions],
     ) -> Tune:
-        """One new tune; the same arguments give the same tune.
+        """One new tune; the same arguments give the same tune. For what can be asked, key, form,
+        range and more, see `Controls`.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
-            ConfigError: an impossible seed or temperature.
+            ConfigError: an impossible seed, temperature or filter.
         """
-        controls = Controls(key=key, meter=meter, rhythm=rhythm)
-        sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.takes(1, controls, sampling, selection)).tune
+        sampling = SamplingConfig(
+            seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
+        )
+        return next(self.takes(1, Controls(**controls), sampling, selection)).tune
 
     def takes(
         self,
@@ -70,9 +85,11 @@ class Composer:
         sampling: SamplingConfig,
         selection: Selection = FIRST,
         *,
+        start: int = 0,
         workers: int = 1,
     ) -> Iterator[Take]:
-        """`n` new tunes in order, sampled a batch at a time; `selection` may draw some again. Many
+        """New tunes from number `start` up to `n`, sampled a batch at a time, in order;
+        `selection` may draw some again. Many
         are made by `workers` processes, which compose the same (a script that asks for them needs
         `if __name__ == "__main__":`).
 
@@ -81,9 +98,20 @@ class Composer:
                 copied bars are to be counted without an index of the corpus.
         """
         if not selection.chooses:
-            return takes(self.engine, n, controls, sampling, workers=workers)
+            return takes(self.engine, n, controls, sampling, start=start, workers=workers)
         request = understand(controls, self.engine.openings, self.engine.vocabulary)
-        return select(partial(draft, self.engine, request=request, sampling=sampling), n, selection)
+        drafts = partial(draft, self.engine, request=request, sampling=sampling)
+        return select(drafts, n, selection, start=start)
+
+    def stream(
+        self, controls: Controls | None = None, sampling: SamplingConfig | None = None
+    ) -> Stream:
+        """One new tune as it is sampled, note by note; see `streaming.Stream`.
+
+        Raises:
+            ControlError: the controls contradict each other or the model does not know them.
+        """
+        return Stream(self.engine, controls or Controls(), sampling or SamplingConfig())
 
     def continue_(
         self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0

@@ -89,10 +89,7 @@ class Engine:
             )
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
-        if checkpoint.device == "cpu":
-            stepper: Stepper = ArrayStepper(checkpoint.model, checkpoint.weights)
-        else:
-            stepper = stepper_of(checkpoint.network)
+        stepper = fastest_stepper(checkpoint)
         return Engine(stepper, vocabulary, Automaton(vocabulary), openings, checkpoint.novelty)
 
     def sample(
@@ -106,3 +103,10 @@ class Engine:
         `indices[k]` of the seed."""
         endless = replace(sampling, max_tokens=ENDLESS)
         return sample(self.stepper, prompts, constraint, endless, indices=indices)
+
+
+def fastest_stepper(checkpoint: Checkpoint) -> Stepper:
+    """The network a token at a time: in numpy on the processor, in torch elsewhere."""
+    if checkpoint.device == "cpu":
+        return ArrayStepper(checkpoint.model, checkpoint.weights)
+    return stepper_of(checkpoint.network)

@@ -12,26 +12,42 @@ from musicgen.composer.pool import MIN_TAKES, in_order
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
 from musicgen.prompt import heard_as
-from musicgen.sampling import SamplingConfig
+from musicgen.sampling import Constraint, SamplingConfig
 from musicgen.tokenizer import BOS
 from musicgen.tokenizer.melody import decode
+from musicgen.tune import Tune
 
 # Attempt a (0, 1, ...) at take k of a seed is number k + a * ATTEMPTS.
 ATTEMPTS = 1 << 32
 
 
 def takes(
-    engine: Engine, n: int, controls: Controls, sampling: SamplingConfig, *, workers: int = 1
+    engine: Engine,
+    n: int,
+    controls: Controls,
+    sampling: SamplingConfig,
+    *,
+    start: int = 0,
+    workers: int = 1,
 ) -> Iterator[Take]:
-    """`n` new tunes in order, sampled a batch at a time; many of them by `workers` processes.
+    """New tunes from number `start` up to `n`, sampled a batch at a time, in order; many of them
+    by `workers` processes.
 
     Raises:
         ControlError: the controls contradict each other or the model does not know them.
     """
-    request = understand(controls, engine.openings, engine.vocabulary)
-    job = partial(draft, request=request, sampling=sampling)
-    batches = [range(begin, min(begin + BATCH, n)) for begin in range(0, n, BATCH)]
-    return in_order(engine, job, batches, workers=workers if n >= MIN_TAKES else 1)
+    job = partial(draft, request=request_of(engine, controls), sampling=sampling)
+    batches = [range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH)]
+    return in_order(engine, job, batches, workers=workers if n - start >= MIN_TAKES else 1)
+
+
+def request_of(engine: Engine, controls: Controls) -> Request:
+    """The controls as a request to this model.
+
+    Raises:
+        ControlError: they contradict each other or the model does not know them.
+    """
+    return understand(controls, engine.openings, engine.vocabulary)
 
 
 def drafts(
@@ -50,20 +66,34 @@ def draft(
     if not indices:
         return []
     headers = [request.draw(sampling.seed, index) for index in indices]
-    prompts = [
-        engine.vocabulary.encode((BOS, *heard_as(header, engine.vocabulary))) for header in headers
-    ]
-    constraint = request.constraint(headers, hurry_after=HURRY_AFTER) or GrammarConstraint(
-        engine.automaton, len(headers), hurry_after=HURRY_AFTER
-    )
-    rows = engine.sample(prompts, constraint, sampling, indices)
+    prompts = [prompt_of(engine, header) for header in headers]
+    rows = engine.sample(prompts, constraint_of(engine, request, headers), sampling, indices)
     composed = []
     for index, row, header in zip(indices, rows, headers, strict=True):
         music = engine.vocabulary.decode(row.ids[row.n_prompt :])
-        tune = request.fulfil(decode([*header, *music]), header)
-        number = index % ATTEMPTS + 1
-        title = f"{tune.rhythm.capitalize() or 'Tune'} {sampling.seed}-{number}"
-        tune = replace(tune, title=title, number=number)
+        tune = titled(request.fulfil(decode([*header, *music]), header), sampling.seed, index)
         bits = row.bits / max(1, tune.n_notes)
         composed.append(Take(tune, index, bits, corpus=engine.corpus))
     return composed
+
+
+def prompt_of(engine: Engine, header: Sequence[str]) -> list[int]:
+    """The ids that a tune with this heading starts from, as the model can hear it."""
+    return engine.vocabulary.encode((BOS, *heard_as(header, engine.vocabulary)))
+
+
+def constraint_of(
+    engine: Engine, request: Request, headers: Sequence[tuple[str, ...]]
+) -> Constraint:
+    """What holds tunes with these headings to the request, or to the grammar alone."""
+    controlled = request.constraint(headers, hurry_after=HURRY_AFTER)
+    if controlled is not None:
+        return controlled
+    return GrammarConstraint(engine.automaton, len(headers), hurry_after=HURRY_AFTER)
+
+
+def titled(tune: Tune, seed: int, index: int) -> Tune:
+    """The tune with its number and a title that says how to get it again."""
+    number = index % ATTEMPTS + 1
+    title = f"{tune.rhythm.capitalize() or 'Tune'} {seed}-{number}"
+    return replace(tune, title=title, number=number)

@@ -13,6 +13,7 @@ from musicgen.composer.engine import BATCH, Take
 from musicgen.composer.generation import ATTEMPTS
 from musicgen.composer.structure import structure
 from musicgen.errors import ConfigError, ControlError
+from musicgen.metrics.judge import load_judge
 
 # Attempts at a take for each candidate that is wanted.
 PATIENCE = 20
@@ -32,7 +33,16 @@ def novelty_and_structure(take: Take) -> float:
     return structure(take.tune, 0.0 if novelty is None else novelty.similarity)
 
 
-JUDGES: dict[str, Judge] = {"likelihood": likelihood, "structure": novelty_and_structure}
+def fitted(take: Take) -> float:
+    """That of `musicgen.metrics.judge`, fitted to tell real tunes from spoilt ones."""
+    return load_judge()(take.tune).ranked
+
+
+JUDGES: dict[str, Judge] = {
+    "likelihood": likelihood,
+    "structure": novelty_and_structure,
+    "fitted": fitted,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +76,15 @@ class Selection:
         return self.max_copied_bars is not None or self.best_of > 1
 
 
-def select(draft: Draft, n: int, selection: Selection) -> Iterator[Take]:
-    """`n` takes in order, each the best of its attempts, as soon as they are settled.
+def select(draft: Draft, n: int, selection: Selection, *, start: int = 0) -> Iterator[Take]:
+    """Takes from number `start` up to `n` in order, each the best of its attempts, as soon as they
+    are settled.
 
     Raises:
         ControlError: copied bars cannot be counted, since the model has no index of its corpus.
     """
     contests: list[_Contest] = []
-    begun = 0
+    begun = start
     while begun < n or contests:
         while begun < n and len(contests) < BATCH:
             contests.append(_Contest(selection, begun))

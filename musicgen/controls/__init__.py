@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from musicgen.constraint import shortest_length
 from musicgen.controls.asked import Asked, ControlOptions, Controls
+from musicgen.controls.form import form_of
 from musicgen.controls.phrase import said, understand_phrase
 from musicgen.controls.request import Opening, Request
 from musicgen.tokenizer import Vocabulary
@@ -25,6 +26,7 @@ __all__ = [
     "Controls",
     "Opening",
     "Request",
+    "form_of",
     "said",
     "understand",
     "understand_phrase",

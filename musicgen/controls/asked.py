@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, TypedDict
 
@@ -134,7 +134,7 @@ class Asked:
     pickup: Fraction | None = None
     unit: Fraction | None = None
     tempo: tuple[Fraction | None, Fraction] | None = None
-    line: LineControls = LineControls()
+    line: LineControls = field(default_factory=LineControls)
     motif: Motif | None = None
     max_repeats: int = 0
     smallest: Fraction = Fraction(1)

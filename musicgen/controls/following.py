@@ -111,9 +111,9 @@ class _Row:
                 self._avoid(mask, rival[len(self.body)])
         bars, most = self.bars, self.plan.max_repeats
         at = len(bars.current)
-        if most and bars.in_a_row >= most and bars.current == bars.last[:at]:
-            if len(bars.last) // 2 <= at < len(bars.last):
-                self._avoid(mask, bars.last[at])
+        again = most and bars.in_a_row >= most and bars.current == bars.last[:at]
+        if again and len(bars.last) // 2 <= at < len(bars.last):
+            self._avoid(mask, bars.last[at])
 
     @staticmethod
     def _only(mask: NDArray[np.bool_], ids: set[int]) -> None:

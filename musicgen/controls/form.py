@@ -12,6 +12,7 @@ from string import ascii_uppercase
 from musicgen.controls.values import MOST_BARS, MOST_PART_BARS, refuse
 from musicgen.errors import ControlError
 from musicgen.grammar import Limits, Part
+from musicgen.tune import Bar, Tune
 
 MOST_PARTS = Limits.parts
 
@@ -170,3 +171,26 @@ def with_motif(limits: Limits | None, n_bars: int, pickup: Fraction) -> Limits:
     phrase = 4 if n_bars <= 4 else 8
     comes_back = n_bars <= 8 and phrase + n_bars < longest
     return replace(limits, motif_return=(phrase, n_bars)) if comes_back else limits
+
+
+def form_of(tune: Tune) -> tuple[str, int]:
+    """The form of a written tune, "AABB", and its full bars, each written part once; a pickup and
+    the bar it is taken from count as one, a second ending does not count."""
+    parts: list[list[Bar]] = [[]]
+    for bar, following in zip(tune.bars, (*tune.bars[1:], None), strict=True):
+        parts[-1].append(bar)
+        ends = bar.repeat_end or bar.barline in ("||", "|]")
+        if ends and following is not None and following.volta != (2,):
+            parts.append([])
+    full = tune.meter.bar_duration
+    pickup = len(tune.bars) > 1 and full is not None and tune.bars[0].duration < full
+    letters, count, seen = "", 0, list[object]()
+    for part in parts:
+        music = [(bar.events, bar.volta) for bar in part]
+        if music not in seen:
+            seen.append(music)
+        letter = ascii_uppercase[min(seen.index(music), 25)]
+        letters += letter * (2 if any(bar.repeat_end for bar in part) else 1)
+        voltas = [bar.volta for bar in part]
+        count += (voltas.index((2,)) if (2,) in voltas else len(part)) - pickup
+    return letters, count

@@ -190,7 +190,7 @@ class MelodicAutomaton:
     # --- what may come next --------------------------------------------------------------------
 
     def _mask(self, key: MelodicState) -> Bools:
-        base, last, *_ = key
+        base = key[0]
         mask = self.base.mask(base).copy()
         state = self.base.states[base]
         if state.done or state.header < len(HEADER_KINDS):
@@ -214,16 +214,16 @@ class MelodicAutomaton:
         if state.tie:
             near = np.arange(len(line.ids)) == last
         elif last >= 0:
-            near = line.near[last]
+            near = line.near[last].copy()
         if self.free:
             return near
         to_turn, to_end = self._room(base).after_note(state)
         if fresh:  # it may be a tonic at once, or a neighbour of one
             ways = (to_turn >= 0) | (to_end >= 1) | (line.is_tonic & (to_end >= 0))
-            near = near & self._turns(low, high) & ways
+            near &= self._turns(low, high) & ways
             return near
         turn, end = self._distances(low, high)
-        near = near & ((turn <= to_turn) | (end <= to_end))
+        near &= (turn <= to_turn) | (end <= to_end)
         return near
 
     def _lengths(self, key: MelodicState) -> Bools:
@@ -231,10 +231,10 @@ class MelodicAutomaton:
         base, last, low, high, fresh = key
         state = self.base.states[base]
         to_turn, to_end = self._room(base).after_lengths(state, self.length_slots)
-        fits: Bools = np.maximum(to_turn, to_end) >= 0
+        fits: Bools = np.asarray(np.maximum(to_turn, to_end) >= 0)
         if not fresh:
             turn, end = (int(goal[last]) - (not state.tie) for goal in self._distances(low, high))
-            fits = (max(turn, 0) <= to_turn) | (max(end, 0) <= to_end)
+            fits = np.asarray((max(turn, 0) <= to_turn) | (max(end, 0) <= to_end))
         return fits
 
     def _permits(self, key: MelodicState, token_id: int) -> bool:
@@ -301,7 +301,7 @@ class MelodicAutomaton:
         lows, highs = np.minimum(line.midi, low), np.maximum(line.midi, high)
         tonics = line.midi[line.is_tonic][:, None]
         spans = np.maximum(tonics, highs) - np.minimum(tonics, lows)
-        within: Bools = (spans <= line.widest).any(axis=0)
+        within: Bools = np.asarray((spans <= line.widest).any(axis=0))
         return within
 
     def _may_turn(self, last: int, low: int, high: int) -> bool:

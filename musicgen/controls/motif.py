@@ -13,7 +13,7 @@ from musicgen.transposition import move
 from musicgen.tune import Bar, Note, Tune
 
 MOST_BARS = 16
-_BARS = re.compile(r"\s*(\d{1,4})\s*(?:[-–]\s*(\d{1,4})\s*)?")
+_BARS = re.compile(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,34 +29,11 @@ from musicgen.theory import (
 
 # Words that say nothing about the tune.
 FILLERS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "in",
-        "of",
-        "with",
-        "on",
-        "for",
-        "to",
-        "and",
-        "please",
-        "tune",
-        "tunes",
-        "piece",
-        "melody",
-        "time",
-        "key",
-        "some",
-        "something",
-        "me",
-        "write",
-        "compose",
-        "play",
-        "like",
-        "one",
-        "new",
-    ]
+    (
+        *("a", "an", "the", "in", "of", "with", "on", "for", "to", "and", "please", "like"),
+        *("tune", "tunes", "piece", "melody", "time", "key", "some", "something", "one", "new"),
+        *("me", "write", "compose", "play"),
+    )
 )
 # Of the dance's usual tempo.
 PACES = {"slow": 0.7, "slowly": 0.7, "moderate": 1.0, "fast": 1.2, "quick": 1.2, "lively": 1.1}

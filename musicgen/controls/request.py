@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,8 @@ class Request:
         self, headers: Sequence[tuple[str, ...]], *, hurry_after: int
     ) -> ControlledConstraint | None:
         """The constraint for takes with these headings; None where the grammar alone will do."""
-        if not self.asked.exact:
+        known = all(text in self.vocabulary.ids for header in headers for text in header)
+        if known and not self.asked.exact:
             return None
         return ControlledConstraint([self.plan(h) for h in headers], hurry_after=hurry_after)
 
@@ -192,7 +194,7 @@ class Request:
         pitches = [i for i in motif if self._structure.is_pitch[i]]
         if not pitches or line.widest is None:
             return
-        for one, other in zip(pitches, pitches[1:], strict=False):
+        for one, other in pairwise(pitches):
             apart = abs(line.pitches[one] - line.pitches[other])
             if apart > line.widest:
                 raise ControlError(

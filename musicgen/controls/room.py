@@ -21,13 +21,13 @@ class Room:
     The methods give how many notes there can be then, for both kinds of end.
     """
 
-    turn: tuple[int, int]
-    end: tuple[int, int]
+    turn: tuple[float, int]
+    end: tuple[float, int]
     smallest: Fraction
 
     def slots(self) -> tuple[int, int]:
         """As it stands."""
-        return sum(self.turn), sum(self.end)
+        return int(sum(self.turn)), int(sum(self.end))
 
     def after_note(self, state: State) -> tuple[int, int]:
         """After a note or rest of the length that stands now."""
@@ -53,7 +53,7 @@ class Room:
         return turn, end
 
     @property
-    def _both(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def _both(self) -> tuple[tuple[float, int], tuple[float, int]]:
         return self.turn, self.end
 
     def _less(self, slots: Fraction, more: int) -> tuple[int, int]:
@@ -62,14 +62,16 @@ class Room:
         return turn, end
 
     @staticmethod
-    def _left(kind: tuple[int, int], slots: NDArray[np.float64], more: int) -> NDArray[np.float64]:
+    def _left(
+        kind: tuple[float, int], slots: NDArray[np.float64], more: int
+    ) -> NDArray[np.float64]:
         here, later = kind
         fits = slots <= here + 1e-9
         left: NDArray[np.float64] = np.where(fits, np.floor(here + later - slots + 1e-9) + more, -1)
         return left
 
 
-def latest_end(state: State, limits: Limits, fits: Callable[[int], bool]) -> tuple[int, int]:
+def latest_end(state: State, limits: Limits, fits: Callable[[int], bool]) -> tuple[float, int]:
     """The room up to the last end that fits, in the smallest notes: to the end of the bar, and
     after it; (-1, 0) for none."""
     lengths = list(ends(state, limits))
@@ -81,15 +83,15 @@ def latest_end(state: State, limits: Limits, fits: Callable[[int], bool]) -> tup
     for n in reversed(lengths):
         if n <= bar or not fits(n):
             continue
+        short = Fraction(0) if n == comes else pickup  # the bar before a motif is whole
         if state.in_pickup:
-            here, later = pickup - state.position, (n - bar) * full - pickup
+            here, later = pickup - state.position, (n - bar) * full - short
         elif n == bar + 1:
-            here, later = full - pickup - state.position, Fraction(0)
+            here, later = full - short - state.position, Fraction(0)
         else:
-            here, later = full - state.position, (n - bar - 1) * full - pickup
+            here, later = full - state.position, (n - bar - 1) * full - short
         if here >= 0:
-            # Inside a tuplet the position may lie off the grid.
-            return int(here / grid), int(later / grid)
+            return float(here / grid), int(later / grid)  # a tuplet's notes lie off the grid
     return -1, 0
 
 

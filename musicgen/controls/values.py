@@ -18,7 +18,7 @@ MOST_BARS = 256
 NARROWEST_RANGE = 7  # semitones, a fifth
 WIDEST_INTERVAL = 127
 _PITCH = r"([A-Ga-g])(##|bb|#|b|♯|♭|)(-?\d)"
-_RANGE = re.compile(rf"\s*{_PITCH}\s*(?:-|–|\.\.|to|\s)\s*{_PITCH}\s*")
+_RANGE = re.compile(rf"\s*{_PITCH}\s*(?:-|\u2013|\.\.|to|\s)\s*{_PITCH}\s*")
 _FRACTION = re.compile(r"\s*(\d{1,4})(?:\s*/\s*(\d{1,4}))?\s*")
 _SIGNS = {"♯": "#", "♭": "b"}
 

@@ -1,4 +1,4 @@
-"""How long a tune may be: its form, the bars of each part, all of its bars, what may follow what."""
+"""How long a tune may be: its form, the bars of its parts, and where it may end."""
 
 from __future__ import annotations
 
@@ -88,6 +88,7 @@ class Limits:
 
 
 _ANY = Part()
+DEFAULT = Limits()
 # What makes a written tune regular, whatever its length.
 UNLIMITED = Limits(
     part_bars=10_000,

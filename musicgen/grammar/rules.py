@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from musicgen.grammar.limits import UNLIMITED, Limits, ends, may_open_ending, part_length
+from musicgen.grammar.limits import DEFAULT, UNLIMITED, Limits, ends, may_open_ending, part_length
 from musicgen.grammar.state import ONE, ZERO, State, advance, in_first_ending, start
 from musicgen.theory import rhythm_meters
 from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token
@@ -43,7 +43,7 @@ class Options:
         )
 
 
-def allowed(state: State, limits: Limits = Limits()) -> Options:
+def allowed(state: State, limits: Limits = DEFAULT) -> Options:
     """What a valid tune may say next."""
     if state.done:
         return Options()

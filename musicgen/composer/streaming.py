@@ -1,0 +1,129 @@
+"""One tune as it comes: tokens and notes one at a time, for live use.
+
+    stream = composer.stream(Controls(key="D", rhythm="jig"), SamplingConfig(seed=7))
+    for step in stream:
+        if step.event is not None: ...          # a note or rest, as soon as its length is settled
+    stream.tune                                 # the whole tune, once it has ended
+
+It is the same tune that `generate` gives for that seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from musicgen.composer.engine import ENDLESS, Engine
+from musicgen.composer.generation import constraint_of, prompt_of, request_of, titled
+from musicgen.controls import Controls
+from musicgen.errors import ControlError
+from musicgen.sampling import SamplingConfig, stream
+from musicgen.tokenizer import BOS, EOS
+from musicgen.tokenizer.melody import decode
+from musicgen.tune import Timed, Tune
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One token. `event` is the note or rest that is complete with it: one whose tie, or lack of
+    it, this token decides, so a note comes with the token after its own. `bits` is what the token
+    cost the model."""
+
+    token: str
+    event: Timed | None
+    bits: float
+
+
+class Stream:
+    """An iterator over the `Step`s of take `index` of a seed; `step()` is the same by hand.
+
+    Attributes:
+        header: the tune without music: key, meter, unit, rhythm, tempo.
+        milliseconds: time spent on each step so far, the last at the end.
+
+    Raises:
+        ControlError: the controls contradict each other or the model does not know them.
+    """
+
+    def __init__(
+        self, engine: Engine, controls: Controls, sampling: SamplingConfig, index: int = 0
+    ) -> None:
+        self._request = request_of(engine, controls)
+        self._heading = self._request.draw(sampling.seed, index)
+        self._vocabulary = engine.vocabulary
+        self._named = sampling.seed, index
+        prompt = prompt_of(engine, self._heading)
+        self._coming = stream(
+            engine.stepper,
+            [prompt],
+            constraint_of(engine, self._request, [self._heading]),
+            replace(sampling, max_tokens=ENDLESS),
+            indices=[index],
+        )
+        for _ in prompt[1:]:
+            next(self._coming)
+        self._tokens: list[str] = []
+        self._n_given = 0
+        self._ended = False
+        self.milliseconds: list[float] = []
+        self.header = self._whole(())
+
+    def __iter__(self) -> Iterator[Step]:
+        return self
+
+    def __next__(self) -> Step:
+        found = self.step()
+        if found is None:
+            raise StopIteration
+        return found
+
+    def step(self) -> Step | None:
+        """The next token, and the event that is complete with it; None after the end."""
+        if self._ended:
+            return None
+        began = time.perf_counter()
+        ids, bits = next(self._coming)
+        token = self._vocabulary.tokens[int(ids[0])]
+        self._tokens.append(token)
+        self._ended = token == EOS
+        event = self._completed(token)
+        self.milliseconds.append(1000 * (time.perf_counter() - began))
+        return Step(token, event, float(bits[0]))
+
+    @property
+    def tune(self) -> Tune:
+        """The finished tune.
+
+        Raises:
+            ControlError: it has not ended yet.
+        """
+        if not self._ended:
+            raise ControlError("the tune has not ended yet; take its steps to the end first")
+        return titled(self._whole(self._tokens), *self._named)
+
+    def _completed(self, token: str) -> Timed | None:
+        """The event before the one that goes on, if there is one more than before."""
+        if token == "-":  # noqa: S105 - a tie; the note it belongs to is complete now
+            return self._give(self._events())
+        events = self._events()
+        sounded = token not in ("|", "||", "|]", ":|", EOS) and bool(events)
+        waiting = sounded and self._is_sound(token)
+        return self._give(events[: len(events) - waiting])
+
+    def _give(self, events: list[Timed]) -> Timed | None:
+        if len(events) <= self._n_given:
+            return None
+        self._n_given += 1
+        return events[self._n_given - 1]
+
+    def _is_sound(self, token: str) -> bool:
+        return token not in (BOS, "|:", "[1", "[2") and not token.startswith(("*", "("))
+
+    def _events(self) -> list[Timed]:
+        voices = self._whole(self._tokens).voices
+        return list(voices[0].events) if voices else []
+
+    def _whole(self, tokens: list[str] | tuple[()]) -> Tune:
+        tune = decode([*self._heading, *tokens])
+        return self._request.fulfil(tune, self._heading)
