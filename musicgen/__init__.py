@@ -20,7 +20,7 @@ from musicgen.formats import read, scan, write
 from musicgen.tune import Bar, Chord, Note, Rest, Tune, Voice
 
 if TYPE_CHECKING:
-    from musicgen.composer import Composer
+    from musicgen.composer import Composer, PolyphonicComposer
     from musicgen.notebook import Gallery
 
 __version__ = "0.1.0"
@@ -47,13 +47,13 @@ def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     return notebook.show(tunes)
 
 
-def load(checkpoint: str | Path = "celtic") -> Composer:
+def load(checkpoint: str | Path = "celtic") -> Composer | PolyphonicComposer:
     """A composer with the model in a folder that `musicgen train` wrote, or a shipped one by name.
 
     Raises:
         CheckpointError: there is no such model, or it is damaged.
     """
     from musicgen import checkpoint as checkpoints
-    from musicgen.composer import Composer
+    from musicgen.composer import composer_of
 
-    return Composer(checkpoints.load(checkpoints.locate(checkpoint)))
+    return composer_of(checkpoints.load(checkpoints.locate(checkpoint)))

@@ -1,7 +1,7 @@
 """A finished model as a folder a person can read: weights, config, vocabulary, card; save, load.
 
     weights.safetensors  config.json  vocab.json  openings.json  metrics.json  README.md
-    manifest.json
+    novelty.npz (optional)  manifest.json
 
 manifest.json holds the format version and the SHA-256 of every other file. Nothing is a pickle,
 and everything is checked before a network is built, so a folder from a stranger can be loaded.
@@ -14,22 +14,27 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import safetensors
-import safetensors.torch
-import torch
-from torch import Tensor, nn
+import safetensors.numpy
+from numpy.typing import NDArray
 
 from musicgen.config import from_dict, to_dict
-from musicgen.errors import CheckpointError, ConfigError
+from musicgen.errors import CheckpointError, ConfigError, CorpusError
 from musicgen.files import replacing_folder
-from musicgen.models import ModelConfig, build_model
+from musicgen.models import ModelConfig, build_model, weight_shapes
+from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.tokenizer import SPECIALS
 
+if TYPE_CHECKING:
+    from torch import nn
+
 FORMAT = "musicgen-checkpoint-1"
-MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30}
+MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30, ".npz": 1 << 30}
 _FILES = (
     "weights.safetensors",
     "config.json",
@@ -41,18 +46,22 @@ _FILES = (
 
 
 Opening = tuple[tuple[int, ...], int]
+Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
     """A trained network with all that is needed to use it and to know where it came from.
 
+    `weights` are its parameters, named as in `models.weight_shapes`; `network`, the torch module
+    on `device`, is built when it is first asked for, and composing on a CPU never asks.
     `openings` are the header ids of the training tunes, each with how many tunes begin so;
     `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
-    of the token set; `card` is README.md, Markdown for people.
+    of the token set; `card` is README.md, Markdown for people; `novelty` is the index of the
+    corpus it was trained on, if it has one.
     """
 
-    network: nn.Module
+    weights: Weights
     model: ModelConfig
     vocab: tuple[str, ...]
     feature_sizes: dict[str, int]
@@ -62,6 +71,21 @@ class Checkpoint:
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     card: str = ""
+    novelty: NoveltyIndex | None = None
+    device: str = "cpu"
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network in evaluation mode."""
+        import torch
+
+        state = torch.get_rng_state()  # building draws random weights; the caller must not notice
+        network = build_model(self.model)
+        torch.set_rng_state(state)
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                parameter.copy_(torch.tensor(self.weights[name]))
+        return network.to(self.device).eval()
 
 
 def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> None:
@@ -92,7 +116,7 @@ def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
-    """The checkpoint in a folder or in the folder of a run, its network in evaluation mode.
+    """The checkpoint in a folder or in the folder of a run; `device` is where its network goes.
 
     Raises:
         CheckpointError: it is missing, damaged, of another version, or not a model.
@@ -127,9 +151,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         raise CheckpointError(f"{folder}/config.json: feature_sizes do not fit the model")
     if not all(0 <= i < len(vocab) for ids, _ in openings for i in ids):
         raise CheckpointError(f"{folder}/openings.json: does not fit the vocabulary")
-    network = _network(model, files["weights.safetensors"], folder)
     return Checkpoint(
-        network=network.to(device).eval(),
+        weights=_weights(model, files["weights.safetensors"], folder),
         model=model,
         vocab=vocab,
         feature_sizes=sizes,
@@ -139,6 +162,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         training=training,
         metrics=metrics,
         card=files["README.md"].decode("utf-8", "replace"),
+        novelty=_index(files, folder),
+        device=device,
     )
 
 
@@ -155,8 +180,11 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         "fingerprint": checkpoint.fingerprint,
         "training": checkpoint.training,
     }
+    index = checkpoint.novelty
+    optional = {} if index is None else {FILE_NAME: index.to_bytes()}
     return {
-        "weights.safetensors": safetensors.torch.save(_own_tensors(checkpoint.network)),
+        **optional,
+        "weights.safetensors": safetensors.numpy.save(_own_arrays(checkpoint.weights)),
         "config.json": _json(config),
         "vocab.json": _json(checkpoint.vocab),
         "openings.json": _json(checkpoint.openings),
@@ -165,9 +193,8 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
     }
 
 
-def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters by name; a tensor with two names (tied embeddings) under the first only."""
-    return {name: p.detach().cpu().contiguous() for name, p in network.named_parameters()}
+def _own_arrays(weights: Weights) -> dict[str, NDArray[np.float32]]:
+    return {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
 
 
 def _json(data: object) -> bytes:
@@ -181,7 +208,8 @@ def _verified(folder: Path) -> dict[str, bytes]:
     try:
         manifest = json.loads(_read(folder / "manifest.json"))
         version, digests = manifest["format"], manifest["sha256"]
-        wanted: Mapping[str, str] = {name: digests[name] for name in _FILES}
+        names = (*_FILES, FILE_NAME) if FILE_NAME in digests else _FILES
+        wanted: Mapping[str, str] = {name: digests[name] for name in names}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(
             f"{folder}/manifest.json: cannot be read; get the model again"
@@ -190,7 +218,7 @@ def _verified(folder: Path) -> dict[str, bytes]:
         raise CheckpointError(
             f"{folder}: is of format {version!r}, not {FORMAT!r}; update musicgen"
         )
-    files = {name: _read(folder / name) for name in _FILES}
+    files = {name: _read(folder / name) for name in wanted}
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != wanted[name]:
             raise CheckpointError(f"{folder}/{name}: was changed or damaged; get the model again")
@@ -208,34 +236,32 @@ def _read(path: Path) -> bytes:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _network(model: ModelConfig, data: bytes, folder: Path) -> nn.Module:
-    """The network with its weights, every tensor checked for name, shape, type and finiteness."""
+def _index(files: Mapping[str, bytes], folder: Path) -> NoveltyIndex | None:
+    if FILE_NAME not in files:
+        return None
+    try:
+        return NoveltyIndex.from_bytes(files[FILE_NAME], f"{folder}/{FILE_NAME}")
+    except CorpusError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def _weights(model: ModelConfig, data: bytes, folder: Path) -> Weights:
+    """The weights of a network, every array checked for name, shape, type and finiteness."""
     where = f"{folder}/weights.safetensors"
     try:
-        tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError, OverflowError):
+        arrays = safetensors.numpy.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError):
         raise CheckpointError(f"{where}: is not a safetensors file; get the model again") from None
-    with torch.device("meta"):  # shapes only, no memory, until they are known to fit
-        expected = _shapes(build_model(model))
-    if tensors.keys() != expected.keys():
-        odd = min(tensors.keys() ^ expected.keys())
+    expected = weight_shapes(model)
+    if arrays.keys() != expected.keys():
+        odd = min(arrays.keys() ^ expected.keys())
         raise CheckpointError(f"{where}: does not fit config.json (tensor '{odd}')")
-    for name, tensor in tensors.items():
-        if tensor.shape != expected[name] or not tensor.is_floating_point():
+    for name, array in arrays.items():
+        if array.shape != expected[name] or array.dtype.kind != "f":
             raise CheckpointError(f"{where}: tensor '{name}' does not fit config.json")
-        if not bool(torch.isfinite(tensor).all()):
+        if not np.isfinite(array).all():
             raise CheckpointError(f"{where}: tensor '{name}' holds values that are not finite")
-    state = torch.get_rng_state()  # building draws random weights; the caller must not notice
-    network = build_model(model)
-    torch.set_rng_state(state)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.copy_(tensors[name])
-    return network
-
-
-def _shapes(network: nn.Module) -> dict[str, torch.Size]:
-    return {name: parameter.shape for name, parameter in network.named_parameters()}
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 def shipped() -> dict[str, Path]:

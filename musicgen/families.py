@@ -50,17 +50,24 @@ def shingles(line: Line) -> Shingles:
     changes nothing. A tune with fewer intervals has one shingle, all of them.
     """
     pitches = [midi for midi, _ in line if midi is not None]
-    intervals = [(b - a) & 0xFF for a, b in pairwise(pitches)]
+    intervals = np.array([(b - a) & 0xFF for a, b in pairwise(pitches)], np.uint8)
     if len(intervals) < SHINGLE_INTERVALS:
-        short = bytes([_NO_INTERVAL, *intervals]).ljust(SHINGLE_INTERVALS, b"\x80")
+        short = bytes([_NO_INTERVAL, *intervals.tolist()]).ljust(SHINGLE_INTERVALS, b"\x80")
         return np.array([int.from_bytes(short)], np.uint64)
-    window, mask = 0, (1 << 8 * SHINGLE_INTERVALS) - 1
-    found = set()
-    for i, interval in enumerate(intervals, 1):
-        window = (window << 8 | interval) & mask
-        if i >= SHINGLE_INTERVALS:
-            found.add(window)
-    return np.array(sorted(found), np.uint64)
+    return np.unique(interval_runs(intervals, SHINGLE_INTERVALS))
+
+
+def interval_runs(intervals: NDArray[np.uint8], length: int) -> Shingles:
+    """Every run of `length` (1 to 8) successive intervals, each one a byte of a number, in order.
+
+    Shape (n - length + 1,), or (0,) where there are fewer. Two runs are the same number exactly
+    when their intervals are.
+    """
+    n_runs = max(0, len(intervals) - length + 1)
+    runs = np.zeros(n_runs, np.uint64)
+    for k in range(length if n_runs else 0):
+        runs = runs << np.uint64(8) | intervals[k : k + n_runs]
+    return runs
 
 
 def group_families(values: Shingles, sizes: Sequence[int]) -> list[int]:

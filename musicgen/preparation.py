@@ -14,46 +14,57 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from musicgen import corpus as corpora
-from musicgen.constraint import Tracer
 from musicgen.corpus import Corpus, Entry, Omitted, Progress
-from musicgen.errors import CorpusError, InvalidTuneError
-from musicgen.grammar import FEATURE_SIZES
-from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary
-from musicgen.tokenizer.melody import NAME, encode, melody
-from musicgen.tokenizer.tokens import HEADER_KINDS
+from musicgen.errors import CorpusError
+from musicgen.languages import LANGUAGES, Choice, Encoded, Language, choose
+from musicgen.novelty import FILE_NAME, Collector, Melody, NoveltyIndex
+from musicgen.tokenizer import UNKNOWN, Vocabulary
 from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
 from musicgen.tune import Tune
 
 # Tokens that occur more rarely in the training split are read as unknown.
 MIN_COUNT = 3
-_N_COLUMNS = 1 + len(FEATURE_SIZES)
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A corpus, tune by tune. `omitted` are tunes that melody tokens cannot say, with the reason;
+    """A corpus, tune by tune. `omitted` are tunes that its tokens cannot say, with the reason;
     `dropped` counts what would be left out of the others (ornaments, text); `irregular` are the
-    ids of tunes that are kept although their bars or repeats do not add up."""
+    ids of tunes that are kept although their bars or repeats do not add up; `choice` says in which
+    language all that is meant."""
 
     corpus: Corpus
     omitted: tuple[Omitted, ...]
     dropped: Counter[str]
     irregular: tuple[str, ...]
+    choice: Choice
+
+    @property
+    def language(self) -> Language:
+        """The token language that was chosen."""
+        return LANGUAGES[self.choice.name]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Examined):
-    """A corpus and its tokens."""
+    """A corpus, its tokens, and the index that says how close a tune comes to any of its tunes,
+    those of all splits and those that are no melodies for tokens included."""
 
     tokens: TokenSet
+    novelty: NoveltyIndex
+
+
+def _names(sources: str | Path | Sequence[str | Path]) -> list[str]:
+    several = [sources] if isinstance(sources, str | Path) else sources
+    return [str(name) for name in several]
 
 
 def examine(
@@ -61,17 +72,22 @@ def examine(
     *,
     workers: int = 1,
     progress: Progress | None = None,
+    tokenizer: str | None = None,
 ) -> Examined:
-    """Read a corpus (see `corpus.load`) and see what of it can be learned.
+    """Read a corpus (see `corpus.load`) and see what of it can be learned, in the language of
+    `tokenizer` or the one that fits it (see `languages.choose`).
 
     Raises:
         CorpusError: nothing can be read.
     """
-    waiting = _Waiting(None)
+    names = _names(sources)
+    choice = choose(names, tokenizer)
+    language = LANGUAGES[choice.name]
+    waiting = _Waiting(None, language)
     corpus = corpora.load(
-        sources, workers=workers, extract=_encode, keep=waiting.append, progress=progress
+        names, workers=workers, extract=language.encode, keep=waiting.append, progress=progress
     )
-    return Examined(*waiting.account(corpus))
+    return Examined(*waiting.account(corpus), choice)
 
 
 def prepare(
@@ -82,72 +98,84 @@ def prepare(
     test: float = 0.1,
     workers: int = 1,
     progress: Progress | None = None,
+    tokenizer: str | None = None,
 ) -> Prepared:
-    """Read a corpus (see `corpus.load`) and encode every tune of it.
+    """Read a corpus (see `corpus.load`) and encode every tune of it, with `tokenizer` or the one
+    that fits it (see `languages.choose`).
 
     The vocabulary is that of the training split alone. With a `folder` the token files are
-    written there and stay on disk; it may hold older token files, which are replaced.
+    written there and stay on disk, and the index beside them; it may hold older token files,
+    which are replaced.
 
     Raises:
         CorpusError: nothing can be read or encoded, or the folder cannot be written.
     """
     if folder is not None:
         require_replaceable(folder)
+    names = _names(sources)
+    choice = choose(names, tokenizer)
+    language = LANGUAGES[choice.name]
     with tempfile.TemporaryFile() as file:
-        waiting = _Waiting(file)
+        waiting, melodies = _Waiting(file, language), Collector()
+
+        def keep(extracted: tuple[Encoded | str, Melody]) -> None:
+            waiting.append(extracted[0])
+            melodies.append(extracted[1])
+
         corpus = corpora.load(
-            sources,
+            names,
             val=val,
             test=test,
             workers=workers,
-            extract=_encode,
-            keep=waiting.append,
+            extract=partial(_encode_and_index, language),
+            keep=keep,
             progress=progress,
         )
         account = waiting.account(corpus)
         if not any(waiting.lengths):
             first = account[1][0]
             raise CorpusError(
-                f"no tune of the corpus is a single-line melody (first: {first.id}: {first.reason})"
+                f"no tune of the corpus is a {language.what} (first: {first.id}: {first.reason})"
             )
         vocabulary = waiting.vocabulary([entry.split == "train" for entry in corpus.entries])
         tokens = build_tokenset(
             waiting.rows(corpus.entries, vocabulary, progress),
             vocab=vocabulary.tokens,
-            feature_sizes=FEATURE_SIZES,
-            tokenizer=NAME,
-            n_header=len(HEADER_KINDS),
+            feature_sizes=language.feature_sizes,
+            tokenizer=language.name,
+            n_header=language.n_header,
             folder=folder,
         )
-    return Prepared(*account, tokens)
+    index = melodies.index([entry.id for entry in corpus.entries])
+    if folder is not None:
+        index.save(Path(folder) / FILE_NAME)
+    return Prepared(*account, choice, tokens, index)
 
 
-class _Encoded(NamedTuple):
-    """A tune as it comes from the process that read it. `tokens` one a line, `<bos>` and `<eos>`
-    included; `features` (T, F) after each."""
+def index_corpus(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> NoveltyIndex:
+    """The index alone of a corpus (see `corpus.load`).
 
-    tokens: str
-    features: NDArray[np.uint16]
-    notes: int
-    irregular: bool
-    dropped: Counter[str]
+    Raises:
+        CorpusError: nothing can be read.
+    """
+    melodies = Collector()
+    corpus = corpora.load(
+        sources, workers=workers, extract=_index, keep=melodies.append, progress=progress
+    )
+    return melodies.index([entry.id for entry in corpus.entries])
 
 
-@cache  # one for each process
-def _tracer() -> Tracer:
-    return Tracer()
+def _encode_and_index(language: Language, tune: Tune) -> tuple[Encoded | str, Melody]:
+    return language.encode(tune), _index(tune)
 
 
-def _encode(tune: Tune) -> _Encoded | str:
-    """A tune's tokens and features, or the reason why it has none."""
-    try:
-        reduced = melody(tune)
-        tokens = (BOS, *encode(reduced.tune), EOS)
-    except InvalidTuneError as error:
-        return str(error)
-    features, first_wrong = _tracer().trace(tokens)
-    n_notes, irregular = reduced.tune.n_notes, first_wrong is not None
-    return _Encoded("\n".join(tokens), features, n_notes, irregular, reduced.dropped)
+def _index(tune: Tune) -> Melody:
+    return Melody.of(tune, place="")
 
 
 class _Waiting:
@@ -155,7 +183,8 @@ class _Waiting:
     are met, and the features. The rest of what is known of them is in memory. Without a file the
     tables are thrown away."""
 
-    def __init__(self, file: IO[bytes] | None) -> None:
+    def __init__(self, file: IO[bytes] | None, language: Language) -> None:
+        self._n_columns = 1 + len(language.feature_sizes)
         self.ids: dict[str, int] = {}
         self.lengths, self.notes = array("I"), array("I")
         self.refused: list[tuple[int, str]] = []
@@ -163,7 +192,7 @@ class _Waiting:
         self.dropped: Counter[str] = Counter()
         self._file = file
 
-    def append(self, encoded: _Encoded | str) -> None:
+    def append(self, encoded: Encoded | str) -> None:
         """Take the next entry's tune."""
         number = len(self.lengths)
         if isinstance(encoded, str):
@@ -184,7 +213,7 @@ class _Waiting:
     def account(
         self, corpus: Corpus
     ) -> tuple[Corpus, tuple[Omitted, ...], Counter[str], tuple[str, ...]]:
-        """The fields of `Examined`."""
+        """The first fields of `Examined`."""
         entries = corpus.entries
         omitted = (
             Omitted(entries[i].id, entries[i].facts.title, reason) for i, reason in self.refused
@@ -196,8 +225,8 @@ class _Waiting:
         assert self._file is not None
         self._file.seek(0)
         for length in self.lengths:
-            data = self._file.read(length * _N_COLUMNS * np.dtype(np.int32).itemsize)
-            yield np.frombuffer(data, np.int32).reshape(length, _N_COLUMNS)
+            data = self._file.read(length * self._n_columns * np.dtype(np.int32).itemsize)
+            yield np.frombuffer(data, np.int32).reshape(length, self._n_columns)
 
     def vocabulary(self, in_train: Sequence[bool]) -> Vocabulary:
         """The tokens that are not too rare in the training split."""

@@ -321,6 +321,7 @@ RHYTHM_QPM = {
     "mazurka": 144,
     "air": 84,
     "slow air": 66,
+    "chorale": 80,
 }
 
 
@@ -355,6 +356,14 @@ def estimate_key(durations: Sequence[float | Fraction]) -> Key:
             if score > best_score + 1e-9:
                 best, best_score = Key(_TONIC_NAMES[mode][tonic], mode), score
     return best
+
+
+def profile_fit(durations: Sequence[float | Fraction], key: Key) -> float:
+    """How well the time spent on each pitch class (see `estimate_key`) fits a major or minor key:
+    the correlation with its profile, -1 to 1."""
+    heard = _centred([float(d) for d in durations])
+    profile = _centred(KEY_PROFILES[key.mode])
+    return sum(heard[(key.tonic_pitch_class + i) % 12] * profile[i] for i in range(12))
 
 
 def _centred(values: Sequence[float]) -> list[float]:

@@ -16,7 +16,7 @@ from musicgen.theory import (
     spell,
     transpose_pitch,
 )
-from musicgen.tune import Bar, Change, Chord, Event, Grace, Marks, Note, Rest, Tune
+from musicgen.tune import Bar, Change, Chord, Event, Grace, Marks, Note, Rest, Tune, Voice
 
 MOST_SEMITONES = 24
 # The usual name of each tonic, major-like modes first, then minor-like ones.
@@ -41,6 +41,16 @@ def transpose(tune: Tune, to: str) -> Tune:
 def move(tune: Tune, interval: Interval) -> Tune:
     """A whole tune moved by a spelled interval, its key too."""
     return _Mover(interval).tune(tune)
+
+
+def move_voice(voice: Voice, interval: Interval) -> Voice:
+    """A voice moved by an interval, its changes of key included."""
+    return _Mover(interval).voice(voice)
+
+
+def move_key(key: Key, interval: Interval) -> Key:
+    """A key moved by an interval; one without a tonic stays."""
+    return _Mover(interval).key(key)
 
 
 def _interval(key: Key, to: str) -> Interval:
@@ -71,8 +81,10 @@ class _Mover:
         self.interval = interval
 
     def tune(self, tune: Tune) -> Tune:
-        voices = tuple(replace(v, bars=tuple(map(self._bar, v.bars))) for v in tune.voices)
-        return replace(tune, key=self._key(tune.key), voices=voices)
+        return replace(tune, key=self.key(tune.key), voices=tuple(map(self.voice, tune.voices)))
+
+    def voice(self, voice: Voice) -> Voice:
+        return replace(voice, bars=tuple(map(self._bar, voice.bars)))
 
     def _bar(self, bar: Bar) -> Bar:
         overlays = tuple(tuple(map(self._event, line)) for line in bar.overlays)
@@ -80,7 +92,7 @@ class _Mover:
 
     def _event(self, event: Event) -> Event:
         if isinstance(event, Change):
-            return event if event.key is None else replace(event, key=self._key(event.key))
+            return event if event.key is None else replace(event, key=self.key(event.key))
         marks = self._marks(event.marks)
         if isinstance(event, Chord):
             return replace(event, notes=tuple(map(self._note, event.notes)), marks=marks)
@@ -114,7 +126,7 @@ class _Mover:
             moved = spell(moved.midi, Key())
         return moved.step + ACCIDENTAL_TEXT[moved.alter] + symbol[match.end() :]
 
-    def _key(self, key: Key) -> Key:
+    def key(self, key: Key) -> Key:
         if not key.tonic:
             return key
         step, alter = key.tonic[0], key.tonic[1:]

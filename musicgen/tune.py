@@ -202,11 +202,12 @@ class ReadWarning:
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a tune came from: the file, the 1-based line of its first line, its text verbatim
-    ("" for binary formats)."""
+    ("" for binary formats), the resolution of MIDI (0 for other formats)."""
 
     path: str = ""
     line: int = 0
     text: str = field(default="", repr=False)
+    ticks_per_quarter: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

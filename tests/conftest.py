@@ -8,7 +8,7 @@ import torch
 from musicgen.checkpoint import Checkpoint
 from musicgen.grammar import FEATURE_SIZES
 from musicgen.matching import match_sizes
-from musicgen.models import ModelConfig, build_model
+from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import NAME
 
@@ -42,7 +42,7 @@ def untrained() -> Checkpoint:
     )
     torch.manual_seed(0)
     return Checkpoint(
-        network=build_model(model).eval(),
+        weights=weights_of(build_model(model)),
         model=model,
         vocab=vocabulary.tokens,
         feature_sizes=sizes,

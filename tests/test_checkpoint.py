@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ import torch
 from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
-from musicgen.models import KINDS, ModelConfig, build_model
+from musicgen.formats.abc_notation import parse
+from musicgen.models import KINDS, ModelConfig, build_model, weights_of
+from musicgen.novelty import NoveltyIndex
 from musicgen.tokenizer import SPECIALS
 
 VOCAB = (*SPECIALS, "C", "D", "E")
@@ -31,7 +34,7 @@ def new(kind: str = "lstm") -> Checkpoint:
         n_heads=2,
     )
     return Checkpoint(
-        network=build_model(model),
+        weights=weights_of(build_model(model)),
         model=model,
         vocab=VOCAB,
         feature_sizes={"beat": 3, "match_next": len(VOCAB)},
@@ -77,7 +80,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path, kind: str) -> None:
     assert (loaded.metrics, loaded.card) == (saved.metrics, saved.card)
     assert not loaded.network.training
     tokens, features = torch.tensor([[1, 4, 5]]), torch.zeros(1, 3, 2, dtype=torch.long)
-    expected, _ = saved.network.eval()(tokens, features)
+    expected, _ = saved.network(tokens, features)
     torch.testing.assert_close(loaded.network(tokens, features)[0], expected, rtol=0, atol=0)
 
 
@@ -194,3 +197,18 @@ def test_a_tensor_too_many(folder: Path) -> None:
 
     rewrite(folder, "weights.safetensors", add)
     assert "does not fit config.json (tensor 'more')" in refusal(folder)
+
+
+def test_the_index_of_the_corpus_comes_along_and_is_checked(folder: Path) -> None:
+    assert checkpoint.load(folder).novelty is None
+    index = NoveltyIndex.build(parse(b"X:1\nT:A\nK:G\nGABc dedB|", "a.abc").tunes)
+    checkpoint.save(folder, replace(new(), novelty=index), overwrite=True)
+    again = checkpoint.load(folder).novelty
+    assert again is not None
+    assert again.to_bytes() == index.to_bytes()
+    rewrite(folder, "novelty.npz", lambda data: data[:-9] + b"\0" + data[-8:])
+    with pytest.raises(CheckpointError, match=r"novelty\.npz: is not an index of melodies"):
+        checkpoint.load(folder)
+    (folder / "novelty.npz").unlink()
+    with pytest.raises(CheckpointError, match=r"novelty\.npz: is missing"):
+        checkpoint.load(folder)

@@ -1,19 +1,36 @@
-"""Evaluation: bits per note against a model whose bits are known."""
+"""Evaluation: a model whose bits are known, sets whose order is known, copies, page, command."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+import re
+from base64 import b64encode
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.errors import CheckpointError, CorpusError
+from musicgen.cli import app
+from musicgen.composer import Composer
+from musicgen.corpus import find_files
+from musicgen.errors import CheckpointError, CorpusError, MusicgenError
 from musicgen.evaluation import bits_per_note
+from musicgen.evaluation.control import continuation, obedience
+from musicgen.evaluation.copying import diversity, look_up
+from musicgen.evaluation.discrimination import auc, discriminate
+from musicgen.evaluation.page import render_page
+from musicgen.evaluation.report import Assessment, Bench, as_data, ranking
+from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
 from musicgen.grammar import FEATURE_SIZES
+from musicgen.metrics.baselines import changed_pitches
+from musicgen.sampling import SamplingConfig
 from musicgen.tokenset import TokenSet, build_tokenset
+from musicgen.transposition import transpose
 
 
 @pytest.fixture
@@ -56,3 +73,188 @@ def test_other_vocabularies_and_empty_splits_are_refused(
         bits_per_note(replace(untrained, vocab=untrained.vocab[:-1]), tokens)
     with pytest.raises(CorpusError, match="split 'val' holds no tune"):
         bits_per_note(untrained, tokens, "val")
+
+
+# --- whole evaluations --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two of Aird's books in a folder."""
+    folder = tmp_path_factory.mktemp("book")
+    for file in find_files(["airdsAirs"])[:2]:
+        (folder / file.path.name).write_bytes(file.path.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bench(book: Path) -> Bench:
+    return Bench.of(Reference.load([book]), 80)
+
+
+@pytest.fixture(scope="module")
+def real(bench: Bench) -> TuneSet:
+    """Real tunes that are not held out."""
+    return set_of("real", bench.reference.others.tunes[:80])
+
+
+@pytest.fixture(scope="module")
+def judged(bench: Bench, real: TuneSet) -> dict[str, Assessment]:
+    """Known cases: other real tunes, a Markov chain's, shuffled notes."""
+    made = bench.reference.ceilings(80, seed=1)
+    return {one.name: bench.assess(one) for one in (real, *made.values())}
+
+
+def test_a_small_corpus_is_halved_by_family_and_says_so(bench: Bench) -> None:
+    reference = bench.reference
+    assert reference.split == "half"
+    assert "half of all families" in reference.notices[-1]
+    assert not set(reference.held_out.groups) & set(reference.others.groups)
+    assert len(reference.held_out) > 100 < len(reference.others)
+
+
+def test_known_cases_come_in_the_right_order_in_every_family(
+    bench: Bench, judged: dict[str, Assessment]
+) -> None:
+    chain, mixed = judged["Markov chain"], judged["shuffled notes"]
+    for family in ("pitch", "rhythm", "structure", "all"):
+        order = [one.ratios[family] for one in (judged["real"], chain, mixed)]
+        assert order == sorted(order), family
+        assert order[0] < 1.5
+    aucs = [one.classifier.auc.value for one in (judged["real"], chain, mixed) if one.classifier]
+    assert len(aucs) == 3
+    assert aucs[0] < 0.65 < 0.9 < aucs[1] <= aucs[2]
+    assert judged["real"].judge["score"] > chain.judge["score"] > mixed.judge["score"]
+
+
+def test_a_ranking_claims_only_what_the_intervals_allow(
+    bench: Bench, real: TuneSet, judged: dict[str, Assessment]
+) -> None:
+    made = bench.reference.ceilings(80, seed=1)["shuffled notes"]
+    features = {
+        "real": real.features(),
+        "shuffled notes": made.features(),
+        "again": real.features(),
+    }
+    again = replace(judged["real"], name="again")
+    steps = ranking(bench, features, [judged["shuffled notes"], judged["real"], again])
+    assert [(step.worse, step.sure) for step in steps] == [
+        ("again", False),
+        ("shuffled notes", True),
+    ]
+
+
+def test_copies_are_caught_verbatim_transposed_and_changed(bench: Bench) -> None:
+    rng = np.random.default_rng(0)
+    long = [t for t in bench.reference.sources if t.n_notes > 60][:12]
+    changed = [changed_pitches(tune, rng, share=0.1) for tune in long]
+    for made in (long, [transpose(tune, "Bb") for tune in long], changed):
+        found = look_up("copies", made, bench.index)
+        assert found.copies.mean() > 0.9
+    assert bench.held_out.copies.mean() < 0.2
+
+
+def test_duplicates_within_a_set_are_counted_in_any_key(real: TuneSet) -> None:
+    twice = set_of("twice", [*real.tunes[:10], *(transpose(t, "E") for t in real.tunes[:10])])
+    found = diversity(twice)
+    assert (found.n, found.duplicates) == (20, 10)
+    assert found.families <= 10
+
+
+def test_identical_sets_are_at_the_floor_or_below(bench: Bench) -> None:
+    rows = bench.yardstick.compare(bench.yardstick.reference)
+    assert all(row.distance.value <= row.floor for row in rows)
+
+
+def test_a_classifier_needs_enough_tunes(bench: Bench, real: TuneSet) -> None:
+    few = set_of("few", real.tunes[:5]).features()
+    assert discriminate(bench.yardstick.reference, few) is None
+
+
+def test_auc_is_scikit_learns() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(0, 9, 60).astype(float), rng.integers(0, 2, 60)
+    weights = rng.integers(0, 4, 60).astype(float)
+    assert auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+    expected = roc_auc_score(labels, scores, sample_weight=weights)
+    assert auc(scores, labels, weights) == pytest.approx(expected)
+
+
+def test_broken_files_are_listed_and_the_rest_is_judged(tmp_path: Path) -> None:
+    (tmp_path / "good.abc").write_text("X:1\nT:g\nM:4/4\nL:1/8\nK:C\nCDEF GABc|c8|]\n")
+    (tmp_path / "short.abc").write_text("X:1\nT:s\nM:4/4\nL:1/8\nK:C\nCDEF|GABc d4|CD|E8|]\n")
+    (tmp_path / "key.abc").write_text("X:1\nT:k\nM:4/4\nL:1/8\nK:C\nC8|[K:G]G8|]\n")
+    (tmp_path / "broken.mid").write_bytes(b"MThd nonsense")
+    (tmp_path / "empty.abc").write_text("")
+    found = read_set([tmp_path])
+    assert len(found) == 2
+    assert [Path(f.name).name for f in found.unreadable] == ["broken.mid", "empty.abc"]
+    assert [f.what for f in found.set_aside] == ["key change inside the tune"]
+    assert len(found.invalid) == 1
+    assert found.n_found == 5
+    (tmp_path / "good.abc").unlink()
+    (tmp_path / "short.abc").unlink()
+    with pytest.raises(CorpusError, match="no melody to judge in 3 files"):
+        read_set([tmp_path])
+
+
+def test_the_page_needs_nothing_else_and_the_numbers_are_json(
+    bench: Bench, real: TuneSet, judged: dict[str, Assessment]
+) -> None:
+    found = replace(judged["real"], examples={"best by the judge": 0})
+    page = render_page(bench, [(real, real.features())], [found], [], {"seed": 0})
+    assert re.findall(r'(?:src|href)="(?!data:)[^"]*"', page) == []
+    assert "Content-Security-Policy" in page
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert script is not None
+    digest = b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"sha256-{digest}" in page
+    assert page.count("<audio") == 1
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", page)
+    data = json.loads(json.dumps(as_data(bench, [found], [], {}), allow_nan=False))
+    assert data["sets"][0]["validity"]["n_judged"] == 80
+    assert data["sets"][0]["likeness"][0]["floor"] > 0
+
+
+def test_a_model_is_asked_for_keys_and_continues_tunes(
+    untrained: Checkpoint, real: TuneSet
+) -> None:
+    composer = Composer(untrained)
+    asked = [t for t in real.tunes if str(t.meter) == "6/8" and t.key.mode == "major"][:2]
+    held = obedience(composer, asked, SamplingConfig())
+    assert {o.asked: o.held.value for o in held} == {"key": 1, "meter": 1}
+    went_on = continuation(composer, asked[:1], SamplingConfig())
+    assert went_on is not None
+    assert (went_on.kept.value, went_on.valid.value, went_on.n) == (1, 1, 1)
+    assert went_on.real_motifs > went_on.motifs
+
+
+def test_the_command_judges_a_folder_and_writes_all_numbers(
+    book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    part = tmp_path / "part.abc"
+    tunes = (book / "book2.abc").read_text().split("\n\n")[:30]
+    part.write_text("\n\n".join(tunes))
+    app(
+        ["evaluate", str(part), "--reference", str(book), "--json", str(out)], standalone_mode=False
+    )
+    said = capsys.readouterr()
+    assert "likeness measures lie within 2 times" in said.out
+    assert json.loads(out.read_text())["sets"][0]["name"] == str(part)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.abc", "--checkpoint", "celtic"], "--checkpoint and SOURCES: give one of them"),
+        (["--compare", "celtic"], "--compare: name at least two"),
+        (["--split", "all"], "--split all: is none of train, val, test"),
+        (["--report", "a.pdf"], "a.pdf: a report is .html"),
+    ],
+)
+def test_impossible_requests_are_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(MusicgenError, match=re.escape(message)):
+        app(["evaluate", *arguments], standalone_mode=False)

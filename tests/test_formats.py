@@ -15,7 +15,9 @@ BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline=
 SCALE = Tune(title="Scale", voices=(Voice(bars=(BAR,)),))
 
 
-@pytest.mark.parametrize("name", ["scale.abc", "scale.mid", "SCALE.MIDI"])
+@pytest.mark.parametrize(
+    "name", ["scale.abc", "scale.mid", "SCALE.MIDI", "scale.musicxml", "s.mxl", "s.xml"]
+)
 def test_what_is_written_can_be_read_by_the_same_name(tmp_path: Path, name: str) -> None:
     formats.write(SCALE, tmp_path / name)
     (tune,) = formats.read(tmp_path / name)
@@ -42,8 +44,8 @@ def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.doc", "a.doc: cannot read '.doc'; use .abc, .txt, .mid, .midi"),
-        ("a", "a: cannot read 'no extension'; use .abc, .txt, .mid, .midi"),
+        ("a.doc", "a.doc: cannot read '.doc'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml"),
+        ("a", "a: cannot read 'no extension'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml"),
     ],
 )
 def test_an_unknown_extension_lists_the_known_ones(name: str, message: str) -> None:
@@ -57,7 +59,7 @@ def test_an_unknown_extension_cannot_be_written(tmp_path: Path) -> None:
         formats.write(SCALE, tmp_path / "a.wma")
 
 
-@pytest.mark.parametrize("name", ["a.abc", "a.mid"])
+@pytest.mark.parametrize("name", ["a.abc", "a.mid", "a.musicxml", "a.mxl"])
 @pytest.mark.parametrize("content", [b"", b"\0\xff\xfe\x80" * 50], ids=["empty", "binary"])
 def test_a_file_without_music_is_one_clear_line(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name

@@ -11,6 +11,7 @@ from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig, build_model
 from musicgen.models.lstm import Layer
 from musicgen.models.rnn import Recurrence
+from musicgen.models.transformer import Block, Transformer
 
 SMALL = ModelConfig(
     vocab_size=11,
@@ -127,6 +128,67 @@ def test_the_recurrence_equals_torch_rnn(activation: str) -> None:
     expected, expected_last = theirs(x, h[None])
     torch.testing.assert_close(y, expected)
     torch.testing.assert_close(last, expected_last[0])
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_back_propagation_through_time_equals_differences_of_the_loss(activation: str) -> None:
+    torch.manual_seed(0)
+    recurrence = Recurrence(4, activation).double()
+    x = torch.randn(2, 6, 4, dtype=torch.float64, requires_grad=True)
+    h = torch.randn(2, 4, dtype=torch.float64, requires_grad=True)
+    names, weights = zip(*recurrence.named_parameters(), strict=True)
+
+    def run(x: torch.Tensor, h: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        named = dict(zip(names, weights, strict=True))
+        outputs: torch.Tensor = torch.func.functional_call(recurrence, named, (x, h))[0]
+        return outputs
+
+    assert torch.autograd.gradcheck(run, (x, h, *weights))
+
+
+@pytest.mark.parametrize(
+    ("hidden_init", "expected"),
+    [("identity", torch.eye(8)), ("orthogonal", None), ("normal", None)],
+)
+def test_hidden_weights_start_as_asked(hidden_init: str, expected: torch.Tensor | None) -> None:
+    torch.manual_seed(0)
+    weights = Recurrence(8, "tanh", hidden_init=hidden_init, hidden_gain=2.0).w_hidden.detach() / 2
+    if expected is not None:
+        assert torch.equal(weights, expected)
+    orthogonal = torch.allclose(weights @ weights.T, torch.eye(8), atol=1e-5)
+    assert orthogonal == (hidden_init != "normal")
+
+
+@torch.no_grad()
+def test_attention_weights_are_those_that_the_forward_pass_uses() -> None:
+    torch.manual_seed(0)
+    network = build_model(replace(SMALL, kind="transformer", n_layers=1)).eval()
+    assert isinstance(network, Transformer)
+    tokens, features = some_input()
+    (weights,) = network.attention(tokens, features)
+    assert weights.shape == (3, 2, 7, 7)
+    torch.testing.assert_close(weights.sum(dim=3), torch.ones(3, 2, 7))
+    assert not weights.triu(1).any()
+    block = network.blocks[0]
+    assert isinstance(block, Block)
+    x = network.embedding(tokens, features)
+    mixed = (weights @ block.project(x)[2]).transpose(1, 2).reshape(x.shape)
+    x = x + block.merge(mixed)
+    gate, value = block.up(block.norm_feed(x)).chunk(2, dim=-1)
+    x = x + block.down(torch.nn.functional.silu(gate) * value)
+    expected = network.readout(network.norm(x), features)
+    torch.testing.assert_close(network(tokens, features)[0], expected)
+
+
+@torch.no_grad()
+def test_attention_by_positions_alone_depends_on_the_distance_only() -> None:
+    torch.manual_seed(0)
+    network = build_model(replace(SMALL, kind="transformer")).eval()
+    assert isinstance(network, Transformer)
+    for weights in network.attention(*some_input(time=9), positions_only=True):
+        scores = weights[0, :, 1:].log()  # up to a constant of each row
+        steps = scores.diff(dim=2)
+        torch.testing.assert_close(steps[:, -1, 1:6], steps[:, -2, :5], rtol=1e-3, atol=1e-4)
 
 
 @torch.no_grad()

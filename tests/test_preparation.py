@@ -8,9 +8,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from musicgen import corpus
+from musicgen import corpus, formats
 from musicgen.errors import CorpusError
 from musicgen.grammar import FEATURE_SIZES
+from musicgen.novelty import NoveltyIndex
 from musicgen.preparation import examine, prepare
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import decode, encode, melody
@@ -133,3 +134,15 @@ def test_nearly_all_of_the_default_collections_can_be_learned() -> None:
         "meter change inside the tune",
         "more than one voice",
     }
+
+
+def test_an_index_of_all_tunes_is_made_and_lies_beside_the_token_files(
+    book: Path, tmp_path: Path
+) -> None:
+    prepared = prepare(book, folder=tmp_path / "tokens", val=0, test=0)
+    assert prepared.novelty.places == [entry.id for entry in prepared.corpus.entries]
+    assert len(prepared.novelty) == len(prepared.corpus.entries) == 3
+    index = NoveltyIndex.load(tmp_path / "tokens" / "novelty.npz")
+    assert index.to_bytes() == prepared.novelty.to_bytes()
+    nearest = index.assess(formats.read(book)[0]).neighbours[0]
+    assert (nearest.similarity, nearest.place) == (1, prepared.corpus.entries[0].id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,20 +16,19 @@ from hypothesis.extra.numpy import arrays
 from musicgen.errors import ConfigError, ControlError
 from musicgen.matching import match_features, match_sizes
 from musicgen.models import KINDS, ModelConfig, build_model
-from musicgen.sampling import (
-    LANES,
+from musicgen.sampling import SamplingConfig, sample, stepper_of, stream
+from musicgen.sampling.choosing import (
     Bools,
     Ints,
-    SamplingConfig,
     choose,
     filters_of,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     log_softmax,
-    sample,
-    stream,
 )
+from musicgen.sampling.lanes import LANES, TorchStepper
+from musicgen.stepping import Stepper
 from musicgen.tokenset import BOS_ID, EOS_ID, PAD_ID
 
 V = 24
@@ -54,9 +53,9 @@ def network_of(kind: str, *, d_model: int = 48, grammar: Sequence[int] = ()) -> 
     return network.eval()
 
 
-@pytest.fixture(params=sorted(KINDS))
-def network(request: pytest.FixtureRequest) -> torch.nn.Module:
-    return network_of(request.param)
+@pytest.fixture(params=KINDS)
+def network(request: pytest.FixtureRequest) -> Stepper:
+    return stepper_of(network_of(request.param))
 
 
 class EvenOnly:
@@ -81,43 +80,82 @@ class EvenOnly:
         return np.full((self.batch, 1), min(len(self.told), 9))
 
 
-def test_the_same_seed_gives_the_same_rows(network: torch.nn.Module) -> None:
+def test_the_same_seed_gives_the_same_rows(network: Stepper) -> None:
     prompts = [[BOS_ID]] * 3
     assert sample(network, prompts, None, SHORT) == sample(network, prompts, None, SHORT)
 
 
-def test_another_seed_and_another_row_give_other_tunes(network: torch.nn.Module) -> None:
+def test_another_seed_and_another_row_give_other_tunes(network: Stepper) -> None:
     a, b = sample(network, [[BOS_ID]] * 2, None, SHORT)
     c = sample(network, [[BOS_ID]], None, replace(SHORT, seed=6))[0]
     assert len({tuple(row.ids) for row in (a, b, c)}) == 3
 
 
+@pytest.mark.parametrize("make", [stepper_of, TorchStepper])
 @pytest.mark.parametrize("d_model", [48, 200])
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_row_is_the_same_whatever_the_batch_size(kind: str, d_model: int) -> None:
-    network = network_of(kind, d_model=d_model)
-    many = sample(network, [[BOS_ID]] * (2 * LANES + 5), None, SHORT)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_is_the_same_whatever_the_batch_size(
+    kind: str, d_model: int, make: Callable[[torch.nn.Module], Stepper]
+) -> None:
+    network = make(network_of(kind, d_model=d_model))
+    many = sample(network, [[BOS_ID]] * (LANES + 5), None, SHORT)
     few = sample(network, [[BOS_ID]] * 3, None, SHORT)
     assert few == many[:3]  # bits too: equal to the last digit
-    for index in (1, LANES - 1, LANES, 2 * LANES + 4):
+    for index in (1, LANES - 1, LANES, LANES + 4):
         alone = sample(network, [[BOS_ID]], None, SHORT, indices=[index])
         assert alone == [many[index]]
 
 
-def test_a_row_does_not_depend_on_longer_prompts_beside_it(network: torch.nn.Module) -> None:
+class LeavesOut(EvenOnly):
+    """The same grammar, told which rows go on; each row ends at a time of its own."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(batch)
+        self.lengths = np.arange(batch) % 7 + 2
+        self.kept: list[int] = []
+
+    def mask(self) -> Bools:
+        allowed = np.zeros((len(self.lengths), V), dtype=np.bool_)
+        allowed[:, 4::2] = True
+        allowed[len(self.told) > self.lengths] = False
+        allowed[len(self.told) > self.lengths, EOS_ID] = True
+        return allowed
+
+    def features(self) -> Ints:
+        return np.full((len(self.lengths), 1), min(len(self.told), 9))
+
+    def keep(self, rows: Ints) -> None:
+        self.lengths = self.lengths[rows]
+        self.kept.append(len(rows))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_are_done_leave_and_the_others_notice_nothing(kind: str) -> None:
+    network = stepper_of(network_of(kind, grammar=(10,)))
+    constraint = LeavesOut(20)
+    together = sample(network, [[BOS_ID]] * 20, constraint, SHORT)
+    assert constraint.kept == sorted(constraint.kept, reverse=True) != []
+    for index, row in enumerate(together):
+        assert len(row.ids) == index % 7 + 2 + 2
+        alone = LeavesOut(1)
+        alone.lengths[:] = index % 7 + 2
+        assert sample(network, [[BOS_ID]], alone, SHORT, indices=[index]) == [row]
+
+
+def test_a_row_does_not_depend_on_longer_prompts_beside_it(network: Stepper) -> None:
     alone = sample(network, [[BOS_ID, 7]], None, SHORT)
     beside = sample(network, [[BOS_ID, 7], [BOS_ID, *range(4, 20)]], None, SHORT)
     assert beside[0] == alone[0]
 
 
-def test_prompts_come_back_unchanged(network: torch.nn.Module) -> None:
+def test_prompts_come_back_unchanged(network: Stepper) -> None:
     prompts = [[BOS_ID, 9, 9, 8], [BOS_ID], [BOS_ID, *range(4, 20)]]
     for row, prompt in zip(sample(network, prompts, None, SHORT), prompts, strict=True):
         assert row.ids[: len(prompt)] == prompt
         assert row.n_prompt == len(prompt) < len(row.ids) <= len(prompt) + SHORT.max_tokens
 
 
-def test_rows_stop_at_eos_and_only_there(network: torch.nn.Module) -> None:
+def test_rows_stop_at_eos_and_only_there(network: Stepper) -> None:
     rows = sample(network, [[BOS_ID]] * 8, None, replace(SHORT, max_tokens=300))
     for row in rows:
         assert EOS_ID not in row.ids[:-1]
@@ -126,7 +164,9 @@ def test_rows_stop_at_eos_and_only_there(network: torch.nn.Module) -> None:
     assert any(row.finished for row in rows)
 
 
-def test_the_bits_are_those_of_the_network_itself(network: torch.nn.Module) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bits_are_those_of_the_network_itself(kind: str) -> None:
+    network = network_of(kind)
     cold = replace(SHORT, temperature=0.5, top_k=5)
     prompts = [[BOS_ID], [BOS_ID, 5, 6, 5, 6]]
     for row in sample(network, prompts, None, cold):
@@ -137,7 +177,7 @@ def test_the_bits_are_those_of_the_network_itself(network: torch.nn.Module) -> N
         log_p = torch.log_softmax(logits[0, :-1].double(), dim=-1)
         picked = log_p[torch.arange(len(ids) - 1), torch.from_numpy(ids[1:])]
         expected = -picked[row.n_prompt - 1 :].sum().item() / math.log(2)
-        assert row.bits == pytest.approx(expected, rel=1e-4)
+        assert row.bits == pytest.approx(expected, rel=2e-3)
 
 
 def test_a_constraint_is_told_every_token_and_obeyed() -> None:
@@ -151,7 +191,7 @@ def test_a_constraint_is_told_every_token_and_obeyed() -> None:
         assert told == row.ids[: len(told)]
 
 
-def test_a_done_row_is_fed_padding(network: torch.nn.Module) -> None:
+def test_a_done_row_is_fed_padding(network: Stepper) -> None:
     prompts = [[BOS_ID], [BOS_ID, *[4] * 60]]
     steps = [ids for ids, _ in stream(network, prompts, None, replace(SHORT, max_tokens=3))]
     assert [int(ids[0]) for ids in steps[3:]] == [PAD_ID] * (len(steps) - 3)
@@ -163,12 +203,21 @@ def test_a_dead_end_is_an_error_not_a_tune() -> None:
         choose(np.zeros((1, 8)), nothing, np.zeros(1), filters=[], rows=np.ones(1, bool))
 
 
-def test_a_model_with_other_features_is_refused(network: torch.nn.Module) -> None:
+def test_what_is_all_but_impossible_is_drawn_when_nothing_else_is_allowed() -> None:
+    logits, allowed = np.array([[900.0, 1.0, 0.0]]), np.array([[False, True, True]])
+    uniforms = np.array([0.7])
+    rows = np.ones(1, dtype=np.bool_)
+    ids, bits = choose(logits, allowed, uniforms, filters=[], rows=rows)
+    assert ids.tolist() == [1]  # with probability 0.731
+    assert bits[0] == pytest.approx(899 / math.log(2))
+
+
+def test_a_model_with_other_features_is_refused(network: Stepper) -> None:
     with pytest.raises(ConfigError, match="trained with 2 feature columns, here are 3"):
         sample(network, [[BOS_ID]], EvenOnly(1), SHORT)
 
 
-def test_an_empty_prompt_is_refused(network: torch.nn.Module) -> None:
+def test_an_empty_prompt_is_refused(network: Stepper) -> None:
     with pytest.raises(ConfigError, match="each needs at least the start token"):
         sample(network, [[]], None, SHORT)
 
@@ -228,7 +277,7 @@ def test_draws_follow_the_distribution() -> None:
     assert np.bincount(ids).tolist() == [400, 200, 100, 100]
 
 
-def test_temperature_zero_takes_the_likeliest(network: torch.nn.Module) -> None:
+def test_temperature_zero_takes_the_likeliest(network: Stepper) -> None:
     greedy = replace(SHORT, temperature=0.0)
     a = sample(network, [[BOS_ID]], None, greedy)
     b = sample(network, [[BOS_ID]], None, replace(greedy, seed=99))
@@ -253,7 +302,7 @@ def test_an_impossible_setting_is_refused(change: dict[str, float], message: str
     assert str(caught.value) == message
 
 
-def test_rows_may_be_any_takes_of_a_seed_in_any_order(network: torch.nn.Module) -> None:
+def test_rows_may_be_any_takes_of_a_seed_in_any_order(network: Stepper) -> None:
     indices = [7, 7 + LANES, 2, 1 << 40]
     together = sample(network, [[BOS_ID]] * 4, None, SHORT, indices=indices)
     for index, row in zip(indices, together, strict=True):

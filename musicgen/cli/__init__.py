@@ -9,12 +9,36 @@ from __future__ import annotations
 import signal
 import sys
 
-from musicgen.cli import check, compose, learn, play, render, rework, study
+from musicgen.cli import (
+    check,
+    compare,
+    compose,
+    evaluate,
+    inspect,
+    learn,
+    play,
+    render,
+    rework,
+    study,
+)
 from musicgen.cli.options import app
 from musicgen.cli.output import say
 from musicgen.errors import MusicgenError, TrainingInterrupted
 
-__all__ = ["app", "check", "compose", "learn", "main", "play", "render", "rework", "study"]
+__all__ = [
+    "app",
+    "check",
+    "compare",
+    "compose",
+    "evaluate",
+    "inspect",
+    "learn",
+    "main",
+    "play",
+    "render",
+    "rework",
+    "study",
+]
 
 
 def main() -> None:

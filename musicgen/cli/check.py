@@ -1,4 +1,4 @@
-"""The commands that judge: validate, evaluate."""
+"""The command that judges notation: validate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import require_free, say
-from musicgen.errors import ConfigError, MusicgenError, UnsupportedFormatError, locate
+from musicgen.errors import MusicgenError, UnsupportedFormatError, locate
 
 if TYPE_CHECKING:
     from musicgen.tune import Tune
@@ -124,33 +124,3 @@ def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> None:
     require_free(target, force=force)
     write_bytes(target, "".join(pieces).encode())
     say(f"wrote {target}")
-
-
-@app.command()
-def evaluate(
-    *,
-    checkpoint: options.Checkpoint = "celtic",
-    corpus: Annotated[
-        list[str] | None,
-        typer.Option("--corpus", help="The corpus the model was trained on; may be repeated."),
-    ] = None,
-    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
-    as_json: options.Json = False,
-) -> None:
-    """How likely a model finds held-out tunes: bits per note, with a confidence interval."""
-    from musicgen import checkpoint as checkpoints
-    from musicgen.corpus import SPLITS
-    from musicgen.evaluation import bits_per_note
-    from musicgen.preparation import prepare
-
-    if split not in SPLITS:
-        raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}")
-    model = checkpoints.load(checkpoints.locate(checkpoint))
-    score = bits_per_note(model, prepare(corpus or ["celtic"]).tokens, split)
-    if as_json:
-        print(json.dumps(asdict(score), indent=1))
-        return
-    print(
-        f"{score.bits_per_note:.3f} bits per note (95 % of resamples: {score.low:.3f} to "
-        f"{score.high:.3f}) on {score.n_tunes} {split} tunes with {score.n_notes:,} notes"
-    )

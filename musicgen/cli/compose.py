@@ -9,7 +9,8 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, say
+from musicgen.cli.output import TuneSink, said, say
+from musicgen.cli.progress import available_cores
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ def generate(
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
+    max_copied_bars: options.MaxCopiedBars = None,
+    best_of: options.BestOf = 1,
+    judge: options.Judge = "likelihood",
+    novelty: options.Novelty = True,
     output: options.Output = None,
     to: Annotated[
         _Text,
@@ -107,13 +112,24 @@ def generate(
     if resume and seed is None:
         seed = _seed_of(output)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    settings: dict[str, Any] = {"checkpoint": checkpoint, "controls": controls, "how": sampling}
+    settings: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "controls": controls,
+        "how": sampling,
+        "selection": {"max_copied_bars": max_copied_bars, "best_of": best_of, "judge": judge},
+    }
     sink = TuneSink(output, number, force=force, to=to, resume=resume, settings=settings)
     from musicgen import load
-    from musicgen.composer.generation import drafts, request_of
+    from musicgen.composer import Composer, Selection
 
-    engine = load(checkpoint).engine
-    sink.take(drafts(engine, sink.indices, request_of(engine, controls), sampling))
+    selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
+    composer = load(checkpoint)
+    if not isinstance(composer, Composer):
+        raise ControlError(f"{checkpoint}: composes in parts; `generate` is for single lines")
+    takes = composer.takes(
+        number, controls, sampling, selection, start=sink.start, workers=available_cores()
+    )
+    sink.take(said(takes, novelty=novelty and sink.book is None))
     say(f"seed {sampling.seed}")
 
 

@@ -16,9 +16,15 @@ from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from musicgen.corpus import Corpus
+    from musicgen.novelty import NoveltyIndex
     from musicgen.preparation import Prepared
     from musicgen.tokenset import TokenSet
     from musicgen.training import TrainConfig
+
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(help="melody or remi (music in parts); default: what fits most of the tunes."),
+]
 
 
 @app.command()
@@ -31,6 +37,7 @@ def train(
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help="Prepared token files, instead of a corpus.")
     ] = None,
+    tokenizer: Tokenizer = None,
     preset: Annotated[str, typer.Option(help="lstm, transformer or rnn.")] = "lstm",
     out: Annotated[Path, typer.Option(help="The run folder; it must be new.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
@@ -55,13 +62,17 @@ def train(
         config = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
-    token_set, about = _load_tokens(corpus or ["celtic"], tokens)
+    if tokens is not None and tokenizer is not None:
+        raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
+    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer)
 
     from musicgen.training import reporting
     from musicgen.training import train as run
 
     with reporting(sys.stderr) as report:
-        summary = run(config, token_set, out, resume=resume, report=report, about=about)
+        summary = run(
+            config, token_set, out, resume=resume, report=report, about=about, novelty=novelty
+        )
     say(
         f"{summary.best_bits_per_note:.3f} bits per note on validation after {summary.steps} steps "
         f"({summary.elapsed_s / 60:.1f} minutes, ended by {summary.reason}); loss curve in {out}"
@@ -90,15 +101,20 @@ def _configure(
     return config
 
 
-def _load_tokens(corpus: list[str], tokens: Path | None) -> tuple[TokenSet, str]:
-    """Token files and, for the model's card, where the music is from."""
+def _load_tokens(
+    corpus: list[str], tokens: Path | None, tokenizer: str | None
+) -> tuple[TokenSet, str, NoveltyIndex | None]:
+    """Token files; for the model's card, where the music is from; the index of its melodies."""
+    from musicgen.novelty import FILE_NAME, NoveltyIndex
     from musicgen.tokenset import TokenSet
 
     if tokens is not None:
-        return TokenSet.load(tokens), f"Trained on the token files {tokens}."
+        token_set, file = TokenSet.load(tokens), tokens / FILE_NAME
+        index = NoveltyIndex.load(file) if file.exists() else None
+        return token_set, f"Trained on the token files {tokens}.", index
     say(f"reading {', '.join(corpus)}")
-    prepared = _prepare(corpus, None, workers=None)
-    return prepared.tokens, _about(prepared.corpus)
+    prepared = _prepare(corpus, None, tokenizer, workers=None)
+    return prepared.tokens, _about(prepared.corpus), prepared.novelty
 
 
 @app.command()
@@ -109,6 +125,7 @@ def prepare(
         typer.Option("--corpus", help="A named corpus, file or folder; repeat it for several."),
     ],
     out: Annotated[Path, typer.Option(help="The folder of token files to write.")],
+    tokenizer: Tokenizer = None,
     workers: options.Workers = None,
     force: options.Force = False,
 ) -> None:
@@ -116,26 +133,33 @@ def prepare(
     from musicgen.cli.output import require_free
 
     require_free(out, force=force)
-    _prepare(corpus, out, workers=workers)
+    _prepare(corpus, out, tokenizer, workers=workers)
     say(f"next: musicgen train --tokens {out} --out runs/{out.name}")
 
 
-def _prepare(corpus: list[str], folder: Path | None, *, workers: int | None) -> Prepared:
+def _prepare(
+    corpus: list[str], folder: Path | None, tokenizer: str | None, *, workers: int | None
+) -> Prepared:
     """Prepare a corpus and say what came of it."""
     from musicgen.cli.progress import available_cores, progress_bar
     from musicgen.preparation import prepare as run
 
     with progress_bar() as progress:
         prepared = run(
-            corpus, folder=folder, workers=workers or available_cores(), progress=progress
+            corpus,
+            folder=folder,
+            workers=workers or available_cores(),
+            progress=progress,
+            tokenizer=tokenizer,
         )
     loaded = prepared.corpus
+    say(f"{prepared.choice.name} tokens: {prepared.choice.reason}")
     for notice in loaded.notices:
         say(f"note: {notice}")
     train_split = prepared.tokens.splits["train"]
     say(
         f"{len(loaded.entries)} tunes, {len(loaded.rejected)} unreadable, {len(prepared.omitted)} "
-        f"that are no single-line melody, {len(loaded.duplicates)} duplicates; "
+        f"that are no {prepared.language.what}, {len(loaded.duplicates)} duplicates; "
         f"{len(train_split)} to train on with {int(train_split.notes.sum()):,} notes"
     )
     return prepared

@@ -43,6 +43,18 @@ Temperature = Annotated[
 TopK = Annotated[int, typer.Option(help="Choose among the k likeliest tokens; 0 is off.")]
 TopP = Annotated[float, typer.Option(help="Choose among the likeliest that make up this share.")]
 MinP = Annotated[float, typer.Option(help="Drop what is less likely than this share of the best.")]
+MaxCopiedBars = Annotated[
+    int | None,
+    typer.Option(min=0, help="Draw again what shares more bars with a tune of the corpus."),
+]
+BestOf = Annotated[int, typer.Option(min=1, help="Keep the best of so many.")]
+Judge = Annotated[
+    str,
+    typer.Option(help="What is best: likelihood (the model's own), or structure (new and made)."),
+]
+Novelty = Annotated[
+    bool, typer.Option("--novelty/--no-novelty", help="Say how close each comes to the corpus.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 Workers = Annotated[
     int | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,11 @@ FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")
 PAGE_TUNES = 24
 
 
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
 def warn_of(tune: Tune, path: Path) -> None:
     """The reader's warnings of a tune, a line each."""
     for warning in tune.warnings:
@@ -28,9 +33,14 @@ def warn_of(tune: Tune, path: Path) -> None:
         say(f"{place}: warning: {warning.what}")
 
 
-def say(text: str) -> None:
-    """One line for the person at the terminal."""
-    print(printable(text), file=sys.stderr, flush=True)
+def said(takes: Iterable[Take], *, novelty: bool) -> Iterator[Take]:
+    """The takes, each with its warning and, if asked for, a line on how new it is."""
+    for take in takes:
+        if take.warning:
+            say(f"warning: {take.warning}")
+        if novelty and take.novelty is not None:
+            say(f"{take.tune.title}: {take.novelty.line()}")
+        yield take
 
 
 class TuneSink:
@@ -55,7 +65,8 @@ class TuneSink:
         self.output = output
         self.force = force
         self.book: Book | None = None
-        self.indices = range(number)
+        self.number = number
+        self.start = 0  # the first take that is wanted
         self.to_folder = output is not None and (output.is_dir() or not output.suffix)
         from musicgen.cli.book import Book
 
@@ -65,7 +76,7 @@ class TuneSink:
         self.formats = folder_formats(to) if to else (".abc",) if is_book else FOLDER_FORMATS
         if output is not None and is_book:
             self.book = Book.open(output, settings or {}, resume=resume, force=force)
-            self.indices = range(self.book.done, number)
+            self.start = self.book.done
         if output is None or self.to_folder:
             return
         from musicgen.formats import BOOKS, WRITERS, extension
@@ -90,7 +101,7 @@ class TuneSink:
             for take in takes:
                 print(to_abc(take.tune), flush=True)
         elif self.book is not None:
-            self.book.fill(takes, self.indices.stop, self.formats)
+            self.book.fill(takes, self.number, self.formats)
         elif self.to_folder:
             self._write_folder(takes, self.output)
         else:

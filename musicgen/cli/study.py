@@ -50,7 +50,7 @@ def corpus(
     if as_json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
         return
-    _print_corpus(facts)
+    _print_corpus(facts, examined.language.what)
     if rejected:
         for tune in [*facts["rejected"], *facts["not_melodies"]]:
             print(f"{tune['id']}: {tune['reason']} ({tune['title']})")
@@ -68,7 +68,7 @@ def _write_report(facts: dict[str, Any], path: Path) -> None:
     say(f"wrote {path}")
 
 
-def _print_corpus(facts: dict[str, Any]) -> None:
+def _print_corpus(facts: dict[str, Any], what: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -82,7 +82,7 @@ def _print_corpus(facts: dict[str, Any]) -> None:
         ("different", f"{facts['tunes']:,} tunes with {facts['notes']:,} notes"),
         ("unreadable", f"{len(facts['rejected']):,}{_listed(facts['rejected_by_reason'])}"),
         (
-            "no single-line melody",
+            f"no {what}",
             f"{len(facts['not_melodies']):,}{_listed(facts['not_melodies_by_reason'])}",
         ),
         ("irregular", f"{len(facts['irregular']):,} whose bars or repeats do not add up; kept"),

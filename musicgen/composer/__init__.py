@@ -11,18 +11,32 @@ allows. Take k of a seed is the same however many takes are asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Unpack
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
-from musicgen.composer.generation import takes
+from musicgen.composer.generation import draft, takes
+from musicgen.composer.polyphony import PolyphonicComposer
+from musicgen.composer.selection import Selection, select
 from musicgen.composer.streaming import Step, Stream
-from musicgen.controls import ControlOptions, Controls
+from musicgen.controls import ControlOptions, Controls, understand
 from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer import remi
 from musicgen.tune import Tune
 
-__all__ = ["Composer", "Step", "Stream", "Take"]
+__all__ = [
+    "Composer",
+    "PolyphonicComposer",
+    "Selection",
+    "Step",
+    "Stream",
+    "Take",
+    "composer_of",
+]
+
+FIRST = Selection()  # whatever comes first
 
 
 class Composer:
@@ -43,6 +57,7 @@ class Composer:
         top_k: int = 0,
         top_p: float = 1.0,
         min_p: float = 0.0,
+        selection: Selection = FIRST,
         **controls: Unpack[ControlOptions],
     ) -> Tune:
         """One new tune; the same arguments give the same tune. For what can be asked, key, form,
@@ -55,15 +70,32 @@ class Composer:
         sampling = SamplingConfig(
             seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
         )
-        return next(self.takes(1, Controls(**controls), sampling)).tune
+        return next(self.takes(1, Controls(**controls), sampling, selection)).tune
 
-    def takes(self, n: int, controls: Controls, sampling: SamplingConfig) -> Iterator[Take]:
-        """`n` new tunes in order, sampled a batch at a time.
+    def takes(
+        self,
+        n: int,
+        controls: Controls,
+        sampling: SamplingConfig,
+        selection: Selection = FIRST,
+        *,
+        start: int = 0,
+        workers: int = 1,
+    ) -> Iterator[Take]:
+        """New tunes from number `start` up to `n`, sampled a batch at a time, in order;
+        `selection` may draw some again. Many
+        are made by `workers` processes, which compose the same (a script that asks for them needs
+        `if __name__ == "__main__":`).
 
         Raises:
-            ControlError: the controls contradict each other or the model does not know them.
+            ControlError: the controls contradict each other or the model does not know them, or
+                copied bars are to be counted without an index of the corpus.
         """
-        return takes(self.engine, n, controls, sampling)
+        if not selection.chooses:
+            return takes(self.engine, n, controls, sampling, start=start, workers=workers)
+        request = understand(controls, self.engine.openings, self.engine.vocabulary)
+        drafts = partial(draft, self.engine, request=request, sampling=sampling)
+        return select(drafts, n, selection, start=start)
 
     def stream(
         self, controls: Controls | None = None, sampling: SamplingConfig | None = None
@@ -92,3 +124,12 @@ class Composer:
             ControlError: it is no single line in one key and one meter.
         """
         return continuations(self.engine, tune, n, sampling)
+
+
+def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:
+    """The composer for a model's token language.
+
+    Raises:
+        CheckpointError: the model speaks another.
+    """
+    return (PolyphonicComposer if checkpoint.tokenizer == remi.NAME else Composer)(checkpoint)

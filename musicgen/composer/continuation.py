@@ -28,4 +28,5 @@ def continuations(engine: Engine, tune: Tune, n: int, sampling: SamplingConfig) 
         rows = engine.sample([ids] * len(indices), constraint, sampling, indices)
         for index, row in zip(indices, rows, strict=True):
             whole = prompt.complete(engine.vocabulary.decode(row.ids[row.n_prompt :]))
-            yield Take(whole, index, row.bits / max(1, whole.n_notes - tune.n_notes))
+            bits = row.bits / max(1, whole.n_notes - tune.n_notes)
+            yield Take(whole, index, bits, corpus=engine.corpus)

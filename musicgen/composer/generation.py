@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from musicgen.composer.engine import BATCH, HURRY_AFTER, Engine, Take
+from musicgen.composer.pool import MIN_TAKES, in_order
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
 from musicgen.prompt import heard_as
@@ -19,13 +21,24 @@ from musicgen.tune import Tune
 ATTEMPTS = 1 << 32
 
 
-def takes(engine: Engine, n: int, controls: Controls, sampling: SamplingConfig) -> Iterator[Take]:
-    """`n` new tunes in order, sampled a batch at a time.
+def takes(
+    engine: Engine,
+    n: int,
+    controls: Controls,
+    sampling: SamplingConfig,
+    *,
+    start: int = 0,
+    workers: int = 1,
+) -> Iterator[Take]:
+    """New tunes from number `start` up to `n`, sampled a batch at a time, in order; many of them
+    by `workers` processes.
 
     Raises:
         ControlError: the controls contradict each other or the model does not know them.
     """
-    return drafts(engine, range(n), request_of(engine, controls), sampling)
+    job = partial(draft, request=request_of(engine, controls), sampling=sampling)
+    batches = [range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH)]
+    return in_order(engine, job, batches, workers=workers if n - start >= MIN_TAKES else 1)
 
 
 def request_of(engine: Engine, controls: Controls) -> Request:
@@ -59,7 +72,8 @@ def draft(
     for index, row, header in zip(indices, rows, headers, strict=True):
         music = engine.vocabulary.decode(row.ids[row.n_prompt :])
         tune = titled(request.fulfil(decode([*header, *music]), header), sampling.seed, index)
-        composed.append(Take(tune, index, row.bits / max(1, tune.n_notes)))
+        bits = row.bits / max(1, tune.n_notes)
+        composed.append(Take(tune, index, bits, corpus=engine.corpus))
     return composed
 
 

@@ -55,7 +55,7 @@ class Stream:
         self._named = sampling.seed, index
         prompt = prompt_of(engine, self._heading)
         self._coming = stream(
-            engine.network,
+            engine.stepper,
             [prompt],
             constraint_of(engine, self._request, [self._heading]),
             replace(sampling, max_tokens=ENDLESS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,24 @@ NON_COMMERCIAL = (
 
 @dataclass(frozen=True, slots=True)
 class NamedCorpus:
-    """Collections inside the installed music21 package, and what their use is bound to."""
+    """Collections inside the installed music21 package, and what their use is bound to. Only
+    files whose name matches `pattern` belong to it."""
 
     folders: tuple[str, ...]
     about: str
     notice: str = ""
+    pattern: str = ".*"
+
+
+# All of music21's Bach that is no four-part chorale: settings with instruments, in five voices, a
+# prelude, and transcriptions that are there twice (as kern).
+_NOT_IN_FOUR_PARTS = (
+    "1.6 8.6 12.7 19.7 27.6 29.8 31.9 41.6 52.6 59.3 69.6 70.11 79.3 79.6 91.6 95.7 97.9 112.5-sc "
+    "120.8-a 124.6 128.5 130.6 136.6 137.5 149.7 161.6 171.6 172.6 175.7 185.6 190.7-inst 195.6 "
+    "227.3 248.9-1 248.9-s 248.17 248.23-2 248.35-3c 248.42-4 248.59-6 248.64-6 250 251 252 846"
+)
+_OTHERS = "|".join(map(re.escape, _NOT_IN_FOUR_PARTS.split()))
+FOUR_PART_CHORALES = rf"bwv(?!(?:{_OTHERS})\.(?:mxl|xml)$).*\.(?:mxl|xml)"
 
 
 CORPORA = {
@@ -34,6 +48,9 @@ CORPORA = {
     "ryansMammoth": NamedCorpus(("ryansMammoth",), "Ryan's Mammoth Collection, 1883"),
     "airdsAirs": NamedCorpus(("airdsAirs",), "Aird's Selection of Airs, 1778-1801"),
     "celtic": NamedCorpus(("oneills1850", "ryansMammoth", "airdsAirs"), "the three above"),
+    "chorales": NamedCorpus(
+        ("bach",), "four-part chorales of J. S. Bach", pattern=FOUR_PART_CHORALES
+    ),
     "essenFolksong": NamedCorpus(
         ("essenFolksong",), "Essen folksong collection", notice=NON_COMMERCIAL
     ),
@@ -55,16 +72,16 @@ def find_files(names: Iterable[str]) -> list[File]:
         CorpusError: a name that is neither a corpus nor a path, or a folder without music.
     """
     names = list(names)
-    folders: dict[str, tuple[str, Path]] = {}
+    folders: dict[str, tuple[str, Path, str]] = {}
     for name in [n for n in CORPORA if n in names]:
         for folder in CORPORA[name].folders:
-            folders.setdefault(folder, (folder, _bundled_folder(folder)))
+            folders.setdefault(folder, (folder, _bundled_folder(folder), CORPORA[name].pattern))
     for name in names:
         if name not in CORPORA:
-            folders.setdefault(name, (name, _existing_path(name)))
+            folders.setdefault(name, (name, _existing_path(name), ".*"))
     found: dict[Path, File] = {}
-    for source, place in folders.values():
-        files = [place] if place.is_file() else _music_files(place)
+    for source, place, pattern in folders.values():
+        files = [place] if place.is_file() else _music_files(place, pattern)
         if not files:
             known = ", ".join(formats.READERS)
             raise CorpusError(
@@ -77,7 +94,7 @@ def find_files(names: Iterable[str]) -> list[File]:
     return list(found.values())
 
 
-def _music_files(folder: Path) -> list[Path]:
+def _music_files(folder: Path, pattern: str) -> list[Path]:
     files = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
@@ -85,6 +102,7 @@ def _music_files(folder: Path) -> list[Path]:
             Path(parent, name)
             for name in names
             if formats.readable(name)
+            and re.fullmatch(pattern, name)
             and not name.startswith(".")
             and Path(name).stem.lower() not in NOT_TUNEBOOKS
         ]

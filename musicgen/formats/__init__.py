@@ -24,10 +24,12 @@ READERS = {
     ".txt": "abc_notation",
     ".mid": "midi",
     ".midi": "midi",
+    ".musicxml": "musicxml",
+    ".mxl": "musicxml.mxl",
+    ".xml": "musicxml",
 }
 WRITERS = {
     **READERS,
-    ".musicxml": "musicxml",
     ".svg": "engraving.svg",
     ".png": "engraving.png",
     ".pdf": "engraving.pdf",

@@ -31,6 +31,17 @@ class Options:
     closes: frozenset[str] = frozenset()
     end: bool = False
 
+    def __hash__(self) -> int:  # a Fraction's own is slow: what mostly differs, as integers
+        room, length = self.room, self.length
+        return hash(
+            (
+                (self.header, self.rhythm, room.numerator, room.denominator, self.unit.denominator),
+                length is not None and (length.numerator, length.denominator),
+                self.tuplet is not None and self.tuplet[0],
+                (self.rest, self.tuplets, self.tie, self.opens, self.closes, self.end),
+            )
+        )
+
 
 def allowed(state: State, limits: Limits = DEFAULT) -> Options:
     """What a valid tune may say next."""

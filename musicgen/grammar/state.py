@@ -48,6 +48,19 @@ class State:
     hurry: bool = False
     done: bool = False
 
+    def __hash__(self) -> int:  # a Fraction's own is slow: what mostly differs, as integers
+        at, length, pickup = self.position, self.length, self.pickup
+        return hash(
+            (
+                (self.bar, self.part, self.repeat, self.volta, self.ending_bar, self.closed),
+                (at.numerator, at.denominator, pickup.numerator, pickup.denominator),
+                length is not None and (length.numerator, length.denominator),
+                self.tuplet is not None and self.tuplet[0],
+                (self.header, self.full.numerator, self.unit.denominator, self.rhythm),
+                (self.after_note, self.after_tuplet, self.tie, self.in_pickup),
+            )
+        )
+
 
 def start(*, hurry: bool = False) -> State:
     """The state before the first header token."""

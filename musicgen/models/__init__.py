@@ -9,21 +9,20 @@ network it has.
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
 from musicgen.errors import ConfigError
 from musicgen.models.config import ModelConfig
-from musicgen.models.lstm import LSTM
-from musicgen.models.rnn import RNN
-from musicgen.models.transformer import Transformer
+from musicgen.models.shapes import weight_shapes
 
-__all__ = ["KINDS", "ModelConfig", "build_model"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
 
-KINDS: dict[str, type[RNN] | type[LSTM] | type[Transformer]] = {
-    "rnn": RNN,
-    "lstm": LSTM,
-    "transformer": Transformer,
-}
+__all__ = ["KINDS", "ModelConfig", "build_model", "weight_shapes", "weights_of"]
+
+KINDS = ("lstm", "rnn", "transformer")
 
 
 def build_model(config: ModelConfig) -> nn.Module:
@@ -34,4 +33,21 @@ def build_model(config: ModelConfig) -> nn.Module:
     """
     if config.vocab_size < 1:
         raise ConfigError("model.vocab_size: is 0; it comes from the vocabulary")
-    return KINDS[config.kind](config)
+    from musicgen.models.lstm import LSTM
+    from musicgen.models.rnn import RNN
+    from musicgen.models.transformer import Transformer
+
+    kinds: dict[str, type[RNN] | type[LSTM] | type[Transformer]] = {
+        "rnn": RNN,
+        "lstm": LSTM,
+        "transformer": Transformer,
+    }
+    return kinds[config.kind](config)
+
+
+def weights_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:
+    """Parameters by name; a tensor with two names (tied embeddings) under the first only."""
+    return {
+        name: parameter.detach().cpu().float().numpy().copy()
+        for name, parameter in network.named_parameters()
+    }

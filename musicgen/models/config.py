@@ -9,6 +9,7 @@ from musicgen.errors import ConfigError
 
 MAX_PARAMETERS = 4_000_000_000  # bounds for configurations from strangers
 MAX_LAYERS = 512
+MAX_GAIN = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +30,15 @@ class ModelConfig:
     dropout: float = 0.3  # between layers and before the output
     embedding_dropout: float = 0.1
     weight_dropout: float = 0.0  # recurrent weights of the lstm only
+    # "one-hot": every token has a channel of its own, and nothing is learned of it
+    embedding: Literal["learned", "one-hot"] = "learned"
     tie_embeddings: bool = True  # the output shares the table of the input
     copy_head: bool = True  # a learned push towards the ids in `token_columns`
     activation: Literal["tanh", "relu"] = "tanh"  # rnn only
+    # rnn only: how the hidden weights start, and a factor on them; "auto" is the identity for
+    # ReLU and orthogonal for tanh.
+    hidden_init: Literal["auto", "identity", "orthogonal", "normal"] = "auto"
+    hidden_gain: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("d_model", "n_layers", "n_heads"):
@@ -42,6 +49,13 @@ class ModelConfig:
         for name in ("dropout", "embedding_dropout", "weight_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}: {getattr(self, name)} is not in [0, 1)")
+        if self.embedding == "one-hot" and (self.d_model < self.vocab_size or self.tie_embeddings):
+            raise ConfigError(
+                f"model.embedding: one-hot needs model.d_model of {self.vocab_size} or more "
+                "and model.tie_embeddings=false"
+            )
+        if not 0 < self.hidden_gain <= MAX_GAIN:
+            raise ConfigError(f"model.hidden_gain: {self.hidden_gain} is not in (0, {MAX_GAIN}]")
         if self.vocab_size < 0 or any(size < 1 for size in self.feature_sizes):
             raise ConfigError("model.vocab_size, model.feature_sizes: sizes must be positive")
         if any(not 0 <= column < len(self.feature_sizes) for column in self.token_columns):

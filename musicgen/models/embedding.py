@@ -23,7 +23,11 @@ class Embedding(nn.Module):
         super().__init__()
         self.config = config
         self.token = nn.Embedding(config.vocab_size, config.d_model)
-        nn.init.normal_(self.token.weight, std=config.d_model**-0.5)
+        if config.embedding == "one-hot":
+            nn.init.eye_(self.token.weight)
+            self.token.weight.requires_grad_(False)
+        else:
+            nn.init.normal_(self.token.weight, std=config.d_model**-0.5)
         plain = [i for i in range(len(config.feature_sizes)) if i not in config.token_columns]
         sizes = [config.feature_sizes[i] for i in plain]
         self.plain = plain

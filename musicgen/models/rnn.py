@@ -2,9 +2,10 @@
 
     h_t = tanh(W_in x_t + W_hidden h_{t-1} + b)
 
-With ReLU the hidden weights start as the identity, so that at first the state only adds up and
-gradients neither fade nor explode (Le, Jaitly and Hinton, "A simple way to initialize recurrent
-networks of rectified linear units", 2015); with tanh they start orthogonal.
+Training unrolls it: back-propagation through time multiplies by the hidden weights once a step,
+so gradients over many steps fade or explode. With ReLU the hidden weights start as the identity,
+so that at first the state only adds up (Le, Jaitly and Hinton, "A simple way to initialize
+recurrent networks of rectified linear units", 2015); with tanh they start orthogonal.
 """
 
 from __future__ import annotations
@@ -19,17 +20,29 @@ from musicgen.models.embedding import Embedding, Readout, drop_channels
 class Recurrence(nn.Module):
     """One layer: inputs (B, T, C) and h (B, C) -> outputs (B, T, C) and the last h."""
 
-    def __init__(self, d_model: int, activation: str) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        activation: str,
+        *,
+        hidden_init: str = "auto",
+        hidden_gain: float = 1.0,
+    ) -> None:
         super().__init__()
         self.activation = torch.tanh if activation == "tanh" else torch.relu
         self.w_in = nn.Parameter(torch.empty(d_model, d_model))
         self.w_hidden = nn.Parameter(torch.empty(d_model, d_model))
         self.bias = nn.Parameter(torch.zeros(d_model))
         nn.init.xavier_uniform_(self.w_in)
-        if activation == "relu":
+        if hidden_init == "auto":
+            hidden_init = "identity" if activation == "relu" else "orthogonal"
+        if hidden_init == "identity":
             nn.init.eye_(self.w_hidden)
-        else:
+        elif hidden_init == "orthogonal":
             nn.init.orthogonal_(self.w_hidden)
+        else:
+            nn.init.normal_(self.w_hidden, std=d_model**-0.5)
+        self.w_hidden.data.mul_(hidden_gain)
 
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """Run over all times in order."""
@@ -50,7 +63,13 @@ class RNN(nn.Module):
         self.config = config
         self.embedding = Embedding(config)
         self.layers = nn.ModuleList(
-            Recurrence(config.d_model, config.activation) for _ in range(config.n_layers)
+            Recurrence(
+                config.d_model,
+                config.activation,
+                hidden_init=config.hidden_init,
+                hidden_gain=config.hidden_gain,
+            )
+            for _ in range(config.n_layers)
         )
         self.readout = Readout(config, self.embedding)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
 from musicgen.models.embedding import Embedding, Readout
+from musicgen.models.shapes import inner_width
 
 ROTARY_BASE = 10_000.0
 _CACHE_STEP = 256  # times by which a full cache grows
@@ -25,7 +26,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.d_model
-        inner = -(-8 * width // 3 // 64) * 64  # as many weights as the classic 4 C, rounded up
+        inner = inner_width(width)
         self.n_heads, self.dropout = config.n_heads, config.dropout
         self.norm_attention = nn.RMSNorm(width)
         self.norm_feed = nn.RMSNorm(width)
@@ -38,14 +39,37 @@ class Block(nn.Module):
         for layer in (self.merge, self.down):  # so that the stream does not grow with depth
             layer.weight.data.mul_((2 * config.n_layers) ** -0.5)
 
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the stream, each (B, H, T, D), not yet rotated."""
+        batch, time, _ = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(batch, time, 3, self.n_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def weights(
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], *, positions_only: bool = False
+    ) -> Tensor:
+        """How much each time attends to each earlier one and itself: (B, H, T, T), rows sum to 1.
+
+        With `positions_only` every query and key is the mean of its head's, so that nothing but
+        the distance of two times can tell them apart.
+        """
+        q, k, _ = self.project(x)
+        if positions_only:
+            q, k = (each.mean(dim=2, keepdim=True).expand_as(each) for each in (q, k))
+        q, k = rotate(q, *rotation), rotate(k, *rotation)
+        scores = q @ k.transpose(2, 3) * q.shape[3] ** -0.5
+        later = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
+        shares: Tensor = scores.masked_fill(later, -torch.inf).softmax(dim=3)
+        return shares
+
     def forward(
         self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: State | None, filled: int
     ) -> tuple[Tensor, State]:
         """`cache`, keys and values (B, H, S, D), is written in place from time `filled` on;
         without one the new keys and values are returned in its form."""
         batch, time, width = x.shape
-        qkv = self.qkv(self.norm_attention(x)).view(batch, time, 3, self.n_heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        q, k, v = self.project(x)
         q, k = rotate(q, *rotation), rotate(k, *rotation)
         mask = None
         if cache is None:
@@ -100,6 +124,19 @@ class Transformer(nn.Module):
             x, cache = block(x, rotation, cache, filled)
             caches += cache
         return self.readout(self.norm(x), features), (torch.tensor(filled + time), *caches)
+
+    def attention(
+        self, tokens: Tensor, features: Tensor | None = None, *, positions_only: bool = False
+    ) -> list[Tensor]:
+        """The attention weights (B, H, T, T) of each layer; see `Block.weights`."""
+        x = self.embedding(tokens, features)
+        rotation = rotation_at(0, x.shape[1], x.shape[2] // self.config.n_heads, x)
+        layers = []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            layers.append(block.weights(x, rotation, positions_only=positions_only))
+            x, _ = block(x, rotation, None, 0)
+        return layers
 
 
 def rotation_at(start: int, time: int, d_head: int, like: Tensor) -> tuple[Tensor, Tensor]:

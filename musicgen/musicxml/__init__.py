@@ -16,9 +16,10 @@ from musicgen.musicxml.barlines import ending_stops, shared_bars
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.measures import MeasureWriter, Shape
+from musicgen.musicxml.reading import from_musicxml
 from musicgen.tune import Bar, Change, Chord, Tune, Voice
 
-__all__ = ["to_musicxml"]
+__all__ = ["from_musicxml", "to_musicxml"]
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -29,8 +30,11 @@ MAX_DIVISIONS = 1_000_000
 MAX_OCTAVE = 9  # of a <pitch>, which knows 0 to 9
 
 
-def to_musicxml(tune: Tune, *, line_starts: Collection[int] = ()) -> str:
+def to_musicxml(tune: Tune, *, line_starts: Collection[int] = (), named: bool = False) -> str:
     """The tune as a MusicXML document; a new line of music begins at the bars `line_starts`.
+
+    With `named` each note and rest of a main line has an id that begins with
+    `e{voice}.{bar}.{event}.`, all numbers from 0, events being the timed ones of the bar.
 
     Raises:
         InvalidTuneError: it has no music, or a pitch or duration that cannot be written.
@@ -40,7 +44,7 @@ def to_musicxml(tune: Tune, *, line_starts: Collection[int] = ()) -> str:
     bars = shared_bars(tune.voices)
     try:
         _check_pitches(tune)
-        shape = Shape(_divisions(tune), bars, ending_stops(bars), frozenset(line_starts))
+        shape = Shape(_divisions(tune), bars, ending_stops(bars), frozenset(line_starts), named)
         parts = [
             element("part", MeasureWriter(tune, voice, shape).measures(), id=f"P{i}")
             for i, voice in enumerate(tune.voices, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +20,8 @@ from musicgen.musicxml.notes import NoteWriter, Piece
 from musicgen.theory import Meter
 from musicgen.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 
+_NOTE = re.compile("<note(?=[ >])(?!><grace)")
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -27,6 +31,7 @@ class Shape:
     bars: Sequence[Bar]  # with the repeat marks of all voices
     endings: Mapping[int, str]  # bar -> numbers of the ending that stops after it
     line_starts: frozenset[int] = frozenset()
+    named: bool = False
 
 
 class MeasureWriter:
@@ -114,13 +119,23 @@ class MeasureWriter:
             items += _pieces(event, next(reaches, Reach()), onset, alone=alone)
             onset += event.duration
         self._beam(index, [item for item in items if isinstance(item, Piece)], onset)
-        texts = []
+        texts, number_of_event = [], -1
         for i, item in enumerate(items):
             if isinstance(item, Change):
                 texts.append(self._change(item))
-            else:
-                texts.append(self.notes.write(item, number, _neighbours(items, i)))
+                continue
+            number_of_event += item.first
+            note = self.notes.write(item, number, _neighbours(items, i))
+            named = self.shape.named and number == 1
+            texts.append(self._name(note, (index, number_of_event), item.onset) if named else note)
         return "".join(texts)
+
+    def _name(self, note: str, place: tuple[int, int], onset: Fraction) -> str:
+        """Notes with ids; those of one event differ by where they begin and their order."""
+        voice = self.tune.voices.index(self.voice)
+        begin, count = onset * self.shape.divisions, itertools.count()
+        name = f"e{voice}.{place[0]}.{place[1]}.{begin}"
+        return _NOTE.sub(lambda _: f'<note id="{name}-{next(count)}"', note)
 
     def _beam(self, index: int, pieces: list[Piece], length: Fraction) -> None:
         slots = [(p.onset, None if isinstance(p.event, Rest) else p.value) for p in pieces]

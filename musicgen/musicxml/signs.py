@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from musicgen.musicxml.markup import element, text
 
 # Name -> (group inside <notations>, element).
-_NOTATIONS = {
+NOTATIONS = {
     "trill": ("ornaments", "<trill-mark/>"),
     "trill(": ("ornaments", '<trill-mark/><wavy-line type="start"/>'),
     "trill)": ("ornaments", '<wavy-line type="stop"/>'),
@@ -38,8 +38,24 @@ _NOTATIONS = {
     "invertedfermata": ("", '<fermata type="inverted"/>'),
     "arpeggio": ("", "<arpeggiate/>"),
     **{str(n): ("technical", f"<fingering>{n}</fingering>") for n in range(6)},
+    **{"/" * n: ("ornaments", f'<tremolo type="single">{n}</tremolo>') for n in range(1, 5)},
 }
-DYNAMICS = ("pppp", "ppp", "pp", "p", "mp", "mf", "f", "ff", "fff", "ffff", "sf", "sfz", "fz", "fp")
+DYNAMICS = (
+    "pppp", "ppp", "pp", "p", "mp", "mf", "f", "ff", "fff", "ffff", "sf", "sfz", "fz", "fp",
+    "sfp", "sfpp", "sffz", "sfzp", "rf", "rfz", "pf", "ppppp", "pppppp", "fffff", "ffffff", "n",
+)  # fmt: skip
+# Signs that are named in ABC as in MusicXML, by their group.
+_SAME_NAME = {
+    "ornaments": (
+        "delayed-turn", "delayed-inverted-turn", "vertical-turn", "inverted-vertical-turn", "shake",
+        "schleifer", "haydn",
+    ),
+    "articulations": (
+        "detached-legato", "spiccato", "plop", "doit", "falloff", "caesura", "stress", "unstress",
+        "soft-accent",
+    ),
+    "technical": ("double-tongue", "triple-tongue", "heel", "toe", "fingernails", "golpe"),
+}  # fmt: skip
 _DIRECTIONS = {
     "segno": "<segno/>",
     "coda": "<coda/>",
@@ -48,7 +64,7 @@ _DIRECTIONS = {
     "crescendo)": '<wedge type="stop"/>',
     "diminuendo)": '<wedge type="stop"/>',
 }
-_WORDS = {
+ROAD_WORDS = {
     "D.C.": "D.C.",
     "D.S.": "D.S.",
     "D.C.alfine": "D.C. al Fine",
@@ -58,6 +74,7 @@ _WORDS = {
     "dacoda": "To Coda",
     "fine": "Fine",
 }
+NOTATIONS |= {name: (g, f"<{name}/>") for g, names in _SAME_NAME.items() for name in names}
 _ORDER = ("ornaments", "technical", "articulations", "")
 # Collections typed before there were decorations wrote these signs as annotations.
 _TYPED = {
@@ -91,10 +108,10 @@ def notations(decorations: Iterable[str]) -> str:
     groups: dict[str, list[str]] = {name: [] for name in _ORDER}
     others = []
     for name in decorations:
-        if name in _NOTATIONS:
-            group, xml = _NOTATIONS[name]
+        if name in NOTATIONS:
+            group, xml = NOTATIONS[name]
             groups[group].append(xml)
-        elif name not in DYNAMICS and name not in _DIRECTIONS and name not in _WORDS:
+        elif name not in DYNAMICS and name not in _DIRECTIONS and name not in ROAD_WORDS:
             others.append(element("other-notation", text(name), type="single"))
     grouped = [element(name, *groups[name]) for name in _ORDER if name and groups[name]]
     return "".join([*grouped, *groups[""], *others])
@@ -110,8 +127,8 @@ def directions(decorations: Iterable[str], annotations: Iterable[str]) -> str:
         elif name in _DIRECTIONS:
             below = "wedge" in _DIRECTIONS[name]
             found.append(direction(_DIRECTIONS[name], placement="below" if below else "above"))
-        elif name in _WORDS:
-            found.append(words(_WORDS[name]))
+        elif name in ROAD_WORDS:
+            found.append(words(ROAD_WORDS[name]))
     for annotation in annotations:
         place = _PLACES.get(annotation[:1]) if len(annotation) > 1 else None
         bare = annotation[1:] if place else annotation

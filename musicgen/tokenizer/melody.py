@@ -24,6 +24,7 @@ from musicgen.tune import (
     Change,
     Chord,
     Event,
+    Marks,
     Note,
     Rest,
     Timed,
@@ -102,18 +103,7 @@ def _reduce_bar(bar: Bar, dropped: Counter[str]) -> Bar:
 
 
 def _reduce_event(event: Timed, dropped: Counter[str]) -> Timed:
-    marks = event.marks
-    if marks != NO_MARKS:
-        for name, present in (
-            ("chord symbols", marks.chord_symbol),
-            ("annotations", marks.annotations),
-            ("decorations", marks.decorations),
-            ("grace notes", marks.grace),
-            ("slurs", marks.slurs_opened),
-            ("lyrics", any(marks.lyrics)),
-        ):
-            if present:
-                dropped[name] += 1
+    dropped.update(marks_left_out(event.marks))
     if isinstance(event, Rest):
         return Rest(event.duration, tuplet=event.tuplet)
     if isinstance(event, Chord):
@@ -121,6 +111,21 @@ def _reduce_event(event: Timed, dropped: Counter[str]) -> Timed:
         top = max(event.notes, key=lambda note: note.midi)
         return Note(top.pitch, event.duration, top.tie, event.tuplet)
     return Note(event.pitch, event.duration, event.tie, event.tuplet)
+
+
+def marks_left_out(marks: Marks) -> list[str]:
+    """The kinds of things written around a note that no tokens say."""
+    if marks == NO_MARKS:
+        return []
+    present = {
+        "chord symbols": marks.chord_symbol,
+        "annotations": marks.annotations,
+        "decorations": marks.decorations,
+        "grace notes": marks.grace,
+        "slurs": marks.slurs_opened,
+        "lyrics": any(marks.lyrics),
+    }
+    return [name for name, value in present.items() if value]
 
 
 def _merge_empty_bars(bars: Sequence[Bar]) -> list[Bar]:

@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -24,12 +24,14 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.models import weights_of
+from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import RunFolder
 from musicgen.training.keeper import RunKeeper
-from musicgen.training.module import NextTokenModule, score_tunes
+from musicgen.training.module import NextTokenModule, nats, score_tunes
 from musicgen.training.progress import Progress, Report, reporting
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
+    "nats",
     "reporting",
     "score_tunes",
     "train",
@@ -66,6 +69,7 @@ def train(
     resume: bool = False,
     report: Report = lambda progress: None,
     about: str = "",
+    novelty: NoveltyIndex | None = None,
 ) -> Summary:
     """Train until the budget is used up or scores get no better; the best model is kept.
 
@@ -76,6 +80,7 @@ def train(
         resume: go on from the last state saved there.
         report: called with the progress every few steps.
         about: Markdown for the model's card, such as sources and licences.
+        novelty: the index of the corpus, to be kept with the model.
 
     Raises:
         TrainingError: it cannot start or go on; what was saved is kept.
@@ -99,7 +104,8 @@ def train(
     data = TokenDataModule(tokens, config.data, seed=config.seed)
 
     def describe(module: NextTokenModule, bits_per_note: float, step: int) -> Checkpoint:
-        return describe_model(module, tokens, bits_per_note=bits_per_note, step=step, about=about)
+        model = describe_model(module, tokens, bits_per_note=bits_per_note, step=step, about=about)
+        return replace(model, novelty=novelty)
 
     keeper = RunKeeper(
         config=config,
@@ -177,7 +183,7 @@ def describe_model(
         "parameters": float(sum(p.numel() for p in module.network.parameters())),
     }
     return Checkpoint(
-        network=module.scored,
+        weights=weights_of(module.scored),
         model=module.config.model,
         vocab=tokens.vocab,
         feature_sizes=tokens.feature_sizes,

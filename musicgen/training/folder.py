@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from musicgen import checkpoint
+from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import ConfigError, MusicgenError, TrainingError
@@ -149,27 +150,22 @@ class RunFolder:
 
     def draw(self) -> None:
         """The loss curve as curve.png."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots()
+        if not self.active:
+            return
         train = [(r.step, r.train_bits_per_token) for r in self.rows if r.train_bits_per_token]
         val = [(r.step, r.val_bits_per_note) for r in self.rows if r.val_bits_per_note]
-        for points, label, style in ((train, "training, bits per token", "-"),
-                                     (val, "validation, bits per note", "o-")):  # fmt: skip
-            if points:
-                axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
-        axes.set_xlabel("step")
-        axes.set_ylabel("bits")
-        axes.set_ylim(0, max((v for _, v in val), default=5.0) * 1.4)
-        if train or val:
-            axes.legend()
-        axes.grid(alpha=0.3)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=110)
-        self._write("curve.png", picture.getvalue())
+        with chart(self.path / "curve.png") as figure:
+            axes = figure.subplots()
+            for points, label, style in ((train, "training, bits per token", "-"),
+                                         (val, "validation, bits per note", "o-")):  # fmt: skip
+                if points:
+                    axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
+            axes.set_xlabel("step")
+            axes.set_ylabel("bits")
+            axes.set_ylim(0, max((v for _, v in val), default=5.0) * 1.4)
+            if train or val:
+                axes.legend()
+            axes.grid(alpha=0.3)
 
     def _stored(self) -> tuple[TrainConfig, str]:
         try:

@@ -42,20 +42,26 @@ class NextTokenModule(pl.LightningModule):
         return total * self.trainer.world_size / batch.n_targets
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; biases, gains and embedding tables are not decayed."""
+        """The optimizer asked for; biases, gains and embedding tables are not decayed."""
         tables = {id(m.weight) for m in self.network.modules() if isinstance(m, nn.Embedding)}
         decayed: list[Tensor] = []
         free: list[Tensor] = []
         for parameter in self.network.parameters():
+            if not parameter.requires_grad:
+                continue
             plain = parameter.ndim < 2 or id(parameter) in tables
             (free if plain else decayed).append(parameter)
         groups = [
             {"params": decayed, "weight_decay": self.config.weight_decay},
             {"params": free, "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(
-            groups, lr=self.config.learning_rate, betas=(0.9, self.config.beta2), fused=True
-        )
+        rate = self.config.learning_rate
+        match self.config.optimizer:
+            case "adagrad":
+                return torch.optim.Adagrad(groups, lr=rate)
+            case "sgd":
+                return torch.optim.SGD(groups, lr=rate)
+        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, self.config.beta2), fused=True)
 
     @torch.no_grad()
     def update_average(self) -> None:

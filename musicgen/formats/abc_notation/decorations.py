@@ -53,6 +53,7 @@ NAMES = frozenset((
     "sf", "sfz", "crescendo(", "crescendo)", "diminuendo(", "diminuendo)", "segno", "coda",
     "D.S.", "D.C.", "dacoda", "fine", "staccato", "shortphrase", "mediumphrase", "longphrase",
     "^", "D.C.alfine", "D.C.alcoda", "D.S.alfine", "D.S.alcoda", "editorial", "courtesy",
+    "fz", "/", "//", "///", "////",
 ))
 # Signs that end a passage: written at a bar line, they belong to the note before it.
 CLOSING = frozenset((

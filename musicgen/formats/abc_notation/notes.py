@@ -6,8 +6,8 @@ import re
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.abc_notation.decorations import SHORT
-from musicgen.formats.abc_notation.scanner import tuplet_times
+from musicgen.formats.abc_notation.decorations import SHORT, is_known
+from musicgen.formats.abc_notation.scanner import NOTE_LIKE, tuplet_times
 from musicgen.formats.abc_notation.text import quote
 from musicgen.theory import Key, Meter, Pitch
 from musicgen.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
@@ -118,7 +118,7 @@ class NoteWriter:
         for name in marks.decorations:
             if name in self.short:
                 before += self.short[name]
-            elif _NAME.fullmatch(name):
+            elif _NAME.fullmatch(name) and (is_known(name) or not NOTE_LIKE.fullmatch(name)):
                 before += f"!{name}!"
             else:
                 before += quote(f"^{name}")

@@ -275,7 +275,7 @@ class VoiceWriter:
 
     def _end_system(self, *, lyrics: bool) -> list[str]:
         lines = [*self.lines, self.text.strip()]
-        if lyrics:
+        if lyrics and self.sung:
             verses = max((len(s) for s in self.sung), default=0)
             for verse in range(max(verses, 1)):
                 syllables = [s[verse] if verse < len(s) else "" for s in self.sung]

@@ -47,6 +47,8 @@ _DROPPED = ("mNum", "placeholder", "labelAbbr")
 _SHAPES = ("path", "rect", "ellipse", "polygon", "polyline", "line", "use")
 # Accidentals of chord symbols: verovio's private characters -> Unicode.
 _CHARACTERS = {"\uea64": "♭", "\uea65": "♮", "\uea66": "♯", "\ue260": "♭", "\ue262": "♯"}
+# What `to_musicxml(named=True)` calls a note: its voice, bar and event.
+_NAMED = re.compile(r"e(\d+\.\d+\.\d+)\.")
 _PRIVATE = re.compile("([\ue000-\uf8ff])")
 
 
@@ -122,6 +124,9 @@ def _write(
     shown = [n for n in names if n not in ("systemMilestone", "pageMilestone")]
     if any(inner) or "rest" in shown:
         kept = {k: v for k, v in node.attrib.items() if k in ("transform", "fill", "stroke")}
+        named = _NAMED.match(node.get("id", ""))
+        if named and shown[0] in ("note", "rest", "mRest"):
+            kept["data-event"] = named[1]
         attributes = "".join(f' {k}="{v}"' for k, v in kept.items())
         parts.append(f'<g class="{" ".join(shown)}"{attributes}>{"".join(inner)}</g>')
 

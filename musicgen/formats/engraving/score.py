@@ -73,8 +73,13 @@ class Drawing:
     mm: float
 
 
-def engrave(tune: Tune, sheet: Sheet, *, max_height: float | None = None) -> list[Drawing]:
+def engrave(
+    tune: Tune, sheet: Sheet, *, max_height: float | None = None, named: bool = False
+) -> list[Drawing]:
     """The music of a tune, without heading: one drawing, or several of at most `max_height` mm.
+
+    With `named` the groups of notes and rests say which they are: `data-event` is the numbers
+    of voice, bar and timed event, from 0, with dots between them.
 
     Raises:
         InvalidTuneError: it cannot be engraved; the message names the tune.
@@ -90,7 +95,7 @@ def engrave(tune: Tune, sheet: Sheet, *, max_height: float | None = None) -> lis
         options: dict[str, Any] = {"pageWidth": round(sheet.body_width / units)}
         options["pageHeight"] = 60000 if max_height is None else max(100, int(max_height / units))
         options["minLastJustification"] = 0.0 if rest >= FULL_LINE else 0.7
-        broken = to_musicxml(tune, line_starts=starts).encode()
+        broken = to_musicxml(tune, line_starts=starts, named=named).encode()
         pages = json.loads(_run("engrave", broken, **options))
     except IsolationError as error:
         raise InvalidTuneError(f"'{tune.title}': {error}") from None

@@ -1,108 +1,174 @@
-"""Ticks to exact fractions of a quarter note.
+"""Lines in ticks to lines on an exact grid, with a report of how far notes were moved.
 
-A place in a score is a simple fraction of a quarter, or the tick next to a tuplet's place where
-the resolution has none for it (341 of 1024 for a third). A performed place hardly ever is either,
-so a line whose onsets all are is a score, and comes through exactly; any other is moved to a grid.
+A score comes through exactly: a line whose onsets are places of a score (see `grid`) keeps them. Of
+a performance the beat is followed (see `beat`), and notes are put where a listener hears them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from fractions import Fraction
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from musicgen.formats.midi.beat import Beat, follow
+from musicgen.formats.midi.grid import (
+    COARSEST_ROUNDED,
+    UNITS,
+    is_score,
+    near_places,
+    score_places,
+    tuplet_parts,
+)
 from musicgen.formats.midi.notating import Sound
+from musicgen.formats.midi.parts import Strike
+from musicgen.formats.midi.smf import Ints
 
-# Odd part of a place's denominator -> the greatest power of two that goes with it in a score.
-SCORE_GRIDS = {1: 64, 3: 16, 5: 16, 7: 16, 9: 4, 15: 4}
-TUPLET_GRIDS = (24, 20, 28)  # places of triplets, quintuplets, septuplets
-ROUNDING_TICKS = 1
-COARSEST_ROUNDED = 200  # ticks a quarter; below, one tick is a rhythm and no rounding
-
-GRID = 24  # of a quarter, for a performance
-GRID_PLACES = tuple(i for i in range(GRID + 1) if i % 3 == 0 or i % 4 == 0)
-SHORTEST = Fraction(1, 8)
+SHORTEST = UNITS // 8
 # A gap this short (share of the time to the next note) is how a note is played, not a rest.
-ARTICULATION = Fraction(1, 4)
+ARTICULATION = 0.25
+PLAYED_OFF = 2.5  # times what the player is off on average; less is no rest
+PLAYED_ARTICULATION = 0.4  # in a performance; nobody holds all notes to their end
 
-TickNote = tuple[int, int, int]  # onset and end in ticks, MIDI pitch
+
+@dataclass(slots=True)
+class Quantised:
+    """Lines in units. `beat` is that of a performance, None for a score; `moved` counts notes that
+    were moved, `furthest` by how many quarters at most; `merged` those that fell on another."""
+
+    lines: list[list[Sound]]
+    beat: Beat | None = None
+    n_notes: int = 0
+    moved: int = 0
+    furthest: float = 0.0
+    merged: int = 0
+    warnings: list[str] = field(default_factory=list)
 
 
-def quantise(line: Sequence[TickNote], ticks_per_quarter: int) -> tuple[list[Sound], list[str]]:
-    """A single line in quarters, and what had to be moved, as warnings.
+def quantise(
+    lines: Sequence[Sequence[Strike]],
+    ticks_per_quarter: int,
+    quarter_s: float,
+) -> Quantised:
+    """Lines in ticks to lines in units.
 
-    Performed onsets go to the nearest thirty-second or sixteenth triplet. Ends that are no places
-    in a score go to the next onset, where it is near, else to the grid.
+    Args:
+        lines: of strikes by onset that do not overlap.
+        ticks_per_quarter: of the file.
+        quarter_s: how long a quarter of the file lasts, in seconds.
+
+    Raises:
+        ParseError: a performance in which no beat can be found.
     """
-    read = _score_reader(ticks_per_quarter)
-    onsets = [read(onset) for onset, _, _ in line]
-    is_score = all(onset is not None for onset in onsets)
-    places = [
-        onset if is_score and onset is not None else _snap(Fraction(tick, ticks_per_quarter))
-        for onset, (tick, _, _) in zip(onsets, line, strict=True)
-    ]
-    tuplets = {_odd_part(place) for place in places} | {1, 3}
+    onsets = np.array(sorted({s[0] for line in lines for s in line}), np.int64)
+    places = score_places(onsets, ticks_per_quarter)
+    near = None
+    written = is_score(places, ticks_per_quarter)
+    if not written and ticks_per_quarter >= COARSEST_ROUNDED:
+        near = near_places(onsets, ticks_per_quarter)
+    result = Quantised([])
+    if near is not None:
+        places, parts = near, frozenset({1, 3})
+    elif written:
+        strays = places < 0
+        exact = onsets[strays] * (UNITS / ticks_per_quarter)
+        places[strays] = [_nearest(place) for place in exact.tolist()]
+        parts = tuplet_parts(places[~strays]) | {1, 3}
+    else:
+        result.beat = follow(onsets, ticks_per_quarter, quarter_s)
+        places, parts = result.beat.places, frozenset()
+    place_of = dict(zip(onsets.tolist(), places.tolist(), strict=True))
+    ends = np.array(sorted({s[1] for line in lines for s in line}), np.int64)
+    end_of = _ends(ends, ticks_per_quarter, result.beat, parts)
+    for line in lines:
+        result.lines.append(_place(line, place_of, end_of, result, ticks_per_quarter))
+    _report(result, quarter_s)
+    return result
+
+
+_End = tuple[int, float]  # place in units, -1 where a score has none; the same unrounded
+
+
+def _ends(
+    ticks: Ints, ticks_per_quarter: int, beat: Beat | None, parts: frozenset[int]
+) -> dict[int, _End]:
+    """Where ends of notes fall."""
+    if beat is not None:
+        exact = beat.place(ticks) * UNITS
+        return {t: (-1, e) for t, e in zip(ticks.tolist(), exact.tolist(), strict=True)}
+    places = score_places(ticks, ticks_per_quarter)
+    exact = np.where(places < 0, ticks * (UNITS / ticks_per_quarter), places)
+    good = {place: len(tuplet_parts(np.array([place])) - parts) == 0
+            for place in np.unique(places % UNITS).tolist()}  # fmt: skip
+    return {
+        tick: (place if place >= 0 and good[place % UNITS] else -1, e)
+        for tick, place, e in zip(ticks.tolist(), places.tolist(), exact.tolist(), strict=True)
+    }
+
+
+def _place(
+    line: Sequence[Strike],
+    place_of: dict[int, int],
+    end_of: dict[int, _End],
+    result: Quantised,
+    ticks_per_quarter: int,
+) -> list[Sound]:
+    """One line on the grid; what falls on the next note is merged with it."""
     sounds: list[Sound] = []
-    n_moved, furthest = 0, Fraction(0)
-    for i, (tick, end_tick, midi) in enumerate(line):
-        following = places[i + 1] if i + 1 < len(places) else None
-        if following == places[i]:  # moved onto the next
-            n_moved += 1
+    beat = result.beat
+    for i, (tick, end_tick, pitches) in enumerate(line):
+        onset = place_of[tick]
+        following = place_of[line[i + 1][0]] if i + 1 < len(line) else None
+        result.n_notes += 1
+        if following is not None and following <= onset:
+            result.merged += 1
             continue
-        end = Fraction(end_tick, ticks_per_quarter)
-        new_end = read(end_tick) if is_score else None
-        moved = Fraction(0)
-        if new_end is None or (_odd_part(new_end) not in tuplets and new_end != following):
-            new_end = _snap_end(places[i], end, following)
-            moved = abs(new_end - end)
-        if not is_score:
-            moved = max(moved, abs(places[i] - Fraction(tick, ticks_per_quarter)))
-        n_moved, furthest = n_moved + (moved > 0), max(furthest, moved)
-        sounds.append(Sound(places[i], new_end, midi))
-    if not n_moved:
-        return sounds, []
-    return sounds, [
-        f"{n_moved} of {len(line)} notes moved to the grid, by at most {float(furthest):.3f} "
-        "of a quarter note"
-    ]
+        end, exact = end_of[end_tick]
+        moved = 0.0
+        if end < 0 or end <= onset:
+            end = _snap_end(onset, exact, following, beat)
+            moved = abs(end - exact)
+        elif following is not None and end > following:
+            end = following
+        if beat is not None:
+            moved = abs(beat.deviation[tick]) * UNITS
+        else:
+            moved = max(moved, abs(onset - tick * UNITS / ticks_per_quarter))
+        # A tick of rounding is no move.
+        if moved > UNITS / ticks_per_quarter + 1:
+            result.moved += 1
+            result.furthest = max(result.furthest, moved / UNITS)
+        sounds.append((onset, end, pitches))
+    return sounds
 
 
-def _score_reader(ticks_per_quarter: int) -> Callable[[int], Fraction | None]:
-    """A function from a tick to its place in a score, None where a score has none."""
-    rounding = ROUNDING_TICKS if ticks_per_quarter >= COARSEST_ROUNDED else 0
-
-    @cache
-    def within_quarter(ticks: int) -> Fraction | None:
-        exact = Fraction(ticks, ticks_per_quarter)
-        odd = _odd_part(exact)
-        if exact.denominator <= odd * SCORE_GRIDS.get(odd, 0):
-            return exact
-        for grid in TUPLET_GRIDS:
-            near = Fraction(round(exact * grid), grid)
-            if abs(near - exact) * ticks_per_quarter <= rounding:
-                return near
-        return None
-
-    def read(tick: int) -> Fraction | None:
-        quarter, rest = divmod(tick, ticks_per_quarter)
-        place = within_quarter(rest)
-        return None if place is None else quarter + place
-
-    return read
-
-
-def _snap(place: Fraction) -> Fraction:
-    quarter, rest = divmod(place * GRID, Fraction(GRID))
-    nearest = min(GRID_PLACES, key=lambda i: abs(i - rest))
-    return Fraction(quarter * GRID + nearest, GRID)
-
-
-def _snap_end(onset: Fraction, end: Fraction, following: Fraction | None) -> Fraction:
-    if following is not None and abs(following - end) <= ARTICULATION * (following - onset):
-        return following
-    snapped = max(_snap(end), onset + SHORTEST)
+def _snap_end(onset: int, end: float, following: int | None, beat: Beat | None) -> int:
+    """An end to the next onset where it is near, else to the grid."""
+    if following is not None:
+        near = ARTICULATION * (following - onset)
+        if beat is not None:
+            near = max(PLAYED_ARTICULATION * (following - onset), PLAYED_OFF * beat.off * UNITS)
+        if following - end <= near:
+            return following
+    sixteenth = UNITS // 4
+    snapped = _nearest(end) if beat is None else round(end / sixteenth) * sixteenth
+    snapped = max(snapped, onset + SHORTEST)
     return snapped if following is None else min(snapped, following)
 
 
-def _odd_part(place: Fraction) -> int:
-    return place.denominator // (place.denominator & -place.denominator)
+def _nearest(place: float) -> int:
+    """The nearest thirty-second or sixteenth triplet."""
+    grids = (UNITS // 8, UNITS // 6)
+    return min((round(place / grid) * grid for grid in grids), key=lambda at: abs(at - place))
+
+
+def _report(result: Quantised, quarter_s: float) -> None:
+    if result.beat is not None:
+        result.warnings.append(result.beat.describe())
+    elif result.moved:
+        result.warnings.append(
+            f"{result.moved} of {result.n_notes} notes moved to the grid, by at most "
+            f"{result.furthest:.3f} of a quarter note"
+        )
+    if result.merged:
+        result.warnings.append(f"notes that fell on the next one, left out: {result.merged}")

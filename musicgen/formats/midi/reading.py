@@ -1,221 +1,237 @@
-"""MIDI bytes to one written melody."""
+"""MIDI bytes to written music: one melody, or all parts as voices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import PurePath
-from typing import Any
 
-from musicgen.errors import ParseError
-from musicgen.formats.midi.envelope import Envelope, check
-from musicgen.formats.midi.notating import Frame, Sound, pickup_meter, write_bars
-from musicgen.formats.midi.quantising import TickNote, quantise
-from musicgen.theory import Key, Meter, estimate_key
-from musicgen.tune import Reading, ReadWarning, Source, Tempo, Tune, Voice
+from musicgen.errors import ConfigError, ParseError
+from musicgen.formats.midi.framing import Wanted, frame_of
+from musicgen.formats.midi.grid import UNITS
+from musicgen.formats.midi.notating import Sound, write_bars
+from musicgen.formats.midi.parts import (
+    Part,
+    Strike,
+    choose_melody,
+    chord_lines,
+    parts_of,
+    select,
+    single_line,
+    unrolled,
+)
+from musicgen.formats.midi.quantising import Quantised, quantise
+from musicgen.formats.midi.smf import USUAL_MSPQ, MidiFile, parse_file
+from musicgen.formats.midi.words import syllables
+from musicgen.theory import Key, Meter, parse_key, parse_meter
+from musicgen.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
 
-SINGLE_LINE_SHARE = 0.8
-FULLEST_SHARE = 0.25
-MAX_TEMPOS = 64
-
-_MAJOR_TONICS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-_MINOR_TONICS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The notes of one track and channel: (onset, end, pitch) in ticks, sorted."""
-
-    name: str
-    program: int
-    notes: list[TickNote]
-
-    @property
-    def single_line(self) -> bool:
-        """Whether notes are mostly struck one at a time."""
-        onsets = {onset for onset, _, _ in self.notes}
-        return len(onsets) >= SINGLE_LINE_SHARE * len(self.notes)
-
-    @property
-    def mean_pitch(self) -> float:
-        return sum(pitch for _, _, pitch in self.notes) / len(self.notes)
+VOICES = ("melody", "all")
 
 
-def parse(data: bytes, path: str = "") -> Reading:
-    """Read the melody of a MIDI file, as one tune.
+def parse(
+    data: bytes,
+    path: str = "",
+    *,
+    voices: str = "melody",
+    track: str = "",
+    channel: int | None = None,
+    key: str | Key = "",
+    meter: str | Meter = "",
+    pickup: str | Fraction | None = None,
+) -> Reading:
+    """Read a MIDI file of any type and resolution; a type 2 file has a tune in each track.
 
-    Of several tracks the melody is the highest on average of those that mostly play one note at a
-    time and have at least a quarter as many notes as the fullest; drums never are. Where notes
-    overlap, the line goes on with the newer, and the highest of those struck together.
+    What is in the file and could not be kept, what was chosen and what was estimated is told in the
+    tune's warnings. Policies:
 
-    A first meter that lasts for one short bar is a pickup. Places that are not simple fractions of
-    a quarter are moved to the nearest thirty-second or sixteenth triplet. All this is told in
-    the tune's warnings.
+    - melody: `parts.choose_melody`; with `voices="all"` every part but drums becomes a voice;
+    - notes: sustain pedals do not lengthen them; those without duration or end are left out; in
+      the melody the newer of two that overlap, and the highest of those struck together, goes on;
+    - time: a score comes through exactly, a performance by its beat (`quantising`);
+    - SMPTE time: a quarter is what the first tempo says, half a second without one;
+    - meter, key, pickup: `framing`.
+
+    Args:
+        data: the file.
+        path: for messages and as a title.
+        voices: "melody" or "all".
+        track: number of a track, counted from 1, or a part of its name.
+        channel: 1 to 16.
+        key: such as "Dm" or "A dorian", instead of what the file says.
+        meter: such as "6/8".
+        pickup: length of the incomplete first bar in quarter notes, such as "1/2"; 0 for none.
 
     Raises:
         ParseError: these bytes are not MIDI, or hold no melody.
+        ConfigError: an option that means nothing, or a part that is not there.
     """
-    from symusic import Score  # read only once the bytes are known to be sound
-
-    envelope = check(data, path)
+    request = _Request(_wanted(key, meter, pickup), voices, str(track).strip(), channel)
     try:
-        score = Score.from_midi(data)
-    except (RuntimeError, ValueError) as error:
-        raise ParseError(
-            f"cannot be read as MIDI ({error}); export it again", path=path or None
-        ) from None
-    try:
-        return Reading((_read_score(score, envelope, path),))
+        file = parse_file(data)
+        if file.kind == 2 and len(file.tracks) > 1:
+            return _read_patterns(file, request, path)
+        return Reading((_read_file(file, request, path),))
     except ParseError as error:
         raise ParseError(error.what, path=path or None) from None
 
 
-def _read_score(score: Any, envelope: Envelope, path: str) -> Tune:
-    warnings = list(envelope.warnings)
-    part = _choose_part(_parts(score), warnings)
-    line = _single_line(part.notes, warnings)
-    sounds, moves = quantise(line, envelope.ticks_per_quarter)
-    warnings += moves
-    key_signatures = _keys(score, envelope.ticks_per_quarter)
-    if not key_signatures or key_signatures[0][0] > 0:
-        key_signatures.insert(0, (Fraction(0), _estimate(sounds)))
-        warnings.append(f"no key signature; {key_signatures[0][1]} fits the notes best")
-    frame = Frame(
-        meters=_meters(score, envelope.ticks_per_quarter, warnings),
-        keys=key_signatures,
-        tempos=_tempos(score, envelope.ticks_per_quarter, warnings),
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """How a file is to be read."""
+
+    wanted: Wanted
+    voices: str = "melody"
+    track: str = ""
+    channel: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.voices not in VOICES:
+            raise ConfigError(f"voices '{self.voices[:20]}': use {' or '.join(VOICES)}")
+        if self.channel is not None and not 1 <= self.channel <= 16:
+            raise ConfigError(f"channel {self.channel}: MIDI has channels 1 to 16")
+
+
+def _wanted(key: str | Key, meter: str | Meter, pickup: str | Fraction | None) -> Wanted:
+    asked_key = parse_key(key) if isinstance(key, str) else key
+    asked_meter = parse_meter(meter) if isinstance(meter, str) else meter
+    if key and asked_key is None:
+        raise ConfigError(f"key '{str(key)[:20]}': is none; write it like D, Em, Ador or Bb")
+    if meter and (asked_meter is None or not asked_meter.beats):
+        raise ConfigError(f"meter '{str(meter)[:20]}': is none; write it like 4/4 or 6/8")
+    upbeat = None
+    if pickup is not None and pickup != "":
+        try:
+            upbeat = Fraction(pickup)
+        except (ValueError, ZeroDivisionError):
+            upbeat = Fraction(-1)
+        if upbeat < 0 or upbeat > 64 or (UNITS * upbeat).denominator != 1:
+            raise ConfigError(
+                f"pickup '{str(pickup)[:20]}': is no length; write quarter notes, such as 1/2 or 0"
+            )
+    return Wanted(
+        key=asked_key if key else None, meter=asked_meter if meter else None, pickup=upbeat
     )
-    meter = frame.meters[1 if pickup_meter(frame) is not None else 0][1]
-    stop = Fraction(envelope.end, envelope.ticks_per_quarter)
-    bars = write_bars(sounds, frame, stop)
+
+
+def _read_patterns(file: MidiFile, request: _Request, path: str) -> Reading:
+    """Each track of a type 2 file is a piece of its own."""
+    tunes, rejected = [], []
+    for number, track in enumerate(file.tracks, 1):
+        alone = replace(file, tracks=[track], end=track.end, warnings=list(file.warnings))
+        alone.warnings.append(f"pattern {number} of {len(file.tracks)} of a MIDI file of type 2")
+        try:
+            tunes.append(replace(_read_file(alone, request, path), number=number))
+        except ParseError as error:
+            rejected.append(Rejected(track.name or f"pattern {number}", error.what))
+    if not tunes:
+        raise ParseError(rejected[0].reason)
+    return Reading(tuple(tunes), tuple(rejected))
+
+
+def _read_file(file: MidiFile, request: _Request, path: str) -> Tune:
+    warnings = list(file.warnings)
+    per_quarter, quarter_s = _quarter(file, warnings)
+    if file.ticks_per_second is not None:
+        file = replace(file, ticks_per_quarter=per_quarter)
+    parts = parts_of(file, warnings)
+    chosen = select(parts, request.track, request.channel)
+    if request.voices == "melody":
+        chosen = [choose_melody(chosen, len(parts), warnings)]
+    chosen = [unrolled(part, per_quarter, warnings) for part in chosen]
+    if request.voices == "melody":
+        lines = [[single_line(chosen[0], warnings)]]
+    else:
+        lines = [chord_lines(part, warnings) for part in chosen]
+    if file.n_sustains:
+        warnings.append(f"sustain pedal, not written: pressed {file.n_sustains} times")
+    flat = [line for of_part in lines for line in of_part]
+    placed = quantise(flat, per_quarter, quarter_s)
+    warnings += placed.warnings
+    return _write(file, request, chosen, _Music(lines, placed), path, warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Music:
+    """Lines of each part in ticks, and all of them one after the other in units."""
+
+    lines: list[list[list[Strike]]]
+    placed: Quantised
+
+    def onsets(self) -> dict[int, int]:
+        """Where a tick of the first line went, in units."""
+        first, found = self.lines[0][0], self.placed.lines[0]
+        return dict(zip((s[0] for s in first), (s[0] for s in found), strict=False))
+
+
+def _write(
+    file: MidiFile,
+    request: _Request,
+    parts: Sequence[Part],
+    music: _Music,
+    path: str,
+    warnings: list[str],
+) -> Tune:
+    placed = music.placed
+    sounds: list[Sound] = placed.lines[0]
+    if len(placed.lines) > 1:
+        sounds = sorted(sound for line in placed.lines for sound in line)
+    played = placed.beat is not None and not placed.beat.clicked
+    frame = frame_of(file, sounds, request.wanted, warnings, played=played)
+    if placed.beat is not None and played:
+        frame = replace(frame, tempos=[(0, placed.beat.tempo)])
+    stop = 0 if placed.beat is not None else file.end * UNITS // file.ticks_per_quarter
+    words = syllables(parts[0].lyrics, music.onsets()) if parts[0].lyrics else None
+    bars = write_bars(placed.lines, frame, stop, words)
+    name = file.tracks[0].name if file.kind != 0 or len(file.tracks) == 1 else ""
     return Tune(
-        title=envelope.title or part.name or PurePath(path).stem,
-        meter=meter,
+        title=name or parts[0].name or PurePath(path).stem,
+        meter=frame.meters[0][1],
         tempo=frame.tempos[0][1] if frame.tempos and frame.tempos[0][0] == 0 else None,
-        key=key_signatures[0][1],
-        voices=(Voice(program=part.program, bars=bars),),
-        source=Source(path=path),
-        warnings=tuple(ReadWarning(what) for what in warnings),
+        key=frame.keys[0][1],
+        voices=_voices(parts, music.lines, bars),
+        source=Source(path=path, ticks_per_quarter=0 if placed.beat else file.ticks_per_quarter),
+        warnings=tuple(map(ReadWarning, warnings)),
     )
 
 
-def _parts(score: Any) -> list[_Part]:
-    parts = []
-    for track in score.tracks:
-        if track.is_drum or not len(track.notes):
-            continue
-        notes = track.notes.numpy()
-        rows = zip(
-            notes["time"].tolist(), notes["duration"].tolist(), notes["pitch"].tolist(), strict=True
+def _voices(
+    parts: Sequence[Part], lines: Sequence[Sequence[object]], bars: Sequence[tuple[Bar, ...]]
+) -> tuple[Voice, ...]:
+    """A voice for each part, its lines but the first as overlays."""
+    if len(parts) == 1 and len(bars) == 1:
+        return (Voice(program=parts[0].program, bars=bars[0]),)
+    voices, done = [], 0
+    for number, (part, of_part) in enumerate(zip(parts, lines, strict=True), 1):
+        own = bars[done : done + len(of_part)]
+        done += len(of_part)
+        id_ = str(number) if len(parts) > 1 else ""
+        name = part.name if len(parts) > 1 else ""
+        clef = "bass" if len(parts) > 1 and part.mean_pitch < 57 else ""
+        voices.append(
+            Voice(id=id_, name=name, clef=clef, program=part.program, bars=_overlaid(own))
         )
-        sorted_notes = sorted((time, time + duration, pitch) for time, duration, pitch in rows)
-        parts.append(_Part(" ".join(track.name.split()), track.program, sorted_notes))
-    return parts
+    return tuple(voices)
 
 
-def _choose_part(parts: list[_Part], warnings: list[str]) -> _Part:
-    if not parts:
-        raise ParseError("holds no notes other than drums; is it the right file?")
-    fullest = max(len(part.notes) for part in parts)
-    lines = [p for p in parts if p.single_line] or parts
-    full = [p for p in lines if len(p.notes) >= FULLEST_SHARE * fullest] or lines
-    chosen = max(full, key=lambda part: part.mean_pitch)
-    if len(parts) > 1:
-        name = f" '{chosen.name}'" if chosen.name else ""
-        warnings.append(
-            f"melody taken from track {parts.index(chosen) + 1} of {len(parts)}{name}, the highest "
-            "line with many notes; the others are left out"
+def _overlaid(lines: Sequence[tuple[Bar, ...]]) -> tuple[Bar, ...]:
+    if len(lines) == 1:
+        return lines[0]
+    bars = []
+    for first, *others in zip(*lines, strict=True):
+        overlays = [tuple(bar.timed) for bar in others]
+        sounding = tuple(
+            o for o in overlays if any(hasattr(e, "tie") or hasattr(e, "notes") for e in o)
         )
-    return chosen
+        bars.append(replace(first, overlays=sounding))
+    return tuple(bars)
 
 
-def _single_line(notes: list[TickNote], warnings: list[str]) -> list[TickNote]:
-    """At most one note at a time: the highest of a chord, each ended by the next."""
-    line: list[TickNote] = []
-    n_dropped = n_trimmed = n_empty = 0
-    for onset, end, pitch in notes:
-        if end <= onset:
-            n_empty += 1
-        elif line and line[-1][0] == onset:
-            n_dropped += 1
-            line[-1] = max(line[-1], (onset, end, pitch), key=lambda note: note[2])
-        else:
-            if line and line[-1][1] > onset:
-                n_trimmed += 1
-                line[-1] = (line[-1][0], onset, line[-1][2])
-            line.append((onset, end, pitch))
-    if not line:
-        raise ParseError("holds only notes of no duration; export it again")
-    for n, what in (
-        (n_empty, "notes of no duration, left out"),
-        (n_dropped, "notes struck together with a higher one, left out"),
-        (n_trimmed, "notes that sounded on, shortened to the next"),
-    ):
-        if n:
-            warnings.append(f"{what}: {n}")
-    return line
-
-
-def _meters(
-    score: Any, ticks_per_quarter: int, warnings: list[str]
-) -> list[tuple[Fraction, Meter]]:
-    """Meters in order, the first at 0; 4/4 where there is none."""
-    meters: list[tuple[Fraction, Meter]] = []
-    for signature in sorted(score.time_signatures, key=lambda s: s.time):
-        beats, unit = signature.numerator, signature.denominator
-        if not 0 < beats <= 255 or unit not in (1, 2, 4, 8, 16, 32, 64):
-            warnings.append(f"a meter of {beats}/{unit} left out")
-            continue
-        onset = Fraction(signature.time, ticks_per_quarter) if meters else Fraction(0)
-        if meters and meters[-1][0] == onset:
-            meters.pop()
-        if not meters or meters[-1][1] != Meter((beats,), unit):
-            meters.append((onset, Meter((beats,), unit)))
-    if not meters:
-        warnings.append("no time signature; read as 4/4")
-        return [(Fraction(0), Meter((4,), 4))]
-    return meters
-
-
-def _keys(score: Any, ticks_per_quarter: int) -> list[tuple[Fraction, Key]]:
-    keys: list[tuple[Fraction, Key]] = []
-    for signature in sorted(score.key_signatures, key=lambda s: s.time):
-        if not -7 <= signature.key <= 7:
-            continue
-        minor = bool(signature.tonality)
-        tonic = (_MINOR_TONICS if minor else _MAJOR_TONICS)[signature.key + 7]
-        key = Key(tonic, "minor" if minor else "major")
-        onset = Fraction(signature.time, ticks_per_quarter)
-        if keys and keys[-1][0] == onset:
-            keys.pop()
-        if not keys or keys[-1][1] != key:
-            keys.append((onset, key))
-    return keys
-
-
-def _tempos(
-    score: Any, ticks_per_quarter: int, warnings: list[str]
-) -> list[tuple[Fraction, Tempo]]:
-    tempos: list[tuple[Fraction, Tempo]] = []
-    for event in sorted(score.tempos, key=lambda t: t.time):
-        if event.mspq <= 0:
-            continue
-        # Microseconds round what was a whole or simple number of quarters a minute.
-        tempo = Tempo(Fraction(round(Fraction(60_000_000, event.mspq), 2)).limit_denominator(100))
-        onset = Fraction(event.time, ticks_per_quarter)
-        if tempos and tempos[-1][0] == onset:
-            tempos.pop()
-        if not tempos or tempos[-1][1] != tempo:
-            tempos.append((onset, tempo))
-    if len(tempos) > MAX_TEMPOS:
-        warnings.append(f"{len(tempos)} tempo changes left out, as those of a performance")
-        return tempos[:1]
-    return tempos
-
-
-def _estimate(sounds: Sequence[Sound]) -> Key:
-    durations = [Fraction(0)] * 12
-    for sound in sounds:
-        durations[sound.midi % 12] += sound.end - sound.onset
-    return estimate_key(durations)
+def _quarter(file: MidiFile, warnings: list[str]) -> tuple[int, float]:
+    """Ticks to a quarter, and how long one lasts at first, in seconds."""
+    first = min((t for t in file.tempos if t[1] > 0), default=(0, USUAL_MSPQ))[1]
+    if file.ticks_per_second is None:
+        return file.ticks_per_quarter, first / 1e6
+    warnings.append(f"time in SMPTE frames; a quarter note taken as {first / 1e6:g} s")
+    return max(round(file.ticks_per_second * first / 1_000_000), 1), first / 1e6

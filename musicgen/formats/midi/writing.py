@@ -1,38 +1,81 @@
-"""One tune to MIDI bytes, repeats played out, every note on its exact tick."""
+"""One tune to MIDI bytes: repeats played out, every note on its exact tick."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import lcm
-from typing import Any
 
-from musicgen.errors import InvalidTuneError
-from musicgen.playback import PlayedBar, Timeline, separate, timeline
-from musicgen.theory import Key, Meter, default_qpm
-from musicgen.tune import Tempo, Tune
+from musicgen.errors import ConfigError, InvalidTuneError
+from musicgen.formats.midi import encoding
+from musicgen.formats.midi.encoding import Event
+from musicgen.instruments import program as program_of
+from musicgen.performance import Style
+from musicgen.performance.pulse import Swing, place_bars
+from musicgen.performance.style import MAX_SWING, tempo_factor
+from musicgen.playback import (
+    PlayedBar,
+    PlayedNote,
+    Timeline,
+    playing_order,
+    separate,
+    timeline,
+)
+from musicgen.theory import Meter, default_qpm
+from musicgen.transposition import transpose as transposed
+from musicgen.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
 
 USUAL_TICKS_PER_QUARTER = 480
 MAX_TICKS_PER_QUARTER = 0x7FFF
-MAX_DELTA = 0x0FFFFFFF
-VELOCITY = 80
+COARSEST_ROUNDED = 200  # ticks a quarter of a source from which a tuplet's place may be a tick off
+MAX_HUMANIZE_MS = 100.0
+VELOCITY, VELOCITY_SPREAD = 80, 0.4  # spread in steps a millisecond of humanising
 FLUTE = 73  # General MIDI program, counted from 0; it sounds at once and keeps its sound
 DRUM_CHANNEL = 9
 MAX_BAR_PIECES = 4  # short bars that may make up a full one
 
 # MIDI knows major and minor only; the other modes keep their signature and say the nearer one.
 _MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
-_MAJOR_NAMES = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-_MINOR_NAMES = tuple(f"{t}m" for t in ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A")) + tuple(
-    f"{t}m" for t in ("E", "B", "F#", "C#", "G#", "D#", "A#")
-)
-
-_HEADING, _OFF, _ON = range(3)  # the order of what happens at one tick
-_Event = tuple[int, int, str, dict[str, Any]]  # tick, order, type of message, its fields
+_TRACK_NAME, _LYRIC, _TEMPO, _METER, _KEY = 3, 5, 0x51, 0x58, 0x59
 
 
-def render(tunes: Sequence[Tune]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How a tune is to be written; see `render`."""
+
+    repeats: bool
+    ticks_per_quarter: int | None
+    instrument: str
+    tempo: str
+    swing: float
+    humanize: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        ticks = self.ticks_per_quarter
+        if ticks is not None and not 1 <= ticks <= MAX_TICKS_PER_QUARTER:
+            raise ConfigError(f"ticks_per_quarter {ticks}: must be 1 to {MAX_TICKS_PER_QUARTER}")
+        if not 1 <= self.swing <= MAX_SWING:
+            raise ConfigError(f"swing {self.swing:g}: must be 1 to {MAX_SWING:g}")
+        if not 0 <= self.humanize <= MAX_HUMANIZE_MS:
+            raise ConfigError(f"humanize {self.humanize:g}: must be 0 to {MAX_HUMANIZE_MS:g} ms")
+
+
+def render(
+    tunes: Sequence[Tune],
+    *,
+    repeats: bool = True,
+    ticks_per_quarter: int | None = None,
+    instrument: str = "",
+    tempo: str = "",
+    transpose: str = "",
+    swing: float = 1.0,
+    humanize: float = 0.0,
+    seed: int = 0,
+) -> bytes:
     """A type 1 file: a first track with title, tempo, meter and key, then one track per voice.
 
     A tune without a tempo gets that of its rhythm in `theory.RHYTHM_QPM`. A bar that is shorter or
@@ -40,14 +83,31 @@ def render(tunes: Sequence[Tune]) -> bytes:
     next bar the meter again, as sequencers do; where two short bars make a full one, as at a
     repeat, none is needed.
 
+    Args:
+        tunes: one.
+        repeats: play repeats, endings and jumps; else every bar comes once, as written.
+        ticks_per_quarter: resolution. Left out, it is that of the MIDI file the tune came from, or
+            480, or the next multiple on which all notes fall exactly. One that is asked for stays,
+            and notes that it has no tick for go to the nearest.
+        instrument: as in `Style`, for all voices or one each with commas.
+        tempo: as in `Style`: "70%", or beats a minute.
+        transpose: a key such as "G", or semitones such as "+2".
+        swing: long to short of even pairs of short notes, 1 is none.
+        humanize: standard deviation of onsets and ends in milliseconds, 0 is none; loudness varies
+            with it.
+        seed: of the humanising.
+
     Raises:
         InvalidTuneError: several tunes, no notes, pitches beyond MIDI, too fine or too long.
+        ConfigError: an option beyond its range.
     """
+    options = _Options(repeats, ticks_per_quarter, instrument, tempo, swing, humanize, seed)
     if len(tunes) != 1:
         raise InvalidTuneError(
             f"a MIDI file holds one tune, not {len(tunes)}; write one file for each"
         )
-    tune = tunes[0]
+    tune = transposed(tunes[0], transpose) if transpose else tunes[0]
+    tune = tune if repeats else _once(tune)
     played = timeline(tune)
     if not played.notes:
         raise InvalidTuneError(f"'{tune.title}' has no notes to write as MIDI")
@@ -56,65 +116,155 @@ def render(tunes: Sequence[Tune]) -> bytes:
         raise InvalidTuneError(
             f"'{tune.title}' has pitch {beyond}, beyond MIDI's 0 to 127; transpose it"
         )
-    return _write_file(tune, played, _ticks_per_quarter(tune, played))
+    return _Writer(tune, played, options).write()
 
 
-def _write_file(tune: Tune, played: Timeline, ticks_per_quarter: int) -> bytes:
-    import mido
+def _once(tune: Tune) -> Tune:
+    """The tune without anything that sends a player back."""
 
-    def ticks(place: Fraction) -> int:
-        exact = place * ticks_per_quarter
-        assert exact.denominator == 1
-        return exact.numerator
+    def plain(bar: Bar) -> Bar:
+        events = tuple(
+            e if isinstance(e, Change) else replace(e, marks=replace(
+                e.marks, decorations=(), annotations=())) if e.marks != NO_MARKS else e
+            for e in bar.events
+            if not (isinstance(e, Change) and (e.part is not None or e.text is not None))
+        )  # fmt: skip
+        return replace(bar, events=events, repeat_start=False, repeat_end=0, volta=())
 
-    end = ticks(played.duration)
-    file = mido.MidiFile(type=1, ticks_per_beat=ticks_per_quarter, charset="utf-8")
-    heading: list[_Event] = [(0, _HEADING, "track_name", {"name": tune.title})]
-    heading += [(ticks(at), _HEADING, kind, fields) for at, kind, fields in _headings(tune, played)]
-    file.tracks.append(_track(heading, end))
-    for number, voice in enumerate(tune.voices):
+    voices = tuple(replace(v, bars=tuple(map(plain, v.bars))) for v in tune.voices)
+    return replace(tune, voices=voices, parts="")
+
+
+class _Writer:
+    """Writes one tune."""
+
+    def __init__(self, tune: Tune, played: Timeline, options: _Options) -> None:
+        self.tune, self.played, self.options = tune, played, options
+        self.per_quarter = _ticks_per_quarter(tune, played, options.ticks_per_quarter)
+        self.random = random.Random(options.seed)
+        self.place: Callable[[Fraction], Fraction] = lambda moment: moment
+        if options.swing != 1:
+            ratio = Fraction(options.swing).limit_denominator(1000)
+            self.place = Swing(place_bars(played.bars), played.notes, ratio)
+        start = next((t for at, t in _tempos(tune, played) if not at), None)
+        qpm = start.qpm if start is not None and start.qpm else None
+        self.qpm = qpm or Fraction(default_qpm(tune.rhythm))
+        self.factor = tempo_factor(Style(tempo=options.tempo), self.qpm, tune.meter)
+
+    def write(self) -> bytes:
+        """The whole file."""
+        end = self.ticks(self.played.duration)
+        title = encoding.text(_TRACK_NAME, self.tune.title)
+        heading = [Event(0, encoding.HEADING, title), *self._headings()]
+        tracks = [encoding.track(heading, end)]
+        own: list[list[PlayedNote]] = [[] for _ in self.tune.voices]
+        for note in self.played.notes:
+            own[note.voice].append(note)
+        orders = playing_order(self.tune)
+        for number, voice in enumerate(self.tune.voices):
+            events = self._voice(number, voice, own[number])
+            events += self._lyrics(voice, orders[number])
+            tracks.append(encoding.track(events, end))
+        return encoding.file(tracks, self.per_quarter)
+
+    def ticks(self, place: Fraction) -> int:
+        """The tick of a place in quarters; the nearest, where it has none."""
+        number, over = divmod(place.numerator * self.per_quarter, place.denominator)
+        return number + (2 * over >= place.denominator and over > 0)
+
+    def _headings(self) -> Iterator[Event]:
+        """Tempos, time signatures and key signatures."""
+        for at, tempo in _tempos(self.tune, self.played):
+            if tempo.qpm is not None and tempo.qpm > 0:
+                microseconds = round(60_000_000 / (tempo.qpm * self.factor))
+                content = min(max(microseconds, 1), 0xFFFFFF).to_bytes(3)
+                yield Event(self.ticks(at), encoding.HEADING, encoding.meta(_TEMPO, content))
+        for at, beats, unit in _time_signatures(self.played.bars):
+            content = bytes((beats, unit.bit_length() - 1, 24, 8))
+            yield Event(self.ticks(at), encoding.HEADING, encoding.meta(_METER, content))
+        keys = [(Fraction(0), self.tune.key)]
+        keys += [(at, c.key) for at, c in self.played.changes if c.key is not None]
+        for at, key in keys:
+            fifths = min(max(key.fifths, -7), 7)
+            content = bytes((fifths & 0xFF, key.mode in _MINOR_MODES))
+            yield Event(self.ticks(at), encoding.HEADING, encoding.meta(_KEY, content))
+
+    def _voice(self, number: int, voice: Voice, notes: Sequence[PlayedNote]) -> list[Event]:
         channel = number % 15
         channel += channel >= DRUM_CHANNEL
-        program = FLUTE if voice.program is None else voice.program
-        name = voice.name or voice.id or tune.title
-        events: list[_Event] = [
-            (0, _HEADING, "track_name", {"name": name}),
-            (0, _HEADING, "program_change", {"channel": channel, "program": program}),
+        name = voice.name or voice.id or self.tune.title
+        events = [
+            Event(0, encoding.HEADING, encoding.text(_TRACK_NAME, name)),
+            Event(0, encoding.HEADING, bytes((0xC0 | channel, self._program(number, voice)))),
         ]
-        for note in separate([n for n in played.notes if n.voice == number]):
-            fields = {"channel": channel, "note": note.midi, "velocity": VELOCITY}
-            events.append((ticks(note.onset), _ON, "note_on", fields))
-            fields = {"channel": channel, "note": note.midi, "velocity": 0}
-            events.append((ticks(note.onset + note.duration), _OFF, "note_off", fields))
-        file.tracks.append(_track(events, end))
-    buffer = io.BytesIO()
-    file.save(file=buffer)
-    return buffer.getvalue()
+        on, off = 0x90 | channel, 0x80 | channel
+        for note in separate(notes):
+            first = self.ticks(self.place(note.onset))
+            last = self.ticks(self.place(note.onset + note.duration))
+            velocity = VELOCITY
+            if self.options.humanize:
+                first, last, velocity = self._human(first, last)
+            if last <= first:
+                raise InvalidTuneError(
+                    f"'{self.tune.title}' has notes shorter than a tick at {self.per_quarter} "
+                    "ticks per quarter note; ask for more"
+                )
+            events.append(Event(first, encoding.ON, bytes((on, note.midi, velocity))))
+            events.append(Event(last, encoding.OFF, bytes((off, note.midi, 0))))
+        return events
+
+    def _program(self, number: int, voice: Voice) -> int:
+        names = [name for name in self.options.instrument.split(",") if name.strip()]
+        if names:
+            return program_of(names[number % len(names)])
+        return FLUTE if voice.program is None else voice.program
+
+    def _human(self, first: int, last: int) -> tuple[int, int, int]:
+        """A note a little off, and louder or softer."""
+        spread = self.options.humanize / 1000 * float(self.qpm * self.factor) / 60
+        ticks = spread * self.per_quarter
+        first = max(round(first + self.random.gauss(0, ticks)), 0)
+        last = max(round(last + self.random.gauss(0, ticks)), first + 1)
+        loud = VELOCITY + self.random.gauss(0, VELOCITY_SPREAD * self.options.humanize)
+        return first, last, min(max(round(loud), 20), 127)
+
+    def _lyrics(self, voice: Voice, order: Sequence[int]) -> list[Event]:
+        """A syllable at each note that has one; the n-th time a bar comes, its n-th verse."""
+        if not any(e.marks.lyrics for e in voice.events):
+            return []
+        events: list[Event] = []
+        times: Counter[int] = Counter()
+        position = Fraction(0)
+        for number in order:
+            verse = times[number]
+            times[number] += 1
+            for event in voice.bars[number].timed:
+                verses = event.marks.lyrics
+                words = verses[min(verse, len(verses) - 1)] if verses else ""
+                if words and words != "_":
+                    tick = self.ticks(self.place(position))
+                    events.append(Event(tick, encoding.WORDS, encoding.text(_LYRIC, words)))
+                position += event.duration
+        return events
 
 
-def _track(events: list[_Event], end: int) -> Any:
-    """A track with delta times; it ends where the tune does, silence included."""
-    import mido
-
-    track = mido.MidiTrack()
-    position = 0
-    for tick, _, kind, fields in sorted(events, key=lambda event: event[:2]):
-        if tick - position > MAX_DELTA:
-            raise InvalidTuneError("a silence too long for MIDI; shorten it")
-        message = mido.Message if kind in mido.messages.SPEC_BY_TYPE else mido.MetaMessage
-        track.append(message(kind, time=tick - position, **fields))
-        position = tick
-    track.append(mido.MetaMessage("end_of_track", time=max(end - position, 0)))
-    return track
-
-
-def _ticks_per_quarter(tune: Tune, played: Timeline) -> int:
-    """480 where every onset and end is on such a tick, else the next number that makes it so."""
-    places = [note.onset for note in played.notes]
-    places += [note.onset + note.duration for note in played.notes]
-    places += [at for at, _ in played.changes] + [bar.onset for bar in played.bars]
+def _ticks_per_quarter(tune: Tune, played: Timeline, asked: int | None) -> int:
+    """The resolution that was asked for; else that of the source, or 480, or the next multiple that
+    has a tick for every onset and end."""
+    if asked is not None:
+        return asked
+    own = tune.source.ticks_per_quarter if tune.source is not None else 0
+    places = {note.onset for note in played.notes}
+    places |= {note.onset + note.duration for note in played.notes}
+    places |= {at for at, _ in played.changes} | {bar.onset for bar in played.bars}
     finest = lcm(*{place.denominator for place in places}, played.duration.denominator)
-    ticks = finest * -(-USUAL_TICKS_PER_QUARTER // finest)
+    # Where a resolution has no tick for a tuplet, the source has already rounded.
+    if own and (own % finest == 0 or own >= COARSEST_ROUNDED):
+        return own
+    usual = own or USUAL_TICKS_PER_QUARTER
+    ticks = lcm(own, finest) if own else finest * -(-usual // finest)
+    if ticks > MAX_TICKS_PER_QUARTER:
+        ticks = finest * -(-USUAL_TICKS_PER_QUARTER // finest)
     if ticks > MAX_TICKS_PER_QUARTER:
         raise InvalidTuneError(
             f"'{tune.title}' needs {finest} ticks per quarter note, more than MIDI's "
@@ -123,27 +273,12 @@ def _ticks_per_quarter(tune: Tune, played: Timeline) -> int:
     return ticks
 
 
-def _headings(tune: Tune, played: Timeline) -> Iterator[tuple[Fraction, str, dict[str, Any]]]:
-    """Tempos, time signatures and key signatures with their onsets in quarters."""
+def _tempos(tune: Tune, played: Timeline) -> list[tuple[Fraction, Tempo]]:
+    """Tempos from the beginning on, the usual one of the rhythm where there is none."""
     start = Fraction(0)
     tempos = [(start, tune.tempo)] if tune.tempo is not None and tune.tempo.qpm else []
     tempos = tempos or [(start, Tempo(Fraction(default_qpm(tune.rhythm))))]
-    tempos += [(at, change.tempo) for at, change in played.changes if change.tempo is not None]
-    for at, tempo in tempos:
-        if tempo.qpm is not None and tempo.qpm > 0:
-            microseconds = min(max(round(60_000_000 / tempo.qpm), 1), 0xFFFFFF)
-            yield at, "set_tempo", {"tempo": microseconds}
-    for at, beats, unit in _time_signatures(played.bars):
-        yield at, "time_signature", {"numerator": beats, "denominator": unit}
-    keys = [(start, tune.key)]
-    keys += [(at, change.key) for at, change in played.changes if change.key is not None]
-    for at, key in keys:
-        yield at, "key_signature", {"key": _key_name(key)}
-
-
-def _key_name(key: Key) -> str:
-    fifths = min(max(key.fifths, -7), 7)
-    return (_MINOR_NAMES if key.mode in _MINOR_MODES else _MAJOR_NAMES)[fifths + 7]
+    return tempos + [(at, c.tempo) for at, c in played.changes if c.tempo is not None]
 
 
 def _time_signatures(bars: Sequence[PlayedBar]) -> Iterator[tuple[Fraction, int, int]]:

@@ -1,12 +1,21 @@
-"""MusicXML files, for other music programs."""
+"""MusicXML files, from and for other music programs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from musicgen.errors import InvalidTuneError
-from musicgen.musicxml import to_musicxml
-from musicgen.tune import Tune
+from musicgen.musicxml import from_musicxml, to_musicxml
+from musicgen.tune import Reading, Tune
+
+
+def parse(data: bytes, path: str = "") -> Reading:
+    """The score, as one tune.
+
+    Raises:
+        ParseError: it is not MusicXML, or damaged, or larger than any score.
+    """
+    return Reading((from_musicxml(data, path),))
 
 
 def render(tunes: Sequence[Tune]) -> bytes:

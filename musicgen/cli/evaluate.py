@@ -1,0 +1,295 @@
+"""The command that evaluates: models, folders and files of tunes, against real ones."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from musicgen.cli import options
+from musicgen.cli.options import app
+from musicgen.cli.output import require_free, say
+from musicgen.errors import ConfigError, UnsupportedFormatError
+
+if TYPE_CHECKING:
+    from musicgen.cli.progress import Report
+    from musicgen.evaluation.report import Assessment, Bench, Step
+    from musicgen.evaluation.sets import Reference, TuneSet
+    from musicgen.sampling import SamplingConfig
+
+DEFAULT_TUNES = 500
+_N_ASKED, _N_CONTINUED = 24, 24
+
+
+@app.command()
+def evaluate(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files and folders of tunes to judge (default: a model's tunes)."),
+    ] = None,
+    *,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option("--checkpoint", "-c", help="The model to judge (default: celtic)."),
+    ] = None,
+    number: Annotated[
+        int | None,
+        typer.Option(
+            "--number",
+            "-n",
+            min=20,
+            help="Compose so many tunes and judge them (default: the likelihood alone).",
+        ),
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reference",
+            "--corpus",
+            help="The real tunes to compare with, for a model its corpus (default: celtic); "
+            "repeat it for several.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The families held out: test, val, train.")] = "test",
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Judge every SOURCE, music or model, and compare them."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page (.html) with charts and examples.")
+    ] = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="Write all numbers to a file; - is the screen.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the model's tunes.")] = 0,
+    temperature: options.Temperature = 1.0,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    force: options.Force = False,
+) -> None:
+    """Is the music any good? Likeness, structure, novelty, validity, control, likelihood.
+
+    Without SOURCES and -n: how likely a model finds held-out tunes, in bits per note.
+    """
+    from musicgen.corpus import SPLITS
+
+    if split not in SPLITS:
+        raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}")
+    if sources and checkpoint is not None:
+        raise ConfigError(
+            "--checkpoint and SOURCES: give one of them, or --compare both as SOURCES"
+        )
+    if compare and len(sources or []) < 2:
+        raise ConfigError("--compare: name at least two models, files or folders")
+    _check_outputs(report, as_json, force=force)
+    names = reference or ["celtic"]
+    if not sources and number is None and report is None:
+        _print_likelihood(checkpoint or "celtic", names, split, as_json)
+        return
+    sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    wanted = [[s] for s in sources or []] if compare else [sources] if sources else []
+    jobs = _Jobs(names, split, number or DEFAULT_TUNES, sampling)
+    jobs.run(wanted or [[checkpoint or "celtic"]], models=compare or not sources)
+    jobs.show(report, as_json)
+
+
+def _check_outputs(report: Path | None, as_json: Path | None, *, force: bool) -> None:
+    if report is not None:
+        if report.suffix.lower() != ".html":
+            raise UnsupportedFormatError(f"{report}: a report is .html")
+        require_free(report, force=force)
+    if as_json is not None and str(as_json) != "-":
+        require_free(as_json, force=force)
+
+
+def _print_likelihood(name: str, corpus: list[str], split: str, as_json: Path | None) -> None:
+    from musicgen import checkpoint as checkpoints
+    from musicgen.evaluation.likelihood import bits_per_note
+    from musicgen.preparation import prepare
+
+    model = checkpoints.load(checkpoints.locate(name))
+    score = bits_per_note(model, prepare(corpus).tokens, split)
+    if as_json is not None:
+        _write_json(asdict(score), as_json)
+        return
+    print(
+        f"{score.bits_per_note:.3f} bits per note (95 % of resamples: {score.low:.3f} to "
+        f"{score.high:.3f}) on {score.n_tunes} {split} tunes with {score.n_notes:,} notes"
+    )
+    say("-n 500 composes and judges tunes as well")
+
+
+class _Jobs:
+    """Everything that one call of the command judges, with what it is judged by."""
+
+    def __init__(self, names: list[str], split: str, n: int, sampling: SamplingConfig) -> None:
+        self.names, self.split, self.n, self.sampling = names, split, n, sampling
+        self.sets: list[TuneSet] = []
+        self.found: list[Assessment] = []
+        self.steps: tuple[Step, ...] = ()
+        self.bench: Bench | None = None
+        self.seconds = 0.0
+
+    def run(self, wanted: Sequence[Sequence[str]], *, models: bool) -> None:
+        """Judge each group of names: a model where `models` and there is one, else music."""
+        from musicgen.cli.progress import progress_bar
+        from musicgen.evaluation.report import Bench, ranking
+        from musicgen.evaluation.sets import Reference, read_set
+
+        began = time.monotonic()
+        with progress_bar() as progress:
+            folders = [_model(group) if models else None for group in wanted]
+            music = [
+                None if folder else read_set(group, progress)
+                for folder, group in zip(folders, wanted, strict=True)
+            ]
+            reference = Reference.load(self.names, split=self.split, report=progress)
+            sizes = [self.n if one is None else len(one) for one in music]
+            self.bench = Bench.of(reference, max(sizes), report=progress)
+            for group, folder, one in zip(wanted, folders, music, strict=True):
+                if one is not None:
+                    self.sets.append(one)
+                    self.found.append(self.bench.assess(one, report=progress))
+                else:
+                    assert folder is not None
+                    self._judge_model(group[0], folder, reference, progress)
+            features = {one.name: one.features() for one in self.sets}
+            if len(self.found) > 1:
+                self.steps = ranking(self.bench, features, self.found)
+        self.features = features
+        self.seconds = time.monotonic() - began
+
+    def _judge_model(self, name: str, folder: Path, reference: Reference, report: Report) -> None:
+        from musicgen import checkpoint as checkpoints
+        from musicgen.composer import Composer
+        from musicgen.controls import Controls
+        from musicgen.evaluation.control import continuation, obedience
+        from musicgen.evaluation.likelihood import bits_per_note
+        from musicgen.evaluation.sets import set_of
+        from musicgen.preparation import prepare
+
+        assert self.bench is not None
+        model = checkpoints.load(folder)
+        composer = Composer(model)
+        tunes = []
+        for take in composer.takes(self.n, Controls(), self.sampling):
+            tunes.append(take.tune)
+            report(f"composing with {name}", len(tunes), self.n)
+        one = set_of(name, tunes, report)
+        asked = reference.held_out.tunes[:_N_ASKED]
+        likelihood = None
+        if reference.split == self.split:
+            tokens = prepare(self.names, progress=report).tokens
+            if tokens.vocab == model.vocab:
+                report("likelihood", 0, 1)
+                likelihood = bits_per_note(model, tokens, self.split)
+        if likelihood is None:
+            say(f"note: {name} was not trained on {', '.join(self.names)}: no likelihood")
+        self.sets.append(one)
+        self.found.append(
+            self.bench.assess(
+                one,
+                report=report,
+                control=obedience(composer, asked, self.sampling, report=report),
+                continuation=continuation(
+                    composer, reference.held_out.tunes[-_N_CONTINUED:], self.sampling, report=report
+                ),
+                likelihood=likelihood,
+            )
+        )
+
+    def about(self) -> dict[str, Any]:
+        """How the tunes were made and judged."""
+        from musicgen import __version__
+
+        chosen = asdict(self.sampling)
+        keys = ("seed", "temperature", "top_k", "top_p", "min_p")
+        return {"musicgen": __version__, **{key: chosen[key] for key in keys}}
+
+    def show(self, page: Path | None, as_json: Path | None) -> None:
+        """Print the tables, write the page and the numbers."""
+        from musicgen.evaluation.page import render_page
+        from musicgen.evaluation.report import as_data
+        from musicgen.files import write_bytes
+
+        assert self.bench is not None
+        if as_json is not None:
+            _write_json(as_data(self.bench, self.found, self.steps, self.about()), as_json)
+        if page is not None:
+            pairs = [(one, self.features[one.name]) for one in self.sets]
+            text = render_page(self.bench, pairs, self.found, self.steps, self.about())
+            write_bytes(page, text.encode("utf-8", "backslashreplace"))
+            say(f"wrote {page}")
+        if as_json is None or str(as_json) != "-":
+            _print_tables(self.bench, self.found, self.steps)
+        for one in self.found:
+            faults = one.validity
+            for kind, listed in (
+                ("unreadable", faults.unreadable),
+                ("invalid", faults.invalid),
+                ("set aside", faults.set_aside),
+            ):
+                for fault in listed:
+                    say(f"{fault.name}: {kind}: {fault.what}")
+        say(f"{self.seconds:.0f} s")
+
+
+def _model(group: Sequence[str]) -> Path | None:
+    """The folder of the model that a name stands for; None for music.
+
+    Raises:
+        CheckpointError: it is neither a model nor a file or folder.
+    """
+    from musicgen import checkpoint as checkpoints
+
+    if len(group) > 1:
+        return None
+    folder = checkpoints.locate(group[0])
+    if checkpoints.is_checkpoint(folder) or not folder.exists():
+        return folder
+    return None
+
+
+def _write_json(data: dict[str, Any], path: Path) -> None:
+    from musicgen.files import write_bytes
+
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    if str(path) == "-":
+        print(text)
+        return
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    say(f"wrote {path}")
+
+
+def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[Step]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from musicgen.evaluation import wording
+
+    console = Console()
+
+    def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        drawn = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+        for place, name in enumerate(head):
+            drawn.add_column(name, justify="right" if place else "left")
+        for row in rows:
+            drawn.add_row(*row)
+        console.print(drawn, markup=False)
+
+    table("times the distance of other real tunes", *wording.family_rows(bench, found))
+    table("novelty", *wording.novelty_rows(bench, found))
+    for title, head, rows in wording.detail_tables(bench, found):
+        table(title, head, rows)
+    for step in steps:
+        how = "is nearer to real tunes than" if step.sure else "cannot be told from"
+        print(f"{step.better} {how} {step.worse}: {wording.spread(step.difference)}")
+    for one in found:
+        print(wording.headline(bench, one))

@@ -1,0 +1,262 @@
+"""The commands that look into a network: gradients, attention, embeddings, surprise, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from musicgen.cli import options
+from musicgen.cli.options import app
+from musicgen.cli.output import require_free, say
+from musicgen.errors import ControlError, CorpusError
+
+if TYPE_CHECKING:
+    from musicgen.formats.engraving.annotation import Annotated as Score
+    from musicgen.tune import Tune
+
+inspect = typer.Typer(
+    help="See what a network does inside: a picture, and its numbers as CSV beside it.",
+    no_args_is_help=True,
+)
+app.add_typer(inspect, name="inspect")
+
+Transformer = Annotated[
+    str, typer.Option("--checkpoint", "-c", help="A transformer: a run folder or a shipped model.")
+]
+Melody = Annotated[Path, typer.Argument(help="A single-line melody: ABC or MIDI.")]
+Number = Annotated[int, typer.Option("--tune", min=1, help="Which tune of the file, from 1.")]
+
+
+def _picture(default: str) -> Any:
+    """The option that names the picture."""
+    return typer.Option("--output", "-o", help=f"The picture (default: {default}).")
+
+
+@inspect.command()
+def gradients(
+    *,
+    output: Annotated[Path, _picture("gradients.png")] = Path("gradients.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the random weights.")] = 0,
+    force: options.Force = False,
+) -> None:
+    """How far back the gradient of a loss reaches: fading, exploding, and the cures."""
+    _claim(output, force=force)
+    import torch
+
+    from musicgen.inspection import gradients as look
+
+    ids, n_tokens = _music(8, max(look.LAGS) + 2)
+    reaches = look.measure(torch.from_numpy(ids), n_tokens, seed=seed)
+    look.draw(reaches, output)
+    _write_numbers(output, ("network", "gradient", "steps", "norm"), look.rows(reaches))
+    _table(
+        ("network", "10 steps back", "100", "500"),
+        [(r.name, *(f"{r.by_lag[lag]:.1e}" for lag in (10, 100, 500))) for r in reaches],
+    )
+
+
+@inspect.command()
+def attention(
+    file: Melody,
+    *,
+    checkpoint: Transformer = "celtic-transformer",
+    tune: Number = 1,
+    layer: Annotated[int | None, typer.Option(help="Layer drawn on the score, from 1.")] = None,
+    head: Annotated[int | None, typer.Option(help="Head drawn on the score, from 1.")] = None,
+    note: Annotated[int | None, typer.Option(help="Only from this note, counted from 1.")] = None,
+    output: Annotated[Path, _picture("attention.png")] = Path("attention.png"),
+    force: options.Force = False,
+) -> None:
+    """Which earlier notes each note attends to: heat maps, and arcs over the score."""
+    on_score = output.with_suffix(".score" + output.suffix)
+    _claim(output, on_score, force=force)
+    given = _tune_of(file, tune)
+    from musicgen.checkpoint import load, locate
+    from musicgen.inspection import attention as look
+
+    seen = look.measure(given, load(locate(checkpoint)))
+    telling = look.furthest_head(seen)
+    pair = (layer or telling[0], head or telling[1])
+    score = look.score(seen, given, *pair, note)
+    look.draw(seen, output)
+    _write_score(score, on_score)
+    names = ("layer", "head", "note", "earlier_note", "share")
+    _write_numbers(output, names, look.rows(seen))
+    say(f"arcs of layer {pair[0]}, head {pair[1]}; --layer, --head and --note choose others")
+
+
+@inspect.command()
+def embeddings(
+    *,
+    checkpoint: options.Checkpoint = "celtic",
+    output: Annotated[Path, _picture("embeddings.png")] = Path("embeddings.png"),
+    force: options.Force = False,
+) -> None:
+    """What the table of tokens has learned: maps, neighbours, the circle of fifths."""
+    _claim(output, force=force)
+    from musicgen.checkpoint import load, locate
+    from musicgen.inspection import embeddings as look
+
+    model = load(locate(checkpoint))
+    ends = {end: look.measure(model, end=end) for end in look.ENDS}
+    look.draw(ends, output)
+    _write_numbers(output, ("end", "group", "token", "x", "y", "nearest"), look.rows(ends))
+    _table(
+        ("table", "do near tokens have near", "rank correlation", "p"),
+        [
+            (end, f"{q.group}: {q.what}", f"{q.correlation:+.2f}", f"{q.p:.4f}")
+            for end, groups in ends.items()
+            for q in look.questions(groups)
+        ],
+    )
+    say("one-hot vectors are all equally far apart: correlation 0 for each question")
+
+
+@inspect.command()
+def surprise(
+    file: Melody,
+    *,
+    checkpoint: options.Checkpoint = "celtic",
+    tune: Number = 1,
+    output: Annotated[Path, _picture("surprise.png")] = Path("surprise.png"),
+    force: options.Force = False,
+) -> None:
+    """Bits per note over the score: how unexpected the model finds each."""
+    _claim(output, force=force)
+    given = _tune_of(file, tune)
+    from musicgen.checkpoint import load, locate
+    from musicgen.inspection import surprise as look
+
+    found = look.measure(given, load(locate(checkpoint)))
+    _write_score(look.score(found, given), output)
+    _write_numbers(output, ("token", "bar", "note", "bits"), look.rows(found))
+    say(f"{found.bits_per_note:.3f} bits per note, bar lines included")
+
+
+@inspect.command()
+def memory(
+    *,
+    checkpoints: Annotated[
+        list[str] | None,
+        typer.Option("--checkpoint", "-c", help="A model; repeat it (default: all shipped)."),
+    ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option("--tokens", help="Prepared token files (default: celtic).")
+    ] = None,
+    places: Annotated[int, typer.Option(min=10, help="How many notes are guessed.")] = 300,
+    output: Annotated[Path, _picture("memory.png")] = Path("memory.png"),
+    force: options.Force = False,
+) -> None:
+    """How bits per note fall with the length of context that a network may use."""
+    _claim(output, force=force)
+    from musicgen.checkpoint import load, locate, shipped
+    from musicgen.inspection import memory as look
+    from musicgen.preparation import prepare
+    from musicgen.tokenizer.melody import NAME
+    from musicgen.tokenset import TokenSet
+
+    models = {name: load(locate(name)) for name in checkpoints or shipped()}
+    if not checkpoints:  # of the shipped ones, those that write melodies
+        models = {name: model for name, model in models.items() if model.tokenizer == NAME}
+    token_set = prepare(["celtic"]).tokens if tokens is None else TokenSet.load(tokens)
+    memories = [
+        look.measure(name, model, token_set, n_places=places) for name, model in models.items()
+    ]
+    look.draw(memories, output)
+    names = ("network", "context", "bits_per_note", "standard_error")
+    _write_numbers(output, names, look.rows(memories))
+    _table(
+        ("network", *(str(n) for n in look.CONTEXTS)),
+        [(m.name, *(f"{bits:.2f}" for bits in m.bits_per_note.values())) for m in memories],
+    )
+
+
+def _music(n_rows: int, length: int) -> tuple[Any, int]:
+    """Real music as ids (n_rows, length), tunes end to end, and the size of their vocabulary."""
+    import numpy as np
+
+    from musicgen.tokenizer import BOS, Vocabulary
+
+    tokens: list[str] = []
+    for encoded in _encoded():
+        tokens += [BOS, *encoded]
+        if len(tokens) >= n_rows * length:
+            break
+    else:
+        raise CorpusError("the bundled collections hold too little music; reinstall music21")
+    vocabulary = Vocabulary.build([tokens])
+    ids = np.array(vocabulary.encode(tokens[: n_rows * length]), np.int64)
+    return ids.reshape(n_rows, length), len(vocabulary)
+
+
+def _encoded() -> Iterator[list[str]]:
+    """Tokens of the tunes of a bundled collection."""
+    from musicgen import formats
+    from musicgen.corpus.finding import find_files
+    from musicgen.errors import InvalidTuneError
+    from musicgen.tokenizer.melody import encode, melody
+    from musicgen.tune import Rejected
+
+    for file in find_files(["ryansMammoth"]):
+        for tune in formats.scan_each(file.path):
+            if isinstance(tune, Rejected):
+                continue
+            try:
+                yield encode(melody(tune).tune)
+            except InvalidTuneError:
+                continue
+
+
+def _tune_of(file: Path, number: int) -> Tune:
+    from musicgen.formats import read
+
+    tunes = read(file)
+    if number > len(tunes):
+        raise ControlError(f"{file}: has no tune {number}; it holds {len(tunes)}")
+    return tunes[number - 1]
+
+
+def _claim(picture: Path, *others: Path, force: bool) -> None:
+    """See before any work that what will be written can be."""
+    from musicgen.charts import require_chart
+
+    require_chart(picture)
+    for path in (picture, *others, picture.with_suffix(".csv")):
+        require_free(path, force=force)
+
+
+def _write_score(score: Score, path: Path) -> None:
+    from musicgen.files import write_bytes
+
+    write_bytes(path, score.render(path.suffix.lower()))
+    say(f"wrote {path}")
+
+
+def _write_numbers(picture: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A CSV file beside the picture."""
+    import csv
+    import io
+
+    from musicgen.files import write_bytes
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    path = picture.with_suffix(".csv")
+    write_bytes(path, text.getvalue().encode())
+    say(f"wrote {picture}, {path}")
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*names, box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)

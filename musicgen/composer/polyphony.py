@@ -1,0 +1,260 @@
+"""PolyphonicComposer: new pieces in several parts, and ways on from unfinished ones.
+
+    composer = musicgen.load("chorale")
+    tune = composer.generate(key="Gm", bars=12, seed=7)      # a Tune of four voices
+    whole = composer.continue_(theme, bars=16)
+
+Of an unfinished piece every bar stays as it was given; what is new begins on the next beat, in the
+same voices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+
+import numpy as np
+from torch import nn
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.composer.engine import BATCH, ENDLESS, Take
+from musicgen.controls import Controls
+from musicgen.errors import CheckpointError, ControlError, printable
+from musicgen.extension import Theme
+from musicgen.polyphony import PieceConstraint
+from musicgen.sampling import SamplingConfig, sample
+from musicgen.theory import Key, Meter, parse_key, parse_meter
+from musicgen.tokenizer import BOS, Vocabulary
+from musicgen.tokenizer.notating import tune_of
+from musicgen.tokenizer.parts import Piece, plain_meter
+from musicgen.tokenizer.remi import (
+    HEADER_KINDS,
+    NAME,
+    bars_tokens,
+    decode,
+    in_key,
+    known_as,
+    parse_token,
+)
+from musicgen.tune import Tune
+
+Header = dict[str, str]  # token of each of HEADER_KINDS
+SHORTEST, LONGEST = 2, 999  # bars
+
+
+class PolyphonicComposer:
+    """Composes in parts with one trained model.
+
+    Raises:
+        CheckpointError: the model speaks another token language.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.tokenizer != NAME or not checkpoint.openings:
+            raise CheckpointError(
+                f"this model reads '{checkpoint.tokenizer}' tokens and cannot compose in parts; "
+                f"train one with --tokenizer {NAME}"
+            )
+        self.network: nn.Module = checkpoint.network
+        self.vocabulary = Vocabulary(checkpoint.vocab)
+        self.openings = [
+            (dict(zip(HEADER_KINDS, self.vocabulary.decode(ids), strict=True)), count)
+            for ids, count in checkpoint.openings
+        ]
+
+    def generate(
+        self,
+        *,
+        key: str | None = None,
+        meter: str | None = None,
+        bars: int | None = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+    ) -> Tune:
+        """One new piece; the same arguments give the same piece. `bars` are full bars.
+
+        Raises:
+            ControlError: the controls contradict each other or the model does not know them.
+            ConfigError: an impossible seed or temperature.
+        """
+        controls = Controls(key=key, meter=meter)
+        sampling = SamplingConfig(seed=seed, temperature=temperature)
+        return next(self.takes(1, controls, sampling, bars=bars)).tune
+
+    def takes(
+        self,
+        n: int,
+        controls: Controls,
+        sampling: SamplingConfig,
+        *,
+        bars: int | None = None,
+        parallels: bool = False,
+    ) -> Iterator[Take]:
+        """`n` new pieces in order, sampled a batch at a time. Singers move in no parallel fifths
+        and octaves unless `parallels` are allowed.
+
+        Raises:
+            ControlError: the controls contradict each other or the model does not know them.
+        """
+        request = Request.understand(controls, bars, self.openings, self.vocabulary)
+        return self._drafts(n, request, sampling, parallels)
+
+    def _drafts(
+        self, n: int, request: Request, sampling: SamplingConfig, parallels: bool
+    ) -> Iterator[Take]:
+        coming = iter(range(n))
+        while indices := list(islice(coming, BATCH)):
+            headings = [request.draw(sampling.seed, index) for index in indices]
+            prompts = [self.vocabulary.encode((BOS, *heading.values())) for heading in headings]
+            constraint = PieceConstraint(
+                self.vocabulary, len(indices), key=request.key, parallels=parallels
+            )
+            endless = replace(sampling, max_tokens=ENDLESS)
+            rows = sample(self.network, prompts, constraint, endless, indices=indices)
+            for index, row in zip(indices, rows, strict=True):
+                piece = request.fulfil(decode(self.vocabulary.decode(row.ids)))
+                tune = tune_of(piece)
+                title = f"{tune.rhythm.capitalize() or 'Piece'} {sampling.seed}-{index + 1}"
+                tune = replace(tune, title=title, number=index + 1)
+                yield Take(tune, index, row.bits / max(1, piece.n_notes))
+
+    def continue_(
+        self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
+    ) -> Tune:
+        """The piece finished: every bar given stays as it was, in the same voices. `bars` are the
+        full bars of the whole.
+
+        Raises:
+            ControlError: the model cannot follow it, or it has as many bars already.
+            ConfigError: an impossible seed or temperature.
+        """
+        sampling = SamplingConfig(seed=seed, temperature=temperature)
+        return next(self.continuations(tune, 1, sampling, bars=bars)).tune
+
+    def continuations(
+        self,
+        tune: Tune,
+        n: int = 1,
+        sampling: SamplingConfig = SamplingConfig(),
+        *,
+        bars: int | None = None,
+    ) -> Iterator[Take]:
+        """`n` ways on from an unfinished piece.
+
+        Raises:
+            ControlError: the model cannot follow it, or it has as many bars already.
+        """
+        theme = Theme.read(tune, bars, self.vocabulary)
+        return self._ways_on(theme, n, sampling)
+
+    def _ways_on(self, theme: Theme, n: int, sampling: SamplingConfig) -> Iterator[Take]:
+        prompt = self.vocabulary.encode((BOS, *theme.heard))
+        for begin in range(0, n, BATCH):
+            indices = range(begin, min(begin + BATCH, n))
+            constraint = PieceConstraint(
+                self.vocabulary,
+                len(indices),
+                script=theme.tokens,
+                playing=frozenset(theme.slots),
+                begin=theme.begin,
+                ranges=theme.ranges,
+                key=theme.piece.key,
+            )
+            endless = replace(sampling, max_tokens=ENDLESS)
+            prompts = [prompt] * len(indices)
+            rows = sample(self.network, prompts, constraint, endless, indices=indices)
+            for index, row in zip(indices, rows, strict=True):
+                whole = theme.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
+                added = max(1, whole.n_notes - theme.tune.n_notes)
+                yield Take(whole, index, row.bits / added)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Controls that have been understood, and the openings that meet them, with their counts."""
+
+    key: Key | None
+    tonic: str
+    bars: int | None
+    openings: tuple[tuple[Header, int], ...]
+
+    @staticmethod
+    def understand(
+        controls: Controls,
+        bars: int | None,
+        openings: Sequence[tuple[Header, int]],
+        vocabulary: Vocabulary,
+    ) -> Request:
+        """Check controls against what the model knows.
+
+        Raises:
+            ControlError: they cannot be read, or name what no piece of the model's corpus has.
+        """
+        for field in fields(controls):
+            asked = getattr(controls, field.name) != field.default
+            if asked and field.name not in ("key", "meter", "bars"):
+                raise ControlError(
+                    f"{field.name}: this model writes in parts; ask it for key, meter and bars"
+                )
+        key, meter = _read(controls.key, "key"), _read(controls.meter, "meter")
+        fitting = [(h, n) for h, n in openings if meter is None or _same(h["meter"], meter)]
+        if not fitting:
+            known = sorted({h["meter"].removeprefix("M:") for h, _ in openings})
+            raise ControlError(
+                f"meter '{controls.meter}': the model knows no such piece; "
+                f"it knows {', '.join(known)}"
+            )
+        tonic = ""
+        if isinstance(key, Key):
+            if f"mode:{key.mode}" not in vocabulary.ids:
+                modes = (t.removeprefix("mode:") for t in vocabulary.tokens if t[:5] == "mode:")
+                raise ControlError(
+                    f"key '{controls.key}': the model knows no such mode; "
+                    f"it knows {', '.join(sorted(modes))}"
+                )
+            tonic = known_as([f"K:{key.tonic}"], vocabulary)[0]
+            fitting = [(h, n) for h, n in fitting if h["mode"] == f"mode:{key.mode}"] or fitting
+        if bars is not None:
+            _check_bars(bars, vocabulary)
+        return Request(key if isinstance(key, Key) else None, tonic, bars, tuple(fitting))
+
+    def draw(self, seed: int, index: int) -> Header:
+        """The heading of take `index` of a seed."""
+        counts = np.array([count for _, count in self.openings], np.float64)
+        # A stream of its own, apart from the sampler's.
+        uniform = np.random.default_rng([seed, index, 1]).random()
+        at = int(np.searchsorted(np.cumsum(counts) / counts.sum(), uniform, side="right"))
+        header = dict(self.openings[at][0])
+        if self.key is not None:
+            header |= {"tonic": self.tonic, "mode": f"mode:{self.key.mode}"}
+        if self.bars is not None:
+            has_pickup = bool(parse_token(header["pickup"]).value)
+            header["tens"], header["ones"] = bars_tokens(self.bars + has_pickup)
+        return header
+
+    def fulfil(self, piece: Piece) -> Piece:
+        """The piece in exactly the key that was asked, which the heading may not have said."""
+        return piece if self.key is None else in_key(piece, self.key)
+
+
+def _read(text: str | None, what: str) -> Key | Meter | None:
+    if text is None:
+        return None
+    read = parse_key(text) if what == "key" else parse_meter(text)
+    if read is None or (isinstance(read, Meter) and read.bar_duration is None):
+        example = "D, Ador or E minor" if what == "key" else "3/4 or C"
+        raise ControlError(f"{what} '{printable(text)}': not a {what}; write it like {example}")
+    return read
+
+
+def _same(token: str, meter: Key | Meter) -> bool:
+    return isinstance(meter, Meter) and plain_meter(parse_token(token).value) == plain_meter(meter)
+
+
+def _check_bars(bars: int, vocabulary: Vocabulary) -> None:
+    for n_bars in (bars, bars + 1):
+        if bars < SHORTEST or any(t not in vocabulary.ids for t in bars_tokens(n_bars)):
+            tens = [int(t[5:]) for t in vocabulary.tokens if t.startswith("tens:")]
+            most = min(10 * max(tens, default=0) + 8, LONGEST)
+            raise ControlError(f"bars {bars}: the model writes pieces of {SHORTEST} to {most} bars")

@@ -1,0 +1,30 @@
+"""Key, mode, meter and pickup of music that does not say: likeliest under counted folk tunes.
+
+estimate_key(Heard.of_voice(voice))      # Key("A", "dorian")
+estimate_meter(heard)                    # MeterEstimate(Meter((6,), 8), pickup=1/2)
+"""
+
+from musicgen.estimation.heard import GRID, Heard
+from musicgen.estimation.key import estimate_key
+from musicgen.estimation.meter import (
+    FEWEST_NOTES,
+    METERS,
+    PREVIOUS,
+    MeterEstimate,
+    estimate_meter,
+    previous_class,
+    rhythm_probability,
+)
+
+__all__ = [
+    "FEWEST_NOTES",
+    "GRID",
+    "METERS",
+    "PREVIOUS",
+    "Heard",
+    "MeterEstimate",
+    "estimate_key",
+    "estimate_meter",
+    "previous_class",
+    "rhythm_probability",
+]

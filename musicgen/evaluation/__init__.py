@@ -1,0 +1,27 @@
+"""Is the music any good? Likeness, structure, novelty, control, likelihood, all with a yardstick.
+
+    reference = Reference.load(["celtic"])                 # held-out real tunes, and others
+    report = evaluate(reference, read_set(["their_tunes/"]))
+    print(report.likeness[0].distance, report.likeness[0].floor)
+
+Every number stands between a floor, what other real tunes show, and two ceilings, shuffled notes
+and an order-3 Markov chain; it has a bootstrap interval and the number of tunes it rests on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from musicgen.evaluation.likelihood import Likelihood, bits_per_note
+
+__all__ = ["Likelihood", "bits_per_note"]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs torch, once it is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'musicgen.evaluation' has no attribute '{name}'")
+    from musicgen.evaluation import likelihood
+
+    return getattr(likelihood, name)

@@ -1,0 +1,113 @@
+"""Is it new? Runs copied from the corpus, nearest tunes, against what held-out real tunes show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicgen.evaluation.sets import Report, TuneSet, silent
+from musicgen.families import group_families, melody_digest, shingles
+from musicgen.metrics.distances import RESAMPLES, Interval, bootstrap_weights, mean_interval
+from musicgen.metrics.played import Floats
+from musicgen.novelty import COPY, NoveltyIndex
+from musicgen.playback import melody as line_of
+from musicgen.tune import Tune
+
+N_HELD_OUT = 300  # real tunes that are looked up for comparison
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near the tunes of a set are to those of a corpus they are not in.
+
+    `copied_bars` and `similarity` are means over the tunes, `*_quantiles` their medians, 90 % and
+    99 % points; `copies` is the share that `musicgen.novelty` calls a copy.
+    """
+
+    n: int
+    copied_bars: Interval
+    copied_bars_quantiles: tuple[float, ...]
+    longest: float
+    similarity: Interval
+    similarity_quantiles: tuple[float, ...]
+    copies: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A tune that is called a copy: of what, how many bars, how similar."""
+
+    name: str
+    of: str
+    bars: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Diversity:
+    """How much the tunes of a set differ from each other: exact `duplicates` (in any key), and
+    families of near-duplicates as `musicgen.families` groups them."""
+
+    n: int
+    duplicates: int
+    families: int
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """What the index says of each tune of a set, in order."""
+
+    bars: Floats
+    similarity: Floats
+    copies: Floats
+    neighbours: tuple[str, ...]
+
+    def summary(self, groups: Sequence[str], seed: int = 0) -> Nearness:
+        """The set as a whole."""
+        rng = np.random.default_rng([seed, 6])
+        weights = bootstrap_weights(groups, RESAMPLES, rng)
+        return Nearness(
+            len(self.bars),
+            mean_interval(self.bars, weights),
+            tuple(np.quantile(self.bars, QUANTILES).tolist()),
+            float(self.bars.max()),
+            mean_interval(self.similarity, weights),
+            tuple(np.quantile(self.similarity, QUANTILES).tolist()),
+            mean_interval(self.copies, weights),
+        )
+
+    def listed(self, names: Sequence[str]) -> tuple[Copy, ...]:
+        """The copies, longest first."""
+        found = [
+            Copy(names[i], self.neighbours[i], int(self.bars[i]), float(self.similarity[i]))
+            for i in np.flatnonzero(self.copies).tolist()
+        ]
+        return tuple(sorted(found, key=lambda copy: (-copy.bars, -copy.similarity)))
+
+
+def look_up(
+    name: str, tunes: Sequence[Tune], index: NoveltyIndex, report: Report = silent
+) -> Nearest:
+    """Look every tune up in an index that it is not part of."""
+    rows, neighbours = [], []
+    for done, tune in enumerate(tunes, 1):
+        said = index.assess(tune)
+        rows.append((said.copied_bars, said.similarity, said.verdict == COPY))
+        neighbours.append(str(said.neighbours[0]) if said.neighbours else "")
+        report(f"looking up {name}", done, len(tunes))
+    bars, similarity, copies = np.array(rows, np.float64).reshape(-1, 3).T
+    return Nearest(bars, similarity, copies, tuple(neighbours))
+
+
+def diversity(found: TuneSet) -> Diversity:
+    """Duplicates and families within a set."""
+    lines = [line_of(tune.voices[0]) for tune in found.tunes]
+    digests = {
+        melody_digest(tune.meter, [line]) for tune, line in zip(found.tunes, lines, strict=True)
+    }
+    runs = [shingles(line) for line in lines]
+    families = group_families(np.concatenate(runs), [len(run) for run in runs])
+    return Diversity(len(found), len(found) - len(digests), len(set(families)))

@@ -1,0 +1,273 @@
+"""A whole evaluation as plain data: `assess` one set of tunes, `ranking` of several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from musicgen.evaluation.control import Continued, Obedience
+from musicgen.evaluation.copying import (
+    N_HELD_OUT,
+    Copy,
+    Diversity,
+    Nearest,
+    Nearness,
+    diversity,
+    look_up,
+)
+from musicgen.evaluation.discrimination import Discrimination, discriminate
+from musicgen.evaluation.sets import CEILINGS, Fault, Reference, Report, TuneSet, silent
+from musicgen.metrics.distances import Interval, share
+from musicgen.metrics.features import Features, Likeness, Yardstick, family_ratios
+from musicgen.metrics.judge import load_judge
+from musicgen.metrics.played import Floats
+from musicgen.novelty import NoveltyIndex
+
+if TYPE_CHECKING:
+    from musicgen.evaluation.likelihood import Likelihood
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """Of `n_found` tunes: the share that could be read and whose bars, repeats and endings add up
+    (`valid`). `n_judged` are those that the other measures rest on. Every fault is listed."""
+
+    n_found: int
+    n_judged: int
+    valid: Interval
+    invalid: tuple[Fault, ...]
+    unreadable: tuple[Fault, ...]
+    set_aside: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """What music known to be worse gets: distances in the order of `Assessment.likeness`, ratios
+    to the floor by family, AUC."""
+
+    name: str
+    distances: tuple[float, ...]
+    ratios: dict[str, float]
+    auc: float
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that is known of one set of tunes.
+
+    `ratios` are geometric means of distance by floor, by family of measures: 1 is what other real
+    tunes show. `judge` holds the mean score by the shipped judge of the tunes
+    that it does not reject and the share that it does, of the set and of the real tunes.
+    """
+
+    name: str
+    validity: Validity
+    likeness: tuple[Likeness, ...]
+    ratios: dict[str, float]
+    classifier: Discrimination | None
+    nearness: Nearness
+    copies: tuple[Copy, ...]
+    diversity: Diversity
+    judge: dict[str, float]
+    control: tuple[Obedience, ...] = ()
+    continuation: Continued | None = None
+    likelihood: Likelihood | None = None
+    examples: dict[str, int] = field(default_factory=dict)  # what -> number of the tune
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A reference with everything that is the same for all sets that are compared with it."""
+
+    reference: Reference
+    yardstick: Yardstick
+    index: NoveltyIndex
+    held_out: Nearest
+    held_out_nearness: Nearness
+    real_classifier: Discrimination | None
+    ceilings: tuple[Ceiling, ...]
+    real_judge: dict[str, float]
+    seed: int
+
+    @staticmethod
+    def of(reference: Reference, n: int, *, seed: int = 0, report: Report = silent) -> Bench:
+        """Floors and ceilings for sets of about `n` tunes."""
+        yardstick = reference.yardstick(report)
+        index = NoveltyIndex.build(reference.sources)
+        real = reference.held_out
+        chosen = np.random.default_rng([seed, 7]).permutation(len(real))[:N_HELD_OUT].tolist()
+        held_out = look_up("held-out tunes", [real.tunes[i] for i in chosen], index, report)
+        groups = [real.groups[i] for i in chosen]
+        others = yardstick.pool.take(yardstick.sample(n, np.random.default_rng([seed, 8])))
+        report("telling real tunes apart", 0, 1)
+        classifier = discriminate(yardstick.reference, others, seed=seed)
+        made = reference.ceilings(min(n, len(reference.others)), seed=seed, report=report)
+        ceilings = tuple(_ceiling(name, made[name], yardstick, seed, report) for name in CEILINGS)
+        judged = _judged(real, report)
+        return Bench(
+            reference,
+            yardstick,
+            index,
+            held_out,
+            held_out.summary(groups),
+            classifier,
+            ceilings,
+            {f"real {what}": value for what, value in _opinion(judged).items()},
+            seed,
+        )
+
+    def assess(
+        self,
+        found: TuneSet,
+        *,
+        report: Report = silent,
+        control: tuple[Obedience, ...] = (),
+        continuation: Continued | None = None,
+        likelihood: Likelihood | None = None,
+    ) -> Assessment:
+        """Everything about one set."""
+        features = found.features(report)
+        likeness = tuple(self.yardstick.compare(features))
+        nearest = look_up(found.name, found.tunes, self.index, report)
+        judged = _judged(found, report)
+        report("telling new tunes from real", 0, 1)
+        return Assessment(
+            name=found.name,
+            validity=_validity(found),
+            likeness=likeness,
+            ratios=family_ratios(likeness),
+            classifier=discriminate(self.yardstick.reference, features, seed=self.seed),
+            nearness=nearest.summary(features.groups),
+            copies=nearest.listed(found.names),
+            diversity=diversity(found),
+            judge={**_opinion(judged), **self.real_judge},
+            control=control,
+            continuation=continuation,
+            likelihood=likelihood,
+            examples=_examples(judged, nearest),
+        )
+
+
+def _ceiling(name: str, made: TuneSet, yardstick: Yardstick, seed: int, report: Report) -> Ceiling:
+    features = made.features(report)
+    rows = yardstick.compare(features)
+    told = discriminate(yardstick.reference, features, seed=seed)
+    return Ceiling(
+        name,
+        tuple(row.distance.value for row in rows),
+        family_ratios(rows),
+        told.auc.value if told is not None else math.nan,
+    )
+
+
+def _judged(found: TuneSet, report: Report) -> Floats:
+    """The judge's score of every tune, less 1 where it is rejected."""
+    judge, scores = load_judge(), []
+    for done, tune in enumerate(found.tunes, 1):
+        scores.append(judge(tune).ranked)
+        report(f"judging {found.name}", done, len(found))
+    return np.array(scores)
+
+
+def _opinion(judged: Floats) -> dict[str, float]:
+    """Mean score of the tunes that are not rejected, and the share that is."""
+    passed = judged[judged >= 0]
+    score = float(passed.mean()) if len(passed) else math.nan
+    return {"score": score, "rejected": float((judged < 0).mean())}
+
+
+def _validity(found: TuneSet) -> Validity:
+    n_bad = len(found.invalid) + len(found.unreadable)
+    return Validity(
+        found.n_found,
+        len(found),
+        share([True] * (found.n_found - n_bad) + [False] * n_bad),
+        found.invalid,
+        found.unreadable,
+        found.set_aside,
+    )
+
+
+def _examples(judged: Floats, nearest: Nearest) -> dict[str, int]:
+    """The tunes that the judge puts first, in the middle and last, and the one nearest to the
+    corpus."""
+    order = np.argsort(-judged, kind="stable")
+    return {
+        "best by the judge": int(order[0]),
+        "median by the judge": int(order[len(order) // 2]),
+        "worst by the judge": int(order[-1]),
+        "nearest to the corpus": int(np.argmax(nearest.similarity)),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Whether the better of two neighbours in a ranking is better for sure: the difference of
+    their log ratios with the 95 % of a paired bootstrap over tunes, `sure` if it excludes 0."""
+
+    better: str
+    worse: str
+    difference: Interval
+    sure: bool
+
+
+def ranking(
+    bench: Bench, sets: Mapping[str, Features], assessments: Sequence[Assessment]
+) -> tuple[Step, ...]:
+    """The sets from best to worst by the mean log ratio of all distances to their floors.
+
+    Sets are resampled by tune, so that an interval says what other tunes of the same makers, in the
+    same number, would have shown. Steps between neighbours only.
+    """
+    order = sorted(assessments, key=lambda found: found.ratios["all"])
+    samples = {a.name: bench.yardstick.resampled_ratios(sets[a.name]) for a in assessments}
+    steps = []
+    for better, worse in pairwise(order):
+        gap = math.log(worse.ratios["all"] / better.ratios["all"])
+        spread = samples[worse.name] - samples[better.name]
+        low, high = np.quantile(spread, [0.025, 0.975]) - (float(spread.mean()) - gap)
+        found = Interval(gap, float(low), float(high))
+        steps.append(Step(better.name, worse.name, found, found.low > 0))
+    return tuple(steps)
+
+
+def as_data(
+    bench: Bench, assessments: Sequence[Assessment], steps: Sequence[Step], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A report for JSON; numbers that there are none of are null."""
+    reference = bench.reference
+    data = {
+        "version": VERSION,
+        "about": dict(about),
+        "reference": {
+            "name": reference.name,
+            "split": reference.split,
+            "held_out_tunes": len(reference.held_out),
+            "held_out_families": len(set(reference.held_out.groups)),
+            "other_tunes": len(reference.others),
+            "tunes_searched_for_copies": len(reference.sources),
+            "notices": list(reference.notices),
+            "nearness": asdict(bench.held_out_nearness),
+            "classifier": asdict(bench.real_classifier) if bench.real_classifier else None,
+        },
+        "ceilings": [asdict(ceiling) for ceiling in bench.ceilings],
+        "sets": [asdict(assessment) for assessment in assessments],
+        "ranking": [asdict(step) for step in steps],
+    }
+    cleaned: dict[str, Any] = _without_nan(data)
+    return cleaned
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

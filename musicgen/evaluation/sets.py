@@ -1,0 +1,272 @@
+"""What is evaluated and what with: sets of tunes from files or a model, and a reference corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from musicgen import corpus as corpora
+from musicgen import formats
+from musicgen.errors import CorpusError, InvalidTuneError, MusicgenError
+from musicgen.metrics.baselines import MarkovChain
+from musicgen.metrics.features import Features, Yardstick
+from musicgen.metrics.played import Played, played
+from musicgen.tokenizer.melody import melody
+from musicgen.tune import Rejected, Tune
+from musicgen.validation import validate
+
+Report = Callable[[str, int, int], None]
+
+MIN_REFERENCE = 150  # tunes; a smaller test split is not enough to compare with
+MAX_REFERENCE = 1000  # tunes; more would only take longer
+MAX_POOL = 1200
+# What is known to be worse, and the order of the chain that makes it.
+CEILINGS = {"Markov chain": 3, "shuffled notes": 0}
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """No progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A tune or file with something wrong. `what` is the first reason."""
+
+    name: str
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class TuneSet:
+    """Tunes to be judged, reduced to their melody, with what could not be.
+
+    `tunes`, `heard` and `names` go together. `invalid` are tunes whose bars or repeats do not add
+    up (they are judged all the same), `unreadable` are files and tunes that could not be read, and
+    `set_aside` those that are no single melody in one key and meter.
+    """
+
+    name: str
+    tunes: tuple[Tune, ...]
+    heard: tuple[Played, ...]
+    names: tuple[str, ...]
+    n_found: int
+    invalid: tuple[Fault, ...] = ()
+    unreadable: tuple[Fault, ...] = ()
+    set_aside: tuple[Fault, ...] = ()
+    groups: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.tunes)
+
+    def features(self, report: Report = silent) -> Features:
+        """Counts and measures of every tune."""
+        what = f"measuring {self.name}"
+        return Features.of(
+            self.heard, self.groups or None, lambda done: report(what, done, len(self))
+        )
+
+
+def collect(
+    name: str, found: Iterator[tuple[str, Tune | Rejected]], progress: Callable[[int], None]
+) -> TuneSet:
+    """Sort tunes into a set as they come."""
+    tunes, heard, names = [], [], []
+    invalid, unreadable, aside = [], [], []
+    n_found = 0
+    for n_found, (label, tune) in enumerate(found, 1):
+        progress(n_found)
+        if isinstance(tune, Rejected):
+            unreadable.append(Fault(label, tune.reason))
+            continue
+        problems = validate(tune)
+        if problems:
+            invalid.append(Fault(label, str(problems[0])))
+        try:
+            reduced = replace(melody(tune).tune, title=tune.title, number=tune.number)
+            heard.append(played(reduced))
+        except InvalidTuneError as error:
+            aside.append(Fault(label, str(error)))
+            continue
+        tunes.append(reduced)
+        names.append(label)
+    return TuneSet(
+        name,
+        tuple(tunes),
+        tuple(heard),
+        tuple(names),
+        n_found,
+        tuple(invalid),
+        tuple(unreadable),
+        tuple(aside),
+    )
+
+
+def read_set(sources: Sequence[str | Path], report: Report = silent) -> TuneSet:
+    """All tunes of files and folders, as they are: nothing is deduplicated or repaired.
+
+    Raises:
+        CorpusError: a name that is neither a file nor a folder, or no tune to judge.
+    """
+    names = [str(source) for source in sources]
+    files = corpora.find_files(names)
+    name = ", ".join(names)
+    total = len(files)
+
+    def tunes() -> Iterator[tuple[str, Tune | Rejected]]:
+        for done, file in enumerate(files, 1):
+            report(f"reading {name}", done, total)
+            try:
+                for number, tune in enumerate(formats.scan_each(file.path), 1):
+                    yield f"{file.label}#{number}", tune
+            except MusicgenError as error:
+                yield file.label, Rejected("", getattr(error, "what", str(error)))
+
+    found = collect(name, tunes(), lambda done: None)
+    if not found.tunes:
+        faults = (*found.unreadable, *found.set_aside)
+        why = f" (first: {faults[0].name}: {faults[0].what})" if faults else ""
+        raise CorpusError(f"{name}: no melody to judge in {total} files{why}")
+    return found
+
+
+def set_of(name: str, tunes: Sequence[Tune], report: Report = silent) -> TuneSet:
+    """A set of tunes that are there already, such as a model's."""
+    found = ((tune.title or str(number), tune) for number, tune in enumerate(tunes, 1))
+    return collect(name, found, lambda done: report(f"listening to {name}", done, len(tunes)))
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A corpus to compare with: `held_out` families, and `others` that share none with them.
+
+    `held_out` are the test families (of which a model trained on the corpus has seen none), or,
+    where they are few, half of all families. `others` show what real tunes differ by, and what a
+    model may have copied from.
+    """
+
+    name: str
+    split: str
+    held_out: TuneSet
+    others: TuneSet
+    sources: tuple[Tune, ...]  # every tune but the held-out ones
+    notices: tuple[str, ...]
+
+    @staticmethod
+    def load(
+        sources: Sequence[str | Path],
+        *,
+        split: str = "test",
+        seed: int = 0,
+        report: Report = silent,
+    ) -> Reference:
+        """Read a corpus and divide it by family.
+
+        Raises:
+            CorpusError: it cannot be read or has too few melodies to divide.
+        """
+        kept: list[Tune] = []
+        corpus = corpora.load(sources, extract=_identity, keep=kept.append, progress=report)
+        rng = np.random.default_rng(seed)
+        melodies = [(e, t) for e, t in zip(corpus.entries, kept, strict=True) if _is_melody(t)]
+        families = sorted({entry.family for entry, _ in melodies})
+        chosen = {entry.family for entry, _ in melodies if entry.split == split}
+        n_chosen = sum(entry.family in chosen for entry, _ in melodies)
+        name = ", ".join(map(str, sources))
+        notices = (
+            [
+                f"{len(kept) - len(melodies)} tunes of {name} are no single melody in one key "
+                "and meter and were set aside"
+            ]
+            if len(kept) > len(melodies)
+            else []
+        )
+        if n_chosen < MIN_REFERENCE:
+            halves = rng.permutation(len(families))[: (len(families) + 1) // 2]
+            chosen = {families[i] for i in halves.tolist()}
+            notices.append(
+                f"the {split} families of {name} hold {n_chosen} tunes, too few to compare with: "
+                "half of all families is held out instead, of which a model trained on the corpus "
+                "has seen most"
+            )
+            split = "half"
+        held_out = [(e, t) for e, t in melodies if e.family in chosen]
+        rest = [(e, t) for e, t in melodies if e.family not in chosen]
+        if len(held_out) < 2 or len(rest) < 2:
+            raise CorpusError(f"{name}: {len(melodies)} melodies are too few to compare with")
+        ours = _some(held_out, MAX_REFERENCE, rng)
+        pool = _some([pair for pair in rest if pair[0].split == "train"] or rest, MAX_POOL, rng)
+        return Reference(
+            name,
+            split,
+            _as_set("held-out tunes", ours, report),
+            _as_set("other tunes", pool, report),
+            tuple(tune for _, tune in rest),
+            tuple(notices),
+        )
+
+    def yardstick(self, report: Report = silent) -> Yardstick:
+        """The floors of every distance."""
+        return Yardstick(self.held_out.features(report), self.others.features(report))
+
+    def ceilings(self, n: int, *, seed: int = 0, report: Report = silent) -> dict[str, TuneSet]:
+        """`n` tunes of an order-3 Markov chain and `n` of shuffled notes (order 0), both made from
+        the other tunes and in the bars of such as are valid."""
+        tunes = self.others.tunes
+        models = [tune for tune in tunes if not validate(tune)]
+        found = {}
+        for name, order in CEILINGS.items():
+            chain = MarkovChain(tunes, order, models or tunes)
+            rng = np.random.default_rng([seed, 4, order])
+            made = [chain.generate(rng) for _ in _counted(name, n, report)]
+            found[name] = set_of(name, made, report)
+        return found
+
+
+def _counted(what: str, n: int, report: Report) -> Iterator[int]:
+    for i in range(n):
+        yield i
+        report(what, i + 1, n)
+
+
+def _identity(tune: Tune) -> Tune:
+    return tune
+
+
+def _is_melody(tune: Tune) -> bool:
+    try:
+        melody(tune)
+    except InvalidTuneError:
+        return False
+    return True
+
+
+def _some(
+    pairs: Sequence[tuple[corpora.Entry, Tune]], most: int, rng: np.random.Generator
+) -> list[tuple[corpora.Entry, Tune]]:
+    """At most so many, whole families at random, in their own order."""
+    if len(pairs) <= most:
+        return list(pairs)
+    families = list(dict.fromkeys(entry.family for entry, _ in pairs))
+    taken: set[str] = set()
+    sizes = dict.fromkeys(families, 0)
+    for entry, _ in pairs:
+        sizes[entry.family] += 1
+    left = most
+    for place in rng.permutation(len(families)).tolist():
+        if sizes[families[place]] <= left:
+            taken.add(families[place])
+            left -= sizes[families[place]]
+    return [pair for pair in pairs if pair[0].family in taken]
+
+
+def _as_set(name: str, pairs: Sequence[tuple[corpora.Entry, Tune]], report: Report) -> TuneSet:
+    found = collect(
+        name,
+        ((entry.id, tune) for entry, tune in pairs),
+        lambda done: report(f"listening to {name}", done, len(pairs)),
+    )
+    families = {entry.id: entry.family for entry, _ in pairs}
+    return replace(found, groups=tuple(families[label] for label in found.names))

@@ -1,0 +1,86 @@
+"""Ticks to places in a score, as whole numbers of a unit that all of them are multiples of.
+
+A place in a score is a simple fraction of a quarter, or the tick next to a tuplet's place where
+the resolution has none for it (341 of 1024 for a third). A performed place hardly ever is either.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from musicgen.formats.midi.smf import Ints
+
+UNITS = 20160  # of a quarter: the least that holds all places of `SCORE_GRIDS`
+
+# Odd part of a place's denominator -> the greatest power of two that goes with it in a score.
+SCORE_GRIDS = {1: 64, 3: 16, 5: 16, 7: 16, 9: 4, 15: 4}
+TUPLET_GRIDS = (24, 20, 28)  # places of triplets, quintuplets, septuplets
+ROUNDING_TICKS = 1
+COARSEST_ROUNDED = 200  # ticks a quarter; below, one tick is a rhythm and no rounding
+
+# Places at which scores have nearly all of their notes, and a performance few. Where ticks are so
+# coarse that nearly all are such places, whoever wrote the file has quantised it.
+_PLAIN = (24, 10, 14, 9)
+QUANTISED_TICKS = 48
+NEAR_TICKS = 160  # of a quarter: so near a place that it was meant
+SCORE_SHARE, PLAIN_SHARE = 0.95, 0.5
+
+
+@lru_cache(maxsize=64)
+def _places(ticks_per_quarter: int) -> Ints:
+    """For each tick of a quarter its place in units, -1 where a score has none."""
+    ticks = np.arange(ticks_per_quarter, dtype=np.int64)
+    denominators = ticks_per_quarter // np.gcd(ticks, ticks_per_quarter)
+    places = np.full(ticks_per_quarter, -1, np.int64)
+    odd = denominators // (denominators & -denominators)
+    for part, power in SCORE_GRIDS.items():
+        good = (odd == part) & (denominators <= part * power)
+        places[good] = ticks[good] * UNITS // ticks_per_quarter
+    if ticks_per_quarter >= COARSEST_ROUNDED:
+        for grid in TUPLET_GRIDS:
+            near = np.rint(ticks * grid / ticks_per_quarter).astype(np.int64)
+            off = np.abs(near * ticks_per_quarter - ticks * grid)
+            good = (places < 0) & (off <= ROUNDING_TICKS * grid)
+            places[good] = near[good] * UNITS // grid
+    return places
+
+
+def score_places(ticks: Ints, ticks_per_quarter: int) -> Ints:
+    """Places of a score in units, -1 for each tick that is none."""
+    quarters, rest = np.divmod(ticks, ticks_per_quarter)
+    within: Ints = _places(ticks_per_quarter)[rest]
+    found: Ints = np.where(within < 0, -1, quarters * UNITS + within)
+    return found
+
+
+def near_places(ticks: Ints, ticks_per_quarter: int) -> Ints | None:
+    """Places of a score whose notes are all a few ticks beside them, in units; None for any other.
+
+    Nobody plays that exactly; programs do, for reasons of their own.
+    """
+    nearest = np.rint(ticks * 24 / ticks_per_quarter).astype(np.int64)
+    beside = np.abs(nearest * ticks_per_quarter / 24 - ticks)
+    if (beside <= ticks_per_quarter // NEAR_TICKS).mean() < SCORE_SHARE:
+        return None
+    return nearest * (UNITS // 24)
+
+
+def is_score(onsets: Ints, ticks_per_quarter: int) -> bool:
+    """Whether notes were written, not played: `onsets` are `score_places`."""
+    written = onsets >= 0
+    if written.mean() < SCORE_SHARE:
+        return False
+    if ticks_per_quarter <= QUANTISED_TICKS:
+        return True
+    plain = np.zeros(len(onsets), bool)
+    for grid in _PLAIN:
+        plain |= onsets % (UNITS // grid) == 0
+    return bool((plain & written).mean() >= PLAIN_SHARE)
+
+
+def tuplet_parts(places: Ints) -> frozenset[int]:
+    """The odd parts of the places' denominators: 3 where there are triplets, and so on."""
+    whole = np.unique(UNITS // np.gcd(places % UNITS, UNITS))
+    return frozenset((whole // (whole & -whole)).tolist())

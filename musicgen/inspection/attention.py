@@ -1,0 +1,163 @@
+"""Which earlier notes each note attends to, for every layer and head of a transformer.
+
+Vaswani et al., "Attention is all you need", 2017. A head's weights over the tokens are summed up
+to weights over the notes that the tokens say, so that they can be shown on the score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from musicgen.charts import chart
+from musicgen.checkpoint import Checkpoint
+from musicgen.errors import CheckpointError, ControlError
+from musicgen.formats.engraving.annotation import Annotated, Arc
+from musicgen.inspection.hearing import Heard, Place, hear
+from musicgen.models.transformer import Transformer
+from musicgen.tune import Tune
+
+Weights = NDArray[np.float64]
+_STRONGEST = 3  # arcs of a note
+_FAINTEST = 0.08  # share of the attention that is still drawn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attention:
+    """`weights` (L, H, T, T): of layer, head and token, the shares that it gives to itself and
+    the earlier ones; `positions` are those that distance alone would give, with every query and
+    key replaced by the mean of its head's."""
+
+    heard: Heard
+    weights: Weights
+    positions: Weights
+
+    def among_notes(self, layer: int, head: int) -> tuple[list[Place], Weights]:
+        """Places of the N notes and rests, and the shares (N, N) that each gives to the earlier
+        ones, at the token that says its pitch; what goes to headings and bar lines is left out."""
+        sounding = self.heard.sounding()
+        number = {place: i for i, (_, place) in enumerate(sounding)}
+        member = np.zeros((len(self.heard.tokens), len(number)))
+        for t, place in enumerate(self.heard.places):
+            if place in number:
+                member[t, number[place]] = 1
+        at = [t for t, _ in sounding]
+        return [place for _, place in sounding], self.weights[layer, head][at] @ member
+
+    def by_distance(self, longest: int = 64) -> tuple[Weights, Weights]:
+        """Mean share given to the token at each distance 0 .. longest - 1, (L, H, longest), as it
+        is and as positions alone would give."""
+        longest = min(longest, self.weights.shape[2])
+        curves = [
+            np.stack(
+                [np.diagonal(w, -d, axis1=2, axis2=3).mean(axis=2) for d in range(longest)], axis=2
+            )
+            for w in (self.weights, self.positions)
+        ]
+        return curves[0], curves[1]
+
+
+@torch.inference_mode()
+def measure(tune: Tune, checkpoint: Checkpoint) -> Attention:
+    """The attention of a model while it reads a tune.
+
+    Raises:
+        CheckpointError: the model has no attention.
+        ControlError: the tune is no single line in one key and one meter.
+    """
+    network = checkpoint.network
+    if not isinstance(network, Transformer):
+        raise CheckpointError(
+            f"this model is an '{checkpoint.model.kind}' and has no attention; "
+            "name a transformer, such as --checkpoint celtic-transformer"
+        )
+    heard = hear(tune, checkpoint)
+    layers, alone = (
+        torch.stack([w[0] for w in network.attention(*heard.batch, positions_only=only)])
+        for only in (False, True)
+    )
+    return Attention(heard, layers.double().numpy(), alone.double().numpy())
+
+
+def score(
+    attention: Attention, tune: Tune, layer: int, head: int, note: int | None = None
+) -> Annotated:
+    """The tune engraved with arcs from each note, or from note number `note` (from 1) alone, to
+    those that a head attends to most.
+
+    Raises:
+        ControlError: there is no such layer, head or note.
+    """
+    n_layers, n_heads = attention.weights.shape[:2]
+    for name, value, most in (("layer", layer, n_layers), ("head", head, n_heads)):
+        if not 1 <= value <= most:
+            raise ControlError(f"{name} {value}: the model has {name}s 1 to {most}")
+    places, shares = attention.among_notes(layer - 1, head - 1)
+    if note is not None and not 1 <= note <= len(places):
+        raise ControlError(f"note {note}: the tune has notes 1 to {len(places)}")
+    chosen = range(len(places)) if note is None else [note - 1]
+    arcs = []
+    for i in chosen:
+        earlier = shares[i, :i]
+        for j in np.argsort(-earlier, kind="stable")[:_STRONGEST]:
+            if earlier[j] >= _FAINTEST:
+                arcs.append(Arc(places[i], places[j], float(earlier[j])))
+    colors = {places[note - 1]: "#d62728"} if note is not None else {}
+    return Annotated(tune=tune, arcs=arcs, colors=colors)
+
+
+def draw(attention: Attention, path: str | Path) -> None:
+    """Heat maps: for each layer (row) and head, the shares that each token gives to earlier ones.
+    The last row: mean share by distance, as it is (lines) and by positions alone (dashed)."""
+    n_layers, n_heads = attention.weights.shape[:2]
+    actual, alone = attention.by_distance()
+    with chart(path, width=2.6 * n_heads + 0.6, height=2.5 * n_layers + 2.4) as figure:
+        panels = figure.subplots(n_layers + 1, n_heads, squeeze=False)
+        for layer in range(n_layers):
+            for head in range(n_heads):
+                axes = panels[layer, head]
+                # The square root shows faint attention beside strong.
+                axes.imshow(np.sqrt(attention.weights[layer, head]), cmap="magma", vmin=0, vmax=1)
+                axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
+                axes.tick_params(labelsize=6)
+        for head in range(n_heads):
+            axes = panels[n_layers, head]
+            for layer in range(n_layers):
+                (line,) = axes.plot(actual[layer, head], linewidth=1, label=f"layer {layer + 1}")
+                axes.plot(alone[layer, head], "--", linewidth=0.8, color=line.get_color())
+            axes.set_yscale("log")
+            axes.set_ylim(1e-4, 1)
+            axes.set_title(f"head {head + 1}", fontsize=8)
+            axes.tick_params(labelsize=6)
+            axes.set_xlabel("tokens back; dashed: by positions alone", fontsize=7)
+        panels[n_layers, 0].legend(fontsize=6)
+
+
+def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
+    """The numbers as a table: layer, head, note, earlier note (all from 1), share; shares under
+    1 % left out."""
+    table: list[tuple[int, int, int, int, float]] = []
+    n_layers, n_heads = attention.weights.shape[:2]
+    for layer in range(n_layers):
+        for head in range(n_heads):
+            _, shares = attention.among_notes(layer, head)
+            for i, j in zip(*np.nonzero(shares >= 0.01), strict=True):
+                pair = (layer + 1, head + 1, int(i) + 1, int(j) + 1)
+                table.append((*pair, float(shares[i, j])))
+    return table
+
+
+def furthest_head(attention: Attention) -> tuple[int, int]:
+    """Layer and head (from 1) that look furthest back among the notes, the most telling to draw:
+    those that give most to notes at least eight back."""
+    n_layers, n_heads = attention.weights.shape[:2]
+
+    def far(pair: tuple[int, int]) -> float:
+        return float(np.tril(attention.among_notes(*pair)[1], -8).sum())
+
+    layer, head = max(np.ndindex(n_layers, n_heads), key=far)
+    return layer + 1, head + 1

@@ -1,0 +1,91 @@
+"""A written tune as a network hears it: token by token, and which note each token belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.constraint import Tracer
+from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
+from musicgen.matching import match_features
+from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary
+from musicgen.tokenizer.melody import NAME, encode, melody
+from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
+from musicgen.tune import Tune
+
+# Place of a note or rest: number of its bar and its number among the timed events of the bar.
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """`tune` is the melody that the tokens say. Token t is `tokens[t]`, ids (T,), features (T, F);
+    `places[t]` is the note or rest that it sounds or prepares, None for headings and bar lines."""
+
+    tune: Tune
+    tokens: tuple[str, ...]
+    ids: NDArray[np.int64]
+    features: NDArray[np.int64]
+    places: tuple[Place | None, ...]
+
+    @property
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Ids (1, T) and features (1, T, F)."""
+        return torch.from_numpy(self.ids)[None], torch.from_numpy(self.features)[None]
+
+    def sounding(self) -> list[tuple[int, Place]]:
+        """The tokens that say a pitch or a rest, with their places."""
+        return [
+            (t, place)
+            for t, (token, place) in enumerate(zip(self.tokens, self.places, strict=True))
+            if place is not None and parse_token(token).kind in ("pitch", "rest")
+        ]
+
+
+def hear(tune: Tune, checkpoint: Checkpoint) -> Heard:
+    """A tune in the tokens of a model; tokens that it does not know are heard as unknown.
+
+    Raises:
+        CheckpointError: the model does not read melody tokens.
+        ControlError: the tune is no single line in one key and one meter.
+    """
+    if checkpoint.tokenizer != NAME:
+        raise CheckpointError(
+            f"this model reads '{checkpoint.tokenizer}' tokens; use one that reads '{NAME}'"
+        )
+    try:
+        reduced = melody(tune).tune
+        tokens = (BOS, *encode(reduced), EOS)
+    except InvalidTuneError as error:
+        raise ControlError(f"'{tune.title}' cannot be looked into: {error}") from None
+    vocabulary = Vocabulary(checkpoint.vocab)
+    known = [token if token in vocabulary.ids else UNKNOWN for token in tokens]
+    ids = np.array(vocabulary.encode(known), np.int64)
+    grammar, _ = Tracer().trace(tokens)
+    features = np.hstack([grammar, match_features(ids)]).astype(np.int64)
+    if features.shape[1] != len(checkpoint.model.feature_sizes):
+        features = features[:, : len(checkpoint.model.feature_sizes)]
+    return Heard(reduced, tokens, ids, features, _places(tokens))
+
+
+def _places(tokens: tuple[str, ...]) -> tuple[Place | None, ...]:
+    places: list[Place | None] = []
+    bar, event = 0, 0
+    for token in tokens:
+        kind = parse_token(token).kind
+        if kind == "tie":
+            places.append((bar, event - 1))
+        elif kind in ("pitch", "rest", "length", "tuplet"):
+            places.append((bar, event))
+        else:
+            places.append(None)
+        event += kind in ("pitch", "rest")
+        if kind == "close":
+            bar, event = bar + 1, 0
+    assert len(places) >= len(HEADER_KINDS)
+    return tuple(places)

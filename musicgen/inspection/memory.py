@@ -1,0 +1,136 @@
+"""How much a network gains from a longer memory: bits per note by the length of its context.
+
+At sampled places of held-out tunes the network is shown only the last k tokens before the one it
+must guess, from an empty state. The match feature is worked out anew from those tokens alone;
+where in the bar and the part a token stands is told at every length, as always.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from musicgen.charts import chart
+from musicgen.checkpoint import Checkpoint
+from musicgen.errors import CheckpointError, CorpusError
+from musicgen.matching import N_COLUMNS, match_features
+from musicgen.tokenset import TokenSet
+from musicgen.training import nats
+
+CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
+_EARLIEST = 192  # places with less before them say nothing about long contexts
+_BATCH_TOKENS = 16384
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """`bits_per_note` by tokens of context; `error` the standard error of each."""
+
+    name: str
+    bits_per_note: dict[int, float]
+    error: dict[int, float]
+    n_places: int
+
+
+@torch.inference_mode()
+def measure(
+    name: str,
+    checkpoint: Checkpoint,
+    tokens: TokenSet,
+    *,
+    split: str = "val",
+    n_places: int = 400,
+    contexts: Sequence[int] = CONTEXTS,
+    seed: int = 0,
+) -> Memory:
+    """Bits per note at `n_places` places, the same ones for every network and length.
+
+    Raises:
+        CheckpointError: the model has another vocabulary than the tokens.
+        CorpusError: no tune of the split is long enough.
+    """
+    if tokens.vocab != checkpoint.vocab:
+        raise CheckpointError(f"{name}: the model and the tokens have different vocabularies")
+    places = _places(tokens, split, n_places, seed)
+    held_out = tokens.splits[split]
+    tokens_per_note = (len(held_out.ids) - len(held_out)) / float(held_out.notes.sum())
+    means, errors = {}, {}
+    for context in contexts:
+        bits = np.concatenate(
+            [
+                _bits(checkpoint, tokens, split, places[i : i + _BATCH_TOKENS // context], context)
+                for i in range(0, len(places), _BATCH_TOKENS // context)
+            ]
+        )
+        means[context] = float(bits.mean()) * tokens_per_note
+        errors[context] = float(bits.std()) / math.sqrt(len(bits)) * tokens_per_note
+    return Memory(name, means, errors, len(places))
+
+
+def _places(tokens: TokenSet, split: str, n: int, seed: int) -> NDArray[np.int64]:
+    """(n, 2): the tune, and the index in it of the token to guess."""
+    held_out = tokens.splits[split]
+    every = [
+        np.column_stack([np.full(length - _EARLIEST, i), np.arange(_EARLIEST, length)])
+        for i, length in enumerate(np.diff(held_out.offsets).tolist())
+        if length > _EARLIEST
+    ]
+    if not every:
+        raise CorpusError(f"split '{split}' has no tune of more than {_EARLIEST} tokens")
+    places = np.concatenate(every)
+    chosen = np.random.default_rng(seed).permutation(len(places))[:n]
+    drawn: NDArray[np.int64] = places[np.sort(chosen)]
+    return drawn
+
+
+def _bits(
+    checkpoint: Checkpoint, tokens: TokenSet, split: str, places: NDArray[np.int64], context: int
+) -> NDArray[np.float64]:
+    """Bits of the token at each place, given at most `context` tokens: (n,)."""
+    windows, targets = [], []
+    for tune, at in places.tolist():
+        ids, features = tokens.splits[split].tune(tune)
+        seen = slice(max(0, at - context), at)
+        own = np.array(features[seen], np.int64)
+        own[:, -N_COLUMNS:] = match_features(ids[seen])
+        windows.append((np.array(ids[seen], np.int64), own))
+        targets.append(int(ids[at]))
+    longest = max(len(window) for window, _ in windows)
+    # Padded behind: no logit depends on a later token.
+    batch = np.zeros((len(windows), longest), np.int64)
+    columns = np.zeros((len(windows), longest, windows[0][1].shape[1]), np.int64)
+    for row, (window, own) in enumerate(windows):
+        batch[row, : len(window)], columns[row, : len(window)] = window, own
+    logits, _ = checkpoint.network(torch.from_numpy(batch), torch.from_numpy(columns))
+    last = torch.tensor([len(window) - 1 for window, _ in windows])
+    at_last = logits[torch.arange(len(windows)), last]  # (n, V)
+    cost = nats(at_last[:, None], torch.tensor(targets)[:, None])[:, 0]
+    bits: NDArray[np.float64] = cost.double().numpy() / math.log(2)
+    return bits
+
+
+def draw(memories: Sequence[Memory], path: str | Path) -> None:
+    """Bits per note against the length of the context, a line for each network."""
+    with chart(path) as figure:
+        axes = figure.subplots()
+        for memory in memories:
+            x = list(memory.bits_per_note)
+            axes.errorbar(x, list(memory.bits_per_note.values()), list(memory.error.values()),
+                          fmt="o-", markersize=4, capsize=2, label=memory.name)  # fmt: skip
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(CONTEXTS, [str(n) for n in CONTEXTS])
+        axes.set_xlabel("tokens of context")
+        axes.set_ylabel("bits per note; bars: standard error")
+        axes.grid(alpha=0.3)
+        axes.legend()
+
+
+def rows(memories: Sequence[Memory]) -> list[tuple[str, int, float, float]]:
+    """The numbers as a table: network, tokens of context, bits per note, standard error."""
+    return [(m.name, n, bits, m.error[n]) for m in memories for n, bits in m.bits_per_note.items()]

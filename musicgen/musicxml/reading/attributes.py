@@ -1,0 +1,103 @@
+"""Key, meter, clef and transposition out of <attributes>."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from xml.etree.ElementTree import Element
+
+from musicgen.musicxml.attributes import CLEFS
+from musicgen.musicxml.reading.values import LeftOut, content, integer, number, words
+from musicgen.theory import (
+    ACCIDENTAL_TEXT,
+    COMMON_TIME,
+    CUT_TIME,
+    FIFTHS_ORDER,
+    FREE_METER,
+    MODE_FIFTHS,
+    STEPS,
+    Interval,
+    Key,
+    Meter,
+    parse_meter,
+    parse_mode,
+)
+
+MAX_FIFTHS = 7
+_CLEF_NAMES = {shape: name for name, shape in CLEFS.items()}
+_MAX_SHIFT = 48  # semitones that an instrument may transpose by
+
+
+def tonic(fifths: int, mode: str) -> str:
+    """Name of the tonic of a signature of so many sharps (negative: flats) in a mode."""
+    place = fifths - MODE_FIFTHS[mode] + 1
+    alter, index = divmod(place, 7)
+    return FIFTHS_ORDER[index] + ACCIDENTAL_TEXT[alter]
+
+
+def read_key(element: Element, left_out: LeftOut) -> tuple[Key, bool]:
+    """A key, and whether its mode was given. Without, it is read as major for the time being."""
+    if element.find("key-step") is not None:
+        steps = [words(step.text) for step in element.iterfind("key-step")]
+        alters = [number(alter.text) for alter in element.iterfind("key-alter")]
+        pairs = [(s, int(a)) for s, a in zip(steps, alters, strict=False) if a is not None]
+        known = dict((s, a) for s, a in pairs if s in STEPS and s and abs(a) <= 2)
+        if len(known) < len(steps):
+            left_out["a key signature with unusual accidentals, read in part"] += 1
+        return Key("", "none", tuple(known.items())), True
+    fifths = integer(element.findtext("fifths"))
+    if fifths is None or abs(fifths) > MAX_FIFTHS:
+        left_out["a key signature that cannot be read, taken as none"] += 1
+        return Key("", "none"), True
+    word = content(element, "mode").lower()
+    if word == "none" and not fifths:
+        return Key("", "none"), True
+    mode = parse_mode(word) if word else None
+    return Key(tonic(fifths, mode or "major"), mode or "major"), mode is not None
+
+
+def read_meter(element: Element, left_out: LeftOut) -> Meter | None:
+    """A meter; several beat types are brought to the smallest note among them."""
+    if element.find("senza-misura") is not None:
+        return FREE_METER
+    beats = [words(b.text).replace(" ", "") for b in element.iterfind("beats")]
+    units = [integer(u.text) for u in element.iterfind("beat-type")]
+    meter = None
+    if len(beats) == len(units) == 1:
+        meter = parse_meter(f"{beats[0]}/{units[0]}")
+    elif beats and len(beats) == len(units):
+        singles = [parse_meter(f"{b}/{u}") for b, u in zip(beats, units, strict=True)]
+        if all(singles):
+            unit = max(m.unit for m in singles if m)
+            counts = tuple(n * (unit // m.unit) for m in singles if m for n in m.beats)
+            meter = Meter(counts, unit)
+    if meter is None:
+        left_out[f"a meter that cannot be read ('{'+'.join(beats)[:20]}')"] += 1
+        return None
+    symbol = element.get("symbol", "")
+    if symbol == "common" and meter == Meter((4,), 4):
+        return COMMON_TIME
+    return CUT_TIME if symbol == "cut" and meter == Meter((2,), 2) else meter
+
+
+def read_clef(element: Element) -> str:
+    """Name of a clef; "" for the treble clef, which goes without saying, and for unknown ones."""
+    sign, line = content(element, "sign"), integer(element.findtext("line"))
+    octave = integer(element.findtext("clef-octave-change")) or 0
+    if sign == "percussion":
+        return "perc"
+    usual = {"G": 2, "F": 4, "C": 3}.get(sign, 0)
+    name = _CLEF_NAMES.get((sign, usual if line is None else line, octave), "")
+    return "" if name == "treble" else name
+
+
+def read_transposition(element: Element) -> Interval | None:
+    """From written to sounding pitch; None where the two are the same or nothing can be read."""
+    semitones = integer(element.findtext("chromatic")) or 0
+    octaves = integer(element.findtext("octave-change")) or 0
+    steps = integer(element.findtext("diatonic"))
+    if steps is None:
+        steps = round(Fraction(semitones * 7, 12))
+    semitones += 12 * octaves
+    if not semitones or abs(semitones) > _MAX_SHIFT:
+        return None
+    return Interval(steps + 7 * octaves, semitones)

@@ -1,0 +1,110 @@
+"""What <direction> and <sound> say: tempo, rehearsal marks, dynamics, signs of the road, words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from xml.etree.ElementTree import Element
+
+from musicgen.musicxml.reading.signs import read_dynamics
+from musicgen.musicxml.reading.values import LeftOut, content, number, words, written
+from musicgen.musicxml.signs import ROAD_WORDS
+from musicgen.tune import Change, Tempo
+
+_JUMPS = {re.sub(r"[\s.]", "", text).lower(): name for name, text in ROAD_WORDS.items()}
+_JUMPS |= {
+    "dacapo": "D.C.",
+    "dacapoalfine": "D.C.alfine",
+    "dacapoalcoda": "D.C.alcoda",
+    "dalsegno": "D.S.",
+    "dalsegnoalfine": "D.S.alfine",
+    "dalsegnoalcoda": "D.S.alcoda",
+    "alcoda": "dacoda",
+}
+# Attributes of <sound> that say what the words beside them mean.
+_SOUNDS = {"dacapo": "D.C.", "dalsegno": "D.S.", "tocoda": "dacoda", "fine": "fine"}
+_ROAD = frozenset(ROAD_WORDS) | {"segno", "coda"}
+_PLACES = {"above": "^", "below": "_"}
+_PER_MINUTE = re.compile(r"\d{1,4}(?:[.,]\d{1,4})?")
+_MAX_QPM = 10_000
+
+
+@dataclass(slots=True)
+class Signs:
+    """What a direction puts to a note, and the changes that it makes."""
+
+    decorations: list[str] = field(default_factory=list)
+    annotations: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+
+def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) -> Signs:
+    """A <direction>. `wedges` are those open, by number, so that the end of one has a name."""
+    signs = Signs()
+    place = _PLACES.get(element.get("placement", ""), "^")
+    texts: list[str] = []
+    tempo: Tempo | None = None
+    for sign in (s for kind in element.iterfind("direction-type") for s in kind):
+        tag = sign.tag
+        if tag == "words":
+            texts.append(sign.text or "")
+        elif tag == "metronome":
+            tempo = _metronome(sign) or tempo
+        elif tag == "rehearsal":
+            label = words(sign.text)
+            signs.changes += [Change(part=label)] if label else []
+        elif tag == "dynamics":
+            signs.decorations += read_dynamics(sign)
+        elif tag in ("segno", "coda"):
+            signs.decorations.append(tag)
+        elif tag == "wedge":
+            _wedge(sign, wedges, signs)
+        elif isinstance(tag, str):
+            left_out[f"<{tag}> left out"] += 1
+    _say(signs, words(" ".join(texts)), place, tempo, element.find("sound"))
+    return signs
+
+
+def read_sound(element: Element) -> Signs:
+    """A <sound> that stands by itself."""
+    signs = Signs()
+    _say(signs, "", "^", None, element)
+    return signs
+
+
+def _say(signs: Signs, text: str, place: str, tempo: Tempo | None, sound: Element | None) -> None:
+    """Put words where they belong: to the tempo, among the signs of the road, above a note."""
+    qpm = number(sound.get("tempo")) if sound is not None else None
+    if tempo is None and qpm is not None and 0 < qpm <= _MAX_QPM:
+        tempo = Tempo(Fraction(qpm))
+    if tempo is not None:
+        signs.changes.append(Change(tempo=Tempo(tempo.bpm, tempo.beat, text)))
+        text = ""
+    jump = _JUMPS.get(re.sub(r"[\s.]", "", text).lower())
+    if jump:
+        signs.decorations.append(jump)
+    elif text:
+        signs.annotations.append(place + text)
+    if sound is not None and not _ROAD.intersection(signs.decorations):
+        signs.decorations += [name for key, name in _SOUNDS.items() if sound.get(key)]
+
+
+def _wedge(wedge: Element, wedges: dict[str, str], signs: Signs) -> None:
+    kind, number_ = wedge.get("type", ""), wedge.get("number", "1")
+    if kind in ("crescendo", "diminuendo"):
+        wedges[number_] = kind
+        signs.decorations.append(f"{kind}(")
+    elif kind == "stop" and number_ in wedges:
+        signs.decorations.append(f"{wedges.pop(number_)})")
+
+
+def _metronome(element: Element) -> Tempo | None:
+    """Beats a minute; None for what is no such mark, as a modulation of the meter."""
+    units = element.findall("beat-unit")
+    match = _PER_MINUTE.search(content(element, "per-minute"))
+    if len(units) != 1 or match is None:
+        return None
+    beat = written(words(units[0].text), len(element.findall("beat-unit-dot")), 1, 1)
+    bpm = Fraction(match[0].replace(",", "."))
+    return Tempo(bpm, beat) if beat and 0 < bpm <= _MAX_QPM else None

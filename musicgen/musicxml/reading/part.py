@@ -1,0 +1,295 @@
+"""One <part>, measure by measure: a cursor that goes forth and back, and lines of music."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from xml.etree.ElementTree import Element
+
+from musicgen.musicxml.document import instruction
+from musicgen.musicxml.reading import attributes
+from musicgen.musicxml.reading.barlines import Frame, read_barline
+from musicgen.musicxml.reading.directions import Signs, read_direction, read_sound
+from musicgen.musicxml.reading.harmony import read_harmony
+from musicgen.musicxml.reading.notes import NoteReader
+from musicgen.musicxml.reading.sounds import Sound
+from musicgen.musicxml.reading.values import LeftOut, Ticks, number, quarters, words
+from musicgen.theory import Interval, Meter
+from musicgen.tune import Change
+
+LineName = tuple[
+    str, str, int
+]  # voice, staff, and a number where one of its voices overlaps itself
+MAX_SHIFT = Fraction(1, 8)  # quarters by which a position may be off through rounding
+
+
+@dataclass(slots=True)
+class Placed:
+    """A change and where it takes place; `staff` is "" for all."""
+
+    measure: int
+    onset: Fraction
+    change: Change
+    staff: str = ""
+    opening: bool = False  # in the first <attributes> of the part
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Signs that wait for the note at their place."""
+
+    onset: Fraction
+    staff: str
+    signs: Signs
+    chord_symbol: str = ""
+
+
+@dataclass(slots=True)
+class PartMusic:
+    """A part as read: its lines of sounds by measure, and what holds for all of them."""
+
+    lines: dict[LineName, dict[int, list[Sound]]] = field(default_factory=dict)
+    frames: list[Frame] = field(default_factory=list)
+    changes: list[Placed] = field(default_factory=list)
+    clefs: dict[str, str] = field(default_factory=dict)
+    transposition: Interval | None = None
+    modes_missing: bool = False
+
+
+class PartReader:
+    """Reads the measures of a part in order."""
+
+    def __init__(self, left_out: LeftOut) -> None:
+        self.left_out = left_out
+        self.music = PartMusic()
+        self.notes = NoteReader(left_out)
+        self.divisions: Ticks = 1
+        self.meter: Meter | None = None
+        self.wedges: dict[str, str] = {}
+        self.next_frame = Frame()
+        self.opened = False
+
+    def read(self, measures: Iterable[Element]) -> PartMusic:
+        """The music of these measures."""
+        for measure in measures:
+            self._measure(measure)
+        self.notes.end()
+        return self.music
+
+    def _measure(self, measure: Element) -> None:
+        music = self.music
+        self.index = len(music.frames)
+        music.frames.append(self.next_frame)
+        self.next_frame = Frame()
+        self.ticks: Ticks = 0
+        self.known: dict[Ticks, Fraction] = {}  # exact places of ticks that were rounded
+        self.length = Fraction(0)
+        self.waiting: list[Waiting] = []
+        self.last: Sound | None = None
+        for child in measure:
+            read = _READERS.get(child.tag)
+            if read is not None:
+                read(self, child)
+            elif child.tag not in _LAYOUT:
+                self._other(child)
+        self._settle()
+        music.frames[-1].length = self.length
+        music.frames[-1].full = self.meter.bar_duration if self.meter else None
+
+    @property
+    def position(self) -> Fraction:
+        """The cursor, in quarters from the bar line."""
+        known = self.known.get(self.ticks)
+        return quarters(self.ticks, self.divisions) if known is None else known
+
+    # --- the cursor
+
+    def _advance(self, ticks: Ticks, exact: Fraction) -> None:
+        end = self.position + exact
+        self.ticks += ticks
+        if end != quarters(self.ticks, self.divisions):
+            self.known[self.ticks] = end
+        self.length = max(self.length, end)
+
+    def _forward(self, element: Element) -> None:
+        ticks = number(element.findtext("duration"))
+        if ticks is not None and ticks > 0:
+            self._advance(ticks, quarters(ticks, self.divisions))
+
+    def _backup(self, element: Element) -> None:
+        ticks = number(element.findtext("duration"))
+        if ticks is not None and ticks > 0:
+            if ticks > self.ticks:
+                self.left_out["steps back beyond a bar line, taken to the bar line"] += 1
+            self.ticks = max(self.ticks - ticks, 0)
+
+    # --- notes
+
+    def _note(self, element: Element) -> None:
+        note = self.notes.read(element, self.divisions, self.position)
+        if note is None:
+            return
+        if note.grace:
+            self.notes.keep_grace(note)
+            return
+        if note.joins_chord:
+            if self.last is not None:
+                self.notes.join(self.last, note)
+            return
+        sound = note.sound
+        sound.onset = self.position
+        self._advance(note.ticks, sound.duration)
+        self.last = sound
+        if sound.duration <= 0:
+            self.left_out["notes of no duration left out"] += 1
+            return
+        if not note.skipped:
+            self._place(note.voice, note.staff, sound)
+            self.notes.give_graces(note)
+            self._give(sound.onset, note.staff, sound)
+
+    def _place(self, voice: str, staff: str, sound: Sound) -> None:
+        """Put a sound at the end of its line, or of another where the line sounds already."""
+        lines, number = self.music.lines, 0
+        while True:
+            line = lines.setdefault((voice, staff, number), {})
+            bar = line.setdefault(self.index, [])
+            if not bar or bar[-1].end <= sound.onset:
+                bar.append(sound)
+                return
+            number += 1
+
+    # --- signs
+
+    def _give(self, onset: Fraction, staff: str, sound: Sound) -> None:
+        """Give a sound the signs that stand before it."""
+        if not self.waiting:
+            return
+        left = []
+        for waiting in self.waiting:
+            if waiting.onset == onset and waiting.staff in ("", staff):
+                self._mark(sound, waiting)
+            else:
+                left.append(waiting)
+        self.waiting = left
+
+    def _mark(self, sound: Sound, waiting: Waiting) -> None:
+        sound.decorations[:0] = waiting.signs.decorations
+        sound.annotations += waiting.signs.annotations
+        if waiting.chord_symbol and sound.chord_symbol:
+            self.left_out["chord symbols of which a note has several, left out"] += 1
+        else:
+            sound.chord_symbol = waiting.chord_symbol or sound.chord_symbol
+
+    def _settle(self) -> None:
+        """At the bar line: what still waits goes to the nearest sound after it, or to the last."""
+        for waiting in self.waiting:
+            names = [
+                name
+                for name, line in self.music.lines.items()
+                if self.index in line and waiting.staff in ("", name[1])
+            ]
+            bars = [self.music.lines[name][self.index] for name in sorted(names)]
+            after = [s for bar in bars for s in bar if s.onset >= waiting.onset]
+            before = [bar[-1] for bar in bars]
+            if waiting.chord_symbol:
+                after.sort(key=lambda s: (s.onset, bool(s.chord_symbol)))
+            if after or before:
+                self._mark((after or before)[0], waiting)
+            else:
+                self.left_out["signs in bars without notes left out"] += 1
+
+    def _direction(self, element: Element) -> None:
+        self._wait(element, read_direction(element, self.wedges, self.left_out))
+
+    def _sound(self, element: Element) -> None:
+        self._wait(element, read_sound(element))
+
+    def _wait(self, element: Element, signs: Signs, chord_symbol: str = "") -> None:
+        offset = number(element.findtext("offset")) or 0
+        onset = self.position + (quarters(offset, self.divisions) if offset else 0)
+        self.music.changes += [Placed(self.index, onset, change) for change in signs.changes]
+        if signs.decorations or signs.annotations or chord_symbol:
+            staff = words(element.findtext("staff"))
+            self.waiting.append(Waiting(max(onset, Fraction(0)), staff, signs, chord_symbol))
+
+    def _harmony(self, element: Element) -> None:
+        symbol = read_harmony(element)
+        if symbol:
+            self._wait(element, Signs(), symbol)
+        else:
+            self.left_out["chord symbols without a root left out"] += 1
+
+    # --- attributes and bar lines
+
+    def _attributes(self, element: Element) -> None:
+        for child in element:
+            tag = child.tag
+            if tag == "divisions":
+                divisions = number(child.text)
+                if divisions is not None and divisions > 0:
+                    self._set_divisions(divisions)
+            elif tag == "key":
+                key, sure = attributes.read_key(child, self.left_out)
+                self.music.modes_missing = self.music.modes_missing or not sure
+                self._change(Change(key=key), child.get("number", ""))
+            elif tag == "time":
+                meter = attributes.read_meter(child, self.left_out)
+                if meter is not None:
+                    self.meter = meter
+                    self._change(Change(meter=meter))
+            elif tag == "clef":
+                self._clef(child)
+            elif tag == "transpose":
+                self._transpose(child)
+
+        self.opened = True
+
+    def _set_divisions(self, divisions: Ticks) -> None:
+        if divisions != self.divisions:
+            here = self.position
+            self.ticks = here * divisions
+            if isinstance(self.ticks, Fraction) and self.ticks.denominator == 1:
+                self.ticks = int(self.ticks)
+            self.divisions, self.known = divisions, {}
+
+    def _change(self, change: Change, staff: str = "") -> None:
+        place = Placed(self.index, self.position, change, staff, not self.opened)
+        self.music.changes.append(place)
+
+    def _clef(self, element: Element) -> None:
+        staff, clef = element.get("number", "1"), attributes.read_clef(element)
+        if self.index == 0 and not self.ticks and staff not in self.music.clefs:
+            self.music.clefs[staff] = clef
+        elif self.music.clefs.get(staff) != clef:
+            self.left_out["changes of clef left out"] += 1
+
+    def _transpose(self, element: Element) -> None:
+        interval = attributes.read_transposition(element)
+        if self.index == 0:
+            self.music.transposition = interval
+        elif interval != self.music.transposition:
+            self.left_out["changes of instrument to another transposition left out"] += 1
+
+    def _barline(self, element: Element) -> None:
+        read_barline(element, self.music.frames, self.next_frame, self.left_out)
+
+    def _other(self, element: Element) -> None:
+        target, _ = instruction(element)
+        if not target:
+            self.left_out[f"<{element.tag}> left out"] += 1
+
+
+# What says how the page looks, or repeats for a player what the notes say.
+_LAYOUT = frozenset(("print", "grouping", "link", "bookmark", "listening"))
+_READERS = {
+    "note": PartReader._note,
+    "backup": PartReader._backup,
+    "forward": PartReader._forward,
+    "attributes": PartReader._attributes,
+    "direction": PartReader._direction,
+    "sound": PartReader._sound,
+    "harmony": PartReader._harmony,
+    "barline": PartReader._barline,
+}

@@ -1,0 +1,227 @@
+"""A whole score to a Tune: heading, parts, what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import PurePath
+from xml.etree.ElementTree import Element
+
+from musicgen.errors import ParseError
+from musicgen.musicxml.reading.barlines import Frame
+from musicgen.musicxml.reading.modes import with_modes
+from musicgen.musicxml.reading.part import PartMusic, PartReader, Placed
+from musicgen.musicxml.reading.values import LeftOut, content, integer, words
+from musicgen.musicxml.reading.voices import VoiceBuilder, staves
+from musicgen.theory import FREE_METER, Key, Meter
+from musicgen.transposition import move_key, move_voice
+from musicgen.tune import (
+    EIGHTH,
+    Chord,
+    Note,
+    Source,
+    Tempo,
+    Tune,
+    Voice,
+)
+
+MAX_PARTS = 200
+_START = Fraction(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What <score-part> says."""
+
+    id: str
+    name: str
+    program: int | None
+
+
+def read_score(root: Element, path: str) -> Tune:
+    """The Tune of a <score-partwise> or <score-timewise>.
+
+    Raises:
+        ParseError: it is something else, or holds no music.
+    """
+    measures = _measures_by_part(root)
+    if not measures:
+        raise ParseError("holds no part with measures; is it a whole score?")
+    if len(measures) > MAX_PARTS:
+        raise ParseError(f"has {len(measures)} parts, more than {MAX_PARTS}; split it")
+    left_out = LeftOut()
+    exact = content(root, "identification/encoding/software") == "musicgen"
+    parts = {part.id: part for part in _score_parts(root)}
+    music = {id_: PartReader(left_out).read(bars) for id_, bars in measures.items()}
+    score = _Score(list(music.values()), left_out, exact=exact)
+    voices: list[Voice] = []
+    for id_, part_music in music.items():
+        voices += score.voices(part_music, parts.get(id_, _Part(id_, "", None)))
+    if not any(True for voice in voices for bar in voice.bars for _ in bar.timed):
+        raise ParseError("holds no notes and no rests; is it the right file?")
+    tune = _with_heading(score.tune(voices), root)
+    title = tune.title or PurePath(path).stem
+    return replace(tune, title=title, source=Source(path), warnings=tuple(left_out.warnings()))
+
+
+def _measures_by_part(root: Element) -> dict[str, list[Element]]:
+    """Measures of each part, in the order of the score."""
+    if root.tag == "score-partwise":
+        return {
+            part.get("id", f"#{number}"): part.findall("measure")
+            for number, part in enumerate(root.iterfind("part"))
+        }
+    if root.tag == "score-timewise":
+        found: dict[str, list[Element]] = {}
+        for measure in root.iterfind("measure"):
+            for number, part in enumerate(measure.iterfind("part")):
+                found.setdefault(part.get("id", f"#{number}"), []).append(part)
+        return found
+    if root.tag == "opus":
+        raise ParseError("is an opus, a list of other files; read those files")
+    raise ParseError(
+        f"is XML but not MusicXML: it begins with <{root.tag[:40]}>; is it the right file?"
+    )
+
+
+def _score_parts(root: Element) -> Iterator[_Part]:
+    for element in root.iterfind("part-list/score-part"):
+        program = integer(element.findtext("midi-instrument/midi-program"))
+        known = program is not None and 1 <= program <= 128
+        yield _Part(
+            element.get("id", ""),
+            content(element, "part-name"),
+            program - 1 if program is not None and known else None,
+        )
+
+
+def _with_heading(tune: Tune, root: Element) -> Tune:
+    """The tune with its title, composer and other lines of the heading."""
+    titles = [content(root, "movement-title"), content(root, "work/work-title")]
+    titles = list(dict.fromkeys(filter(None, titles)))
+    creators: dict[str, list[str]] = {}
+    for creator in root.iterfind("identification/creator"):
+        name = words(creator.text)
+        if name:
+            creators.setdefault(creator.get("type", "composer"), []).append(name)
+    composers = creators.pop("composer", [])
+    fields = [("T", title) for title in titles[1:]]
+    fields += [("C", name) for name in composers[1:]]
+    fields += [("N", f"{kind}: {name}") for kind, names in creators.items() for name in names]
+    fields += [("N", f"rights: {words(r.text)}") for r in root.iterfind("identification/rights")]
+    source = content(root, "identification/source")
+    fields += [("S", source)] if source else []
+    return replace(
+        tune,
+        title=titles[0] if titles else "",
+        composer=composers[0] if composers else "",
+        fields=tuple(fields),
+    )
+
+
+class _Score:
+    """Puts the parts together."""
+
+    def __init__(self, music: Sequence[PartMusic], left_out: LeftOut, *, exact: bool) -> None:
+        self.left_out = left_out
+        self.exact = exact
+        self.frames = _shared_frames(music)
+        self.modes_missing = any(part.modes_missing for part in music)
+        self.key = _initial_key(music[0])
+        if music[0].transposition:
+            self.key = move_key(self.key, music[0].transposition)
+        self.meter = _initial_meter(music)
+        self.tempo, self.common = _common_changes(music)
+        self.n_voices = 0
+
+    def voices(self, music: PartMusic, part: _Part) -> list[Voice]:
+        """The voices of a part, at sounding pitch, staff by staff."""
+        found: list[Voice] = []
+        for lines in staves(music):
+            staff = lines[0].staff
+            placed = [p for p in music.changes if p.staff in ("", staff)]
+            placed = self._own_changes(placed, music)
+            if not self.n_voices and not found:
+                placed = sorted([*placed, *self.common], key=lambda p: (p.measure, p.onset))
+            builder = VoiceBuilder(self.frames, placed, exact=self.exact)
+            for bars in builder.voices(lines):
+                voice = Voice(
+                    name=part.name, clef=music.clefs.get(staff, ""), program=part.program, bars=bars
+                )
+                found.append(voice)
+        found = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)] or found[
+            :1
+        ]
+        if music.transposition is not None:
+            found = [move_voice(voice, music.transposition) for voice in found]
+            self.left_out[f"transposing instruments read at sounding pitch ({part.name})"] += 1
+        self.n_voices += len(found)
+        return found
+
+    def _own_changes(self, placed: Sequence[Placed], music: PartMusic) -> list[Placed]:
+        """Changes of key and meter, without those that the heading already says."""
+        kept: list[Placed] = []
+        key, meter = self.key, self.meter
+        for place in placed:
+            change, written_out = place.change, self.exact and not place.opening
+            if change.key is not None:
+                moved = change.key
+                if music.transposition is not None:
+                    moved = move_key(moved, music.transposition)
+                if moved != key or written_out:
+                    kept.append(place)
+                key = moved
+            elif change.meter is not None:
+                if change.meter != meter or written_out:
+                    kept.append(place)
+                meter = change.meter
+        return kept
+
+    def tune(self, voices: Sequence[Voice]) -> Tune:
+        """A Tune with these voices, numbered where there are several."""
+        if len(voices) > 1:
+            voices = [replace(voice, id=str(n)) for n, voice in enumerate(voices, 1)]
+        tune = Tune(
+            meter=self.meter, key=self.key, tempo=self.tempo, unit=EIGHTH, voices=tuple(voices)
+        )
+        return with_modes(tune, self.left_out) if self.modes_missing else tune
+
+
+def _shared_frames(music: Sequence[PartMusic]) -> list[Frame]:
+    longest = max(music, key=lambda part: len(part.frames))
+    frames = [replace(frame) for frame in longest.frames]
+    for part in music:
+        for frame, other in zip(frames, part.frames, strict=False):
+            frame.join(other)
+    return frames
+
+
+def _initial_key(part: PartMusic) -> Key:
+    for placed in part.changes:
+        if placed.change.key is not None and placed.measure == 0 and placed.onset == _START:
+            return placed.change.key
+    return Key("", "none")
+
+
+def _initial_meter(music: Sequence[PartMusic]) -> Meter:
+    for part in music:
+        for placed in part.changes:
+            if placed.change.meter is not None and placed.measure == 0:
+                return placed.change.meter
+    return FREE_METER
+
+
+def _common_changes(music: Sequence[PartMusic]) -> tuple[Tempo | None, list[Placed]]:
+    """The tempo at the beginning; and tempos and section labels of all parts, each once."""
+    tempo: Tempo | None = None
+    found: dict[tuple[int, Fraction, str], Placed] = {}
+    for place in (p for part in music for p in part.changes):
+        change = place.change
+        if change.tempo is not None and (place.measure, place.onset) == (0, _START):
+            tempo = tempo or change.tempo
+        elif change.tempo is not None:
+            found.setdefault((place.measure, place.onset, "tempo"), place)
+        elif change.part is not None:
+            found.setdefault((place.measure, place.onset, "part"), place)
+    return tempo, list(found.values())

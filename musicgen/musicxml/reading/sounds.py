@@ -1,0 +1,127 @@
+"""A <note>, rest or chord while its line of music is being put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from xml.etree.ElementTree import Element
+
+from musicgen.musicxml.reading.values import LeftOut, content, integer, number, words
+from musicgen.theory import ACCIDENTAL_TEXT, STEPS, Key, Pitch, spell
+from musicgen.tune import NO_MARKS, Chord, Grace, Marks, Note, Rest, Timed, Tuplet
+
+MAX_RATIO = 99  # of a tuplet; ABC has two digits
+MAX_VERSES = 50
+_MIDI = range(128)
+
+
+@dataclass(slots=True)
+class Sound:
+    """What happens in a line at an onset in its bar, in quarters; a rest where it has no notes."""
+
+    onset: Fraction
+    duration: Fraction
+    notes: list[Note] = field(default_factory=list)
+    visible: bool = True
+    full_bar: bool = False
+    ratio: tuple[int, int] = (1, 1)
+    tuplet_starts: bool = False
+    tuplet_stops: bool = False
+    goes_on: bool = False  # written in several values; the next sound is the rest of this one
+    chord_symbol: str = ""
+    annotations: list[str] = field(default_factory=list)
+    decorations: list[str] = field(default_factory=list)
+    graces: list[Note] = field(default_factory=list)
+    slashed: bool = False
+    opened: int = 0
+    closed: int = 0
+    lyrics: dict[int, str] = field(default_factory=dict)
+    extended: set[int] = field(default_factory=set)  # verses whose syllable is held from here
+
+    @property
+    def end(self) -> Fraction:
+        """Where the next sound of the line begins."""
+        return self.onset + self.duration
+
+    def marks(self) -> Marks:
+        """Everything around the note."""
+        if not (
+            self.chord_symbol or self.annotations or self.decorations or self.graces
+            or self.opened or self.closed or self.lyrics
+        ):  # fmt: skip
+            return NO_MARKS
+        verses = max(self.lyrics, default=-1) + 1
+        return Marks(
+            chord_symbol=self.chord_symbol,
+            annotations=tuple(self.annotations),
+            decorations=tuple(self.decorations),
+            grace=Grace(tuple(self.graces), self.slashed) if self.graces else None,
+            slurs_opened=self.opened,
+            slurs_closed=self.closed,
+            lyrics=tuple(self.lyrics.get(verse, "") for verse in range(verses)),
+        )
+
+    def event(self, tuplet: Tuplet | None) -> Timed:
+        """The finished note, chord or rest."""
+        if not self.notes:
+            return Rest(self.duration, self.visible, self.full_bar, tuplet, self.marks())
+        first = self.notes[0]
+        if len(self.notes) == 1:
+            return Note(first.pitch, self.duration, first.tie, tuplet, self.marks())
+        return Chord(tuple(self.notes), self.duration, tuplet, self.marks())
+
+
+def read_pitch(element: Element, left_out: LeftOut) -> Pitch | None:
+    """A <pitch>; None where it is none. Microtones are rounded, triple accidentals respelled."""
+    step, octave = content(element, "step").upper(), integer(element.findtext("octave"))
+    alter = number(element.findtext("alter") or "0")
+    if not step or step not in STEPS or octave is None or alter is None or not 0 <= octave <= 9:
+        return None
+    nearest = round(alter)
+    if nearest != alter:
+        left_out["microtones rounded to a semitone"] += 1
+    if nearest in ACCIDENTAL_TEXT:
+        return Pitch(step, nearest, octave)
+    midi = Pitch(step, 0, octave).midi + nearest
+    left_out["notes with triple accidentals respelled"] += 1
+    return spell(midi, Key()) if midi in _MIDI else None
+
+
+def read_ratio(element: Element, left_out: LeftOut) -> tuple[int, int]:
+    """Actual and normal notes of a <time-modification>; 1, 1 where they make no sense."""
+    actual = integer(element.findtext("actual-notes"))
+    normal = integer(element.findtext("normal-notes"))
+    if not actual or not normal or actual < 0 or normal < 0:
+        return 1, 1
+    if max(actual, normal) > MAX_RATIO:
+        left_out[f"tuplets of more than {MAX_RATIO} notes, read by their durations"] += 1
+        return 1, 1
+    return actual, normal
+
+
+def read_lyric(sound: Sound, lyric: Element, verses: dict[str, int]) -> None:
+    """Give a syllable to a note. `verses` numbers the verses in order of their appearance where
+    they have no number."""
+    label = lyric.get("number", "1")
+    verse = int(label) - 1 if label.isdecimal() and 0 < len(label) < 3 else None
+    if verse is None:
+        verse = verses.setdefault(label, len(verses))
+    if verse >= MAX_VERSES:
+        return
+    text, place, held = "", "single", False
+    for child in lyric:
+        if child.tag == "text":
+            text += child.text or ""
+        elif child.tag == "elision":
+            text += " "
+        elif child.tag == "syllabic":
+            place = words(child.text)
+        elif child.tag == "extend":
+            held = True
+            if child.get("type") != "stop":
+                sound.extended.add(verse)
+    text = words(text).rstrip("-")
+    if text:
+        sound.lyrics[verse] = text + ("-" if place in ("begin", "middle") else "")
+    elif held:  # the line of a held syllable goes on
+        sound.lyrics[verse] = "_"

@@ -1,0 +1,245 @@
+"""Lines of sounds to voices of bars: gaps filled, tuplets told, melismas drawn out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from musicgen.musicxml.reading.barlines import Frame
+from musicgen.musicxml.reading.part import LineName, PartMusic, Placed
+from musicgen.musicxml.reading.sounds import Sound
+from musicgen.tune import Bar, Event, Note, Tuplet
+
+OWN_VOICE_SHARE = 0.5  # of the bars of a staff that a second line plays in to be a voice itself
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of music by number of measure."""
+
+    name: LineName
+    staff: str
+    bars: dict[int, list[Sound]]
+
+    @property
+    def n_bars(self) -> int:
+        """Bars with notes."""
+        return sum(any(sound.notes for sound in bar) for bar in self.bars.values())
+
+
+def staves(music: PartMusic) -> list[list[Line]]:
+    """The lines of a part, those of each staff together, the main one first.
+
+    A voice that wanders between staves is one line of the staff that it plays on most.
+    """
+    lines = _whole_voices(music)
+    found: dict[str, list[Line]] = {}
+    for line in sorted(lines, key=lambda line: _order(line.name)):
+        found.setdefault(line.staff, []).append(line)
+    for group in found.values():
+        most = max(line.n_bars for line in group)
+        main = next(line for line in group if 2 * line.n_bars >= most)
+        group.sort(key=lambda line: line is not main)
+    return [found[staff] for staff in sorted(found, key=lambda s: _order((s, "", 0)))]
+
+
+def _order(name: LineName) -> tuple[tuple[int, str], tuple[int, str], int]:
+    """Numbers in order, before names."""
+    voice, staff, number = name
+
+    def place(text: str) -> tuple[int, str]:
+        return (int(text), "") if text.isdecimal() and len(text) < 9 else (10**9, text)
+
+    return place(staff), place(voice), number
+
+
+def _whole_voices(music: PartMusic) -> list[Line]:
+    by_voice: dict[tuple[str, int], list[Line]] = {}
+    for name, bars in music.lines.items():
+        by_voice.setdefault((name[0], name[2]), []).append(Line(name, name[1], bars))
+    whole: list[Line] = []
+    for lines in by_voice.values():
+        if len(lines) > 1 and not _overlap(lines):
+            whole.append(_join(lines))
+        else:
+            whole += lines
+    return whole
+
+
+def _overlap(lines: Sequence[Line]) -> bool:
+    for index in {index for line in lines for index in line.bars}:
+        sounds = [sound for line in lines for sound in line.bars.get(index, ())]
+        sounds.sort(key=lambda sound: sound.onset)
+        if any(a.end > b.onset for a, b in zip(sounds, sounds[1:], strict=False)):
+            return True
+    return False
+
+
+def _join(lines: Sequence[Line]) -> Line:
+    main = max(lines, key=lambda line: line.n_bars)
+    bars: dict[int, list[Sound]] = {}
+    for line in lines:
+        for index, sounds in line.bars.items():
+            bars.setdefault(index, []).extend(sounds)
+    for sounds in bars.values():
+        sounds.sort(key=lambda sound: sound.onset)
+    return Line(main.name, main.staff, bars)
+
+
+class VoiceBuilder:
+    """Makes voices of the lines of one staff. `placed` are the changes that concern it.
+
+    `exact` is for scores of our own, in which nothing is missing: no gap at the end of a bar is
+    filled, and further lines stay beside the main one.
+    """
+
+    def __init__(self, frames: Sequence[Frame], placed: Sequence[Placed], *, exact: bool) -> None:
+        self.frames = frames
+        self.exact = exact
+        self.changes: dict[int, list[Placed]] = {}
+        for change in placed:
+            self.changes.setdefault(change.measure, []).append(change)
+
+    def voices(self, lines: Sequence[Line]) -> list[tuple[Bar, ...]]:
+        """The bars of each voice of a staff. A line that plays in less than half of the bars that
+        the main one plays in becomes overlays of it."""
+        main, *others = lines
+        enough = max(OWN_VOICE_SHARE * main.n_bars, 1)
+        apart = [] if self.exact else [line for line in others if line.n_bars >= enough]
+        beside = [line for line in others if line not in apart and line.n_bars]
+        for line in (main, *others):
+            _draw_out_syllables(line, words_run_on=not self.exact)
+        first = tuple(self._bar(index, main, beside) for index in range(len(self.frames)))
+        return [first, *(
+            tuple(self._bar(index, line, ()) for index in range(len(self.frames)))
+            for line in apart
+        )]  # fmt: skip
+
+    def _bar(self, index: int, line: Line, beside: Sequence[Line]) -> Bar:
+        frame = self.frames[index]
+        overlays = [other.bars[index] for other in beside if index in other.bars]
+        return Bar(
+            events=tuple(self._events(index, line.bars.get(index, []))),
+            overlays=tuple(tuple(self._overlay(sounds)) for sounds in overlays),
+            repeat_start=frame.repeat_start,
+            volta=frame.volta,
+            repeat_end=frame.repeat_end,
+            barline=frame.barline,
+        )
+
+    def _events(self, index: int, sounds: list[Sound]) -> list[Event]:
+        frame = self.frames[index]
+        sounds = _joined(sounds)
+        for sound in sounds:
+            whole = len(sounds) == 1 and sound.duration == (frame.full or sound.duration)
+            sound.full_bar = sound.full_bar and whole
+        end = sounds[-1].end if sounds else Fraction(0)
+        if not self.exact and end < frame.length:
+            rest = Sound(end, frame.length - end, visible=False)
+            rest.full_bar = not sounds and rest.duration == frame.full
+            sounds = [*sounds, rest]
+        waiting = sorted(self.changes.get(index, ()), key=lambda placed: placed.onset)
+        events: list[Event] = []
+        for sound, tuplet in _with_tuplets(_filled(sounds)):
+            while waiting and waiting[0].onset <= sound.onset:
+                events.append(waiting.pop(0).change)
+            events.append(sound.event(tuplet))
+        return [*events, *(placed.change for placed in waiting)]
+
+    def _overlay(self, sounds: list[Sound]) -> list[Event]:
+        for sound in sounds:
+            sound.full_bar = False
+        filled = _filled(_joined(sounds))
+        return [sound.event(tuplet) for sound, tuplet in _with_tuplets(filled)]
+
+
+def _joined(sounds: list[Sound]) -> list[Sound]:
+    """Sounds that were written in several values as one again."""
+    whole: list[Sound] = []
+    for sound in sounds:
+        if not whole or not whole[-1].goes_on:
+            whole.append(sound)
+            continue
+        first = whole[-1]
+        first.duration += sound.duration
+        first.notes = [
+            Note(n.pitch, n.duration + o.duration, o.tie, None, n.marks)
+            for n, o in zip(first.notes, sound.notes, strict=False)
+        ]
+        first.closed += sound.closed
+        first.goes_on = sound.goes_on
+        first.tuplet_stops = first.tuplet_stops or sound.tuplet_stops
+    return whole
+
+
+def _filled(sounds: Sequence[Sound]) -> list[Sound]:
+    """With invisible rests where nothing sounds; such a rest in a tuplet is one of its members."""
+    filled: list[Sound] = []
+    at, ratio = Fraction(0), (1, 1)
+    for sound in sounds:
+        if sound.onset > at:
+            gap = Sound(at, sound.onset - at, visible=False)
+            if gap.duration.denominator & (gap.duration.denominator - 1):
+                gap.ratio = ratio if ratio != (1, 1) else sound.ratio
+            filled.append(gap)
+        filled.append(sound)
+        at, ratio = sound.end, sound.ratio
+    return filled
+
+
+def _with_tuplets(sounds: Sequence[Sound]) -> list[tuple[Sound, Tuplet | None]]:
+    found: list[tuple[Sound, Tuplet | None]] = []
+    start = 0
+    while start < len(sounds):
+        stop = _group_end(sounds, start)
+        actual, normal = sounds[start].ratio
+        for index, sound in enumerate(sounds[start:stop]):
+            inside = (actual, normal) != (1, 1)
+            tuplet = _tuplet(actual, normal, stop - start, index) if inside else None
+            found.append((sound, tuplet))
+        start = stop
+    return found
+
+
+_tuplet = lru_cache(maxsize=4096)(Tuplet)
+
+
+def _group_end(sounds: Sequence[Sound], start: int) -> int:
+    """Where the tuplet ends that begins at `start`: at its bracket, or when it fills whole notes.
+
+    Nothing outside tuplets is a group of one.
+    """
+    ratio = sounds[start].ratio
+    if ratio == (1, 1):
+        return start + 1
+    bracketed = sounds[start].tuplet_starts
+    total, smallest = Fraction(0), None
+    for stop in range(start, len(sounds)):
+        sound = sounds[stop]
+        if sound.ratio != ratio or (stop > start and sound.tuplet_starts):
+            return stop
+        written = sound.duration * ratio[0] / ratio[1]
+        total += written
+        unit = Fraction(1, written.denominator)
+        smallest = unit if smallest is None else min(smallest, unit)
+        full = not bracketed and (total / smallest) % ratio[0] == 0
+        if sound.tuplet_stops or full:
+            return stop + 1
+    return len(sounds)
+
+
+def _draw_out_syllables(line: Line, *, words_run_on: bool) -> None:
+    """Give "_" to the notes that hold a syllable: those under its line and, with `words_run_on`,
+    those within a word."""
+    sounds = [sound for index in sorted(line.bars) for sound in line.bars[index]]
+    for verse in {verse for sound in sounds for verse in sound.lyrics}:
+        held = False
+        for sound in sounds:
+            syllable = sound.lyrics.get(verse, "")
+            if syllable or not sound.notes:
+                inside = words_run_on and syllable.endswith("-")
+                held = bool(sound.notes) and (verse in sound.extended or inside)
+            elif held:
+                sound.lyrics[verse] = "_"

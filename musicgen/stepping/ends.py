@@ -1,0 +1,107 @@
+"""The two ends of every network, as tables: ids and features to vectors, vectors to logits.
+
+The first matrix of a recurrent network meets nothing but sums of table rows, so it is multiplied
+into the tables once, where they stay small. Letters: B rows, F feature columns, C channels
+(d_model), N outputs, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.models.config import ModelConfig
+from musicgen.stepping.exact import LEVELS, Product, Table, exact_product
+from musicgen.stepping.interface import Floats, Ints, Weights
+
+MAX_TABLE_BYTES = 64 << 20
+
+
+class Entrance:
+    """ids (B,) and features (B, F) -> their embedding, times a first matrix (N, C) plus its bias
+    where one is given: (B, N)."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        weights: Weights,
+        first: tuple[Floats, Floats] | None = None,
+    ) -> None:
+        hints = list(model.token_columns)
+        self.columns = [i for i in range(len(model.feature_sizes)) if i not in hints] + hints
+        tables = _embeddings(model, weights)
+        self.product = None
+        if first is not None:
+            matrix, bias = first
+            if sum(map(len, tables)) * len(matrix) * 4 <= MAX_TABLE_BYTES:
+                tables = [exact_product(table, matrix.T) for table in tables]
+                tables[0] += bias
+            else:
+                self.product, self.bias = Product(matrix), bias
+        self.table = Table(tables)
+
+    def __call__(self, ids: Ints, features: Ints) -> Floats:
+        """The vector of each row."""
+        indices = np.empty((len(ids), 1 + len(self.columns)), np.intp)
+        indices[:, 0] = ids
+        if self.columns:
+            indices[:, 1:] = features[:, self.columns]
+        x = self.table(indices)
+        if self.product is None:
+            return x
+        y = self.product.of(x)
+        y += self.bias
+        return y
+
+
+def _embeddings(model: ModelConfig, weights: Weights) -> list[NDArray[np.float64]]:
+    """One table for the ids and one for each column of `Entrance.columns`, to be added up."""
+    token = weights["embedding.token.weight"].astype(np.float64)
+    tables = [token.copy()]
+    start = 0
+    for column, size in enumerate(model.feature_sizes):
+        if column not in model.token_columns:
+            tables.append(weights["embedding.table.weight"][start : start + size].astype(float))
+            start += size
+    if model.token_columns:
+        maps = np.split(weights["embedding.map.weight"], len(model.token_columns), axis=1)
+        tables += [exact_product(token, each.T) for each in maps]
+        tables[0] += weights["embedding.map.bias"]
+    return tables
+
+
+class Readout:
+    """Counts (B, C) and what one stands for -> logits (B, V), hinted ids pushed."""
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        weights: Weights,
+        *,
+        levels: int = LEVELS,
+        step: float = 1.0,
+        gain: Floats | None = None,
+    ) -> None:
+        tied = "embedding.token.weight" if model.tie_embeddings else "readout.output.weight"
+        rows, bias = [weights[tied]], [weights["readout.output.bias"]]
+        self.columns = list(model.token_columns) if model.copy_head else []
+        if self.columns:
+            rows.append(weights["readout.push.weight"])
+            bias.append(weights["readout.push.bias"])
+        matrix = np.concatenate(rows)
+        self.product = Product(matrix if gain is None else matrix * gain, levels=levels, step=step)
+        self.bias = np.concatenate(bias).astype(np.float32)
+        self.vocab_size = model.vocab_size
+
+    def __call__(self, counts: Floats, features: Ints, step: Floats | None = None) -> Floats:
+        """Logits of the next token."""
+        y = self.product(counts)
+        if step is not None:
+            y *= step
+        y += self.bias
+        logits = y[:, : self.vocab_size]
+        rows = np.arange(len(y))
+        for i, column in enumerate(self.columns):
+            hints = features[:, column]
+            logits[rows, hints] += y[:, self.vocab_size + i] * (hints != 0)  # 0: no hint
+        return logits

@@ -1,0 +1,95 @@
+"""Sums that do not depend on their order: whole numbers, added up below 2^24.
+
+A floating-point sum depends on the order of its terms, and the order that a matrix product takes
+depends on the library, the processor, the number of threads, the shapes, and the place of a row.
+Whole numbers below 2^24 are added exactly in float32, in whatever order. So activations are
+rounded to LEVELS steps either side of zero and each row of weights to the finest grid on which no
+sum can pass 2^24, about 10 bits. Then the fast float32 product of any library gives a row the
+same bits alone and in a batch of any size. Letters: B rows, K inputs, N outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.errors import ConfigError
+from musicgen.stepping.interface import Floats, Ints
+
+# An activation is one of -LEVELS .. LEVELS. On 430 held-out tunes the shipped model loses
+# -0.0001 bits per note at 512 levels, -0.0002 at 256, 0.0001 at 1024, where weights get coarse.
+LEVELS = 512
+LIMIT = 1 << 24  # float32 holds every whole number up to here
+
+
+def on_grid(x: Floats, levels: int = LEVELS) -> tuple[Floats, Floats]:
+    """Whole numbers in -levels .. levels, of the shape of x, and what one of them stands for in
+    each row of the last axis, (..., 1): the row's largest value stands at `levels`."""
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    np.maximum(largest, np.float32(1e-30), out=largest)
+    counts = x * (np.float32(levels) / largest)
+    return np.rint(counts, out=counts), largest * np.float32(1 / levels)
+
+
+class Product:
+    """Counts (B, K) -> counts @ weight.T (B, N), for a weight (N, K) and counts in
+    -levels .. levels.
+
+    Raises:
+        ConfigError: more inputs than can be added up exactly, about 30,000.
+    """
+
+    def __init__(self, weight: Floats, *, levels: int = LEVELS, step: float = 1.0) -> None:
+        columns = weight.T.astype(np.float64)  # (K, N)
+        sums = np.maximum(np.abs(columns).sum(axis=0), 1e-30)
+        scale = (LIMIT / levels - len(columns) / 2) / sums  # rounding may add half to each
+        if (scale <= 0).any():
+            raise ConfigError(f"a layer of {len(columns)} inputs is too wide for exact sums")
+        self.weight = np.rint(columns * scale).astype(np.float32)
+        self.scale = (step / scale).astype(np.float32)  # (N,)
+
+    def __call__(self, counts: Floats) -> Floats:
+        """What the product is in counts that stand for `step` each."""
+        y: Floats = counts @ self.weight
+        y *= self.scale
+        return y
+
+    def of(self, x: Floats) -> Floats:
+        """The product of any x (B, K), through `on_grid`."""
+        counts, step = on_grid(x)
+        y = self(counts)
+        y *= step
+        return y
+
+
+class Table:
+    """The sum of one row from each of several tables: indices (B, tables) -> (B, N)."""
+
+    def __init__(self, tables: Sequence[NDArray[np.float64]]) -> None:
+        largest = sum(float(np.abs(table).max(initial=0)) for table in tables) or 1.0
+        grid = 2.0 ** np.floor(np.log2(LIMIT / 2 / largest))
+        self.rows = (np.rint(np.concatenate(tables) * grid) / grid).astype(np.float32)
+        self.starts = np.cumsum([0, *(len(table) for table in tables[:-1])])
+
+    def __call__(self, indices: Ints) -> Floats:
+        """Row `indices[b, i]` of table i, added up over i."""
+        first, *others = (indices + self.starts).T
+        total: Floats = self.rows[first]
+        for rows in others:
+            total += self.rows[rows]
+        return total
+
+
+def exact_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """a (M, K) @ b (K, N) in float64, both rounded so far (about 2^-21 of the largest) that the
+    sums are exact."""
+    bits = int((52 - np.log2(max(1, a.shape[1]))) // 2)
+    counts, steps = [], 1.0
+    for matrix in (a, b):
+        step = max(float(np.abs(matrix).max(initial=0)), 1e-30) / 2.0**bits
+        counts.append(np.rint(matrix.astype(np.float64) / step))
+        steps *= step
+    product: NDArray[np.float64] = (counts[0] @ counts[1]) * steps
+    return product

@@ -1,0 +1,69 @@
+"""A step of the long short-term memory network of `models.lstm`, in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from musicgen.models.config import ModelConfig
+from musicgen.stepping.ends import Entrance, Readout
+from musicgen.stepping.exact import LEVELS, Product
+from musicgen.stepping.interface import Floats, Ints, State, Weights
+
+
+class LSTMStepper:
+    """State: for each layer h as counts and c, each (B, C)."""
+
+    def __init__(self, model: ModelConfig, weights: Weights) -> None:
+        self.model = model
+        width = model.d_model
+        # sigmoid(x) = (tanh(x / 2) + 1) / 2, so one tanh serves all gates: input, forget, output
+        # come first, their weights halved, then what is to be written.
+        i, f, g, o = np.arange(4 * width).reshape(4, width)
+        order = np.concatenate([i, f, o, g])
+        half = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), width)
+        self.inputs: list[Product] = []
+        self.biases: list[Floats] = []
+        self.hidden: list[Product] = []
+        for index in range(model.n_layers):
+            layer = f"layers.{index}.lstm."
+            w_in, w_hidden = (
+                weights[f"{layer}weight_{name}_l0"][order] * half[:, None] for name in ("ih", "hh")
+            )
+            bias = (weights[f"{layer}bias_ih_l0"] + weights[f"{layer}bias_hh_l0"])[order] * half
+            if index == 0:
+                self.entrance = Entrance(model, weights, (w_in, bias))
+            else:  # which hears the sum of the layers below
+                self.inputs.append(Product(w_in, levels=index * LEVELS, step=1 / LEVELS))
+                self.biases.append(bias)
+            self.hidden.append(Product(w_hidden, step=1 / LEVELS))
+        self.readout = Readout(model, weights, levels=model.n_layers * LEVELS, step=1 / LEVELS)
+
+    def fresh(self, n: int) -> State:
+        """The state of n rows that have read nothing."""
+        shape = (n, self.model.d_model)
+        return [np.zeros(shape, np.float32) for _ in range(2 * self.model.n_layers)]
+
+    def step(self, state: State, time: int, ids: Ints, features: Ints) -> Floats:
+        """Logits (B, V) after one more token a row; the state moves on."""
+        width = self.model.d_model
+        gates = self.entrance(ids, features)
+        heard: Floats | None = None
+        for index, hidden in enumerate(self.hidden):
+            if heard is not None:
+                gates = self.inputs[index - 1](heard)
+                gates += self.biases[index - 1]
+            counts, c = state[2 * index : 2 * index + 2]
+            gates += hidden(counts)
+            np.tanh(gates, out=gates)
+            open_ = gates[:, : 3 * width]
+            open_ += 1
+            open_ *= np.float32(0.5)
+            c *= gates[:, width : 2 * width]
+            c += gates[:, :width] * gates[:, 3 * width :]
+            counts = np.tanh(c)
+            counts *= gates[:, 2 * width : 3 * width]
+            counts *= np.float32(LEVELS)
+            state[2 * index] = np.rint(counts, out=counts)
+            heard = counts if heard is None else heard + counts
+        assert heard is not None
+        return self.readout(heard, features)

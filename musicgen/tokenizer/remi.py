@@ -1,0 +1,303 @@
+"""Pieces of several parts to remi tokens and back, through MidiTok.
+
+    >>> encode(piece_of(tune)[0])
+    ['M:4/4', 'K:G', 'mode:major', 'up:1', 'tens:1', 'ones:2', 'Part_soprano.52', ...,
+     'Bar_None', 'TimeSig_4/4', 'Position_72', 'Program_0', 'Pitch_67', 'Duration_1.0.24', ...]
+
+A heading of ours (meter, key, pickup, number of bars), one token for each part, then the stream of
+MidiTok's REMI: Huang and Yang, "Pop Music Transformer", 2020, in its form for several instruments,
+von Rütte et al., "FIGARO", 2023. Its Program tokens are numbers of parts, so that voices of the
+same instrument stay apart. Pitches are moved so that the tonic is C: a piece is the same sequence
+in every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from musicgen.errors import InvalidTuneError
+from musicgen.theory import Key, Meter, parse_meter
+from musicgen.tokenizer import UNKNOWN, Vocabulary
+from musicgen.tokenizer.parts import (
+    MAX_PARTS,
+    MAX_QUARTERS,
+    ROLES,
+    TICKS,
+    Part,
+    Piece,
+    TimedNote,
+    bar_lines,
+    plain_meter,
+)
+
+NAME = "remi"
+HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")
+_HEADER_PREFIXES = dict(zip(("M", "K", "mode", "up", "tens", "ones"), HEADER_KINDS, strict=True))
+_KINDS = {
+    "Part": "part",
+    "Bar": "bar",
+    "TimeSig": "signature",
+    "Position": "position",
+    "Program": "program",
+    "Pitch": "pitch",
+    "Duration": "duration",
+}
+MIDDLE_C = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token read: one of `HEADER_KINDS`, "part", "bar", "signature", "position", "program",
+    "pitch", "duration", or the special token itself.
+
+    Values are a Meter ("meter", "signature"), text ("tonic", "mode"), a Fraction of a quarter
+    ("pickup"), a number ("tens", "ones", "program", "pitch"), (role, program) ("part"), a
+    Fraction of a beat ("position", "duration").
+    """
+
+    kind: str
+    value: Any = None
+
+
+@lru_cache(maxsize=8192)
+def parse_token(text: str) -> Token:
+    """Read a token.
+
+    Raises:
+        InvalidTuneError: it is no remi token.
+    """
+    if text.startswith("<") and text.endswith(">"):
+        return Token(text)
+    prefix, _, value = text.partition(":")
+    try:
+        if prefix in _HEADER_PREFIXES:
+            return _read_header(_HEADER_PREFIXES[prefix], value)
+        prefix, _, value = text.partition("_")
+        return _read_body(_KINDS[prefix], value)
+    except (KeyError, ValueError, ZeroDivisionError, AttributeError):
+        raise InvalidTuneError(f"'{text[:40]}' is no {NAME} token") from None
+
+
+def _read_header(kind: str, value: str) -> Token:
+    match kind:
+        case "meter":
+            meter = parse_meter(value)
+            if meter is None or meter.bar_duration is None:
+                raise ValueError(value)
+            return Token(kind, meter)
+        case "tonic" | "mode":
+            return Token(kind, value)
+        case "pickup":
+            return Token(kind, Fraction(value))
+    return Token(kind, int(value))
+
+
+def _read_body(kind: str, value: str) -> Token:
+    match kind:
+        case "part":
+            role, _, program = value.partition(".")
+            if role not in ROLES:
+                raise ValueError(value)
+            return Token(kind, (role, int(program) if program else None))
+        case "bar":
+            return Token(kind)
+        case "signature":
+            return Token(kind, parse_meter(value))
+        case "position":
+            return Token(kind, Fraction(int(value), TICKS))
+        case "duration":
+            beats, places, resolution = map(int, value.split("."))
+            return Token(kind, beats + Fraction(places, resolution))
+    return Token(kind, int(value))
+
+
+def part_token(part: Part) -> str:
+    """The token that announces a part."""
+    return f"Part_{part.role}" + ("" if part.program is None else f".{part.program}")
+
+
+def header_tokens(piece: Piece) -> list[str]:
+    """The heading, in the order of `HEADER_KINDS`."""
+    return [
+        f"M:{piece.meters[0][1]}",
+        f"K:{piece.key.tonic}",
+        f"mode:{piece.key.mode}",
+        f"up:{Fraction(piece.pickup, TICKS)}",
+        *bars_tokens(piece.n_bars),
+    ]
+
+
+def bars_tokens(n_bars: int) -> tuple[str, str]:
+    """How many bars a piece has, as two tokens."""
+    return f"tens:{n_bars // 10}", f"ones:{n_bars % 10}"
+
+
+def key_shift(key: Key) -> int:
+    """Semitones from sounding pitches to those of tokens, -6 to 5."""
+    return (6 - key.tonic_pitch_class) % 12 - 6
+
+
+def in_key(piece: Piece, key: Key) -> Piece:
+    """The same tokens read in another key: every pitch moved from tonic to tonic."""
+    shift = key_shift(piece.key) - key_shift(key)
+    parts = tuple(
+        replace(
+            part, notes=tuple((at, duration, midi + shift) for at, duration, midi in part.notes)
+        )
+        for part in piece.parts
+    )
+    return replace(piece, key=key, parts=parts)
+
+
+def known_as(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """The tokens as a model can hear them: what it has never seen becomes the nearest it has."""
+    return [t if t in vocabulary.ids else _nearest(parse_token(t), vocabulary) for t in tokens]
+
+
+def _nearest(token: Token, vocabulary: Vocabulary) -> str:
+    known = [(parse_token(text), text) for text in vocabulary.tokens]
+    distances = [
+        (_distance(token, other), text) for other, text in known if other.kind == token.kind
+    ]
+    return min(distances)[1] if distances else UNKNOWN
+
+
+def _distance(token: Token, other: Token) -> float:
+    """How far a known token of the same kind is from one, in the kind's own measure."""
+    match token.kind:
+        case "position" | "duration" | "pickup" | "tens" | "ones" | "program":
+            return float(abs(other.value - token.value))
+        case "pitch":  # the same note in another octave comes first
+            return float(abs(other.value - token.value) % 12 * 12 + abs(other.value - token.value))
+        case "tonic":
+            apart = (Key(other.value).tonic_pitch_class - Key(token.value).tonic_pitch_class) % 12
+            return float(min(apart, 12 - apart))
+        case "meter":
+            return 0.0 if plain_meter(other.value) == plain_meter(token.value) else 1.0
+    return 0.0 if other.value in ("major", "minor") else 1.0
+
+
+# --- encoding ---------------------------------------------------------------------------------
+
+
+def encode(piece: Piece) -> list[str]:
+    """Tokens of a piece, without `<bos>` and `<eos>`; MidiTok is imported.
+
+    Raises:
+        InvalidTuneError: a pitch that leaves MIDI's range in the key of C.
+    """
+    parts = [part_token(part) for part in piece.parts]
+    return [*header_tokens(piece), *parts, *encode_notes(piece)]
+
+
+def encode_notes(piece: Piece) -> list[str]:
+    """The stream of MidiTok, from the first bar to the last; trailing silence included."""
+    score = _score(piece)
+    stream: list[str] = list(_miditok().encode(score).tokens)
+    # MidiTok stops with the last onset, so that a last note that is held has no bar.
+    lines = bar_lines(piece)
+    for onset in lines[stream.count("Bar_None") : piece.n_bars]:
+        meter = next(m for at, m in reversed(piece.meters) if at <= onset)
+        stream += ["Bar_None", f"TimeSig_{plain_meter(meter)}"]
+    return stream
+
+
+def _score(piece: Piece) -> Any:
+    from symusic import Note, Score, TimeSignature, Track
+
+    score = Score(TICKS)
+    for onset, meter in piece.meters:
+        plain = plain_meter(meter)
+        score.time_signatures.append(TimeSignature(onset, plain.beats[0], plain.unit))
+    shift = key_shift(piece.key)
+    for number, part in enumerate(piece.parts):
+        track = Track(program=number)
+        for onset, duration, midi in part.notes:
+            if not 0 <= midi + shift <= 127:
+                raise InvalidTuneError(f"pitch {midi}, too far from the middle")
+            track.notes.append(Note(onset, duration, midi + shift, 64))
+        score.tracks.append(track)
+    return score
+
+
+@lru_cache(maxsize=1)
+def _miditok() -> Any:
+    from miditok import REMI, TokenizerConfig
+
+    return REMI(
+        TokenizerConfig(
+            pitch_range=(0, 127),
+            beat_res={(0, 4 * MAX_QUARTERS): TICKS},  # beats may be sixteenths
+            special_tokens=["PAD"],
+            use_velocities=False,
+            use_programs=True,
+            one_token_stream_for_programs=True,
+            programs=list(range(MAX_PARTS)),
+            use_time_signatures=True,
+            time_signature_range={unit: list(range(1, 33)) for unit in (4, 8, 16)},
+            use_pitchdrum_tokens=False,
+        )
+    )
+
+
+# --- decoding ---------------------------------------------------------------------------------
+
+
+def decode(tokens: Sequence[str]) -> Piece:
+    """The piece that tokens say; special tokens are passed over.
+
+    Raises:
+        InvalidTuneError: tokens that are no piece (never for what the grammar allows).
+    """
+    spoken = [text for text in tokens if not parse_token(text).kind.startswith("<")]
+    header = [parse_token(text) for text in spoken[: len(HEADER_KINDS)]]
+    if tuple(token.kind for token in header) != HEADER_KINDS:
+        raise InvalidTuneError(f"the first tokens must be {', '.join(HEADER_KINDS)}")
+    meter, tonic, mode, pickup, *_ = (token.value for token in header)
+    body = spoken[len(HEADER_KINDS) :]
+    roles = [parse_token(text).value for text in body if parse_token(text).kind == "part"]
+    stream = body[len(roles) :]
+    if not roles or any(parse_token(text).kind == "part" for text in stream):
+        raise InvalidTuneError("the parts must come after the heading and before the music")
+    notes, meters = decode_notes(stream, meter, key_shift(Key(tonic, mode)))
+    if any(number >= len(roles) for number in notes):
+        raise InvalidTuneError("a note of a part that was not announced")
+    parts = [Part(role, program, notes.get(i, ())) for i, (role, program) in enumerate(roles)]
+    pickup_ticks = int(pickup * TICKS)
+    n_bars = sum(text.startswith("Bar_") for text in stream)
+    return Piece(meters, Key(tonic, mode), pickup_ticks, n_bars, tuple(parts))
+
+
+def decode_notes(
+    stream: Sequence[str], meter: Meter, shift: int
+) -> tuple[dict[int, tuple[TimedNote, ...]], tuple[tuple[int, Meter], ...]]:
+    """Notes of each part and the meters that MidiTok finds in its own tokens; `shift` as from
+    `key_shift`."""
+    from miditok import TokSequence
+
+    kinds = [parse_token(text).kind for text in stream]
+    if kinds[:2] != ["bar", "signature"] or any(kind in HEADER_KINDS for kind in kinds):
+        raise InvalidTuneError("the music must start with a bar and its meter")
+    score = _miditok().decode(TokSequence(tokens=list(stream)))
+    factor, rest = divmod(score.ticks_per_quarter, TICKS)
+    if rest:
+        raise InvalidTuneError("times that are no whole ticks")
+    notes = {
+        track.program: tuple(
+            sorted(
+                (note.time // factor, note.duration // factor, note.pitch - shift)
+                for note in track.notes
+            )
+        )
+        for track in score.tracks
+    }
+    meters = []
+    for signature in score.time_signatures:
+        plain = Meter((signature.numerator,), signature.denominator)
+        same = plain == plain_meter(meter)
+        meters.append((signature.time // factor, meter if same else plain))
+    return notes, tuple(meters)

@@ -1,0 +1,205 @@
+"""Whether MIDI comes in as it was meant: against ABC versions, abc2midi, and our own writer.
+
+    python scripts/check_midi.py --abc ABC_FOLDER --midi MIDI_FOLDER    # pairs by order in a book
+    python scripts/check_midi.py --abc FOLDER...                        # our ABC, through abc2midi
+    python scripts/check_midi.py --exact MIDI_FOLDER...                 # MIDI -> Tune -> MIDI
+
+--abc renders every tune of the books by abc2midi, reads that MIDI, and compares its notes with
+our playback of the ABC. With --midi, a file NAME12.mid is taken for the twelfth tune of NAME.abc
+and compared, too. --exact compares ticks, pitches and ends of notes of the files' melodies, read
+and written again. All differences are listed by cause; -v prints each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from compare_abc2midi import without_ornaments
+
+from musicgen.errors import MusicgenError
+from musicgen.formats import midi, scan
+from musicgen.formats.midi.parts import Part, choose_melody, parts_of
+from musicgen.formats.midi.smf import parse_file
+from musicgen.playback import played_notes
+from musicgen.tune import Tune
+
+BAR = Fraction(1)  # a length that bars and parts are multiples of
+Notes = list[tuple[Fraction, Fraction, int]]
+
+
+def files(folders: Sequence[Path], suffix: str) -> list[Path]:
+    """Files with a suffix in folders, or named themselves, in order."""
+    found = []
+    for folder in folders:
+        found += [folder] if folder.is_file() else sorted(folder.rglob(f"*{suffix}"))
+    return found
+
+
+def melody_of(tune: Tune) -> Notes:
+    """Onset, duration and pitch of the first voice's notes, the highest of each chord."""
+    top: dict[Fraction, tuple[Fraction, int]] = {}
+    for note in played_notes(tune):
+        if note.voice == 0 and (note.onset not in top or note.midi > top[note.onset][1]):
+            top[note.onset] = (note.duration, note.midi)
+    return [(onset, *rest) for onset, rest in sorted(top.items())]
+
+
+def cause(ours: Notes, theirs: Notes) -> str:
+    """Why two melodies are not the same, "" when they are; times from the first note."""
+    if not ours or not theirs:
+        return "no notes on one side"
+    ours, theirs = _from_first(ours), _from_first(theirs)
+    if ours == theirs:
+        return ""
+    if [(a, p) for a, _, p in ours] == [(a, p) for a, _, p in theirs]:
+        return "equal but for durations"
+    if [(a, d) for a, d, _ in ours] == [(a, d) for a, d, _ in theirs]:
+        apart = {p - q for (_, _, p), (_, _, q) in zip(ours, theirs, strict=True)} - {0}
+        return "accidentals" if apart <= {1, -1} else "other pitches"
+    if _bars(ours) == _bars(theirs):
+        return "the same bars, repeated otherwise"
+    if abs(len(ours) - len(theirs)) > 0.2 * len(ours):
+        return "parts or repeats played another number of times"
+    if [p for *_, p in ours] == [p for *_, p in theirs]:
+        return "other durations, the same pitches"
+    return "other notes" if len(ours) == len(theirs) else "notes more or less"
+
+
+def _bars(notes: Notes) -> set[tuple[tuple[Fraction, Fraction, int], ...]]:
+    """What sounds in each quarter, each once."""
+    bars: dict[Fraction, list[tuple[Fraction, Fraction, int]]] = {}
+    for onset, duration, pitch in notes:
+        bars.setdefault(onset // BAR, []).append((onset % BAR, duration, pitch))
+    return {tuple(bar) for bar in bars.values()}
+
+
+def _from_first(notes: Notes) -> Notes:
+    return [(onset - notes[0][0], duration, pitch) for onset, duration, pitch in notes]
+
+
+def rendered_by_abc2midi(tune: Tune, folder: Path) -> bytes:
+    """MIDI that abc2midi writes of a tune, without grace notes, swing and chords; b"" for none."""
+    assert tune.source is not None
+    source, target = folder / "tune.abc", folder / "tune.mid"
+    text = re.sub(r"\AX:.*", "X:1", without_ornaments(tune.source.text))
+    source.write_text(text + "\n", encoding="utf-8")
+    target.unlink(missing_ok=True)
+    subprocess.run(
+        ["abc2midi", source, "1", "-o", target, "-NGRA", "-NGUI", "-NFER"],
+        capture_output=True, timeout=20, check=False,
+    )  # fmt: skip
+    return target.read_bytes() if target.exists() else b""
+
+
+def through_abc2midi(books: Sequence[Path], *, verbose: bool) -> None:
+    """ABC -> abc2midi -> our reader, against our playback of the same ABC."""
+    causes: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for book in books:
+            for tune in scan(book).tunes:
+                data = rendered_by_abc2midi(tune, Path(folder))
+                why = _compare(tune, data) if data else "abc2midi wrote nothing"
+                causes[why] += 1
+                if why and verbose:
+                    print(f"{book.name}: {tune.number}. {tune.title}: {why}")
+    _print("ABC -> abc2midi -> MIDI reader against playback of the ABC", causes)
+
+
+def against_pairs(books: Sequence[Path], folder: Path, *, verbose: bool) -> None:
+    """A MIDI version of each tune against our playback of the ABC version."""
+    causes: Counter[str] = Counter()
+    for book in books:
+        for number, tune in enumerate(scan(book).tunes, 1):
+            path = folder / f"{book.stem}{number}.mid"
+            if not path.exists():
+                continue
+            why = _compare(tune, path.read_bytes())
+            causes[why] += 1
+            if why and verbose:
+                print(f"{path.name}: {tune.title}: {why}")
+    _print("MIDI version against playback of the ABC version", causes)
+
+
+def _compare(tune: Tune, data: bytes) -> str:
+    try:
+        again = midi.parse(data, key=tune.key).tunes[0]
+        return cause(melody_of(tune), melody_of(again))
+    except MusicgenError as error:
+        return f"refused: {error}"
+
+
+def exact(paths: Sequence[Path], *, verbose: bool) -> None:
+    """MIDI -> Tune -> MIDI, by ticks, with all parts and with the melody alone."""
+    for voices in ("melody", "all"):
+        causes: Counter[str] = Counter()
+        for path in paths:
+            why = _exact(path.read_bytes(), voices)
+            causes[why] += 1
+            if why and verbose:
+                print(f"{path.name}: {why}")
+        _print(f"MIDI -> Tune -> MIDI, {voices}", causes)
+
+
+def _exact(data: bytes, voices: str) -> str:
+    try:
+        before = parse_file(data)
+        (tune,) = midi.parse(data, voices=voices).tunes
+        after = parse_file(midi.render([tune]))
+        old, new = parts_of(before, []), parts_of(after, [])
+        if voices == "melody":
+            old, new = [choose_melody(old, 1, [])], [choose_melody(new, 1, [])]
+    except MusicgenError as error:
+        return f"refused: {error}"
+    if any("performance" in w.what for w in tune.warnings):
+        return "a performance"
+    if before.ticks_per_quarter != after.ticks_per_quarter:
+        return "another resolution"
+    theirs, ours = _rows(old), _rows(new)
+    if theirs == ours:
+        return ""
+    if len(theirs) != len(ours):
+        return "overlapping or repeated notes merged"
+    furthest = max(max(abs(a - c), abs(b - d)) for (a, b, _), (c, d, _) in
+                   zip(theirs, ours, strict=True))  # fmt: skip
+    return "off by a tick" if furthest <= 1 else "notes moved (see the warnings)"
+
+
+def _rows(parts: Sequence[Part]) -> list[tuple[int, int, int]]:
+    return sorted(tuple(row) for part in parts for row in part.notes.tolist())
+
+
+def _print(what: str, causes: Counter[str]) -> None:
+    n, good = sum(causes.values()), causes.pop("", 0)
+    print(f"{what}: {good} of {n} equal ({100 * good / max(n, 1):.2f} %)")
+    for why, number in causes.most_common():
+        print(f"    {number} {why}")
+
+
+def main() -> int:
+    """Do what the options say."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--abc", type=Path, nargs="*", default=[])
+    parser.add_argument("--midi", type=Path)
+    parser.add_argument("--exact", type=Path, nargs="*", default=[])
+    parser.add_argument("-v", "--verbose", action="store_true")
+    asked = parser.parse_args()
+    books = files(asked.abc, ".abc")
+    if books and asked.midi:
+        against_pairs(books, asked.midi, verbose=asked.verbose)
+    if books:
+        through_abc2midi(books, verbose=asked.verbose)
+    if asked.exact:
+        exact(files(asked.exact, ".mid"), verbose=asked.verbose)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

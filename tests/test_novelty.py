@@ -1,0 +1,164 @@
+"""Novelty: similarity of melodies, and an index that finds copies however they are disguised."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from musicgen.errors import CorpusError
+from musicgen.formats.abc_notation import parse
+from musicgen.novelty import COPY, NEW, SHORT, NoveltyIndex, similarity
+from musicgen.novelty.alignment import Line, line_similarity, transposed
+from musicgen.novelty.melody import Melody
+from musicgen.transposition import transpose
+from musicgen.tune import Tune
+
+KESH = """X:1
+T:The Kesh
+M:6/8
+L:1/8
+K:G
+GAG GAB|ABA ABd|edd gdd|edB dBA|GAG GAB|ABA ABd|edd gdB|AGF G3:|
+BAB dBd|ege dBA|BAB dBG|ABA AGA|BAB dBd|ege dBd|gfg aga|bgf g3:|
+"""
+BUTTERFLY = """X:2
+T:The Butterfly
+M:9/8
+L:1/8
+K:Em
+B2E G2E F3|B2E G2E FED|B2E G2E F3|B2d d2B AFD:|
+B2c e2f g3|B2d g2e dBA|B2c e2f g2a|b2a g2e dBA:|
+"""
+REEL = """X:3
+T:A reel
+M:C|
+L:1/8
+K:D
+D2FA dAFA|BAGB AFDF|E2EF GFEG|FDEC DEFA|dfaf gfed|cdef g2fg|afge fdec|ABAG FDD2|]
+"""
+
+
+def tune(text: str) -> Tune:
+    return parse(text.encode(), "test.abc").tunes[0]
+
+
+def notes(text: str, head: str = "M:4/4\nL:1/8\nK:C") -> Tune:
+    return tune(f"X:1\nT:t\n{head}\n{text}\n")
+
+
+def test_the_same_melody_is_alike_in_any_key_octave_barring_and_note_value() -> None:
+    a = notes("CDEF GABc|cBAG FEDC|")
+    for same in (
+        notes("DEFG ABcd|dcBA GFED|", "M:4/4\nL:1/8\nK:D"),
+        notes("C,D,E,F, G,A,B,C|CB,A,G, F,E,D,C,|"),
+        notes("CDEF GABc|cBAG FEDC|", "M:4/4\nL:1/4\nK:C"),
+        notes("CDEF|GABc|cBAG|FEDC|", "M:2/4\nL:1/8\nK:C"),
+        notes("CDEFGA|BccBAG|FEDC|", "M:6/8\nL:1/8\nK:C"),
+    ):
+        assert similarity(a, same) == 1
+
+
+def test_unrelated_tunes_are_less_alike_than_a_disguised_copy() -> None:
+    kesh, butterfly, reel = map(tune, (KESH, BUTTERFLY, REEL))
+    ornamented = tune(KESH.replace("GAG GAB", "G/A/AG G/A/AB").replace("edB", "e/f/dB"))
+    strangers = [similarity(kesh, butterfly), similarity(kesh, reel), similarity(butterfly, reel)]
+    assert max(strangers) < 0.45
+    assert similarity(kesh, ornamented) > 0.8
+
+
+PITCHES = st.lists(st.integers(0, 127), max_size=40)
+LENGTHS = st.lists(st.integers(1, 96), min_size=40, max_size=40)
+
+
+def melody(pitches: list[int], lengths: list[int]) -> Melody:
+    kept = [p for k, p in enumerate(pitches) if k == 0 or p != pitches[k - 1]]
+    return Melody(
+        pitches=np.array(kept, np.uint8),
+        lengths=np.array(lengths[: len(kept)], np.uint16),
+        bars=np.array([192] * (sum(lengths[: len(kept)]) // 192 + 1), np.uint16),
+    )
+
+
+MELODIES = st.builds(melody, PITCHES, LENGTHS)
+
+
+@settings(deadline=None, max_examples=40)
+@given(MELODIES, MELODIES, st.integers(0, 11))
+def test_similarity_is_a_symmetric_number_from_0_to_1(a: Melody, b: Melody, up: int) -> None:
+    one, other = Line.of(a), Line.of(b)
+    found = line_similarity(one, other)
+    assert 0 <= found <= 1
+    assert found == line_similarity(other, one) == line_similarity(transposed(one, up), other)
+    assert line_similarity(one, transposed(one, up)) == 1
+
+
+def random_tune(rng: random.Random, number: int) -> Tune:
+    bars = ["".join(rng.choice("CDEFGABcdef") for _ in range(8)) for _ in range(16)]
+    return replace(notes("|".join(bars) + "|"), title=f"tune {number}", number=number)
+
+
+@pytest.fixture(scope="module")
+def index() -> NoveltyIndex:
+    rng = random.Random(0)
+    made = [random_tune(rng, number) for number in range(100)]
+    return NoveltyIndex.build([*made, *map(tune, (KESH, BUTTERFLY, REEL))])
+
+
+def test_a_transposed_copy_is_found_with_its_bars_and_where_they_are(index: NoveltyIndex) -> None:
+    novelty = index.assess(transpose(tune(KESH), "D"))
+    nearest = novelty.neighbours[0]
+    assert (novelty.verdict, novelty.copied_bars) == (COPY, 16)
+    assert (nearest.title, nearest.number, nearest.place) == ("The Kesh", 1, "test.abc:1")
+    assert nearest.similarity == 1
+    assert nearest.transposition == -5
+    run = nearest.run
+    assert (run.first_bar, run.last_bar, run.other_first_bar, run.other_last_bar) == (1, 16, 1, 16)
+
+
+def test_a_tune_that_shares_one_part_shares_its_bars(index: NoveltyIndex) -> None:
+    first = "GAG GAB|ABA ABd|edd gdd|edB dBA|GAG GAB|ABA ABd|edd gdB|AGF G3:|"
+    second = "cAF fcA|dBG gdB|c2F AFC|DGF EDC|fcf agf|bag fed|cfa gec|F3 F3:|"
+    novelty = index.assess(notes(first + second, "M:6/8\nL:1/8\nK:G"))
+    assert novelty.neighbours[0].title == "The Kesh"
+    assert novelty.copied_bars == 8
+    assert novelty.neighbours[0].run.first_bar == 1
+
+
+def test_a_new_tune_is_new_and_a_very_short_one_cannot_be_told(index: NoveltyIndex) -> None:
+    assert index.assess(random_tune(random.Random(99), 1)).verdict == NEW
+    assert index.assess(notes("CDEF|")).verdict == SHORT
+    assert index.assess(notes("z8|")).line() == "too short to tell"
+    assert index.assess(Tune()).neighbours == ()
+    assert NoveltyIndex.build([]).assess(tune(KESH)).verdict == NEW
+
+
+def test_an_index_says_the_same_after_a_file(index: NoveltyIndex, tmp_path: Path) -> None:
+    index.save(tmp_path / "novelty.npz")
+    again = NoveltyIndex.load(tmp_path / "novelty.npz")
+    assert len(again) == len(index)
+    assert again.assess(tune(KESH)) == index.assess(tune(KESH))
+    assert again.to_bytes() == index.to_bytes()
+
+
+def test_a_damaged_file_is_refused_in_one_line(index: NoveltyIndex, tmp_path: Path) -> None:
+    data = index.to_bytes()
+    path = tmp_path / "novelty.npz"
+    for damaged in (b"", b"PK", data[: len(data) // 2], data[:300] + b"\0" + data[301:]):
+        path.write_bytes(damaged)
+        with pytest.raises(CorpusError, match=r"novelty\.npz: (is not an index|was changed)"):
+            NoveltyIndex.load(path)
+    with pytest.raises(CorpusError, match="no such file"):
+        NoveltyIndex.load(tmp_path / "none.npz")
+
+
+def test_tunes_with_odd_rhythms_and_pitches_are_compared_all_the_same() -> None:
+    far = notes("C,,,,,,,,D'''''''' E/1024 F1000 (3GAB z10000 c2|CDEFGABcdefg|")
+    assert similarity(far, far) == 1
+    assert Fraction(similarity(far, tune(KESH))) <= 1
