@@ -44,13 +44,18 @@ class Encoded(NamedTuple):
 @dataclass(frozen=True)
 class Language:
     """A tokenizer with the features that networks get beside its tokens. `what` is the kind of
-    music that it can say; `encode` gives a tune, or the reason why it cannot be said."""
+    music that it can say; `encode` gives a tune, or the reason why it cannot be said. With fewer
+    than `small` tunes to train on no token is too rare to be kept: hardly a heading occurs twice.
+    `all_voices` are to be read of files whose readers else give the melody.
+    """
 
     name: str
     what: str
     n_header: int
     feature_sizes: dict[str, int]
     encode: Callable[[Tune], Encoded | str]
+    small: int = 0
+    all_voices: bool = False
 
 
 def _encode_melody(tune: Tune) -> Encoded | str:
@@ -93,6 +98,8 @@ LANGUAGES = {
         len(remi.HEADER_KINDS),
         polyphony.FEATURE_SIZES,
         _encode_piece,
+        small=50,
+        all_voices=True,
     ),
 }
 
@@ -129,7 +136,7 @@ def _sample(sources: Sequence[str]) -> Iterable[Tune]:
     files = find_files(sources)
     for file in files[:: -(-len(files) // _FILES_LOOKED_AT)]:
         try:
-            for tune in islice(formats.scan_each(file.path), _TUNES_OF_A_FILE):
+            for tune in islice(formats.scan_each(file.path, all_voices=True), _TUNES_OF_A_FILE):
                 if isinstance(tune, Tune):
                     yield tune
         except MusicgenError:

@@ -1,6 +1,6 @@
 """Which remi token may come next: positions that rise, voices in range, pieces that end together.
 
-    follower = Follower(limits)          # one piece
+    follower = Follower()                         # one piece
     follower.advance(token)
     constraint = PieceConstraint(vocabulary, n)   # a batch, as the sampler wants it
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from musicgen.theory import Key, Meter
 from musicgen.tokenizer import BOS, EOS, PAD, Vocabulary
-from musicgen.tokenizer.parts import CHOIR, MAX_PARTS, ROLES, plain_meter
+from musicgen.tokenizer.parts import CHOIR, FIFTH, MAX_PARTS, OCTAVE, ROLES, plain_meter
 from musicgen.tokenizer.remi import HEADER_KINDS, Token, key_shift, parse_token
 
 GRAINS = 96  # times are counted in so many to a quarter note: all of MidiTok's are whole
@@ -31,6 +31,8 @@ _COARSE = 8  # grains of a step in the features
 _MOST = 96  # steps that features tell apart
 _BARS_TOLD = 16
 N_VOICES_TOLD = 4
+
+Mask = NDArray[np.bool_]
 
 FEATURE_SIZES = {
     "position": _MOST + 1,
@@ -42,7 +44,6 @@ FEATURE_SIZES = {
     **{f"voice_{k}": 257 for k in range(N_VOICES_TOLD)},
 }
 FREE = -1
-FIFTH, OCTAVE = 7, 0  # semitones, octaves taken away
 
 
 class Follower:
@@ -202,11 +203,11 @@ class _Words:
         """The value of each token of a kind, -1 for the others."""
         return np.array([int(read(t.value)) if t.kind == kind else -1 for t in self.tokens])
 
-    def kind(self, name: str) -> NDArray[np.bool_]:
+    def kind(self, name: str) -> Mask:
         """Which tokens are of a kind."""
         return self.of_kind.get(name, self.nothing)
 
-    def one(self, index: int) -> NDArray[np.bool_]:
+    def one(self, index: int) -> Mask:
         """One token alone."""
         mask = self.nothing.copy()
         mask[index] = True
@@ -256,15 +257,19 @@ class PieceConstraint:
             elif token_id != self.words.pad:
                 row.advance(self.words.tokens[token_id])
 
+    def keep(self, rows: NDArray[np.integer]) -> None:
+        """Go on with these rows only, in this order."""
+        self.rows = [self.rows[row] for row in rows.tolist()]
+
     def features(self) -> NDArray[np.integer]:
         """(B, F): the columns of `FEATURE_SIZES`."""
         return np.array([row.features() for row in self.rows], np.int64)
 
-    def mask(self) -> NDArray[np.bool_]:
+    def mask(self) -> Mask:
         """(B, V): which tokens may come next; only `<pad>` once a row is done."""
         return np.stack([self._allowed(row) for row in self.rows])
 
-    def _allowed(self, row: Follower) -> NDArray[np.bool_]:
+    def _allowed(self, row: Follower) -> Mask:
         words = self.words
         match row.kind:
             case "bar":
@@ -285,17 +290,18 @@ class PieceConstraint:
                 return words.one(words.pad)
         return self._heading(row)
 
-    def _heading(self, row: Follower) -> NDArray[np.bool_]:
+    def _heading(self, row: Follower) -> Mask:
         words = self.words
         if len(row.header) < len(HEADER_KINDS):
             allowed = words.kind(HEADER_KINDS[len(row.header)]).copy()
             if row.kind == "tens" and row.header["tens"].value == 0:
                 allowed &= np.array([t.value != 0 for t in words.tokens])
             return allowed
-        allowed = words.kind("part") if len(row.roles) < MAX_PARTS else words.nothing
+        n_most = min(MAX_PARTS, int(words.programs.max()) + 1)
+        allowed = words.kind("part") if len(row.roles) < n_most else words.nothing
         return allowed | words.kind("bar") if row.roles else allowed
 
-    def _later(self, row: Follower) -> NDArray[np.bool_]:
+    def _later(self, row: Follower) -> Mask:
         """Positions after the present one at which some part is free and some note has room."""
         words = self.words
         free_from = min(
@@ -306,17 +312,17 @@ class PieceConstraint:
         onsets = row.bar_start + words.places * row.beat // GRAINS
         shortest = words.lengths[words.lengths > 0].min() * row.beat // GRAINS
         stop = min(row.bar_start + row.bar_length, row.end - shortest + 1)
-        allowed = (words.places >= 0) & (onsets >= free_from) & (onsets < stop)
-        if row.kind != "signature":
-            return allowed & (onsets > row.now)
-        first = row.bar_length - row.pickup if row.bar == 0 and row.pickup else self.begin
-        at_once = allowed & (onsets == first)
+        allowed: Mask = (words.places >= 0) & (onsets >= free_from) & (onsets < stop)
+        if row.kind == "duration":
+            allowed &= onsets > row.now
+        first = row.bar_length - row.pickup if row.bar == 0 and row.pickup else 0
+        at_once: Mask = allowed & (onsets == max(first, self.begin))
         return at_once if at_once.any() else allowed
 
     def _players(self, row: Follower) -> Iterable[int]:
         return range(len(row.roles)) if self.playing is None else self.playing
 
-    def _free_parts(self, row: Follower) -> NDArray[np.bool_]:
+    def _free_parts(self, row: Follower) -> Mask:
         """Parts that may strike now, in the order in which MidiTok writes them."""
         words = self.words
         allowed = words.nothing.copy()
@@ -333,10 +339,10 @@ class PieceConstraint:
             allowed |= words.programs == number
         return allowed
 
-    def _singable(self, row: Follower) -> NDArray[np.bool_]:
+    def _singable(self, row: Follower) -> Mask:
         return self._pitches_of(row, row.part)
 
-    def _pitches_of(self, row: Follower, part: int) -> NDArray[np.bool_]:
+    def _pitches_of(self, row: Follower, part: int) -> Mask:
         """Pitches in a part's range, above what it struck at this moment already."""
         words = self.words
         role = ROLES[row.roles[part]]
@@ -351,7 +357,7 @@ class PieceConstraint:
         well_led = allowed & ~self._parallel(row, part)
         return well_led if well_led.any() else allowed
 
-    def _parallel(self, row: Follower, part: int) -> NDArray[np.bool_]:
+    def _parallel(self, row: Follower, part: int) -> Mask:
         """Pitches with which a singer would move in fifths or octaves with one who moves now."""
         words = self.words
         mine = row.pitches[part]
@@ -367,7 +373,7 @@ class PieceConstraint:
                 found |= same_way & (np.abs(words.pitches - now) % 12 == kind)
         return found
 
-    def _ways_out(self, row: Follower, further: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _ways_out(self, row: Follower, further: Mask) -> Mask:
         """The next bar, or the end of the piece; as soon as the bar holds music."""
         words = self.words
         bar_end = row.bar_start + row.bar_length

@@ -85,7 +85,12 @@ def examine(
     language = LANGUAGES[choice.name]
     waiting = _Waiting(None, language)
     corpus = corpora.load(
-        names, workers=workers, extract=language.encode, keep=waiting.append, progress=progress
+        names,
+        workers=workers,
+        extract=language.encode,
+        all_voices=language.all_voices,
+        keep=waiting.append,
+        progress=progress,
     )
     return Examined(*waiting.account(corpus), choice)
 
@@ -128,6 +133,7 @@ def prepare(
             test=test,
             workers=workers,
             extract=partial(_encode_and_index, language),
+            all_voices=language.all_voices,
             keep=keep,
             progress=progress,
         )
@@ -184,6 +190,7 @@ class _Waiting:
     tables are thrown away."""
 
     def __init__(self, file: IO[bytes] | None, language: Language) -> None:
+        self._language = language
         self._n_columns = 1 + len(language.feature_sizes)
         self.ids: dict[str, int] = {}
         self.lengths, self.notes = array("I"), array("I")
@@ -235,7 +242,8 @@ class _Waiting:
             if counted:
                 counts += np.bincount(table[:, 0], minlength=len(counts))
         of_token = dict(zip(self.ids, counts.tolist(), strict=True))
-        return Vocabulary.of_counts(of_token, min_count=MIN_COUNT)
+        small = sum(in_train) < self._language.small
+        return Vocabulary.of_counts(of_token, min_count=1 if small else MIN_COUNT)
 
     def rows(
         self, entries: Sequence[Entry], vocabulary: Vocabulary, progress: Progress | None

@@ -3,8 +3,8 @@
     counts = voice_leading(piece)      # Counts(bars=12, parallel_fifths=0, ...)
 
 Fifths and octaves are parallel where two voices move from one to another of the same kind in the
-same direction, from one moment at which either strikes to the next (as music21's VoiceLeadingQuartet
-has it). Contrary motion from a fifth to a twelfth is none.
+same direction, from one moment at which some voice strikes to the next (the definition of music21's
+VoiceLeadingQuartet). Contrary motion from a fifth to a twelfth is none.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
 
-from musicgen.polyphony import FIFTH, OCTAVE
-from musicgen.tokenizer.parts import ROLES, Part, Piece
+from musicgen.tokenizer.parts import FIFTH, OCTAVE, ROLES, Part, Piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import musicgen
 from musicgen.composer import PolyphonicComposer
@@ -43,11 +44,13 @@ def music21_parallels(piece: Piece) -> Counts:
     moments = sorted({onset for part in piece.parts for onset, _, _ in part.notes})
     for i, upper in enumerate(piece.parts):
         for lower in piece.parts[i + 1 :]:
-            for before, after in zip(moments, moments[1:], strict=False):
+            for before, after in pairwise(moments):
                 found = [_at(part, at) for part in (upper, lower) for at in (before, after)]
                 if None in found:
                     continue
                 quartet = VoiceLeadingQuartet(*(Note(midi) for midi in found if midi is not None))
+                if quartet.antiParallelMotion():  # which music21 counts as parallel
+                    continue
                 fifths, octaves = quartet.parallelFifth(), quartet.parallelOctave()
                 unisons = quartet.parallelUnison()
                 counts += Counts(

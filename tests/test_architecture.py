@@ -57,7 +57,7 @@ def test_every_module_has_its_tests() -> None:
     covered_elsewhere = {
         "constraint": "grammar",
         "controls": "composer",
-        "prompt": "composer",
+        "prompt": "continuation",
         "tune": "tokenizer",
         "presets": "training",
         "survey": "corpus",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -20,18 +19,10 @@ from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import Vocabulary
-from musicgen.tune import Note, Tune
+from musicgen.tune import Tune
 from musicgen.validation import validate
 
 from .test_grammar import assert_valid
-
-HALF_JIG = """X:1
-T:Half a jig
-R:jig
-M:6/8
-L:1/8
-K:D
-A|~d2f {g}fed|"G"BAB "A"A2G|FAd [fd]2e|"""
 
 
 @pytest.fixture(scope="module")
@@ -153,80 +144,6 @@ def test_an_absurd_temperature_cannot_make_an_invalid_tune(composer: Composer) -
     for seed in range(4):
         tune = composer.generate(temperature=1e6, seed=seed)
         assert validate(read_back(tune)) == ()
-
-
-def given_bars_are_kept(given: Tune, whole: Tune) -> None:
-    """Every event of the given tune stands at its place; only the last bar may go on."""
-    *closed, last = given.bars
-    for before, after in zip(closed, whole.bars, strict=False):
-        assert after == before
-    assert whole.bars[len(closed)].events[: len(last.events)] == last.events
-
-
-@pytest.mark.parametrize(
-    "ending",
-    [
-        "",  # at a bar line
-        "A",
-        "A2 B/",
-        "d2f (3fe",  # inside a triplet
-        "d2f fed-",  # after a tie, at the end of a bar
-        "d2f fed-|d",
-        "d2f fed|(3f",
-        "d2f d2 :|",
-        "d2f d2 ||",
-        "d2f d2 |]",
-        "d2f d2 :|\nA|d2f",
-        "d2f fedcBA|",  # an overfull bar
-        "d/4",  # off the grid
-    ],
-)
-def test_a_tune_is_continued_from_wherever_it_stops(composer: Composer, ending: str) -> None:
-    (given,) = parse_text(HALF_JIG + ending).tunes
-    takes = list(composer.continuations(given, 4, SamplingConfig(seed=3)))
-    assert len({to_abc(take.tune) for take in takes}) == 4
-    for take in takes:
-        whole = take.tune
-        given_bars_are_kept(given, whole)
-        assert whole.n_notes > given.n_notes
-        assert (whole.key, whole.meter, whole.unit) == (given.key, given.meter, given.unit)
-        last = whole.bars[-1]
-        assert last.barline == "|]" or last.repeat_end
-        new = whole.bars[len(given.bars) : -1]
-        full = Fraction(3)
-        inner = [bar for bar in new if not bar.repeat_end and bar.barline == "|"]
-        assert all(bar.duration in (full, Fraction(1, 2)) for bar in inner)
-        assert read_back(whole).bars == whole.bars
-
-
-def test_a_continued_tune_goes_on_in_its_own_ornaments_and_chords(composer: Composer) -> None:
-    (given,) = parse_text(HALF_JIG).tunes
-    whole = composer.continue_(given, seed=1)
-    first = next(event for event in whole.bars[1].events if isinstance(event, Note))
-    assert first.marks.decorations == ("roll",)
-    assert '"G"B' in to_abc(whole)
-
-
-def test_a_prompt_outside_the_vocabulary_is_kept_and_continued(composer: Composer) -> None:
-    text = "X:1\nM:2/4\nL:1/32\nK:F#m\n^^a,,8 B,,16>c'16 (5ABcde A3|"
-    (given,) = parse_text(text).tunes
-    whole = composer.continue_(given, seed=1)
-    given_bars_are_kept(given, whole)
-    assert str(whole.key) == "F# minor"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("X:1\nM:none\nK:D\nABc|", "no meter"),
-        ("X:1\nM:6/8\nK:D\nABc def|[K:G]GAB", "key change inside the tune"),
-    ],
-)
-def test_what_is_no_melody_is_not_continued(composer: Composer, text: str, reason: str) -> None:
-    (given,) = parse_text(text).tunes
-    with pytest.raises(ControlError) as error:
-        composer.continue_(given)
-    assert str(error.value) == f"cannot be continued: {reason}; give a single-line melody"
 
 
 def test_a_model_of_another_token_language_is_refused(untrained: Checkpoint) -> None:

@@ -12,6 +12,7 @@ from musicgen.playback import played_notes
 from musicgen.tune import Bar, Note, Pitch, Rejected, Tune, Voice
 
 BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline="|]")
+KNOWN = ".abc, .txt, .mid, .midi, .musicxml, .mxl, .xml, .krn"
 SCALE = Tune(title="Scale", voices=(Voice(bars=(BAR,)),))
 
 
@@ -44,8 +45,8 @@ def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.doc", "a.doc: cannot read '.doc'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml"),
-        ("a", "a: cannot read 'no extension'; use .abc, .txt, .mid, .midi, .musicxml, .mxl, .xml"),
+        ("a.doc", f"a.doc: cannot read '.doc'; use {KNOWN}"),
+        ("a", f"a: cannot read 'no extension'; use {KNOWN}"),
     ],
 )
 def test_an_unknown_extension_lists_the_known_ones(name: str, message: str) -> None:

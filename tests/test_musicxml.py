@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
 import music21
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse
-from musicgen.musicxml import to_musicxml
+from musicgen.musicxml import from_musicxml, to_musicxml
 from musicgen.musicxml.accidentals import Accidentals
 from musicgen.musicxml.barlines import ending_stops
 from musicgen.musicxml.beaming import beam
 from musicgen.musicxml.harmony import harmony
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.lines import reach
+from musicgen.playback import timeline
 from musicgen.theory import Key, Meter, Pitch
 from musicgen.tune import Bar, Note, Tune, Tuplet, Voice
+from tests.tunes import tunes
 
 HEAD = "X:1\nT:Test\nM:6/8\nL:1/8\nK:D\n"
 
@@ -212,7 +215,8 @@ def test_a_tuplet_has_one_bracket() -> None:
 def test_syllables_know_their_place_in_the_word() -> None:
     (measure,) = measures("ABc def|\nw: di-ddle-dum dee_ do")
     assert texts([measure], "note/lyric/syllabic") == ["begin", "middle", "end", "single", "single"]
-    assert len(list(measure.iter("extend"))) == 1
+    assert texts([measure], "note/lyric/text") == ["di", "ddle", "dum", "dee", "do"]
+    assert [e.get("type") for e in measure.iter("extend")] == [None, "stop"]
 
 
 def test_ornaments_bowing_and_words_are_what_they_are() -> None:
@@ -279,6 +283,54 @@ def test_titles_cannot_break_the_document() -> None:
     nasty = Tune(title='<a & "b"> \x00\x1b', voices=tune("A6|").voices)
     root = ET.fromstring(to_musicxml(nasty))
     assert root.findtext("work/work-title") == '<a & "b"> '
+
+
+ROUND_TRIPS = [
+    "TA2 ~B .c vd !fz!e|!wiggle!f6|",
+    '"Am7"A3 "G(Em)"B3|"Fine"c3 "^slow"d3|"<x"e3 "@1,2 y"f3|"tr"g6|',
+    "|:A6|[1 B6:|[2,3 c6:|]|:(ABc) d(ef|g6)|((A3 B3) c|A6 [|]",
+    "(3ABc (3:2:2d2e (5:4:5ABcde f|{/a}b{ab}c2 d3|A5-A B/2B3/2|",
+    "[ceg]3 [ce]-e2|A6 & c3 d3|x3 z3|Z|",
+    "ABc def|\nw:di-ddle-dum dee_ do\nw:* a b~c * - _",
+    '[K:Hp]A3 [M:3/4]B3|[Q:3/8=40]c6|[Q:"lento"]d6|[P:B]e6|[I:staves 1]f6|',
+]
+
+
+@pytest.mark.parametrize("body", ROUND_TRIPS)
+@pytest.mark.parametrize("key", ["D", "Ador", "Hp", "D exp ^c", "none", "Emix=f"])
+def test_what_was_written_is_read_back_to_the_last_field(body: str, key: str) -> None:
+    head = HEAD.replace("K:D", f"R:jig\nP:AB\nO:Clare\nQ:5/8=33.3\nW:la\nW:\nK:{key}")
+    ours = tune(body, head)
+    assert from_musicxml(to_musicxml(ours).encode()) == ours
+
+
+def test_voices_are_read_back_as_they_were() -> None:
+    ours = tune("V:T1 name=Air clef=treble-8 snm=A\n|:A6|B6:|c6|]\nV:2\n[K:G]D,6|[Q:90]E,6|")
+    assert from_musicxml(to_musicxml(ours).encode()) == ours
+
+
+@settings(deadline=None, max_examples=60)
+@given(tunes())
+def test_any_tune_is_read_back_with_the_same_music(ours: Tune) -> None:
+    try:
+        written_tune = to_musicxml(ours)
+    except InvalidTuneError:
+        return
+    read = from_musicxml(written_tune.encode())
+    assert (read.title, read.key, read.meter, read.unit) == (
+        ours.title.strip(), ours.key, ours.meter, ours.unit,
+    )  # fmt: skip
+    assert [(n.onset, n.midi, n.duration, n.voice) for n in timeline(read).notes] == [
+        (n.onset, n.midi, n.duration, n.voice) for n in timeline(ours).notes
+    ]
+
+
+def test_music_does_not_depend_on_remarks() -> None:
+    ours = tune('|:~A3 "Am"B>c d|A5-A:|')
+    plain = re.sub(r"<\?musicgen.*?\?>", "", to_musicxml(ours))
+    read = from_musicxml(plain.encode())
+    assert [n.midi for n in timeline(read).notes] == [n.midi for n in timeline(ours).notes]
+    assert [b.repeat_end for b in read.bars] == [0, 1]
 
 
 def test_other_heading_lines_are_kept() -> None:

@@ -99,9 +99,13 @@ def test_similarity_is_a_symmetric_number_from_0_to_1(a: Melody, b: Melody, up: 
     assert line_similarity(one, transposed(one, up)) == 1
 
 
+def random_bar(rng: random.Random) -> str:
+    return "".join(rng.choice("CDEFGABcdef") for _ in range(8))
+
+
 def random_tune(rng: random.Random, number: int) -> Tune:
-    bars = ["".join(rng.choice("CDEFGABcdef") for _ in range(8)) for _ in range(16)]
-    return replace(notes("|".join(bars) + "|"), title=f"tune {number}", number=number)
+    bars = "|".join(random_bar(rng) for _ in range(16))
+    return replace(notes(f"{bars}|"), title=f"tune {number}", number=number)
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +166,64 @@ def test_tunes_with_odd_rhythms_and_pitches_are_compared_all_the_same() -> None:
     far = notes("C,,,,,,,,D'''''''' E/1024 F1000 (3GAB z10000 c2|CDEFGABcdefg|")
     assert similarity(far, far) == 1
     assert Fraction(similarity(far, tune(KESH))) <= 1
+
+
+def disguised(text: str, disguise: str) -> str:
+    head, music = text.split("K:G\n")
+    if disguise == "passing notes":
+        music = music.replace("GB", "GA/B/").replace("ed", "e/f/d").replace("dg", "de/g/")
+    elif disguise == "changed notes":
+        music = music.replace("GAG G", "GAF G").replace("edB", "eBB").replace("bgf", "bga")
+    elif disguise == "other bars":
+        music, head = music.replace(" ", "|").replace("||", "|"), head.replace("6/8", "3/8")
+    else:
+        head = head.replace("L:1/8", "L:1/4").replace("6/8", "6/4")
+    return f"{head}K:G\n{music}"
+
+
+@pytest.mark.parametrize(
+    "disguise", ["passing notes", "changed notes", "other bars", "longer notes"]
+)
+def test_a_copy_in_disguise_is_found(index: NoveltyIndex, disguise: str) -> None:
+    novelty = index.assess(tune(disguised(KESH, disguise)))
+    assert novelty.verdict == COPY
+    assert novelty.neighbours[0].title == "The Kesh"
+    assert novelty.copied_bars >= (3 if disguise == "changed notes" else 12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(MELODIES, st.lists(MELODIES, max_size=4), st.integers(1, 4))
+def test_whatever_is_asked_the_answer_is_within_bounds(
+    query: Melody, others: list[Melody], n: int
+) -> None:
+    index = NoveltyIndex.build([*others, query])
+    novelty = index.assess(query, n)
+    assert len(novelty.neighbours) <= n
+    assert novelty.copied_bars <= len(query.bars)
+    for neighbour in novelty.neighbours:
+        assert 0 < neighbour.similarity <= 1
+        assert 0 <= neighbour.run.first_bar <= neighbour.run.last_bar <= len(query.bars)
+    given_order = [neighbour.similarity for neighbour in novelty.neighbours[:-1]]
+    assert given_order == sorted(given_order, reverse=True)
+    assert NoveltyIndex.from_bytes(index.to_bytes()).assess(query, n) == novelty
+
+
+def test_of_several_voices_the_first_that_sounds_is_compared(index: NoveltyIndex) -> None:
+    kesh = KESH.replace("K:G\n", "K:G\nV:1\nz6|z6|\nV:2\n")
+    assert index.assess(tune(kesh)).neighbours[0].title == "The Kesh"
+    chords = KESH.replace("GAG", "[DG]A[B,G]").replace("d", "[Bd]")
+    assert index.assess(tune(chords)).verdict == COPY
+
+
+def test_a_bar_in_which_nothing_begins_is_not_counted_as_shared(index: NoveltyIndex) -> None:
+    rests = tune(KESH.replace("AGF G3:|", "AGF G3-|G6-|G6-|G6:|"))
+    assert index.assess(rests).copied_bars == 16
+
+
+def test_a_very_long_tune_is_compared_by_its_first_notes() -> None:
+    rng = random.Random(1)
+    long = notes("|".join(random_bar(rng) for _ in range(800)) + "|")
+    index = NoveltyIndex.build([long])
+    novelty = index.assess(long)
+    assert len(index.melody(0)) == 4096
+    assert (novelty.verdict, novelty.neighbours[0].similarity) == (COPY, 1)

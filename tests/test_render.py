@@ -98,3 +98,33 @@ def test_files_that_are_there_stay(render, book: Path, tmp_path: Path) -> None: 
     assert "second.svg: is there already; add --force to replace it" in said
     assert (out / "second.svg").read_text() == "mine"
     assert (out / "first.svg").exists()
+
+
+def test_folders_of_midi_become_abc_of_the_same_shape(render, book: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    midis, out = tmp_path / "midis", tmp_path / "out"
+    assert render(book, "-o", midis / "inner", "--to", "mid")[0] == 0
+    for number in range(40):
+        (midis / f"n{number}.mid").write_bytes((midis / "inner" / "first.mid").read_bytes())
+    (midis / "n7.mid").write_bytes(b"MThd nothing")
+    code, said = render(midis, "-o", out, "--to", "abc,mid", "--jobs", "2")
+    assert code == 1
+    lines = said.splitlines()
+    assert lines[-3:] == [
+        f"wrote 84 files to {out}",
+        f"failed: {midis / 'n7.mid'}: not a MIDI file (no MThd at its start); export it again",
+        "error: 1 could not be written",
+    ]
+    assert sorted(p.name for p in (out / "inner").iterdir()) == sorted(
+        f"{name}{suffix}" for name in ("first", "second", "first-2") for suffix in (".abc", ".mid")
+    )
+    assert "X:1" in (out / "n0.abc").read_text()
+
+
+def test_reading_options_reach_midi_and_only_midi(render, book: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out"
+    assert render(book, "-o", out, "--to", "mid", "--ticks-per-quarter", "96")[0] == 0
+    code, _ = render(out / "first.mid", book, "-o", tmp_path / "b.abc", "--key", "Bm")
+    assert code == 0
+    keys = [k for k in (tmp_path / "b.abc").read_text().splitlines() if k.startswith("K:")]
+    assert keys == ["K:Bm", "K:D", "K:D", "K:D"]
+    assert render(out / "first.mid", "-o", tmp_path / "c.abc", "--track", "8")[0] == 1

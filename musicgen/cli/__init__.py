@@ -6,6 +6,7 @@ Music goes to standard output or to the files of -o, everything else to standard
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -43,6 +44,8 @@ __all__ = [
 
 def main() -> None:
     """Run the command; every error that is the input's fault becomes one line."""
+    # Starting a thread for each core takes longer than what numpy has to calculate here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except TrainingInterrupted as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,6 +65,22 @@ Sources = Annotated[
     list[str], typer.Argument(help="Named corpora (celtic ...), files and folders.")
 ]
 
+# How MIDI is to be read; `reading` collects what was given.
+Voices = Annotated[
+    str | None, typer.Option(help="Reading MIDI: melody (one line, the default) or all parts.")
+]
+Track = Annotated[
+    str | None, typer.Option(help="Reading MIDI: the track, by number or a part of its name.")
+]
+Channel = Annotated[int | None, typer.Option(help="Reading MIDI: the channel, 1 to 16.")]
+ReadKey = Annotated[
+    str | None, typer.Option("--key", help="Reading MIDI: the key, instead of what it says.")
+]
+ReadMeter = Annotated[str | None, typer.Option("--meter", help="Reading MIDI: the meter.")]
+Pickup = Annotated[
+    str | None, typer.Option(help="Reading MIDI: the pickup in quarter notes, such as 1/2 or 0.")
+]
+
 
 def _version(asked: bool) -> None:
     if asked:
@@ -96,3 +113,16 @@ def sampling_config(
         top_p=top_p,
         min_p=min_p,
     )
+
+
+def reading(**asked: str | int | None) -> dict[str, Any]:
+    """The reading options that were given."""
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def reading_for(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that apply to a file; other formats say what MIDI may leave open."""
+    from musicgen.formats import extension, readable, reading_options
+
+    known = reading_options(extension(path)) if given and readable(path) else ()
+    return {name: value for name, value in given.items() if name in known}

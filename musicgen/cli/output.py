@@ -93,19 +93,17 @@ class TuneSink:
 
     def take(self, takes: Iterable[Take]) -> None:
         """Write every take as soon as it is there; a single file when all are."""
-        from musicgen import formats
-
         if self.output is None:
-            from musicgen.formats.abc_notation import to_abc
+            from musicgen.formats.abc_notation.text import decode_bytes
 
             for take in takes:
-                print(to_abc(take.tune), flush=True)
+                print(decode_bytes(content_of(take, ".abc")), flush=True)
         elif self.book is not None:
             self.book.fill(takes, self.number, self.formats)
         elif self.to_folder:
             self._write_folder(takes, self.output)
         else:
-            formats.write([take.tune for take in takes], self.output)
+            _write_book(list(takes), self.output)
             say(f"wrote {self.output}")
 
     def _write_folder(self, takes: Iterable[Take], folder: Path) -> None:
@@ -115,23 +113,41 @@ class TuneSink:
         make_folder(folder)
         index = folder / "index.html"
         require_free(index, force=self.force)
-        entries = [self._write_formats(take.tune, folder) for take in takes]
+        entries = [self._write_formats(take, folder) for take in takes]
         write_bytes(index, page(entries, title="New tunes").encode())
         say(f"wrote {index}: open it in a browser")
 
-    def _write_formats(self, tune: Tune, folder: Path) -> Entry:
-        from musicgen import formats
+    def _write_formats(self, take: Take, folder: Path) -> Entry:
         from musicgen.files import slug
         from musicgen.gallery import Entry
 
-        name = slug(tune.title)
+        name = slug(take.name or take.tune.title)
         files = [folder / (name + suffix) for suffix in self.formats]
         for file in files:
             require_free(file, force=self.force)
         for file in files:
-            formats.write(tune, file)
-        say(f"wrote {files[0]}, {', '.join(self.formats[1:])}")
-        return Entry(tune, {file.suffix[1:].upper(): file.name for file in files})
+            take.write(file)
+        say(f"wrote {', '.join([str(files[0]), *self.formats[1:]])}")
+        return Entry(take.tune, {file.suffix[1:].upper(): file.name for file in files})
+
+
+def content_of(take: Take, suffix: str) -> bytes:
+    """The file of one take: as it must be kept to the byte, or as its format is written."""
+    from musicgen.formats import rendered
+
+    return take.exact.get(suffix) or rendered([take.tune], suffix)
+
+
+def _write_book(takes: list[Take], path: Path) -> None:
+    """One file of all the takes."""
+    from musicgen import formats
+    from musicgen.files import write_bytes
+
+    suffix = formats.extension(path)
+    if any(suffix in take.exact for take in takes):
+        write_bytes(path, b"\n".join(content_of(take, suffix) for take in takes))
+    else:
+        formats.write([take.tune for take in takes], path)
 
 
 def require_free(path: Path, *, force: bool) -> None:

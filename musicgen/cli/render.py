@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +15,6 @@ from musicgen.cli.output import require_free, say, warn_of
 from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError, UnsupportedFormatError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from musicgen.tune import Tune
 
 Text = Annotated[str | None, typer.Option()]
@@ -27,7 +22,7 @@ Text = Annotated[str | None, typer.Option()]
 
 @app.command()
 def render(
-    files: Annotated[list[Path], typer.Argument(help="The files to convert.")],
+    files: Annotated[list[Path], typer.Argument(help="Files and folders to convert.")],
     *,
     output: Annotated[
         Path,
@@ -37,6 +32,15 @@ def render(
         str, typer.Option(help="Formats in a folder: svg,png,pdf,wav,mp3,roll.png ...")
     ] = "svg",
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
+    warnings: Annotated[
+        bool, typer.Option("--warnings", help="Many files: all warnings, not each kind once.")
+    ] = False,
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", min=0, help="Tunes at the same time; 0: one a core.")
     ] = 0,
@@ -51,10 +55,13 @@ def render(
         str | None, typer.Option(help="To a key such as G, or by semitones such as +2.")
     ] = None,
     instrument: Annotated[
-        str | None, typer.Option(help="Sound: a name such as flute, or a General MIDI number.")
+        str | None,
+        typer.Option(help="Sound, MIDI: a name such as flute, or a General MIDI number."),
     ] = None,
-    tempo: Annotated[str | None, typer.Option(help="Sound: such as 70% or 96 beats.")] = None,
-    swing: Annotated[float | None, typer.Option(help="Sound: long to short, 1 is none.")] = None,
+    tempo: Annotated[str | None, typer.Option(help="Sound, MIDI: such as 70% or 96 beats.")] = None,
+    swing: Annotated[
+        float | None, typer.Option(help="Sound, MIDI: long to short, 1 is none.")
+    ] = None,
     backing: Annotated[
         bool | None, typer.Option("--backing/--no-backing", help="Sound: play chord symbols.")
     ] = None,
@@ -62,8 +69,22 @@ def render(
     count_in: Annotated[int | None, typer.Option(help="Sound: bars of clicks before.")] = None,
     loops: Annotated[int | None, typer.Option(help="Sound: times the tune is played.")] = None,
     soundfont: Annotated[str | None, typer.Option(help="Sound: a soundfont of your own.")] = None,
+    repeats: Annotated[
+        bool | None, typer.Option("--repeats/--no-repeats", help="MIDI: play repeats, or once.")
+    ] = None,
+    humanize: Annotated[
+        float | None, typer.Option(help="MIDI: milliseconds that notes are off, 0 is none.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="MIDI: of the humanising.")] = None,
+    ticks_per_quarter: Annotated[
+        int | None, typer.Option(help="MIDI: resolution (default: the source's, or 480).")
+    ] = None,
 ) -> None:
-    """Convert files by extension: scores, tunebooks, recordings, piano rolls, MIDI, ABC."""
+    """Convert files and folders by extension: scores, books, recordings, piano rolls, MIDI, ABC.
+
+    A batch goes on past files that cannot be read; they are listed at the end, and the exit code is
+    1. Folders keep their shape under -o.
+    """
     asked = {
         "paper": paper,
         "size": size,
@@ -79,15 +100,26 @@ def render(
         "count_in": count_in,
         "loops": loops,
         "soundfont": soundfont,
+        "repeats": repeats,
+        "humanize": humanize,
+        "seed": seed,
+        "ticks_per_quarter": ticks_per_quarter,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     from musicgen import formats
 
+    reading = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
     if formats.extension(output) and not output.is_dir():
-        _render_file(files, output, given, force=force)
+        _render_file(files, output, given, reading, force=force)
         return
-    suffixes = _suffixes(to)
-    _render_folder(_Work(output, suffixes, given, force), files, jobs or os.cpu_count() or 1)
+    from musicgen.cli.batch import Batch
+
+    applied = _applicable(given, _suffixes(to))
+    Batch(output, applied, reading, force=force, say_all=warnings).convert(
+        files, jobs or os.cpu_count() or 1
+    )
 
 
 def _suffixes(to: str) -> tuple[str, ...]:
@@ -116,120 +148,49 @@ def _applicable(given: Mapping[str, Any], suffixes: Sequence[str]) -> dict[str, 
 
 
 def _render_file(
-    files: Sequence[Path], output: Path, given: Mapping[str, Any], *, force: bool
+    files: Sequence[Path],
+    output: Path,
+    given: Mapping[str, Any],
+    reading: Mapping[str, Any],
+    *,
+    force: bool,
 ) -> None:
     from musicgen import formats
+    from musicgen.cli.batch import find_sources
 
     suffix = formats.extension(output)
     require_free(output, force=force)
     applied = _applicable(given, [suffix])[suffix]
-    tunes = [tune for file in files for tune in _read(file)]
+    failures: list[str] = []
+    sources = find_sources(files)
+    tunes = [tune for source in sources for tune in _read(source.path, reading, failures)]
+    if failures and (not tunes or len(sources) == 1):
+        raise MusicgenError(failures[0])
     if len(tunes) > 1 and suffix not in formats.BOOKS:
         raise InvalidTuneError(
             f"{output}: holds one tune, not {len(tunes)}; name a folder, or a PDF for a book"
         )
     formats.write(tunes, output, **applied)
     say(f"wrote {output}")
+    if failures:
+        for failure in failures:
+            say(f"failed: {failure}")
+        raise MusicgenError(f"{len(failures)} could not be read")
 
 
-def _read(file: Path) -> list[Tune]:
+def _read(file: Path, reading: Mapping[str, Any], failures: list[str]) -> list[Tune]:
     """The tunes of a file; warnings and what was left out are said."""
     from musicgen import formats
 
-    reading = formats.scan(file)
-    for tune in reading.tunes:
+    try:
+        found = formats.scan(file, **options.reading_for(file, reading))
+    except MusicgenError as error:
+        failures.append(str(error))
+        return []
+    for tune in found.tunes:
         warn_of(tune, file)
-    for rejected in reading.rejected:
+    for rejected in found.rejected:
         say(f"{file}:{rejected.line}: left out: {rejected.reason}")
-    if not reading.tunes:
-        raise MusicgenError(f"{file}: holds no tune that can be read")
-    return list(reading.tunes)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What is to be made of every tune."""
-
-    folder: Path
-    suffixes: tuple[str, ...]
-    given: Mapping[str, Any]
-    force: bool
-
-
-def _render_folder(work: _Work, files: Sequence[Path], jobs: int) -> None:
-    from musicgen.files import make_folder
-
-    applied = _applicable(work.given, work.suffixes)
-    make_folder(work.folder)
-    failures: list[str] = []
-    names = _Names()
-    with _progress() as progress, ThreadPoolExecutor(jobs) as pool:
-        bar = progress.add_task("Rendering", total=None)
-        pending: dict[Future[int], str] = {}
-        for place, tune in _all_tunes(files, failures):
-            path = work.folder / names.unique(tune)
-            pending[pool.submit(_write_all, tune, path, applied, force=work.force)] = place
-        progress.update(bar, total=len(pending))
-        written = 0
-        for future in as_completed(pending):
-            try:
-                written += future.result()
-            except MusicgenError as error:
-                failures.append(f"{pending[future]}: {error}")
-            progress.advance(bar)
-    say(f"wrote {written} files to {work.folder}")
-    if failures:
-        for failure in sorted(failures):
-            say(f"failed: {failure}")
-        raise MusicgenError(f"{len(failures)} could not be written")
-
-
-def _all_tunes(files: Sequence[Path], failures: list[str]) -> Iterator[tuple[str, Tune]]:
-    """Every tune with the place it comes from; a file that cannot be read becomes a failure."""
-    for file in files:
-        try:
-            tunes = _read(file)
-        except MusicgenError as error:
-            failures.append(str(error))
-            continue
-        for tune in tunes:
-            yield f"{file}:{tune.source.line if tune.source else 0}", tune
-
-
-def _write_all(
-    tune: Tune, path: Path, applied: Mapping[str, Mapping[str, Any]], *, force: bool
-) -> int:
-    from musicgen import formats
-
-    for suffix, given in applied.items():
-        target = path.with_name(path.name + suffix)
-        require_free(target, force=force)
-        formats.write(tune, target, **given)
-    return len(applied)
-
-
-class _Names:
-    """File names from titles, numbered where titles are the same."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def unique(self, tune: Tune) -> str:
-        """A name that no tune before had."""
-        from musicgen.files import slug
-
-        base = name = slug(tune.title)
-        number = 1
-        while name in self._taken:
-            number += 1
-            name = f"{base}-{number}"
-        self._taken.add(name)
-        return name
-
-
-def _progress() -> Progress:
-    """A bar on a terminal, nothing otherwise."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    if not found.tunes:
+        failures.append(f"{file}: holds no tune that can be read")
+    return list(found.tunes)

@@ -1,9 +1,9 @@
-"""The command that works on music that is there: continue."""
+"""The commands that work on music that is there: continue, infill, vary."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,15 +12,26 @@ from musicgen.cli.options import app
 from musicgen.cli.output import TuneSink, say, warn_of
 from musicgen.errors import ControlError
 
+if TYPE_CHECKING:
+    from musicgen.composer import Composer
+    from musicgen.tune import Tune
+
+_Which = Annotated[
+    int, typer.Option("--tune", min=1, help="Which tune of the file, counted from 1.")
+]
+_File = Annotated[Path, typer.Argument(help="A single-line melody: ABC or MIDI.")]
+
 
 @app.command(name="continue")
 def continue_(
     file: Annotated[Path, typer.Argument(help="An unfinished melody: ABC or MIDI.")],
     *,
     checkpoint: options.Checkpoint = "celtic",
-    tune: Annotated[
-        int, typer.Option("--tune", min=1, help="Which tune of the file, counted from 1.")
-    ] = 1,
+    tune: _Which = 1,
+    bars: Annotated[
+        int | None,
+        typer.Option(min=1, help="Full bars of the whole tune (default: as its form asks)."),
+    ] = None,
     number: options.Number = 1,
     seed: options.Seed = None,
     temperature: options.Temperature = 1.0,
@@ -32,17 +43,86 @@ def continue_(
 ) -> None:
     """Finish an unfinished melody; every note that was given stays exactly as it was."""
     sink = TuneSink(output, number, force=force)
-    from musicgen.formats import read
-
-    tunes = read(file)
-    if tune > len(tunes):
-        raise ControlError(f"{file}: has no tune {tune}; it holds {len(tunes)}")
-    if len(tunes) > 1:
-        say(f"{file}: tune {tune} of {len(tunes)}; --tune chooses another")
-    given = tunes[tune - 1]
-    warn_of(given, file)
     from musicgen import load
 
+    composer = load(checkpoint)
+    given = _chosen(file, tune, all_voices=composer.all_voices)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    sink.take(load(checkpoint).continuations(given, number, sampling))
+    sink.take(composer.continuations(given, number, sampling, bars=bars))
     say(f"seed {sampling.seed}")
+
+
+@app.command()
+def infill(
+    file: _File,
+    *,
+    bars: Annotated[
+        str, typer.Option(help="Such as 5-8 or 5, as printed: a pickup is bar 0, endings count.")
+    ],
+    checkpoint: options.Checkpoint = "celtic",
+    tune: _Which = 1,
+    number: options.Number = 1,
+    seed: options.Seed = None,
+    temperature: options.Temperature = 1.0,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    output: options.Output = None,
+    force: options.Force = False,
+) -> None:
+    """Write some bars anew, hearing what is before and after them; the rest stays as it was."""
+    sink = TuneSink(output, number, force=force)
+    given = _chosen(file, tune)
+    sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    sink.take(_melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling))
+    say(f"seed {sampling.seed}")
+
+
+@app.command()
+def vary(
+    file: _File,
+    *,
+    similarity: Annotated[
+        str, typer.Option(help="Melodic similarity to the tune, 0 to 1: a band, or one number.")
+    ] = "0.6-0.8",
+    checkpoint: options.Checkpoint = "celtic",
+    tune: _Which = 1,
+    number: options.Number = 1,
+    seed: options.Seed = None,
+    temperature: options.Temperature = 1.0,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    output: options.Output = None,
+    force: options.Force = False,
+) -> None:
+    """Write a new setting of a tune: its key, meter and form, as like it as is asked."""
+    sink = TuneSink(output, number, force=force)
+    given = _chosen(file, tune)
+    sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    sink.take(_melodist(checkpoint).vary(given, similarity=similarity, n=number, sampling=sampling))
+    say(f"seed {sampling.seed}")
+
+
+def _melodist(checkpoint: str) -> Composer:
+    """The composer of a model that writes single lines."""
+    from musicgen import load
+    from musicgen.composer import Composer
+
+    composer = load(checkpoint)
+    if not isinstance(composer, Composer):
+        raise ControlError(f"{checkpoint}: this model writes in parts; name one of single lines")
+    return composer
+
+
+def _chosen(file: Path, number: int, *, all_voices: bool = False) -> Tune:
+    """The tune of a file that is asked for, with what its reader had to put up with said."""
+    from musicgen.formats import read
+
+    tunes = read(file, all_voices=all_voices)
+    if number > len(tunes):
+        raise ControlError(f"{file}: has no tune {number}; it holds {len(tunes)}")
+    if len(tunes) > 1:
+        say(f"{file}: tune {number} of {len(tunes)}; --tune chooses another")
+    warn_of(tunes[number - 1], file)
+    return tunes[number - 1]

@@ -18,9 +18,11 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import draft, takes
+from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.composer.selection import Selection, select
 from musicgen.composer.streaming import Step, Stream
+from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls, understand
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import remi
@@ -38,6 +40,8 @@ __all__ = [
 
 FIRST = Selection()  # whatever comes first
 
+DEFAULT_SAMPLING = SamplingConfig()
+
 
 class Composer:
     """Composes with one trained model.
@@ -45,6 +49,8 @@ class Composer:
     Raises:
         CheckpointError: the model speaks another token language.
     """
+
+    all_voices = False  # of a file are to be read for it: the melody
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.engine = Engine.of(checkpoint)
@@ -107,23 +113,69 @@ class Composer:
         """
         return Stream(self.engine, controls or Controls(), sampling or SamplingConfig())
 
-    def continue_(self, tune: Tune, *, seed: int = 0, temperature: float = 1.0) -> Tune:
+    def continue_(
+        self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
+    ) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.
 
+        Of a tune that was read from ABC, `source.text` is its text to the letter and then the new
+        music. `bars` is how many full bars the whole is to have, as written.
+
         Raises:
-            ControlError: it is no single line in one key and one meter.
+            ControlError: it is no single line, or has as many bars already.
             ConfigError: an impossible seed or temperature.
         """
         sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.continuations(tune, 1, sampling)).tune
+        return next(self.continuations(tune, 1, sampling, bars=bars)).tune
 
-    def continuations(self, tune: Tune, n: int, sampling: SamplingConfig) -> Iterator[Take]:
-        """`n` ways on from an unfinished tune.
+    def continuations(
+        self,
+        tune: Tune,
+        n: int = 1,
+        sampling: SamplingConfig = DEFAULT_SAMPLING,
+        *,
+        bars: int | None = None,
+    ) -> Iterator[Take]:
+        """`n` ways on from an unfinished tune, all different; `Take.write` keeps what was given to
+        the byte (ABC) or the tick (MIDI).
 
         Raises:
-            ControlError: it is no single line in one key and one meter.
+            ControlError: it is no single line, has as many bars already, or so many ways that
+                differ are not to be found.
         """
-        return continuations(self.engine, tune, n, sampling)
+        return continuations(self.engine, tune, n, sampling, bars=bars)
+
+    def infill(
+        self,
+        tune: Tune,
+        *,
+        bars: str,
+        n: int = 1,
+        sampling: SamplingConfig = DEFAULT_SAMPLING,
+    ) -> Iterator[Take]:
+        """`n` versions of a tune with new notes in some `bars` ("5-8", as printed: a pickup is bar
+        0), all different; `Take.write` keeps the rest to the byte (ABC) or the tick (MIDI).
+
+        Raises:
+            ControlError: no such bars, bars that cannot be rewritten, or too few that differ.
+        """
+        return infillings(self.engine, tune, bars, n, sampling)
+
+    def vary(
+        self,
+        tune: Tune,
+        *,
+        similarity: str = "0.6-0.8",
+        n: int = 1,
+        sampling: SamplingConfig = DEFAULT_SAMPLING,
+    ) -> Iterator[Take]:
+        """`n` new settings of a tune whose `novelty.similarity` to it lies in a band, in its key,
+        meter, form and number of bars.
+
+        Raises:
+            ControlError: the tune cannot be rewritten, or the band is not reached.
+        """
+        return variations(self.engine, tune, similarity, n, sampling)
 
 
 def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from musicgen.composer.engine import BATCH, HURRY_AFTER, Engine, Take
-from musicgen.constraint import GrammarConstraint
-from musicgen.prompt import Prompt, heard_as
+from musicgen.composer.engine import BATCH, Engine, Take
+from musicgen.composer.generation import ATTEMPTS
+from musicgen.errors import ControlError
+from musicgen.prompt import Course, Courses, Sketch, heard_as
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS
 from musicgen.tune import Tune
 
+TRIES = 16  # of a take that comes out like an earlier one
 
-def continuations(engine: Engine, tune: Tune, n: int, sampling: SamplingConfig) -> Iterator[Take]:
-    """`n` ways on from an unfinished tune.
+
+def continuations(
+    engine: Engine, tune: Tune, n: int, sampling: SamplingConfig, *, bars: int | None = None
+) -> Iterator[Take]:
+    """`n` ways on from an unfinished tune, each different from those before it.
+
+    `bars` is how many full bars the whole tune has; None leaves it to the form that is recognised.
 
     Raises:
-        ControlError: it is no single line in one key and one meter.
+        ControlError: it cannot go on, or `n` ways that differ are not to be found.
     """
-    prompt = Prompt.read(tune, engine.automaton.smallest)
-    ids = engine.vocabulary.encode((BOS, *heard_as(prompt.tokens, engine.vocabulary)))
+    sketch = Sketch.read(tune, bars)
+    course = Course(sketch.plan, engine.vocabulary, engine.automaton.smallest)
+    seen: set[tuple[str, ...]] = set()
     for begin in range(0, n, BATCH):
         indices = range(begin, min(begin + BATCH, n))
-        constraint = GrammarConstraint(
-            engine.automaton, len(indices), hurry_after=HURRY_AFTER, script=prompt.tokens
-        )
-        rows = engine.sample([ids] * len(indices), constraint, sampling, indices)
-        for index, row in zip(indices, rows, strict=True):
-            whole = prompt.complete(engine.vocabulary.decode(row.ids[row.n_prompt :]))
-            bits = row.bits / max(1, whole.n_notes - tune.n_notes)
-            yield Take(whole, index, bits, corpus=engine.corpus)
+        for index, (written, bits) in zip(
+            indices, _ways(engine, course, sampling, indices), strict=True
+        ):
+            attempt = 0
+            while written in seen:
+                attempt += 1
+                if attempt == TRIES or sampling.temperature == 0:
+                    raise ControlError(
+                        f"only {len(seen)} different ways on were found; "
+                        "ask for fewer, or for a higher temperature"
+                    )
+                again = [index + attempt * ATTEMPTS]
+                ((written, bits),) = _ways(engine, course, sampling, again)
+            seen.add(written)
+            whole = sketch.complete(written)
+            added = max(1, whole.tune.n_notes - tune.n_notes)
+            name = f"{whole.tune.title} {index + 1}" if n > 1 else ""
+            yield Take(
+                whole.tune, index, bits / added, exact=whole.exact, name=name, corpus=engine.corpus
+            )
+
+
+def _ways(
+    engine: Engine, course: Course, sampling: SamplingConfig, indices: Sequence[int]
+) -> list[tuple[tuple[str, ...], float]]:
+    """What each row writes, and its bits under the model."""
+    heard = heard_as(course.plan.tokens, engine.vocabulary)
+    prompt = engine.vocabulary.encode((BOS, *heard))
+    courses = Courses([course] * len(indices))
+    rows = engine.sample([prompt] * len(indices), courses, sampling, indices)
+    return [(tuple(text), row.bits) for text, row in zip(courses.written, rows, strict=True)]

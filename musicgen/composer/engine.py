@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError
+from musicgen.files import write_bytes
+from musicgen.formats import extension, write
 from musicgen.novelty import Novelty, NoveltyIndex
 from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
@@ -26,14 +29,33 @@ ENDLESS = 1 << 20
 @dataclass(frozen=True)
 class Take:
     """One composed tune: number `index` (from 0) of its seed, and what the new music cost the
-    model, in bits per note; lower is more expected. `warning` says what was asked for and could
-    not be had."""
+    model, in bits per note; lower is more expected.
+
+    `warning` says what was asked for and could not be had. `exact` holds, by extension, files that
+    keep to the letter what was given, where there was something; `name` tells takes of one title
+    apart.
+    """
 
     tune: Tune
     index: int
     bits_per_note: float
     warning: str = field(default="", kw_only=True)
     corpus: NoveltyIndex | None = field(default=None, kw_only=True, repr=False, compare=False)
+    exact: Mapping[str, bytes] = field(default_factory=dict, kw_only=True, repr=False)
+    name: str = field(default="", kw_only=True)
+
+    def write(self, path: str | Path) -> None:
+        """Write the tune, by extension, with what was given kept to the byte where the format is
+        that of the file it came from.
+
+        Raises:
+            MusicgenError: see `formats.write`.
+        """
+        content = self.exact.get(extension(path))
+        if content is None:
+            write(self.tune, path)
+        else:
+            write_bytes(path, content)
 
     @cached_property
     def novelty(self) -> Novelty | None:
@@ -67,10 +89,7 @@ class Engine:
             )
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
-        if checkpoint.device == "cpu":
-            stepper: Stepper = ArrayStepper(checkpoint.model, checkpoint.weights)
-        else:
-            stepper = stepper_of(checkpoint.network)
+        stepper = fastest_stepper(checkpoint)
         return Engine(stepper, vocabulary, Automaton(vocabulary), openings, checkpoint.novelty)
 
     def sample(
@@ -84,3 +103,10 @@ class Engine:
         `indices[k]` of the seed."""
         endless = replace(sampling, max_tokens=ENDLESS)
         return sample(self.stepper, prompts, constraint, endless, indices=indices)
+
+
+def fastest_stepper(checkpoint: Checkpoint) -> Stepper:
+    """The network a token at a time: in numpy on the processor, in torch elsewhere."""
+    if checkpoint.device == "cpu":
+        return ArrayStepper(checkpoint.model, checkpoint.weights)
+    return stepper_of(checkpoint.network)

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import islice
+from functools import partial
 
 import numpy as np
-from torch import nn
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.composer.engine import BATCH, ENDLESS, Take
+from musicgen.composer.engine import BATCH, ENDLESS, Take, fastest_stepper
+from musicgen.composer.selection import Selection, select
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError, printable
-from musicgen.extension import Theme
 from musicgen.polyphony import PieceConstraint
 from musicgen.sampling import SamplingConfig, sample
+from musicgen.theme import Theme
 from musicgen.theory import Key, Meter, parse_key, parse_meter
 from musicgen.tokenizer import BOS, Vocabulary
 from musicgen.tokenizer.notating import tune_of
@@ -41,6 +41,8 @@ from musicgen.tune import Tune
 
 Header = dict[str, str]  # token of each of HEADER_KINDS
 SHORTEST, LONGEST = 2, 999  # bars
+FIRST = Selection()  # whatever comes first
+ATTEMPTS = 1 << 32  # attempt a at take k of a seed is number k + a * ATTEMPTS
 
 
 class PolyphonicComposer:
@@ -50,13 +52,16 @@ class PolyphonicComposer:
         CheckpointError: the model speaks another token language.
     """
 
+    all_voices = True  # of a file are to be read for it
+
     def __init__(self, checkpoint: Checkpoint) -> None:
         if checkpoint.tokenizer != NAME or not checkpoint.openings:
             raise CheckpointError(
                 f"this model reads '{checkpoint.tokenizer}' tokens and cannot compose in parts; "
                 f"train one with --tokenizer {NAME}"
             )
-        self.network: nn.Module = checkpoint.network
+        self.stepper = fastest_stepper(checkpoint)
+        self.corpus = checkpoint.novelty
         self.vocabulary = Vocabulary(checkpoint.vocab)
         self.openings = [
             (dict(zip(HEADER_KINDS, self.vocabulary.decode(ids), strict=True)), count)
@@ -78,46 +83,61 @@ class PolyphonicComposer:
             ControlError: the controls contradict each other or the model does not know them.
             ConfigError: an impossible seed or temperature.
         """
-        controls = Controls(key=key, meter=meter)
+        controls = Controls(key=key, meter=meter, bars=bars)
         sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.takes(1, controls, sampling, bars=bars)).tune
+        return next(self.takes(1, controls, sampling)).tune
 
     def takes(
         self,
         n: int,
         controls: Controls,
         sampling: SamplingConfig,
+        selection: Selection = FIRST,
         *,
-        bars: int | None = None,
+        start: int = 0,
+        workers: int = 1,
         parallels: bool = False,
     ) -> Iterator[Take]:
-        """`n` new pieces in order, sampled a batch at a time. Singers move in no parallel fifths
-        and octaves unless `parallels` are allowed.
+        """New pieces from number `start` up to `n` in order; `selection` may draw some again.
+        Singers move in no parallel fifths and octaves unless `parallels` are allowed. One process
+        composes, whatever `workers` says.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
         """
-        request = Request.understand(controls, bars, self.openings, self.vocabulary)
-        return self._drafts(n, request, sampling, parallels)
+        request = Request.understand(controls, self.openings, self.vocabulary)
+        draft = partial(self._draft, request=request, sampling=sampling, parallels=parallels)
+        if selection.chooses:
+            return select(draft, n, selection, start=start)
+        batches = (range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH))
+        return (take for indices in batches for take in draft(indices))
 
-    def _drafts(
-        self, n: int, request: Request, sampling: SamplingConfig, parallels: bool
-    ) -> Iterator[Take]:
-        coming = iter(range(n))
-        while indices := list(islice(coming, BATCH)):
-            headings = [request.draw(sampling.seed, index) for index in indices]
-            prompts = [self.vocabulary.encode((BOS, *heading.values())) for heading in headings]
-            constraint = PieceConstraint(
-                self.vocabulary, len(indices), key=request.key, parallels=parallels
-            )
-            endless = replace(sampling, max_tokens=ENDLESS)
-            rows = sample(self.network, prompts, constraint, endless, indices=indices)
-            for index, row in zip(indices, rows, strict=True):
-                piece = request.fulfil(decode(self.vocabulary.decode(row.ids)))
-                tune = tune_of(piece)
-                title = f"{tune.rhythm.capitalize() or 'Piece'} {sampling.seed}-{index + 1}"
-                tune = replace(tune, title=title, number=index + 1)
-                yield Take(tune, index, row.bits / max(1, piece.n_notes))
+    def _draft(
+        self,
+        indices: Sequence[int],
+        request: Request,
+        sampling: SamplingConfig,
+        parallels: bool,
+    ) -> list[Take]:
+        """Any takes of a seed in one batch."""
+        if not indices:
+            return []
+        headings = [request.draw(sampling.seed, index) for index in indices]
+        prompts = [self.vocabulary.encode((BOS, *heading.values())) for heading in headings]
+        constraint = PieceConstraint(
+            self.vocabulary, len(indices), key=request.key, parallels=parallels
+        )
+        endless = replace(sampling, max_tokens=ENDLESS)
+        rows = sample(self.stepper, prompts, constraint, endless, indices=indices)
+        composed = []
+        for index, row in zip(indices, rows, strict=True):
+            piece = request.fulfil(decode(self.vocabulary.decode(row.ids)))
+            tune, number = tune_of(piece), index % ATTEMPTS + 1
+            title = f"{tune.rhythm.capitalize() or 'Piece'} {sampling.seed}-{number}"
+            tune = replace(tune, title=title, number=number)
+            bits = row.bits / max(1, piece.n_notes)
+            composed.append(Take(tune, index, bits, corpus=self.corpus))
+        return composed
 
     def continue_(
         self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
@@ -135,8 +155,8 @@ class PolyphonicComposer:
     def continuations(
         self,
         tune: Tune,
-        n: int = 1,
-        sampling: SamplingConfig = SamplingConfig(),
+        n: int,
+        sampling: SamplingConfig,
         *,
         bars: int | None = None,
     ) -> Iterator[Take]:
@@ -163,7 +183,7 @@ class PolyphonicComposer:
             )
             endless = replace(sampling, max_tokens=ENDLESS)
             prompts = [prompt] * len(indices)
-            rows = sample(self.network, prompts, constraint, endless, indices=indices)
+            rows = sample(self.stepper, prompts, constraint, endless, indices=indices)
             for index, row in zip(indices, rows, strict=True):
                 whole = theme.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
                 added = max(1, whole.n_notes - theme.tune.n_notes)
@@ -182,7 +202,6 @@ class Request:
     @staticmethod
     def understand(
         controls: Controls,
-        bars: int | None,
         openings: Sequence[tuple[Header, int]],
         vocabulary: Vocabulary,
     ) -> Request:
@@ -215,9 +234,9 @@ class Request:
                 )
             tonic = known_as([f"K:{key.tonic}"], vocabulary)[0]
             fitting = [(h, n) for h, n in fitting if h["mode"] == f"mode:{key.mode}"] or fitting
-        if bars is not None:
-            _check_bars(bars, vocabulary)
-        return Request(key if isinstance(key, Key) else None, tonic, bars, tuple(fitting))
+        if controls.bars is not None:
+            _check_bars(controls.bars, vocabulary)
+        return Request(key if isinstance(key, Key) else None, tonic, controls.bars, tuple(fitting))
 
     def draw(self, seed: int, index: int) -> Header:
         """The heading of take `index` of a seed."""

@@ -13,6 +13,7 @@ from musicgen.composer.engine import BATCH, Take
 from musicgen.composer.generation import ATTEMPTS
 from musicgen.composer.structure import structure
 from musicgen.errors import ConfigError, ControlError
+from musicgen.metrics.judge import load_judge
 
 # Attempts at a take for each candidate that is wanted.
 PATIENCE = 20
@@ -32,7 +33,16 @@ def novelty_and_structure(take: Take) -> float:
     return structure(take.tune, 0.0 if novelty is None else novelty.similarity)
 
 
-JUDGES: dict[str, Judge] = {"likelihood": likelihood, "structure": novelty_and_structure}
+def fitted(take: Take) -> float:
+    """That of `musicgen.metrics.judge`, fitted to tell real tunes from spoilt ones."""
+    return load_judge()(take.tune).ranked
+
+
+JUDGES: dict[str, Judge] = {
+    "likelihood": likelihood,
+    "structure": novelty_and_structure,
+    "fitted": fitted,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -168,6 +168,7 @@ def load(
     extract: Extract | None = None,
     keep: Callable[[Any], None] | None = None,
     progress: Progress | None = None,
+    all_voices: bool = False,
 ) -> Corpus:
     """Read, deduplicate, group and split.
 
@@ -178,6 +179,9 @@ def load(
             by `if __name__ == "__main__":`; the result is the same.
         extract: applied to every tune where it is read.
         keep: called with what `extract` returned for each entry, in order.
+
+        progress: called after each file.
+        all_voices: read every voice of a file where a reader else gives the melody (MIDI).
 
     Raises:
         CorpusError: an unknown name, or nothing that can be read.
@@ -192,7 +196,7 @@ def load(
     rejected: list[Omitted] = []
     duplicates: list[Duplicate] = []
     runs, sizes = array("Q"), array("I")
-    for done, (found, omitted) in enumerate(_read_files(files, extract, workers), 1):
+    for done, (found, omitted) in enumerate(_read_files(files, extract, workers, all_voices), 1):
         rejected += omitted
         for entry, own_runs, extracted in found:
             first = first_of.setdefault(entry.digest, entry.id)
@@ -239,10 +243,10 @@ def _choose_split(digest: bytes, *, val: float, test: float) -> str:
 
 
 def _read_files(
-    files: list[File], extract: Extract | None, workers: int
+    files: list[File], extract: Extract | None, workers: int, all_voices: bool
 ) -> Iterator[tuple[list[_Found], list[Omitted]]]:
     """What is in each file, in order; only a few files' worth is waiting at any time."""
-    read = partial(_read_file, extract=extract)
+    read = partial(_read_file, extract=extract, all_voices=all_voices)
     size = sum(file.path.stat().st_size for file in files if file.path.is_file())
     workers = min(workers, len(files), size // _BYTES_PER_WORKER)
     if workers <= 1:
@@ -279,12 +283,14 @@ def _collector_held_back() -> Iterator[None]:
             gc.enable()
 
 
-def _read_file(file: File, *, extract: Extract | None) -> tuple[list[_Found], list[Omitted]]:
+def _read_file(
+    file: File, *, extract: Extract | None, all_voices: bool
+) -> tuple[list[_Found], list[Omitted]]:
     found: list[_Found] = []
     omitted: list[Omitted] = []
     try:
         with _collector_held_back():
-            for number, (name, tune) in enumerate(_name_tunes(file), 1):
+            for number, (name, tune) in enumerate(_name_tunes(file, all_voices=all_voices), 1):
                 if number % _COLLECT_EVERY == 0:
                     gc.collect(0)  # only what is new since the last time
                 if isinstance(tune, Rejected):
@@ -302,10 +308,10 @@ def _read_file(file: File, *, extract: Extract | None) -> tuple[list[_Found], li
     return found, omitted
 
 
-def _name_tunes(file: File) -> Iterator[tuple[str, Tune | Rejected]]:
+def _name_tunes(file: File, *, all_voices: bool = False) -> Iterator[tuple[str, Tune | Rejected]]:
     """Each tune of a file with its id: the file, the line, a number where that is not enough."""
     seen: dict[str, int] = {}
-    for tune in formats.scan_each(file.path):
+    for tune in formats.scan_each(file.path, all_voices=all_voices):
         if isinstance(tune, Rejected):
             yield f"{file.label}:{tune.line}" if tune.line else file.label, tune
             continue

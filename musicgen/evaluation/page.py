@@ -157,8 +157,8 @@ def _likeness(bench: Bench, found: Sequence[Assessment]) -> str:
     words = (
         "<p>Distances are divided by their floor, the mean distance of as many other real tunes, "
         "whole families: 1x is as near as real tunes are to each other. Lines are 95 % of "
-        "bootstrap samples. Hollow triangles are an order-3 Markov chain, squares shuffled notes; both are "
-        "given the heading, the length and the repeats of real tunes.</p>"
+        "bootstrap samples. Hollow triangles are an order-3 Markov chain, squares shuffled "
+        "notes; both are given the heading, the length and the repeats of real tunes.</p>"
     )
     key = _key([(one.name, colour) for one, colour in zip(found, SETS, strict=False)])
     return words + key + charts.distances(rows, ceilings) + _numbers(bench, found)

@@ -118,9 +118,12 @@ def read_set(sources: Sequence[str | Path], report: Report = silent) -> TuneSet:
     def tunes() -> Iterator[tuple[str, Tune | Rejected]]:
         for done, file in enumerate(files, 1):
             report(f"reading {name}", done, total)
+            number = 0
             try:
                 for number, tune in enumerate(formats.scan_each(file.path), 1):
                     yield f"{file.label}#{number}", tune
+                if not number:
+                    yield file.label, Rejected("", "holds no tune")
             except MusicgenError as error:
                 yield file.label, Rejected("", getattr(error, "what", str(error)))
 

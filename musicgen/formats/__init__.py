@@ -9,7 +9,7 @@ have `parse_each(data, path)`, which gives them one by one.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -27,9 +27,10 @@ READERS = {
     ".musicxml": "musicxml",
     ".mxl": "musicxml.mxl",
     ".xml": "musicxml",
+    ".krn": "kern",
 }
 WRITERS = {
-    **READERS,
+    **{suffix: name for suffix, name in READERS.items() if name != "kern"},
     ".svg": "engraving.svg",
     ".png": "engraving.png",
     ".pdf": "engraving.pdf",
@@ -45,14 +46,16 @@ AUDIO = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 BOOKS = frozenset({".abc", ".txt", ".pdf", ".roll.svg", ".roll.png"}) | AUDIO
 
 
-def read(path: str | Path) -> list[Tune]:
-    """All tunes of a file.
+def read(path: str | Path, *, all_voices: bool = False, **options: Any) -> list[Tune]:
+    """All tunes of a file; `all_voices` of a format whose reader else gives the melody (MIDI).
+
+    `options` are those of the format's `parse`, such as `voices="all"` for MIDI.
 
     Raises:
         ParseError: no tune in it can be read; the message names the first reason.
         UnsupportedFormatError: no reader for this extension.
     """
-    reading = scan(path)
+    reading = scan(path, all_voices=all_voices, **options)
     if not reading.tunes:
         first = reading.rejected[0] if reading.rejected else None
         raise ParseError(
@@ -63,19 +66,19 @@ def read(path: str | Path) -> list[Tune]:
     return list(reading.tunes)
 
 
-def scan(path: str | Path) -> Reading:
-    """All tunes of a file, and what had to be left out with the reason.
+def scan(path: str | Path, *, all_voices: bool = False, **options: Any) -> Reading:
+    """All tunes of a file, and what had to be left out with the reason; see `read`.
 
     Raises:
         ParseError: the file itself cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
     module = _module(path, READERS, "read")
-    reading: Reading = module.parse(read_bytes(path), str(path))
-    return reading
+    _require_known(path, options, reading_options(extension(path)))
+    return _parse(module, read_bytes(path), path, all_voices=all_voices, **options)
 
 
-def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
+def scan_each(path: str | Path, *, all_voices: bool = False) -> Iterator[Tune | Rejected]:
     """What `scan` gives, one by one, so that a large tunebook need not be in memory as tunes.
 
     Raises:
@@ -87,8 +90,17 @@ def scan_each(path: str | Path) -> Iterator[Tune | Rejected]:
     if hasattr(module, "parse_each"):
         each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
         return each
-    reading: Reading = module.parse(data, str(path))
+    reading = _parse(module, data, path, all_voices=all_voices)
     return iter((*reading.tunes, *reading.rejected))
+
+
+def _parse(
+    module: ModuleType, data: bytes, path: str | Path, *, all_voices: bool, **options: Any
+) -> Reading:
+    if all_voices and "voices" in _keywords(module.parse):
+        options = {"voices": "all", **options}
+    reading: Reading = module.parse(data, str(path), **options)
+    return reading
 
 
 def write(tunes: Tune | Sequence[Tune], path: str | Path, **options: Any) -> None:
@@ -115,13 +127,25 @@ def rendered(tunes: Sequence[Tune], suffix: str, **options: Any) -> bytes:
 
 def _render(tunes: Sequence[Tune], path: str | Path, options: Mapping[str, Any]) -> bytes:
     module = _module(path, WRITERS, "write")
+    _require_known(path, options, _options(module))
+    content: bytes = module.render(tunes, **options)
+    return content
+
+
+def _require_known(path: str | Path, options: Iterable[str], known: Sequence[str]) -> None:
     for name in options:
-        known = _options(module)
         if name not in known:
             listed = f"it has {', '.join(known)}" if known else "it has none"
             raise ConfigError(f"{path}: '{name}' is no option of {extension(path)}; {listed}")
-    content: bytes = module.render(tunes, **options)
-    return content
+
+
+def reading_options(suffix: str) -> tuple[str, ...]:
+    """Names of the options that `read` takes for an extension such as ".mid".
+
+    Raises:
+        UnsupportedFormatError: no reader for this extension.
+    """
+    return _keywords(_module(f"tune{suffix}", READERS, "read").parse)
 
 
 def writing_options(suffix: str) -> tuple[str, ...]:
@@ -150,10 +174,11 @@ def _options(module: ModuleType) -> tuple[str, ...]:
     """What the module lists as OPTIONS, or else the keyword-only parameters of `render`."""
     if hasattr(module, "OPTIONS"):
         return tuple(module.OPTIONS)
-    listed: tuple[str, ...] | None = getattr(module, "OPTIONS", None)
-    if listed is not None:
-        return listed
-    parameters = inspect.signature(module.render).parameters.values()
+    return _keywords(module.render)
+
+
+def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
+    parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 

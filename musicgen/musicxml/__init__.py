@@ -7,17 +7,18 @@ words after the music) is kept as <miscellaneous-field>.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from math import lcm
 
 from musicgen.errors import InvalidTuneError
+from musicgen.musicxml.attributes import clef_name, clef_of
 from musicgen.musicxml.barlines import ending_stops, shared_bars
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.measures import MeasureWriter, Shape
 from musicgen.musicxml.reading import from_musicxml
-from musicgen.tune import Bar, Change, Chord, Tune, Voice
+from musicgen.tune import EIGHTH, Bar, Change, Chord, Tune, Voice
 
 __all__ = ["from_musicxml", "to_musicxml"]
 
@@ -56,22 +57,35 @@ def to_musicxml(tune: Tune, *, line_starts: Collection[int] = (), named: bool = 
 
 def _heading(tune: Tune) -> Iterator[str]:
     yield element("work", element("work-title", text(tune.title)))
-    others = [("rhythm", tune.rhythm), ("parts", tune.parts)]
+    plain = [("rhythm", tune.rhythm), ("parts", tune.parts)]
+    plain += [("number", str(tune.number))] if tune.number != 1 else []
+    plain += [("unit", f"{float(tune.unit):g}")] if tune.unit != EIGHTH else []
+    others = [pair for pair in plain if pair[1]]
     others += [(f"abc {letter}", content) for letter, content in tune.fields]
     others += [("words", line) for line in tune.words]
-    fields = [element("miscellaneous-field", text(c), name=name) for name, c in others if c]
     creator = element("creator", text(tune.composer), type="composer") if tune.composer else ""
     yield element(
         "identification",
         creator,
         element("encoding", element("software", "musicgen")),
-        element("miscellaneous", *fields) if fields else "",
+        _miscellaneous(others),
     )
     yield element("part-list", *(_score_part(i, v) for i, v in enumerate(tune.voices, 1)))
 
 
+def _miscellaneous(fields: Sequence[tuple[str, str]]) -> str:
+    if not fields:
+        return ""
+    texts = (element("miscellaneous-field", text(c), name=name) for name, c in fields)
+    return element("miscellaneous", *texts)
+
+
 def _score_part(number: int, voice: Voice) -> str:
-    parts = [element("part-name", text(voice.name))]
+    others = [("voice", voice.id), ("properties", voice.properties)]
+    others = [pair for pair in others if pair[1]]
+    others += [("clef", voice.clef)] if voice.clef != clef_name(*clef_of(voice)) else []
+    parts = [element("identification", _miscellaneous(others))] if others else []
+    parts.append(element("part-name", text(voice.name)))
     if voice.program is not None:
         parts.append(
             element("score-instrument", element("instrument-name", ""), id=f"P{number}-I1")

@@ -8,9 +8,10 @@ from statistics import fmean
 from musicgen.errors import InvalidTuneError
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.markup import element, text
+from musicgen.musicxml.remarks import change_remark, key_remark
 from musicgen.musicxml.signs import direction
 from musicgen.theory import FIFTHS_ORDER, Key, Meter
-from musicgen.tune import Chord, Note, Tempo, Voice
+from musicgen.tune import Change, Chord, Note, Tempo, Voice
 
 # Name -> sign, line, octave change.
 CLEFS = {
@@ -26,6 +27,7 @@ CLEFS = {
     "mezzosoprano": ("C", 2, 0),
     "perc": ("percussion", 0, 0),
 }
+_CLEF_NAMES = {shape: name for name, shape in CLEFS.items()}
 _BASS_BELOW = 55.0  # mean MIDI pitch below which a voice without a clef goes in the bass
 
 
@@ -41,6 +43,14 @@ def clef_of(voice: Voice) -> tuple[str, int, int]:
         elif isinstance(event, Chord):
             heard += [note.midi for note in event.notes]
     return CLEFS["bass" if heard and fmean(heard) < _BASS_BELOW else "treble"]
+
+
+def clef_name(sign: str, line: int, octave: int) -> str:
+    """Name of a clef; "" for the treble clef, which goes without saying, and for unknown ones."""
+    if sign == "percussion":
+        return "perc"
+    name = _CLEF_NAMES.get((sign, line, octave), "")
+    return "" if name == "treble" else name
 
 
 def attributes(
@@ -71,13 +81,16 @@ def _key(key: Key) -> str:
         altered = [(s, key.signature[s]) for s in FIFTHS_ORDER if key.signature[s]]
         return element(
             "key",
+            key_remark(key),
             *(
                 element("key-step", step) + element("key-alter", text(alter))
                 for step, alter in altered
             ),
         )
     mode = key.mode if key.tonic else "none"
-    return element("key", element("fifths", text(key.fifths)), element("mode", mode))
+    return element(
+        "key", key_remark(key), element("fifths", text(key.fifths)), element("mode", mode)
+    )
 
 
 def _time(meter: Meter) -> str:
@@ -97,22 +110,30 @@ def tempo(speed: Tempo) -> str:
     if speed.bpm is not None:
         kinds.append(_metronome(speed))
     if not kinds:
-        return ""
+        return change_remark(Change(tempo=speed))
     types = "".join(element("direction-type", kind) for kind in kinds)
     sound = element("sound", tempo=_number(speed.qpm)) if speed.qpm is not None else ""
-    return element("direction", types, sound, placement="above")
+    said = speed.bpm is not None and Fraction(_number(speed.bpm)) == speed.bpm
+    said = said and _single(speed.beat) and speed.text == " ".join(speed.text.split())
+    exact = "" if said else change_remark(Change(tempo=speed))
+    return element("direction", exact, types, sound, placement="above")
+
+
+def _single(beat: Fraction) -> bool:
+    """Whether a single note says a beat."""
+    try:
+        values = written(beat, None)
+    except InvalidTuneError:
+        return False
+    return len(values) == 1 and values[0].actual == 1
 
 
 def _metronome(speed: Tempo) -> str:
     assert speed.bpm is not None
     beat, bpm = speed.beat, speed.bpm
-    try:
-        values = written(beat, None)
-    except InvalidTuneError:
-        values = []
-    if len(values) != 1 or values[0].actual != 1:  # no single note says that beat
+    if not _single(beat):
         beat, bpm = Fraction(1), speed.bpm * speed.beat
-        values = written(beat, None)
+    values = written(beat, None)
     return element(
         "metronome",
         element("beat-unit", values[0].type),

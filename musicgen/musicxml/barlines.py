@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from musicgen.musicxml.markup import element
+from musicgen.musicxml.remarks import remark
 from musicgen.tune import Bar, Voice
 
 STYLES = {
@@ -16,6 +17,7 @@ STYLES = {
     ".|": "dotted",
     "[|]": "none",
 }
+_READ_AS = {"[|]": ""}  # no line at all, for two reasons
 _HEAVY = ("||", "|]", "[|", "[|]")
 _LONG_ENDING = 4  # bars
 
@@ -69,6 +71,18 @@ def _closes(bars: Sequence[Bar], i: int) -> bool:
 def ending_numbers(bar: Bar) -> str:
     """The passes of an ending as MusicXML has them: "1" or "1, 3"."""
     return ", ".join(str(n) for n in bar.volta)
+
+
+def bar_remark(own: Bar | None, shared: Bar) -> str:
+    """What a voice has at its bar that its bar lines, those of all voices, do not say; for a voice
+    without this bar that it is absent."""
+    if own is None:
+        return remark("absent")
+    line = "|" if shared.repeat_end else _READ_AS.get(shared.barline, shared.barline)
+    said = (shared.repeat_start, shared.volta, shared.repeat_end, line)
+    if said == (own.repeat_start, own.volta, own.repeat_end, own.barline):
+        return ""
+    return remark("bar", [own.repeat_start, own.volta, own.repeat_end, own.barline])
 
 
 def left_barline(bar: Bar) -> str:

@@ -31,12 +31,16 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Syllable:
-    """What is sung to a note: verse from 1, place in its word, whether its line goes on."""
+    """What is sung to a note: verse from 1, place in its word, whether its line goes on.
+
+    `held` is "continue" or "stop" for a note that holds the syllable of one before, without text.
+    """
 
     verse: int
     text: str
     place: str  # single, begin, middle, end
     extended: bool
+    held: str = ""
 
 
 def reach(events: Sequence[Timed]) -> list[Reach]:
@@ -113,12 +117,16 @@ def _sing(events: Sequence[Timed], found: Sequence[Reach]) -> None:
         after = sung[i + 1][0] if i + 1 < len(sung) else ()
         syllables = []
         for verse, written in enumerate(lyrics):
+            goes_on = verse < len(after) and after[verse] == "_"
+            if written == "_":
+                kind = "continue" if goes_on else "stop"
+                syllables.append(Syllable(verse + 1, "", "single", goes_on, kind))
             if written in ("", "_", "-"):
                 continue
             more = written.endswith("-")
             begun = verse in within
             place = {(0, 0): "single", (0, 1): "begin", (1, 1): "middle", (1, 0): "end"}
-            extended = not more and verse < len(after) and after[verse] == "_"
+            extended = not more and goes_on
             syllables.append(Syllable(verse + 1, written.rstrip("-"), place[begun, more], extended))
             within = within | {verse} if more else within - {verse}
         here.syllables = tuple(syllables)

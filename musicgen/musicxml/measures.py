@@ -11,12 +11,13 @@ from fractions import Fraction
 from musicgen.errors import InvalidTuneError
 from musicgen.musicxml.accidentals import Accidentals
 from musicgen.musicxml.attributes import attributes, clef_of, rehearsal, tempo
-from musicgen.musicxml.barlines import left_barline, right_barline
+from musicgen.musicxml.barlines import bar_remark, left_barline, right_barline
 from musicgen.musicxml.beaming import beam
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.lines import Reach, reach
 from musicgen.musicxml.markup import element
 from musicgen.musicxml.notes import NoteWriter, Piece
+from musicgen.musicxml.remarks import change_remark, opening_remark
 from musicgen.theory import Meter
 from musicgen.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 
@@ -55,7 +56,8 @@ class MeasureWriter:
         self.accidentals.start_bar()
         bar = self._own(index, shared)
         events = list(bar.events)
-        parts = []
+        own = self.voice.bars[index] if index < len(self.voice.bars) else None
+        parts = [bar_remark(own, shared)]
         if index and index in self.shape.line_starts:
             parts.append('<print new-system="yes"/>')
         parts.append(left_barline(shared))
@@ -81,19 +83,23 @@ class MeasureWriter:
     def _opening(self, events: list[Event]) -> str:
         """Clef, key, meter and tempo at the beginning; takes in changes before the first note."""
         key, meter, speed = self.tune.key, self.tune.meter, self.tune.tempo
-        others: list[Event] = []
-        while events and isinstance(events[0], Change):
-            change = events.pop(0)
-            assert isinstance(change, Change)
+        changes: list[Change] = []
+        while events and isinstance(change := events[0], Change):
+            changes.append(change)
+            events.pop(0)
+        for change in changes:
             key, meter, speed = change.key or key, change.meter or meter, change.tempo or speed
-            others += [] if change.key or change.meter or change.tempo else [change]
-        events[:0] = others
+        said = ""
+        if any(change.key or change.meter or change.tempo for change in changes):
+            said = opening_remark(self.tune, changes)
+            changes = [c for c in changes if c.part and self.leading]
+        events[:0] = changes
         self.meter = meter
         self.accidentals.set_key(key)
         start = attributes(
             divisions=self.shape.divisions, key=key, meter=meter, clef=clef_of(self.voice)
         )
-        return start + (tempo(speed) if speed and self.leading else "")
+        return said + start + (tempo(speed) if speed and self.leading else "")
 
     def _music(self, index: int, events: list[Event], bar: Bar) -> str:
         parts = [self._line(index, events, self.reaches, number=1)]
@@ -159,11 +165,12 @@ class MeasureWriter:
         self.meter = change.meter or self.meter
         if change.key or change.meter:
             return attributes(key=change.key, meter=change.meter)
-        if not self.leading:
-            return ""
-        if change.tempo is not None:
+        if change.tempo is not None and self.leading:
             return tempo(change.tempo)
-        return rehearsal(change.part) if change.part else ""
+        label = change.part or ""
+        if self.leading and label == " ".join(label.split()) != "":
+            return rehearsal(label)
+        return change_remark(change)
 
 
 def _is_short(bar: Bar, meter: Meter) -> bool:

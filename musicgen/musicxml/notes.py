@@ -12,6 +12,7 @@ from musicgen.musicxml.harmony import harmony
 from musicgen.musicxml.lengths import Value, written
 from musicgen.musicxml.lines import Reach, Syllable
 from musicgen.musicxml.markup import element, text
+from musicgen.musicxml.remarks import marks_remark, remark
 from musicgen.theory import Pitch
 from musicgen.tune import Chord, Note, Rest, Timed, Tuplet
 
@@ -61,7 +62,7 @@ class NoteWriter:
                 values = written(note.duration, event.tuplet)
                 value, length = values[0], values[0].duration
             assert value is not None
-            head = "<chord/>" if i else ""
+            head = "<chord/>" if i else _remarks(piece)
             tail = (around if i == 0 else "", _lyrics(piece) if i == 0 else "")
             texts.append(self._note(piece, note, voice, (head, value, length, *tail)))
         return before + "".join(texts)
@@ -90,7 +91,7 @@ class NoteWriter:
             *_value(value),
             element("accidental", sign) if sign else "",
             _time_modification(value),
-            *(_beams(piece.beams) if not head else ()),
+            *(_beams(piece.beams) if head != "<chord/>" else ()),
             element("notations", notations) if notations else "",
             lyrics,
         )
@@ -100,6 +101,7 @@ class NoteWriter:
         hidden = {} if rest.visible else {"print_object": "no"}
         return element(
             "note",
+            _remarks(piece),
             element("rest", **({"measure": "yes"} if whole else {})),
             self.duration(piece.duration),
             element("voice", text(voice)),
@@ -158,6 +160,12 @@ class NoteWriter:
             typed, _ = signs.as_decorations(marks.annotations)
             parts.append(signs.notations((*marks.decorations, *typed)))
         return "".join(parts)
+
+
+def _remarks(piece: Piece) -> str:
+    """What the elements of the piece do not say."""
+    more = "" if piece.last else remark("more")
+    return more + (marks_remark(piece.event.marks, piece.reach) if piece.first else "")
 
 
 def _pitch(pitch: Pitch) -> str:
@@ -225,6 +233,8 @@ def _lyrics(piece: Piece) -> str:
 
 
 def _lyric(syllable: Syllable) -> str:
+    if syllable.held:
+        return element("lyric", element("extend", type=syllable.held), number=syllable.verse)
     return element(
         "lyric",
         element("syllabic", syllable.place),

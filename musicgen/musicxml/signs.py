@@ -5,6 +5,7 @@ One table says what each name is; what it does not name goes into the file as <o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from musicgen.musicxml.markup import element, text
@@ -75,6 +76,8 @@ ROAD_WORDS = {
     "fine": "Fine",
 }
 NOTATIONS |= {name: (g, f"<{name}/>") for g, names in _SAME_NAME.items() for name in names}
+_READ_AS = {"roll": "turn"}  # one sign for two names
+_PLAIN_DIRECTIONS = ("segno", "coda", *ROAD_WORDS)
 _ORDER = ("ornaments", "technical", "articulations", "")
 # Collections typed before there were decorations wrote these signs as annotations.
 _TYPED = {
@@ -101,6 +104,33 @@ def as_decorations(annotations: Iterable[str]) -> tuple[list[str], list[str]]:
         else:
             words.append(annotation)
     return signs, words
+
+
+def as_read(
+    decorations: tuple[str, ...], annotations: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The decorations and annotations that a reader finds, once these have been written."""
+    typed, texts = as_decorations(annotations)
+    names = dict.fromkeys((*decorations, *typed))
+    before = [name for name in names if name in DYNAMICS or name in _PLAIN_DIRECTIONS]
+    groups = {
+        group: [n for n in names if NOTATIONS.get(n, (None,))[0] == group] for group in _ORDER
+    }
+    others = [n for n in names if n not in NOTATIONS and n not in before]
+    read = [*before, *(_READ_AS.get(n, n) for group in _ORDER for n in groups[group]), *others]
+    roads = {_folded(text) for text in ROAD_WORDS.values()}
+    words_read = tuple(
+        text
+        for text in texts
+        if text[:1] in ("^", "_")
+        and text[1:] == " ".join(text[1:].split()) != ""
+        and _folded(text[1:]) not in roads
+    )
+    return tuple(read), words_read
+
+
+def _folded(words_: str) -> str:
+    return re.sub(r"[\s.]", "", words_).lower()
 
 
 def notations(decorations: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from musicgen.errors import CorpusError, ParseError
 from musicgen.files import read_bytes, write_bytes
 from musicgen.novelty.alignment import Line, best_alignments, similarity_of, transposed
-from musicgen.novelty.melody import Melody
+from musicgen.novelty.melody import MAX_NOTES, Melody
 from musicgen.novelty.search import Candidate, Finder
 from musicgen.novelty.shared import Ruler, Run
 from musicgen.novelty.strands import Melodies
@@ -28,13 +28,15 @@ from musicgen.tune import Tune
 FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
 FORMAT = "musicgen-novelty-1"
 MAX_FILE_BYTES = 1 << 30
-CANDIDATES = 8  # scored note by note
+# Tunes that are scored note by note: at least so many, and more for a short tune, which is harder
+# to tell apart and sooner compared; so many notes of it in all, but no more than the last number.
+CANDIDATES, CANDIDATE_NOTES, MOST_CANDIDATES = 8, 800, 24
 ALIGNED = 4  # of them whose bars are compared
 MIN_NOTES = 8  # of a melody that anything can be said of
 
 # Chosen on training and validation families by scripts/benchmark_novelty.py.
-COPY_SIMILARITY, COPY_BARS, COPY_NOTES = 0.62, 8, 40
-RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES = 0.54, 5, 24
+COPY_SIMILARITY, COPY_BARS, COPY_NOTES = 0.68, 8, 40
+RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES = 0.56, 5, 24
 
 NEW, RELATED, COPY, SHORT = "new", "related", "copy", "too short to tell"
 
@@ -143,7 +145,8 @@ class NoveltyIndex:
         melody = tune if isinstance(tune, Melody) else Melody.of(tune)
         if len(melody) < MIN_NOTES:
             return Novelty((), 0, SHORT)
-        found = self._compare(melody, self._finder.candidates(melody, CANDIDATES))
+        n_candidates = min(MOST_CANDIDATES, max(CANDIDATES, CANDIDATE_NOTES // len(melody)))
+        found = self._compare(melody, self._finder.candidates(melody, n_candidates))
         if not found:
             return Novelty((), 0, NEW)
         longest = max(found, key=lambda neighbour: neighbour.run.length)
@@ -247,6 +250,7 @@ class NoveltyIndex:
         return (
             all(len(values) == n for values in counts)
             and int(m.sizes.sum(dtype=np.uint64)) == len(m.pitches) == len(m.lengths)
+            and (not n or int(m.sizes.max()) <= MAX_NOTES)
             and int(m.n_bars.sum(dtype=np.uint64)) == len(m.bars)
             and (not len(m.pitches) or int(m.pitches.max()) < 128)
             and (not len(m.lengths) or int(m.lengths.min()) > 0)

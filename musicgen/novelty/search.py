@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from musicgen.novelty.melody import Melody
 from musicgen.novelty.strands import Melodies, Strands, indexed_strands, query_strands
 
-_COMMON = 2000  # a run that occurs oftener than this has no vote
+_MAX_HITS = 30_000  # votes counted; the commonest runs are the first that have none
 _DRIFT = 8  # notes or beats by which a copy may slip against its original
-_OFFSET_BITS = 24
+_OFFSET_BITS, _PLACE_BITS = 15, 18  # room for offsets, and for places in the query
 
 
 class Candidate(NamedTuple):
@@ -33,6 +33,16 @@ class _Hits(NamedTuple):
     ours: NDArray[np.int64]
     theirs: NDArray[np.int64]
     votes: NDArray[np.float64]
+
+
+class _Ballot(NamedTuple):
+    """Lanes with their votes; those for lane k came from the hits `order[begins[k]:ends[k]]`."""
+
+    lanes: NDArray[np.int64]
+    votes: NDArray[np.float64]
+    order: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
 class Finder:
@@ -53,35 +63,50 @@ class Finder:
         hits = self._hits(query)
         if not len(hits.ours):
             return []
+        ballot = self._ballot(query, hits)
+        n_mine = len(query.starts) - 1
+        chosen: dict[int, Candidate] = {}
+        for k in np.argsort(-ballot.votes, kind="stable").tolist():
+            number = int(ballot.lanes[k] >> _OFFSET_BITS) // n_mine % self._n_melodies
+            if number not in chosen:
+                voters = ballot.order[ballot.begins[k] : ballot.ends[k]]
+                chosen[number] = Candidate(number, self._transposition(query, hits, voters))
+            if len(chosen) == n:
+                break
+        return list(chosen.values())
+
+    def _ballot(self, query: Strands, hits: _Hits) -> _Ballot:
+        """The votes for each lane: a strand of ours along a strand of theirs at some offset."""
         strands = self._owners[hits.theirs].astype(np.int64)
         mine = query.owners[hits.ours].astype(np.int64)
         offsets = (hits.theirs - self._strands.starts[strands]) - (
             hits.ours - query.starts[mine + 1]
         )
-        n_mine = len(query.starts) - 1
-        codes = (strands * n_mine + mine) << _OFFSET_BITS | offsets // _DRIFT
-        found, which = np.unique(codes, return_inverse=True)
-        votes = np.bincount(which, hits.votes)
-        after = np.zeros_like(votes)  # a copy may straddle two offsets
-        adjacent = np.flatnonzero(np.diff(found) == 1)
-        after[adjacent] = votes[adjacent + 1]
-        votes += after
-        chosen: dict[int, Candidate] = {}
-        for k in np.argsort(-votes, kind="stable").tolist():
-            number = int(found[k] >> _OFFSET_BITS) // n_mine % self._n_melodies
-            if number not in chosen:
-                theirs = (which == k) | (which == k + 1) & bool(after[k])
-                chosen[number] = Candidate(number, self._transposition(query, hits, theirs))
-            if len(chosen) == n:
-                break
-        return list(chosen.values())
+        pairs = strands * (len(query.starts) - 1) + mine
+        lanes = pairs << _OFFSET_BITS | offsets // _DRIFT
+        # Each run of the query votes once for a lane, however often it comes back there.
+        order = np.argsort(lanes << _PLACE_BITS | hits.ours)
+        lanes, ours = lanes[order], hits.ours[order]
+        again = np.zeros(len(order), np.bool_)
+        again[1:] = (lanes[1:] == lanes[:-1]) & (ours[1:] == ours[:-1])
+        begins = np.flatnonzero(np.diff(lanes, prepend=-1))
+        votes = np.add.reduceat(np.where(again, 0.0, hits.votes[order]), begins)
+        ends = np.append(begins[1:], len(order))
+        lanes = lanes[begins]
+        # A copy may straddle two offsets.
+        straddles = np.append(np.diff(lanes) == 1, False)
+        votes[straddles] += np.append(votes[1:], 0.0)[straddles]
+        ends[straddles] = np.append(ends[1:], 0)[straddles]
+        return _Ballot(lanes, votes, order, begins, ends)
 
     def _hits(self, query: Strands) -> _Hits:
         runs, places = query.runs()
         firsts = np.searchsorted(self._runs, runs)
         counts = np.searchsorted(self._runs, runs, "right") - firsts
-        known = (counts > 0) & (counts <= _COMMON)
-        firsts, counts, places = firsts[known], counts[known], places[known]
+        rarest = np.argsort(counts, kind="stable")
+        rarest = rarest[np.cumsum(counts[rarest]) <= _MAX_HITS]
+        kept = np.sort(rarest[counts[rarest] > 0])
+        firsts, counts, places = firsts[kept], counts[kept], places[kept]
         begins = np.cumsum(counts) - counts
         within = np.arange(counts.sum()) - np.repeat(begins, counts)
         theirs = self._places[np.repeat(firsts, counts) + within]
@@ -92,7 +117,7 @@ class Finder:
             np.repeat(weights, counts),
         )
 
-    def _transposition(self, query: Strands, hits: _Hits, chosen: NDArray[np.bool_]) -> int:
+    def _transposition(self, query: Strands, hits: _Hits, chosen: NDArray[np.int64]) -> int:
         ours = query.pitch_classes[hits.ours[chosen]].astype(np.int64)
         theirs = self._strands.pitch_classes[hits.theirs[chosen]]
         return int(np.bincount((ours - theirs) % 12, hits.votes[chosen]).argmax())

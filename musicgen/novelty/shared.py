@@ -33,8 +33,8 @@ class Run:
 class Ruler:
     """A melody against which others are held, bar by bar.
 
-    A note counts to the bar in which it begins; a bar in which none does is as shared as the one
-    before it.
+    A note counts to the bar in which it begins; a bar in which none does neither ends a run nor
+    adds to its length.
     """
 
     def __init__(self, melody: Melody) -> None:
@@ -52,7 +52,11 @@ class Ruler:
         shares = self._shares(other, pairs)
         best, best_ticks = (0, 0), 0
         for first, end in _spans(shares):
-            ticks = self.edges[end] - self.edges[first]
+            ticks = sum(
+                self.edges[bar + 1] - self.edges[bar]
+                for bar in range(first, end)
+                if shares[bar] is not None
+            )
             if ticks > best_ticks:
                 best, best_ticks = (first, end), ticks
         if not best_ticks:
@@ -95,12 +99,15 @@ def _bars_of(onsets: list[int], edges: list[int]) -> list[int]:
 
 def _spans(shares: list[float | None]) -> Iterator[tuple[int, int]]:
     """First bar and the one after the last of every run of shared ones."""
-    first: int | None = None
+    first = end = 0
     for bar, share in enumerate(shares):
-        if share is not None and share >= SHARED_BAR:
-            first = bar if first is None else first
-        elif share is not None and first is not None:
-            yield first, bar
-            first = None
-    if first is not None:
-        yield first, len(shares)
+        if share is None:
+            continue
+        if share >= SHARED_BAR:
+            first = bar if end == 0 else first
+            end = bar + 1
+        elif end:
+            yield first, end
+            end = 0
+    if end:
+        yield first, end

@@ -14,7 +14,9 @@ from musicgen.families import interval_runs
 from musicgen.novelty.melody import Melody
 
 RUN_INTERVALS = 6  # long enough to be rare, short enough to survive a change nearby
+_MIN_MOVES = 3
 _MIN_BEAT = 6  # ticks
+_BEATS_PER_NOTE = 8  # on average at most; what follows in a melody is not looked for
 Scalar = TypeVar("Scalar", bound=np.generic)
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 
@@ -86,11 +88,15 @@ class Strands:
 
     def runs(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         """Every run of `RUN_INTERVALS` intervals, modulo octaves, that lies within one strand:
-        a number for its intervals, and the place where it begins."""
+        a number for its intervals, and the place where it begins. Runs in which hardly anything
+        moves are left out: every long note has them."""
         steps = (self.pitch_classes[1:] + np.uint8(12) - self.pitch_classes[:-1]) % 12
         runs = interval_runs(steps, RUN_INTERVALS)
+        moves = np.concatenate([[0], np.cumsum(steps != 0)])
         owners = self.owners
-        places = np.flatnonzero(owners[: len(runs)] == owners[RUN_INTERVALS:][: len(runs)])
+        kept = owners[: len(runs)] == owners[RUN_INTERVALS:][: len(runs)]
+        kept &= moves[RUN_INTERVALS:][: len(runs)] - moves[: len(runs)] >= _MIN_MOVES
+        places = np.flatnonzero(kept)
         # Multiplying spreads the 48 bits over the upper half; a chance collision does no harm.
         numbers = (runs[places] * _HASH >> np.uint64(32)).astype(np.uint32)
         return numbers, places.astype(np.uint32)
@@ -125,6 +131,7 @@ def _on_beats(melodies: Melodies, size: float, phase: int) -> Strands:
     # Ticks from the first onset to the first beat that is not before it.
     offsets = (first_bars + phase * melodies.beats - melodies.leads.astype(np.int64)) % steps
     counts = np.maximum(0, -((begins + offsets - ends) // steps))
+    counts = np.minimum(counts, _BEATS_PER_NOTE * melodies.sizes.astype(np.int64))
     firsts = _starts(counts)
     numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], counts)
     times = np.repeat(begins + offsets, counts) + numbers * np.repeat(steps, counts)

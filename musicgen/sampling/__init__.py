@@ -13,16 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from musicgen.errors import ConfigError
-from musicgen.matching import MatchTracker
-from musicgen.sampling.choosing import Bools, Floats, Ints, choose, filters_of
+from musicgen.sampling.choosing import Floats, Ints, choose, filters_of
 from musicgen.sampling.config import SamplingConfig
+from musicgen.sampling.reading import Chance, Constraint, Reader
 from musicgen.stepping import ArrayStepper, Stepper
-from musicgen.tokenset import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from musicgen.stepping.threads import single_threaded
+from musicgen.tokenset import EOS_ID, PAD_ID
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,25 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Constraint", "Sampled", "SamplingConfig", "sample", "stepper_of", "stream"]
 
 _CROWDED = 0.8  # rows are left out once no more than this share of the batch goes on
-_DRAWN = 256  # random numbers drawn at once
-
-
-class Constraint(Protocol):
-    """What may come next in each of B sequences, and what the network should know about them.
-
-    It is told every token, prompts included. One that has a method `keep(rows)` is told which
-    rows go on, by their places in the batch, and the others leave it; one without is told
-    `PAD_ID` for rows that are done.
-    """
-
-    def advance(self, ids: Ints) -> None:
-        """Read one token a row: (B,)."""
-
-    def mask(self) -> Bools:
-        """(B, V): True where a token may come next; at least one in every row not done."""
-
-    def features(self) -> Ints:
-        """(B, F): the feature columns before the match columns, after the last `advance`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +100,23 @@ def stream(
     rows of this seed (0, 1, ... by default). The constraint must be new; prompt tokens are told
     to it too.
 
+    Until the stream ends numpy calculates with one thread.
+
     Raises:
         ConfigError: an empty prompt, or other feature columns than the network was trained on.
         ControlError: the mask leaves nothing to choose from.
     """
+    with single_threaded():
+        yield from _stream(stepper_of(network), prompts, constraint, config, indices)
+
+
+def _stream(
+    stepper: Stepper,
+    prompts: Sequence[Sequence[int]],
+    constraint: Constraint | None,
+    config: SamplingConfig,
+    indices: Sequence[int] | None,
+) -> Iterator[tuple[Ints, Floats]]:
     if not prompts or not all(len(prompt) for prompt in prompts):
         raise ConfigError("prompts: each needs at least the start token")
     batch = len(prompts)
@@ -130,8 +125,8 @@ def stream(
     for row, prompt in enumerate(prompts):
         table[row, : len(prompt)] = prompt
     numbers = list(range(batch) if indices is None else indices)
-    reader = _Reader(stepper_of(network), constraint, numbers)
-    chance = _Chance(config.seed, numbers)
+    reader = Reader(stepper, constraint, numbers)
+    chance = Chance(config.seed, numbers)
     filters = filters_of(config)
     rows = np.arange(batch)  # those still in the batch, of all
     alive = np.ones(batch, dtype=np.bool_)
@@ -162,73 +157,3 @@ def _spread(values: NDArray[Any], rows: Ints, batch: int) -> NDArray[Any]:
     spread = np.zeros(batch, values.dtype)
     spread[rows] = values
     return spread
-
-
-class _Reader:
-    """Tells every token to the constraint, the match tracker and the network."""
-
-    def __init__(
-        self, stepper: Stepper, constraint: Constraint | None, indices: Sequence[int]
-    ) -> None:
-        self.constraint = constraint
-        self.n_features = stepper.n_features
-        self.tracker = MatchTracker(len(indices)) if self.n_features else None
-        self.network = stepper.begin(indices)
-        self.can_leave_out = constraint is None or hasattr(constraint, "keep")
-
-    def read(self, ids: Ints) -> tuple[Floats, Bools]:
-        """One token a row: logits of the next (B, V), and which may be (B, V)."""
-        columns = []
-        if self.constraint is not None:
-            self.constraint.advance(ids)
-            if self.n_features:
-                columns.append(self.constraint.features())
-        if self.tracker is not None:
-            columns.append(self.tracker.advance(ids))
-        features = np.hstack(columns) if columns else np.zeros((len(ids), 0), np.int64)
-        if features.shape[1] != self.n_features:
-            raise ConfigError(
-                f"the model was trained with {self.n_features} feature columns, "
-                f"here are {features.shape[1]}; use its own tokenizer"
-            )
-        logits = self.network.read(ids, features)
-        if self.constraint is None:
-            allowed = np.ones(logits.shape, np.bool_)
-        else:
-            allowed = self.constraint.mask()
-        allowed[:, [PAD_ID, BOS_ID, UNK_ID]] = False  # never part of a tune
-        return logits, allowed
-
-    def keep(self, rows: Ints) -> None:
-        """Go on with these rows only."""
-        self.network.keep(rows)
-        if self.tracker is not None:
-            self.tracker.keep(rows)
-        if self.constraint is not None:
-            self.constraint.keep(rows)  # type: ignore[attr-defined]
-
-
-class _Chance:
-    """Uniform numbers in [0, 1), one a step for each row, whatever the other rows do."""
-
-    def __init__(self, seed: int, indices: Sequence[int]) -> None:
-        self._draws = [
-            np.random.Generator(np.random.Philox(key=[seed, index])) for index in indices
-        ]
-        self._drawn = np.zeros((_DRAWN, len(self._draws)))
-        self._time = 0
-
-    def draw(self) -> Floats:
-        """The next number of each row, (B,)."""
-        at = self._time % _DRAWN
-        if at == 0:
-            for row, draw in enumerate(self._draws):
-                self._drawn[:, row] = draw.random(_DRAWN)
-        self._time += 1
-        numbers: Floats = self._drawn[at]
-        return numbers
-
-    def keep(self, rows: Ints) -> None:
-        """Go on with these rows only."""
-        self._draws = [self._draws[row] for row in rows]
-        self._drawn = self._drawn[:, rows]

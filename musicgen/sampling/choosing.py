@@ -45,13 +45,7 @@ def choose(
     shifted = logits - logits.max(axis=1, keepdims=True).astype(np.float64)
     odds = np.exp(shifted)
     log_total = np.log(odds.sum(axis=1))
-    odds *= allowed
-    cumulative = odds.cumsum(axis=1)
-    if filters or cumulative[:, -1].min() < SMALLEST_TOTAL:
-        own = np.where(allowed, logits.astype(np.float64), -np.inf)
-        for apply in filters:
-            own = apply(own)
-        cumulative = np.exp(own - own.max(axis=1, keepdims=True)).cumsum(axis=1)
+    cumulative = _filtered(odds, logits, allowed, filters).cumsum(axis=1)
     total = cumulative[:, -1]
     # Below the total even when the product rounds up, so that the last step is never passed.
     threshold = np.minimum(uniforms * total, np.nextafter(total, 0))
@@ -59,6 +53,26 @@ def choose(
     ids[index] = chosen
     bits[index] = (log_total - shifted[np.arange(len(index)), chosen]) / math.log(2)
     return ids, bits
+
+
+def chances(logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> Floats:
+    """Probabilities (B, V) with which `choose` draws."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True).astype(np.float64))
+    odds = _filtered(odds, logits, allowed, filters)
+    result: Floats = odds / odds.sum(axis=1, keepdims=True)
+    return result
+
+
+def _filtered(odds: Floats, logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> Floats:
+    """Odds (B, V), which belong to the logits, of what is allowed and passes the filters."""
+    kept: Floats = odds * allowed
+    if not filters and kept.sum(axis=1).min() >= SMALLEST_TOTAL:
+        return kept
+    own: Floats = np.where(allowed, logits.astype(np.float64), -np.inf)
+    for apply in filters:
+        own = apply(own)
+    again: Floats = np.exp(own - own.max(axis=1, keepdims=True))
+    return again
 
 
 def filters_of(config: SamplingConfig) -> list[Filter]:

@@ -27,6 +27,7 @@ from musicgen.stepping.interface import (
 )
 from musicgen.stepping.lstm import LSTMStepper
 from musicgen.stepping.rnn import RNNStepper
+from musicgen.stepping.threads import single_threaded
 from musicgen.stepping.transformer import TransformerStepper
 
 __all__ = ["ArrayStepper", "Rows", "Stepper"]
@@ -47,7 +48,8 @@ class ArrayStepper:
 
     def __init__(self, model: ModelConfig, weights: Weights) -> None:
         self.n_features = len(model.feature_sizes)
-        self.network: Network = _KINDS[model.kind](model, weights)
+        with single_threaded():
+            self.network: Network = _KINDS[model.kind](model, weights)
 
     def begin(self, indices: Sequence[int]) -> Rows:
         """One row for each of the numbers, none of which has read anything."""

@@ -64,7 +64,7 @@ def melody(tune: Tune) -> Melody:
         raise InvalidTuneError("no meter")
     dropped: Counter[str] = Counter()
     bars = [_reduce_bar(bar, dropped) for bar in tune.bars]
-    bars = _merge_empty_bars(bars)
+    bars = merge_empty_bars(bars)
     if not any(isinstance(e, Note) for bar in bars for e in bar.events):
         raise InvalidTuneError("no notes")
     reduced = Tune(
@@ -72,7 +72,7 @@ def melody(tune: Tune) -> Melody:
         meter=Meter(tune.meter.beats, tune.meter.unit, tune.meter.symbol),
         unit=tune.unit,
         key=Key(tune.key.tonic, tune.key.mode) if tune.key.tonic else C_MAJOR,
-        voices=(Voice(bars=tuple(_explicit_repeats(bars))),),
+        voices=(Voice(bars=tuple(explicit_repeats(bars))),),
     )
     return Melody(reduced, dropped)
 
@@ -128,7 +128,7 @@ def marks_left_out(marks: Marks) -> list[str]:
     return [name for name, value in present.items() if value]
 
 
-def _merge_empty_bars(bars: Sequence[Bar]) -> list[Bar]:
+def merge_empty_bars(bars: Sequence[Bar]) -> list[Bar]:
     """Drop bars without time; their marks go to the bar before or after."""
     kept: list[Bar] = []
     start = False
@@ -151,7 +151,7 @@ def _merge_empty_bars(bars: Sequence[Bar]) -> list[Bar]:
     return kept
 
 
-def _explicit_repeats(bars: Sequence[Bar]) -> list[Bar]:
+def explicit_repeats(bars: Sequence[Bar]) -> list[Bar]:
     """Give every repeat its start, and the tune its final bar line.
 
     Inside a repeated part a double bar line divides nothing and becomes a plain one; elsewhere a

@@ -43,6 +43,7 @@ class Role:
     single: bool = True
 
 
+FIFTH, OCTAVE = 7, 0  # semitones, octaves taken away
 CHOIR = 52  # General MIDI "Choir Aahs", counted from 0
 # Ranges are the lowest and the highest note of each voice in Bach's four-part chorales.
 ROLES = {

@@ -209,13 +209,13 @@ def encode_notes(piece: Piece) -> list[str]:
 def _score(piece: Piece) -> Any:
     from symusic import Note, Score, TimeSignature, Track
 
-    score = Score(TICKS)
+    score: Any = Score(TICKS)
     for onset, meter in piece.meters:
         plain = plain_meter(meter)
         score.time_signatures.append(TimeSignature(onset, plain.beats[0], plain.unit))
     shift = key_shift(piece.key)
     for number, part in enumerate(piece.parts):
-        track = Track(program=number)
+        track: Any = Track(program=number)
         for onset, duration, midi in part.notes:
             if not 0 <= midi + shift <= 127:
                 raise InvalidTuneError(f"pitch {midi}, too far from the middle")
@@ -289,8 +289,8 @@ def decode_notes(
     notes = {
         track.program: tuple(
             sorted(
-                (note.time // factor, note.duration // factor, note.pitch - shift)
-                for note in track.notes
+                ((n.time // factor, n.duration // factor, n.pitch - shift) for n in track.notes),
+                key=lambda note: (note[0], note[2]),
             )
         )
         for track in score.tracks

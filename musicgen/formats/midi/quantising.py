@@ -75,7 +75,7 @@ def quantise(
         places[strays] = [_nearest(place) for place in exact.tolist()]
         parts = tuplet_parts(places[~strays]) | {1, 3}
     else:
-        result.beat = follow(onsets, ticks_per_quarter, quarter_s)
+        result.beat = follow(onsets, ticks_per_quarter, quarter_s, chords=len(lines) > 1)
         places, parts = result.beat.places, frozenset()
     place_of = dict(zip(onsets.tolist(), places.tolist(), strict=True))
     ends = np.array(sorted({s[1] for line in lines for s in line}), np.int64)

@@ -201,6 +201,10 @@ class _Writer:
         for note in separate(notes):
             first = self.ticks(self.place(note.onset))
             last = self.ticks(self.place(note.onset + note.duration))
+            if (
+                self.options.swing == 1
+            ):  # where ticks are rounded, lengths are, as in other programs
+                last = min(last, first + self.ticks(note.duration))
             velocity = VELOCITY
             if self.options.humanize:
                 first, last, velocity = self._human(first, last)
@@ -230,17 +234,18 @@ class _Writer:
 
     def _lyrics(self, voice: Voice, order: Sequence[int]) -> list[Event]:
         """A syllable at each note that has one; the n-th time a bar comes, its n-th verse."""
-        if not any(e.marks.lyrics for e in voice.events):
+        n_verses = max((len(e.marks.lyrics) for e in voice.events), default=0)
+        if not n_verses:
             return []
         events: list[Event] = []
         times: Counter[int] = Counter()
         position = Fraction(0)
         for number in order:
-            verse = times[number]
+            verse = times[number] % n_verses
             times[number] += 1
             for event in voice.bars[number].timed:
                 verses = event.marks.lyrics
-                words = verses[min(verse, len(verses) - 1)] if verses else ""
+                words = verses[verse] if verse < len(verses) else ""
                 if words and words != "_":
                     tick = self.ticks(self.place(position))
                     events.append(Event(tick, encoding.WORDS, encoding.text(_LYRIC, words)))

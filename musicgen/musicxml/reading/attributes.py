@@ -5,8 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
-from musicgen.musicxml.attributes import CLEFS
-from musicgen.musicxml.reading.values import LeftOut, content, integer, number, words
+from musicgen.musicxml.attributes import clef_name
+from musicgen.musicxml.remarks import read_change, read_remark
+from musicgen.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.theory import (
     ACCIDENTAL_TEXT,
     COMMON_TIME,
@@ -22,8 +23,8 @@ from musicgen.theory import (
     parse_mode,
 )
 
-MAX_FIFTHS = 7
-_CLEF_NAMES = {shape: name for name, shape in CLEFS.items()}
+MAX_FIFTHS = 12  # theoretical keys included
+_USUAL_LINES = {"G": 2, "F": 4, "C": 3}
 _MAX_SHIFT = 48  # semitones that an instrument may transpose by
 
 
@@ -36,11 +37,15 @@ def tonic(fifths: int, mode: str) -> str:
 
 def read_key(element: Element, left_out: LeftOut) -> tuple[Key, bool]:
     """A key, and whether its mode was given. Without, it is read as major for the time being."""
+    for child in element:
+        exact = read_change(*read_remark(child))
+        if exact is not None and exact.key is not None:
+            return exact.key, True
     if element.find("key-step") is not None:
         steps = [words(step.text) for step in element.iterfind("key-step")]
         alters = [number(alter.text) for alter in element.iterfind("key-alter")]
         pairs = [(s, int(a)) for s, a in zip(steps, alters, strict=False) if a is not None]
-        known = dict((s, a) for s, a in pairs if s in STEPS and s and abs(a) <= 2)
+        known = {s: a for s, a in pairs if s in STEPS and s and abs(a) <= 2}
         if len(known) < len(steps):
             left_out["a key signature with unusual accidentals, read in part"] += 1
         return Key("", "none", tuple(known.items())), True
@@ -83,11 +88,7 @@ def read_clef(element: Element) -> str:
     """Name of a clef; "" for the treble clef, which goes without saying, and for unknown ones."""
     sign, line = content(element, "sign"), integer(element.findtext("line"))
     octave = integer(element.findtext("clef-octave-change")) or 0
-    if sign == "percussion":
-        return "perc"
-    usual = {"G": 2, "F": 4, "C": 3}.get(sign, 0)
-    name = _CLEF_NAMES.get((sign, usual if line is None else line, octave), "")
-    return "" if name == "treble" else name
+    return clef_name(sign, _USUAL_LINES.get(sign, 0) if line is None else line, octave)
 
 
 def read_transposition(element: Element) -> Interval | None:

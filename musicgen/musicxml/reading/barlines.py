@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 from xml.etree.ElementTree import Element
 
-from musicgen.musicxml.reading.values import LeftOut, content, integer
+from musicgen.musicxml.values import LeftOut, content, integer
+from musicgen.tune import BARLINES
 
 MAX_TIMES = 16
 _LINES = {
@@ -75,6 +77,17 @@ def read_barline(element: Element, frames: list[Frame], after: Frame, left_out: 
         before.barline = style
     if ending is not None and ending.get("type") == "start":
         here.volta = read_passes(ending.get("number", "")) or read_passes(ending.text or "")
+
+
+def read_frame(value: Any) -> Frame | None:
+    """What a voice of ours has at its bar, out of a remark; None where that makes no sense."""
+    try:
+        start, volta, end, line = value
+        frame = Frame(bool(start), tuple(int(n) for n in volta), int(end), str(line))
+    except (TypeError, ValueError):
+        return None
+    sound = line in BARLINES and 0 <= frame.repeat_end <= MAX_TIMES
+    return frame if sound and all(0 < n <= MAX_TIMES for n in frame.volta) else None
 
 
 def read_passes(text: str) -> tuple[int, ...]:

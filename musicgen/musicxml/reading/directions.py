@@ -8,8 +8,9 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from musicgen.musicxml.reading.signs import read_dynamics
-from musicgen.musicxml.reading.values import LeftOut, content, number, words, written
+from musicgen.musicxml.remarks import MAX_QPM, read_change, read_remark
 from musicgen.musicxml.signs import ROAD_WORDS
+from musicgen.musicxml.values import LeftOut, content, number, words, written
 from musicgen.tune import Change, Tempo
 
 _JUMPS = {re.sub(r"[\s.]", "", text).lower(): name for name, text in ROAD_WORDS.items()}
@@ -27,7 +28,6 @@ _SOUNDS = {"dacapo": "D.C.", "dalsegno": "D.S.", "tocoda": "dacoda", "fine": "fi
 _ROAD = frozenset(ROAD_WORDS) | {"segno", "coda"}
 _PLACES = {"above": "^", "below": "_"}
 _PER_MINUTE = re.compile(r"\d{1,4}(?:[.,]\d{1,4})?")
-_MAX_QPM = 10_000
 
 
 @dataclass(slots=True)
@@ -42,6 +42,10 @@ class Signs:
 def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) -> Signs:
     """A <direction>. `wedges` are those open, by number, so that the end of one has a name."""
     signs = Signs()
+    exact = [read_change(*read_remark(child)) for child in element]
+    signs.changes += [change for change in exact if change is not None]
+    if signs.changes:
+        return signs
     place = _PLACES.get(element.get("placement", ""), "^")
     texts: list[str] = []
     tempo: Tempo | None = None
@@ -76,7 +80,7 @@ def read_sound(element: Element) -> Signs:
 def _say(signs: Signs, text: str, place: str, tempo: Tempo | None, sound: Element | None) -> None:
     """Put words where they belong: to the tempo, among the signs of the road, above a note."""
     qpm = number(sound.get("tempo")) if sound is not None else None
-    if tempo is None and qpm is not None and 0 < qpm <= _MAX_QPM:
+    if tempo is None and qpm is not None and 0 < qpm <= MAX_QPM:
         tempo = Tempo(Fraction(qpm))
     if tempo is not None:
         signs.changes.append(Change(tempo=Tempo(tempo.bpm, tempo.beat, text)))
@@ -107,4 +111,4 @@ def _metronome(element: Element) -> Tempo | None:
         return None
     beat = written(words(units[0].text), len(element.findall("beat-unit-dot")), 1, 1)
     bpm = Fraction(match[0].replace(",", "."))
-    return Tempo(bpm, beat) if beat and 0 < bpm <= _MAX_QPM else None
+    return Tempo(bpm, beat) if beat and 0 < bpm <= MAX_QPM else None

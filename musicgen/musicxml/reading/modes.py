@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from musicgen.musicxml.reading.attributes import tonic
-from musicgen.musicxml.reading.values import LeftOut
+from musicgen.musicxml.values import LeftOut
 from musicgen.theory import Key, profile_fit
 from musicgen.tune import Bar, Change, Chord, Note, Tune
 

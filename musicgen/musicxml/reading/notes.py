@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from musicgen.musicxml.reading.signs import Around, read_notations
-from musicgen.musicxml.reading.sounds import Sound, read_lyric, read_pitch, read_ratio
-from musicgen.musicxml.reading.values import LeftOut, Ticks, number, quarters, words, written
+from musicgen.musicxml.reading.sounds import Sound, apply_remark, read_lyric, read_pitch, read_ratio
+from musicgen.musicxml.remarks import read_remark
+from musicgen.musicxml.values import LeftOut, Ticks, number, quarters, words, written
 from musicgen.theory import Pitch
 from musicgen.tune import EIGHTH, NO_MARKS, Marks, Note
 
@@ -43,6 +45,7 @@ class NoteReader:
         """A note or rest; None when it makes no sense."""
         found: dict[str, Element] = {}
         several: dict[str, list[Element]] = {}
+        remarks: list[tuple[str, Any]] = []
         dots, tie = 0, False
         for child in element:
             tag = child.tag
@@ -52,8 +55,10 @@ class NoteReader:
                 dots += 1
             elif tag == "tie":
                 tie = tie or child.get("type") == "start"
-            else:
+            elif type(tag) is str:
                 found[tag] = child
+            else:
+                remarks.append(read_remark(child))
         voice = words(found["voice"].text) if "voice" in found else "1"
         staff = words(found["staff"].text) if "staff" in found else "1"
         ratio = (1, 1)
@@ -82,6 +87,8 @@ class NoteReader:
             self._around(sound, around)
         for lyric in several.get("lyric", ()):
             read_lyric(sound, lyric, self.verses)
+        for remark, value in remarks:
+            apply_remark(sound, remark, value)
         return heard
 
     def _time(

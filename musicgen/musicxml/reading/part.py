@@ -7,21 +7,18 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
-from musicgen.musicxml.document import instruction
+from musicgen.musicxml.harmony import read_harmony
 from musicgen.musicxml.reading import attributes
-from musicgen.musicxml.reading.barlines import Frame, read_barline
+from musicgen.musicxml.reading.barlines import Frame, read_barline, read_frame
 from musicgen.musicxml.reading.directions import Signs, read_direction, read_sound
-from musicgen.musicxml.reading.harmony import read_harmony
 from musicgen.musicxml.reading.notes import NoteReader
 from musicgen.musicxml.reading.sounds import Sound
-from musicgen.musicxml.reading.values import LeftOut, Ticks, number, quarters, words
+from musicgen.musicxml.remarks import read_change, read_opening, read_remark
+from musicgen.musicxml.values import LeftOut, Ticks, number, quarters, words
 from musicgen.theory import Interval, Meter
 from musicgen.tune import Change
 
-LineName = tuple[
-    str, str, int
-]  # voice, staff, and a number where one of its voices overlaps itself
-MAX_SHIFT = Fraction(1, 8)  # quarters by which a position may be off through rounding
+LineName = tuple[str, str, int]  # voice, staff, and a number where a voice overlaps itself
 
 
 @dataclass(slots=True)
@@ -51,7 +48,9 @@ class PartMusic:
 
     lines: dict[LineName, dict[int, list[Sound]]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    own_frames: dict[int, Frame | None] = field(default_factory=dict)  # None: it has no such bar
     changes: list[Placed] = field(default_factory=list)
+    heading: list[Change] = field(default_factory=list)  # of a score of ours, where it is told
     clefs: dict[str, str] = field(default_factory=dict)
     transposition: Interval | None = None
     modes_missing: bool = False
@@ -166,16 +165,18 @@ class PartReader:
         """Give a sound the signs that stand before it."""
         if not self.waiting:
             return
-        left = []
+        left, own = [], sound.decorations
+        sound.decorations = []
         for waiting in self.waiting:
             if waiting.onset == onset and waiting.staff in ("", staff):
                 self._mark(sound, waiting)
             else:
                 left.append(waiting)
+        sound.decorations += own
         self.waiting = left
 
     def _mark(self, sound: Sound, waiting: Waiting) -> None:
-        sound.decorations[:0] = waiting.signs.decorations
+        sound.decorations += waiting.signs.decorations
         sound.annotations += waiting.signs.annotations
         if waiting.chord_symbol and sound.chord_symbol:
             self.left_out["chord symbols of which a note has several, left out"] += 1
@@ -209,7 +210,8 @@ class PartReader:
     def _wait(self, element: Element, signs: Signs, chord_symbol: str = "") -> None:
         offset = number(element.findtext("offset")) or 0
         onset = self.position + (quarters(offset, self.divisions) if offset else 0)
-        self.music.changes += [Placed(self.index, onset, change) for change in signs.changes]
+        if not (self.music.heading and self.index == 0 and onset == 0):
+            self.music.changes += [Placed(self.index, onset, change) for change in signs.changes]
         if signs.decorations or signs.annotations or chord_symbol:
             staff = words(element.findtext("staff"))
             self.waiting.append(Waiting(max(onset, Fraction(0)), staff, signs, chord_symbol))
@@ -255,8 +257,10 @@ class PartReader:
             self.divisions, self.known = divisions, {}
 
     def _change(self, change: Change, staff: str = "") -> None:
-        place = Placed(self.index, self.position, change, staff, not self.opened)
-        self.music.changes.append(place)
+        opening = not self.opened
+        if not (opening and self.music.heading):  # which says it in full
+            place = Placed(self.index, self.position, change, staff, opening)
+            self.music.changes.append(place)
 
     def _clef(self, element: Element) -> None:
         staff, clef = element.get("number", "1"), attributes.read_clef(element)
@@ -276,8 +280,20 @@ class PartReader:
         read_barline(element, self.music.frames, self.next_frame, self.left_out)
 
     def _other(self, element: Element) -> None:
-        target, _ = instruction(element)
-        if not target:
+        kind, value = read_remark(element)
+        if kind in ("bar", "absent"):
+            self.music.own_frames[self.index] = read_frame(value) if kind == "bar" else None
+        elif kind == "opening":
+            opening = read_opening(value)
+            if opening is not None and not self.opened:
+                self.music.heading, changes = opening
+                for change in changes:
+                    self.music.changes.append(Placed(self.index, Fraction(0), change))
+        elif kind:
+            exact = read_change(kind, value)
+            if exact is not None:
+                self._change(exact)
+        elif isinstance(element.tag, str):
             self.left_out[f"<{element.tag}> left out"] += 1
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import PurePath
 from xml.etree.ElementTree import Element
@@ -12,8 +13,8 @@ from musicgen.errors import ParseError
 from musicgen.musicxml.reading.barlines import Frame
 from musicgen.musicxml.reading.modes import with_modes
 from musicgen.musicxml.reading.part import PartMusic, PartReader, Placed
-from musicgen.musicxml.reading.values import LeftOut, content, integer, words
 from musicgen.musicxml.reading.voices import VoiceBuilder, staves
+from musicgen.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.theory import FREE_METER, Key, Meter
 from musicgen.transposition import move_key, move_voice
 from musicgen.tune import (
@@ -27,16 +28,18 @@ from musicgen.tune import (
 )
 
 MAX_PARTS = 200
+_FILE_NAME = re.compile(r"\.(?:mxl|xml|musicxml)$", re.I)
 _START = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What <score-part> says."""
+class Part:
+    """What is said of a part as a whole."""
 
     id: str
     name: str
-    program: int | None
+    program: int | None = None
+    own: Mapping[str, str] = field(default_factory=dict)  # what a score of ours says besides
 
 
 def read_score(root: Element, path: str) -> Tune:
@@ -54,15 +57,26 @@ def read_score(root: Element, path: str) -> Tune:
     exact = content(root, "identification/encoding/software") == "musicgen"
     parts = {part.id: part for part in _score_parts(root)}
     music = {id_: PartReader(left_out).read(bars) for id_, bars in measures.items()}
-    score = _Score(list(music.values()), left_out, exact=exact)
-    voices: list[Voice] = []
-    for id_, part_music in music.items():
-        voices += score.voices(part_music, parts.get(id_, _Part(id_, "", None)))
+    known = [(parts.get(id_, Part(id_, "")), music_) for id_, music_ in music.items()]
+    tune = assemble(known, left_out, exact=exact)
+    heading = _with_own_heading if exact else _with_heading
+    tune = heading(tune, root, path)
+    return replace(tune, source=Source(path), warnings=tuple(left_out.warnings()))
+
+
+def assemble(
+    parts: Sequence[tuple[Part, PartMusic]], left_out: LeftOut, *, exact: bool = False
+) -> Tune:
+    """A Tune without heading of these parts.
+
+    Raises:
+        ParseError: there is no note and no rest in them.
+    """
+    score = Score([music for _, music in parts], left_out, exact=exact)
+    voices = [voice for part, music in parts for voice in score.voices(music, part)]
     if not any(True for voice in voices for bar in voice.bars for _ in bar.timed):
         raise ParseError("holds no notes and no rests; is it the right file?")
-    tune = _with_heading(score.tune(voices), root)
-    title = tune.title or PurePath(path).stem
-    return replace(tune, title=title, source=Source(path), warnings=tuple(left_out.warnings()))
+    return score.tune(voices)
 
 
 def _measures_by_part(root: Element) -> dict[str, list[Element]]:
@@ -85,21 +99,23 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
     )
 
 
-def _score_parts(root: Element) -> Iterator[_Part]:
+def _score_parts(root: Element) -> Iterator[Part]:
     for element in root.iterfind("part-list/score-part"):
         program = integer(element.findtext("midi-instrument/midi-program"))
         known = program is not None and 1 <= program <= 128
-        yield _Part(
+        yield Part(
             element.get("id", ""),
             content(element, "part-name"),
             program - 1 if program is not None and known else None,
+            dict(_miscellaneous(element)),
         )
 
 
-def _with_heading(tune: Tune, root: Element) -> Tune:
-    """The tune with its title, composer and other lines of the heading."""
+def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
+    """The tune with its title, composer and other lines of the heading; a title that is a file's
+    name, as in old collections, loses its extension."""
     titles = [content(root, "movement-title"), content(root, "work/work-title")]
-    titles = list(dict.fromkeys(filter(None, titles)))
+    titles = list(dict.fromkeys(_FILE_NAME.sub("", title) for title in titles if title))
     creators: dict[str, list[str]] = {}
     for creator in root.iterfind("identification/creator"):
         name = words(creator.text)
@@ -114,13 +130,36 @@ def _with_heading(tune: Tune, root: Element) -> Tune:
     fields += [("S", source)] if source else []
     return replace(
         tune,
-        title=titles[0] if titles else "",
+        title=(titles[0] if titles else "") or PurePath(path).stem,
         composer=composers[0] if composers else "",
         fields=tuple(fields),
     )
 
 
-class _Score:
+def _with_own_heading(tune: Tune, root: Element, _path: str) -> Tune:
+    """The heading of a score of ours, in which every line has its place."""
+    pairs = list(_miscellaneous(root))
+    own = dict(pairs)
+    unit = number(own.get("unit"))
+    return replace(
+        tune,
+        title=content(root, "work/work-title"),
+        composer=content(root, "identification/creator"),
+        number=integer(own.get("number")) or (0 if own.get("number") == "0" else 1),
+        rhythm=own.get("rhythm", ""),
+        parts=own.get("parts", ""),
+        unit=Fraction(unit) if unit is not None and unit > 0 else EIGHTH,
+        fields=tuple((n.removeprefix("abc "), c) for n, c in pairs if n.startswith("abc ")),
+        words=tuple(c for n, c in pairs if n == "words"),
+    )
+
+
+def _miscellaneous(element: Element) -> Iterator[tuple[str, str]]:
+    for found in element.iterfind("identification/miscellaneous/miscellaneous-field"):
+        yield found.get("name", ""), words(found.text)
+
+
+class Score:
     """Puts the parts together."""
 
     def __init__(self, music: Sequence[PartMusic], left_out: LeftOut, *, exact: bool) -> None:
@@ -133,29 +172,36 @@ class _Score:
             self.key = move_key(self.key, music[0].transposition)
         self.meter = _initial_meter(music)
         self.tempo, self.common = _common_changes(music)
+        if music[0].heading:
+            self.tempo = None
+        for change in music[0].heading:
+            self.key, self.meter = change.key or self.key, change.meter or self.meter
+            self.tempo = change.tempo or self.tempo
         self.n_voices = 0
 
-    def voices(self, music: PartMusic, part: _Part) -> list[Voice]:
+    def voices(self, music: PartMusic, part: Part) -> list[Voice]:
         """The voices of a part, at sounding pitch, staff by staff."""
         found: list[Voice] = []
         for lines in staves(music):
             staff = lines[0].staff
             placed = [p for p in music.changes if p.staff in ("", staff)]
             placed = self._own_changes(placed, music)
-            if not self.n_voices and not found:
+            if not self.n_voices and not found and not self.exact:
                 placed = sorted([*placed, *self.common], key=lambda p: (p.measure, p.onset))
-            builder = VoiceBuilder(self.frames, placed, exact=self.exact)
+            frames = [music.own_frames.get(i, frame) for i, frame in enumerate(self.frames)]
+            builder = VoiceBuilder(frames, placed, exact=self.exact)
             for bars in builder.voices(lines):
-                voice = Voice(
-                    name=part.name, clef=music.clefs.get(staff, ""), program=part.program, bars=bars
-                )
+                clef = part.own.get("clef", music.clefs.get(staff, ""))
+                voice = Voice(name=part.name, clef=clef, program=part.program, bars=bars)
                 found.append(voice)
-        found = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)] or found[
-            :1
-        ]
+        sounding = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)]
+        found = sounding or found[:1]
         if music.transposition is not None:
             found = [move_voice(voice, music.transposition) for voice in found]
             self.left_out[f"transposing instruments read at sounding pitch ({part.name})"] += 1
+        if self.exact:
+            id_, properties = part.own.get("voice", ""), part.own.get("properties", "")
+            found = [replace(voice, id=id_, properties=properties) for voice in found[:1]]
         self.n_voices += len(found)
         return found
 
@@ -176,11 +222,13 @@ class _Score:
                 if change.meter != meter or written_out:
                     kept.append(place)
                 meter = change.meter
+            elif self.exact and (music.heading or not _is_first_tempo(place)):
+                kept.append(place)
         return kept
 
     def tune(self, voices: Sequence[Voice]) -> Tune:
         """A Tune with these voices, numbered where there are several."""
-        if len(voices) > 1:
+        if len(voices) > 1 and not self.exact:
             voices = [replace(voice, id=str(n)) for n, voice in enumerate(voices, 1)]
         tune = Tune(
             meter=self.meter, key=self.key, tempo=self.tempo, unit=EIGHTH, voices=tuple(voices)
@@ -212,13 +260,17 @@ def _initial_meter(music: Sequence[PartMusic]) -> Meter:
     return FREE_METER
 
 
+def _is_first_tempo(place: Placed) -> bool:
+    return place.change.tempo is not None and (place.measure, place.onset) == (0, _START)
+
+
 def _common_changes(music: Sequence[PartMusic]) -> tuple[Tempo | None, list[Placed]]:
     """The tempo at the beginning; and tempos and section labels of all parts, each once."""
     tempo: Tempo | None = None
     found: dict[tuple[int, Fraction, str], Placed] = {}
     for place in (p for part in music for p in part.changes):
         change = place.change
-        if change.tempo is not None and (place.measure, place.onset) == (0, _START):
+        if _is_first_tempo(place):
             tempo = tempo or change.tempo
         elif change.tempo is not None:
             found.setdefault((place.measure, place.onset, "tempo"), place)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 from xml.etree.ElementTree import Element
 
-from musicgen.musicxml.reading.values import LeftOut, content, integer, number, words
+from musicgen.musicxml.remarks import strings
+from musicgen.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.theory import ACCIDENTAL_TEXT, STEPS, Key, Pitch, spell
 from musicgen.tune import NO_MARKS, Chord, Grace, Marks, Note, Rest, Timed, Tuplet
 
@@ -36,6 +38,7 @@ class Sound:
     opened: int = 0
     closed: int = 0
     lyrics: dict[int, str] = field(default_factory=dict)
+    exact: dict[str, Any] = field(default_factory=dict)  # marks by remark, which come first
     extended: set[int] = field(default_factory=set)  # verses whose syllable is held from here
 
     @property
@@ -45,6 +48,8 @@ class Sound:
 
     def marks(self) -> Marks:
         """Everything around the note."""
+        if self.exact:
+            self._take_remarks()
         if not (
             self.chord_symbol or self.annotations or self.decorations or self.graces
             or self.opened or self.closed or self.lyrics
@@ -61,6 +66,18 @@ class Sound:
             lyrics=tuple(self.lyrics.get(verse, "") for verse in range(verses)),
         )
 
+    def _take_remarks(self) -> None:
+        for name in ("decorations", "annotations"):
+            if name in self.exact:
+                setattr(self, name, strings(self.exact[name]))
+        if isinstance(symbol := self.exact.get("chord_symbol"), str):
+            self.chord_symbol = symbol
+        if "lyrics" in self.exact:
+            self.lyrics = dict(enumerate(strings(self.exact["lyrics"])[:MAX_VERSES]))
+        match self.exact.get("slurs"):
+            case [int(opened), int(closed)] if 0 <= opened < 100 and 0 <= closed < 100:
+                self.opened, self.closed = opened, closed
+
     def event(self, tuplet: Tuplet | None) -> Timed:
         """The finished note, chord or rest."""
         if not self.notes:
@@ -69,6 +86,14 @@ class Sound:
         if len(self.notes) == 1:
             return Note(first.pitch, self.duration, first.tie, tuplet, self.marks())
         return Chord(tuple(self.notes), self.duration, tuplet, self.marks())
+
+
+def apply_remark(sound: Sound, kind: str, value: Any) -> None:
+    """Take in what only a score of ours says of a note."""
+    if kind == "more":
+        sound.goes_on = True
+    elif kind == "marks" and isinstance(value, dict):
+        sound.exact = value
 
 
 def read_pitch(element: Element, left_out: LeftOut) -> Pitch | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 from musicgen.musicxml.reading.barlines import Frame
 from musicgen.musicxml.reading.part import LineName, PartMusic, Placed
@@ -72,7 +73,7 @@ def _overlap(lines: Sequence[Line]) -> bool:
     for index in {index for line in lines for index in line.bars}:
         sounds = [sound for line in lines for sound in line.bars.get(index, ())]
         sounds.sort(key=lambda sound: sound.onset)
-        if any(a.end > b.onset for a, b in zip(sounds, sounds[1:], strict=False)):
+        if any(a.end > b.onset for a, b in pairwise(sounds)):
             return True
     return False
 
@@ -95,8 +96,10 @@ class VoiceBuilder:
     filled, and further lines stay beside the main one.
     """
 
-    def __init__(self, frames: Sequence[Frame], placed: Sequence[Placed], *, exact: bool) -> None:
-        self.frames = frames
+    def __init__(
+        self, frames: Sequence[Frame | None], placed: Sequence[Placed], *, exact: bool
+    ) -> None:
+        self.frames = [(index, frame) for index, frame in enumerate(frames) if frame is not None]
         self.exact = exact
         self.changes: dict[int, list[Placed]] = {}
         for change in placed:
@@ -111,17 +114,15 @@ class VoiceBuilder:
         beside = [line for line in others if line not in apart and line.n_bars]
         for line in (main, *others):
             _draw_out_syllables(line, words_run_on=not self.exact)
-        first = tuple(self._bar(index, main, beside) for index in range(len(self.frames)))
-        return [first, *(
-            tuple(self._bar(index, line, ()) for index in range(len(self.frames)))
-            for line in apart
-        )]  # fmt: skip
+        return [self._bars(main, beside), *(self._bars(line, ()) for line in apart)]
 
-    def _bar(self, index: int, line: Line, beside: Sequence[Line]) -> Bar:
-        frame = self.frames[index]
+    def _bars(self, line: Line, beside: Sequence[Line]) -> tuple[Bar, ...]:
+        return tuple(self._bar(index, frame, line, beside) for index, frame in self.frames)
+
+    def _bar(self, index: int, frame: Frame, line: Line, beside: Sequence[Line]) -> Bar:
         overlays = [other.bars[index] for other in beside if index in other.bars]
         return Bar(
-            events=tuple(self._events(index, line.bars.get(index, []))),
+            events=tuple(self._events(index, frame, line.bars.get(index, []))),
             overlays=tuple(tuple(self._overlay(sounds)) for sounds in overlays),
             repeat_start=frame.repeat_start,
             volta=frame.volta,
@@ -129,12 +130,11 @@ class VoiceBuilder:
             barline=frame.barline,
         )
 
-    def _events(self, index: int, sounds: list[Sound]) -> list[Event]:
-        frame = self.frames[index]
+    def _events(self, index: int, frame: Frame, sounds: list[Sound]) -> list[Event]:
         sounds = _joined(sounds)
         for sound in sounds:
-            whole = len(sounds) == 1 and sound.duration == (frame.full or sound.duration)
-            sound.full_bar = sound.full_bar and whole
+            whole = self.exact or sound.duration == (frame.full or sound.duration)
+            sound.full_bar = sound.full_bar and whole and len(sounds) == 1
         end = sounds[-1].end if sounds else Fraction(0)
         if not self.exact and end < frame.length:
             rest = Sound(end, frame.length - end, visible=False)
@@ -169,6 +169,7 @@ def _joined(sounds: list[Sound]) -> list[Sound]:
             for n, o in zip(first.notes, sound.notes, strict=False)
         ]
         first.closed += sound.closed
+        first.opened += sound.opened
         first.goes_on = sound.goes_on
         first.tuplet_stops = first.tuplet_stops or sound.tuplet_stops
     return whole

@@ -26,8 +26,10 @@ class LeftOut(Counter[str]):
 
 
 def words(text: str | None) -> str:
-    """Text on one line, without blanks around."""
-    return " ".join(text.split()) if text else ""
+    """Text on one line, without blanks around; line breaks of the file are blanks."""
+    if not text:
+        return ""
+    return text.strip() if text.isprintable() else " ".join(text.split())
 
 
 def content(element: Element, path: str) -> str:

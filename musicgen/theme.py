@@ -45,8 +45,8 @@ CHOIR_ROLES = ("soprano", "alto", "tenor", "bass")
 @dataclass(frozen=True)
 class Theme:
     """`tune` is the piece given and `piece` its notes; `slots` are the numbers of its parts among
-    those that the model has. `begin` is where new music starts, in quarters from the first bar line.
-    `tokens` say all that; `heard` is how the model hears it."""
+    those that the model has. `begin` is where new music starts, in quarters from the first bar
+    line. `tokens` say all that; `heard` is how the model hears it."""
 
     tune: Tune
     piece: Piece
@@ -158,7 +158,7 @@ def _slots(given: Piece, vocabulary: Vocabulary) -> tuple[list[int], list[tuple[
     own = [(part.role, part.program) for part in given.parts]
     if all(part_token(part) in vocabulary.ids for part in given.parts):
         return list(range(len(own))), own
-    choir = [(role, CHOIR) for role in CHOIR_ROLES]
+    choir: list[tuple[str, int | None]] = [(role, CHOIR) for role in CHOIR_ROLES]
     if len(own) > len(choir) or any(part_token(Part(*c, ())) not in vocabulary.ids for c in choir):
         known = [parse_token(text) for text in vocabulary.tokens]
         kinds = [token.value for token in known if token.kind == "part"]
@@ -195,8 +195,8 @@ def _ranges(parts: Sequence[Part]) -> dict[int, tuple[int, int]]:
             role = ROLES[part.role]
             named = bool(role.name)
             ranges[slot] = (
-                min(role.lowest, min(pitches)) if named else low,
-                max(role.highest, max(pitches)) if named else high,
+                min(role.lowest, *pitches) if named else low,
+                max(role.highest, *pitches) if named else high,
             )
     return ranges
 
@@ -207,7 +207,7 @@ def _ranges(parts: Sequence[Part]) -> dict[int, tuple[int, int]]:
 def _joined(given: Sequence[Bar], written: Sequence[Bar], begin: Fraction) -> tuple[Bar, ...]:
     """Given bars up to `begin`, in quarters from the first note, then what is written after."""
     starts = _starts(given)
-    kept = [bar for bar, start in zip(given, starts, strict=True) if start < begin]
+    kept = [bar for bar, start in zip(given, starts[:-1], strict=True) if start < begin]
     end = starts[len(kept)]
     if end > begin:
         kept[-1] = replace(kept[-1], events=_without_tail(kept[-1].events, end - begin))

@@ -1,0 +1,176 @@
+"""New settings of a tune: stretches of it written anew until its likeness lies in a band.
+
+Likeness is `novelty.similarity`. From the tune itself, random stretches of one to four bars are
+infilled one after the other, with both sides heard; of the candidates for a stretch one that
+brings the melody into the band is taken, else the one that comes nearest to it from above.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicgen.composer.engine import Engine, Take
+from musicgen.composer.generation import ATTEMPTS
+from musicgen.composer.infilling import Candidate, draw, sample_stretch
+from musicgen.errors import ControlError
+from musicgen.novelty import similarity
+from musicgen.prompt import Piece
+from musicgen.prompt.piece import Notes, sounding
+from musicgen.sampling import SamplingConfig
+from musicgen.tune import Tune
+
+CANDIDATES = 8
+LONGEST = 4  # bars of a stretch
+STEPS_A_BAR = 2
+TRIES = 4  # of a whole version, while none is new and in the band
+_BAND = re.compile(r"\s*(\d*\.?\d+)\s*(?:-\s*(\d*\.?\d+)\s*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Similarities from `low` to `high`, both included."""
+
+    low: float
+    high: float
+
+    @staticmethod
+    def read(text: str) -> Band:
+        """Read "0.6-0.8", or "0.7" for 0.65 to 0.75.
+
+        Raises:
+            ControlError: not such a band within 0 and 1.
+        """
+        match = _BAND.fullmatch(text)
+        low = float(match[1]) if match else 2.0
+        high = float(match[2]) if match and match[2] else low
+        if match is not None and not match[2]:
+            low, high = max(0.0, low - 0.05), high + 0.05 if high <= 1 else high
+            high = min(high, 1.0) if low < 1 else high
+        if not 0 <= low <= high <= 1:
+            raise ControlError(f"--similarity '{text}': write a band between 0 and 1, like 0.6-0.8")
+        return Band(low, high)
+
+    def distance(self, value: float) -> float:
+        """How far outside a value lies; 0 within."""
+        return max(self.low - value, value - self.high, 0.0)
+
+    def __str__(self) -> str:
+        return f"{self.low:g}-{self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """Changed bars, and how like the tune is with them."""
+
+    changed: Mapping[int, Notes]
+    similarity: float
+    bits: float = 0.0
+
+
+def variations(
+    engine: Engine, tune: Tune, band: str, n: int, sampling: SamplingConfig
+) -> Iterator[Take]:
+    """`n` different settings of a tune, in its key, meter, form and number of bars, each with a
+    similarity to it within the band.
+
+    Raises:
+        ControlError: the tune cannot be rewritten, or the band is not reached; the message names
+            the nearest that was.
+    """
+    wanted = Band.read(band)
+    piece = Piece.read(tune)
+    seen: set[tuple[object, ...]] = {sounding(_whole(piece, {}))}
+    for index in range(n):
+        best: _Version | None = None
+        for attempt in range(TRIES):
+            version = _vary(engine, piece, wanted, sampling, index, attempt)
+            if sounding(_whole(piece, version.changed)) in seen:
+                continue
+            nearer = best is None or wanted.distance(version.similarity) < wanted.distance(
+                best.similarity
+            )
+            best = version if nearer else best
+            if wanted.distance(version.similarity) == 0:
+                break
+        if best is None or wanted.distance(best.similarity) > 0:
+            reached = (
+                "no new version was found"
+                if best is None
+                else (f"the nearest reached is {best.similarity:.2f}")
+            )
+            raise ControlError(
+                f"--similarity {wanted}: {reached}; ask for a wider band or another --seed"
+            )
+        seen.add(sounding(_whole(piece, best.changed)))
+        whole = piece.complete(best.changed)
+        n_notes = max(1, sum(len(notes) for notes in best.changed.values()))
+        yield Take(
+            whole.tune,
+            index,
+            best.bits / n_notes,
+            exact=whole.exact,
+            name=f"{tune.title} {index + 1}" if n > 1 else "",
+            corpus=engine.corpus,
+        )
+
+
+def _whole(piece: Piece, changed: Mapping[int, Notes]) -> dict[int, Notes]:
+    return {i: changed.get(i, bar.notes) for i, bar in enumerate(piece.heard)}
+
+
+def _vary(
+    engine: Engine, piece: Piece, band: Band, sampling: SamplingConfig, index: int, attempt: int
+) -> _Version:
+    """One walk from the tune into the band, or as near as it gets."""
+    random = np.random.default_rng([sampling.seed, index, 3, attempt])
+    n_bars = len(piece.heard)
+    here = _Version({}, 1.0)
+    longest = min(LONGEST, n_bars)
+    touched = np.zeros(n_bars)
+    for step in range(STEPS_A_BAR * n_bars + 4):
+        length = int(random.integers(1, longest + 1))
+        start = _where(touched, length, random)
+        try:
+            stretch = piece.stretch(start, start + length, here.changed)
+        except ControlError:
+            touched[start : start + length] += 1
+            continue
+        row = (attempt * 10_000 + step) * CANDIDATES
+        rows = [index + (row + k) * ATTEMPTS for k in range(CANDIDATES)]
+        versions = [
+            (candidate, _with(piece, here, candidate))
+            for candidate in sample_stretch(engine, piece, stretch, sampling, rows)
+        ]
+        good = [(c, v) for c, v in versions if not band.distance(v.similarity) and _new(piece, v)]
+        if good:
+            chosen = draw([candidate for candidate, _ in good], random)
+            return next(v for c, v in good if c is chosen)
+        above = [v for _, v in versions if v.similarity > band.high]
+        touched[start : start + length] += 1
+        if above:
+            here = min(above, key=lambda v: v.similarity)
+        else:
+            longest = max(1, longest - 1)
+        if not above and longest == 1 and here.similarity <= band.high:
+            break
+    return here
+
+
+def _where(touched: np.ndarray, length: int, random: np.random.Generator) -> int:
+    """A place for a stretch, among those touched least."""
+    sums = np.convolve(touched, np.ones(length), mode="valid")
+    return int(random.choice(np.flatnonzero(sums == sums.min())))
+
+
+def _new(piece: Piece, version: _Version) -> bool:
+    return sounding(_whole(piece, version.changed)) != sounding(_whole(piece, {}))
+
+
+def _with(piece: Piece, here: _Version, candidate: Candidate) -> _Version:
+    changed = {**here.changed, **candidate.notes}
+    like = similarity(piece.tune, piece.melody_with(changed))
+    return _Version(changed, like, here.bits + candidate.bits)

@@ -1,0 +1,174 @@
+"""What MusicXML cannot say of a Tune, as processing instructions that other programs pass over.
+
+    <?musicgen marks {"decorations": ["roll"]}?>     # a turn to all others
+
+A score of ours read back is the same Tune, to the last field; the music itself never depends on
+a remark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+from xml.etree.ElementTree import Element, ProcessingInstruction, fromstring
+
+from musicgen.musicxml import signs
+from musicgen.musicxml.harmony import harmony, read_harmony
+from musicgen.musicxml.lines import Reach
+from musicgen.theory import FREE_METER, MODE_FIFTHS, STEPS, Key, Meter, parse_meter
+from musicgen.tune import Change, Marks, Tempo, Tune
+
+TARGET = "musicgen"
+MAX_QPM = 10_000
+
+
+def remark(kind: str, value: object = None) -> str:
+    """A processing instruction with a JSON value."""
+    content = json.dumps(value).replace("?>", "\\u003f>")
+    return f"<?{TARGET} {kind} {content}?>"
+
+
+def read_remark(element: Element) -> tuple[str, Any]:
+    """Kind and value of a remark; "" for everything else."""
+    if element.tag is not ProcessingInstruction:  # type: ignore[comparison-overlap]
+        return "", None
+    target, _, rest = (element.text or "").partition(" ")
+    kind, _, content = rest.partition(" ")
+    if target != TARGET:
+        return "", None
+    try:
+        return kind, json.loads(content)
+    except (ValueError, RecursionError):
+        return "", None
+
+
+def key_remark(key: Key) -> str:
+    """A remark on a key whose signature does not say it all; "" for others."""
+    if not key.accidentals and (key.mode != "none" or not key.tonic):
+        return ""
+    return change_remark(Change(key=key))
+
+
+def change_remark(change: Change) -> str:
+    """A remark that says a change in full."""
+    return remark(*_change_value(change))
+
+
+def opening_remark(tune: Tune, changes: Sequence[Change]) -> str:
+    """A remark on changes before the first note, which MusicXML puts in the place of what the
+    heading says: they and the heading, all as changes."""
+    heading = [Change(key=tune.key), Change(meter=tune.meter)]
+    heading += [Change(tempo=tune.tempo)] if tune.tempo else []
+    return remark("opening", [[_change_value(c) for c in each] for each in (heading, changes)])
+
+
+def read_opening(value: Any) -> tuple[list[Change], list[Change]] | None:
+    """The heading and the changes of such a remark; None where it makes no sense."""
+    try:
+        heading, changes = ([read_change(*pair) for pair in each] for each in value)
+    except (TypeError, ValueError):
+        return None
+    return [c for c in heading if c], [c for c in changes if c]
+
+
+def _change_value(change: Change) -> tuple[str, Any]:
+    if change.key is not None:
+        return "key", [change.key.tonic, change.key.mode, change.key.accidentals]
+    if change.meter is not None:
+        return "meter", [change.meter.beats, change.meter.unit, change.meter.symbol]
+    if change.tempo is not None:
+        bpm = None if change.tempo.bpm is None else str(change.tempo.bpm)
+        return "tempo", [bpm, str(change.tempo.beat), change.tempo.text]
+    if change.text is not None:
+        return "field", change.text
+    return "part", change.part
+
+
+def read_change(kind: str, value: Any) -> Change | None:
+    """The change of a remark; None where it makes no sense, or is of another kind."""
+    try:
+        return _READERS[kind](value) if kind in _READERS else None
+    except (TypeError, ValueError, KeyError, ZeroDivisionError):
+        return None
+
+
+def _read_key(value: Any) -> Change | None:
+    name, mode, pairs = value
+    accidentals = tuple((str(step), int(alter)) for step, alter in pairs)
+    key = Key(str(name), str(mode), accidentals)
+    sound = set(key.signature) == set(STEPS) and mode in (*MODE_FIFTHS, "none")
+    return Change(key=key) if sound and all(abs(a) < 3 for _, a in accidentals) else None
+
+
+def _read_meter(value: Any) -> Change | None:
+    beats, unit, symbol = value
+    meter = Meter(tuple(int(beat) for beat in beats), int(unit), str(symbol))
+    if not meter.beats:
+        return Change(meter=FREE_METER)
+    return Change(meter=meter) if parse_meter(str(replace(meter, symbol=""))) else None
+
+
+def _read_tempo(value: Any) -> Change | None:
+    bpm, beat, text = value
+    tempo = Tempo(None if bpm is None else Fraction(bpm), Fraction(beat), str(text))
+    sound = tempo.beat > 0 and (tempo.bpm is None or 0 < tempo.bpm <= MAX_QPM)
+    return Change(tempo=tempo) if sound else None
+
+
+def _read_field(value: Any) -> Change | None:
+    letter, text = value
+    return Change(text=(str(letter)[:20], str(text)))
+
+
+def _read_part(value: Any) -> Change | None:
+    return Change(part=value) if isinstance(value, str) else None
+
+
+_READERS: dict[str, Callable[[Any], Change | None]] = {
+    "key": _read_key,
+    "meter": _read_meter,
+    "tempo": _read_tempo,
+    "field": _read_field,
+    "part": _read_part,
+}
+
+
+def marks_remark(marks: Marks, reach: Reach) -> str:
+    """A remark on marks that would be read as others, or not at all; "" where there are none."""
+    lost: dict[str, object] = {}
+    decorations, annotations = signs.as_read(marks.decorations, marks.annotations)
+    if decorations != marks.decorations:
+        lost["decorations"] = marks.decorations
+    if annotations != marks.annotations:  # some of them are read as decorations
+        lost["annotations"] = marks.annotations
+        lost["decorations"] = marks.decorations
+    symbol = marks.chord_symbol
+    if symbol and not _is_read(symbol):
+        lost |= {"chord_symbol": symbol, "annotations": marks.annotations}
+        lost["decorations"] = marks.decorations  # it may be read as one
+    slurs = [kind for kind, _ in reach.slurs.marks]
+    if (slurs.count("start"), slurs.count("stop")) != (marks.slurs_opened, marks.slurs_closed):
+        lost["slurs"] = [marks.slurs_opened, marks.slurs_closed]
+    if not all(map(_is_plain_syllable, marks.lyrics)):
+        lost["lyrics"] = marks.lyrics
+    return remark("marks", lost) if lost else ""
+
+
+def strings(values: Any) -> list[str]:
+    """A list of texts out of a remark; empty where it is none."""
+    return [v for v in values if isinstance(v, str)] if isinstance(values, list) else []
+
+
+@lru_cache(maxsize=4096)
+def _is_read(symbol: str) -> bool:
+    xml = harmony(symbol)
+    return xml is not None and read_harmony(fromstring(xml)) == symbol  # noqa: S314 - our own
+
+
+def _is_plain_syllable(syllable: str) -> bool:
+    bare = syllable.removesuffix("-")
+    return syllable != "-" and bare == " ".join(bare.split()).rstrip("-")

@@ -1,0 +1,232 @@
+"""Any written melody as a model can hear it: bars of tokens, whatever the notation had beside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+from musicgen.errors import InvalidTuneError
+from musicgen.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
+from musicgen.tokenizer import Vocabulary
+from musicgen.tokenizer.melody import encode_bars, encode_header, explicit_repeats
+from musicgen.tokenizer.tokens import Token, parse_token
+from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune
+
+_PLAIN_LINES = ("|", "||", "|]")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A bar that holds music. `number` is its place in the voice, from 0; `key` and `meter` those
+    in force at its end; `notes` its single line of plain notes; `close` the token of its bar line,
+    "" where the music stops inside it."""
+
+    number: int
+    key: Key
+    meter: Meter
+    notes: tuple[Timed, ...]
+    repeat_start: bool
+    volta: tuple[int, ...]
+    close: str
+
+    @property
+    def duration(self) -> Fraction:
+        """Length of what it holds, in quarters."""
+        return sum((note.duration for note in self.notes), Fraction(0))
+
+    @property
+    def opens(self) -> tuple[str, ...]:
+        """The tokens before its music."""
+        volta = (f"[{','.join(map(str, self.volta))}",) if self.volta else ()
+        return ("|:",) * self.repeat_start + volta
+
+
+def hear(tune: Tune, bars: Sequence[Bar]) -> list[Heard]:
+    """The bars of a tune's voice that hold music, reduced to what melody tokens can say.
+
+    Chords stand for their highest note; overlays, ornaments and texts are not heard; each bar is
+    heard in its own key. Bars without music give their marks to a neighbour, and repeats get their
+    start, as `melody` has it.
+    """
+    key, meter = _tonal(tune.key), tune.meter
+    heard: list[Heard] = []
+    reduced: list[Bar] = []
+    start, volta = False, tuple[int, ...]()
+    for number, bar in enumerate(bars):
+        for event in bar.events:
+            if isinstance(event, Change):
+                key = _tonal(event.key) if event.key is not None else key
+                meter = event.meter or meter
+        start, volta = start or bar.repeat_start, bar.volta or volta
+        if not any(True for _ in bar.timed):
+            if reduced:
+                reduced[-1] = _strengthened(reduced[-1], bar)
+            continue
+        notes = plain_notes(bar.events, key)
+        line = bar.barline if bar.barline in ("", *_PLAIN_LINES) else "|"
+        line = "|" if bar.repeat_end else line
+        reduced.append(
+            Bar(
+                events=notes,
+                repeat_start=start,
+                volta=volta,
+                repeat_end=min(bar.repeat_end, 1),
+                barline=line,
+            )
+        )
+        heard.append(Heard(number, key, meter, notes, start, volta, ""))
+        start, volta = False, ()
+    if not reduced:
+        return []
+    last_line = reduced[-1].barline
+    reduced[-1] = replace(reduced[-1], barline=last_line or "|")
+    marked = explicit_repeats(reduced)
+    if not marked[-1].repeat_end:  # where the music stops it need not end
+        marked[-1] = replace(marked[-1], barline="||" if last_line in ("||", "|]") else last_line)
+    return [
+        replace(one, repeat_start=bar.repeat_start, close=":|" if bar.repeat_end else bar.barline)
+        for one, bar in zip(heard, marked, strict=True)
+    ]
+
+
+def _tonal(key: Key) -> Key:
+    return Key(key.tonic, key.mode) if key.tonic and key.mode != "none" else C_MAJOR
+
+
+def _strengthened(bar: Bar, empty: Bar) -> Bar:
+    """A bar with the bar line and repeat of the empty one after it."""
+    if empty.repeat_end or bar.repeat_end:
+        return replace(bar, repeat_end=1, barline="|")
+    lines = ("", *_PLAIN_LINES)
+    other = empty.barline if empty.barline in lines else "|"
+    return replace(bar, barline=max(bar.barline, other, key=lines.index))
+
+
+def plain_notes(events: Iterable[Event], key: Key) -> tuple[Timed, ...]:
+    """A single line of notes and rests without marks; groups that are no whole tuplet become
+    notes of their plain length, unless more of the tuplet is still to come at the end."""
+    line = [_plain(event, key) for event in events if not isinstance(event, Change)]
+    result: list[Timed] = []
+    i = 0
+    while i < len(line):
+        group = line[i].tuplet
+        if group is None:
+            result.append(line[i])
+            i += 1
+            continue
+        j = i
+        while j < len(line) and line[j].tuplet == replace(group, index=j - i):
+            j += 1
+        whole = j - i == group.size or (j == len(line) and j > i)
+        if whole:
+            result += line[i:j]
+        else:
+            j = max(j, i + 1)
+            result += [replace(note, tuplet=None) for note in line[i:j]]
+        i = j
+    return tuple(result)
+
+
+def _plain(event: Timed, key: Key) -> Timed:
+    if isinstance(event, Rest):
+        return Rest(event.duration, tuplet=event.tuplet)
+    if isinstance(event, Chord):
+        if not event.notes:
+            return Rest(event.duration, tuplet=event.tuplet)
+        top = max(event.notes, key=lambda note: note.midi)
+        return Note(_near(top.pitch, key), event.duration, top.tie, event.tuplet)
+    return Note(_near(event.pitch, key), event.duration, event.tie, event.tuplet)
+
+
+def _near(pitch: Pitch, key: Key) -> Pitch:
+    """The pitch, spelled so that its accidental is at most two from the key's."""
+    relative = pitch.alter - key.signature[pitch.step]
+    if abs(relative) <= 2:
+        return pitch
+    moved = Pitch.from_diatonic(pitch.diatonic + (1 if relative > 0 else -1), 0)
+    alter = pitch.midi - moved.midi
+    if abs(alter - key.signature[moved.step]) > 2 or abs(alter) > 2:
+        return replace(pitch, alter=key.signature[pitch.step])
+    return replace(moved, alter=alter)
+
+
+# --- tokens ---------------------------------------------------------------------------------
+
+
+def header_tokens(tune: Tune, key: Key, meter: Meter, pickup: Fraction) -> tuple[str, ...]:
+    """The heading of a tune as it goes on in `key` and `meter`."""
+    frame = Tune(rhythm=canonical_rhythm(tune.rhythm), meter=meter, unit=tune.unit, key=key)
+    return (*encode_header(frame)[:-1], f"up:{pickup}")
+
+
+def note_tokens(notes: Sequence[Event], key: Key, unit: Fraction) -> tuple[str, ...]:
+    """Plain notes of one bar as tokens; the last tuplet may be incomplete."""
+    frame = Tune(key=key, unit=unit)
+    return tuple(encode_bars(frame, [Bar(events=tuple(notes))], unfinished=True)[:-1])
+
+
+def prevailing_meter(heard: Sequence[Heard]) -> Meter:
+    """The meter a tune goes on in: the last that held for two bars, else the commonest.
+
+    A bar of another length is a meter of its own in MIDI, and no change of meter.
+
+    Raises:
+        InvalidTuneError: free meter, and no length that at least half of the bars share.
+    """
+    runs = [(meter, len(list(run))) for meter, run in groupby(bar.meter for bar in heard)]
+    lasting = [meter for meter, n in runs if n > 1]
+    totals = Counter(bar.meter for bar in heard)
+    meter = lasting[-1] if lasting else max(totals, key=lambda m: (totals[m], m == runs[-1][0]))
+    if meter.bar_duration is not None:
+        return meter
+    closed = Counter(bar.duration for bar in heard if bar.close)
+    length, n = closed.most_common(1)[0] if closed else (Fraction(0), 0)
+    unit = 4 * length.denominator
+    if n < 2 or 2 * n < closed.total() or unit > 64 or unit & (unit - 1):
+        raise InvalidTuneError("no meter, and bars of no regular length")
+    return Meter((int(length * length.denominator),), unit)
+
+
+# --- what a model has never seen ------------------------------------------------------------
+
+
+def heard_as(tokens: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+    """The tokens as a model can hear them: what it has never seen becomes the nearest it has."""
+    return [nearest(text, vocabulary.tokens) for text in tokens]
+
+
+@lru_cache(maxsize=4096)
+def nearest(text: str, known: tuple[str, ...]) -> str:
+    """The token of the same kind that is closest in meaning; `<unk>` where closeness means
+    nothing."""
+    if text in known:
+        return text
+    token = parse_token(text)
+    distances = [
+        (_distance(token, parsed.value), other)
+        for other in known
+        if (parsed := parse_token(other)).kind == token.kind
+    ]
+    return min(distances)[1] if distances else "<unk>"
+
+
+def _distance(token: Token, value: Any) -> float:
+    """How far a known value of the same kind is from the token's, in the kind's own measure."""
+    match token.kind:
+        case "length" | "unit" | "pickup":
+            return abs(float(value - token.value))
+        case "pitch":
+            return float(abs(value[0] - token.value[0]) * 12 + abs(value[1] - token.value[1]))
+        case "tonic":
+            apart = (Key(value).tonic_pitch_class - Key(token.value).tonic_pitch_class) % 12
+            return float(min(apart, 12 - apart))
+        case "meter":
+            if value.bar_duration == token.value.bar_duration:
+                return 0
+            return 1.0 + (value.compound is not token.value.compound)
+    return 0 if value in ("", "major") else 1
