@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Train the shipped model anew, evaluate it on the test families and put it into checkpoints/.
-# About half an hour on one CPU core.
+# Train the shipped models anew, evaluate the default on the test families, put them into checkpoints/.
+# About an hour on one CPU core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 run="${1:-runs/celtic}"
@@ -10,3 +10,7 @@ musicgen evaluate --checkpoint "$run" -n 500 --seed 0 --force \
     --json "$run/evaluation.json" --report "$run/evaluation.html"
 python scripts/publish_model.py "$run" checkpoints/celtic --corpus celtic \
     --evaluation "$run/evaluation.json"
+
+# A transformer for comparison, and for `musicgen inspect attention`.
+musicgen train --corpus celtic --preset transformer --epochs 12 --out "$run-transformer"
+python scripts/publish_model.py "$run-transformer" checkpoints/celtic-transformer --corpus celtic
