@@ -56,7 +56,6 @@ def test_every_module_has_its_tests() -> None:
     top_level = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("_")}
     covered_elsewhere = {
         "constraint": "grammar",
-        "controls": "composer",
         "prompt": "continuation",
         "tune": "tokenizer",
         "presets": "training",

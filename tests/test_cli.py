@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -315,3 +317,54 @@ def test_importing_musicgen_loads_no_torch() -> None:
     code = "import sys, musicgen; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_tunebook_is_stopped_and_gone_on_with(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path
+) -> None:
+    book, short = tmp_path / "book", ["--form", "AB", "--part-bars", "1", "--meter", "2/4"]
+    whole = ["generate", "-c", model, "-n", "30", "--seed", "3", *short, "-o", str(book)]
+    assert run(capsys, *whole)[0] == 0
+    index, tunes = (book / "index.csv").read_text(), (book / "book.abc").read_text()
+    rows = list(csv.DictReader(io.StringIO(index)))
+    assert [row["number"] for row in rows] == [str(n) for n in range(1, 31)]
+    assert {(row["form"], row["bars"], row["meter"]) for row in rows} == {("AB", "2", "2/4")}
+    assert len(read(book / "book.abc")) == len(list(book.glob("*-3-*.abc"))) == 30
+    # A row that was cut off in the middle, tunes and book beyond it.
+    cut = index.splitlines(keepends=True)[:12]
+    (book / "index.csv").write_text("".join(cut)[:-5])
+    code, _, err = run(capsys, *whole, "--resume")
+    assert (code, "wrote 20 tunes" in err) == (0, True)
+    assert (book / "index.csv").read_text() == index
+    assert (book / "book.abc").read_text() == tunes
+
+
+def test_a_tunebook_is_neither_replaced_nor_mixed(
+    capsys: pytest.CaptureFixture[str], model: str, tmp_path: Path
+) -> None:
+    book = tmp_path / "book"
+    arguments = ["generate", "-c", model, "-n", "25", "-o", str(book), "--part-bars", "1"]
+    assert run(capsys, *arguments, "--seed", "1")[0] == 0
+    code, _, err = run(capsys, *arguments, "--seed", "1")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "holds a tunebook already; add --resume" in err
+    code, _, err = run(capsys, *arguments, "--seed", "2", "--resume")
+    assert code == 1
+    assert "was begun with other settings (seed)" in err
+    code, _, err = run(capsys, *arguments, "--resume", "--key", "D")
+    assert "was begun with other settings (key)" in err
+    code, _, err = run(capsys, *arguments, "--resume")  # the seed is that of the book
+    assert (code, "wrote 0 tunes" in err) == (0, True)
+
+
+def test_generate_says_what_it_understood_and_refuses_what_it_did_not(
+    capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    code, out, err = run(capsys, "generate", "-c", model, "--like", "fast jig in D", "--seed", "1")
+    assert code == 0
+    assert err.startswith("understood: rhythm jig, key D major, tempo 1/4=209\n")
+    assert "R:jig" in out
+    assert "K:D\n" in out
+    code, out, err = run(capsys, "generate", "-c", model, "--like", "cheerful jig")
+    assert (code, out) == (1, "")
+    assert "the word 'cheerful' is not understood" in err

@@ -102,7 +102,8 @@ class _Row:
             return
         if self._awaits_motif(state) and not self.body:
             opens = {i for i in np.flatnonzero(mask).tolist() if self.tokens[i].kind == "repeat"}
-            self._only(mask, {self.plan.motif[0], *opens})
+            first = self.plan.motif[0]
+            self._only(mask, opens | {first} if mask[first] or not opens else opens)
             return
         if self.no_tie:
             self._avoid(mask, next(i for i, t in enumerate(self.tokens) if t.kind == "tie"))

@@ -1,0 +1,224 @@
+"""Controls hold in every tune, what contradicts itself is refused in one line, phrases are read."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import fields
+from pathlib import Path
+from random import Random
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from musicgen.checkpoint import Checkpoint
+from musicgen.composer import Composer
+from musicgen.constraint import Automaton
+from musicgen.controls import ControlOptions, Controls, form_of, understand_phrase
+from musicgen.controls.melodic import Line, MelodicAutomaton
+from musicgen.errors import ControlError, MusicgenError
+from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.grammar import Limits, Part, advance, start
+from musicgen.instruments import RANGES, written_range
+from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer.tokens import parse_token
+from musicgen.tune import Tune
+
+from .test_grammar import JIG, LENGTHS, VOCABULARY, assert_valid
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    """scripts/check_controls.py, which measures tunes without the sampler."""
+    spec = importlib.util.spec_from_file_location(
+        "check_controls", ROOT / "scripts" / "check_controls.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["check_controls"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def composer(untrained: Checkpoint) -> Composer:
+    return Composer(untrained)
+
+
+def read_back(tune: Tune) -> Tune:
+    return parse_text(to_abc(tune)).tunes[0]
+
+
+def motif() -> Tune:
+    text = "X:1\nR:jig\nM:6/8\nL:1/8\nK:D\nA,|DFD A,2D|DFD A,DA,|DFD A,2D|DFD A,F:|\n"
+    return parse_text(text).tunes[0]
+
+
+HARD = [
+    Controls(form="AABB", part_bars=4, key="D", meter="6/8", end_on_tonic=True),
+    Controls(form="ABAC", bars=16, max_interval=5, end_on_tonic=True),
+    Controls(form="AABBA", part_bars="4,6", pickup="1/8", scale="pentatonic"),
+    Controls(form="AAA", part_bars=1, meter="3/4", max_interval=2, end_on_tonic=True),
+    Controls(bars=13, max_interval=3, end_on_tonic=True, range="D4-D5"),
+    Controls(part_bars="5,3,7", instrument="D whistle", key="G"),
+    Controls(key="Bb mixolydian", range="Bb2-C4", max_interval=4, end_on_tonic=True),
+    Controls(key="F# minor", scale="F# G# A B C#", unit="1/16", tempo="3/8=96"),
+    Controls(rhythm="jig", pickup="5/8", part_bars=4, max_interval=2, end_on_tonic=True),
+    Controls(motif=motif(), motif_bars="1-2", part_bars=8, form="AAB"),
+    Controls(motif=motif(), motif_bars="1", key="G", max_interval=12, end_on_tonic=True),
+    Controls(max_repeats=1, key="D"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(HARD)))
+def test_controls_hold_in_what_is_read_back(
+    composer: Composer, script: ModuleType, number: int
+) -> None:
+    controls = HARD[number]
+    for take in composer.takes(4, controls, SamplingConfig(seed=number, temperature=1.5)):
+        tune = read_back(take.tune)
+        given = controls
+        if isinstance(controls.part_bars, str):
+            numbers = [int(n) for n in controls.part_bars.split(",")]
+            given = Controls(**{**vars(controls), "part_bars": numbers})
+        assert list(script.disobedience(tune, given)) == []
+        assert_valid(tune)
+
+
+@pytest.mark.slow
+def test_random_combinations_hold(composer: Composer, script: ModuleType, tmp_path: Path) -> None:
+    assert script.check(composer, Random(3), 100, tmp_path, 1.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        (Controls(range="D4-F4"), "range 'D4-F4': narrower than a fifth; a tune needs more room"),
+        (Controls(range="B5-D4"), "range 'B5-D4': its first pitch is above its second"),
+        (Controls(range="high"), "range 'high': not a range; write it like D4-B5, where C4 is"),
+        (Controls(key="G#"), "key 'G#': it has 8 sharps; use its usual name"),
+        (Controls(meter="6/8", pickup="3/4"), "a pickup of 3/4 is not shorter than a bar of 6/8"),
+        (Controls(meter="6/8", unit="1/2"), "a unit of 1/2 does not divide a bar of 6/8"),
+        (Controls(unit="1/3"), "unit '1/3': use 1, 1/2, 1/4, 1/8, 1/16, 1/32 or 1/64"),
+        (Controls(unit="1/0"), "unit '1/0': not a note length; write it like 1/8"),
+        (Controls(form="AABB", part_bars="8,8,8"), "part-bars has 3 numbers, but AABB has 2 parts"),
+        (Controls(form="BBAA"), "form 'BBAA': name the parts as they come in: AABB"),
+        (Controls(form="A1"), "form 'A1': not a form; write it like AABB or ABAC"),
+        (Controls(form="AABB", part_bars=8, bars=30), "AABB with parts of 8 bars has 16 bars, not"),
+        (Controls(bars=30, part_bars=8), "30 bars do not make 1 to 8 parts of 8 bars; change one"),
+        (Controls(bars=0), "bars '0': use a whole number from 1 to 256"),
+        (Controls(part_bars="8,x"), "part-bars '8,x': use numbers from 1 to 64, like 8 or 8,12"),
+        (Controls(key="D", scale="E F# A B", end_on_tonic=True), "no D to end on is among the"),
+        (Controls(key="D", scale="D E"), "scale 'D E': a tune needs at least 3 notes"),
+        (Controls(scale="purple"), "scale 'purple': write notes such as D E F# A B, a mode, or"),
+        (
+            Controls(key="D", scale="pentatonic", max_interval=1),
+            "max-interval 1: the notes allowed",
+        ),
+        (Controls(max_interval=0), "max-interval '0': use a whole number from 1 to 127"),
+        (Controls(tempo="fast"), "tempo 'fast': write 10 to 1000 beats a minute, like 110 or"),
+        (Controls(tempo="nan"), "tempo 'nan': write 10 to 1000 beats a minute, like 110 or"),
+        (Controls(instrument="kazooo"), "'kazooo': unknown instrument"),
+        (Controls(instrument="fiddle", range="C6-G6"), "range C6-G6 leaves less than a fifth of"),
+        (Controls(motif=motif(), meter="3/4"), "the motif is in 6/8, not in 3/4"),
+        (Controls(motif=motif(), motif_bars="3-9"), "motif-bars 3-9: the tune has 4 bars"),
+        (Controls(motif=motif(), max_interval=2), "the motif leaps 5 semitones; max-interval is 2"),
+        (Controls(motif=motif(), motif_bars="1-2", part_bars=2), "a motif of 2 bars does not fit"),
+        (Controls(like="slow zydeco in D"), "like 'slow zydeco in D': the word 'zydeco' is not"),
+        (Controls(like="jig in D", key="G"), "like 'jig in D': key is asked twice, D major and G"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_before_sampling(
+    composer: Composer, controls: Controls, message: str
+) -> None:
+    with pytest.raises(MusicgenError) as error:
+        composer.takes(1, controls, SamplingConfig())
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_walk_through_notes_and_structure_comes_to_a_dead_end(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shortest = min(parse_token(text).value for text in LENGTHS)
+    limits = Limits(form=(Part(repeated=True, bars=2), Part(bars=1)), smallest=shortest)
+    base = Automaton(VOCABULARY, limits)
+    ids = {VOCABULARY.ids[t]: m for t, m in {"5,": 57, "7,": 61, "1": 62, "2": 64, "3": 66}.items()}
+    line = Line(pitches=ids, tonics=frozenset({VOCABULARY.ids["1"]}), widest=4).connected()
+    automaton = MelodicAutomaton(base, line)
+    state = start()
+    for text in JIG:
+        state = advance(state, parse_token(text))
+    for _ in range(15):
+        number, last = automaton.begin(state), ""
+        while not automaton.states[number].done:
+            choices = np.flatnonzero(automaton.masks[number])
+            assert len(choices)
+            token = int(rng.choice(choices))
+            last = VOCABULARY.tokens[token] if base.is_pitch[token] else last
+            number = automaton.step(number, token)
+        assert last == "1"
+
+
+@pytest.mark.parametrize(
+    ("phrase", "found"),
+    [
+        ("slow waltz in E minor", {"rhythm": "waltz", "key": "E minor", "tempo": "1/4=101"}),
+        ("a jig", {"rhythm": "jig"}),
+        ("reel in A", {"rhythm": "reel", "key": "A major"}),
+        ("A minor slip jigs", {"rhythm": "slip jig", "key": "A minor"}),
+        ("a 16-bar AABB polka in B flat", {"rhythm": "polka", "bars": 16, "form": "AABB"}),
+        (
+            "hornpipe in Gmix for the five-string banjo, ending on the tonic",
+            {
+                "rhythm": "hornpipe",
+                "key": "G mixolydian",
+                "instrument": "five string banjo",
+                "end_on_tonic": True,
+            },
+        ),
+        ("pentatonic air in 3/4", {"scale": "pentatonic", "rhythm": "air", "meter": "3/4"}),
+    ],
+)
+def test_a_phrase_is_understood_word_by_word(phrase: str, found: dict[str, object]) -> None:
+    assert understand_phrase(phrase).items() >= found.items()
+
+
+@pytest.mark.parametrize(
+    ("phrase", "word"),
+    [("happy jig", "happy"), ("two reels", "two"), ("jig in H", "H"), ("badmin reel", "badmin")],
+)
+def test_a_word_that_is_not_understood_is_named(phrase: str, word: str) -> None:
+    with pytest.raises(ControlError, match=f"the word '{word}' is not understood"):
+        understand_phrase(phrase)
+
+
+def test_keyword_arguments_are_the_fields_of_controls() -> None:
+    assert set(ControlOptions.__annotations__) == {field.name for field in fields(Controls)}
+
+
+def test_a_part_that_comes_back_is_the_same_note_for_note(composer: Composer) -> None:
+    for take in composer.takes(4, Controls(form="ABAC", part_bars=4), SamplingConfig(seed=5)):
+        assert form_of(read_back(take.tune)) == ("ABAC", 16)
+
+
+def test_a_stream_gives_the_tune_that_generate_gives_note_by_note(composer: Composer) -> None:
+    controls, sampling = Controls(key="D", form="AB", part_bars=2), SamplingConfig(seed=9)
+    stream = composer.stream(controls, sampling)
+    events = [step.event for step in stream if step.event is not None]
+    whole = composer.generate(seed=9, key="D", form="AB", part_bars=2)
+    assert stream.tune == whole
+    assert events == list(whole.voices[0].events)
+    assert len(stream.milliseconds) >= len(events)
+    assert stream.step() is None
+
+
+def test_every_instrument_has_room_for_a_tune() -> None:
+    assert len(set(RANGES.values())) >= 12
+    for name in RANGES:
+        low, high = written_range(name)
+        assert high - low >= 12
