@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# A process of the suite for each core: more threads would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 

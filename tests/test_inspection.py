@@ -19,7 +19,7 @@ from musicgen.errors import CheckpointError, ControlError, CorpusError
 from musicgen.formats.abc_notation import parse_text
 from musicgen.inspection import attention, embeddings, gradients, memory, surprise
 from musicgen.inspection.hearing import hear
-from musicgen.models import build_model
+from musicgen.models import build_model, weights_of
 from musicgen.tokenset import TokenSet, build_tokenset
 from musicgen.tune import Tune
 
@@ -35,7 +35,7 @@ def jig() -> Tune:
 def attending(untrained: Checkpoint) -> Checkpoint:
     model = replace(untrained.model, kind="transformer", n_layers=2, n_heads=2)
     torch.manual_seed(0)
-    return replace(untrained, model=model, network=build_model(model).eval())
+    return replace(untrained, model=model, weights=weights_of(build_model(model)))
 
 
 def test_each_token_of_a_tune_knows_its_note(jig: Tune, untrained: Checkpoint) -> None:
@@ -161,7 +161,8 @@ def test_embeddings_that_know_the_circle_of_fifths_are_found_out(untrained: Chec
         if token.startswith("K:"):
             angle = 2 * math.pi * fifths[token[2:]] / 12
             table[i, :2] = 20 * torch.tensor([math.cos(angle), math.sin(angle)])
-    knowing = replace(untrained, network=network, vocab=tuple(vocab), model=model)
+    weights = weights_of(network)
+    knowing = replace(untrained, weights=weights, vocab=tuple(vocab), model=model)
     found = {end: embeddings.questions(embeddings.measure(knowing, end=end))
              for end in embeddings.ENDS}  # fmt: skip
     (about_keys,) = [q for q in found["input"] if q.group == "keys"]

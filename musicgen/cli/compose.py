@@ -120,13 +120,10 @@ def generate(
     }
     sink = TuneSink(output, number, force=force, to=to, resume=resume, settings=settings)
     from musicgen import load
-    from musicgen.composer import Composer, Selection
+    from musicgen.composer import Selection
 
     selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
-    composer = load(checkpoint)
-    if not isinstance(composer, Composer):
-        raise ControlError(f"{checkpoint}: composes in parts; `generate` is for single lines")
-    takes = composer.takes(
+    takes = load(checkpoint).takes(
         number, controls, sampling, selection, start=sink.start, workers=available_cores()
     )
     sink.take(said(takes, novelty=novelty and sink.book is None))
