@@ -69,7 +69,8 @@ class Controls:
         bars: full bars of the written parts together; a pickup and the bar it is taken from count
             as one, a second ending does not count.
         part_bars: full bars of each part: one number, or one for each letter of the form.
-        pickup: length of the pickup as a note value, "1/8"; "0" for none.
+        pickup: length of the pickup as a note value, "1/8"; "0" for none. Parts of one bar have
+            none, and a motif brings its own.
         range: lowest and highest written pitch, "D4-B5" (C4 is middle C).
         instrument: one whose range holds, such as "D whistle"; see `instruments.RANGES`.
         scale: "diatonic", "pentatonic" ... or notes, "D E F# A B".
@@ -163,6 +164,7 @@ class Asked:
         total = read_count("bars", c.bars, MOST_BARS)
         read = replace(read, limits=limits_of(read.form, read_part_bars(c.part_bars), total))
         read = read._with_motif() if read.motif is not None else read
+        read = read._with_short_parts()
         read._check()
         return read
 
@@ -191,16 +193,24 @@ class Asked:
         assert motif is not None
         if self.meter is not None and not alike(self.meter, motif.meter):
             raise ControlError(f"the motif is in {motif.meter}, not in {self.meter}")
-        if motif.pickup and self.pickup is not None and self.pickup != motif.pickup:
-            raise ControlError(
-                f"the motif has a pickup of {motif.pickup / 4}, not {self.pickup / 4}"
-            )
+        if self.pickup is not None and self.pickup != motif.pickup:
+            brought = f"a pickup of {motif.pickup / 4}" if motif.pickup else "no pickup"
+            raise ControlError(f"the motif has {brought}; leave pickup out")
         return replace(
             self,
             meter=self.meter or motif.meter,
             key=self.key or motif.key,
             pickup=motif.pickup if self.pickup is None else self.pickup,
         )
+
+    def _with_short_parts(self) -> Asked:
+        """A part of one bar has no pickup: the two would be one bar to whoever plays on."""
+        limits = self.limits
+        if limits is None or 1 not in (limits.part_bars, *(part.bars for part in limits.form)):
+            return self
+        if self.pickup:
+            raise ControlError("a part of one bar has no room for a pickup; leave one of them out")
+        return replace(self, pickup=Fraction(0))
 
     def _check(self) -> None:
         danced = rhythm_meters(self.rhythm or "")
