@@ -36,7 +36,7 @@ def test_a_copy_is_named_with_its_bars(
     assert code == 0
     assert first == f"{query}:1: X:1 Mine: copy"
     assert nearest == f"  1.00   16 bars (1-16 = 1-16)      The Kesh ({book}:1)"
-    assert err == "1 tunes against 3: 1 copy\n"
+    assert err == "1 tune against 3: 1 copy\n"
 
 
 def test_the_same_as_json(capsys: pytest.CaptureFixture[str], book: Path, query: Path) -> None:

@@ -61,7 +61,8 @@ def novelty(
         print(json.dumps(report, indent=1, ensure_ascii=False))
     else:
         counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
-        say(f"{verdicts.total()} tunes against {len(index):,}: {counts or 'none'}")
+        tunes = "1 tune" if verdicts.total() == 1 else f"{verdicts.total()} tunes"
+        say(f"{tunes} against {len(index):,}: {counts or 'none'}")
     raise typer.Exit(1 if unreadable else 0)
 
 
