@@ -90,7 +90,8 @@ class _Row:
             if len(rival) > len(self.body) and rival[len(self.body)] == token_id
         ]
         self.body.append(token_id)
-        self.bars.add(token_id, closes=token.kind == "close")
+        if token.kind != "volta":  # two endings may be the same bar too
+            self.bars.add(token_id, closes=token.kind == "close")
         if token.kind == "close" and self._motif_returns(before):
             self.forced.extend(self._motif_without_pickup())
 

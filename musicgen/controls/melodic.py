@@ -122,9 +122,11 @@ class MelodicAutomaton:
         self.length_slots = np.array([float((v or 0) / base.smallest) for v in values])
         self._goals: dict[tuple[int, int], NDArray[np.int64]] = {}
 
-    def begin(self, state: State) -> int:
-        """Number of the state in which the music of a tune starts."""
-        return self._number((self.base.number(state), -1, *_NO_EDGES, True))
+    def begin(self, state: State, edge: int | None = None) -> int:
+        """Number of the state in which the music of a tune starts; `edge` is a pitch (MIDI) that
+        parts must be able to lead to, as they do to each other's first notes."""
+        low, high = _NO_EDGES if edge is None else (edge, edge)
+        return self._number((self.base.number(state), -1, low, high, True))
 
     def step(self, number: int, token_id: int) -> int:
         """Number of the state after a token."""

@@ -147,7 +147,9 @@ class Request:
         states = [start(), start()]  # before and after <bos>
         for text in header:
             states.append(advance(states[-1], parse_token(text)))
-        numbers = tuple(map(automaton.begin, states[1:]))
+        line, coming = automaton.line, self._coming_back(header, motif)
+        edge = None if coming is None or line.widest is None else line.pitches[coming]
+        numbers = tuple(automaton.begin(state, edge) for state in states[1:])
         return Plan(automaton, numbers, asked.form, motif, asked.max_repeats)
 
     @cached_property
@@ -202,13 +204,23 @@ class Request:
                 )
         place = {token_id: i for i, token_id in enumerate(line.ids)}
         first, last = place[pitches[0]], place[pitches[-1]]
-        near = [t for t in range(len(line.ids)) if line.is_tonic[t] and line.near[first, t]]
+        coming = self._coming_back(header, motif)
+        edges = [first] if coming is None else [first, place[coming]]
+        near = [t for t in np.flatnonzero(line.is_tonic).tolist() if line.near[edges, t].all()]
+        near = near if line.near[np.ix_(edges, edges)].all() else []
         state = _after_header(header)
         room = int((state.full - state.pickup) / (state.unit * self._structure.smallest))
         if not near or max(line.steps[last, t] for t in (first, *near)) > room:
             raise ControlError(
                 f"max-interval {line.widest} is too small to get from the motif to an end"
             )
+
+    def _coming_back(self, header: tuple[str, ...], motif: Sequence[int]) -> int | None:
+        """The first pitch of the motif where it comes back, which is without its pickup."""
+        tokens = self._structure.tokens
+        closes = [i for i, t in enumerate(motif) if tokens[t].kind == "close"]
+        begin = closes[0] if _after_header(header).in_pickup and closes else 0
+        return next((t for t in motif[begin:] if self._structure.is_pitch[t]), None)
 
     def fulfil(self, tune: Tune, header: tuple[str, ...]) -> Tune:
         """The sampled tune in exactly the key, meter, unit and tempo that were asked."""
