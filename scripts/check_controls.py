@@ -177,6 +177,9 @@ def sounding(bars: list[Bar]) -> list[Note]:
 
 def _notes(tune: Tune, controls: Controls) -> Iterator[str]:
     notes = sounding(list(tune.bars))
+    if not notes:
+        yield "no notes"
+        return
     low, high = min(n.midi for n in notes), max(n.midi for n in notes)
     spans = [written_range(controls.instrument)] if controls.instrument is not None else []
     if controls.range is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -23,7 +24,7 @@ from musicgen.grammar import Limits, Part, advance, start
 from musicgen.instruments import RANGES, written_range
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer.tokens import parse_token
-from musicgen.tune import Tune
+from musicgen.tune import Rest, Tune
 
 from .test_grammar import JIG, LENGTHS, VOCABULARY, assert_valid
 
@@ -225,3 +226,20 @@ def test_every_instrument_has_room_for_a_tune() -> None:
     for name in RANGES:
         low, high = written_range(name)
         assert high - low >= 12
+
+
+def test_a_controlled_tune_does_not_rest_on_and_on(composer: Composer) -> None:
+    controls = Controls(scale="D E F# A B", key="D", range="A3-E6")
+    for take in composer.takes(16, controls, SamplingConfig(seed=3, temperature=2.0)):
+        events = [event for bar in take.tune.bars for event in bar.timed]
+        assert not [a for a, b in pairwise(events) if isinstance(a, Rest) and isinstance(b, Rest)]
+
+
+def test_a_motif_comes_back_within_the_widest_interval(
+    composer: Composer, script: ModuleType
+) -> None:
+    text = "X:1\nR:jig\nM:6/8\nL:1/8\nK:D\nD|AFD A2F|DFD A,DA,|\n"
+    given = parse_text(text).tunes[0]
+    controls = Controls(motif=given, motif_bars="1", part_bars=8, max_interval=7)
+    for take in composer.takes(24, controls, SamplingConfig(seed=5)):
+        assert list(script.disobedience(read_back(take.tune), controls)) == []

@@ -53,6 +53,7 @@ class _Row:
         self.number = plan.header[0]
         self.forced: deque[int] = deque()
         self.no_tie = False  # the motif has ended with its last note
+        self.rested = False  # no note has come since the last rest
         self.body: list[int] = []  # of the current part, its opening and closing signs left out
         self.bodies: dict[str, list[int]] = {}
         self.rivals: list[list[int]] = []  # earlier parts that the current one still equals
@@ -71,6 +72,8 @@ class _Row:
         before = self.state
         self.number = self.plan.automaton.step(self.number, token_id)
         state, token = self.state, self.tokens[token_id]
+        if token.kind in ("pitch", "rest"):
+            self.rested = token.kind == "rest"
         was_forced = bool(self.forced)
         if was_forced:
             self.forced.popleft()
@@ -108,6 +111,9 @@ class _Row:
             return
         if self.no_tie:
             self._avoid(mask, next(i for i, t in enumerate(self.tokens) if t.kind == "tie"))
+        # Where the likely notes are not allowed the model would rather rest on and on.
+        if self.rested and (mask & self.plan.automaton.base.is_pitch).any():
+            mask[[i for i, t in enumerate(self.tokens) if t.kind == "rest"]] = False
         for rival in self.rivals:
             if len(rival) > len(self.body) >= len(rival) // 2:
                 self._avoid(mask, rival[len(self.body)])
