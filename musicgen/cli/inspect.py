@@ -10,8 +10,8 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import require_free, say
-from musicgen.errors import ControlError, CorpusError
+from musicgen.cli.output import pick, require_free, say
+from musicgen.errors import CorpusError
 
 if TYPE_CHECKING:
     from musicgen.formats.engraving.annotation import Annotated as Score
@@ -213,10 +213,7 @@ def _encoded() -> Iterator[list[str]]:
 def _tune_of(file: Path, number: int) -> Tune:
     from musicgen.formats import read
 
-    tunes = read(file)
-    if number > len(tunes):
-        raise ControlError(f"{file}: has no tune {number}; it holds {len(tunes)}")
-    return tunes[number - 1]
+    return pick(read(file), number, file)
 
 
 def _claim(picture: Path, *others: Path, force: bool) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgen.errors import InvalidTuneError, MusicgenError, UnsupportedFormatError, printable
+from musicgen.errors import (
+    ControlError,
+    InvalidTuneError,
+    MusicgenError,
+    UnsupportedFormatError,
+    printable,
+)
 
 if TYPE_CHECKING:
     from musicgen.cli.book import Book
@@ -24,6 +30,17 @@ PAGE_TUNES = 24
 def say(text: str) -> None:
     """One line for the person at the terminal."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
+    """Tune `number`, from 1, of those of a file.
+
+    Raises:
+        ControlError: there are not so many.
+    """
+    if number > len(tunes):
+        raise ControlError(f"{path}: has no tune {number}; it holds {len(tunes)}")
+    return tunes[number - 1]
 
 
 def warn_of(tune: Tune, path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, said, say, warn_of
+from musicgen.cli.output import TuneSink, pick, said, say, warn_of
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
@@ -127,9 +127,8 @@ def _chosen(file: Path, number: int, *, all_voices: bool = False) -> Tune:
     from musicgen.formats import read
 
     tunes = read(file, all_voices=all_voices)
-    if number > len(tunes):
-        raise ControlError(f"{file}: has no tune {number}; it holds {len(tunes)}")
+    chosen = pick(tunes, number, file)
     if len(tunes) > 1:
         say(f"{file}: tune {number} of {len(tunes)}; --tune chooses another")
-    warn_of(tunes[number - 1], file)
-    return tunes[number - 1]
+    warn_of(chosen, file)
+    return chosen

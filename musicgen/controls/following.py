@@ -113,7 +113,7 @@ class _Row:
             self._avoid(mask, next(i for i, t in enumerate(self.tokens) if t.kind == "tie"))
         # Where the likely notes are not allowed the model would rather rest on and on.
         if self.rested and (mask & self.plan.automaton.base.is_pitch).any():
-            mask[[i for i, t in enumerate(self.tokens) if t.kind == "rest"]] = False
+            mask &= ~self.plan.automaton.is_rest
         for rival in self.rivals:
             if len(rival) > len(self.body) >= len(rival) // 2:
                 self._avoid(mask, rival[len(self.body)])

@@ -119,6 +119,7 @@ class MelodicAutomaton:
         self.free = line.widest is None and line.tonics is None
         values = [t.value if t.kind == "length" else None for t in base.tokens]
         self.is_length = np.array([value is not None for value in values])
+        self.is_rest = np.array([token.kind == "rest" for token in base.tokens])
         self.length_slots = np.array([float((v or 0) / base.smallest) for v in values])
         self._goals: dict[tuple[int, int], NDArray[np.int64]] = {}
 
