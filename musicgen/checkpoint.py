@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError
 from musicgen.files import replacing_folder
+from musicgen.grammar import Outline
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.tokenizer import SPECIALS
@@ -46,6 +47,7 @@ _FILES = (
 
 
 Opening = tuple[tuple[int, ...], int]
+Outlines = tuple[tuple[Outline, int], ...]
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -55,7 +57,8 @@ class Checkpoint:
 
     `weights` are its parameters, named as in `models.weight_shapes`; `network`, the torch module
     on `device`, is built when it is first asked for, and composing on a CPU never asks.
-    `openings` are the header ids of the training tunes, each with how many tunes begin so;
+    `openings` are the header ids of the training tunes, each with how many tunes begin so, and
+    `outlines`, where they are known, the parts (bars, repeated) of those tunes with their counts;
     `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
     of the token set; `card` is README.md, Markdown for people; `novelty` is the index of the
     corpus it was trained on, if it has one.
@@ -68,6 +71,7 @@ class Checkpoint:
     tokenizer: str
     fingerprint: str = ""
     openings: tuple[Opening, ...] = ()
+    outlines: tuple[Outlines, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     card: str = ""
@@ -133,10 +137,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         metrics = {
             str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
         }
-        openings = tuple(
-            (tuple(int(i) for i in ids), int(count))
-            for ids, count in json.loads(files["openings.json"])
-        )
+        openings, outlines = _read_openings(json.loads(files["openings.json"]))
         tokenizer, fingerprint = str(config["tokenizer"]), str(config["fingerprint"])
         training = dict(config["training"])
     except ConfigError as error:
@@ -159,12 +160,36 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         tokenizer=tokenizer,
         fingerprint=fingerprint,
         openings=openings,
+        outlines=outlines,
         training=training,
         metrics=metrics,
         card=files["README.md"].decode("utf-8", "replace"),
         novelty=_index(files, folder),
         device=device,
     )
+
+
+def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines, ...]]:
+    """Rows of [ids, count], or of [ids, count, [[[[bars, repeated], ...], count], ...]]."""
+    openings = tuple((tuple(int(i) for i in row[0]), int(row[1])) for row in rows)
+    outlines = tuple(
+        tuple(
+            (tuple((int(bars), bool(repeated)) for bars, repeated in outline), int(count))
+            for outline, count in row[2]
+        )
+        for row in rows
+        if len(row) > 2
+    )
+    if outlines and len(outlines) != len(openings):
+        raise ValueError("outlines of some openings only")
+    return openings, outlines
+
+
+def _opening_rows(checkpoint: Checkpoint) -> list[tuple[Any, ...]]:
+    if not checkpoint.outlines:
+        return list(checkpoint.openings)
+    pairs = zip(checkpoint.openings, checkpoint.outlines, strict=True)
+    return [(ids, count, outlines) for (ids, count), outlines in pairs]
 
 
 def is_checkpoint(folder: str | Path) -> bool:
@@ -187,7 +212,7 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         "weights.safetensors": safetensors.numpy.save(_own_arrays(checkpoint.weights)),
         "config.json": _json(config),
         "vocab.json": _json(checkpoint.vocab),
-        "openings.json": _json(checkpoint.openings),
+        "openings.json": _json(_opening_rows(checkpoint)),
         "metrics.json": _json(checkpoint.metrics),
         "README.md": checkpoint.card.encode(),
     }

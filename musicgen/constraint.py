@@ -47,13 +47,14 @@ class Automaton:
         limits = limits or Limits()
         self.smallest = limits.smallest or shortest_length(vocabulary)
         self.limits = replace(limits, smallest=self.smallest)
+        self._held_to: dict[Limits, int] = {self.limits: 0}
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
         self.pad_id = vocabulary.ids[PAD]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
         self.masks = np.zeros((0, len(self.tokens)), np.bool_)  # one row for each set of options
         self._mask_of: dict[Options, int] = {}
-        self.mask_numbers = np.zeros(0, np.int32)
+        self._mask_numbers = np.zeros((0, 1), np.int32)  # a column for each of the limits
         self.features = np.zeros((0, len(FEATURE_SIZES)), np.int64)
         self.ties = np.zeros(0, np.bool_)  # whether a pitch must be repeated
         self._next = np.zeros((0, len(self.tokens)), np.int32)
@@ -68,13 +69,12 @@ class Automaton:
         self.states.append(state)
         if number == len(self.ties):
             self._grow(max(64, 2 * number))
-        self.mask_numbers[number] = self._mask_number(state)
         self.features[number] = features(state)
         self.ties[number] = state.tie
         return number
 
     def _grow(self, size: int) -> None:
-        self.mask_numbers = _enlarged(self.mask_numbers, size)
+        self._mask_numbers = _enlarged(self._mask_numbers, size)
         self.features = _enlarged(self.features, size)
         self.ties = _enlarged(self.ties, size)
         self._next = _enlarged(self._next, size)
@@ -98,11 +98,9 @@ class Automaton:
 
     def _told_apart(self, state: State) -> State:
         """The state without what these limits do not ask for, so that more states are equal."""
-        before = state.before if self.limits.total_bars is not None else 0
-        first_ending = state.first_ending if self.limits.counted else 0
-        if (before, first_ending) == (state.before, state.first_ending):
+        if not state.before or self.limits.total_bars is not None:
             return state
-        return replace(state, before=before, first_ending=first_ending)
+        return replace(state, before=0)
 
     def hurried(self, numbers: Numbers) -> Numbers:
         """The same states, asked to end as soon as they may: (B,) -> (B,)."""
@@ -119,22 +117,42 @@ class Automaton:
         bar the way to the end) and where neither form nor bars were asked for."""
         return not (state.hurry or state.position > 0 or state.done or self.limits.bounded)
 
+    def held_to(self, limits: Limits) -> int:
+        """The number of other limits that some tunes are held to; 0 is that of the automaton's own.
+        They may not count the bars of all parts together (`total_bars`)."""
+        limits = replace(limits, smallest=self.smallest)
+        number = self._held_to.setdefault(limits, len(self._held_to))
+        if number == self._mask_numbers.shape[1]:
+            column = np.full((len(self._mask_numbers), 1), UNKNOWN, np.int32)
+            self._mask_numbers = np.hstack([self._mask_numbers, column])
+        return number
+
     def mask(self, number: int) -> NDArray[np.bool_]:
-        """Which tokens may come next in a state: (V,)."""
-        known: NDArray[np.bool_] = self.masks[self.mask_numbers[number]]
+        """Which tokens may come next in a state, under the automaton's own limits: (V,)."""
+        known: NDArray[np.bool_] = self.masks_of(np.array([number]), np.zeros(1, np.int64))[0]
         return known
 
-    def _mask_number(self, state: State) -> int:
-        options = allowed(state, self.limits)
-        number = self._mask_of.get(options)
-        if number is None:
+    def masks_of(self, numbers: Numbers, limits: Numbers) -> NDArray[np.bool_]:
+        """Which tokens may come next in states under `held_to` limits: (B,), (B,) -> (B, V)."""
+        found = self._mask_numbers[numbers, limits]
+        for row in np.flatnonzero(found == UNKNOWN).tolist():
+            number, column = int(numbers[row]), int(limits[row])
+            found[row] = self._mask_numbers[number, column] = self._mask_number(number, column)
+        known: NDArray[np.bool_] = self.masks[found]
+        return known
+
+    def _mask_number(self, number: int, column: int) -> int:
+        state = self.states[number]
+        options = allowed(state, list(self._held_to)[column])
+        known = self._mask_of.get(options)
+        if known is None:
             mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))
             mask[self.pad_id] = state.done  # a finished row is fed padding
-            number = self._mask_of[options] = len(self._mask_of)
-            if number == len(self.masks):
-                self.masks = _enlarged(self.masks, max(64, 2 * number))
-            self.masks[number] = mask
-        return number
+            known = self._mask_of[options] = len(self._mask_of)
+            if known == len(self.masks):
+                self.masks = _enlarged(self.masks, max(64, 2 * known))
+            self.masks[known] = mask
+        return known
 
 
 def shortest_length(vocabulary: Vocabulary) -> Fraction:
@@ -210,6 +228,7 @@ class Tracer:
 class GrammarConstraint:
     """Follows `n` tunes at once. After `hurry_after` tokens a tune ends at its next valid end.
 
+    `limits` holds some of the tunes, one entry for each, to more than the automaton's own (None).
     The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may say
     what the vocabulary cannot, and the grammar still counts its time exactly.
     """
@@ -221,8 +240,12 @@ class GrammarConstraint:
         *,
         hurry_after: int = 1500,
         script: Sequence[str] = (),
+        limits: Sequence[Limits | None] = (),
     ) -> None:
         self.automaton = automaton
+        self.limits = np.zeros(n, np.int64)  # that each row is held to
+        if limits:
+            self.limits[:] = [0 if each is None else automaton.held_to(each) for each in limits]
         self.hurry_after = hurry_after + len(script)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
         self.rows = np.full(n, automaton.number(start()))  # state number of each row
@@ -232,7 +255,7 @@ class GrammarConstraint:
     def mask(self) -> NDArray[np.bool_]:
         """(B, V): which tokens may come next in each row; only `<pad>` once a row is done."""
         automaton = self.automaton
-        mask: NDArray[np.bool_] = automaton.masks[automaton.mask_numbers[self.rows]]
+        mask = automaton.masks_of(self.rows, self.limits)
         # A prompt may tie a pitch that the vocabulary lacks; then any may follow.
         tied = np.flatnonzero(automaton.ties[self.rows] & (self.pitches != NO_PITCH))
         if len(tied):
@@ -257,7 +280,7 @@ class GrammarConstraint:
             self.rows = automaton.step(self.rows, ids)
         self.steps += 1
         if self.steps > self.hurry_after:
-            self.rows = automaton.hurried(self.rows)
+            self.rows = np.where(self.limits == 0, automaton.hurried(self.rows), self.rows)
 
     def _read_script(self) -> int:
         state = advance(self.automaton.states[self.rows[0]], self.script[self.steps])
@@ -268,3 +291,4 @@ class GrammarConstraint:
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these rows only, in this order."""
         self.rows, self.pitches = self.rows[rows], self.pitches[rows]
+        self.limits = self.limits[rows]

@@ -17,13 +17,13 @@ from typing import Unpack
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
-from musicgen.composer.generation import draft, takes
+from musicgen.composer.generation import draft, request_of, takes
 from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.composer.selection import Selection, select
 from musicgen.composer.streaming import Step, Stream
 from musicgen.composer.variation import variations
-from musicgen.controls import ControlOptions, Controls, understand
+from musicgen.controls import ControlOptions, Controls
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import remi
 from musicgen.tune import Tune
@@ -99,7 +99,7 @@ class Composer:
         """
         if not selection.chooses:
             return takes(self.engine, n, controls, sampling, start=start, workers=workers)
-        request = understand(controls, self.engine.openings, self.engine.vocabulary)
+        request = request_of(self.engine, controls)
         drafts = partial(draft, self.engine, request=request, sampling=sampling)
         return select(drafts, n, selection, start=start)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from musicgen.checkpoint import Checkpoint
+from musicgen.checkpoint import Checkpoint, Outlines
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError
@@ -66,13 +66,15 @@ class Take:
 
 @dataclass(frozen=True, eq=False)
 class Engine:
-    """The parts of a model that composing needs. `openings` are header tokens with counts;
-    `corpus` is the index of what it was trained on, where the model has one."""
+    """The parts of a model that composing needs. `openings` are header tokens with counts,
+    `outlines` the parts of tunes that begin so, where they are known; `corpus` is the index of
+    what it was trained on, where the model has one."""
 
     stepper: Stepper
     vocabulary: Vocabulary
     automaton: Automaton
     openings: tuple[Opening, ...]
+    outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
     corpus: NoveltyIndex | None = None
 
     @staticmethod
@@ -90,7 +92,15 @@ class Engine:
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
         stepper = fastest_stepper(checkpoint)
-        return Engine(stepper, vocabulary, Automaton(vocabulary), openings, checkpoint.novelty)
+        headers = [header for header, _ in openings]
+        return Engine(
+            stepper,
+            vocabulary,
+            Automaton(vocabulary),
+            openings,
+            dict(zip(headers, checkpoint.outlines, strict=bool(checkpoint.outlines))),
+            checkpoint.novelty,
+        )
 
     def sample(
         self,

@@ -11,6 +11,7 @@ from musicgen.composer.engine import BATCH, HURRY_AFTER, Engine, Take
 from musicgen.composer.pool import MIN_TAKES, in_order
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
+from musicgen.grammar import Outline, limits_of
 from musicgen.prompt import heard_as
 from musicgen.sampling import Constraint, SamplingConfig
 from musicgen.tokenizer import BOS
@@ -47,7 +48,7 @@ def request_of(engine: Engine, controls: Controls) -> Request:
     Raises:
         ControlError: they contradict each other or the model does not know them.
     """
-    return understand(controls, engine.openings, engine.vocabulary)
+    return understand(controls, engine.openings, engine.vocabulary, engine.outlines)
 
 
 def drafts(
@@ -65,11 +66,11 @@ def draft(
     """Any takes of a seed in one batch: take `index` is the same whatever else is in it."""
     if not indices:
         return []
-    headers = [request.draw(sampling.seed, index) for index in indices]
-    prompts = [prompt_of(engine, header) for header in headers]
-    rows = engine.sample(prompts, constraint_of(engine, request, headers), sampling, indices)
+    drawn = [request.draw(sampling.seed, index) for index in indices]
+    prompts = [prompt_of(engine, header) for header, _ in drawn]
+    rows = engine.sample(prompts, constraint_of(engine, request, drawn), sampling, indices)
     composed = []
-    for index, row, header in zip(indices, rows, headers, strict=True):
+    for index, row, (header, _) in zip(indices, rows, drawn, strict=True):
         music = engine.vocabulary.decode(row.ids[row.n_prompt :])
         tune = titled(request.fulfil(decode([*header, *music]), header), sampling.seed, index)
         bits = row.bits / max(1, tune.n_notes)
@@ -83,13 +84,14 @@ def prompt_of(engine: Engine, header: Sequence[str]) -> list[int]:
 
 
 def constraint_of(
-    engine: Engine, request: Request, headers: Sequence[tuple[str, ...]]
+    engine: Engine, request: Request, drawn: Sequence[tuple[tuple[str, ...], Outline]]
 ) -> Constraint:
-    """What holds tunes with these headings to the request, or to the grammar alone."""
-    controlled = request.constraint(headers, hurry_after=HURRY_AFTER)
+    """What holds tunes with these headings and outlines to the request, or to the grammar alone."""
+    controlled = request.constraint(drawn, hurry_after=HURRY_AFTER)
     if controlled is not None:
         return controlled
-    return GrammarConstraint(engine.automaton, len(headers), hurry_after=HURRY_AFTER)
+    limits = [limits_of(outline) if outline else None for _, outline in drawn]
+    return GrammarConstraint(engine.automaton, len(drawn), hurry_after=HURRY_AFTER, limits=limits)
 
 
 def titled(tune: Tune, seed: int, index: int) -> Tune:

@@ -50,14 +50,15 @@ class Stream:
         self, engine: Engine, controls: Controls, sampling: SamplingConfig, index: int = 0
     ) -> None:
         self._request = request_of(engine, controls)
-        self._heading = self._request.draw(sampling.seed, index)
+        drawn = self._request.draw(sampling.seed, index)
+        self._heading, _ = drawn
         self._vocabulary = engine.vocabulary
         self._named = sampling.seed, index
         prompt = prompt_of(engine, self._heading)
         self._coming = stream(
             engine.stepper,
             [prompt],
-            constraint_of(engine, self._request, [self._heading]),
+            constraint_of(engine, self._request, [drawn]),
             replace(sampling, max_tokens=ENDLESS),
             indices=[index],
         )

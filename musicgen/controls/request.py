@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -18,7 +18,7 @@ from musicgen.controls.form import with_motif
 from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.grammar import Limits, State, advance, start
+from musicgen.grammar import Limits, Outline, State, advance, limits_of, start
 from musicgen.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.tokens import parse_token
@@ -27,6 +27,7 @@ from musicgen.tune import Tune
 
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]
+Outlines = Sequence[tuple[Outline, int]]  # outlines with their counts
 # What may be let go of, one after the other, when the corpus never combines all that was asked:
 # the music is transposed, its unit rewritten, and pickup, mode and rhythm are put in the heading.
 _LETTING_GO = ("tonic", "unit", "pickup", "mode", "rhythm")
@@ -39,13 +40,21 @@ class Request:
     asked: Asked
     openings: tuple[Opening, ...]
     vocabulary: Vocabulary
+    outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
     _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)
-    _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
-    _automata: dict[tuple[str, str], MelodicAutomaton] = field(default_factory=dict)
+    _plans: dict[tuple[tuple[str, ...], Outline], Plan] = field(default_factory=dict)
+    _structures: dict[Outline, Automaton] = field(default_factory=dict)
+    _automata: dict[tuple[str, str, Outline], MelodicAutomaton] = field(default_factory=dict)
 
     @staticmethod
-    def understand(asked: Asked, openings: Sequence[Opening], vocabulary: Vocabulary) -> Request:
-        """Find the openings that meet what is asked.
+    def understand(
+        asked: Asked,
+        openings: Sequence[Opening],
+        vocabulary: Vocabulary,
+        outlines: Mapping[tuple[str, ...], Outlines] | None = None,
+    ) -> Request:
+        """Find the openings that meet what is asked; `outlines` are those of the corpus's tunes by
+        their headings, where they are known.
 
         Raises:
             ControlError: what is asked contradicts itself, or names what no tune of the model's
@@ -65,7 +74,7 @@ class Request:
                 if fit and all(header[kind] == value for kind, value in kept.items())
             ]
             if found:
-                return Request(asked, tuple(found), vocabulary)._feasible()
+                return Request(asked, tuple(found), vocabulary, outlines or {})._feasible()
         raise ControlError(_why_none_fits(asked, headers))
 
     def _feasible(self) -> Request:
@@ -91,12 +100,21 @@ class Request:
         counts = np.array([count for _, count in self.openings], dtype=np.float64)
         return list(np.cumsum(counts) / counts.sum())
 
-    def draw(self, seed: int, index: int) -> tuple[str, ...]:
-        """Header tokens for take `index` of a seed, as often as the corpus has them."""
+    def draw(self, seed: int, index: int) -> tuple[tuple[str, ...], Outline]:
+        """Header tokens for take `index` of a seed and the outline it is to have, as often as the
+        corpus has them; () leaves the outline to the model."""
         # A stream of its own, apart from the sampler's.
-        uniform = np.random.default_rng([seed, index, 1]).random()
-        tokens, _ = self.openings[bisect_right(self._cumulative, uniform)]
-        return self._asked_header(tokens)
+        random = np.random.default_rng([seed, index, 1])
+        tokens, _ = self.openings[bisect_right(self._cumulative, random.random())]
+        found = () if self._outlined else self.outlines.get(tokens, ())
+        counts = np.array([count for _, count in found], np.float64)
+        at = int(np.searchsorted(np.cumsum(counts), random.random() * counts.sum(), side="right"))
+        return self._asked_header(tokens), found[at][0] if found else ()
+
+    @property
+    def _outlined(self) -> bool:
+        """Whether what is asked says already how long parts are."""
+        return self.asked.limits is not None or self.asked.motif is not None
 
     def _asked_header(self, tokens: Sequence[str]) -> tuple[str, ...]:
         rhythm, meter, unit, tonic, mode, pickup = tokens
@@ -112,37 +130,47 @@ class Request:
     # --- what each take must do ------------------------------------------------------------------
 
     def constraint(
-        self, headers: Sequence[tuple[str, ...]], *, hurry_after: int
+        self, drawn: Sequence[tuple[tuple[str, ...], Outline]], *, hurry_after: int
     ) -> ControlledConstraint | None:
-        """The constraint for takes with these headings; None where the grammar alone will do."""
-        known = all(text in self.vocabulary.ids for header in headers for text in header)
+        """The constraint for takes with these headings and outlines; None where the grammar alone
+        will do."""
+        known = all(text in self.vocabulary.ids for header, _ in drawn for text in header)
         if known and not self.asked.exact:
             return None
-        return ControlledConstraint([self.plan(h) for h in headers], hurry_after=hurry_after)
+        return ControlledConstraint(
+            [self._outlined_plan(*d) for d in drawn], hurry_after=hurry_after
+        )
 
-    def plan(self, header: tuple[str, ...]) -> Plan:
+    def _outlined_plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
+        """The plan with an outline, or without where the two do not go together."""
+        try:
+            return self.plan(header, outline)
+        except ControlError:
+            return self.plan(header)
+
+    def plan(self, header: tuple[str, ...], outline: Outline = ()) -> Plan:
         """What a take with this heading must do.
 
         Raises:
             ControlError: it cannot.
         """
-        if header not in self._plans:
-            self._plans[header] = self._plan(header)
-        return self._plans[header]
+        if (header, outline) not in self._plans:
+            self._plans[header, outline] = self._plan(header, outline)
+        return self._plans[header, outline]
 
-    def _plan(self, header: tuple[str, ...]) -> Plan:
+    def _plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
         asked = self.asked
         _, _, unit, tonic, mode, _ = header
         motif = self._motif(parse_token(unit).value, self._heard_key(header))
         self._require_reach(header, motif)
-        key = (tonic, mode)
+        key = (tonic, mode, outline)
         if key not in self._automata:
             line = self._setting(header).line
             form, parts = asked.form, frozenset[int]()
             if form is not None:
                 last = form.letters[-1]
                 parts = frozenset(i for i, letter in enumerate(form.letters) if letter == last)
-            self._automata[key] = MelodicAutomaton(self._structure, line, parts)
+            self._automata[key] = MelodicAutomaton(self._structure_of(outline), line, parts)
         automaton = self._automata[key]
         states = [start(), start()]  # before and after <bos>
         for text in header:
@@ -155,6 +183,13 @@ class Request:
     @cached_property
     def _structure(self) -> Automaton:
         return Automaton(self.vocabulary, self._limits)
+
+    def _structure_of(self, outline: Outline) -> Automaton:
+        if not outline:
+            return self._structure
+        if outline not in self._structures:
+            self._structures[outline] = Automaton(self.vocabulary, limits_of(outline))
+        return self._structures[outline]
 
     @cached_property
     def _limits(self) -> Limits:

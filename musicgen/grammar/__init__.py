@@ -18,6 +18,7 @@ has let through:
 from __future__ import annotations
 
 from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
+from musicgen.grammar.outline import Outline, limits_of, outline_of
 from musicgen.grammar.rules import Options, allowed, irregularity, permits
 from musicgen.grammar.state import (
     FEATURE_SIZES,
@@ -34,6 +35,7 @@ __all__ = [
     "UNLIMITED",
     "Limits",
     "Options",
+    "Outline",
     "Part",
     "State",
     "advance",
@@ -43,6 +45,8 @@ __all__ = [
     "features",
     "in_first_ending",
     "irregularity",
+    "limits_of",
+    "outline_of",
     "part_length",
     "permits",
     "start",

@@ -32,6 +32,7 @@ from musicgen.training.config import TrainConfig
 from musicgen.training.folder import RunFolder
 from musicgen.training.keeper import RunKeeper
 from musicgen.training.module import NextTokenModule, nats, score_tunes
+from musicgen.training.outlines import outlines_of
 from musicgen.training.progress import Progress, Report, reporting
 
 __all__ = [
@@ -182,6 +183,7 @@ def describe_model(
         "steps": float(step),
         "parameters": float(sum(p.numel() for p in module.network.parameters())),
     }
+    openings = tokens.openings()
     return Checkpoint(
         weights=weights_of(module.scored),
         model=module.config.model,
@@ -189,7 +191,8 @@ def describe_model(
         feature_sizes=tokens.feature_sizes,
         tokenizer=tokens.tokenizer,
         fingerprint=tokens.fingerprint,
-        openings=tokens.openings(),
+        openings=openings,
+        outlines=outlines_of(tokens, openings),
         training=to_dict(module.config),
         metrics=metrics,
         card=write_card(module.config, tokens, metrics, about),
