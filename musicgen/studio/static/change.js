@@ -39,8 +39,9 @@ export class Change extends EventTarget {
     this.keep = button("Keep", () => this.#keep(), { picture: "keep" });
     const takeaway = takeawayMenu(choices.formats, () => ({ abc: this.abc, link: this.#link() }));
     this.desk = el("article", { class: "take desk", "aria-label": "The tune that is changed" },
-      el("header", {}, el("div", { class: "headline" }, this.title, this.facts),
-        el("div", { class: "row" }, this.undo, this.redo, this.keep, takeaway)), this.view.element);
+      el("header", {}, el("div", { class: "headline" }, this.title),
+        el("div", { class: "row" }, this.undo, this.redo, this.keep, takeaway), this.facts),
+      this.view.element);
     this.stage = el("div", { class: "stage" }, this.desk, this.gallery.element);
     const rhythms = choices.fields.find(({ name }) => name === "rhythm")?.choices ?? [];
     this.element = el("div", { class: "split", keydown: (event) => this.#key(event) },
@@ -213,7 +214,7 @@ export class Change extends EventTarget {
   async #ask(path, body) {
     this.error.textContent = "";
     try {
-      return await post(path, body);
+      return await post(path, { ...body, size: this.view.size });
     } catch (error) {
       this.error.textContent = error.message;
       return null;

@@ -148,7 +148,7 @@ export class Continue {
     const asked = this.#asked += 1;
     this.error.textContent = "";
     try {
-      const tune = await post("/api/tune", { abc });
+      const tune = await post("/api/tune", { abc, size: this.view.size });
       if (asked !== this.#asked) return;
       this.editor.report(tune.problems ?? []);
       if (!tune.svg) {

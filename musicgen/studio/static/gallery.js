@@ -51,7 +51,8 @@ export class Gallery extends EventTarget {
     for (const take of wanted) this.#add(take, { request, take });
     this.#say(0);
     try {
-      for await (const event of sampled(request, run.signal)) this.#hear(event);
+      const { size } = this.#cards[0].view;
+      for await (const event of sampled({ ...request, size }, run.signal)) this.#hear(event);
       return null;
     } catch (error) {
       if (error.name === "AbortError") return null;

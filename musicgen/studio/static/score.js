@@ -10,7 +10,15 @@ import { barName, noteName, placeKey } from "./notes.js";
 import { Roving } from "./roving.js";
 
 const CURSOR_WIDTH = 60; // in the drawing's units; a staff is 720 high
+const [STAFF_MM, LINE_MM] = [6.2, 176]; // of the server's sheet: a staff's height, a line's width
 const REACH = 500; // above and below the staff that belongs to its bar
+
+/** The size of the music, in percent, at which a score of so many pixels is read with ease. */
+export function legibleSize(pixels) {
+  const staff = (STAFF_MM * pixels) / LINE_MM; // its height in pixels at 100 percent
+  const wanted = 16 + pixels / 110;
+  return Math.round(Math.min(200, Math.max(70, (100 * wanted) / Math.max(1, staff))));
+}
 
 /** Tells listeners "pick" ({place}) of a note clicked or chosen, "bars" ({first, last} or null). */
 export class Score extends EventTarget {

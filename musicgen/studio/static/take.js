@@ -39,7 +39,7 @@ export class TakeCard extends EventTarget {
     this.element = el("article", { class: "take composing", "aria-labelledby": this.title.id,
       "aria-busy": "true", tabindex: -1, keydown: (event) => this.#key(event) },
     el("header", {}, el("div", { class: "headline" }, this.title, " ", button("Rename", () => this.#rename(),
-        { picture: "rename", plain: false, class: "bare rename" }), this.facts), this.badges),
+        { picture: "rename", plain: false, class: "bare rename" })), this.badges, this.facts),
     this.view.element, this.#actions);
   }
 
@@ -128,7 +128,8 @@ export class TakeCard extends EventTarget {
 
   async #retitle(title) {
     try {
-      const tune = await post("/api/change", { abc: this.tune.abc, change: "title", to: title });
+      const tune = await post("/api/change",
+        { abc: this.tune.abc, change: "title", to: title, size: this.view.size });
       const before = this.tune;
       this.show({ ...before, ...tune, likelihood_bits: before.likelihood_bits,
         novelty: before.novelty });

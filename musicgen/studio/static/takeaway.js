@@ -12,7 +12,7 @@ const SOUNDING = new Set(["mid", "wav", "mp3", "zip"]);
 export function takeawayMenu(formats, chosen, { label = "Take away" } = {}) {
   const list = el("div", { class: "sheet" });
   const menu = el("details", { class: "menu" },
-    el("summary", {}, icon("take"), el("span", {}, label)), list);
+    el("summary", { title: label }, icon("take"), el("span", {}, label)), list);
   for (const format of formats) {
     list.append(button(NAMES[format] ?? format.toUpperCase(), () => {
       close(menu);

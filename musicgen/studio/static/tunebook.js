@@ -61,7 +61,7 @@ export class TunebookPage extends EventTarget {
 
   async #fill(card, kept) {
     try {
-      const tune = await post("/api/tune", { abc: kept.abc });
+      const tune = await post("/api/tune", { abc: kept.abc, size: card.view.size });
       card.show({ ...tune, abc: kept.abc });
     } catch (error) {
       card.fail(error);

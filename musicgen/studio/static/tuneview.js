@@ -5,11 +5,12 @@ import { button, el } from "./elements.js";
 import { placeKey } from "./notes.js";
 import { PianoRoll } from "./pianoroll.js";
 import { Player } from "./player.js";
-import { Score } from "./score.js";
+import { legibleSize, Score } from "./score.js";
 import { Surprise } from "./surprise.js";
 import { copy } from "./takeaway.js";
 
 const VIEWS = { score: "Score", roll: "Piano roll", abc: "ABC", surprise: "Surprise" };
+const USUAL_WIDTH = 600; // pixels, of a view that is not shown yet
 let made = 0;
 
 /**
@@ -47,6 +48,9 @@ export class TuneView extends EventTarget {
   }
 
   get tune() { return this.#tune; }
+
+  /** The size of music, in percent, that is asked of the server for this view. */
+  get size() { return legibleSize(this.element.clientWidth || USUAL_WIDTH); }
 
   /** Show a tune: TUNE of the API; its drawing stays where it has none of its own. */
   show(tune, { label = "" } = {}) {
