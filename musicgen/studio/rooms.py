@@ -1,0 +1,129 @@
+"""Where the work of the studio is done: composers, who keep a model, and clerks for all else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from musicgen.errors import MusicgenError
+from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI
+from musicgen.isolation import Limits
+from musicgen.studio import requests
+from musicgen.studio.work import Desk
+
+Answer = dict[str, Any]
+
+COMPOSING = Limits(memory_mib=3072, cpu_s=180, wall_s=300.0, answer_mib=16)
+CLERKING = Limits(memory_mib=3072, cpu_s=180, wall_s=300.0, answer_mib=512)
+_COMPOSING = "musicgen.studio.composing:"
+_JOBS = "musicgen.studio.jobs:"
+
+
+class Rooms:
+    """The desks, with as many children at each as there are `workers`."""
+
+    def __init__(self, checkpoint: str, *, workers: int = 2) -> None:
+        self.checkpoint = checkpoint
+        self.composers = Desk("the composer", at_once=workers, waiting=16, limits=COMPOSING)
+        self.clerks = Desk("the studio", at_once=workers, waiting=64, limits=CLERKING)
+        self._known: asyncio.Future[Answer] | None = None
+
+    @property
+    def busyness(self) -> dict[str, int]:
+        """How many calls run and how many wait."""
+        desks = (self.composers, self.clerks)
+        return {
+            "running": sum(desk.running for desk in desks),
+            "waiting": sum(desk.queued for desk in desks),
+        }
+
+    async def warm(self) -> None:
+        """Have every child load what it needs."""
+        composing = self.composers.warm(f"{_COMPOSING}about", checkpoint=self.checkpoint)
+        await asyncio.gather(composing, self.clerks.warm(f"{_JOBS}warm"), return_exceptions=True)
+
+    async def choices(self) -> Answer:
+        """All that can be asked for, with what the model knows."""
+        about = json.loads(
+            await self.composers.ask(f"{_COMPOSING}about", b"{}", checkpoint=self.checkpoint)
+        )
+        groups = {
+            "controls": requests.CONTROLS,
+            "sampling": requests.SAMPLING,
+            "selection": requests.SELECTION,
+        }
+        fields = [one.listed(name) for name, group in groups.items() for one in group.fields]
+        for field in fields:
+            known = about.get(field["name"])
+            if known is not None:
+                field["choices"] = known
+        return {
+            "fields": fields,
+            "instruments": sorted({*FOLK_NAMES, *GENERAL_MIDI}),
+            "formats": list(requests.FORMATS),
+            "model": {"name": self.checkpoint},
+        }
+
+    async def view(self, request: Answer) -> Answer:
+        """A tune as it is shown."""
+        answer: Answer = json.loads(await self.clerks.ask(f"{_JOBS}tune", _json(request)))
+        return answer
+
+    async def export(self, request: Answer) -> tuple[Answer, bytes]:
+        """A file: its type and name, or an error; and its bytes."""
+        async with self.clerks.place():
+            parts = self.clerks.each(f"{_JOBS}export", _json(request))
+            async with aclosing(parts):  # type: ignore[type-var]
+                found = [part async for part in parts]
+        return json.loads(found[0]), found[-1]
+
+    async def takes(self, request: Answer) -> AsyncGenerator[Answer]:
+        """The events of takes: {"event": "start"} or an error first, then as they are sampled."""
+        views: dict[int, asyncio.Task[Answer]] = {}
+        try:
+            async with self.composers.place():
+                events = self.composers.each(
+                    f"{_COMPOSING}takes", _json(request), checkpoint=self.checkpoint
+                )
+                async with aclosing(events):  # type: ignore[type-var]
+                    async for line in events:
+                        event = json.loads(line)
+                        if event.get("event") != "take":
+                            yield event
+                            continue
+                        views[event["take"]] = asyncio.create_task(self._whole(event))
+                        for take in [take for take, view in views.items() if view.done()]:
+                            yield views.pop(take).result()
+            while views:
+                await asyncio.wait(views.values(), return_when=asyncio.FIRST_COMPLETED)
+                for take in [take for take, view in views.items() if view.done()]:
+                    yield views.pop(take).result()
+            yield {"event": "end"}
+        finally:
+            for view in views.values():
+                view.cancel()
+
+    async def _whole(self, take: Answer) -> Answer:
+        """A take with its score and notes."""
+        number = take.pop("take")
+        take.pop("event")
+        asked: Answer = {"abc": take["abc"]}
+        asked |= {name: take.pop(name) for name in ("given_events", "before") if name in take}
+        try:
+            async with asyncio.timeout(60):
+                view = await self.view(asked)
+        except (MusicgenError, TimeoutError) as error:
+            return {"event": "failed", "take": number, "error": {"message": str(error)}}
+        return {"event": "take", "take": number, "tune": {**view, **take}}
+
+    def close(self) -> None:
+        """End all children."""
+        self.composers.close()
+        self.clerks.close()
+
+
+def _json(request: Answer) -> bytes:
+    return json.dumps(request, ensure_ascii=False).encode()
