@@ -39,9 +39,8 @@ export class Change extends EventTarget {
     this.keep = button("Keep", () => this.#keep(), { picture: "keep" });
     const takeaway = takeawayMenu(choices.formats, () => ({ abc: this.abc, link: this.#link() }));
     this.desk = el("article", { class: "take desk", "aria-label": "The tune that is changed" },
-      el("header", {}, el("div", { class: "headline" }, this.title),
-        el("div", { class: "row" }, this.undo, this.redo, this.keep, takeaway), this.facts),
-      this.view.element);
+      el("header", {}, el("div", { class: "headline" }, this.title, this.facts),
+        el("div", { class: "row" }, this.undo, this.redo, this.keep, takeaway)), this.view.element);
     this.stage = el("div", { class: "stage" }, this.desk, this.gallery.element);
     const rhythms = choices.fields.find(({ name }) => name === "rhythm")?.choices ?? [];
     this.element = el("div", { class: "split", keydown: (event) => this.#key(event) },
@@ -99,12 +98,12 @@ export class Change extends EventTarget {
       el("div", { class: "row" }, this.vary, el("label", { for: "band", class: "sr" }, "How close"),
         this.band),
       el("div", { class: "row" },
-        button("Semitone up", change(() => "a semitone up", () => ({ change: "transpose", to: "+1" }))),
-        button("Semitone down", change(() => "a semitone down", () => ({ change: "transpose", to: "-1" })))),
+        button("Semitone up", change(() => "a semitone up", () => ({ change: "transpose", semitones: 1 }))),
+        button("Semitone down", change(() => "a semitone down", () => ({ change: "transpose", semitones: -1 })))),
       el("div", { class: "row" }, button("Transpose to", change(() => `to ${this.key.value}`,
-        () => ({ change: "transpose", to: this.#keyWithMode() }))), this.key),
+        () => ({ change: "transpose", key: this.#keyWithMode() }))), this.key),
       el("div", { class: "row" }, button("Make it a", change(() => `a ${this.rhythm.value}`,
-        () => ({ change: "rhythm", to: this.rhythm.value }))), this.rhythm),
+        () => ({ change: "rhythm", rhythm: this.rhythm.value }))), this.rhythm),
       el("div", { class: "row" }, button("Write chords", change(() => "chords",
         () => ({ change: "chords" }))),
       button("Continue it", () => this.dispatchEvent(
@@ -223,7 +222,7 @@ export class Change extends EventTarget {
 
   #keyWithMode() {
     const mode = /^[A-G][b#]?\s*(.*)$/.exec(this.#history.current.tune.key ?? "")?.[1] ?? "";
-    return `${this.key.value}${mode}`;
+    return `${this.key.value} ${mode}`.trim();
   }
 
   #keep() {

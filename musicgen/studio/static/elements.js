@@ -89,6 +89,14 @@ export function toast(text, action = null) {
   setTimeout(() => note.remove(), 12_000);
 }
 
+let made = 0;
+
+/** An id that no other element has. */
+export function freshId(kind) {
+  made += 1;
+  return `${kind}-${made}`;
+}
+
 /** "1:05" of seconds. */
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));

@@ -5,6 +5,17 @@ import { count } from "./elements.js";
 const SHARP = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 const FLAT = ["C", "D♭", "D", "E♭", "E", "F", "G♭", "G", "A♭", "A", "B♭", "B"];
 
+// On the circle of fifths: tonics from C, modes from major.
+const FIFTHS = { C: 0, G: 1, D: 2, A: 3, E: 4, B: 5, F: -1 };
+const MODES = { maj: 0, ion: 0, mix: -1, dor: -2, min: -3, m: -3, aeo: -3, phr: -4, loc: -5, lyd: 1 };
+
+/** Sharps (above 0) or flats (below) of a key such as "D major", "Bb mixolydian" or "Ador". */
+export function fifths(key) {
+  const [, tonic, sign, mode] = /^([A-G])([b#]?)\s*(.*)$/.exec(key) ?? [null, "C", "", ""];
+  const sharps = { b: -7, "#": 7, "": 0 }[sign];
+  return FIFTHS[tonic] + sharps + (MODES[mode.slice(0, 3).toLowerCase()] ?? 0);
+}
+
 /** A note's place as its drawing has it: "voice.bar.event", of the first voice where none is said. */
 export function placeKey(place, voice = 0) {
   return place ? [voice, ...place].join(".") : null;
@@ -12,7 +23,7 @@ export function placeKey(place, voice = 0) {
 
 /** "D5" of 74; flats in keys with flats. */
 export function pitchName(pitch, key = "") {
-  const names = /^([A-G]b|F(?!#)|[DGC] ?m|[GC] ?dor)/.test(key) ? FLAT : SHARP;
+  const names = fifths(key) < 0 ? FLAT : SHARP;
   return `${names[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
 }
 
@@ -43,9 +54,13 @@ export function barRange(tune, { first, last }) {
 
 /** "Jig in D major · 6/8 · 16 bars". */
 export function summary(tune) {
-  const kind = [tune.rhythm, tune.key && `in ${tune.key}`].filter(Boolean).join(" ");
+  const kind = [tune.rhythm, hasKey(tune) && `in ${tune.key}`].filter(Boolean).join(" ");
   const bars = Number.isInteger(tune.bars) ? count(fullBars(tune), "bar") : null;
   return [kind && kind[0].toUpperCase() + kind.slice(1), tune.meter, bars].filter(Boolean).join(" · ");
+}
+
+function hasKey({ key }) {
+  return Boolean(key) && key !== "none";
 }
 
 /** Bars as people count them: a pickup is none. */

@@ -1,10 +1,10 @@
 /** Notes as they are clicked together, written as ABC: bar lines, ties and accidentals come by themselves. */
 
+import { fifths } from "./notes.js";
+
 const STEPS = { C: 0, D: 2, E: 4, F: 5, G: 7, A: 9, B: 11 };
 const LETTERS = Object.keys(STEPS);
 const SHARPS = ["F", "C", "G", "D", "A", "E", "B"];
-const FIFTHS = { C: 0, G: 1, D: 2, A: 3, E: 4, B: 5, F: -1, Bb: -2, Eb: -3, Ab: -4 };
-const MODES = { "": 0, m: -3, dor: -2, mix: -1 };
 export const KEYS = ["C", "G", "D", "A", "E", "F", "Bb", "Eb", "Am", "Em", "Bm", "Dm", "Gm",
   "Ador", "Edor", "Ddor", "Dmix", "Amix", "Gmix"];
 export const METERS = ["4/4", "6/8", "2/4", "3/4", "9/8", "12/8", "2/2"];
@@ -14,10 +14,9 @@ const SIXTEENTHS = 16; // in a whole note, the unit of lengths here
 
 /** Letters that a key alters, with the semitones: {F: 1, C: 1} of D. */
 export function signatureOf(key) {
-  const [, tonic, mode] = /^([A-G]b?)(m|dor|mix|)$/.exec(key);
-  const fifths = FIFTHS[tonic] + MODES[mode];
-  const letters = fifths > 0 ? SHARPS.slice(0, fifths) : [...SHARPS].reverse().slice(0, -fifths);
-  return Object.fromEntries(letters.map((letter) => [letter, Math.sign(fifths)]));
+  const n = fifths(key);
+  const letters = n > 0 ? SHARPS.slice(0, n) : [...SHARPS].reverse().slice(0, -n);
+  return Object.fromEntries(letters.map((letter) => [letter, Math.sign(n)]));
 }
 
 /** A pitch in a key as {letter, alter, octave}: one of the key's own notes where it can be. */

@@ -1,7 +1,7 @@
 /** One take: a card with the tune, what is said about it, and what can be done with it. */
 
 import { post } from "./api.js";
-import { announce, button, clock, el, relabel, toast } from "./elements.js";
+import { announce, button, clock, el, freshId, relabel, toast } from "./elements.js";
 import { summary } from "./notes.js";
 import { linkOf, linkOfTune } from "./permalink.js";
 import { settings, tunebook } from "./state.js";
@@ -31,7 +31,7 @@ export class TakeCard extends EventTarget {
     this.tune = null;
     this.made = null; // the ABC as it was sampled: what the link reproduces
     this.view = new TuneView();
-    this.title = el("h3", { id: `take-${crypto.randomUUID()}` }, `Take ${number + 1}`);
+    this.title = el("h3", { id: freshId("take") }, `Take ${number + 1}`);
     this.facts = el("p", { class: "facts" }, "composing …");
     this.badges = el("p", { class: "badges" });
     this.#actions = el("div", { class: "actions", hidden: true }, ...this.#buttons(offers),
@@ -129,7 +129,7 @@ export class TakeCard extends EventTarget {
   async #retitle(title) {
     try {
       const tune = await post("/api/change",
-        { abc: this.tune.abc, change: "title", to: title, size: this.view.size });
+        { abc: this.tune.abc, change: "title", title, size: this.view.size });
       const before = this.tune;
       this.show({ ...before, ...tune, likelihood_bits: before.likelihood_bits,
         novelty: before.novelty });
@@ -176,6 +176,6 @@ function badgesOf(tune) {
 
 /** A word with its explanation: on hover, on focus, and to screen readers. */
 function badge(word, meaning, name) {
-  const tip = el("span", { class: "tip", role: "tooltip", id: `tip-${crypto.randomUUID()}` }, meaning);
+  const tip = el("span", { class: "tip", role: "tooltip", id: freshId("tip") }, meaning);
   return el("span", { class: `badge ${name}`, tabindex: 0, "aria-describedby": tip.id }, word, tip);
 }

@@ -56,12 +56,20 @@ export async function download(abc, format) {
 }
 
 export async function copy(text, what) {
-  try {
-    await navigator.clipboard.writeText(text);
-    toast(`${what} is copied.`);
-  } catch {
-    toast(`${what} cannot be copied by this browser.`);
-  }
+  const copied = navigator.clipboard ? await navigator.clipboard.writeText(text)
+    .then(() => true, () => false) : copiedByHand(text);
+  toast(copied ? `${what} is copied.` : `${what} cannot be copied by this browser.`);
+}
+
+/** Where the page comes from another machine without encryption, there is no clipboard object. */
+function copiedByHand(text) {
+  const area = el("textarea", { class: "sr" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  return copied;
 }
 
 function close(menu) {

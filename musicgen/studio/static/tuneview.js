@@ -1,7 +1,7 @@
 /** One tune on the page: its player, and beneath it score, piano roll, ABC text or surprise. */
 
 import { AbcEditor } from "./abceditor.js";
-import { button, el } from "./elements.js";
+import { button, el, freshId } from "./elements.js";
 import { placeKey } from "./notes.js";
 import { PianoRoll } from "./pianoroll.js";
 import { Player } from "./player.js";
@@ -11,7 +11,6 @@ import { copy } from "./takeaway.js";
 
 const VIEWS = { score: "Score", roll: "Piano roll", abc: "ABC", surprise: "Surprise" };
 const USUAL_WIDTH = 600; // pixels, of a view that is not shown yet
-let made = 0;
 
 /**
  * Tells listeners what its parts do: "bars" and "pick" of the score, "edit" of the ABC text.
@@ -111,10 +110,9 @@ export class TuneView extends EventTarget {
   }
 
   #tablist() {
-    made += 1;
     const names = Object.keys(VIEWS);
     for (const name of names) {
-      const id = `view-${made}-${name}`;
+      const id = freshId(name);
       this.#tabs.set(name, el("button", { type: "button", role: "tab", id: `${id}-tab`,
         "aria-controls": id, click: () => this.view(name) }, VIEWS[name]));
       this.#panels[name].id = id;
