@@ -78,7 +78,8 @@ class FieldError(MusicgenError):
 
     def __init__(self, field: str, what: str) -> None:
         self.field = field
-        super().__init__(f"{field}: {what}" if field else what)
+        named = what.startswith(field.rpartition(".")[2].replace("_", "-"))
+        super().__init__(what if named else f"{field}: {what}")
 
 
 class TrainingError(MusicgenError):

@@ -28,10 +28,10 @@ def studio(
     """Open the studio: a web page on this machine to compose, continue, change and play tunes."""
     import signal
 
-    from musicgen.checkpoint import locate
+    from musicgen.cli.rework import melodist
     from musicgen.studio import Settings, serve
 
-    locate(checkpoint)
+    melodist(checkpoint)  # a model that cannot be used is found before the page is opened
 
     def announce(address: str, has_token: bool) -> None:
         say(f"the studio is at {address}")

@@ -120,6 +120,12 @@ class Pool:
         self._closed = False
         self._lock = threading.Lock()
 
+    @property
+    def n_children(self) -> int:
+        """How many there are, idle or at work."""
+        with self._lock:
+            return len(self._idle) + len(self._busy)
+
     def run(
         self,
         function: str,

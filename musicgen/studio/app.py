@@ -23,6 +23,7 @@ from musicgen.studio import requests
 from musicgen.studio.bodies import linger, read_json
 from musicgen.studio.fields import Group
 from musicgen.studio.guard import Door, Guard, Refusal, error_body
+from musicgen.studio.openapi import document
 from musicgen.studio.rooms import Rooms
 from musicgen.studio.work import RETRY_S, Busy
 
@@ -78,6 +79,10 @@ class Studio:
             "takes": self.takes,
             "tune": self.tune,
             "export": self.export,
+            "read": self.read,
+            "change": self.change,
+            "surprise": self.surprise,
+            "attention": self.attention,
         }
 
     # --- what is only read ------------------------------------------------------------------------
@@ -107,7 +112,7 @@ class Studio:
 
     async def openapi(self, _request: Request) -> Response:
         """The description of this interface."""
-        return _json({})
+        return _json(document())
 
     # --- what is asked for ------------------------------------------------------------------------
 
@@ -125,6 +130,26 @@ class Studio:
         """A tune with its score and its notes."""
         asked = await _read(request, requests.TUNE)
         return _answer(await _unless_gone(request, self.rooms.view(asked)))
+
+    async def read(self, request: Request) -> Response:
+        """The tunes of a file."""
+        asked = await _read(request, requests.READ, MAX_UPLOAD)
+        return _answer(await _unless_gone(request, self.rooms.read(asked)))
+
+    async def change(self, request: Request) -> Response:
+        """A tune changed by hand."""
+        asked = await _read(request, requests.CHANGE)
+        return _answer(await _unless_gone(request, self.rooms.change(asked)))
+
+    async def surprise(self, request: Request) -> Response:
+        """How unexpected the model finds each note."""
+        asked = await _read(request, requests.SURPRISE)
+        return _answer(await _unless_gone(request, self.rooms.look("surprise", asked)))
+
+    async def attention(self, request: Request) -> Response:
+        """Which earlier notes a note attends to."""
+        asked = await _read(request, requests.ATTENTION)
+        return _answer(await _unless_gone(request, self.rooms.look("attention", asked)))
 
     async def export(self, request: Request) -> Response:
         """A file to take away."""

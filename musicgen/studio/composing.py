@@ -5,32 +5,39 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import musicgen
-from musicgen.composer import Composer, Draft, Selection, Take
+from musicgen.checkpoint import Checkpoint, load, locate
+from musicgen.composer import Composer, Draft, Selection, Take, composer_of
 from musicgen.controls import Controls, understand
 from musicgen.errors import ConfigError, ControlError, FieldError, MusicgenError
 from musicgen.sampling import SamplingConfig
 from musicgen.studio import views
-from musicgen.studio.jobs import Answer, error_of, one_tune, plain, to_json
+from musicgen.studio.jobs import Answer, error_of, one_tune, to_json
 from musicgen.tokenizer.tokens import parse_token
 
 DRAFT_S = 0.25  # of each take, between two drafts
 
 
 @cache
+def _model(name: str) -> Checkpoint:
+    return load(locate(name))
+
+
+@cache
 def composer(checkpoint: str) -> Composer:
-    """The model that this process keeps.
+    """The composer that this process keeps.
 
     Raises:
-        CheckpointError: it is missing, damaged, or writes in parts.
+        CheckpointError: the model is missing or damaged.
+        ConfigError: it writes in parts.
     """
-    loaded = musicgen.load(checkpoint)
-    if not isinstance(loaded, Composer):
+    found = composer_of(_model(checkpoint))
+    if not isinstance(found, Composer):
         raise ConfigError(f"{checkpoint}: this model writes in parts; name one of single lines")
-    return loaded
+    return found
 
 
 def about(data: bytes, *, checkpoint: str) -> bytes:
@@ -42,7 +49,8 @@ def about(data: bytes, *, checkpoint: str) -> bytes:
         kind: [str(t.value) for tokens in headers for t in tokens if t.kind == kind and t.value]
         for kind in ("rhythm", "meter")
     }
-    return to_json({kind: sorted(set(values)) for kind, values in known.items()})
+    card = _model(checkpoint).card
+    return to_json({kind: sorted(set(values)) for kind, values in known.items()} | {"card": card})
 
 
 def takes(data: bytes, *, checkpoint: str) -> Iterator[bytes]:
@@ -140,7 +148,7 @@ def _controls(composer: Composer, asked: dict[str, Any]) -> Controls:
         FieldError: a field that cannot be read or followed.
         ControlError: fields that contradict each other.
     """
-    asked = plain(asked)
+    asked = dict(asked)
     if "motif" in asked:
         asked["motif"] = one_tune(asked["motif"], "controls.motif")
     else:
@@ -163,7 +171,13 @@ def _controls(composer: Composer, asked: dict[str, Any]) -> Controls:
 
 
 def _draft(draft: Draft) -> Answer:
-    return {"event": "notes", "take": draft.index, "abc": views.abc_of(draft.tune)}
+    tune = replace(draft.tune, number=draft.index + 1, title=f"Take {draft.index + 1}")
+    return {
+        "event": "notes",
+        "take": draft.index,
+        "abc": views.abc_of(tune),
+        "notes": views.notes_of(tune) if tune.n_notes else [],
+    }
 
 
 def _take(take: Take) -> Answer:

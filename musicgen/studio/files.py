@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,26 +73,36 @@ def _content(tunes: Sequence[Tune], kind: str, instrument: str) -> bytes:
 
 def _zipped(tunes: Sequence[Tune], instrument: str) -> bytes:
     """Every tune in each format of `ZIPPED`, the book, and what could not be written."""
-    taken: set[str] = set()
-    failures = []
+    taken = {"book"}
+    names = [_unique(slug(tune.title), taken) for tune in tunes]
+    wanted = [
+        (f"{name}.{kind}", [tune], kind)
+        for name, tune in zip(names, tunes, strict=True)
+        for kind in ZIPPED
+    ]
+    wanted += [(f"book.{kind}", list(tunes), kind) for kind in ("abc", "pdf")]
+
+    def content(one: tuple[str, list[Tune], str]) -> bytes | MusicgenError:
+        _, several, kind = one
+        try:
+            return _content(several, kind, instrument)
+        except MusicgenError as error:
+            return error
+
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for tune in tunes:
-            name = _unique(slug(tune.title), taken)
-            for kind in ZIPPED:
-                try:
-                    content = _content([tune], kind, instrument)
-                except MusicgenError as error:
-                    failures.append(f"{name}.{kind}: {error}\n")
-                    continue
-                _add(archive, f"{name}.{kind}", content)
-        for kind in ("abc", "pdf"):
-            try:
-                _add(archive, f"book.{kind}", _content(tunes, kind, ""))
-            except MusicgenError as error:
-                failures.append(f"book.{kind}: {error}\n")
+    failures = ""
+    # Drawing and sound are made by child processes, so threads are enough to use all cores.
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
+        for (name, _, _), made in zip(wanted, pool.map(content, wanted), strict=True):
+            if isinstance(made, bytes):
+                _add(archive, name, made)
+            else:
+                failures += f"{name}: {made}\n"
         if failures:
-            _add(archive, "NOT-WRITTEN.txt", "".join(failures).encode())
+            _add(archive, "NOT-WRITTEN.txt", failures.encode())
     return buffer.getvalue()
 
 
@@ -99,9 +111,9 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """A name that no tune before had; "book" is the book's."""
+    """A name that was not taken before, and is then."""
     unique, number = name, 1
-    while unique in taken or unique == "book":
+    while unique in taken:
         number += 1
         unique = f"{name}-{number}"
     taken.add(unique)

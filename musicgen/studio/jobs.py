@@ -6,16 +6,28 @@ too: {"error": {"message", "field", "line", "column"}}.
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
-from functools import wraps
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
 from typing import Any
 
+from musicgen.checkpoint import locate
 from musicgen.errors import FieldError, MusicgenError, ParseError
+from musicgen.formats import READERS, parsed, readable
+from musicgen.formats.abc_notation import original_text
+from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.studio import views
+from musicgen.studio.changes import changed
 from musicgen.tune import Tune
 
 Answer = dict[str, Any]
+
+_OPTION = re.compile(r"--([a-z-]+)\b")  # at the start of a message for the command line
+MAX_FILE_BYTES = 5 * 2**20
+MOST_READ = 200  # tunes of a file
+MOST_SKIPPED = 500  # that are named
 
 
 def to_json(answer: object) -> bytes:
@@ -25,21 +37,24 @@ def to_json(answer: object) -> bytes:
 
 def error_of(error: MusicgenError) -> Answer:
     """What a person needs to put it right."""
-    about: Answer = {"message": str(error)}
-    if isinstance(error, FieldError) and error.field:
+    about: Answer = {"message": str(error).removeprefix("--")}
+    option = _OPTION.match(str(error))
+    if isinstance(error, FieldError):
         about["field"] = error.field
+    elif option is not None:
+        about["field"] = option[1].replace("-", "_")
     if isinstance(error, ParseError) and error.line:
         about |= {"field": "abc", "line": error.line, "column": error.column or None}
     return {"error": about}
 
 
-def _job(work: Callable[[dict[str, Any]], Answer]) -> Callable[[bytes], bytes]:
+def job(work: Callable[..., Answer]) -> Callable[..., bytes]:
     """A function of a request as one of bytes, with errors as answers."""
 
     @wraps(work)
-    def answered(data: bytes) -> bytes:
+    def answered(data: bytes, **options: Any) -> bytes:
         try:
-            return to_json(work(json.loads(data)))
+            return to_json(work(json.loads(data), **options))
         except MusicgenError as error:
             return to_json(error_of(error))
 
@@ -62,9 +77,10 @@ def one_tune(abc: str, field: str = "abc") -> Tune:
     return tunes[0]
 
 
-@_job
-def tune(request: dict[str, Any]) -> Answer:
-    """A tune as it is shown; for text that is no music, its problems."""
+@job
+def tune(request: dict[str, Any], checkpoint: str = "") -> Answer:
+    """A tune as it is shown, and how new it is to the corpus of a model; for text that is no music,
+    its problems."""
     abc = request["abc"]
     tunes, problems = views.read_abc(abc)
     if not tunes or len(tunes) > 1:
@@ -76,7 +92,60 @@ def tune(request: dict[str, Any]) -> Answer:
         given = views.first_events(tunes[0], request["given_events"])
     elif "before" in request:
         given = views.unchanged(tunes[0], one_tune(request["before"]))
-    return views.tune_view(tunes[0], abc, given=given)
+    return views.tune_view(tunes[0], abc, given=given) | assessed(tunes[0], checkpoint)
+
+
+@job
+def read(request: dict[str, Any]) -> Answer:
+    """The tunes of an uploaded file, without their scores, and what had to be left out."""
+    name = file_name(request["name"])
+    if not readable(name):
+        known = ", ".join(READERS)
+        raise FieldError("name", f"'{name[-20:]}' ends in no known extension; use {known}")
+    try:
+        data = base64.b64decode(request["data"], validate=True)
+    except ValueError:
+        raise FieldError("data", "is not base64") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise FieldError("data", f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    reading = parsed(data, name)
+    skipped = [{"name": r.name, "why": r.reason, "line": r.line or None} for r in reading.rejected]
+    found = []
+    for number, one in enumerate(reading.tunes):
+        if number >= MOST_READ:
+            left = f"only the first {MOST_READ} tunes of a file are taken"
+            skipped.append({"name": one.title, "why": left, "line": None})
+            continue
+        try:
+            abc = original_text(one) or views.abc_of(one)
+            found.append(views.tune_view(one, abc, svg=False))
+        except MusicgenError as error:
+            skipped.append({"name": one.title, "why": str(error), "line": None})
+    return {"tunes": found, "skipped": skipped[:MOST_SKIPPED], "n_skipped": len(skipped)}
+
+
+def file_name(sent: str) -> str:
+    """The last part of a name that a client sends: a title and an extension, never a place."""
+    return sent.replace("\\", "/").rpartition("/")[2]
+
+
+@job
+def change(request: dict[str, Any], checkpoint: str = "") -> Answer:
+    """A tune changed by hand, as it is shown then."""
+    after = changed(one_tune(request["abc"]), request)
+    return views.tune_view(after, views.abc_of(after)) | assessed(after, checkpoint)
+
+
+def assessed(tune: Tune, checkpoint: str) -> Answer:
+    """How new a tune is to the corpus of a model; {} without a model."""
+    index = _index(checkpoint) if checkpoint else None
+    return {} if index is None else {"novelty": views.novelty_view(index.assess(tune))}
+
+
+@cache
+def _index(checkpoint: str) -> NoveltyIndex | None:
+    path = locate(checkpoint) / FILE_NAME
+    return NoveltyIndex.load(path) if path.is_file() else None
 
 
 def export(data: bytes) -> Iterator[bytes]:
@@ -96,16 +165,12 @@ def export(data: bytes) -> Iterator[bytes]:
     yield file.content
 
 
-def warm(data: bytes) -> bytes:
+def warm(data: bytes, *, checkpoint: str) -> bytes:
     """Have loaded what drawing and playing need, so that the first request need not wait."""
+    _index(checkpoint)
     tunes, _ = views.read_abc("X:1\nT:Warm\nM:4/4\nL:1/8\nK:D\nDEFG ABcd|]\n")
     from musicgen.studio.files import file_of
 
     views.tune_view(tunes[0], "")
     file_of(tunes, "ogg", "")
     return data
-
-
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a request that were given."""
-    return {name: value for name, value in values.items() if value is not None}

@@ -8,6 +8,7 @@ from musicgen.composer.selection import JUDGES
 from musicgen.controls.scale import NAMED
 from musicgen.controls.values import MOST_BARS, WIDEST_INTERVAL
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
+from musicgen.studio.changes import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
 from musicgen.theory import RHYTHM_METERS
 from musicgen.transposition import MOST_SEMITONES
@@ -16,7 +17,6 @@ MOST_TAKES = 8
 MOST_SEED = 2**53 - 1  # what JavaScript can say exactly
 MOST_REPEATS = 64
 KINDS = ("generate", "continue", "infill", "vary")
-CHANGES = ("transpose", "rhythm", "chords", "cut", "title", "tempo")
 FORMATS = ("abc", "mid", "musicxml", "svg", "png", "pdf", "wav", "ogg", "mp3", "flac", "zip")
 _UNITS = ("1/4", "1/8", "1/16")
 _METERS = tuple(dict.fromkeys(meter for meters in RHYTHM_METERS.values() for meter in meters))
@@ -287,7 +287,7 @@ READ = Group(
 CHANGE = Group(
     (
         _ABC,
-        Field(name="change", kind="choice", choices=CHANGES, required=True),
+        Field(name="change", kind="choice", choices=tuple(CHANGES), required=True),
         Field(
             name="semitones",
             kind="integer",

@@ -11,10 +11,10 @@ two answers, or is killed and replaced.
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from musicgen.errors import MusicgenError
@@ -38,6 +38,7 @@ class Desk:
         self._pool = Pool()
         # Threads that wait for a child; one more each, for a call that is being given up.
         self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix=what)
+        self._warming: Callable[[], bytes] | None = None
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -67,14 +68,12 @@ class Desk:
             Busy: too many wait already.
             IsolationError: it went over a limit, or failed.
         """
-        async with self.place():
-            answers = self.each(function, data, **options)
-            try:
-                return await anext(answers)
-            finally:
-                await answers.aclose()  # type: ignore[attr-defined]
+        async with self.place(), aclosing(self.each(function, data, **options)) as answers:
+            return await anext(answers)
 
-    async def each(self, function: str, data: bytes, **options: Any) -> AsyncIterator[bytes]:
+    async def each(
+        self, function: str, data: bytes, *, limits: Limits | None = None, **options: Any
+    ) -> AsyncGenerator[bytes]:
         """The answers of a function as they come; for who has a place.
 
         Raises:
@@ -92,15 +91,21 @@ class Desk:
         def work() -> None:
             try:
                 for answer in self._pool.each(
-                    function, data, what=self.what, limits=self.limits, ticket=ticket, **options
+                    function,
+                    data,
+                    what=self.what,
+                    limits=limits or self.limits,
+                    ticket=ticket,
+                    **options,
                 ):
                     put(answer)
             except MusicgenError as error:
                 put(error)
+                self._replace()
             else:
                 put(None)
 
-        done = loop.run_in_executor(self._threads, work)
+        done = self._in_thread(work)
         try:
             while True:
                 answer = await coming.get()
@@ -113,17 +118,24 @@ class Desk:
             if not done.done():
                 ticket.give_up()
 
-    async def warm(self, function: str, data: bytes = b"{}", **options: Any) -> bytes:
-        """Call a function in every child at once, so that each has loaded what it needs."""
-        together = threading.Barrier(self.at_once)
-        loop = asyncio.get_running_loop()
+    async def warm(self, function: str, **options: Any) -> bytes:
+        """Call a function in every child at once, so that each has loaded what it needs; those that
+        take the place of a child that was killed are told to as well."""
+        self._warming = partial(
+            self._pool.run, function, b"{}", what=self.what, limits=self.limits, **options
+        )
+        calls = [self._in_thread(self._warming) for _ in range(self.at_once)]
+        answers: list[bytes] = await asyncio.gather(*calls)
+        return answers[0]
 
-        def work() -> bytes:
-            together.wait(30)
-            return self._pool.run(function, data, what=self.what, limits=self.limits, **options)
+    def _in_thread(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-        calls = [loop.run_in_executor(self._threads, work) for _ in range(self.at_once)]
-        return (await asyncio.gather(*calls))[0]
+    def _replace(self) -> None:
+        """Start and warm a child for one that was killed; in a thread."""
+        if self._warming is not None and self._pool.n_children < self.at_once:
+            with suppress(MusicgenError):
+                self._warming()
 
     def close(self) -> None:
         """End the children; calls under way fail."""
