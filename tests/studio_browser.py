@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,14 +24,21 @@ STATIC = Path(musicgen.studio.__file__).parent / "static"
 HERE = "http://127.0.0.1:9"  # answered by `Canned`, not by the network
 # Sound goes to no device; nobody has to click before it may begin.
 _ARGUMENTS = ["--autoplay-policy=no-user-gesture-required", "--mute-audio", "--no-sandbox"]
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
 
 
 @contextmanager
 def browser() -> Iterator[Any]:
     """Chromium as this machine has it. Without one the tests are skipped, but fail where the
     environment says CI."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+    path = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+    )
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -106,25 +114,32 @@ class Canned:
             return
         body = json.loads(route.request.post_data or "{}")
         self.asked.append((path, body))
-        route.fulfill(body=self._api(path.removeprefix("/api/"), body), content_type="application/json")
+        route.fulfill(
+            body=self._api(path.removeprefix("/api/"), body), content_type="application/json"
+        )
 
     def _api(self, name: str, body: Mapping[str, Any]) -> bytes:
         if name == "choices":
             return json.dumps(choices()).encode()
         if name == "takes":
             return b"\n".join([*self._events(), b'{"event":"end"}', b""])
-        plain = json.dumps({k: v for k, v in body.items() if k != "size"}).encode()
+        plain = json.dumps(body).encode()
         if name == "export":
             return list(jobs.export(plain))[1]
-        return {"tune": jobs.tune, "change": jobs.change}[name](plain)
+        return _job(name, plain)
 
     def _events(self) -> Iterator[bytes]:
         for number, abc in enumerate(self.tunes):
-            tune = json.loads(jobs.tune(json.dumps({"abc": abc}).encode()))
+            tune = json.loads(_job("tune", json.dumps({"abc": abc}).encode()))
             nearest = [{"title": "<b>Old</b>", "similarity": 0.31}]
             tune["likelihood_bits"] = 2.5
             tune["novelty"] = {"verdict": "new", "copied_bars": 1, "nearest": nearest}
             yield json.dumps({"event": "take", "take": number, "tune": tune}).encode()
+
+
+@cache
+def _job(name: str, body: bytes) -> bytes:
+    return {"tune": jobs.tune, "change": jobs.change}[name](body)
 
 
 def choices() -> dict[str, Any]:

@@ -92,7 +92,8 @@ def tune(request: dict[str, Any], checkpoint: str = "") -> Answer:
         given = views.first_events(tunes[0], request["given_events"])
     elif "before" in request:
         given = views.unchanged(tunes[0], one_tune(request["before"]))
-    return views.tune_view(tunes[0], abc, given=given) | assessed(tunes[0], checkpoint)
+    size = request.get("size", views.USUAL_SIZE)
+    return views.tune_view(tunes[0], abc, given=given, size=size) | assessed(tunes[0], checkpoint)
 
 
 @job
@@ -133,7 +134,8 @@ def file_name(sent: str) -> str:
 def change(request: dict[str, Any], checkpoint: str = "") -> Answer:
     """A tune changed by hand, as it is shown then."""
     after = changed(one_tune(request["abc"]), request)
-    return views.tune_view(after, views.abc_of(after)) | assessed(after, checkpoint)
+    size = request.get("size", views.USUAL_SIZE)
+    return views.tune_view(after, views.abc_of(after), size=size) | assessed(after, checkpoint)
 
 
 def assessed(tune: Tune, checkpoint: str) -> Answer:

@@ -1,6 +1,6 @@
 /** ABC text that can be edited: errors underlined where they are, and listed. */
 
-import { button, el } from "./elements.js";
+import { button, el, freshId } from "./elements.js";
 
 /** Tells listeners "edit" with the text, a moment after it was typed. */
 export class AbcEditor extends EventTarget {
@@ -9,9 +9,9 @@ export class AbcEditor extends EventTarget {
   constructor({ patience = 450 } = {}) {
     super();
     this.marks = el("pre", { class: "marks", "aria-hidden": "true" });
-    this.problems = el("ul", { class: "problems", id: "abc-problems" });
+    this.problems = el("ul", { class: "problems", id: freshId("problems") });
     this.area = el("textarea", { class: "abc", spellcheck: "false", autocapitalize: "off",
-      autocomplete: "off", "aria-label": "ABC text of the tune", "aria-describedby": "abc-problems",
+      autocomplete: "off", "aria-label": "ABC text of the tune", "aria-describedby": this.problems.id,
       rows: 12, input: () => this.#typed(patience), scroll: () => this.#align() });
     this.element = el("div", { class: "editor" },
       el("div", { class: "page" }, this.marks, this.area), this.problems);

@@ -72,14 +72,14 @@ export class Continue {
     }
     try {
       const data = base64(new Uint8Array(await file.arrayBuffer()));
-      const { tunes, skipped, n_skipped: left } = await post("/api/read", { name: file.name, data });
+      const { tunes, skipped } = await post("/api/read", { name: file.name, data });
       if (tunes.length === 0) {
         this.error.textContent = skipped[0]?.why ?? `${file.name}: no tune in it.`;
         return;
       }
       this.#offer(tunes);
-      if (left > 0) {
-        this.error.textContent = `${count(left, "tune")} could not be read: ${skipped[0].why}`;
+      if (skipped.length > 0) {
+        this.error.textContent = `${count(skipped.length, "tune")} could not be read: ${skipped[0].why}`;
       }
     } catch (error) {
       this.error.textContent = error.message;

@@ -67,10 +67,10 @@ function written(pitch, length, signature, altered) {
     : (length === 1 ? "/" : `${length}/`);
   if (pitch === null) return `z${duration}`;
   const { letter, alter, octave } = spelled(pitch, signature);
-  const name = letter + octave;
-  const sign = alter === (altered[name] ?? signature[letter] ?? 0) ? ""
-    : { 1: "^", 0: "=", "-1": "_" }[alter];
-  altered[name] = alter;
+  // Readers differ in whether an accidental holds in other octaves: say it where that matters.
+  const held = [altered[letter], altered[letter + octave]].map((a) => a ?? signature[letter] ?? 0);
+  const sign = held.every((one) => one === alter) ? "" : { 1: "^", 0: "=", "-1": "_" }[alter];
+  altered[letter] = altered[letter + octave] = alter;
   const body = octave >= 5 ? letter.toLowerCase() + "'".repeat(octave - 5)
     : letter + ",".repeat(4 - octave);
   return sign + body + duration;
