@@ -42,7 +42,7 @@ def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        _do_without("playwright is not installed: pip install '.[browser]'")
+        _do_without("playwright is not installed: pip install '.[dev]'")
     if not path:
         _do_without("no Chromium on the PATH: apt install chromium")
     with sync_playwright() as playwright:

@@ -112,7 +112,8 @@ def test_every_control_has_a_name_and_every_id_is_one(here: Visit) -> None:
     for section in ("Compose", "Continue", "Change"):
         here.page.get_by_role("button", name=section, exact=True).first.click()
         nameless = here.page.evaluate(
-            """() => [...document.querySelectorAll("button, input, select, textarea, [tabindex='0']")]
+            """() => [...document.querySelectorAll(
+              "button, input, select, textarea, summary, [tabindex='0']")]
             .filter((e) => e.checkVisibility() && !(e.labels?.length || e.ariaLabel || e.title
               || e.textContent.trim() || e.getAttribute("aria-labelledby")))
             .map((e) => e.outerHTML)"""

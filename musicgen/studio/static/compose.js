@@ -43,7 +43,7 @@ export class Compose {
     this.form = new ControlForm(choices.fields, { prefix: "compose" });
     this.amount = new Amount("compose", 4);
     this.gallery = new Gallery(choices.formats,
-      { offers: ["change", "continue"], label: "Takes" });
+      { offers: ["change", "continue"], label: "Takes composed" });
     this.opened = opened; // told of the link of each run
     this.motif = el("p", { class: "motif", hidden: true });
     this.error = el("p", { class: "error", role: "alert" });

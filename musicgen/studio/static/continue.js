@@ -18,6 +18,7 @@ export class Continue {
   #tune = null; // as it was given, whole
   #given = null; // its ABC up to where the given part ends
   #asked = 0; // number of the latest thing asked of the server
+  #cutting = Promise.resolve(); // until the given part is known
 
   constructor(choices, { opened }) {
     this.opened = opened;
@@ -27,7 +28,9 @@ export class Continue {
     this.gallery = new Gallery(choices.formats, { offers: ["change", "continue"], label: "Ways on" });
     this.error = el("p", { class: "error", role: "alert" });
     this.view = new TuneView({ choosing: "notes" });
-    this.view.addEventListener("pick", ({ detail }) => this.#cutAfter(detail.key));
+    this.view.addEventListener("pick", ({ detail }) => {
+      this.#cutting = this.#cutAfter(detail.key);
+    });
     this.ends = el("p", { class: "ends", "aria-live": "polite" });
     this.several = el("select", { "aria-label": "Tune of the file" });
     this.given = el("section", { class: "given-part take", hidden: true, "aria-label": "The given part" },
@@ -93,7 +96,8 @@ export class Continue {
   }
 
   /** Continue what the given part and the form ask for. */
-  run() {
+  async run() {
+    await this.#cutting;
     if (this.#given === null) return null;
     const { sampling } = this.form.values;
     const request = { kind: "continue", abc: this.#given, ...this.amount.values, sampling };
