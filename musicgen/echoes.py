@@ -40,7 +40,9 @@ def echo_features(ids: Ids, grammar: Ids) -> NDArray[np.uint16]:
     what is known after ids[t]: the runs of true guesses, then the guesses, 0 where there is none.
     """
     tracker = _Tune()
-    rows = [tracker.advance(*row) for row in zip(ids.tolist(), grammar[:, :3].tolist(), strict=True)]
+    rows = [
+        tracker.advance(*row) for row in zip(ids.tolist(), grammar[:, :3].tolist(), strict=True)
+    ]
     return np.array(rows, np.uint16).reshape(len(ids), N_COLUMNS)
 
 
