@@ -14,7 +14,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from musicgen.errors import CorpusError
 from musicgen.files import replacing_folder
-from musicgen.matching import N_COLUMNS, match_features, match_sizes
+from musicgen.guesses import can_echo, guess_features, guess_sizes
 from musicgen.tokenizer import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -80,6 +80,27 @@ class TokenSet:
             tuple(train.tune(i)[0][1 : 1 + self.n_header].tolist()) for i in range(len(train))
         )
         return tuple((ids, n) for ids, n in counts.most_common() if ids and UNK_ID not in ids)
+
+    def with_features(self, names: Iterable[str]) -> TokenSet:
+        """The same tunes with these feature columns only, in this order, as an older model has
+        them.
+
+        Raises:
+            CorpusError: there is no such column.
+        """
+        wanted, known = tuple(names), list(self.feature_sizes)
+        if wanted == tuple(known):
+            return self
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            raise CorpusError(f"these token files have no feature '{missing[0]}'; prepare it again")
+        columns = [known.index(name) for name in wanted]
+        splits = {
+            name: replace(split, features=np.ascontiguousarray(split.features[:, columns]))
+            for name, split in self.splits.items()
+        }
+        sizes = {name: self.feature_sizes[name] for name in wanted}
+        return replace(self, feature_sizes=sizes, splits=splits)
 
     def save(self, folder: str | Path) -> None:
         """Write the folder as a whole: to a temporary one beside it, then renamed.
@@ -165,7 +186,7 @@ def build_tokenset(
     n_header: int = 0,
     folder: str | Path | None = None,
 ) -> TokenSet:
-    """Collect encoded tunes; the match columns are appended to the features that are given.
+    """Collect encoded tunes; the columns of `guesses` are appended to the features that are given.
 
     `feature_sizes` names and bounds the given columns only. Rows are written as they come; with a
     `folder` they stay there, memory-mapped, without one they are read into memory at the end.
@@ -179,10 +200,11 @@ def build_tokenset(
         raise CorpusError(f"the vocabulary must start with {' '.join(SPECIALS)}, no repeats")
     if len(vocab) > np.iinfo(np.uint16).max:
         raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
-    sizes = {**feature_sizes, **match_sizes(len(vocab))}
+    echo = can_echo(feature_sizes)
+    sizes = {**feature_sizes, **guess_sizes(len(vocab), echo=echo)}
 
     def write(folder: Path, *, mapped: bool) -> TokenSet:
-        names = _write_rows(rows, folder, n_features=len(feature_sizes))
+        names = _write_rows(rows, folder, feature_sizes, len(sizes))
         splits = {n: _open_split(folder, n, names[n], mapped=mapped) for n in SPLITS}
         fingerprint = _fingerprint(vocab, sizes, tokenizer, splits)
         tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header)
@@ -197,11 +219,14 @@ def build_tokenset(
     return TokenSet.load(folder)
 
 
-def _write_rows(rows: Iterable[TokenRow], folder: Path, *, n_features: int) -> dict[str, list[str]]:
+def _write_rows(
+    rows: Iterable[TokenRow], folder: Path, given: Mapping[str, int], n_columns: int
+) -> dict[str, list[str]]:
     """Write the arrays of every split; the names of their tunes."""
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(_SplitWriter(folder, name, n_features)) for name in SPLITS
+            name: stack.enter_context(_SplitWriter(folder, name, given, n_columns))
+            for name in SPLITS
         }
         for split, name, ids, features, notes in rows:
             if split not in writers:
@@ -213,10 +238,10 @@ def _write_rows(rows: Iterable[TokenRow], folder: Path, *, n_features: int) -> d
 class _SplitWriter:
     """The arrays of one split while they grow on disk."""
 
-    def __init__(self, folder: Path, name: str, n_features: int) -> None:
+    def __init__(self, folder: Path, name: str, given: Mapping[str, int], n_columns: int) -> None:
         self.names: list[str] = []
         self._paths = {column: folder / f"{name}.{column}.npy" for column in _ARRAYS}
-        self._n_features = n_features
+        self._n_given, self._n_columns, self._echo = len(given), n_columns, can_echo(given)
         self._offsets, self._notes = array("q", [0]), array("i")
 
     def __enter__(self) -> _SplitWriter:
@@ -229,9 +254,10 @@ class _SplitWriter:
     def append(self, name: str, ids: Ints, features: Ints, notes: int) -> None:
         """Add a tune."""
         ids = ids.astype(np.uint16)
-        given = features.reshape(len(ids), self._n_features).astype(np.uint16)
+        given = features.reshape(len(ids), self._n_given).astype(np.uint16)
+        guesses = guess_features(ids, given, echo=self._echo)
         self._ids.write(ids.tobytes())
-        self._features.write(np.hstack([given, match_features(ids)]).tobytes())
+        self._features.write(np.hstack([given, guesses]).tobytes())
         self._offsets.append(self._offsets[-1] + len(ids))
         self._notes.append(notes)
         self.names.append(name)
@@ -247,7 +273,7 @@ class _SplitWriter:
         total = self._offsets[-1]
         for file, shape in (
             (self._ids, (total,)),
-            (self._features, (total, self._n_features + N_COLUMNS)),
+            (self._features, (total, self._n_columns)),
         ):
             descr = np.lib.format.dtype_to_descr(np.dtype(np.uint16))
             header = {"descr": descr, "fortran_order": False, "shape": shape}

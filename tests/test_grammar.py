@@ -16,6 +16,8 @@ from musicgen.grammar import (
     allowed,
     features,
     irregularity,
+    limits_of,
+    outline_of,
     permits,
     start,
 )
@@ -247,3 +249,35 @@ def test_a_tie_to_a_pitch_that_the_vocabulary_lacks_may_go_anywhere() -> None:
     for token in VOCABULARY.encode(["<bos>", *script]):
         constraint.advance(np.array([token]))
     assert (constraint.mask()[0] & constraint.automaton.is_pitch).sum() == len(PITCHES)
+
+
+def test_the_outline_of_a_tune_is_read_from_its_features() -> None:
+    bar = "1 1 1 1 1 1"
+    heading = ["R:jig", "M:6/8", "L:1/8", "K:D", "mode:major", "up:0"]
+    first = f"|: {' | '.join([bar] * 7)} | [1 {bar} :| [2 {bar} ||".split()
+    second = f"{' | '.join([bar] * 5)} |]".split()
+    traced, _ = Tracer().trace(["<bos>", *heading, *first, *second, "<eos>"])
+    assert outline_of(traced) == ((8, True), (5, False))
+    short, _ = Tracer().trace(["<bos>", *heading, *f"{bar} | {bar} |]".split(), "<eos>"])
+    assert outline_of(short) == ()  # a new tune may not be as short
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
+    asked = [((4, True), (6, False)), None, ((8, False),), ((5, True), (4, True), (4, False))]
+    limits = [None if outline is None else limits_of(outline) for outline in asked]
+    rng = np.random.default_rng(seed)
+    constraint = GrammarConstraint(Automaton(VOCABULARY), 4, limits=limits)
+    tokens: list[list[str]] = [["<bos>"] for _ in asked]
+    while any(row[-1] != "<eos>" for row in tokens):
+        mask = constraint.mask()
+        ids = np.array([rng.choice(np.flatnonzero(row)) for row in mask])
+        constraint.advance(ids)
+        for row, token_id in zip(tokens, ids.tolist(), strict=True):
+            if row[-1] != "<eos>":
+                row.append(VOCABULARY.tokens[token_id])
+    for row, outline in zip(tokens, asked, strict=True):
+        assert_valid(decode(row[1:-1]))
+        if outline is not None:
+            traced, _ = Tracer().trace(row)
+            assert outline_of(traced) == outline

@@ -65,6 +65,22 @@ def test_a_long_prompt_then_pieces_equals_all_at_once(config: ModelConfig) -> No
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=1e-3, atol=1e-4)
 
 
+@torch.no_grad()
+def test_unheard_guesses_push_as_far_as_they_are_trusted(config: ModelConfig) -> None:
+    network = build_model(replace(config, trust_columns=(2,), heard_columns=(0,))).eval()
+    tokens, features = some_input()
+    features[0, 3] = torch.tensor([4, 9, 1])  # a guess of token 9, trusted as 1 says
+    before, _ = network(tokens, features)
+    network.readout.trust.weight.data[1] += 2.5
+    after, _ = network(tokens, features)
+    assert float(after[0, 3, 9] - before[0, 3, 9]) == pytest.approx(2.5, abs=1e-4)
+    features[0, 3] = torch.tensor([4, 0, 3])  # no guess
+    silent, _ = network(tokens, features)
+    others = [i for i in range(11) if i != 9]
+    torch.testing.assert_close(silent[0, 3, others], after[0, 3, others])
+    torch.testing.assert_close(silent[0, 4:], after[0, 4:])  # nothing of it is remembered
+
+
 def test_no_logit_depends_on_a_later_token(config: ModelConfig) -> None:
     network = build_model(config).eval()
     tokens, features = some_input()
@@ -213,6 +229,8 @@ def test_the_single_lstm_step_equals_torch_lstm() -> None:
             "model.token_columns: a column of ids must have vocab_size values",
         ),
         ({"token_columns": (7,)}, "model.token_columns: names a column that does not exist"),
+        ({"trust_columns": (3,)}, "model.trust_columns: names a column that does not exist"),
+        ({"trust_columns": (1, 2)}, "model.trust_columns: names a column of ids"),
         (
             {"kind": "transformer", "d_model": 18, "n_heads": 4},
             "model.d_model: 18 is not a multiple of 8 (2 * n_heads)",

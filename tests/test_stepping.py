@@ -30,6 +30,12 @@ SHAPES = {
     "no features": replace(BASE, feature_sizes=(), token_columns=()),
     "two hints": replace(BASE, feature_sizes=(30, 7, 30), token_columns=(2, 0)),
     "hints only": replace(BASE, feature_sizes=(30,), token_columns=(0,)),
+    "guesses trusted": replace(BASE, trust_columns=(2, 0)),
+    "guesses unheard": replace(BASE, trust_columns=(2,), heard_columns=(0, 2)),
+    "nothing heard": replace(BASE, trust_columns=(0, 2), heard_columns=()),
+    "one guess of two": replace(
+        BASE, feature_sizes=(30, 7, 30), token_columns=(2, 0), heard_columns=(1, 2)
+    ),
     "one layer": replace(BASE, n_layers=1),
     "one head": replace(BASE, n_heads=1, d_model=72),
     "relu": replace(BASE, activation="relu", d_model=40),
@@ -38,7 +44,10 @@ SHAPES = {
 
 def network_of(config: ModelConfig) -> torch.nn.Module:
     torch.manual_seed(3)
-    return build_model(config).eval()
+    network = build_model(config).eval()
+    if hasattr(network.readout, "trust"):  # which begins with zeros
+        torch.nn.init.normal_(network.readout.trust.weight, std=0.5)
+    return network
 
 
 def some_input(config: ModelConfig, batch: int, time: int) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,7 @@ def bits_per_note(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test")
     """
     if tokens.vocab != checkpoint.vocab:
         raise CheckpointError("the model and the token files have different vocabularies")
-    held_out = tokens.splits[split]
+    held_out = tokens.with_features(checkpoint.feature_sizes).splits[split]
     if not len(held_out):
         raise CorpusError(f"split '{split}' holds no tune; give a larger corpus")
     bits = score_tunes(checkpoint.network, held_out)

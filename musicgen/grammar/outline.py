@@ -22,8 +22,8 @@ def outline_of(features: NDArray[np.integer]) -> Outline:
     found = []
     begin = 0
     for end in last.tolist():
-        first_ending = np.flatnonzero(ending[begin : end + 1] == 1)
-        at = begin + first_ending[-1] if ending[end] == 2 and len(first_ending) else end
+        first_ending = np.flatnonzero(ending[begin : end + 1] == 1)  # its last row is behind `:|`
+        at = begin + first_ending[-1] - 1 if ending[end] == 2 and len(first_ending) else end
         found.append((int(bar[at]), bool(repeated[end])))
         begin = end + 1
     longest = min(DEFAULT.part_bars, FEATURE_SIZES["bar"] - 2)

@@ -12,7 +12,7 @@ from torch import Tensor
 from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Tracer
 from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
-from musicgen.matching import match_features
+from musicgen.guesses import N_WITH_ECHOES, guess_features
 from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary
 from musicgen.tokenizer.melody import NAME, encode, melody
 from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
@@ -67,9 +67,11 @@ def hear(tune: Tune, checkpoint: Checkpoint) -> Heard:
     known = [token if token in vocabulary.ids else UNKNOWN for token in tokens]
     ids = np.array(vocabulary.encode(known), np.int64)
     grammar, _ = Tracer().trace(tokens)
-    features = np.hstack([grammar, match_features(ids)]).astype(np.int64)
-    if features.shape[1] != len(checkpoint.model.feature_sizes):
-        features = features[:, : len(checkpoint.model.feature_sizes)]
+    n_wanted = len(checkpoint.model.feature_sizes)
+    guesses = guess_features(ids, grammar, echo=n_wanted > N_WITH_ECHOES)
+    features = np.hstack([grammar, guesses]).astype(np.int64)
+    if features.shape[1] != n_wanted:
+        features = features[:, :n_wanted]
     return Heard(reduced, tokens, ids, features, _places(tokens))
 
 

@@ -1,7 +1,7 @@
 """How much a network gains from a longer memory: bits per note by the length of its context.
 
 At sampled places of held-out tunes the network is shown only the last k tokens before the one it
-must guess, from an empty state. The match feature is worked out anew from those tokens alone;
+must guess, from an empty state. The guesses are worked out anew from those tokens alone;
 where in the bar and the part a token stands is told at every length, as always.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
-from musicgen.matching import N_COLUMNS, match_features
+from musicgen.guesses import guess_features, n_given_columns
 from musicgen.models.cost import nats
 from musicgen.tokenset import TokenSet
 
@@ -57,6 +57,7 @@ def measure(
     """
     if tokens.vocab != checkpoint.vocab:
         raise CheckpointError(f"{name}: the model and the tokens have different vocabularies")
+    tokens = tokens.with_features(checkpoint.feature_sizes)
     places = _places(tokens, split, n_places, seed)
     held_out = tokens.splits[split]
     tokens_per_note = (len(held_out.ids) - len(held_out)) / float(held_out.notes.sum())
@@ -94,11 +95,12 @@ def _bits(
 ) -> NDArray[np.float64]:
     """Bits of the token at each place, given at most `context` tokens: (n,)."""
     windows, targets = [], []
+    n_given, echo = n_given_columns(tokens.feature_sizes)
     for tune, at in places.tolist():
         ids, features = tokens.splits[split].tune(tune)
         seen = slice(max(0, at - context), at)
         own = np.array(features[seen], np.int64)
-        own[:, -N_COLUMNS:] = match_features(ids[seen])
+        own[:, n_given:] = guess_features(ids[seen], own[:, :n_given], echo=echo)
         windows.append((np.array(ids[seen], np.int64), own))
         targets.append(int(ids[at]))
     longest = max(len(window) for window, _ in windows)

@@ -23,7 +23,9 @@ class ModelConfig:
     kind: Literal["rnn", "lstm", "transformer"] = "lstm"
     vocab_size: int = 0
     feature_sizes: tuple[int, ...] = ()  # number of values of each feature column
-    token_columns: tuple[int, ...] = ()  # feature columns whose values are token ids
+    token_columns: tuple[int, ...] = ()  # feature columns whose values are token ids: guesses
+    trust_columns: tuple[int, ...] = ()  # those that say how far to trust the guesses
+    heard_columns: tuple[int, ...] | None = None  # those that enter the network; None: all
     d_model: int = 384
     n_layers: int = 1
     n_heads: int = 4  # transformer only
@@ -33,7 +35,7 @@ class ModelConfig:
     # "one-hot": every token has a channel of its own, and nothing is learned of it
     embedding: Literal["learned", "one-hot"] = "learned"
     tie_embeddings: bool = True  # the output shares the table of the input
-    copy_head: bool = True  # a learned push towards the ids in `token_columns`
+    copy_head: bool = True  # a learned push towards the guesses
     activation: Literal["tanh", "relu"] = "tanh"  # rnn only
     # rnn only: how the hidden weights start, and a factor on them; "auto" is the identity for
     # ReLU and orthogonal for tanh.
@@ -58,8 +60,12 @@ class ModelConfig:
             raise ConfigError(f"model.hidden_gain: {self.hidden_gain} is not in (0, {MAX_GAIN}]")
         if self.vocab_size < 0 or any(size < 1 for size in self.feature_sizes):
             raise ConfigError("model.vocab_size, model.feature_sizes: sizes must be positive")
-        if any(not 0 <= column < len(self.feature_sizes) for column in self.token_columns):
-            raise ConfigError("model.token_columns: names a column that does not exist")
+        for name in ("token_columns", "trust_columns", "heard_columns"):
+            columns = getattr(self, name) or ()
+            if any(not 0 <= column < len(self.feature_sizes) for column in columns):
+                raise ConfigError(f"model.{name}: names a column that does not exist")
+        if self.trust_columns and set(self.trust_columns) & set(self.token_columns):
+            raise ConfigError("model.trust_columns: names a column of ids")
         if any(self.feature_sizes[column] != self.vocab_size for column in self.token_columns):
             raise ConfigError("model.token_columns: a column of ids must have vocab_size values")
         pairs = 2 * self.n_heads  # rotary positions turn pairs of channels
@@ -69,6 +75,26 @@ class ModelConfig:
             )
         if self.n_parameters_bound > MAX_PARAMETERS:
             raise ConfigError("model: is larger than 4 billion parameters; make it smaller")
+
+    @property
+    def plain_columns(self) -> tuple[int, ...]:
+        """Feature columns that enter the network as they are."""
+        return tuple(i for i in self._heard if i not in self.token_columns)
+
+    @property
+    def spoken_columns(self) -> tuple[int, ...]:
+        """Columns of guesses that enter the network as tokens."""
+        return tuple(i for i in self.token_columns if i in self._heard)
+
+    @property
+    def _heard(self) -> tuple[int, ...]:
+        every = tuple(range(len(self.feature_sizes)))
+        return every if self.heard_columns is None else self.heard_columns
+
+    @property
+    def pushing_columns(self) -> tuple[int, ...]:
+        """Columns of guesses that the copy head pushes towards."""
+        return self.token_columns if self.copy_head else ()
 
     @property
     def n_parameters_bound(self) -> int:

@@ -11,15 +11,12 @@ def weight_shapes(config: ModelConfig) -> Shapes:
     """Shape of every parameter by name, as `build_model(config).named_parameters()` has them."""
     width, vocab = config.d_model, config.vocab_size
     shapes: Shapes = {"embedding.token.weight": (vocab, width)}
-    n_plain = sum(
-        size for i, size in enumerate(config.feature_sizes) if i not in config.token_columns
-    )
+    n_plain = sum(config.feature_sizes[i] for i in config.plain_columns)
     if n_plain:
         shapes["embedding.table.weight"] = (n_plain, width)
-    n_hints = len(config.token_columns)
-    if n_hints:
+    if config.spoken_columns:
         shapes |= {
-            "embedding.map.weight": (width, width * n_hints),
+            "embedding.map.weight": (width, width * len(config.spoken_columns)),
             "embedding.map.bias": (width,),
         }
     of_layer = {"rnn": _recurrence, "lstm": _lstm_layer, "transformer": _block}[config.kind]
@@ -30,8 +27,11 @@ def weight_shapes(config: ModelConfig) -> Shapes:
     shapes["readout.output.bias"] = (vocab,)
     if not config.tie_embeddings:
         shapes["readout.output.weight"] = (vocab, width)
-    if n_hints and config.copy_head:
-        shapes |= {"readout.push.weight": (n_hints, width), "readout.push.bias": (n_hints,)}
+    if n_guesses := len(config.pushing_columns):
+        shapes |= {"readout.push.weight": (n_guesses, width), "readout.push.bias": (n_guesses,)}
+        if config.trust_columns:
+            n_values = sum(config.feature_sizes[i] for i in config.trust_columns)
+            shapes["readout.trust.weight"] = (n_values, n_guesses)
     return shapes
 
 

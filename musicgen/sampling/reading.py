@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from musicgen.errors import ConfigError
-from musicgen.matching import MatchTracker
+from musicgen.guesses import N_WITH_ECHOES, GuessTracker
 from musicgen.sampling.choosing import Bools, Floats, Ints
 from musicgen.stepping import Stepper
 from musicgen.tokenset import BOS_ID, PAD_ID, UNK_ID
@@ -42,20 +42,19 @@ class Reader:
     ) -> None:
         self.constraint = constraint
         self.n_features = stepper.n_features
-        self.tracker = MatchTracker(len(indices)) if self.n_features else None
+        self.tracker: GuessTracker | None = None  # made when the first features come
         self.network = stepper.begin(indices)
         self.can_leave_out = constraint is None or hasattr(constraint, "keep")
 
     def read(self, ids: Ints) -> tuple[Floats, Bools]:
         """One token a row: logits of the next (B, V), and which may be (B, V)."""
-        columns = []
+        features: Ints = np.zeros((len(ids), 0), np.int64)
         if self.constraint is not None:
             self.constraint.advance(ids)
             if self.n_features:
-                columns.append(self.constraint.features())
-        if self.tracker is not None:
-            columns.append(self.tracker.advance(ids))
-        features = np.hstack(columns) if columns else np.zeros((len(ids), 0), np.int64)
+                features = self.constraint.features()
+        if self.n_features:
+            features = np.hstack([features, self._guesses(ids, features)])
         if features.shape[1] != self.n_features:
             raise ConfigError(
                 f"the model was trained with {self.n_features} feature columns, "
@@ -68,6 +67,12 @@ class Reader:
             allowed = self.constraint.mask()
         allowed[:, [PAD_ID, BOS_ID, UNK_ID]] = False  # never part of a tune
         return logits, allowed
+
+    def _guesses(self, ids: Ints, given: Ints) -> Ints:
+        if self.tracker is None:
+            echo = self.n_features - given.shape[1] == N_WITH_ECHOES
+            self.tracker = GuessTracker(len(ids), echo=echo)
+        return self.tracker.advance(ids, given)
 
     def keep(self, rows: Ints) -> None:
         """Go on with these rows only."""

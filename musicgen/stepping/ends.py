@@ -27,8 +27,7 @@ class Entrance:
         weights: Weights,
         first: tuple[Floats, Floats] | None = None,
     ) -> None:
-        hints = list(model.token_columns)
-        self.columns = [i for i in range(len(model.feature_sizes)) if i not in hints] + hints
+        self.columns = [*model.plain_columns, *model.spoken_columns]
         tables = _embeddings(model, weights)
         self.product = None
         if first is not None:
@@ -58,20 +57,19 @@ def _embeddings(model: ModelConfig, weights: Weights) -> list[NDArray[np.float64
     """One table for the ids and one for each column of `Entrance.columns`, to be added up."""
     token = weights["embedding.token.weight"].astype(np.float64)
     tables = [token.copy()]
-    start = 0
-    for column, size in enumerate(model.feature_sizes):
-        if column not in model.token_columns:
-            tables.append(weights["embedding.table.weight"][start : start + size].astype(float))
-            start += size
-    if model.token_columns:
-        maps = np.split(weights["embedding.map.weight"], len(model.token_columns), axis=1)
+    sizes = [model.feature_sizes[column] for column in model.plain_columns]
+    if sizes:
+        rows = weights["embedding.table.weight"].astype(np.float64)
+        tables += np.split(rows, np.cumsum(sizes)[:-1])
+    if model.spoken_columns:
+        maps = np.split(weights["embedding.map.weight"], len(model.spoken_columns), axis=1)
         tables += [exact_product(token, each.T) for each in maps]
         tables[0] += weights["embedding.map.bias"]
     return tables
 
 
 class Readout:
-    """Counts (B, C) and what one stands for -> logits (B, V), hinted ids pushed."""
+    """Counts (B, C) and what one stands for -> logits (B, V), guessed ids pushed."""
 
     def __init__(
         self,
@@ -84,7 +82,13 @@ class Readout:
     ) -> None:
         tied = "embedding.token.weight" if model.tie_embeddings else "readout.output.weight"
         rows, bias = [weights[tied]], [weights["readout.output.bias"]]
-        self.columns = list(model.token_columns) if model.copy_head else []
+        self.columns = list(model.pushing_columns)
+        self.trust: Table | None = None
+        if self.columns and model.trust_columns:
+            self.trust_columns = list(model.trust_columns)
+            sizes = [model.feature_sizes[column] for column in self.trust_columns]
+            values = weights["readout.trust.weight"].astype(np.float64)
+            self.trust = Table(np.split(values, np.cumsum(sizes)[:-1]))
         if self.columns:
             rows.append(weights["readout.push.weight"])
             bias.append(weights["readout.push.bias"])
@@ -100,8 +104,13 @@ class Readout:
             y *= step
         y += self.bias
         logits = y[:, : self.vocab_size]
+        if not self.columns:
+            return logits
+        pushes = y[:, self.vocab_size :]
+        if self.trust is not None:
+            pushes += self.trust(features[:, self.trust_columns])
         rows = np.arange(len(y))
         for i, column in enumerate(self.columns):
-            hints = features[:, column]
-            logits[rows, hints] += y[:, self.vocab_size + i] * (hints != 0)  # 0: no hint
+            guesses = features[:, column]
+            logits[rows, guesses] += pushes[:, i] * (guesses != 0)  # 0: no guess
         return logits

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from musicgen.datamodule import DataConfig
+from musicgen.echoes import echo_sizes
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.tokenset import TokenSet
@@ -70,11 +71,17 @@ class TrainConfig:
 
     def fitted(self, tokens: TokenSet) -> TrainConfig:
         """The same run with the network's ends sized for these tokens."""
-        columns = [i for i, name in enumerate(tokens.feature_sizes) if name.endswith("_next")]
+        names = list(tokens.feature_sizes)
+        guesses = [i for i, name in enumerate(names) if name.endswith("_next")]
+        trust = [i for i, name in enumerate(names) if name.endswith("_length")]
+        # Guesses help the copy head; in the network they only drown what was said (CHANGELOG).
+        heard = [i for i, name in enumerate(names) if name not in echo_sizes(1)]
         model = dataclasses.replace(
             self.model,
             vocab_size=len(tokens.vocab),
             feature_sizes=tuple(tokens.feature_sizes.values()),
-            token_columns=tuple(columns),
+            token_columns=tuple(guesses),
+            trust_columns=tuple(trust),
+            heard_columns=tuple(i for i in heard if i not in guesses),
         )
         return dataclasses.replace(self, model=model)

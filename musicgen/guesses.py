@@ -1,0 +1,66 @@
+"""Guesses at the next token from the tune so far: by its longest match, and by what it echoes.
+
+Every guess is a token id, and has beside it a small number that says how far to trust it: the
+length of the match (`matching`), or how often the echo was right in a row (`echoes`). Echoes need
+the grammar's features, so only token languages whose first columns are those have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen import echoes, matching
+from musicgen.grammar import FEATURE_SIZES
+
+Ids = NDArray[np.integer]
+N_WITH_ECHOES = matching.N_COLUMNS + echoes.N_COLUMNS
+
+
+def can_echo(given: Iterable[str]) -> bool:
+    """Whether feature columns with these names begin with those of the grammar."""
+    return tuple(given)[: len(FEATURE_SIZES)] == tuple(FEATURE_SIZES)
+
+
+def guess_sizes(vocab_size: int, *, echo: bool) -> dict[str, int]:
+    """Names and sizes of the columns, in order. The name of a guess ends in "_next", that of how
+    far to trust it in "_length"."""
+    sizes = matching.match_sizes(vocab_size)
+    return sizes | echoes.echo_sizes(vocab_size) if echo else sizes
+
+
+def n_given_columns(columns: Iterable[str]) -> tuple[int, bool]:
+    """Of all columns of a token set, how many come before the guesses; and whether these echo."""
+    names = tuple(columns)
+    echo = any(name in echoes.echo_sizes(1) for name in names)
+    return len(names) - (N_WITH_ECHOES if echo else matching.N_COLUMNS), echo
+
+
+def guess_features(ids: Ids, given: Ids, *, echo: bool) -> NDArray[np.uint16]:
+    """The columns of a whole tune: ids (T,) and the features given (T, F) -> (T, 2) or (T, 12), row
+    t from `ids[: t + 1]` only."""
+    matches = matching.match_features(ids)
+    return np.hstack([matches, echoes.echo_features(ids, given)]) if echo else matches
+
+
+class GuessTracker:
+    """The same columns for `batch` tunes that grow by one token a step."""
+
+    def __init__(self, batch: int, *, echo: bool) -> None:
+        self._matches = matching.MatchTracker(batch)
+        self._echoes = echoes.EchoTracker(batch) if echo else None
+
+    def advance(self, ids: Ids, given: Ids) -> NDArray[np.uint16]:
+        """Append one token to each tune: (B,), (B, F) -> (B, 2) or (B, 12)."""
+        matches = self._matches.advance(ids)
+        if self._echoes is None:
+            return matches
+        return np.hstack([matches, self._echoes.advance(ids, given)])
+
+    def keep(self, rows: Ids) -> None:
+        """Go on with these tunes only, in this order."""
+        self._matches.keep(rows)
+        if self._echoes is not None:
+            self._echoes.keep(rows)
