@@ -160,13 +160,9 @@ def build_trainer(config: TrainConfig, keeper: RunKeeper, folder: Path) -> pl.Tr
         gradient_clip_val=config.clip,
         callbacks=[keeper],
         default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        barebones=True,  # no logger, bars, summary or checkpoints of Lightning's own
         use_distributed_sampler=False,
         limit_val_batches=0,
-        num_sanity_val_steps=0,
     )
 
 
