@@ -8,6 +8,7 @@ from typing import Any
 from musicgen.errors import MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.instruments import GENERAL_MIDI
 from musicgen.novelty import Novelty
 from musicgen.performance import cues, perform
 from musicgen.tune import Tune
@@ -18,6 +19,7 @@ View = dict[str, Any]
 IsGiven = Callable[[Place], bool]
 
 MOST_PROBLEMS = 200
+MOST_NOTES = 20_000
 
 
 def tune_view(tune: Tune, abc: str, *, given: IsGiven | None = None, svg: bool = True) -> View:
@@ -44,8 +46,11 @@ def tune_view(tune: Tune, abc: str, *, given: IsGiven | None = None, svg: bool =
     try:
         performance = perform(tune)
         view["seconds"] = round(performance.duration_s, 3)
-        view["instrument"] = instrument_of(tune)
-        view["notes"] = notes_of(tune, given)
+        view["instrument"] = GENERAL_MIDI[performance.parts[0].program]
+        if len(performance.notes) > MOST_NOTES:
+            problems.append(problem(f"more than {MOST_NOTES} notes are played; they are not shown"))
+        else:
+            view["notes"] = notes_of(tune, given)
     except MusicgenError as error:
         problems.append(problem(str(error)))
     if given is not None:
@@ -92,14 +97,6 @@ def unchanged(tune: Tune, before: Tune) -> IsGiven:
         if new.events == old.events
     )
     return lambda place: place[0] in same
-
-
-def instrument_of(tune: Tune) -> str:
-    """Who plays the first voice."""
-    parts = perform(tune).parts
-    from musicgen.instruments import GENERAL_MIDI
-
-    return GENERAL_MIDI[parts[0].program]
 
 
 def novelty_view(found: Novelty | None) -> View | None:
