@@ -24,7 +24,7 @@ def changed(tune: Tune, request: Mapping[str, Any]) -> Tune:
     """
     name = request["change"]
     change, needed = CHANGES[name]
-    given = [field for field in request if field not in ("abc", "change")]
+    given = [field for field in request if field not in ("abc", "change", "size")]
     for field in given:
         if field not in needed:
             raise FieldError(field, f"is not for {name}; it takes {' or '.join(needed) or 'none'}")

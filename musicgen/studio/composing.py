@@ -58,7 +58,7 @@ def takes(data: bytes, *, checkpoint: str) -> Iterator[bytes]:
     """The takes that a request asks for. First {"event": "start"}, or an error."""
     request = json.loads(data)
     try:
-        events = _events(composer(checkpoint), request)
+        events = _sized(_events(composer(checkpoint), request), request.get("size"))
         first = next(events)
     except MusicgenError as error:
         yield to_json(error_of(error))
@@ -103,6 +103,12 @@ def _events(composer: Composer, request: dict[str, Any]) -> Iterator[Answer]:
         found = composer.vary(tune, similarity=similarity, n=number, sampling=sampling)
     for take in found:
         yield _take(take) | {"before": request["abc"]}
+
+
+def _sized(events: Iterator[Answer], size: int | None) -> Iterator[Answer]:
+    """The events, each take with the size in which its score is to be drawn."""
+    for event in events:
+        yield event | {"size": size} if size and event["event"] == "take" else event
 
 
 def _require_fields(request: dict[str, Any]) -> None:

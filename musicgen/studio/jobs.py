@@ -10,6 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
 
@@ -94,7 +95,8 @@ def tune(request: dict[str, Any], checkpoint: str = "") -> Answer:
         given = views.first_events(tunes[0], request["given_events"])
     elif "before" in request:
         given = views.unchanged(tunes[0], one_tune(request["before"]))
-    return views.tune_view(tunes[0], abc, given=given) | assessed(tunes[0], checkpoint)
+    size = request.get("size", views.USUAL_SIZE)
+    return views.tune_view(tunes[0], abc, given=given, size=size) | assessed(tunes[0], checkpoint)
 
 
 @job
@@ -121,11 +123,18 @@ def read(request: dict[str, Any]) -> Answer:
             skipped.append({"name": one.name, "why": one.reason, "line": one.line or None})
             continue
         try:
+            one = _from_nowhere(one)
             abc = original_text(one) or views.abc_of(one)
             found.append(views.tune_view(one, abc, svg=False))
         except MusicgenError as error:
             skipped.append({"name": one.title, "why": str(error), "line": None})
     return {"tunes": found, "skipped": skipped}
+
+
+def _from_nowhere(tune: Tune) -> Tune:
+    """A tune that remembers its text and no file, so that nothing looks for one of a client's
+    name."""
+    return tune if tune.source is None else replace(tune, source=replace(tune.source, path=""))
 
 
 def file_name(sent: str) -> str:
@@ -137,7 +146,8 @@ def file_name(sent: str) -> str:
 def change(request: dict[str, Any], checkpoint: str = "") -> Answer:
     """A tune changed by hand, as it is shown then."""
     after = changed(one_tune(request["abc"]), request)
-    return views.tune_view(after, views.abc_of(after)) | assessed(after, checkpoint)
+    size = request.get("size", views.USUAL_SIZE)
+    return views.tune_view(after, views.abc_of(after), size=size) | assessed(after, checkpoint)
 
 
 def assessed(tune: Tune, checkpoint: str) -> Answer:

@@ -81,6 +81,7 @@ SCHEMAS: dict[str, Schema] = {
         meter=_TEXT,
         rhythm=_TEXT,
         bars=_WHOLE,
+        numbers={**_list(_WHOLE), "description": "the printed number of each bar; a pickup is 0"},
         voices=_WHOLE,
         seconds=_NUMBER,
         instrument=_TEXT,

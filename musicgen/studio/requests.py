@@ -7,6 +7,7 @@ from dataclasses import replace
 from musicgen.composer.selection import JUDGES
 from musicgen.controls.scale import NAMED
 from musicgen.controls.values import MOST_BARS, WIDEST_INTERVAL
+from musicgen.formats.engraving.score import LARGEST, SMALLEST
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
 from musicgen.studio.changes import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
@@ -219,6 +220,13 @@ SELECTION = Group(
         ),
     )
 )
+SIZE = Field(
+    name="size",
+    kind="integer",
+    minimum=SMALLEST,
+    maximum=LARGEST,
+    help="Of the music on the score, in percent of what fills a sheet of paper.",
+)
 INSTRUMENT = Field(
     name="instrument",
     kind="choice",
@@ -261,10 +269,11 @@ TAKES = Group(
             name="similarity",
             help="vary: a band between 0 and 1, such as 0.6-0.8 (the default).",
         ),
+        SIZE,
     )
 )
-TUNE = Group((_ABC,))
-SURPRISE = TUNE
+TUNE = Group((_ABC, SIZE))
+SURPRISE = Group((_ABC,))
 ATTENTION = Group(
     (
         _ABC,
@@ -300,6 +309,7 @@ CHANGE = Group(
         Field(name="tempo", help="tempo: beats a minute, 110, or 3/8=110."),
         Field(name="title", longest=200, help="title: the new one."),
         Field(name="place", kind="place", help="cut: the first event that goes, [bar, event]."),
+        SIZE,
     )
 )  # fmt: skip
 EXPORT = Group(

@@ -165,7 +165,9 @@ class Rooms:
         number = take.pop("take")
         take.pop("event")
         asked: Answer = {"abc": take["abc"]}
-        asked |= {name: take.pop(name) for name in ("given_events", "before") if name in take}
+        asked |= {
+            name: take.pop(name) for name in ("given_events", "before", "size") if name in take
+        }
         try:
             async with asyncio.timeout(60):
                 view = await self._shown("tune", asked, checkpoint="")  # its novelty is known

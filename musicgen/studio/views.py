@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from musicgen.errors import MusicgenError
+from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.instruments import GENERAL_MIDI
 from musicgen.novelty import Novelty
 from musicgen.performance import cues, perform
+from musicgen.prompt.piece import Piece
 from musicgen.tune import Tune
 from musicgen.validation import validate
 
@@ -20,11 +23,20 @@ IsGiven = Callable[[Place], bool]
 
 MOST_PROBLEMS = 200
 MOST_NOTES = 20_000
+MOST_NUMBERED = 2_000  # bars
+USUAL_SIZE = 100
 
 
-def tune_view(tune: Tune, abc: str, *, given: IsGiven | None = None, svg: bool = True) -> View:
+def tune_view(
+    tune: Tune,
+    abc: str,
+    *,
+    given: IsGiven | None = None,
+    svg: bool = True,
+    size: int = USUAL_SIZE,
+) -> View:
     """All of a tune. What cannot be drawn or played is among its problems; `given` says which
-    notes were there before."""
+    notes were there before, `size` is that of the music in percent."""
     problems = problems_of(tune)
     view: View = {
         "abc": abc,
@@ -33,6 +45,7 @@ def tune_view(tune: Tune, abc: str, *, given: IsGiven | None = None, svg: bool =
         "meter": str(tune.meter),
         "rhythm": tune.rhythm,
         "bars": len(tune.bars),
+        "numbers": numbers_of(tune),
         "voices": len(tune.voices),
         "seconds": 0.0,
         "instrument": "",
@@ -57,7 +70,7 @@ def tune_view(tune: Tune, abc: str, *, given: IsGiven | None = None, svg: bool =
         view["given_events"] = sum(map(given, places(tune)))
     if svg:
         try:
-            view["svg"] = rendered([tune], ".svg", named=True).decode()
+            view["svg"] = rendered([tune], ".svg", named=True, size=size).decode()
         except MusicgenError as error:
             problems.append(problem(str(error)))
     return view
@@ -76,6 +89,14 @@ def notes_of(tune: Tune, given: IsGiven | None = None) -> list[dict[str, Any]]:
         }
         for cue in cues(tune)
     ]
+
+
+def numbers_of(tune: Tune) -> list[int]:
+    """The printed number of each bar: a pickup is bar 0."""
+    if len(tune.bars) <= MOST_NUMBERED:
+        with suppress(ControlError):  # nothing that could be rewritten by its numbers
+            return list(Piece.read(replace(tune, source=None)).numbers)
+    return list(range(1, len(tune.bars) + 1))
 
 
 def places(tune: Tune) -> list[Place]:
