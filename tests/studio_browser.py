@@ -153,6 +153,7 @@ def choices() -> dict[str, Any]:
         "fields": [one.listed(name) for name, group in groups.items() for one in group.fields],
         "instruments": ["fiddle", "flute"],
         "formats": list(requests.FORMATS),
+        "changes": list(requests.CHANGE["change"].choices),
         "model": {"name": "celtic"},
     }
 

@@ -44,7 +44,7 @@ export class Change extends EventTarget {
     this.stage = el("div", { class: "stage" }, this.desk, this.gallery.element);
     const rhythms = choices.fields.find(({ name }) => name === "rhythm")?.choices ?? [];
     this.element = el("div", { class: "split", keydown: (event) => this.#key(event) },
-      this.#panel(rhythms), this.stage);
+      this.#panel(rhythms, { chords: choices.changes?.includes("chords") ?? false }), this.stage);
     this.#choose(null);
     this.#reset(null);
   }
@@ -76,7 +76,7 @@ export class Change extends EventTarget {
     return this.#perform(request, only);
   }
 
-  #panel(rhythms) {
+  #panel(rhythms, { chords }) {
     this.selection = el("p", { class: "selection", "aria-live": "polite" });
     this.rewrite = button("Rewrite these bars", () => this.#rewrite(), { class: "primary" });
     this.motif = button("Keep these bars as motif", () => this.#asMotif());
@@ -88,6 +88,8 @@ export class Change extends EventTarget {
       ...KEYS.map((key) => el("option", { value: key }, key.replace("b", "♭"))));
     this.rhythm = el("select", { "aria-label": "To the rhythm" },
       ...rhythms.map((name) => el("option", { value: name }, name)));
+    this.tempo = el("input", { type: "text", value: "110", size: 6, inputmode: "numeric",
+      "aria-label": "Beats a minute", title: "Beats a minute: 110, or 3/8=110" });
     const change = (what, body) => () => this.#change(what(), body());
     return el("form", { class: "panel", "aria-label": "What to change", novalidate: true,
       submit: (event) => event.preventDefault() },
@@ -104,8 +106,10 @@ export class Change extends EventTarget {
         () => ({ change: "transpose", key: this.#keyWithMode() }))), this.key),
       el("div", { class: "row" }, button("Make it a", change(() => `a ${this.rhythm.value}`,
         () => ({ change: "rhythm", rhythm: this.rhythm.value }))), this.rhythm),
-      el("div", { class: "row" }, button("Write chords", change(() => "chords",
-        () => ({ change: "chords" }))),
+      el("div", { class: "row" }, button("Play at", change(() => `at ${this.tempo.value} beats`,
+        () => ({ change: "tempo", tempo: this.tempo.value || "110" }))), this.tempo),
+      el("div", { class: "row" }, chords ? button("Write chords", change(() => "chords",
+        () => ({ change: "chords" }))) : null,
       button("Continue it", () => this.dispatchEvent(
         new CustomEvent("continue", { detail: this.abc })), { picture: "onward" }))),
     this.amount.element, this.form.element);

@@ -50,6 +50,7 @@ export class Gallery extends EventTarget {
     const wanted = only === null ? Array.from({ length: number }, (_, k) => k) : [only];
     for (const take of wanted) this.#add(take, { request, take });
     this.#say(0);
+    this.#bringIntoView();
     try {
       const { size } = this.#cards[0].view;
       for await (const event of sampled({ ...request, size }, run.signal)) this.#hear(event);
@@ -59,6 +60,13 @@ export class Gallery extends EventTarget {
       return this.#refused(error);
     } finally {
       if (this.#run === run) this.#settle();
+    }
+  }
+
+  /** On a phone the takes are below the form. */
+  #bringIntoView() {
+    if (this.element.getBoundingClientRect().top > innerHeight * 0.75) {
+      this.element.scrollIntoView({ block: "start" });
     }
   }
 

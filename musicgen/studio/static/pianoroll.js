@@ -26,7 +26,8 @@ export class PianoRoll extends EventTarget {
     const pitches = notes.map(({ pitch }) => pitch);
     const [low, high] = [Math.min(...pitches) - 2, Math.max(...pitches) + 2];
     const last = Math.max(...notes.map(({ onset, duration }) => onset + duration));
-    const [width, height] = [MARGIN + last * SECOND + 8, (high - low + 1) * ROW];
+    const width = Math.max(MARGIN + last * SECOND + 8, this.element.clientWidth - 2);
+    const height = (high - low + 1) * ROW;
     const y = (pitch) => (high - pitch) * ROW;
     const rows = [];
     for (let pitch = low; pitch <= high; pitch += 1) rows.push(...row(pitch, y(pitch), width));

@@ -33,6 +33,7 @@ export class TakeCard extends EventTarget {
     this.view = new TuneView();
     this.title = el("h3", { id: freshId("take") }, `Take ${number + 1}`);
     this.facts = el("p", { class: "facts" }, "composing …");
+    this.warning = el("p", { class: "warning", hidden: true });
     this.badges = el("p", { class: "badges" });
     this.#actions = el("div", { class: "actions", hidden: true }, ...this.#buttons(offers),
       takeawayMenu(formats, () => ({ abc: this.tune.abc, link: this.link })));
@@ -40,7 +41,7 @@ export class TakeCard extends EventTarget {
       "aria-busy": "true", tabindex: -1, keydown: (event) => this.#key(event) },
     el("header", {}, el("div", { class: "headline" }, this.title, " ", button("Rename", () => this.#rename(),
         { picture: "rename", plain: false, class: "bare rename" })), this.badges, this.facts),
-    this.view.element, this.#actions);
+    this.warning, this.view.element, this.#actions);
   }
 
   get link() {
@@ -60,6 +61,8 @@ export class TakeCard extends EventTarget {
       .filter(Boolean).join(" · ");
     this.badges.replaceChildren(...badgesOf(tune));
     this.#actions.hidden = false;
+    this.warning.textContent = tune.warning ?? "";
+    this.warning.hidden = !tune.warning;
     this.view.show(tune);
     this.#markKept();
   }
