@@ -11,7 +11,7 @@ const BLACK = new Set([1, 3, 6, 8, 10]);
 /** Tells listeners "seek" with the seconds at which it was clicked. */
 export class PianoRoll extends EventTarget {
   #notes = [];
-  #lit = -1;
+  #lit = [];
   #cursor = null;
 
   constructor() {
@@ -20,7 +20,7 @@ export class PianoRoll extends EventTarget {
   }
 
   show(tune) {
-    this.#lit = -1;
+    this.#lit = [];
     const notes = tune.notes ?? [];
     if (notes.length === 0) return this.element.replaceChildren();
     const pitches = notes.map(({ pitch }) => pitch);
@@ -47,14 +47,15 @@ export class PianoRoll extends EventTarget {
   /** Keep the latest note in view. */
   follow() { this.element.scrollLeft = this.element.scrollWidth; }
 
-  /** Light up the note that sounds, and keep it in view. */
-  sound(index, note) {
-    this.#notes[this.#lit]?.classList.remove("sounding");
-    this.#lit = index;
-    this.#cursor?.classList.toggle("hidden", note === null);
-    if (note === null || index >= this.#notes.length) return;
-    this.#notes[index].classList.add("sounding");
-    const x = MARGIN + note.onset * SECOND;
+  /** Light up the notes that sound, by their numbers, and keep the last of them in view. */
+  sound(indices) {
+    for (const index of this.#lit) this.#notes[index]?.classList.remove("sounding");
+    this.#lit = indices;
+    for (const index of indices) this.#notes[index]?.classList.add("sounding");
+    const last = this.#notes[indices.at(-1)];
+    this.#cursor?.classList.toggle("hidden", last === undefined);
+    if (last === undefined) return;
+    const x = Number(last.getAttribute("x"));
     this.#cursor.setAttribute("x", x);
     const { scrollLeft, clientWidth } = this.element;
     if (x < scrollLeft + MARGIN || x > scrollLeft + clientWidth - 40) {

@@ -90,11 +90,11 @@ export class TuneView extends EventTarget {
   }
 
   #connect() {
-    this.player.addEventListener("note", ({ detail: { note, index } }) => {
-      const key = note && placeKey(note.place, note.voice);
-      this.score.sound(key);
-      this.surprise.score.sound(key);
-      this.roll.sound(index, note);
+    this.player.addEventListener("notes", ({ detail: { notes, indices } }) => {
+      const keys = notes.map(({ place, voice }) => placeKey(place, voice));
+      this.score.sound(keys);
+      this.surprise.score.sound(keys);
+      this.roll.sound(indices);
     });
     this.roll.addEventListener("seek", ({ detail }) => this.player.play(detail));
     this.score.addEventListener("pick", (event) => {
