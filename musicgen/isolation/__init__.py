@@ -164,6 +164,10 @@ class Pool:
         try:
             with ticket._of(child):
                 yield from child.answers(call, data, ticket)
+        except IsolationError:
+            if self._closed:
+                raise call.failure("was stopped") from None
+            raise
         finally:
             self._put_back(child)
 

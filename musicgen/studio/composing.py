@@ -18,6 +18,7 @@ from musicgen.studio import views
 from musicgen.studio.jobs import Answer, error_of, one_tune, to_json
 from musicgen.tokenizer.tokens import parse_token
 
+MOST_BARS = 512  # of a tune that is worked on
 DRAFT_S = 0.25  # of each take, between two drafts
 
 
@@ -85,6 +86,10 @@ def _events(composer: Composer, request: dict[str, Any]) -> Iterator[Answer]:
         yield from _generated(composer, request, sampling)
         return
     tune = one_tune(request["abc"])
+    if len(tune.bars) > MOST_BARS:
+        raise FieldError(
+            "abc", f"has {len(tune.bars)} bars, more than {MOST_BARS}; send a part of it"
+        )
     if kind == "continue":
         bars = request.get("bars")
         events = {"given_events": len(views.places(tune))}

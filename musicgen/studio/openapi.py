@@ -114,7 +114,6 @@ SCHEMAS: dict[str, Schema] = {
     "Read": _object(
         tunes=_list(_ref("Tune")),
         skipped=_list(_object(name=_TEXT, why=_TEXT, line=_or_null(_WHOLE))),
-        n_skipped=_WHOLE,
     ),
     "Surprise": _object(
         notes=_list(_object(place=_PLACE, bits=_NUMBER)),

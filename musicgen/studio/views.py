@@ -8,6 +8,7 @@ from typing import Any
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.instruments import GENERAL_MIDI
 from musicgen.novelty import Novelty
 from musicgen.performance import cues, perform
 from musicgen.prompt.piece import Piece
@@ -20,6 +21,7 @@ IsGiven = Callable[[Place], bool]
 
 MOST_PROBLEMS = 200
 USUAL_SIZE = 100
+MOST_NOTES = 20_000
 
 
 def tune_view(
@@ -54,8 +56,11 @@ def tune_view(
     try:
         performance = perform(tune)
         view["seconds"] = round(performance.duration_s, 3)
-        view["instrument"] = instrument_of(tune)
-        view["notes"] = notes_of(tune, given)
+        view["instrument"] = GENERAL_MIDI[performance.parts[0].program]
+        if len(performance.notes) > MOST_NOTES:
+            problems.append(problem(f"more than {MOST_NOTES} notes are played; they are not shown"))
+        else:
+            view["notes"] = notes_of(tune, given)
     except MusicgenError as error:
         problems.append(problem(str(error)))
     if given is not None:
@@ -110,14 +115,6 @@ def unchanged(tune: Tune, before: Tune) -> IsGiven:
         if new.events == old.events
     )
     return lambda place: place[0] in same
-
-
-def instrument_of(tune: Tune) -> str:
-    """Who plays the first voice."""
-    parts = perform(tune).parts
-    from musicgen.instruments import GENERAL_MIDI
-
-    return GENERAL_MIDI[parts[0].program]
 
 
 def novelty_view(found: Novelty | None) -> View | None:

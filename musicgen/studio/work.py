@@ -27,6 +27,10 @@ class Busy(Exception):  # noqa: N818 - no mistake of anybody
     """The queue is full; the client should come again after `RETRY_S` seconds."""
 
 
+class Closed(Exception):  # noqa: N818 - no mistake of anybody
+    """The server stops and takes nothing more on."""
+
+
 class Desk:
     """`at_once` calls at a time, in children of its own; `waiting` more may wait for them."""
 
@@ -39,6 +43,7 @@ class Desk:
         # Threads that wait for a child; one more each, for a call that is being given up.
         self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix=what)
         self._warming: Callable[[], bytes] | None = None
+        self._closed = False
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -46,6 +51,7 @@ class Desk:
 
         Raises:
             Busy: too many wait already.
+            Closed: the server stops.
         """
         if self._free.locked() and self.queued >= self._most_waiting:
             raise Busy
@@ -56,6 +62,8 @@ class Desk:
             self.queued -= 1
         self.running += 1
         try:
+            if self._closed:
+                raise Closed
             yield
         finally:
             self.running -= 1
@@ -138,6 +146,7 @@ class Desk:
                 self._warming()
 
     def close(self) -> None:
-        """End the children; calls under way fail."""
+        """End the children; calls under way fail, and those that wait."""
+        self._closed = True
         self._pool.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
