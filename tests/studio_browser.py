@@ -154,7 +154,7 @@ def choices() -> dict[str, Any]:
         "instruments": ["fiddle", "flute"],
         "formats": list(requests.FORMATS),
         "changes": list(requests.CHANGE["change"].choices),
-        "model": {"name": "celtic"},
+        "model": {"name": "celtic", "card": "# A card"},
     }
 
 

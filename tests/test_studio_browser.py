@@ -260,3 +260,21 @@ def test_stopping_keeps_what_is_whole(here: Visit) -> None:
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Stop").wait_for(state="hidden")
     assert page.locator(".take.composing").count() == 0
+
+
+def test_takes_stay_where_a_later_request_is_refused_or_they_are_not_looked_at(
+    here: Visit,
+) -> None:
+    page = here.page
+    page.get_by_label("Takes", exact=True).first.fill("2")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.get_by_role("button", name="Tunebook").click()
+    page.wait_for_timeout(6000)
+    page.get_by_role("button", name="Compose", exact=True).first.click()
+    here.takes(2, timeout=60_000)
+    page.locator(".score .target.note").first.wait_for(state="attached")
+    page.get_by_label("Form", exact=True).fill("A1")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.locator(".field:has(#compose-form) .error:not(:empty)").wait_for()
+    here.takes(2)
+    here.complaints.clear()  # of the answer of 400

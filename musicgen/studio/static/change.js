@@ -1,6 +1,7 @@
 /** Change: one tune on the desk; bars are chosen on its score and written anew, or the whole is. */
 
 import { post } from "./api.js";
+import { badgesOf } from "./badges.js";
 import { Amount, titleOf } from "./compose.js";
 import { ControlForm } from "./controls.js";
 import { announce, button, el, toast } from "./elements.js";
@@ -34,12 +35,13 @@ export class Change extends EventTarget {
     this.error = el("p", { class: "error", role: "alert" });
     this.title = el("h3", {});
     this.facts = el("p", { class: "facts" });
+    this.badges = el("p", { class: "badges" });
     this.undo = button("Undo", () => this.#history.undo(), { picture: "undo" });
     this.redo = button("Redo", () => this.#history.redo(), { picture: "redo" });
     this.keep = button("Keep", () => this.#keep(), { picture: "keep" });
     const takeaway = takeawayMenu(choices.formats, () => ({ abc: this.abc, link: this.#link() }));
     this.desk = el("article", { class: "take desk", "aria-label": "The tune that is changed" },
-      el("header", {}, el("div", { class: "headline" }, this.title, this.facts),
+      el("header", {}, el("div", { class: "headline" }, this.title, this.facts, this.badges),
         el("div", { class: "row" }, this.undo, this.redo, this.keep, takeaway)), this.view.element);
     this.stage = el("div", { class: "stage" }, this.desk, this.gallery.element);
     const rhythms = choices.fields.find(({ name }) => name === "rhythm")?.choices ?? [];
@@ -129,6 +131,7 @@ export class Change extends EventTarget {
     this.undo.title = this.#history.canUndo ? `Undo: ${this.#history.undoes}` : "Nothing to undo";
     this.redo.title = this.#history.canRedo ? `Redo: ${this.#history.redoes}` : "Nothing to redo";
     this.title.textContent = there ? state.tune.title || "Untitled" : "No tune yet";
+    this.badges.replaceChildren(...(there ? badgesOf(state.tune) : []));
     this.facts.textContent = there ? summary(state.tune)
       : "Choose “Change” at a take, or write ABC below.";
     if (there) {

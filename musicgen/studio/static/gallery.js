@@ -42,6 +42,7 @@ export class Gallery extends EventTarget {
    * error where the whole request was refused, else null.
    */
   async run(request, { only = null } = {}) {
+    const before = this.#cards.filter(({ tune }) => tune !== null);
     this.clear();
     const run = new AbortController();
     this.#run = run;
@@ -53,11 +54,15 @@ export class Gallery extends EventTarget {
     this.#bringIntoView();
     try {
       const { size } = this.#cards[0].view;
-      for await (const event of sampled({ ...request, size }, run.signal)) this.#hear(event);
+      for await (const event of sampled({ ...request, size }, run.signal)) {
+        if (this.#run !== run) return null; // another has begun
+        this.#hear(event);
+      }
       return null;
     } catch (error) {
       if (error.name === "AbortError") return null;
-      return this.#refused(error);
+      if (this.#cards.every(({ tune }) => tune === null)) this.#putBack(before);
+      return error;
     } finally {
       if (this.#run === run) this.#settle();
     }
@@ -84,9 +89,12 @@ export class Gallery extends EventTarget {
     }
   }
 
-  #refused(error) {
-    if (this.#cards.every(({ tune }) => tune === null)) this.clear();
-    return error;
+  /** What stood there before a request that gave nothing. */
+  #putBack(cards) {
+    this.clear();
+    this.#cards = cards;
+    this.grid.append(...cards.map(({ element }) => element));
+    this.#count();
   }
 
   #settle() {

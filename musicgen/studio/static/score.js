@@ -35,6 +35,7 @@ export class Score extends EventTarget {
     super();
     this.element = document.createElement("div");
     this.element.className = "score";
+    new ResizeObserver(() => this.#lay()).observe(this.element);
   }
 
   get tune() { return this.#tune; }
@@ -61,11 +62,6 @@ export class Score extends EventTarget {
       this.#notes.set(group.dataset.event, group);
     }
     this.#lay();
-  }
-
-  /** Crop and lay out what is drawn on top; again after the score was hidden. */
-  refresh() {
-    if (this.#root !== null && this.#bars.length === 0) this.#lay();
   }
 
   /** Light up the notes of those keys, which sound, and put the cursor at the last of them. */
@@ -112,10 +108,10 @@ export class Score extends EventTarget {
   selectBars(first, last) { this.#roving?.select(first, last); }
   clearBars() { this.#roving?.clear(); }
 
+  /** Crop it and put on top what lights up and is chosen; once it is shown and can be measured. */
   #lay() {
-    const music = this.#root.querySelector(".page-margin") ?? this.#root.querySelector(".music");
-    if (music === null || music.getBBox().width === 0) return; // not shown: laid out later
-    for (const old of music.querySelectorAll(":scope > .overlay")) old.remove();
+    const music = this.#root?.querySelector(".page-margin");
+    if (!music || music.querySelector(":scope > .overlay") || music.getBBox().width === 0) return;
     this.#bars = [...music.querySelectorAll(".measure")].map(boxOf);
     crop(this.#root, music);
     const targets = svg("g", { class: "targets" });

@@ -85,7 +85,6 @@ export class TuneView extends EventTarget {
       tab.tabIndex = key === name ? 0 : -1;
       this.#panels[key].hidden = key !== name;
     }
-    if (name === "score") this.score.refresh();
     if (name === "surprise" && this.#tune) this.surprise.show(this.#tune);
   }
 
