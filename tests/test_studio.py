@@ -26,7 +26,7 @@ from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.performance import perform
 from musicgen.sampling import SamplingConfig
-from musicgen.studio import Settings
+from musicgen.studio import Settings, jobs
 from tests.studio_client import JIG, Client, running, wait_until
 
 ASKED = {"key": "D", "rhythm": "jig", "bars": 16}
@@ -34,7 +34,7 @@ ASKED = {"key": "D", "rhythm": "jig", "bars": 16}
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    with running(Settings(port=0, warm=False)) as server:
+    with running(Settings(port=0, workers=1, warm=False)) as server:
         yield Client(server.port)
 
 
@@ -309,8 +309,22 @@ def test_what_a_file_cannot_give_is_named(client: Client) -> None:
     assert [skipped["name"] for skipped in answer["skipped"]] == ["Broken", "Worse"]
 
 
+def test_no_file_is_looked_for_by_the_name_that_a_client_sends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("kesh.abc").write_text(JIG)
+    opened: list[object] = []
+    for module in ("builtins.open", "io.open", "os.open", "pathlib.Path.open"):
+        monkeypatch.setattr(module, lambda *args, **_: opened.append(args) or 1 / 0)
+    for name in ("kesh.abc", "../kesh.abc", "/etc/passwd.abc", "C:\\kesh.abc", "..\\kesh.abc"):
+        request = json.dumps({"name": name, "data": encoded(JIG.encode())}).encode()
+        assert len(json.loads(jobs.read(request))["tunes"]) == 1
+    assert opened == []
+
+
 def test_a_large_book_is_read_as_far_as_it_goes(client: Client) -> None:
-    book = "X:1\nT:a\nK:D\nABcd|\n\n" * 50_000
+    book = "X:1\nT:a\nK:D\nABcd|\n\n" * 5_000
     answer = client.post("/api/read", name="book.abc", data=encoded(book.encode())).json
     assert len(answer["tunes"]) == 200
     assert answer["skipped"][0]["why"].startswith("the rest of the file")

@@ -10,6 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
 
@@ -122,11 +123,18 @@ def read(request: dict[str, Any]) -> Answer:
             skipped.append({"name": one.name, "why": one.reason, "line": one.line or None})
             continue
         try:
+            one = _from_nowhere(one)
             abc = original_text(one) or views.abc_of(one)
             found.append(views.tune_view(one, abc, svg=False))
         except MusicgenError as error:
             skipped.append({"name": one.title, "why": str(error), "line": None})
     return {"tunes": found, "skipped": skipped}
+
+
+def _from_nowhere(tune: Tune) -> Tune:
+    """A tune that remembers its text and no file, so that nothing looks for one of a client's
+    name."""
+    return tune if tune.source is None else replace(tune, source=replace(tune.source, path=""))
 
 
 def file_name(sent: str) -> str:

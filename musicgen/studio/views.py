@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from musicgen.errors import ControlError, MusicgenError
@@ -20,8 +22,9 @@ View = dict[str, Any]
 IsGiven = Callable[[Place], bool]
 
 MOST_PROBLEMS = 200
-USUAL_SIZE = 100
 MOST_NOTES = 20_000
+MOST_NUMBERED = 2_000  # bars
+USUAL_SIZE = 100
 
 
 def tune_view(
@@ -90,10 +93,10 @@ def notes_of(tune: Tune, given: IsGiven | None = None) -> list[dict[str, Any]]:
 
 def numbers_of(tune: Tune) -> list[int]:
     """The printed number of each bar: a pickup is bar 0."""
-    try:
-        return list(Piece.read(tune).numbers)
-    except ControlError:  # nothing that could be rewritten by its numbers
-        return list(range(1, len(tune.bars) + 1))
+    if len(tune.bars) <= MOST_NUMBERED:
+        with suppress(ControlError):  # nothing that could be rewritten by its numbers
+            return list(Piece.read(replace(tune, source=None)).numbers)
+    return list(range(1, len(tune.bars) + 1))
 
 
 def places(tune: Tune) -> list[Place]:
