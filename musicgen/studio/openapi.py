@@ -81,11 +81,7 @@ SCHEMAS: dict[str, Schema] = {
         meter=_TEXT,
         rhythm=_TEXT,
         bars=_WHOLE,
-<<<<<<< HEAD
-        numbers={**_list(_WHOLE), "description": "the printed number of each bar"},
-=======
         numbers={**_list(_WHOLE), "description": "the printed number of each bar; a pickup is 0"},
->>>>>>> studio
         voices=_WHOLE,
         seconds=_NUMBER,
         instrument=_TEXT,
