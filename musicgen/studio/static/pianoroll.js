@@ -10,6 +10,7 @@ const BLACK = new Set([1, 3, 6, 8, 10]);
 
 /** Tells listeners "seek" with the seconds at which it was clicked. */
 export class PianoRoll extends EventTarget {
+  #shown = null;
   #notes = [];
   #lit = [];
   #cursor = null;
@@ -20,6 +21,8 @@ export class PianoRoll extends EventTarget {
   }
 
   show(tune) {
+    if (tune === this.#shown) return undefined;
+    this.#shown = tune;
     this.#lit = [];
     const notes = tune.notes ?? [];
     if (notes.length === 0) return this.element.replaceChildren();
