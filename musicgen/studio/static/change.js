@@ -33,7 +33,7 @@ export class Change extends EventTarget {
     this.view.addEventListener("bars", ({ detail }) => this.#choose(detail));
     this.view.addEventListener("edit", ({ detail }) => this.#edited(detail));
     this.error = el("p", { class: "error", role: "alert" });
-    this.title = el("h3", {});
+    this.title = el("h2", {});
     this.facts = el("p", { class: "facts" });
     this.badges = el("p", { class: "badges" });
     this.undo = button("Undo", () => this.#history.undo(), { picture: "undo" });

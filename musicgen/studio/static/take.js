@@ -24,7 +24,7 @@ export class TakeCard extends EventTarget {
     this.tune = null;
     this.made = null; // the ABC as it was sampled: what the link reproduces
     this.view = new TuneView();
-    this.title = el("h3", { id: freshId("take") }, `Take ${number + 1}`);
+    this.title = el("h2", { id: freshId("take") }, `Take ${number + 1}`);
     this.facts = el("p", { class: "facts" }, "composing …");
     this.warning = el("p", { class: "warning", hidden: true });
     this.badges = el("p", { class: "badges" });
