@@ -5,6 +5,8 @@ import { announce, button, count, el, toast } from "./elements.js";
 import { settings } from "./state.js";
 import { TakeCard } from "./take.js";
 
+export const MOST_TAKES = 8; // of a request
+
 /** Tells listeners "change", "continue" and "use" with the card, "settled" when a run has ended. */
 export class Gallery extends EventTarget {
   #formats;
@@ -47,7 +49,7 @@ export class Gallery extends EventTarget {
     const run = new AbortController();
     this.#run = run;
     this.stop.hidden = false;
-    const number = request.number ?? 1;
+    const number = Math.max(1, Math.min(MOST_TAKES, request.number ?? 1));
     const wanted = only === null ? Array.from({ length: number }, (_, k) => k) : [only];
     for (const take of wanted) this.#add(take, { request, take });
     this.#say(0);
