@@ -63,10 +63,10 @@ def build(rooms: Rooms, door: Door, *, warm: bool = True) -> Guard:
         Route("/", studio.page),
         Route("/static/{name:path}", studio.asset),
         Route("/api/health", studio.health),
-        Route("/api/choices", studio.choices),
+        Route("/api/choices", _answered(studio.choices)),
         Route("/api/openapi.json", studio.openapi),
         *(
-            Route(f"/api/{name}", _changing(handler), methods=["POST"])
+            Route(f"/api/{name}", _answered(handler), methods=["POST"])
             for name, handler in studio.changing.items()
         ),
     ]
@@ -198,7 +198,7 @@ async def _lines(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
             yield json.dumps(event, ensure_ascii=False).encode() + b"\n"
 
 
-def _changing(handler: Handler) -> Handler:
+def _answered(handler: Handler) -> Handler:
     """A handler whose errors are answers."""
 
     async def answered(request: Request) -> Response:

@@ -12,7 +12,7 @@ from musicgen.errors import MusicgenError
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI
 from musicgen.isolation import Limits
 from musicgen.studio import requests
-from musicgen.studio.work import Busy, Closed, Desk
+from musicgen.studio.work import Closed, Desk
 
 Answer = dict[str, Any]
 
@@ -97,7 +97,7 @@ class Rooms:
         """A tune changed by hand."""
         return await self._shown("change", request)
 
-    async def _shown(self, job: str, request: Answer, **options: str) -> Answer:
+    async def _shown(self, job: str, request: Answer, **options: Any) -> Answer:
         options = {"checkpoint": self.checkpoint, **options}
         return _answer(await self.clerks.ask(f"{_JOBS}{job}", _json(request), **options))
 
@@ -171,8 +171,9 @@ class Rooms:
         }
         try:
             async with asyncio.timeout(60):
-                view = await self._shown("tune", asked, checkpoint="")  # its novelty is known
-        except (MusicgenError, TimeoutError, Busy, Closed) as error:
+                # Its novelty is known, and it has waited its turn already.
+                view = await self._shown("tune", asked, checkpoint="", patient=True)
+        except (MusicgenError, TimeoutError, Closed) as error:
             message = str(error) or "it could not be drawn in time"
             return {"event": "failed", "take": number, "error": {"message": message}}
         return {"event": "take", "take": number, "tune": {**view, **take}}

@@ -229,7 +229,16 @@ class _Connection(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._sending is None:
-            self._sending = self.loop.call_later(SEND_S, self.transport.abort)
+            left = self.transport.get_write_buffer_size()
+            self._sending = self.loop.call_later(SEND_S, self._require_progress, left)
+
+    def _require_progress(self, before: int) -> None:
+        """Close the connection of a client that has taken nothing since then."""
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self.transport.abort()
+        else:
+            self._sending = self.loop.call_later(SEND_S, self._require_progress, left)
 
     def resume_writing(self) -> None:
         super().resume_writing()
