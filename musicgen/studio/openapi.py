@@ -110,6 +110,7 @@ SCHEMAS: dict[str, Schema] = {
         fields=_list(_object(name=_TEXT, group=_TEXT, label=_TEXT, help=_TEXT, kind=_TEXT)),
         instruments=_list(_TEXT),
         formats=_list(_TEXT),
+        changes=_list(_TEXT),
         model=_object(name=_TEXT, card=_TEXT),
     ),
     "Read": _object(

@@ -81,6 +81,7 @@ class Rooms:
             "fields": fields,
             "instruments": sorted({*FOLK_NAMES, *GENERAL_MIDI}),
             "formats": list(requests.FORMATS),
+            "changes": list(requests.CHANGE["change"].choices),
             "model": {"name": self.checkpoint, "card": about["card"]},
         }
 
