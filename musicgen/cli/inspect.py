@@ -166,7 +166,7 @@ def memory(
         look.measure(name, model, token_set, n_places=places) for name, model in models.items()
     ]
     look.draw(memories, output)
-    names = ("network", "context", "bits_per_note", "standard_error")
+    names = ("network", "context", f"bits_per_{token_set.unit}", "standard_error")
     _write_numbers(output, names, look.rows(memories))
     _table(
         ("network", *(str(n) for n in look.CONTEXTS)),
