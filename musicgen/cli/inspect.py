@@ -146,13 +146,14 @@ def memory(
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help="Prepared token files (default: celtic).")
     ] = None,
-    places: Annotated[int, typer.Option(min=10, help="How many notes are guessed.")] = 300,
+    places: Annotated[int, typer.Option(min=10, help="How many notes are guessed.")] = 200,
     output: Annotated[Path, _picture("memory.png")] = Path("memory.png"),
     force: options.Force = False,
 ) -> None:
     """How bits per note fall with the length of context that a network may use."""
     _claim(output, force=force)
     from musicgen.checkpoint import load, locate, shipped
+    from musicgen.cli.progress import available_cores
     from musicgen.inspection import memory as look
     from musicgen.preparation import prepare
     from musicgen.tokenizer.melody import NAME
@@ -161,7 +162,10 @@ def memory(
     models = {name: load(locate(name)) for name in checkpoints or shipped()}
     if not checkpoints:  # of the shipped ones, those that write melodies
         models = {name: model for name, model in models.items() if model.tokenizer == NAME}
-    token_set = prepare(["celtic"]).tokens if tokens is None else TokenSet.load(tokens)
+    if tokens is None:
+        token_set = prepare(["celtic"], workers=available_cores()).tokens
+    else:
+        token_set = TokenSet.load(tokens)
     memories = [
         look.measure(name, model, token_set, n_places=places) for name, model in models.items()
     ]

@@ -57,8 +57,9 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Bits by unit. `own` says that the tokens are those that the model was trained on (the
-    same, or of the same vocabulary), so that its split holds; `n_unknown` counts tokens, of `n_tokens`, that the model does not know."""
+    """Bits by unit. `own` says that the tokens are those that the model was trained on (the same,
+    or of the same vocabulary), so that its split holds; `n_unknown` counts tokens, of `n_tokens`,
+    that the model does not know."""
 
     rates: tuple[Rate, ...]
     n_tunes: int

@@ -121,9 +121,15 @@ def draw(attention: Attention, path: str | Path) -> None:
             for head in range(n_heads):
                 axes = panels[layer, head]
                 # The square root shows faint attention beside strong.
-                axes.imshow(np.sqrt(attention.weights[layer, head]), cmap="magma", vmin=0, vmax=1)
+                axes.imshow(
+                    np.sqrt(attention.weights[layer, head]), cmap="magma_r", vmin=0, vmax=0.8
+                )
                 axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
                 axes.tick_params(labelsize=6)
+                if head == 0:
+                    axes.set_ylabel("token that attends", fontsize=7)
+                if layer == n_layers - 1:
+                    axes.set_xlabel("token attended to", fontsize=7)
         for head in range(n_heads):
             axes = panels[n_layers, head]
             for layer in range(n_layers):
@@ -134,6 +140,8 @@ def draw(attention: Attention, path: str | Path) -> None:
             axes.set_title(f"head {head + 1}", fontsize=8)
             axes.tick_params(labelsize=6)
             axes.set_xlabel("tokens back; dashed: by positions alone", fontsize=7)
+            if head == 0:
+                axes.set_ylabel("mean share of attention", fontsize=7)
         panels[n_layers, 0].legend(fontsize=6)
 
 
@@ -152,12 +160,12 @@ def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
 
 
 def furthest_head(attention: Attention) -> tuple[int, int]:
-    """Layer and head (from 1) that look furthest back among the notes, the most telling to draw:
-    those that give most to notes at least eight back."""
+    """Layer and head (from 1) that look back among the notes with most resolve, the most telling
+    to draw: those whose notes give most to a single one at least eight back."""
     n_layers, n_heads = attention.weights.shape[:2]
 
     def far(pair: tuple[int, int]) -> float:
-        return float(np.tril(attention.among_notes(*pair)[1], -8).sum())
+        return float(np.tril(attention.among_notes(*pair)[1], -8).max(axis=1).sum())
 
     layer, head = max(np.ndindex(n_layers, n_heads), key=far)
     return layer + 1, head + 1

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
+from musicgen.inspection.threads import one_thread
 from musicgen.matching import N_COLUMNS, match_features
 from musicgen.tokenset import TokenSet
 from musicgen.training import nats
@@ -39,6 +40,7 @@ class Memory:
     unit: str = "note"
 
 
+@one_thread()
 @torch.inference_mode()
 def measure(
     name: str,
@@ -50,7 +52,8 @@ def measure(
     contexts: Sequence[int] = CONTEXTS,
     seed: int = 0,
 ) -> Memory:
-    """Bits per note (or other unit of the tokens) at `n_places` places, the same ones for every network and length.
+    """Bits per note (or other unit of the tokens) at `n_places` places, the same ones for every
+    network and length.
 
     Raises:
         CheckpointError: the model has another vocabulary than the tokens.
