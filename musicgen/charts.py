@@ -27,7 +27,8 @@ def chart(path: str | Path, *, width: float = 8.0, height: float = 4.5) -> Itera
     Raises:
         UnsupportedFormatError: an extension that is none of `FORMATS`.
     """
-    from matplotlib import cycler, rc_context
+    from cycler import cycler
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

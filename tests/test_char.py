@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseErr
 from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
 from musicgen.families import SAME_FAMILY_JACCARD
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.inspection import attention, surprise
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.preparation import Prepared, prepare
 from musicgen.sampling import SamplingConfig
@@ -275,3 +277,35 @@ def test_splits_do_not_move_when_a_text_is_added(book: Path, tmp_path: Path) -> 
     alone = {e.id: e.split for e in corpus.load(book, extract_text=lambda *_: None).entries}
     both = corpus.load([book, tmp_path / "more.abc"], extract_text=lambda *_: None).entries
     assert alone == {e.id: e.split for e in both if e.id in alone}
+
+
+def test_a_network_of_characters_can_be_looked_into(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = model_of(prepared)
+    text = "X:1\nT:Reel 1\nM:2/4\u266f\n"
+    found = surprise.measure(text, model)
+    assert len(found.bits) == len(text) + 1  # the end costs bits too
+    assert found.bits_per_note == pytest.approx(sum(found.bits) / len(text))
+    assert found.of_note[2, 5] == found.bits[text.index("\u266f")]
+    with pytest.raises(CheckpointError, match=r"^this model is an 'lstm' and has no attention"):
+        attention.measure(text, model)
+    config = replace(model.model, kind="transformer", n_heads=2)
+    attending = replace(model, model=config, weights=weights_of(build_model(config)))
+    seen = attention.measure(text, attending)
+    places, shares = seen.among_notes(0, 0)
+    assert places[4] == (1, 0)
+    assert shares.shape == (len(text), len(text))
+    checkpoints.save("model", attending)
+    Path("a.txt").write_text("one\n" * 200 + "\n" + text)
+    for words in (["surprise", "a.txt", "-o", "s.png"], ["attention", "a.txt", "-o", "a.svg"]):
+        result = CliRunner().invoke(app, ["inspect", *words, "-c", "model", "--tune", "2"])
+        assert result.exit_code == 0, result.stderr
+    assert Path("s.csv").read_text().startswith("character,line,column,bits\n")
+    assert Path("a.csv").read_text().startswith("layer,head,character,earlier_character,share\n")
+    assert not Path("a.score.svg").exists()
+    error = CliRunner().invoke(
+        app, ["inspect", "surprise", "a.txt", "-c", "model", "--tune", "9", "-o", "b.png"]
+    )
+    assert str(error.exception) == "a.txt: has no text 9; it holds 2"

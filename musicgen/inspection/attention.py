@@ -17,7 +17,7 @@ from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.engraving.annotation import Annotated, Arc
-from musicgen.inspection.hearing import Heard, Place, hear
+from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.transformer import Transformer
 from musicgen.tune import Tune
 
@@ -62,8 +62,8 @@ class Attention:
 
 
 @torch.inference_mode()
-def measure(tune: Tune, checkpoint: Checkpoint) -> Attention:
-    """The attention of a model while it reads a tune.
+def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
+    """The attention of a model while it reads a tune, or a model of characters a text.
 
     Raises:
         CheckpointError: the model has no attention.
@@ -75,12 +75,12 @@ def measure(tune: Tune, checkpoint: Checkpoint) -> Attention:
             f"this model is an '{checkpoint.model.kind}' and has no attention; "
             "name a transformer, such as --checkpoint celtic-transformer"
         )
-    heard = hear(tune, checkpoint)
+    own = heard(music, checkpoint)
     layers, alone = (
-        torch.stack([w[0] for w in network.attention(*heard.batch, positions_only=only)])
+        torch.stack([w[0] for w in network.attention(*own.batch, positions_only=only)])
         for only in (False, True)
     )
-    return Attention(heard, layers.double().numpy(), alone.double().numpy())
+    return Attention(own, layers.double().numpy(), alone.double().numpy())
 
 
 def score(
@@ -146,8 +146,8 @@ def draw(attention: Attention, path: str | Path) -> None:
 
 
 def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
-    """The numbers as a table: layer, head, note, earlier note (all from 1), share; shares under
-    1 % left out."""
+    """The numbers as a table: layer, head, note, earlier note (all from 1; of a text characters),
+    share; shares under 1 % left out."""
     table: list[tuple[int, int, int, int, float]] = []
     n_layers, n_heads = attention.weights.shape[:2]
     for layer in range(n_layers):
