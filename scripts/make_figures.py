@@ -133,7 +133,7 @@ def one_hot(path: Path) -> None:
     with chart(path, width=8, height=2.9) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(1, 2.6))
         left.imshow(np.eye(7), cmap="Greys", vmax=1)
-        left.set_title("one-hot: a column for each token", fontsize=10)
+        left.set_title("one-hot", fontsize=10)
         shown = right.imshow(table[:, :40], cmap="PuOr", aspect="auto", vmin=-0.8, vmax=0.8)
         right.set_title("learned: 40 of 384 channels of the shipped LSTM", fontsize=10)
         figure.colorbar(shown, ax=right, label="weight")
@@ -246,13 +246,13 @@ def networks(path: Path) -> None:
             size = model.metrics["parameters"] / 1e6
             axes.text(value + 0.03, i, f"{value:.3f} ({size:.2f} M parameters)", va="center")
         axes.set_yticks(range(3), kinds)
-        axes.set_xlim(0, max(bits) * 1.45)
+        axes.set_xlim(0, max(bits) * 1.55)
         axes.invert_yaxis()
         axes.set_xlabel("bits per note, 430 tunes of held-out families; lower is better")
 
 
 def learning(path: Path) -> None:
-    """One small network, three optimisers, the same 300 steps on the guide's tune."""
+    """One small network, three optimisers, the same 150 steps on the guide's tune."""
     model = shipped("celtic-rnn")
     heard = heard_by(model)
     ids = heard.batch[0]
