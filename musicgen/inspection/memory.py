@@ -21,8 +21,8 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
 from musicgen.inspection.threads import one_thread
 from musicgen.matching import N_COLUMNS, match_features
+from musicgen.models.cost import nats
 from musicgen.tokenset import TokenSet
-from musicgen.training import nats
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
 _EARLIEST = 192  # places with less before them say nothing about long contexts
