@@ -35,7 +35,7 @@ from musicgen.models import ModelConfig
 from musicgen.tokenizer import BOS, EOS, Vocabulary
 from musicgen.tokenset import TokenRow, TokenSet, TokenSplit, build_tokenset
 from musicgen.training import TrainConfig, train
-from musicgen.training.module import nats
+from musicgen.models.cost import nats
 
 FILES = {"quarter": "jsb-chorales-quarter.json", "sixteenth": "jsb-chorales-16th.json"}
 SPLITS = {"train": "train", "valid": "val", "test": "test"}

@@ -21,12 +21,8 @@ from musicgen.composer.generation import draft, takes
 from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.composer.selection import Selection, select
-<<<<<<< HEAD
-from musicgen.composer.streaming import Step, Stream
-from musicgen.composer.texts import TextComposer
-=======
 from musicgen.composer.streaming import Draft, Step, Stream, watch
->>>>>>> main
+from musicgen.composer.texts import TextComposer
 from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls, understand
 from musicgen.errors import CheckpointError

@@ -47,7 +47,9 @@ CORPORA = {
     "oneills1850": NamedCorpus(("oneills1850",), "O'Neill's Music of Ireland, 1903"),
     "ryansMammoth": NamedCorpus(("ryansMammoth",), "Ryan's Mammoth Collection, 1883"),
     "airdsAirs": NamedCorpus(("airdsAirs",), "Aird's Selection of Airs, 1778-1801"),
-    "celtic": NamedCorpus(("oneills1850", "ryansMammoth", "airdsAirs"), "O'Neill's, Ryan's and Aird's collections"),
+    "celtic": NamedCorpus(
+        ("oneills1850", "ryansMammoth", "airdsAirs"), "O'Neill's, Ryan's and Aird's collections"
+    ),
     "chorales": NamedCorpus(
         ("bach",), "four-part chorales of J. S. Bach", pattern=FOUR_PART_CHORALES
     ),

@@ -17,12 +17,8 @@ import torch
 from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.formats.engraving.annotation import Annotated
-<<<<<<< HEAD
 from musicgen.inspection.hearing import Heard, Place, heard
-=======
-from musicgen.inspection.hearing import Heard, Place, hear
 from musicgen.models.cost import nats
->>>>>>> main
 from musicgen.tokenizer.tokens import HEADER_KINDS
 from musicgen.tune import Tune
 

@@ -31,7 +31,7 @@ from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import RunFolder
 from musicgen.training.keeper import RunKeeper
-from musicgen.training.module import NextTokenModule, nats, score_tunes
+from musicgen.training.module import NextTokenModule, score_tunes
 from musicgen.training.progress import Progress, Report, reporting
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
-    "nats",
     "reporting",
     "score_tunes",
     "train",
