@@ -4,10 +4,10 @@
 
 Both take the same batches of the `celtic` corpus with the same optimizer, clipping and learning
 rate, in turn, several times over. The time of a block of 100 steps is user and system time of the
-process, so that other work on the machine matters little; the first and the last block of every run are
-left out, and with them scoring and saving, which a bare loop would need as well. Printed are the tokens
-that each takes in a CPU-second (median block), their ratio, and the share of places in the batches
-that is padding.
+process, so that other work on the machine matters little; the first and the last block of every
+run are left out, and with them scoring and saving, which a bare loop would need as well. Printed
+are the tokens that each takes in a CPU-second (median block), their ratio, and the share of places
+in the batches that is padding.
 """
 
 from __future__ import annotations

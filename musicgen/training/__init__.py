@@ -51,7 +51,7 @@ __all__ = [
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """How a run ended. `model` is the checkpoint folder; `reason` is "budget" or "no better
-    score"."""
+    score"; bits are per `unit` of the token files."""
 
     model: str
     best_bits_per_note: float
@@ -59,6 +59,7 @@ class Summary:
     epochs: float
     elapsed_s: float
     reason: str
+    unit: str = "note"
 
 
 def train(
@@ -142,6 +143,7 @@ def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:
         epochs=round(keeper.plan.epochs_at(step), 2),
         elapsed_s=round(keeper.elapsed_s, 1),
         reason=keeper.reason,
+        unit=keeper.tokens.unit,
     )
     run.finish(asdict(summary))
     return summary
@@ -173,7 +175,7 @@ def describe_model(
     val = tokens.splits["val"]
     per_token = bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val))
     metrics = {
-        "val_bits_per_note": bits_per_note,
+        f"val_bits_per_{tokens.unit}": bits_per_note,
         "val_bits_per_token": per_token,
         "steps": float(step),
         "parameters": float(sum(p.numel() for p in module.network.parameters())),
