@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError
 from musicgen.files import replacing_folder
-from musicgen.grammar import Outline
+from musicgen.grammar import Outline, may_be_new
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.tokenizer import SPECIALS
@@ -84,12 +84,14 @@ class Checkpoint:
         import torch
 
         state = torch.get_rng_state()  # building draws random weights; the caller must not notice
-        network = build_model(self.model)
-        torch.set_rng_state(state)
-        with torch.no_grad():
+        # Whoever asks first may be in inference mode, whose tensors nobody else can use.
+        with torch.inference_mode(False), torch.no_grad():
+            network = build_model(self.model)
+            torch.set_rng_state(state)
             for name, parameter in network.named_parameters():
                 parameter.copy_(torch.tensor(self.weights[name]))
-        return network.to(self.device).eval()
+            network = network.to(self.device).eval()
+        return network
 
 
 def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> None:
@@ -182,6 +184,8 @@ def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines
     )
     if outlines and len(outlines) != len(openings):
         raise ValueError("outlines of some openings only")
+    if not all(may_be_new(outline) and n > 0 for each in outlines for outline, n in each):
+        raise ValueError("an outline that no tune may have")
     return openings, outlines
 
 

@@ -212,3 +212,24 @@ def test_the_index_of_the_corpus_comes_along_and_is_checked(folder: Path) -> Non
     (folder / "novelty.npz").unlink()
     with pytest.raises(CheckpointError, match=r"novelty\.npz: is missing"):
         checkpoint.load(folder)
+
+
+def test_a_network_first_asked_for_in_inference_mode_serves_everybody(folder: Path) -> None:
+    loaded = checkpoint.load(folder)
+    with torch.inference_mode():
+        network = loaded.network
+    parameter = next(network.parameters())
+    assert not parameter.is_inference()
+    assert parameter.requires_grad
+
+
+def test_outlines_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
+    assert checkpoint.load(folder).outlines == ()
+    outlines = (((((8, True), (8, False)), 2), (((4, True),), 1)), ())
+    checkpoint.save(folder, replace(new(), outlines=outlines), overwrite=True)
+    loaded = checkpoint.load(folder)
+    assert (loaded.openings, loaded.outlines) == (new().openings, outlines)
+    for wrong in ((((999, True),), 1), (((8, True),), 0), ((), 1)):
+        checkpoint.save(folder, replace(new(), outlines=((wrong,), ())), overwrite=True)
+        with pytest.raises(CheckpointError, match="its settings cannot be read; get it again"):
+            checkpoint.load(folder)

@@ -26,9 +26,14 @@ def outline_of(features: NDArray[np.integer]) -> Outline:
         at = begin + first_ending[-1] - 1 if ending[end] == 2 and len(first_ending) else end
         found.append((int(bar[at]), bool(repeated[end])))
         begin = end + 1
+    return tuple(found) if may_be_new(tuple(found)) else ()
+
+
+def may_be_new(outline: Outline) -> bool:
+    """Whether a new tune may have this outline."""
     longest = min(DEFAULT.part_bars, FEATURE_SIZES["bar"] - 2)
-    fits = all(DEFAULT.min_part_bars <= bars <= longest for bars, _ in found)
-    return tuple(found) if fits and 0 < len(found) < DEFAULT.parts else ()
+    fits = all(DEFAULT.min_part_bars <= bars <= longest for bars, _ in outline)
+    return fits and 0 < len(outline) < DEFAULT.parts
 
 
 def limits_of(outline: Outline) -> Limits:
