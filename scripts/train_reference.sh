@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 run="${1:-runs/celtic}"
-musicgen train --corpus celtic --preset lstm --epochs 24 --out "$run" \
+musicgen train --corpus celtic --preset lstm --epochs 20 --out "$run" \
     --set model.d_model=384 --set model.dropout=0.3 --set patience=0
 musicgen evaluate --checkpoint "$run" -n 500 --seed 0 --force \
     --json "$run/evaluation.json" --report "$run/evaluation.html"
