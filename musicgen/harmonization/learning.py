@@ -31,8 +31,8 @@ class LearningConfig:
     over the first twentieth and falls to 0 along a cosine."""
 
     model: HarmonizerConfig = field(default_factory=HarmonizerConfig)
-    epochs: int = 30
-    batch_slots: int = 768
+    epochs: int = 14
+    batch_slots: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     clip: float = 1.0

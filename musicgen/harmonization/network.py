@@ -184,9 +184,11 @@ class Harmonizer(nn.Module):
         present: Tensor,
         before: Tensor,
         state: tuple[int, list[State]] | None = None,
+        shares: list[Tensor] | None = None,
     ) -> tuple[Tensor, tuple[int, list[State]]]:
         """Logits of the next T slots (B, T, V), and the state: how many slots were read, and what
-        each layer remembers of them."""
+        each layer remembers of them. To `shares` is added how much each slot attends to each piece
+        of melody, (B, H, T, N), layer by layer."""
         done, caches = state if state is not None else (0, [None] * self.config.n_layers)
         time = before.shape[1]
         x = self.chord(before) + self.slots(slots)  # (B, T, C)
@@ -200,5 +202,7 @@ class Harmonizer(nn.Module):
                 cache = tuple(F.pad(each, (0, 0, 0, time)) for each in cache)
             x, cache = remember(x, (cos[0, 0], sin[0, 0]), cache, done)
             kept.append(cache)
+            if shares is not None:
+                shares.append(attend.shares(x, heard, (numbers, slot_of)))
             x = attend.listen(x, heard, (numbers, slot_of), present)
         return self.output(self.norm(x)), (done + time, kept)
