@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.errors import CheckpointError, ParseError
+from musicgen.errors import CheckpointError, ParseError, printable
 from musicgen.files import read_bytes, replacing_folder
 
 MANIFEST = "manifest.json"
@@ -52,20 +52,23 @@ def unseal(folder: str | Path, names: Sequence[str], *, kind: str) -> dict[str, 
         CheckpointError: a file is missing, changed or too large, or the folder is of another kind.
     """
     folder = Path(folder)
+    where = printable(str(folder))
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: is not a model folder; get the model again")
+        raise CheckpointError(f"{where}: is not a model folder; get the model again")
     try:
         manifest = json.loads(_read(folder / MANIFEST))
-        found, digests = manifest["format"], manifest["sha256"]
-        wanted = {name: digests[name] for name in names}
+        found, wanted = str(manifest["format"]), dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise CheckpointError(f"{folder / MANIFEST}: cannot be read; get the model again") from None
+        raise CheckpointError(f"{where}/{MANIFEST}: cannot be read; get the model again") from None
     if found != kind:
-        raise CheckpointError(f"{folder}: is of format {found!r}, not {kind!r}; update musicgen")
+        shown = printable(found[:40])
+        raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; update musicgen")
+    if wanted.keys() != set(names):
+        raise CheckpointError(f"{where}/{MANIFEST}: lists other files; get the model again")
     files = {name: _read(folder / name) for name in names}
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != wanted[name]:
-            raise CheckpointError(f"{folder / name}: was changed or damaged; get the model again")
+            raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
     return files
 
 
@@ -84,7 +87,7 @@ def arrays_from(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: objec
         raise CheckpointError(f"{where}: is not a safetensors file; get the model again") from None
     if arrays.keys() != shapes.keys():
         odd = min(arrays.keys() ^ shapes.keys())
-        raise CheckpointError(f"{where}: does not fit its config.json (tensor '{odd}')")
+        raise CheckpointError(f"{where}: does not fit config.json (tensor '{odd}')")
     for name, array in arrays.items():
         if array.shape != shapes[name] or array.dtype.kind != "f":
             raise CheckpointError(f"{where}: tensor '{name}' does not fit config.json")

@@ -46,12 +46,13 @@ def evidence_of(classifier: Classifier, examples: Examples) -> Evidence:
 
 def fit_power(classifier: Classifier, found: Evidence, examples: Examples) -> None:
     """Print the power under which the right answers are likeliest, question by question."""
-    before = priors(classifier.checkpoint)
+    before = [priors(classifier.checkpoint, each) for each in examples.listenings]
     for column, question in enumerate(QUESTIONS):
         if question.name not in ASKED:
             continue
         for power in POWERS:
-            answers = [weigh(each, before, dict.fromkeys(ASKED, power)) for each in found]
+            powers = dict.fromkeys(ASKED, power)
+            answers = [weigh(each, b, powers) for each, b in zip(found, before, strict=True)]
             costs = [
                 -math.log(max(a[question.name][question.classes[target]], 1e-12))
                 for a, target in zip(answers, examples.targets[:, column], strict=True)
@@ -90,8 +91,8 @@ def networks(
     """The scores of both ways."""
     assert classifier.head is not None
     by_head = [classifier.head.answer(s) for s in states_of(classifier.checkpoint, held_out.by_ear)]
-    before = priors(classifier.checkpoint)
-    by_bayes = [weigh(each, before, POWER) for each in found]
+    before = [priors(classifier.checkpoint, each) for each in held_out.listenings]
+    by_bayes = [weigh(each, b, POWER) for each, b in zip(found, before, strict=True)]
     return {
         "head": {
             q.name: score(likeliest(by_head, q), held_out, i) for i, q in enumerate(QUESTIONS)

@@ -87,6 +87,11 @@ def test_a_pickup_has_no_slot_and_a_slot_knows_the_chord_in_force() -> None:
     assert [s.bars_left for s in slots[:4]] == [2, 2, 1, 1]
 
 
+def test_a_half_bar_that_ends_a_part_is_no_pickup() -> None:
+    slots = slots_of(abc("G4|:CEGc CEGc|[1C4 G4:|[2C4|]G4|CEGc C4|]"))
+    assert [slot.bar for slot in slots] == [1, 1, 2, 2, 3, 5, 5]
+
+
 def test_melody_is_counted_from_the_tonic_in_force() -> None:
     given = lesson_of(abc("CEGc EGce|[K:D]DFAd FAdf|"))
     degrees = given.melody[:, 0].reshape(4, 4)
@@ -308,6 +313,15 @@ def test_a_tune_without_places_is_refused(shipped: HarmonyModel, tune: Tune, tit
     with pytest.raises(ControlError) as caught:
         harmonization.harmonize(tune, shipped)
     assert str(caught.value) == message
+
+
+def test_a_tune_without_end_is_refused(shipped: HarmonyModel) -> None:
+    with pytest.raises(ControlError) as caught:
+        harmonization.harmonize(abc("CDEF GABc|" * 600), shipped)
+    assert str(caught.value) == (
+        "'A tune' is too long to be heard as a whole: 1200 places for chords, 4800 notes, "
+        "of 1000 and 4000 at most; split it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,14 @@ def _no_manifest(folder: Path) -> str:
     return f"{folder}/manifest.json: cannot be read; get the model again"
 
 
-@pytest.mark.parametrize("spoil", [_missing, _changed, _other_kind, _no_manifest])
+def _other_names(folder: Path) -> str:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"] = {"b.json": manifest["sha256"]["a.json"]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return f"{folder}/manifest.json: lists other files; get the model again"
+
+
+@pytest.mark.parametrize("spoil", [_missing, _changed, _other_kind, _no_manifest, _other_names])
 def test_a_spoilt_folder_says_what_is_wrong(tmp_path: Path, spoil: object) -> None:
     seal(tmp_path / "m", {"a.json": b"{}"}, kind=KIND)
     message = spoil(tmp_path / "m")  # type: ignore[operator]
@@ -66,7 +73,7 @@ def test_weights_are_checked_for_name_shape_and_value() -> None:
     bad = arrays_to({"w": np.full((2, 3), np.nan, np.float32)})
     cases = [
         (b"no weights", {"w": (2, 3)}, "m: is not a safetensors file; get the model again"),
-        (data, {"v": (2, 3)}, "m: does not fit its config.json (tensor 'v')"),
+        (data, {"v": (2, 3)}, "m: does not fit config.json (tensor 'v')"),
         (data, {"w": (3, 2)}, "m: tensor 'w' does not fit config.json"),
         (bad, {"w": (2, 3)}, "m: tensor 'w' holds values that are not finite"),
     ]

@@ -109,7 +109,7 @@ def load(folder: str | Path = SHIPPED) -> Head:
         shape = shapes(int(config["width"]), int(config["n_features"]))
         scores = {str(name): float(value) for name, value in config["scores"].items()}
         checkpoint, fingerprint = str(config["checkpoint"]), str(config["fingerprint"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
     if asked != {q.name: q.classes for q in QUESTIONS}:
         raise CheckpointError(f"{folder}: answers other questions; fit it again")

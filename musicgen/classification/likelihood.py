@@ -43,7 +43,7 @@ def answer(listening: Listening, checkpoint: Checkpoint) -> Answers:
         CheckpointError: the model does not read melody tokens.
         ControlError: the notes cannot be written as a melody.
     """
-    return weigh(evidence(listening, checkpoint), priors(checkpoint), POWER)
+    return weigh(evidence(listening, checkpoint), priors(checkpoint, listening), POWER)
 
 
 def weigh(
@@ -109,10 +109,12 @@ def _nats_of_music(checkpoint: Checkpoint, tunes: Sequence[Tune]) -> list[float]
     return cost[:, _HEADER:].double().sum(dim=1).tolist()
 
 
-def priors(checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
-    """Share of each answer among the training tunes that have one, from the model's openings;
-    what never occurred counts as half a tune."""
+def priors(checkpoint: Checkpoint, listening: Listening) -> dict[str, dict[str, float]]:
+    """Share of each answer among the training tunes that have one, from the model's openings; for
+    the type of tune, among those in the meter that is heard. What never occurred counts as half a
+    tune."""
     counts = {q.name: dict.fromkeys(q.classes, 0.5) for q in QUESTIONS if q.name in ASKED}
+    heard = meter_class(listening.notated().meter)
     for ids, n in checkpoint.openings:
         heading = {}
         for i in ids:
@@ -124,7 +126,7 @@ def priors(checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
             "meter": meter_class(heading["meter"]) if "meter" in heading else "",
         }
         for name, value in told.items():
-            if value in counts[name]:
+            if value in counts[name] and (name != "rhythm" or told["meter"] == heard):
                 counts[name][value] += n
     return {
         name: {value: n / sum(of.values()) for value, n in of.items()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.harmonization.chords import NOT_KNOWN, chord_id, chord_name, root_of
-from musicgen.harmonization.lesson import MAX_SLOTS, lesson
+from musicgen.harmonization.lesson import MAX_PIECES, MAX_SLOTS, lesson
 from musicgen.harmonization.slots import Slot, slots_of
 from musicgen.harmonization.symbols import n_symbols, with_symbols, write_text
 from musicgen.prompt.manuscript import Manuscript
@@ -80,9 +80,12 @@ def harmonize(tune: Tune, model: HarmonyModel, config: DecodingConfig | None = N
         raise ControlError(
             f"'{tune.title}' has no place for a chord: it needs a meter and a bar with notes"
         )
-    if len(slots) > MAX_SLOTS:
-        raise ControlError(f"'{tune.title}' is longer than {MAX_SLOTS} half bars; split it")
     given = lesson(slots)
+    if len(slots) > MAX_SLOTS or len(given.melody) > MAX_PIECES:
+        raise ControlError(
+            f"'{tune.title}' is too long to be heard as a whole: {len(slots)} places for chords, "
+            f"{len(given.melody)} notes, of {MAX_SLOTS} and {MAX_PIECES} at most; split it"
+        )
     found = harmonies(model.network, given, config or DecodingConfig())
     chords = [
         chord_name(chord, slot.key)

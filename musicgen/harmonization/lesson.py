@@ -23,7 +23,7 @@ MODES = ("major", "minor", "dorian", "mixolydian", "lydian", "phrygian", "locria
 MELODY_SIZES = {"degree": 13, "octave": 5, "place": 9, "length": 9, "held": 2}
 SLOT_SIZES = {"mode": len(MODES), "beats": 10, "index": 4, "part_bar": 9, "bars_left": 9, "last": 2}
 REST = 12
-MAX_SLOTS = 4000  # a tune of more is refused
+MAX_SLOTS, MAX_PIECES = 1000, 4000  # attention between all pieces of more takes too much memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)

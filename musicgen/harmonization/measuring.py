@@ -10,7 +10,7 @@ import numpy as np
 from musicgen import corpus as corpora
 from musicgen.harmonization.baselines import Guess, HmmConfig, fit_hmm, fit_majority, fit_ngram
 from musicgen.harmonization.chords import KINDS, NOT_KNOWN
-from musicgen.harmonization.lesson import Lesson, lesson
+from musicgen.harmonization.lesson import MAX_PIECES, MAX_SLOTS, Lesson, lesson
 from musicgen.harmonization.reduction import learned_slots
 from musicgen.metrics.accuracy import difference_right, share_right
 from musicgen.metrics.distances import Interval
@@ -59,7 +59,10 @@ def read_courses(sources: Sequence[str]) -> dict[str, Course]:
 
 
 def _lesson(tune: Tune) -> Lesson:
-    return lesson(learned_slots(tune))
+    """A long piece is learned from as far as it could be harmonized."""
+    slots = learned_slots(tune)[:MAX_SLOTS]
+    n_pieces = np.cumsum([len(slot.pieces) for slot in slots])
+    return lesson(slots[: int(np.searchsorted(n_pieces, MAX_PIECES, side="right"))])
 
 
 def measure(guess: Guess, course: Course, against: Guess | None = None) -> Score:

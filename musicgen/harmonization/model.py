@@ -65,7 +65,7 @@ def load(folder: str | Path = SHIPPED) -> HarmonyModel:
         language = config["language"]
     except ConfigError as error:
         raise CheckpointError(f"{folder}/config.json: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
     if language != _language():
         raise CheckpointError(f"{folder}: speaks of other chords or melodies; train it again")

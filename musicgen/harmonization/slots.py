@@ -174,6 +174,8 @@ def _is_pickup(bars: tuple[Bar, ...], number: int, meter: Meter) -> bool:
     bar = bars[number]
     if full is None or bar.duration >= full or number + 1 == len(bars):
         return False
+    if bar.volta or bar.repeat_end:  # an ending, short for what the next part begins with
+        return False
     if number == 0 or bar.repeat_start:
         return True
     return bars[number - 1].duration + bar.duration <= full
