@@ -12,9 +12,11 @@ import sys
 
 from musicgen.cli import (
     check,
+    classify,
     compare,
     compose,
     evaluate,
+    harmonize,
     inspect,
     learn,
     play,
@@ -30,9 +32,11 @@ from musicgen.errors import MusicgenError, TrainingInterrupted
 __all__ = [
     "app",
     "check",
+    "classify",
     "compare",
     "compose",
     "evaluate",
+    "harmonize",
     "inspect",
     "learn",
     "main",
