@@ -95,11 +95,16 @@ class Rooms:
 
     async def change(self, request: Answer) -> Answer:
         """A tune changed by hand."""
-        return await self._shown("change", request)
+        # Chords come from a network, which the analysts are ready for.
+        desk = self.analysts if request["change"] == "chords" else self.clerks
+        return await self._shown("change", request, desk=desk)
 
-    async def _shown(self, job: str, request: Answer, **options: Any) -> Answer:
+    async def _shown(
+        self, job: str, request: Answer, *, desk: Desk | None = None, **options: Any
+    ) -> Answer:
         options = {"checkpoint": self.checkpoint, **options}
-        return _answer(await self.clerks.ask(f"{_JOBS}{job}", _json(request), **options))
+        asked = (desk or self.clerks).ask(f"{_JOBS}{job}", _json(request), **options)
+        return _answer(await asked)
 
     async def look(self, how: str, request: Answer) -> Answer:
         """How the model hears a tune: "surprise" or "attention"."""
