@@ -20,8 +20,21 @@ from __future__ import annotations
 from pathlib import Path
 
 
+MAX_MESSAGE = 2000  # characters
+
+
 class MusicgenError(Exception):
-    """Base of every error that is the input's fault, not a defect of the program."""
+    """Base of every error that is the input's fault, not a defect of the program.
+
+    Whatever a message quotes, it is one line of printable characters, and not an endless one.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        text = printable(message)
+        if len(text) > MAX_MESSAGE:
+            half = MAX_MESSAGE // 2
+            text = f"{text[:half]} ... {text[-half:]}"
+        super().__init__(text)
 
 
 class ParseError(MusicgenError):
@@ -96,4 +109,6 @@ def locate(what: str, *, path: str | Path | None = None, line: int = 0, column: 
 
 def printable(text: str) -> str:
     """Escape control characters, so that a file's content cannot drive the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

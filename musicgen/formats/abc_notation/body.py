@@ -24,7 +24,7 @@ from musicgen.formats.abc_notation.voices import Voices, describe
 from musicgen.tune import Change, ReadWarning, Source, Tune
 
 MAX_LINE_LENGTH = 50_000  # characters
-MAX_TOKENS = 500_000  # notes, bar lines, signs in a tune
+MAX_TOKENS = 200_000  # notes, bar lines, signs in a tune
 MAX_WARNINGS = 200  # kept for a tune
 
 FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
@@ -186,7 +186,8 @@ class TuneReader:
                     continue
                 columns = None
                 if macros:
-                    text, columns = expand(text, macros)
+                    text, columns, n_put_in = expand(text, macros)
+                    music.n_tokens += n_put_in  # so that many cannot take for ever
                 self._music_line(text, line.offset, columns)
 
     def _music_line(self, text: str, offset: int, columns: list[int] | None) -> None:
@@ -364,8 +365,10 @@ class TuneReader:
         end = len(source.text)
         for voice in self.voices.drafts.values():
             self._finish_voice(voice, end)
+        if not any(draft.bars for draft in self.voices.drafts.values()):
+            raise ParseError("has no music; write some after K:", line=source.line)
         header = self.header
-        tune = Tune(
+        return Tune(
             title=header.title,
             number=header.number,
             rhythm=header.rhythm,
@@ -381,9 +384,6 @@ class TuneReader:
             source=source,
             warnings=tuple(self.warnings),
         )
-        if not any(voice.bars for voice in tune.voices):
-            raise ParseError("has no music; write some after K:", line=source.line)
-        return tune
 
     def _finish_voice(self, voice: VoiceDraft, end: int) -> None:
         self.music.placer.voice = voice
