@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import shutil
 import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -139,6 +141,47 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(Path(temp) / "old")
         new.rename(folder)
+
+
+def recover_folder(folder: Path) -> None:
+    """Clear up after a process that died in `replacing_folder` or `write_bytes`: a folder that had
+    been moved aside for its successor comes back, and temporary files go.
+
+    Raises:
+        OSError: as it comes. Nobody else may be writing to the place meanwhile.
+    """
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        old = leftover / "old"
+        if old.is_dir() and not folder.exists():
+            old.rename(folder)
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Whether this process alone works on a folder, until the block ends; a process that dies
+    lets go. Where the system has no such locks (Windows, some network disks) it is always so.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield True
+        return
+    alone = True
+    try:
+        with suppress(OSError):  # a disk that knows no locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                alone = False
+        yield alone
+    finally:
+        os.close(handle)
 
 
 def make_folder(path: str | Path) -> None:
