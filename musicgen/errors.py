@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 MAX_MESSAGE = 2000  # characters
 
 
@@ -95,6 +94,13 @@ class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption is no 
     def __init__(self, message: str, *, signal: int) -> None:
         self.signal = signal
         super().__init__(message)
+
+
+def reason_of(error: MusicgenError, path: str | Path) -> str:
+    """The message of an error about a file without the file's name in front."""
+    if isinstance(error, ParseError):
+        return error.what
+    return str(error).removeprefix(f"{printable(str(path))}: ")
 
 
 def locate(what: str, *, path: str | Path | None = None, line: int = 0, column: int = 0) -> str:

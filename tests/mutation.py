@@ -72,29 +72,31 @@ KERN = """!!!OTL: A piece
 ==\t==\t==\t==
 *-\t*-\t*-\t*-
 """
+_ABC = """|: :| :: || |] [1 [2 |1 ( ) { } {/ [ ] & ! !trill! + " - > < >> (3 (9:2:7 Z99 x z y
+A,,, c''' ^^f __b =g A9999 B/1024 c1000000/3 [K:C#] [M:0/4] [L:1/0] [V:9] [P:A9(B9)9] $ `"""
+_ABC_LINES = """K: X:1 M:99/128 L:9/1 Q:1/4=0 P:A99B w:a-b_*| V:2 m:n=gng U:n=! M:none K:D
+%%begintext %%endtext +:more P:A"""
+_XML = """<note> </note> <chord/> <grace/> <rest/> <backup> <forward> <measure> </measure>
+&#0; <duration>0</duration> <duration>-4</duration> <divisions>0</divisions> <octave>99</octave>
+<divisions>999999999</divisions> <alter>1e9</alter> <fifths>99</fifths> <beats>0</beats> <!--
+<beat-type>3</beat-type> <![CDATA[x]]> <actual-notes>0</actual-notes> <transpose>
+<voice>9999999999</voice>"""
+_KERN = """*^ *v *- *x *+ **kern **text *MM0 *M0/0 *M3/0 =1 =:|! == . 4c 0c 000c 4%0c 99%7d [ ] _
+{ } q qq 4....c 4cccccccccccc 4c### 4c---- *k[] *k[f#c#g#d#a#e#b#] *C: !!! ! *>[A,A,B] *clefX
+*ITrd-99c-99"""
+_ANY = ("\x1b[2J", "\u202e", "\ufeff", "\0", "\u00e9", "\n", "\n\n", " ", "\t")
 WORDS = {
-    ".abc": (
-        *"|: :| :: || |] [1 [2 |1 ( ) { } {/ [ ] & ! !trill! + \" - > < >> (3 (9:2:7 Z99 x z y".split(),
-        *"A,,, c''' ^^f __b =g A9999 B/1024 c1000000/3 [K:C#] [M:0/4] [L:1/0] [V:9] [P:A9(B9)9]".split(),
-        *("\nK:\n", "\nX:1\n", "\nM:99/128\n", "\nL:9/1\n", "\nQ:1/4=0\n", "\nP:A99B\n", "\n\n"),
-        *("\nw:a-b_*|\n", "\nV:2\n", "\nm:n=gng\n", "\nU:n=!\n", "%%begintext\n", "\\\n", "\x1b[2J"),
-        *("\u202e", "\ufeff", "\0", "\nT:a\x07b\n", "\nM:none\n", "$", "`", "\u00e9", "\nK:D\n"),
-    ),
+    ".abc": (*_ABC.split(), *(f"\n{line}\n" for line in _ABC_LINES.split()), "\nT:a\x07b\n", *_ANY),
     ".musicxml": (
-        *"<note> </note> <chord/> <grace/> <rest/> <backup> <forward> <measure> </measure>".split(),
-        *("<duration>0</duration>", "<duration>-4</duration>", "<divisions>0</divisions>"),
-        *("<divisions>999999999</divisions>", "<octave>99</octave>", "<alter>1e9</alter>"),
-        *("<fifths>99</fifths>", "<beats>0</beats>", "<beat-type>3</beat-type>", "&#0;", "&amp;"),
-        *("<!DOCTYPE a [<!ENTITY b 'c'>]>", "<![CDATA[x]]>", "<?xml version='1.0'?>", "<!--"),
-        *('<repeat direction="backward" times="9999"/>', '<ending number="1-99" type="start"/>'),
-        *("<actual-notes>0</actual-notes>", "<voice>9999999999</voice>", "<transpose>", "\x1b"),
+        *_XML.split(),
+        "<!DOCTYPE a [<!ENTITY b 'c'>]>",
+        "<?xml version='1.0'?>",
+        '<repeat direction="backward" times="9999"/>',
+        '<ending number="1-99" type="start"/>',
+        *_ANY,
     ),
-    ".krn": (
-        *"*^ *v *- *x *+ **kern **text *MM0 *M0/0 *M3/0 =1 =:|! == . 4c 0c 000c 4%0c 99%7d".split(),
-        *"[ ] _ { } q qq 4....c 4cccccccccccc 4c### 4c---- *k[] *k[f#c#g#d#a#e#b#] *C: !!! !".split(),
-        *("\t", "\n", " ", "\t\t\t", "*>[A,A,B]", "*clefX", "*ITrd-99c-99", "\x1b[2J", "\u00e9"),
-    ),
-}  # fmt: skip
+    ".krn": (*_KERN.split(), "\t\t\t", *_ANY),
+}
 NUMBERS = ("0", "-1", "1", "2", "7", "255", "65536", "999999", "2147483648", "9" * 25, "1e9", "nan")
 BYTES = (0, 1, 0x20, 0x7F, 0x80, 0xFF, 0x90, 0xF0, 0x2F)
 
@@ -102,7 +104,12 @@ BYTES = (0, 1, 0x20, 0x7F, 0x80, 0xFF, 0x90, 0xF0, 0x2F)
 @cache
 def seeds(suffix: str) -> tuple[bytes, ...]:
     """Sound files of a format."""
-    abc = (RICH, CHORALE, SONG, *(p.read_text("utf-8") for p in (Path(__file__).parent / "data").glob("*.abc")))
+    abc = (
+        RICH,
+        CHORALE,
+        SONG,
+        *(p.read_text("utf-8") for p in (Path(__file__).parent / "data").glob("*.abc")),
+    )
     tunes = [tune for text in abc for tune in parse_text(text).tunes]
     match suffix:
         case ".abc":
@@ -189,8 +196,12 @@ def mutated(suffix: str, rng: random.Random) -> bytes:
 def _mutated_archive(rng: random.Random) -> bytes:
     """A .mxl whose parts were changed before they were packed."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))) as archive:
-        name = rng.choice(("score.xml", "../../score.xml", "/etc/score.xml", "a\x1b.xml", "é.musicxml"))
+    with zipfile.ZipFile(
+        packed, "w", rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))
+    ) as archive:
+        name = rng.choice(
+            ("score.xml", "../../score.xml", "/etc/score.xml", "a\x1b.xml", "é.musicxml")
+        )
         container = f'<container><rootfiles><rootfile full-path="{name}"/></rootfiles></container>'
         for member, content in (
             ("META-INF/container.xml", container.encode("utf-8", "replace")),

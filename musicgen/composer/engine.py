@@ -123,12 +123,15 @@ def require_spoken(
         CheckpointError: they are not.
     """
     try:
-        kinds = [parse(text).kind for text in checkpoint.vocab]
+        tokens = [parse(text) for text in checkpoint.vocab]
     except InvalidTuneError as error:
         raise CheckpointError(f"in the vocabulary {error}; get the model again") from None
-    if any(tuple(kinds[i] for i in ids) != tuple(header_kinds) for ids, _ in checkpoint.openings):
-        raise CheckpointError("an opening of the model is no heading; get the model again")
-    if checkpoint.feature_sizes != {**sizes, **match_sizes(len(kinds))}:
+    for ids, _ in checkpoint.openings:
+        header = {tokens[i].kind: tokens[i].value for i in ids}
+        kinds = tuple(tokens[i].kind for i in ids)
+        if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
+            raise CheckpointError("an opening of the model is no heading; get the model again")
+    if checkpoint.feature_sizes != {**sizes, **match_sizes(len(tokens))}:
         raise CheckpointError(
             "the features of the model are not those of this musicgen; train it again"
         )

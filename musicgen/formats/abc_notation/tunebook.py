@@ -50,10 +50,15 @@ def parse_text(text: str, path: str = "") -> Reading:
     )
 
 
+def without_controls(text: str) -> str:
+    """The text with blanks for control characters, as tunes have it as their source."""
+    return _CONTROL.sub(" ", text)
+
+
 def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
     if text.count("\n") + text.count("\r") > MAX_LINES:
         raise ParseError(f"has more than {MAX_LINES} lines; split it", path=path or None)
-    text = _CONTROL.sub(" ", text)
+    text = without_controls(text)
     lines = [Line(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
     defaults: list[tuple[str, str]] = []
     places = _find_tunes(lines, defaults)
