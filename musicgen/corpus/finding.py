@@ -102,7 +102,7 @@ def _music_files(folder: Path, pattern: str) -> list[Path]:
             Path(parent, name)
             for name in names
             if formats.readable(name)
-            and re.fullmatch(pattern, name)
+            and re.fullmatch(pattern, name, re.DOTALL)
             and not name.startswith(".")
             and Path(name).stem.lower() not in NOT_TUNEBOOKS
         ]
