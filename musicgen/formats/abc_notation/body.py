@@ -16,7 +16,7 @@ from musicgen.formats.abc_notation.fields import (
     read_voice,
 )
 from musicgen.formats.abc_notation.header import Header
-from musicgen.formats.abc_notation.lyrics import align
+from musicgen.formats.abc_notation.lyrics import align, align_symbols
 from musicgen.formats.abc_notation.macros import expand
 from musicgen.formats.abc_notation.music import MusicReader
 from musicgen.formats.abc_notation.text import decode_text, one_line
@@ -208,6 +208,7 @@ class TuneReader:
             )
 
     def _begin_lyrics(self, voice: VoiceDraft) -> None:
+        voice.line_from = (len(voice.bars), len(voice.bar.events))
         if voice.verse:
             voice.verse = 0
             voice.lyric_from = (len(voice.bars), len(voice.bar.events))
@@ -230,6 +231,7 @@ class TuneReader:
             "Q": self._tempo,
             "V": self._voice_line,
             "w": self._lyrics,
+            "s": self._symbols,
             "W": self.header.read_words,
             "P": self._part,
             "m": self.header.read_macro,
@@ -237,9 +239,6 @@ class TuneReader:
         }.get(letter)
         if handler is not None:
             handler(content)
-        elif letter == "s":
-            self._warn("symbol lines (s:) are kept as text, not aligned", 0)
-            self._change(Change(text=("s", decode_text(content))))
         elif letter == "X":
             self._warn("X: inside a tune is left out", 0)
         elif letter == "+" and content.strip():
@@ -326,6 +325,13 @@ class TuneReader:
         over = align(self.music.voice, content)
         if over:
             self._warn(f"{over} syllables more than notes; left out", 0)
+
+    def _symbols(self, content: str) -> None:
+        over, unknown = align_symbols(self.music.voice, content)
+        if over:
+            self._warn(f"{over} symbols more than notes; left out", 0)
+        for text in unknown:
+            self._warn(f"'{text[:40]}' in s: is no symbol; left out", 0)
 
     def _body_directive(self, content: str) -> None:
         voice = self.music.voice

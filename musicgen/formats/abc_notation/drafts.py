@@ -175,8 +175,8 @@ class VoiceDraft:
 
     __slots__ = (
         "altered", "bar", "bars", "broken", "busy", "chord", "clef", "events", "id", "key",
-        "lane", "lanes", "line_end", "lyric_from", "meter", "name", "octave", "pending",
-        "program", "properties", "repeat_end", "signature", "unit", "verse",
+        "lane", "lanes", "line_end", "line_from", "lyric_from", "meter", "name", "octave",
+        "pending", "program", "properties", "repeat_end", "signature", "unit", "verse",
     )  # fmt: skip
 
     def __init__(self, voice_id: str, start: int) -> None:
@@ -197,6 +197,7 @@ class VoiceDraft:
         self.line_end = False  # the bar was full at a line end without a bar line
         self.busy = False  # any of the above, so that the next note is not a plain one
         self.repeat_end = 0  # times to repeat at the next bar line, from a parted ':'
+        self.line_from = (0, 0)  # bar and event at which the last line of music begins, for s:
         self.lyric_from = (0, 0)  # bar and event from which the next w: counts
         self.verse = 0
 
