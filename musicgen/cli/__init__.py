@@ -22,6 +22,7 @@ from musicgen.cli import (
     play,
     render,
     rework,
+    studio,
     study,
 )
 from musicgen.cli.options import app, common_first
@@ -40,6 +41,7 @@ __all__ = [
     "play",
     "render",
     "rework",
+    "studio",
     "study",
 ]
 

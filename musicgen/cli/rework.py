@@ -77,7 +77,7 @@ def infill(
     sink = TuneSink(output, number, force=force)
     given = _chosen(file, tune)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    takes = _melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
+    takes = melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
     sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
@@ -105,13 +105,13 @@ def vary(
     sink = TuneSink(output, number, force=force)
     given = _chosen(file, tune)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    composer = _melodist(checkpoint)
+    composer = melodist(checkpoint)
     takes = composer.vary(given, similarity=similarity, n=number, sampling=sampling)
     sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
 
-def _melodist(checkpoint: str) -> Composer:
+def melodist(checkpoint: str) -> Composer:
     """The composer of a model that writes single lines."""
     from musicgen import load
     from musicgen.composer import Composer
