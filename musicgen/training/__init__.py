@@ -25,13 +25,14 @@ from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import weights_of
+from musicgen.models.cost import nats
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import RunFolder
 from musicgen.training.keeper import RunKeeper
-from musicgen.training.module import NextTokenModule, nats, score_tunes
+from musicgen.training.module import NextTokenModule, score_tunes
 from musicgen.training.progress import Progress, Report, reporting
 
 __all__ = [
