@@ -91,8 +91,7 @@ class Checkpoint:
             torch.set_rng_state(state)
             for name, parameter in network.named_parameters():
                 parameter.copy_(torch.tensor(self.weights[name]))
-            network = network.to(self.device).eval()
-        return network
+            return network.to(self.device).eval()
 
 
 def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> None:
