@@ -131,6 +131,7 @@ def test_a_tune_is_varied(client: Client) -> None:
         ({"kind": "infill", "abc": JIG, "bars": "x"}, "bars"),
         ({"kind": "continue", "bars": 8}, "abc"),
         ({"kind": "continue", "abc": JIG, "bars": "many"}, "bars"),
+        ({"kind": "continue", "abc": JIG, "bars": "0"}, "bars"),
         ({"kind": "continue", "abc": "hello"}, "abc"),
         ({"kind": "continue", "abc": JIG + "\n" + JIG}, "abc"),
         ({"kind": "vary", "abc": JIG, "similarity": "2-3"}, "similarity"),
@@ -321,6 +322,29 @@ def test_no_file_is_looked_for_by_the_name_that_a_client_sends(
         request = json.dumps({"name": name, "data": encoded(JIG.encode())}).encode()
         assert len(json.loads(jobs.read(request))["tunes"]) == 1
     assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "field"),
+    [
+        ("a.exe", b"MZ", "name"),
+        ("noextension", b"X:1", "name"),
+        ("/", b"X:1", "name"),
+        ("a.mid", b"garbage", "data"),
+        ("a.mid", b"MThd\0\0\0\6\0\1\xff\xff\0\0" + b"MTrk\xff\xff\xff\xff" * 9, "data"),
+        ("a.mid", b"", "data"),
+        ("a.abc", b"\0\1\2" * 99, "data"),
+        ("a.musicxml", b"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><x>&a;</x>", "data"),
+        ("a.musicxml", b"<!DOCTYPE x [<!ENTITY a '" + b"a" * 9999 + b"'>]><x>&a;&a;</x>", "data"),
+        ("a.musicxml", b"<" * 10_000, "data"),
+        ("a.mxl", b"PK\3\4" + bytes(99), "data"),
+        ("a.krn", b"\xff\xfe\0", "data"),
+    ],
+)
+def test_a_hostile_file_is_refused(client: Client, name: str, data: bytes, field: str) -> None:
+    answer = client.post("/api/read", name=name, data=encoded(data))
+    assert (answer.status, answer.field) == (400, field)
+    assert b"root:" not in answer.body
 
 
 def test_a_large_book_is_read_as_far_as_it_goes(client: Client) -> None:

@@ -87,9 +87,8 @@ def _events(composer: Composer, request: dict[str, Any]) -> Iterator[Answer]:
         return
     tune = one_tune(request["abc"])
     if len(tune.bars) > MOST_BARS:
-        raise FieldError(
-            "abc", f"has {len(tune.bars)} bars, more than {MOST_BARS}; send a part of it"
-        )
+        why = f"has {len(tune.bars)} bars, more than {MOST_BARS}; send a part of it"
+        raise FieldError("abc", why)
     if kind == "continue":
         bars = request.get("bars")
         events = {"given_events": len(views.places(tune))}
@@ -124,8 +123,8 @@ def _require_fields(request: dict[str, Any]) -> None:
     if kind != "generate" and "abc" not in request:
         raise FieldError("abc", f"is missing; {kind} needs a tune")
     if kind == "continue" and isinstance(bars, str):
-        if not bars.isdecimal() or len(bars) > 3:
-            raise FieldError("bars", f"'{bars}' is not a number of bars")
+        if not (bars.isdecimal() and len(bars) <= 3 and int(bars)):
+            raise FieldError("bars", f"'{bars}' is not a number of bars from 1 up")
         request["bars"] = int(bars)
     if kind == "infill":
         if bars is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
@@ -112,9 +112,17 @@ def read(request: dict[str, Any]) -> Answer:
         raise FieldError("data", "is not base64") from None
     if len(data) > MAX_FILE_BYTES:
         raise FieldError("data", f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    try:
+        return _shown(parsed_each(data, name), name)
+    except ParseError as error:
+        raise FieldError("data", str(error)) from None
+
+
+def _shown(each: Iterable[Tune | Rejected], name: str) -> Answer:
+    """The tunes of a file as far as there is room for them."""
     found: list[Answer] = []
     skipped: list[Answer] = []
-    for one in parsed_each(data, name):
+    for one in each:
         if len(found) >= MOST_READ or len(skipped) >= MOST_SKIPPED:
             left = f"the rest of the file: at most {MOST_READ} tunes of one are taken"
             skipped.append({"name": name, "why": left, "line": None})
