@@ -63,11 +63,12 @@ def _harmonizer() -> HarmonyModel:
 
 
 def _chords(tune: Tune, _request: Mapping[str, Any]) -> Tune:
-    from musicgen.harmonization import harmonize
+    from musicgen import harmonization
 
-    return harmonize(tune, _harmonizer()).tune
+    return harmonization.harmonize(tune, _harmonizer()).tune
 
 
+HEAVY = frozenset({"chords"})  # which need torch
 # Name -> what does it, and the fields of which it needs one.
 CHANGES: Mapping[str, tuple[Change, tuple[str, ...]]] = {
     "transpose": (_transpose, ("semitones", "key")),
