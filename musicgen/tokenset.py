@@ -2,13 +2,15 @@
 
 A folder holds meta.json (vocabulary, sizes, names, fingerprint) and for each split four .npy
 arrays. Nothing here knows music: a tune is a sequence of ids with a row of small integers
-(features) after each, a name, and how many notes it counts for.
+(features) after each, a name, and how many notes (or other units) it counts for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import tempfile
 from array import array
 from collections import Counter
@@ -21,14 +23,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.errors import CorpusError
-from musicgen.files import replacing_folder
+from musicgen.errors import CorpusError, ParseError, printable
+from musicgen.files import (
+    open_regular,
+    read_array_header,
+    read_bytes,
+    replacing_folder,
+    write_bytes,
+)
 from musicgen.matching import N_COLUMNS, match_features, match_sizes
 from musicgen.tokenizer import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 SPLITS = ("train", "val", "test")
 FORMAT = "musicgen-tokens-1"
+MAX_META_BYTES = 1 << 30  # the names of ten million tunes
+MAX_SIZE = 1 << 24  # of a feature or a heading
 _ARRAYS = {"ids": np.uint16, "features": np.uint16, "offsets": np.int64, "notes": np.int32}
 
 # (split, name, ids with bos and eos, features (T, F) after each id, number of notes)
@@ -63,7 +73,7 @@ class TokenSplit:
 class TokenSet:
     """A tokenized corpus. `feature_sizes` names the feature columns in order with their number of
     values; `tokenizer` is the tokenizer's name; `n_header` is how many ids after bos are the
-    heading of a tune; `fingerprint` identifies the whole content."""
+    heading of a tune; `fingerprint` identifies the whole content; `unit` is what `notes` count."""
 
     vocab: tuple[str, ...]
     feature_sizes: dict[str, int]
@@ -71,6 +81,7 @@ class TokenSet:
     fingerprint: str
     splits: dict[str, TokenSplit]
     n_header: int = 0
+    unit: str = "note"
 
     def openings(self) -> tuple[tuple[tuple[int, ...], int], ...]:
         """The headings of the training tunes with their counts, most frequent first; those with
@@ -99,11 +110,12 @@ class TokenSet:
             "tokenizer": self.tokenizer,
             "fingerprint": self.fingerprint,
             "n_header": self.n_header,
+            "unit": self.unit,
             "feature_sizes": self.feature_sizes,
             "vocab": self.vocab,
             "names": {name: split.names for name, split in self.splits.items()},
         }
-        (folder / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False), "utf-8")
+        write_bytes(folder / "meta.json", json.dumps(meta, indent=1).encode())
 
     @staticmethod
     def load(folder: str | Path) -> TokenSet:
@@ -113,24 +125,34 @@ class TokenSet:
             CorpusError: it is not such a folder, or its files do not fit together.
         """
         folder = Path(folder)
+        where = printable(str(folder))
         try:
-            meta = json.loads((folder / "meta.json").read_text("utf-8"))
+            meta = json.loads(read_bytes(folder / "meta.json", max_bytes=MAX_META_BYTES))
             if meta["format"] != FORMAT:
-                raise CorpusError(f"{folder}: is of format {meta['format']!r}; prepare it again")
+                found = printable(str(meta["format"])[:40])
+                raise CorpusError(f"{where}: is of format '{found}'; prepare it again")
             tokens = TokenSet(
-                vocab=tuple(meta["vocab"]),
-                feature_sizes=dict(meta["feature_sizes"]),
-                tokenizer=meta["tokenizer"],
-                fingerprint=meta["fingerprint"],
+                vocab=_texts(meta["vocab"]),
+                feature_sizes={name: _size(n) for name, n in meta["feature_sizes"].items()},
+                tokenizer=_text(meta["tokenizer"]),
+                fingerprint=_text(meta["fingerprint"]),
                 splits={name: _open_split(folder, name, meta["names"][name]) for name in SPLITS},
-                n_header=int(meta["n_header"]),
+                n_header=_size(meta["n_header"]),
+                unit=_text(meta.get("unit", "note")),
             )
-        except FileNotFoundError as error:
-            missing = Path(str(error.filename)).name
-            raise CorpusError(f"{folder}: has no {missing}; prepare the corpus again") from None
-        except (OSError, ValueError, KeyError, TypeError):
-            raise CorpusError(f"{folder}: is damaged; prepare the corpus again") from None
-        _check(tokens, folder)
+        except ParseError as error:
+            file = Path(error.path or folder)
+            if not file.exists():
+                raise CorpusError(
+                    f"{where}: has no {file.name}; prepare the corpus again"
+                ) from None
+            raise CorpusError(f"{error}, or prepare the corpus again") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise CorpusError(f"{where}: is damaged; prepare the corpus again") from None
+        _check(tokens, where)
+        found = _fingerprint(tokens.vocab, tokens.feature_sizes, tokens.tokenizer, tokens.splits)
+        if found != tokens.fingerprint:
+            raise CorpusError(f"{where}: was changed or damaged; prepare the corpus again")
         return tokens
 
 
@@ -163,6 +185,7 @@ def build_tokenset(
     feature_sizes: Mapping[str, int],
     tokenizer: str,
     n_header: int = 0,
+    unit: str = "note",
     folder: str | Path | None = None,
 ) -> TokenSet:
     """Collect encoded tunes; the match columns are appended to the features that are given.
@@ -185,7 +208,7 @@ def build_tokenset(
         names = _write_rows(rows, folder, n_features=len(feature_sizes))
         splits = {n: _open_split(folder, n, names[n], mapped=mapped) for n in SPLITS}
         fingerprint = _fingerprint(vocab, sizes, tokenizer, splits)
-        tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header)
+        tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header, unit)
         _check(tokens, tokenizer)
         return tokens
 
@@ -255,16 +278,42 @@ class _SplitWriter:
             np.lib.format.write_array_header_1_0(file, header)
 
 
-def _open_split(folder: Path, name: str, names: list[str], *, mapped: bool = True) -> TokenSplit:
-    arrays: dict[str, Any] = {}
-    for column, dtype in _ARRAYS.items():
-        path = folder / f"{name}.{column}.npy"
-        # An empty array cannot be mapped. Pickled objects are refused by numpy's default.
-        large = path.stat().st_size > 256
-        arrays[column] = np.load(path, mmap_mode="r" if mapped and large else None)
-        if arrays[column].dtype != dtype:
-            raise ValueError(f"{path.name} holds {arrays[column].dtype}")
-    return TokenSplit(**arrays, names=list(names))
+def _open_split(folder: Path, name: str, names: object, *, mapped: bool = True) -> TokenSplit:
+    arrays: dict[str, Any] = {
+        column: _open_array(folder / f"{name}.{column}.npy", np.dtype(dtype), mapped=mapped)
+        for column, dtype in _ARRAYS.items()
+    }
+    return TokenSplit(**arrays, names=list(_texts(names)))
+
+
+def _open_array(path: Path, dtype: np.dtype[Any], *, mapped: bool) -> NDArray[Any]:
+    """The array in a file, on disk until it is used if `mapped`."""
+    with open_regular(path) as file:
+        found, shape = read_array_header(file)
+        begin, n_bytes = file.tell(), math.prod(shape) * dtype.itemsize
+        if found != dtype.str or os.fstat(file.fileno()).st_size != begin + n_bytes:
+            raise ValueError(f"{path.name} holds something else")
+        if mapped and n_bytes:  # an empty array cannot be mapped
+            return np.memmap(file, dtype, "r", begin, shape)
+        return np.frombuffer(file.read(), dtype).reshape(shape)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple):
+        raise TypeError("not a list")
+    return tuple(map(_text, values))
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_SIZE:
+        raise ValueError("not a size")
+    return value
 
 
 def _fingerprint(

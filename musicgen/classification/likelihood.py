@@ -25,9 +25,9 @@ from musicgen.classification.questions import QUESTIONS, meter_class
 from musicgen.classification.states import padded
 from musicgen.estimation.key import MODES, key_scores, tonic_name
 from musicgen.inspection.hearing import hear
+from musicgen.models.cost import nats
 from musicgen.theory import Key, Meter, parse_meter
 from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
-from musicgen.training import nats
 from musicgen.tune import Tune
 
 ASKED = ("rhythm", "mode", "meter")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # What a folder gets for each tune.
 FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")
+MOST_LISTED = 500  # files and tunes that could not be read, a line each
 # A folder for so many tunes has a page that shows and plays them; for more it is a book.
 PAGE_TUNES = 24
 

@@ -31,7 +31,7 @@ from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import RunFolder
 from musicgen.training.keeper import RunKeeper
-from musicgen.training.module import NextTokenModule, nats, score_tunes
+from musicgen.training.module import NextTokenModule, score_tunes
 from musicgen.training.progress import Progress, Report, reporting
 
 __all__ = [
@@ -41,7 +41,6 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
-    "nats",
     "reporting",
     "score_tunes",
     "train",
@@ -51,7 +50,7 @@ __all__ = [
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """How a run ended. `model` is the checkpoint folder; `reason` is "budget" or "no better
-    score"."""
+    score"; bits are per `unit` of the token files."""
 
     model: str
     best_bits_per_note: float
@@ -59,6 +58,7 @@ class Summary:
     epochs: float
     elapsed_s: float
     reason: str
+    unit: str = "note"
 
 
 def train(
@@ -93,39 +93,55 @@ def train(
     if not len(tokens.splits["val"]):
         raise TrainingError("the corpus has no tune to validate with; give more tunes")
     run = RunFolder(Path(folder), active=getattr(rank_zero_only, "rank", 0) == 0)
-    state: Path | None = None
-    if resume:
-        state = run.reopen(config, tokens)
-        run.rewind(int(state.name.partition("-")[0]))
-    else:
-        run.begin(config, tokens)
-    torch.manual_seed(config.seed)
-    module = NextTokenModule(config)
-    data = TokenDataModule(tokens, config.data, seed=config.seed)
+    with run.claimed(make=not resume):
+        state: Path | None = None
+        if resume:
+            state = run.reopen(config, tokens)
+            run.rewind(int(state.name.partition("-")[0]))
+        else:
+            run.begin(config, tokens)
+        torch.manual_seed(config.seed)
+        module = NextTokenModule(config)
+        data = TokenDataModule(tokens, config.data, seed=config.seed)
 
-    def describe(module: NextTokenModule, bits_per_note: float, step: int) -> Checkpoint:
-        model = describe_model(module, tokens, bits_per_note=bits_per_note, step=step, about=about)
-        return replace(model, novelty=novelty)
+        def describe(module: NextTokenModule, bits_per_note: float, step: int) -> Checkpoint:
+            model = describe_model(
+                module, tokens, bits_per_note=bits_per_note, step=step, about=about
+            )
+            return replace(model, novelty=novelty)
 
-    keeper = RunKeeper(
-        config=config,
-        tokens=tokens,
-        plan=data.plan,
-        folder=run,
-        describe=describe,
-        report=report,
-        started=started,
-    )
+        keeper = RunKeeper(
+            config=config,
+            tokens=tokens,
+            plan=data.plan,
+            folder=run,
+            describe=describe,
+            report=report,
+            started=started,
+        )
+        with quiet_lightning():
+            trainer = build_trainer(config, keeper, run.path)
+        _fit(trainer, module, data, keeper, state)
+        return _close(keeper, run, trainer.global_step)
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: NextTokenModule,
+    data: TokenDataModule,
+    keeper: RunKeeper,
+    state: Path | None,
+) -> None:
+    """Run the trainer, from a saved state if there is one."""
     with quiet_lightning():
-        trainer = build_trainer(config, keeper, run.path)
         # Saturated gates have gradients so tiny that a CPU handles them ten times more slowly.
         torch.set_flush_denormal(True)
+        keeper.take_signals()
         try:
             trainer.fit(module, data, ckpt_path=state, weights_only=True)
         finally:
             torch.set_flush_denormal(False)
             keeper.restore_signals()
-    return _close(keeper, run, trainer.global_step)
 
 
 def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:
@@ -142,6 +158,7 @@ def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:
         epochs=round(keeper.plan.epochs_at(step), 2),
         elapsed_s=round(keeper.elapsed_s, 1),
         reason=keeper.reason,
+        unit=keeper.tokens.unit,
     )
     run.finish(asdict(summary))
     return summary
@@ -177,7 +194,7 @@ def describe_model(
     val = tokens.splits["val"]
     per_token = bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val))
     metrics = {
-        "val_bits_per_note": bits_per_note,
+        f"val_bits_per_{tokens.unit}": bits_per_note,
         "val_bits_per_token": per_token,
         "steps": float(step),
         "parameters": float(sum(p.numel() for p in module.network.parameters())),

@@ -12,6 +12,8 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,13 @@ from musicgen import checkpoint
 from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.config import from_dict, to_dict
-from musicgen.errors import ConfigError, MusicgenError, TrainingError
-from musicgen.files import write_bytes
+from musicgen.errors import ConfigError, MusicgenError, ParseError, TrainingError
+from musicgen.files import locked, open_regular, read_bytes, recover_folder, write_bytes
 from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 
 _KEPT = 2  # resumable states
+_SCORE = "val_bits_per_note"
 _BUDGET = ("minutes", "epochs", "steps")
 _FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devices", "strategy")
 
@@ -33,7 +36,7 @@ _FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devi
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of history.csv. Bits per token are the mean of the steps since the line before;
-    `val_bits_per_note` is None where nothing was scored."""
+    `val_bits_per_note` is None where nothing was scored, and per whatever the token files count."""
 
     step: int
     epoch: float
@@ -54,6 +57,7 @@ class RunFolder:
         self.path = path
         self.active = active
         self.rows: list[Row] = []
+        self.unit = "note"  # what validation is quoted by
 
     def begin(self, config: TrainConfig, tokens: TokenSet) -> None:
         """Claim the folder for a new run.
@@ -61,20 +65,20 @@ class RunFolder:
         Raises:
             TrainingError: it holds a run or anything else, or cannot be made.
         """
+        self.unit = tokens.unit
         if not self.active:
             return
         if (self.path / "run.json").exists():
             state = "a finished run" if self.finished else "an unfinished run (--resume goes on)"
             raise TrainingError(f"{self.path}: holds {state}; choose another folder")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             empty = not any(self.path.iterdir())
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
         if not empty:
             raise TrainingError(f"{self.path}: holds other files; choose another folder")
         run = {"config": to_dict(config), "fingerprint": tokens.fingerprint}
-        self._write("run.json", json.dumps(run, indent=1))
+        self._write("run.json", json.dumps({**run, "sha256": _digest(run)}, indent=1))
 
     def reopen(self, config: TrainConfig, tokens: TokenSet) -> Path:
         """Check that a run can go on with these settings and tokens: the state to start from.
@@ -82,13 +86,47 @@ class RunFolder:
         Raises:
             TrainingError: there is nothing to resume, it is finished, or something has changed.
         """
+        self.unit = tokens.unit
         if self.finished:
             raise TrainingError(f"{self.path}: the run is finished; train into another folder")
         before, fingerprint = self._stored()
+        self._recover()
         if fingerprint != tokens.fingerprint:
             raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
         return self._last_state()
+
+    @contextmanager
+    def claimed(self, *, make: bool) -> Iterator[None]:
+        """Hold the folder, made if need be and `make`, while a run trains in it.
+
+        Raises:
+            TrainingError: another process does, or it cannot be made.
+        """
+        if not self.active:
+            yield
+            return
+        try:
+            if make:
+                self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
+        with locked(self.path) as alone:
+            if not alone:
+                raise TrainingError(
+                    f"{self.path}: another process is training here; choose another folder"
+                )
+            yield
+
+    def _recover(self) -> None:
+        """Clear up what a killed process left half done."""
+        if not self.active:
+            return
+        try:
+            for name in ("model", "run.json", "history.csv", "curve.png"):
+                recover_folder(self.path / name)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
 
     @property
     def finished(self) -> bool:
@@ -106,15 +144,18 @@ class RunFolder:
     def add(self, row: Row) -> None:
         """Append a row to the history, on disk too."""
         self.rows.append(row)
-        self._write("history.csv", render_rows(self.rows))
+        self._write("history.csv", render_rows(self.rows, self.unit))
 
     def rewind(self, step: int) -> None:
         """Read the history back and forget what came after `step`."""
-        try:
-            text = (self.path / "history.csv").read_text("utf-8")
-        except FileNotFoundError:
+        path = self.path / "history.csv"
+        if not path.exists():
             return
-        self.rows = [row for row in parse_rows(text) if row.step <= step]
+        try:
+            rows = parse_rows(read_bytes(path).decode(), self.unit)
+        except (ParseError, ValueError, KeyError, TypeError):
+            raise TrainingError(f"{path}: is damaged; delete it to go on without it") from None
+        self.rows = [row for row in rows if row.step <= step]
 
     def keep_state(self, written: Path, step: int) -> None:
         """Adopt a state just written under resume/, sync it, drop all but the latest two.
@@ -154,10 +195,11 @@ class RunFolder:
             return
         train = [(r.step, r.train_bits_per_token) for r in self.rows if r.train_bits_per_token]
         val = [(r.step, r.val_bits_per_note) for r in self.rows if r.val_bits_per_note]
+        scored = f"validation, bits per {self.unit}"
         with chart(self.path / "curve.png") as figure:
             axes = figure.subplots()
             for points, label, style in ((train, "training, bits per token", "-"),
-                                         (val, "validation, bits per note", "o-")):  # fmt: skip
+                                         (val, scored, "o-")):  # fmt: skip
                 if points:
                     axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
             axes.set_xlabel("step")
@@ -168,21 +210,29 @@ class RunFolder:
             axes.grid(alpha=0.3)
 
     def _stored(self) -> tuple[TrainConfig, str]:
+        path = self.path / "run.json"
+        if not path.exists():
+            raise TrainingError(f"{self.path}: there is no run to resume; leave out --resume")
         try:
-            run = json.loads((self.path / "run.json").read_text("utf-8"))
+            run = json.loads(read_bytes(path))
+            # Runs of before have no digest.
+            if _digest({k: v for k, v in run.items() if k != "sha256"}) != run.get(
+                "sha256", _digest(run)
+            ):
+                raise ValueError("changed")
             return from_dict(TrainConfig, run["config"]), str(run["fingerprint"])
-        except FileNotFoundError:
-            raise TrainingError(
-                f"{self.path}: there is no run to resume; leave out --resume"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError, ConfigError):
-            raise TrainingError(f"{self.path}/run.json: is damaged; start a new run") from None
+        except (ParseError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+                ConfigError):  # fmt: skip
+            raise TrainingError(f"{path}: is damaged; start a new run") from None
 
     def _last_state(self) -> Path:
         """The latest state whose content has the digest in its name."""
         for state in self.states():
-            with state.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with open_regular(state) as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except ParseError:
+                continue
             if state.stem.partition("-")[2] == digest[:16]:
                 return state
         raise TrainingError(f"{self.path}: no usable state to resume from; start a new run")
@@ -197,18 +247,25 @@ class RunFolder:
             raise TrainingError(str(error).replace(" with -o", "")) from None
 
 
-def render_rows(rows: list[Row]) -> str:
-    """Rows as CSV with a heading."""
+def _digest(run: dict[str, Any]) -> str:
+    """SHA-256 of settings and fingerprint, so that a changed setting is noticed."""
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+
+
+def render_rows(rows: list[Row], unit: str = "note") -> str:
+    """Rows as CSV with a heading, which says what validation is quoted by."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
-    writer.writeheader()
+    names = [f.name for f in fields(Row)]
+    text.write(",".join(names).replace(_SCORE, f"val_bits_per_{unit}") + "\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
     return text.getvalue()
 
 
-def parse_rows(text: str) -> list[Row]:
+def parse_rows(text: str, unit: str = "note") -> list[Row]:
     """The inverse of `render_rows`."""
     rows = []
+    text = text.replace(f"val_bits_per_{unit}", _SCORE, 1)
     for line in csv.DictReader(io.StringIO(text)):
         values: dict[str, Any] = {k: float(v) if v else None for k, v in line.items()}
         rows.append(Row(**values | {"step": int(line["step"])}))
