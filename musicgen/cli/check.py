@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,13 +50,22 @@ def validate(
     ] = False,
     force: options.Force = False,
     as_json: options.Json = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Say bar by bar what does not add up. Exit code 1 if anything is wrong."""
     findings: list[Finding] = []
     n_tunes = 0
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
     for path in files:
         try:
-            tunes, found = _judge(path, strict=strict)
+            tunes, found = _judge(path, asked, strict=strict)
             n_tunes += len(tunes)
             findings += found
             if fix:
@@ -74,11 +84,13 @@ def validate(
     raise typer.Exit(1 if findings else 0)
 
 
-def _judge(path: Path, *, strict: bool) -> tuple[tuple[Tune, ...], list[Finding]]:
+def _judge(
+    path: Path, asked: Mapping[str, Any], *, strict: bool
+) -> tuple[tuple[Tune, ...], list[Finding]]:
     from musicgen import formats
     from musicgen.validation import validate as problems_of
 
-    reading = formats.scan(path)
+    reading = formats.scan(path, **formats.options_for(path, asked))
     file = str(path)
     findings = [
         Finding(file, rejected.line, 0, rejected.name, 0, "rejected", rejected.reason)

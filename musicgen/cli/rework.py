@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,13 +42,22 @@ def continue_(
     novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Finish an unfinished melody; every note that was given stays exactly as it was."""
     sink = TuneSink(output, number, force=force)
     from musicgen import load
 
     composer = load(checkpoint)
-    given = _chosen(file, tune, all_voices=composer.all_voices)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
+    given = _chosen(file, tune, asked, all_voices=composer.all_voices)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     takes = composer.continuations(given, number, sampling, bars=bars)
     sink.take(said(takes, novelty=novelty))
@@ -72,10 +82,19 @@ def infill(
     novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Write some bars anew, hearing what is before and after them; the rest stays as it was."""
     sink = TuneSink(output, number, force=force)
-    given = _chosen(file, tune)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
+    given = _chosen(file, tune, asked)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     takes = _melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
     sink.take(said(takes, novelty=novelty))
@@ -100,10 +119,19 @@ def vary(
     novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Write a new setting of a tune: its key, meter and form, as like it as is asked."""
     sink = TuneSink(output, number, force=force)
-    given = _chosen(file, tune)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
+    given = _chosen(file, tune, asked)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     composer = _melodist(checkpoint)
     takes = composer.vary(given, similarity=similarity, n=number, sampling=sampling)
@@ -122,11 +150,13 @@ def _melodist(checkpoint: str) -> Composer:
     return composer
 
 
-def _chosen(file: Path, number: int, *, all_voices: bool = False) -> Tune:
-    """The tune of a file that is asked for, with what its reader had to put up with said."""
+def _chosen(
+    file: Path, number: int, asked: Mapping[str, Any], *, all_voices: bool = False
+) -> Tune:
+    """The tune of a file, read as it is asked for, with what its reader had to put up with said."""
     from musicgen.formats import read
 
-    tunes = read(file, all_voices=all_voices)
+    tunes = read(file, all_voices=all_voices, **asked)
     chosen = pick(tunes, number, file)
     if len(tunes) > 1:
         say(f"{file}: tune {number} of {len(tunes)}; --tune chooses another")
