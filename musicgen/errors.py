@@ -9,6 +9,7 @@
     +-- CorpusError             a corpus that is missing, empty or unusable
     +-- CheckpointError         a model folder that is damaged, foreign or of another version
     +-- ControlError            a request that contradicts itself or that the model cannot follow
+    +-- FieldError              a value of a request to the studio that cannot be used (field)
     +-- TrainingError           a training run that cannot start or go on
         +-- TrainingInterrupted stopped by a signal, its state saved
 
@@ -70,6 +71,15 @@ class CheckpointError(MusicgenError):
 
 class ControlError(MusicgenError):
     """A request that contradicts itself or that the model cannot follow."""
+
+
+class FieldError(MusicgenError):
+    """A value of a request to the studio that cannot be used; `field` is its dotted name."""
+
+    def __init__(self, field: str, what: str) -> None:
+        self.field = field
+        named = what.startswith(field.rpartition(".")[2].replace("_", "-"))
+        super().__init__(what if named else f"{field}: {what}")
 
 
 class TrainingError(MusicgenError):

@@ -150,7 +150,8 @@ def fit_styles(train: Sequence[Sample]) -> dict[str, Any]:
         total = share.sum(axis=1, keepdims=True)
         share /= total
     print(
-        f"styles: {-(best + np.log(total)).sum() / counts.sum():.4f} nats a note, {weights.round(3)}"
+        f"styles: {-(best + np.log(total)).sum() / counts.sum():.4f} nats a note, "
+        f"{weights.round(3)}"
     )
     tables_of = []
     for each in share.T @ counts:

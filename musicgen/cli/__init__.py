@@ -20,6 +20,7 @@ from musicgen.cli import (
     play,
     render,
     rework,
+    studio,
     study,
 )
 from musicgen.cli.options import app
@@ -38,6 +39,7 @@ __all__ = [
     "play",
     "render",
     "rework",
+    "studio",
     "study",
 ]
 

@@ -96,7 +96,7 @@ def infill(
     )
     given = _chosen(file, tune, asked)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    takes = _melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
+    takes = melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
     sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
@@ -133,13 +133,13 @@ def vary(
     )
     given = _chosen(file, tune, asked)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    composer = _melodist(checkpoint)
+    composer = melodist(checkpoint)
     takes = composer.vary(given, similarity=similarity, n=number, sampling=sampling)
     sink.take(said(takes, novelty=novelty))
     say(f"seed {sampling.seed}")
 
 
-def _melodist(checkpoint: str) -> Composer:
+def melodist(checkpoint: str) -> Composer:
     """The composer of a model that writes single lines."""
     from musicgen import load
     from musicgen.composer import Composer
@@ -150,9 +150,7 @@ def _melodist(checkpoint: str) -> Composer:
     return composer
 
 
-def _chosen(
-    file: Path, number: int, asked: Mapping[str, Any], *, all_voices: bool = False
-) -> Tune:
+def _chosen(file: Path, number: int, asked: Mapping[str, Any], *, all_voices: bool = False) -> Tune:
     """The tune of a file, read as it is asked for, with what its reader had to put up with said."""
     from musicgen.formats import read
 

@@ -21,7 +21,7 @@ from musicgen.composer.generation import draft, takes
 from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.composer.selection import Selection, select
-from musicgen.composer.streaming import Step, Stream
+from musicgen.composer.streaming import Draft, Step, Stream, watch
 from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls, understand
 from musicgen.sampling import SamplingConfig
@@ -30,6 +30,7 @@ from musicgen.tune import Tune
 
 __all__ = [
     "Composer",
+    "Draft",
     "PolyphonicComposer",
     "Selection",
     "Step",
@@ -112,6 +113,17 @@ class Composer:
             ControlError: the controls contradict each other or the model does not know them.
         """
         return Stream(self.engine, controls or Controls(), sampling or SamplingConfig())
+
+    def watch(
+        self, n: int, controls: Controls, sampling: SamplingConfig = DEFAULT_SAMPLING
+    ) -> Iterator[Draft | Take]:
+        """`n` new tunes side by side: a `Draft` after each bar of each, and each take when it ends,
+        so not in order; the takes are those of `takes`.
+
+        Raises:
+            ControlError: the controls contradict each other or the model does not know them.
+        """
+        return watch(self.engine, n, controls, sampling)
 
     def continue_(
         self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0

@@ -68,13 +68,24 @@ def draft(
     headers = [request.draw(sampling.seed, index) for index in indices]
     prompts = [prompt_of(engine, header) for header in headers]
     rows = engine.sample(prompts, constraint_of(engine, request, headers), sampling, indices)
-    composed = []
-    for index, row, header in zip(indices, rows, headers, strict=True):
-        music = engine.vocabulary.decode(row.ids[row.n_prompt :])
-        tune = titled(request.fulfil(decode([*header, *music]), header), sampling.seed, index)
-        bits = row.bits / max(1, tune.n_notes)
-        composed.append(Take(tune, index, bits, corpus=engine.corpus))
-    return composed
+    return [
+        finished(engine, request, header, row.ids[row.n_prompt :], row.bits, (sampling.seed, index))
+        for index, row, header in zip(indices, rows, headers, strict=True)
+    ]
+
+
+def finished(
+    engine: Engine,
+    request: Request,
+    header: tuple[str, ...],
+    ids: Sequence[int],
+    bits: float,
+    named: tuple[int, int],
+) -> Take:
+    """The take whose music is these ids; `bits` is what they cost, `named` its seed and number."""
+    music = engine.vocabulary.decode(ids)
+    tune = titled(request.fulfil(decode([*header, *music]), header), *named)
+    return Take(tune, named[1], bits / max(1, tune.n_notes), corpus=engine.corpus)
 
 
 def prompt_of(engine: Engine, header: Sequence[str]) -> list[int]:

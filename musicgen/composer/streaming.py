@@ -1,26 +1,40 @@
-"""One tune as it comes: tokens and notes one at a time, for live use.
+"""Tunes as they come: one note by note, for live use, or several bar by bar.
 
     stream = composer.stream(Controls(key="D", rhythm="jig"), SamplingConfig(seed=7))
     for step in stream:
         if step.event is not None: ...          # a note or rest, as soon as its length is settled
     stream.tune                                 # the whole tune, once it has ended
 
-It is the same tune that `generate` gives for that seed.
+    for news in composer.watch(8, Controls(key="D"), SamplingConfig(seed=7)):
+        news.tune                               # of a Draft as far as it is, of a Take the whole
+
+They are the same tunes that `generate` and `takes` give for that seed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from musicgen.composer.engine import ENDLESS, Engine
-from musicgen.composer.generation import constraint_of, prompt_of, request_of, titled
-from musicgen.controls import Controls
+import numpy as np
+
+from musicgen.composer.engine import BATCH, ENDLESS, Engine, Take
+from musicgen.composer.generation import (
+    constraint_of,
+    finished,
+    prompt_of,
+    request_of,
+    titled,
+)
+from musicgen.controls import Controls, Request
 from musicgen.errors import ControlError
 from musicgen.sampling import SamplingConfig, stream
 from musicgen.tokenizer import BOS, EOS
 from musicgen.tokenizer.melody import decode
+from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokenset import EOS_ID
 from musicgen.tune import Timed, Tune
 
 
@@ -127,3 +141,68 @@ class Stream:
     def _whole(self, tokens: list[str] | tuple[()]) -> Tune:
         tune = decode([*self._heading, *tokens])
         return self._request.fulfil(tune, self._heading)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Take `index` of a seed as far as it has been sampled: a bar more than the draft before."""
+
+    index: int
+    request: Request
+    header: tuple[str, ...]
+    music: tuple[str, ...]
+
+    @cached_property
+    def tune(self) -> Tune:
+        """The bars so far, under their heading."""
+        return self.request.fulfil(decode([*self.header, *self.music]), self.header)
+
+
+def watch(
+    engine: Engine, n: int, controls: Controls, sampling: SamplingConfig
+) -> Iterator[Draft | Take]:
+    """`n` new tunes sampled side by side: a draft after each bar of each, and each take when it
+    ends, so not in order. Take k is that of `generation.takes`.
+
+    Raises:
+        ControlError: the controls contradict each other or the model does not know them.
+    """
+    request = request_of(engine, controls)
+    for begin in range(0, n, BATCH):
+        yield from _watch(engine, range(begin, min(begin + BATCH, n)), request, sampling)
+
+
+def _watch(
+    engine: Engine, indices: Sequence[int], request: Request, sampling: SamplingConfig
+) -> Iterator[Draft | Take]:
+    headers = [request.draw(sampling.seed, index) for index in indices]
+    prompts = [prompt_of(engine, header) for header in headers]
+    rows: list[list[int]] = [[] for _ in indices]  # ids after bos
+    totals = np.zeros(len(rows))
+    steps = stream(
+        engine.stepper,
+        prompts,
+        constraint_of(engine, request, headers),
+        replace(sampling, max_tokens=ENDLESS),
+        indices=indices,
+    )
+    for ids, bits in steps:
+        totals += bits
+        for k, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+            if row and row[-1] == EOS_ID:
+                continue
+            row.append(int(ids[k]))
+            given = len(prompt) - 1
+            if len(row) <= given:
+                continue
+            if row[-1] == EOS_ID:
+                named = (sampling.seed, indices[k])
+                bits_of = float(totals[k])
+                yield finished(engine, request, headers[k], row[given:], bits_of, named)
+            elif _closes_bar(engine.vocabulary.tokens[row[-1]]):
+                music = tuple(engine.vocabulary.decode(row[given:]))
+                yield Draft(indices[k], request, headers[k], music)
+
+
+def _closes_bar(token: str) -> bool:
+    return parse_token(token).kind == "close"

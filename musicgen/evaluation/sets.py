@@ -111,8 +111,8 @@ def read_set(
     report: Report = silent,
     reading: Mapping[str, Any] = MappingProxyType({}),
 ) -> TuneSet:
-    """All tunes of files and folders, as they are: nothing is deduplicated or repaired. `reading` are
-    options of readers, used where they apply (see `formats.options_for`).
+    """All tunes of files and folders, as they are: nothing is deduplicated or repaired. `reading`
+    are options of readers, used where they apply (see `formats.options_for`).
 
     Raises:
         CorpusError: a name that is neither a file nor a folder, or no tune to judge.

@@ -78,6 +78,18 @@ def scan(path: str | Path, *, all_voices: bool = False, **options: Any) -> Readi
     return _parse(module, read_bytes(path), path, all_voices=all_voices, **options)
 
 
+def parsed(data: bytes, name: str, **options: Any) -> Reading:
+    """What `scan` would make of a file of that name with this content, without a file.
+
+    Raises:
+        ParseError: it cannot be read.
+        UnsupportedFormatError: no reader for this extension.
+    """
+    module = _module(name, READERS, "read")
+    _require_known(name, options, reading_options(extension(name)))
+    return _parse(module, data, name, all_voices=False, **options)
+
+
 def scan_each(
     path: str | Path, *, all_voices: bool = False, **options: Any
 ) -> Iterator[Tune | Rejected]:

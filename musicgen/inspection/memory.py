@@ -20,8 +20,8 @@ from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
 from musicgen.matching import N_COLUMNS, match_features
+from musicgen.models.cost import nats
 from musicgen.tokenset import TokenSet
-from musicgen.training import nats
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
 _EARLIEST = 192  # places with less before them say nothing about long contexts

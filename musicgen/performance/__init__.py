@@ -3,18 +3,29 @@
     perform(tune).notes                          # onsets and durations in seconds, velocities
     perform(tune, Style(tempo="70%", count_in=1))
     perform(tune, EXACT)                         # as written, and nothing else
+    cues(tune)                                   # when each written note is heard
 
 Written music goes in, sounding notes come out: repeats are played, ties joined, times in seconds.
 """
 
 from __future__ import annotations
 
-from musicgen.performance.sounding import Part, Performance, SoundingNote
+from musicgen.performance.sounding import Cue, Part, Performance, SoundingNote
 from musicgen.performance.stage import Stage
 from musicgen.performance.style import EXACT, FOLK, Style
 from musicgen.tune import Tune
 
-__all__ = ["EXACT", "FOLK", "Part", "Performance", "SoundingNote", "Style", "perform"]
+__all__ = [
+    "EXACT",
+    "FOLK",
+    "Cue",
+    "Part",
+    "Performance",
+    "SoundingNote",
+    "Style",
+    "cues",
+    "perform",
+]
 
 
 def perform(tune: Tune, style: Style = FOLK) -> Performance:
@@ -25,3 +36,13 @@ def perform(tune: Tune, style: Style = FOLK) -> Performance:
         ConfigError: no such instrument.
     """
     return Stage(tune, style).perform()
+
+
+def cues(tune: Tune, style: Style = FOLK) -> tuple[Cue, ...]:
+    """When each written note is heard while the tune is played once in a style, by onset; in step
+    with `perform` where there is no count-in.
+
+    Raises:
+        InvalidTuneError: no notes to play, or too many voices.
+    """
+    return Stage(tune, style).cues()

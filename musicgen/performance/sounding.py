@@ -1,4 +1,4 @@
-"""Part, SoundingNote, Performance: what a performer hands to a synthesizer, times in seconds."""
+"""Part, SoundingNote, Performance: what a performer hands to a synthesizer; Cue: for the eye."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ class Performance:
     notes: tuple[SoundingNote, ...]
     duration_s: float
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """When a written note is heard, in seconds, ornaments aside: MIDI pitch, number of its voice
+    and `place` (bar and timed event, from 0; None for a note of an overlay)."""
+
+    onset_s: float
+    duration_s: float
+    midi: int
+    voice: int
+    place: tuple[int, int] | None

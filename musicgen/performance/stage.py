@@ -14,7 +14,7 @@ from musicgen.performance.accompaniment import Stroke
 from musicgen.performance.dynamics import PLAIN_VELOCITY, Dynamics, velocity
 from musicgen.performance.ornaments import Sound, play_out
 from musicgen.performance.pulse import Pulse, Swing, place_bars
-from musicgen.performance.sounding import Part, Performance, SoundingNote
+from musicgen.performance.sounding import Cue, Part, Performance, SoundingNote
 from musicgen.performance.style import Style, swing_ratio, tempo_factor
 from musicgen.playback import PlayedNote, Timeline, separate, tempo_map, timeline, unfold
 from musicgen.theory import Key, default_qpm
@@ -101,6 +101,15 @@ class Stage:
         notes = [replace(n, onset_s=s + n.onset_s) for s in starts_s for n in self._notes]
         notes = sorted(clicks + notes, key=lambda n: (n.onset_s, n.part, n.midi))
         return Performance(tuple(self._parts), tuple(notes), duration_s, tuple(self._warnings))
+
+    def cues(self) -> tuple[Cue, ...]:
+        """When each written note sounds, once through, without what is added to it."""
+        cues = []
+        for number in range(len(self._tune.voices)):
+            for note in separate([n for n in self._played.notes if n.voice == number]):
+                sound = self._sound(note.onset, note.duration, note.midi)
+                cues.append(Cue(sound.onset_s, sound.duration_s, note.midi, number, note.place))
+        return tuple(sorted(cues, key=lambda cue: (cue.onset_s, cue.voice, cue.midi)))
 
     def _play_voices(self) -> None:
         pulse, keys = Pulse(self._bars), _keys(self._tune, self._played)

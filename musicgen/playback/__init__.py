@@ -7,7 +7,7 @@ unfold(tune)               # the same music without repeat signs
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
@@ -34,12 +34,17 @@ MAX_PLAYED_EVENTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class PlayedNote:
-    """A sounding note: onset and duration in quarters, MIDI pitch, number of its voice from 0."""
+    """A sounding note: onset and duration in quarters, MIDI pitch, number of its voice from 0.
+
+    `place` is where it is written: number of the bar and number among the timed events of the bar,
+    both from 0; of tied notes the first. None for a note of an overlay.
+    """
 
     onset: Fraction
     duration: Fraction
     midi: int
     voice: int = 0
+    place: tuple[int, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +154,7 @@ def separate(notes: Sequence[PlayedNote]) -> Iterator[PlayedNote]:
             continue
         if before is not None:
             length = min(before.duration, note.onset - before.onset)
-            yield PlayedNote(before.onset, length, before.midi, before.voice)
+            yield replace(before, duration=length)
         sounding[note.midi] = note
     yield from sounding.values()
 
@@ -218,27 +223,29 @@ class _Player:
             self.changes += [(onset, change) for change in current.changes_to(contexts[i])]
             for line in bars[i].overlays:
                 self._play_line(line)
-            self.position = self._play_line(bars[i].events)
+            self.position = self._play_line(bars[i].events, i)
             current = contexts[i + 1]
             meter = current.meter if _starts_with_meter(bars[i]) else contexts[i].meter
             self.bars.append(PlayedBar(onset, self.position - onset, meter))
 
-    def _play_line(self, events: tuple[Event, ...]) -> Fraction:
-        position = self.position
+    def _play_line(self, events: tuple[Event, ...], bar: int | None = None) -> Fraction:
+        position, number = self.position, 0  # of the timed event
         for event in events:
+            place = None if bar is None else (bar, number)
             if isinstance(event, Note):
-                self._strike(event, position)
+                self._strike(event, position, place)
             elif isinstance(event, Chord):
                 for note in event.notes:
-                    self._strike(note, position)
+                    self._strike(note, position, place)
             elif isinstance(event, Change):
                 if event.key or event.meter or event.tempo:
                     self.changes.append((position, event))
                 continue
             position += event.duration
+            number += 1
         return position
 
-    def _strike(self, note: Note, onset: Fraction) -> None:
+    def _strike(self, note: Note, onset: Fraction, place: tuple[int, int] | None) -> None:
         if note.duration <= 0:
             return
         midi, end = note.midi, onset + note.duration
@@ -247,7 +254,7 @@ class _Player:
             self.notes[index] = replace(self.notes[index], duration=end - self.notes[index].onset)
         else:
             index = len(self.notes)
-            self.notes.append(PlayedNote(onset, note.duration, midi, self.voice))
+            self.notes.append(PlayedNote(onset, note.duration, midi, self.voice, place))
         if note.tie:
             self._tied[midi] = (index, end)
 

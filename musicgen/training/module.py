@@ -8,13 +8,13 @@ import math
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from musicgen.datamodule import Batch, collate, pack
 from musicgen.models import build_model
-from musicgen.tokenset import PAD_ID, TokenSplit
+from musicgen.models.cost import nats
+from musicgen.tokenset import TokenSplit
 from musicgen.training.config import TrainConfig
 
 
@@ -71,14 +71,6 @@ class NextTokenModule(pl.LightningModule):
             pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
             for mean, value in pairs:
                 mean.lerp_(value, 1 - decay)
-
-
-def nats(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cost of each target: (B, T, V), (B, T) -> (B, T) float32; 0 at padding."""
-    flat = F.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=PAD_ID, reduction="none"
-    )
-    return flat.view(targets.shape)
 
 
 @torch.inference_mode()

@@ -108,9 +108,11 @@ def _subtitles(tune: Tune) -> list[str]:
     return [content for letter, content in tune.fields if letter == "T" and content][:3]
 
 
-def set_tune(tune: Tune, sheet: Sheet, *, number: int | None = None, paged: bool) -> Block:
-    """Engrave a tune; `paged` breaks music that is higher than a page."""
-    drawings = engrave(tune, sheet)
+def set_tune(
+    tune: Tune, sheet: Sheet, *, number: int | None = None, paged: bool, named: bool = False
+) -> Block:
+    """Engrave a tune; `paged` breaks music that is higher than a page, `named` as in `engrave`."""
+    drawings = engrave(tune, sheet, named=named)
     room = sheet.page[1] - TOP - BOTTOM
     block = Block(tune, number, tuple(drawings), _words(tune, sheet))
     if paged and block.height > room:
@@ -179,9 +181,12 @@ def put_words(page: Page, lines: Sequence[str]) -> None:
         page.write(line, MARGIN + 8, points=10.5)
 
 
-def single_page(tune: Tune, sheet: Sheet, *, background: str = "") -> tuple[str, float]:
-    """A tune on one sheet as high as it needs, as SVG; and its height in mm."""
-    block = set_tune(tune, sheet, paged=False)
+def single_page(
+    tune: Tune, sheet: Sheet, *, background: str = "", named: bool = False
+) -> tuple[str, float]:
+    """A tune on one sheet as high as it needs, as SVG; and its height in mm. `named` as in
+    `engrave`."""
+    block = set_tune(tune, sheet, paged=False, named=named)
     page = Page(sheet, y=8.0)
     put_heading(page, block)
     page.place(block.drawings[0], MARGIN)

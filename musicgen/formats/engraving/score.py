@@ -18,6 +18,7 @@ _CHILD = "musicgen.formats.engraving.drawing:"
 LIMITS = Limits(memory_mib=2048, cpu_s=40, wall_s=60.0)
 MAX_BARS = 2_000  # of all voices together: some forty pages
 MAX_EVENTS = 40_000
+SMALLEST, LARGEST = 40, 250  # sizes of the music, percent
 FULL_LINE = 3  # bars that make a last line as wide as the others
 
 PAPERS = {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}  # mm
@@ -41,8 +42,8 @@ class Sheet:
     def __post_init__(self) -> None:
         if self.paper not in PAPERS:
             raise ConfigError(f"paper '{self.paper}': use {' or '.join(PAPERS)}")
-        if not 40 <= self.size <= 250:
-            raise ConfigError(f"size {self.size}: use 40 to 250 percent")
+        if not SMALLEST <= self.size <= LARGEST:
+            raise ConfigError(f"size {self.size}: use {SMALLEST} to {LARGEST} percent")
         if self.bars_per_line is not None and not 1 <= self.bars_per_line <= 16:
             raise ConfigError(f"bars per line {self.bars_per_line}: use 1 to 16")
 

@@ -17,8 +17,9 @@ def render(
     size: int = 100,
     bars_per_line: int | None = None,
     transpose: str = "",
+    named: bool = False,
 ) -> bytes:
-    """An SVG document; options as in `Sheet`.
+    """An SVG document; options as in `Sheet`, `named` as in `score.engrave`.
 
     Raises:
         InvalidTuneError: several tunes, or one that cannot be engraved.
@@ -28,4 +29,4 @@ def render(
             f"an SVG file holds one tune, not {len(tunes)}; write a PDF, or name a folder"
         )
     sheet = Sheet(paper=paper, size=size, bars_per_line=bars_per_line, transpose=transpose)
-    return single_page(tunes[0], sheet)[0].encode()
+    return single_page(tunes[0], sheet, named=named)[0].encode()

@@ -1,0 +1,51 @@
+"""The command that opens the web page: studio."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from musicgen.cli import options
+from musicgen.cli.options import app
+from musicgen.cli.output import say
+from musicgen.cli.progress import available_cores
+
+
+@app.command()
+def studio(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    host: Annotated[
+        str, typer.Option(help="Another address than this machine's own; then a token is asked.")
+    ] = "127.0.0.1",
+    checkpoint: options.Checkpoint = "celtic",
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """Open the studio: a web page on this machine to compose, continue, change and play tunes."""
+    import signal
+
+    from musicgen.cli.rework import melodist
+    from musicgen.studio import Settings, serve
+
+    melodist(checkpoint)  # a model that cannot be used is found before the page is opened
+
+    def announce(address: str, has_token: bool) -> None:
+        say(f"the studio is at {address}")
+        if has_token:
+            say(
+                "others can reach it, so it asks for the token in this address; keep it to yourself"
+            )
+        say("Ctrl-C stops it")
+        if browser and not has_token:
+            webbrowser.open(address)
+
+    workers = max(1, min(4, available_cores()))
+    settings = Settings(host=host, port=port, checkpoint=checkpoint, workers=workers)
+    stopped_by = serve(settings, announce)
+    if stopped_by == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise typer.Exit(128 + stopped_by if stopped_by else 0)

@@ -1,0 +1,340 @@
+"""One of our functions in a child process with limits, so that no foreign library takes us down.
+
+    run("musicgen.formats.engraving.engraver:engrave", xml, limits=Limits(wall_s=30), scale=40)
+
+The function is `(data: bytes, **options) -> bytes`, its options plain JSON. Children stay warm:
+the next call takes an idle one. What they answer is read as JSON and bytes, never unpickled.
+Memory, processor and file limits need a POSIX system; the clock is kept everywhere.
+
+A function that gives bytes one after the other is asked with `Pool.each`; a `Ticket` lets another
+thread give such a call up. Who wants children of their own, with what they have loaded, has a pool.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from musicgen import errors
+from musicgen.errors import IsolationError, MusicgenError
+from musicgen.isolation.framing import receive, send
+from musicgen.isolation.limits import MIB, Limits
+
+__all__ = ["DEFAULT_LIMITS", "MAX_CALLS", "MIB", "Limits", "Pool", "Ticket", "run"]
+
+GRACE_S = 1.0  # for a call that was given up to come to its next answer
+MAX_CALLS = 200  # then a child is replaced, so that leaks of a library stay small
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from musicgen.isolation.serving import serve; serve()"
+)
+# One thread each: several children already share the processor, and idle threads of a numeric
+# library reserve address space that counts against the limit.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def run(
+    function: str, data: bytes, *, what: str = "", limits: Limits = DEFAULT_LIMITS, **options: Any
+) -> bytes:
+    """Call "package.module:function" in a child process; safe from several threads.
+
+    `what` names the work in messages, such as "the engraver".
+
+    Raises:
+        IsolationError: the child crashed, or went over a limit, or the function failed.
+        MusicgenError: what the function itself raised, of the same class.
+    """
+    return _pool(os.getpid()).run(function, data, what=what, limits=limits, **options)
+
+
+@dataclass(frozen=True)
+class _Call:
+    function: str
+    options: Mapping[str, Any]
+    what: str
+    limits: Limits
+
+    @property
+    def head(self) -> dict[str, Any]:
+        return {
+            "function": self.function,
+            "options": dict(self.options),
+            "limits": asdict(self.limits),
+        }
+
+    def failure(self, reason: str) -> IsolationError:
+        return IsolationError(f"{self.what} {reason}")
+
+
+class Ticket:
+    """Gives a call up from another thread: between two answers, or after `GRACE_S` by force."""
+
+    def __init__(self) -> None:
+        self.given_up = threading.Event()
+        self._child: _Child | None = None
+        self._lock = threading.Lock()
+
+    def give_up(self, *, grace_s: float = GRACE_S) -> None:
+        """The call ends without more answers; its child, if it has to be killed, is replaced."""
+        self.given_up.set()
+        killer = threading.Timer(grace_s, self._kill)
+        killer.daemon = True
+        killer.start()
+
+    @contextmanager
+    def _of(self, child: _Child) -> Iterator[None]:
+        with self._lock:
+            self._child = child
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._child = None
+
+    def _kill(self) -> None:
+        with self._lock:
+            if self._child is not None:
+                self._child.kill()
+
+
+class Pool:
+    """Children that stay warm. There are never more than calls were made at the same time."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @property
+    def n_children(self) -> int:
+        """How many there are, idle or at work."""
+        with self._lock:
+            return len(self._idle) + len(self._busy)
+
+    def run(
+        self,
+        function: str,
+        data: bytes,
+        *,
+        what: str = "",
+        limits: Limits = DEFAULT_LIMITS,
+        ticket: Ticket | None = None,
+        **options: Any,
+    ) -> bytes:
+        """As the function `run`, in a child of this pool."""
+        answers = self.each(function, data, what=what, limits=limits, ticket=ticket, **options)
+        with closing(answers):
+            return next(answers)
+
+    def each(
+        self,
+        function: str,
+        data: bytes,
+        *,
+        what: str = "",
+        limits: Limits = DEFAULT_LIMITS,
+        ticket: Ticket | None = None,
+        **options: Any,
+    ) -> Generator[bytes]:
+        """What a function gives that returns an iterator of bytes, as it comes. The child goes on
+        when the next is asked for; the limits are those of all of it. Closed early, it stops.
+
+        Raises:
+            IsolationError: as of `run`, or the call was given up.
+            MusicgenError: what the function itself raised, of the same class.
+        """
+        call = _Call(function, options, what or function, limits)
+        ticket = ticket or Ticket()
+        child = self._take(call)
+        try:
+            with ticket._of(child):
+                yield from child.answers(call, data, ticket)
+        finally:
+            self._put_back(child)
+
+    def _take(self, call: _Call) -> _Child:
+        """An idle child that is still alive, or a new one."""
+        with self._lock:
+            if self._closed:
+                raise call.failure("was stopped")
+            while self._idle:
+                child = self._idle.pop()
+                if child.usable:
+                    self._busy.add(child)
+                    return child
+                child.close()
+        child = _Child()
+        with self._lock:
+            self._busy.add(child)
+        return child
+
+    def _put_back(self, child: _Child) -> None:
+        with self._lock:
+            self._busy.discard(child)
+            if child.usable and not self._closed:
+                self._idle.append(child)
+                return
+        child.close()
+
+    def close(self) -> None:
+        """End all children; calls that are under way fail, and no more can be made."""
+        with self._lock:
+            self._closed = True
+            idle, busy = list(self._idle), list(self._busy)
+            self._idle.clear()
+        for child in busy:
+            child.kill()
+        for child in idle:
+            child.close()
+
+
+@cache
+def _pool(_process: int) -> Pool:
+    """The pool of this process: after a fork, the pipes of the parent's children are not ours."""
+    pool = Pool()
+    atexit.register(pool.close)
+    return pool
+
+
+class _Child:
+    """A process that answers calls, one at a time."""
+
+    def __init__(self) -> None:
+        places = [str(Path(place).resolve()) for place in sys.path]
+        self._calls = 0
+        self._waits = False  # for leave to go on
+        self._most = 0  # bytes of an answer
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, constant arguments
+            [sys.executable, "-I", "-c", _BOOT, json.dumps(places)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **_ENVIRONMENT},
+            start_new_session=True,  # Ctrl-C in the terminal is for us to handle
+        )
+
+    @property
+    def usable(self) -> bool:
+        return self._process.poll() is None and self._calls < MAX_CALLS
+
+    def answers(self, call: _Call, data: bytes, ticket: Ticket) -> Iterator[bytes]:
+        """All answers to a call; the child waits while one is looked at."""
+        self._calls += 1
+        self._most = call.limits.answer_mib * MIB
+        done = False
+        with self._clock(call.limits.wall_s) as late:
+            try:
+                reply, answer = self._exchange(call.head, data)
+                while "more" in reply:
+                    yield answer
+                    if ticket.given_up.is_set():
+                        raise call.failure("was given up")
+                    reply, answer = self._exchange({}, b"")
+                done = True
+            except (EOFError, OSError, ValueError):
+                self.kill()
+                code = self._process.wait()
+                if ticket.given_up.is_set():
+                    raise call.failure("was given up") from None
+                if late.is_set():
+                    raise call.failure(f"took longer than {call.limits.wall_s:g} s") from None
+                raise call.failure(_cause_of_death(code, call.limits)) from None
+            finally:
+                if not done and self._process.poll() is None:
+                    self._stop()
+        if late.is_set():  # killed just after its answer
+            self._process.wait()
+        if "error" in reply:
+            raise _restored(call, str(reply["error"]), str(reply.get("message", "")))
+        if "end" not in reply:
+            yield answer
+
+    @contextmanager
+    def _clock(self, wall_s: float) -> Iterator[threading.Event]:
+        """Kill the process after some time, and say so."""
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self.kill()
+
+        clock = threading.Timer(wall_s, stop)
+        clock.daemon = True
+        clock.start()
+        try:
+            yield late
+        finally:
+            clock.cancel()
+            clock.join()
+
+    def _stop(self) -> None:
+        """Tell a child that waits for leave to go on that no more is wanted; one that is in the
+        middle of its work, whose answer nobody will read, is killed."""
+        try:
+            if self._waits:
+                self._exchange({"stop": True}, b"")
+                return
+        except (EOFError, OSError, ValueError):
+            pass
+        self.kill()
+
+    def _exchange(self, head: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        pipe_in, pipe_out = self._process.stdin, self._process.stdout
+        assert pipe_in is not None
+        assert pipe_out is not None
+        self._waits = False
+        send(pipe_in, head, data)
+        reply, answer = receive(pipe_out, self._most)
+        self._waits = "more" in reply
+        return reply, answer
+
+    def kill(self) -> None:
+        """End the process now; whoever waits for its answer is told so."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process; it has nothing to save."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what could not be sent is of no use
+                assert pipe is not None
+                pipe.close()
+
+
+def _cause_of_death(code: int, limits: Limits) -> str:
+    if code >= 0:
+        return f"ended with code {code}"
+    name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+    if name == "SIGXCPU":
+        return f"used more than {limits.cpu_s} s of processor time"
+    if name == "SIGXFSZ":
+        return f"wrote more than {limits.file_mib} MiB to a file"
+    return f"crashed ({name}), perhaps at the limit of {limits.memory_mib} MiB of memory"
+
+
+def _restored(call: _Call, name: str, message: str) -> MusicgenError:
+    """The exception of the child: our own classes as they were, others as an IsolationError."""
+    if name == "MemoryError":
+        return call.failure(f"needs more than {call.limits.memory_mib} MiB of memory")
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, MusicgenError):
+        restored = kind.__new__(kind)
+        Exception.__init__(restored, message)
+        return restored
+    return call.failure(f"failed ({name}: {errors.printable(message)})")

@@ -1,0 +1,51 @@
+"""The child's side: calls come in, answers go out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib import import_module
+from typing import IO, Any
+
+from musicgen.isolation.framing import receive, send
+from musicgen.isolation.limits import MIB, Limits, keep_to
+
+
+def serve() -> None:
+    """Answer calls from standard input until it closes."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb+") as nothing:  # noqa: PTH123 - a library may print where it likes
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(nothing.fileno(), 1)
+    while True:
+        try:
+            call, data = receive(requests, 2**32)
+        except EOFError:
+            return
+        head: dict[str, Any] = {}
+        try:
+            keep_to(Limits(**call["limits"]))
+            result = _function(call["function"])(data, **call["options"])
+            if isinstance(result, bytes):
+                answer = result
+            else:
+                _give_each(result, requests, answers)
+                head, answer = {"end": True}, b""
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
+            head, answer = {"error": type(error).__name__, "message": str(error)}, b""
+        send(answers, head, answer)
+
+
+def _give_each(parts: Iterator[bytes], requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Send one after the other, each when the parent has asked for it."""
+    for part in parts:
+        send(answers, {"more": True}, part)
+        leave, _ = receive(requests, MIB)
+        if "stop" in leave:
+            return
+
+
+def _function(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)

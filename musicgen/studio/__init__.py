@@ -1,0 +1,13 @@
+"""The studio: a local web page to compose with, and the HTTP API behind it.
+
+    serve(Settings(port=8765, checkpoint="celtic"))
+
+The server only moves bytes. What reads music, composes or draws runs in child processes with limits
+(`musicgen.isolation`), so no request can stop the others. All of it is in the Python API below.
+"""
+
+from __future__ import annotations
+
+from musicgen.studio.server import Settings, serve
+
+__all__ = ["Settings", "serve"]

@@ -1,0 +1,61 @@
+"""What can be done to a tune by hand, each by its name in a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from musicgen.controls.values import read_tempo, tempo_of
+from musicgen.errors import ConfigError, ControlError, FieldError
+from musicgen.rearranging import cut, to_rhythm
+from musicgen.transposition import transpose
+from musicgen.tune import Tune
+
+Change = Callable[[Tune, Mapping[str, Any]], Tune]
+
+
+def changed(tune: Tune, request: Mapping[str, Any]) -> Tune:
+    """The tune after the change that a request names.
+
+    Raises:
+        FieldError: a field that the change needs is missing or impossible, or is for another.
+        MusicgenError: the tune cannot be changed so.
+    """
+    name = request["change"]
+    change, needed = CHANGES[name]
+    given = [field for field in request if field not in ("abc", "change", "size")]
+    for field in given:
+        if field not in needed:
+            raise FieldError(field, f"is not for {name}; it takes {' or '.join(needed) or 'none'}")
+    if needed and len(given) != 1:
+        raise FieldError(needed[0], f"{name} needs {' or '.join(needed)}, one of them")
+    try:
+        return change(tune, request)
+    except (ConfigError, ControlError) as error:
+        raise FieldError(given[0] if given else "change", str(error)) from None
+
+
+def _transpose(tune: Tune, request: Mapping[str, Any]) -> Tune:
+    semitones = request.get("semitones")
+    return transpose(tune, request["key"] if semitones is None else f"{semitones:+d}")
+
+
+def _title(tune: Tune, request: Mapping[str, Any]) -> Tune:
+    return replace(tune, title=" ".join(request["title"].split()))
+
+
+def _tempo(tune: Tune, request: Mapping[str, Any]) -> Tune:
+    if tune.meter.bar_duration is None:
+        raise ControlError("a tune without meter has no beats to count")
+    return replace(tune, tempo=tempo_of(read_tempo(request["tempo"]), tune.meter))
+
+
+# Name -> what does it, and the fields of which it needs one.
+CHANGES: Mapping[str, tuple[Change, tuple[str, ...]]] = {
+    "transpose": (_transpose, ("semitones", "key")),
+    "rhythm": (lambda tune, request: to_rhythm(tune, request["rhythm"]), ("rhythm",)),
+    "cut": (lambda tune, request: cut(tune, tuple(request["place"])), ("place",)),
+    "title": (_title, ("title",)),
+    "tempo": (_tempo, ("tempo",)),
+}

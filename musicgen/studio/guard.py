@@ -1,0 +1,198 @@
+"""The door: which requests are let in at all, and the headers that every answer has.
+
+A page of another site must not be able to use the studio of whoever reads it (DNS rebinding, forged
+requests), so the Host must be ours, an Origin must be the Host, and what changes something must be
+JSON, which a browser sends across sites only after asking.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "musicgen-studio"
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+_SAFE_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True)
+class Refusal(Exception):  # noqa: N818 - an answer
+    """A request that is turned away before anything is done."""
+
+    status: int
+    message: str
+    field: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """Who may come in: `host` is the address that the server listens at; with a `token` only who
+    knows it."""
+
+    host: str
+    token: str = ""
+
+    def check(self, scope: Scope) -> None:
+        """See that a request may come in.
+
+        Raises:
+            Refusal: it may not.
+        """
+        headers = Headers(scope=scope)
+        self._check_host(headers)
+        self._check_origin(headers)
+        if scope["method"] not in _SAFE_METHODS:
+            _check_type(headers)
+        if self.token and not self._knows_token(scope, headers):
+            raise Refusal(
+                401,
+                "the token is missing or wrong; use the address that `musicgen studio` printed",
+                headers=(("WWW-Authenticate", "Bearer"),),
+            )
+
+    def _check_host(self, headers: Headers) -> None:
+        given = headers.getlist("host")
+        if len(given) != 1:
+            raise Refusal(400, "the request needs one Host header", "Host")
+        name = host_name(given[0])
+        if name is None or not self._is_ours(name):
+            raise Refusal(
+                403, "this Host is not the studio's; use the address that it printed", "Host"
+            )
+
+    def _is_ours(self, name: str) -> bool:
+        if name in ("localhost", self.host.lower()):
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return self.host in _WILDCARDS and name == socket.gethostname().lower()
+        return address.is_loopback or self.host in _WILDCARDS
+
+    @staticmethod
+    def _check_origin(headers: Headers) -> None:
+        site = headers.get("sec-fetch-site", "same-origin")
+        for origin in headers.getlist("origin"):
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or parts.netloc.lower() != (
+                headers["host"].lower()
+            ):
+                raise Refusal(403, "this request comes from another site", "Origin")
+        if site not in ("same-origin", "none"):
+            raise Refusal(403, "this request comes from another site", "Sec-Fetch-Site")
+
+    def _knows_token(self, scope: Scope, headers: Headers) -> bool:
+        kind, _, sent = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and self._is_token(sent.strip()):
+            return True
+        # Only the page and its parts: a browser cannot send them a header.
+        return not scope["path"].startswith("/api/") and self._is_token(_of_page(scope, headers))
+
+    def _is_token(self, text: str) -> bool:
+        return secrets.compare_digest(text.encode(), self.token.encode())
+
+
+def host_name(text: str) -> str | None:
+    """The name in a Host header, without its port; None where it is none."""
+    try:
+        parts = urlsplit(f"//{text}")
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        return None
+    plain = parts.hostname is not None and parts.netloc == text and "@" not in text
+    return parts.hostname if plain else None
+
+
+def _check_type(headers: Headers) -> None:
+    given = headers.getlist("content-type")
+    kind, _, parameters = (given[0] if len(given) == 1 else "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if kind.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        raise Refusal(415, "send JSON: Content-Type: application/json", "Content-Type")
+
+
+def _of_page(scope: Scope, headers: Headers) -> str:
+    """The token in the address, or the one that a browser was given with the page."""
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    if "token" in query:
+        return str(query["token"][0])
+    try:
+        cookie = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return str(cookie[COOKIE].value) if COOKIE in cookie else ""
+
+
+class Guard:
+    """The door in front of an application, and the headers on all that comes out of it."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self.app, self.door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+                if self.door.token and scope["path"] == "/" and message["status"] == 200:
+                    headers.append("Set-Cookie", self._cookie())
+            await send(message)
+
+        try:
+            self.door.check(scope)
+        except Refusal as refusal:
+            await refuse(refusal, guarded)
+            return
+        await self.app(scope, receive, guarded)
+
+    def _cookie(self) -> str:
+        return f"{COOKIE}={self.door.token}; Path=/; HttpOnly; SameSite=Strict"
+
+
+def error_body(message: str, **about: object) -> bytes:
+    """The JSON of an error; `about` are field, line and column where they are known."""
+    known = {name: value for name, value in about.items() if value}
+    return json.dumps({"error": {"message": message, **known}}, ensure_ascii=False).encode()
+
+
+async def refuse(refusal: Refusal, send: Send) -> None:
+    """Answer with an error; the connection ends, since the body may not have been read."""
+    body = error_body(refusal.message, field=refusal.field)
+    headers: Mapping[str, str] = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "connection": "close",
+        **dict(refusal.headers),
+    }
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

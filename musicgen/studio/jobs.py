@@ -1,0 +1,178 @@
+"""The work behind the requests, done in child processes: JSON in, JSON or the bytes of a file out.
+
+Every function is called through `musicgen.isolation`. What is wrong with a request is an answer
+too: {"error": {"message", "field", "line", "column"}}.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from typing import Any
+
+from musicgen.checkpoint import locate
+from musicgen.errors import FieldError, MusicgenError, ParseError
+from musicgen.formats import READERS, parsed, readable
+from musicgen.formats.abc_notation import original_text
+from musicgen.novelty import FILE_NAME, NoveltyIndex
+from musicgen.studio import views
+from musicgen.studio.changes import changed
+from musicgen.tune import Tune
+
+Answer = dict[str, Any]
+
+_OPTION = re.compile(r"--([a-z-]+)\b")  # at the start of a message for the command line
+MAX_FILE_BYTES = 5 * 2**20
+MOST_READ = 200  # tunes of a file
+MOST_SKIPPED = 500  # that are named
+
+
+def to_json(answer: object) -> bytes:
+    """One answer; nothing in it can be NaN."""
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+
+
+def error_of(error: MusicgenError) -> Answer:
+    """What a person needs to put it right."""
+    about: Answer = {"message": str(error).removeprefix("--")}
+    option = _OPTION.match(str(error))
+    if isinstance(error, FieldError):
+        about["field"] = error.field
+    elif option is not None:
+        about["field"] = option[1].replace("-", "_")
+    if isinstance(error, ParseError) and error.line:
+        about |= {"field": "abc", "line": error.line, "column": error.column or None}
+    return {"error": about}
+
+
+def job(work: Callable[..., Answer]) -> Callable[..., bytes]:
+    """A function of a request as one of bytes, with errors as answers."""
+
+    @wraps(work)
+    def answered(data: bytes, **options: Any) -> bytes:
+        try:
+            return to_json(work(json.loads(data), **options))
+        except MusicgenError as error:
+            return to_json(error_of(error))
+
+    return answered
+
+
+def one_tune(abc: str, field: str = "abc") -> Tune:
+    """The tune of a request.
+
+    Raises:
+        ParseError: it cannot be read.
+        FieldError: there is none, or several.
+    """
+    tunes, problems = views.read_abc(abc)
+    if problems and not tunes:
+        first = problems[0]
+        raise ParseError(first["message"], line=first["line"] or 0, column=first["column"] or 0)
+    if len(tunes) > 1:
+        raise FieldError(field, f"holds {len(tunes)} tunes; send one")
+    return tunes[0]
+
+
+@job
+def tune(request: dict[str, Any], checkpoint: str = "") -> Answer:
+    """A tune as it is shown, and how new it is to the corpus of a model; for text that is no music,
+    its problems."""
+    abc = request["abc"]
+    tunes, problems = views.read_abc(abc)
+    if not tunes or len(tunes) > 1:
+        if len(tunes) > 1:
+            problems.append(views.problem(f"holds {len(tunes)} tunes; the studio shows one"))
+        return {"problems": problems}
+    given = None
+    if "given_events" in request:
+        given = views.first_events(tunes[0], request["given_events"])
+    elif "before" in request:
+        given = views.unchanged(tunes[0], one_tune(request["before"]))
+    size = request.get("size", views.USUAL_SIZE)
+    return views.tune_view(tunes[0], abc, given=given, size=size) | assessed(tunes[0], checkpoint)
+
+
+@job
+def read(request: dict[str, Any]) -> Answer:
+    """The tunes of an uploaded file, without their scores, and what had to be left out."""
+    name = file_name(request["name"])
+    if not readable(name):
+        known = ", ".join(READERS)
+        raise FieldError("name", f"'{name[-20:]}' ends in no known extension; use {known}")
+    try:
+        data = base64.b64decode(request["data"], validate=True)
+    except ValueError:
+        raise FieldError("data", "is not base64") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise FieldError("data", f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
+    reading = parsed(data, name)
+    skipped = [{"name": r.name, "why": r.reason, "line": r.line or None} for r in reading.rejected]
+    found = []
+    for number, one in enumerate(reading.tunes):
+        if number >= MOST_READ:
+            left = f"only the first {MOST_READ} tunes of a file are taken"
+            skipped.append({"name": one.title, "why": left, "line": None})
+            continue
+        try:
+            abc = original_text(one) or views.abc_of(one)
+            found.append(views.tune_view(one, abc, svg=False))
+        except MusicgenError as error:
+            skipped.append({"name": one.title, "why": str(error), "line": None})
+    return {"tunes": found, "skipped": skipped[:MOST_SKIPPED], "n_skipped": len(skipped)}
+
+
+def file_name(sent: str) -> str:
+    """The last part of a name that a client sends: a title and an extension, never a place."""
+    return sent.replace("\\", "/").rpartition("/")[2]
+
+
+@job
+def change(request: dict[str, Any], checkpoint: str = "") -> Answer:
+    """A tune changed by hand, as it is shown then."""
+    after = changed(one_tune(request["abc"]), request)
+    size = request.get("size", views.USUAL_SIZE)
+    return views.tune_view(after, views.abc_of(after), size=size) | assessed(after, checkpoint)
+
+
+def assessed(tune: Tune, checkpoint: str) -> Answer:
+    """How new a tune is to the corpus of a model; {} without a model."""
+    index = _index(checkpoint) if checkpoint else None
+    return {} if index is None else {"novelty": views.novelty_view(index.assess(tune))}
+
+
+@cache
+def _index(checkpoint: str) -> NoveltyIndex | None:
+    path = locate(checkpoint) / FILE_NAME
+    return NoveltyIndex.load(path) if path.is_file() else None
+
+
+def export(data: bytes) -> Iterator[bytes]:
+    """Tunes as a file: first {"type", "name"} or an error, then the bytes."""
+    from musicgen.studio.files import file_of
+
+    request = json.loads(data)
+    try:
+        tunes, problems = views.read_abc(request["abc"])
+        if problems:
+            raise ParseError(problems[0]["message"], line=problems[0]["line"] or 0)
+        file = file_of(tunes, request["format"], request.get("instrument", ""))
+    except MusicgenError as error:
+        yield to_json(error_of(error))
+        return
+    yield to_json({"type": file.type, "name": file.name})
+    yield file.content
+
+
+def warm(data: bytes, *, checkpoint: str) -> bytes:
+    """Have loaded what drawing and playing need, so that the first request need not wait."""
+    _index(checkpoint)
+    tunes, _ = views.read_abc("X:1\nT:Warm\nM:4/4\nL:1/8\nK:D\nDEFG ABcd|]\n")
+    from musicgen.studio.files import file_of
+
+    views.tune_view(tunes[0], "")
+    file_of(tunes, "ogg", "")
+    return data

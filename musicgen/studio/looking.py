@@ -1,0 +1,77 @@
+"""How a model hears a tune: the surprise of each note, the attention from one. It needs torch."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from musicgen.checkpoint import Checkpoint, load, locate
+from musicgen.errors import ControlError, FieldError
+from musicgen.studio.jobs import Answer, job, one_tune
+
+WITH_ATTENTION = "celtic-transformer"  # what is asked where the composing model has none
+
+
+@cache
+def _model(name: str) -> Checkpoint:
+    return load(locate(name))
+
+
+def warm(data: bytes, *, checkpoint: str) -> bytes:
+    """Have loaded torch and the model."""
+    from musicgen.inspection import surprise as look
+
+    look.measure(one_tune("X:1\nT:Warm\nM:6/8\nK:D\nABc def|]\n"), _model(checkpoint))
+    return data
+
+
+@job
+def surprise(request: dict[str, Any], checkpoint: str) -> Answer:
+    """Bits of each note under the model, and the score in their colours."""
+    from musicgen.inspection import surprise as look
+
+    tune = one_tune(request["abc"])
+    found = look.measure(tune, _model(checkpoint))
+    return {
+        "notes": [{"place": p, "bits": round(bits, 4)} for p, bits in found.of_note.items()],
+        "mean": round(found.bits_per_note, 4),
+        "legend": [{"color": color, "meaning": meaning} for _, color, meaning in look.COLORS],
+        "svg": look.score(found, tune).svg()[0],
+    }
+
+
+@job
+def attention(request: dict[str, Any], checkpoint: str) -> Answer:
+    """The shares that a head gives from one note to the earlier ones, and arcs on the score."""
+    from musicgen.inspection import attention as look
+
+    tune = one_tune(request["abc"])
+    kind = _model(checkpoint).model.kind
+    name = checkpoint if kind == "transformer" else WITH_ATTENTION
+    found = look.measure(tune, _model(name))
+    layers, heads = found.weights.shape[:2]
+    telling = look.furthest_head(found)
+    layer, head = request.get("layer", telling[0]), request.get("head", telling[1])
+    for field, value, most in (("layer", layer, layers), ("head", head, heads)):
+        if value > most:
+            raise FieldError(field, f"{value} is not from 1 to {most}")
+    places, shares = found.among_notes(layer - 1, head - 1)
+    place = tuple(request["place"])
+    if place not in places:
+        raise FieldError("place", f"{list(place)}: the tune has no such note or rest")
+    note = places.index(place)
+    try:
+        svg = look.score(found, tune, layer, head, note + 1).svg()[0]
+    except ControlError as error:
+        raise FieldError("place", str(error)) from None
+    return {
+        "model": name,
+        "layers": layers,
+        "heads": heads,
+        "layer": layer,
+        "head": head,
+        "weights": [
+            {"place": places[i], "weight": round(float(shares[note, i]), 5)} for i in range(note)
+        ],
+        "svg": svg,
+    }

@@ -1,0 +1,203 @@
+"""The server: its address, its patience with slow clients, how it starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from musicgen.errors import MusicgenError
+from musicgen.studio.app import build
+from musicgen.studio.guard import Door
+from musicgen.studio.rooms import Rooms
+
+HEADER_S = 10.0  # for a request to have come as far as its body
+KEEP_ALIVE_S = 15  # for the next one
+SEND_S = 30.0  # for a client that takes nothing of what is sent
+STOP_S = 3  # for answers under way when the server is stopped
+MAX_CONNECTIONS = 400
+MAX_HEADER_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where the studio listens, and with which model it composes. Port 0 is any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    checkpoint: str = "celtic"
+    workers: int = 2
+
+
+def serve(settings: Settings, announce: Callable[[str, bool], None]) -> int:
+    """Run until a signal comes, and return its number. `announce` is told the address, once the
+    server listens, and whether it holds a token.
+
+    Raises:
+        MusicgenError: the address is in use, or none of this machine's.
+    """
+    listening = listen(settings.host, settings.port)
+    token = "" if is_loopback(settings.host) else secrets.token_urlsafe(24)
+    port = listening.getsockname()[1]
+    door = Door(host=settings.host, token=token)
+    announce(address(settings.host, port, token), bool(token))
+
+    async def run() -> int:
+        rooms = Rooms(settings.checkpoint, workers=settings.workers)
+        server = _Server(
+            uvicorn.Config(
+                build(rooms, door),
+                http=_Connection,
+                ws="none",
+                loop="asyncio",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=STOP_S,
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            )
+        )
+        await server.serve(sockets=[listening])
+        return server.stopped_by
+
+    return asyncio.run(run())
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server at this address."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return bool(host) and all(ipaddress.ip_address(one[4][0]).is_loopback for one in found)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        MusicgenError: it cannot be had.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(where)
+            listening.listen(256)
+        except BaseException:
+            listening.close()
+            raise
+    except (OSError, UnicodeError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MusicgenError(
+            f"cannot listen at {host} port {port} ({reason}); choose another with --port or --host"
+        ) from None
+    return listening
+
+
+def address(host: str, port: int, token: str = "") -> str:
+    """The address to open in a browser."""
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104
+    name = f"[{name}]" if ":" in name else name
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+class _Server(uvicorn.Server):
+    """Remembers which signal stopped it, and leaves it to the caller what that means."""
+
+    stopped_by = 0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.stopped_by = sig
+        self.force_exit = self.should_exit  # asked twice
+        self.should_exit = True
+
+
+class _Connection(H11Protocol):
+    """A connection that is closed when its client is too slow, or there are too many."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._heading: asyncio.TimerHandle | None = None
+        self._sending: asyncio.TimerHandle | None = None
+
+    @property
+    def _idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_heading()
+        if len(self.connections) > MAX_CONNECTIONS:
+            waiting = [c for c in self.connections if isinstance(c, _Connection) and c._idle]
+            oldest = min(waiting, key=lambda c: c._began) if waiting else self
+            oldest.transport.abort()
+
+    def _expect_heading(self) -> None:
+        self._began = self.loop.time()
+        if self._heading is None:
+            self._heading = self.loop.call_later(HEADER_S, self._give_up)
+
+    def _forget_heading(self) -> None:
+        if self._heading is not None:
+            self._heading.cancel()
+            self._heading = None
+
+    def _give_up(self) -> None:
+        self._heading = None
+        if self._idle:
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._idle:
+            self._expect_heading()  # of the next request
+        super().data_received(data)
+        if not self._idle:
+            self._forget_heading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_heading()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._sending is None:
+            self._sending = self.loop.call_later(SEND_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None

@@ -1,0 +1,172 @@
+"""A tune as the page shows it: score, notes in seconds, heading, problems, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from musicgen.errors import ControlError, MusicgenError
+from musicgen.formats import rendered
+from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.novelty import Novelty
+from musicgen.performance import cues, perform
+from musicgen.prompt.piece import Piece
+from musicgen.tune import Tune
+from musicgen.validation import validate
+
+Place = tuple[int, int]
+View = dict[str, Any]
+IsGiven = Callable[[Place], bool]
+
+MOST_PROBLEMS = 200
+USUAL_SIZE = 100
+
+
+def tune_view(
+    tune: Tune,
+    abc: str,
+    *,
+    given: IsGiven | None = None,
+    svg: bool = True,
+    size: int = USUAL_SIZE,
+) -> View:
+    """All of a tune. What cannot be drawn or played is among its problems; `given` says which
+    notes were there before, `size` is that of the music in percent."""
+    problems = problems_of(tune)
+    view: View = {
+        "abc": abc,
+        "title": tune.title,
+        "key": str(tune.key),
+        "meter": str(tune.meter),
+        "rhythm": tune.rhythm,
+        "bars": len(tune.bars),
+        "numbers": numbers_of(tune),
+        "voices": len(tune.voices),
+        "seconds": 0.0,
+        "instrument": "",
+        "likelihood_bits": None,
+        "novelty": None,
+        "notes": [],
+        "svg": None,
+        "given_events": None,
+        "problems": problems,
+    }
+    try:
+        performance = perform(tune)
+        view["seconds"] = round(performance.duration_s, 3)
+        view["instrument"] = instrument_of(tune)
+        view["notes"] = notes_of(tune, given)
+    except MusicgenError as error:
+        problems.append(problem(str(error)))
+    if given is not None:
+        view["given_events"] = sum(map(given, places(tune)))
+    if svg:
+        try:
+            view["svg"] = rendered([tune], ".svg", named=True, size=size).decode()
+        except MusicgenError as error:
+            problems.append(problem(str(error)))
+    return view
+
+
+def notes_of(tune: Tune, given: IsGiven | None = None) -> list[dict[str, Any]]:
+    """Every note as it is played, repeats and ties played out, in seconds of the recording."""
+    return [
+        {
+            "place": cue.place,
+            "voice": cue.voice,
+            "onset": round(cue.onset_s, 4),
+            "duration": round(cue.duration_s, 4),
+            "pitch": cue.midi,
+            "given": given is not None and cue.place is not None and given(cue.place),
+        }
+        for cue in cues(tune)
+    ]
+
+
+def numbers_of(tune: Tune) -> list[int]:
+    """The printed number of each bar: a pickup is bar 0."""
+    try:
+        return list(Piece.read(tune).numbers)
+    except ControlError:  # nothing that could be rewritten by its numbers
+        return list(range(1, len(tune.bars) + 1))
+
+
+def places(tune: Tune) -> list[Place]:
+    """Where the timed events of the first voice stand, in written order."""
+    return [(b, e) for b, bar in enumerate(tune.bars) for e, _ in enumerate(bar.timed)]
+
+
+def first_events(tune: Tune, n: int) -> IsGiven:
+    """Whether a place is among the first `n` events of the first voice."""
+    known = frozenset(places(tune)[:n])
+    return known.__contains__
+
+
+def unchanged(tune: Tune, before: Tune) -> IsGiven:
+    """Whether a place is in a bar that is as it was before."""
+    same = frozenset(
+        i
+        for i, (new, old) in enumerate(zip(tune.bars, before.bars, strict=False))
+        if new.events == old.events
+    )
+    return lambda place: place[0] in same
+
+
+def instrument_of(tune: Tune) -> str:
+    """Who plays the first voice."""
+    parts = perform(tune).parts
+    from musicgen.instruments import GENERAL_MIDI
+
+    return GENERAL_MIDI[parts[0].program]
+
+
+def novelty_view(found: Novelty | None) -> View | None:
+    """What the badge says of how new a tune is."""
+    if found is None:
+        return None
+    return {
+        "verdict": found.verdict,
+        "copied_bars": found.copied_bars,
+        "similarity": round(found.similarity, 4),
+        "line": found.line(),
+        "nearest": [
+            {
+                "title": near.title,
+                "place": near.place,
+                "similarity": round(near.similarity, 4),
+            }
+            for near in found.neighbours
+        ],
+    }
+
+
+def problems_of(tune: Tune) -> list[View]:
+    """What the reader had to put up with, and what does not add up."""
+    found = [problem(w.what, w.line, w.column, severity="warning") for w in tune.warnings]
+    found += [problem(str(p), p.line, p.column, severity="warning") for p in validate(tune)]
+    return found[:MOST_PROBLEMS]
+
+
+def problem(message: str, line: int = 0, column: int = 0, *, severity: str = "error") -> View:
+    """Something wrong, with its line and column where they are known."""
+    return {
+        "line": line or None,
+        "column": column or None,
+        "message": message,
+        "severity": severity,
+    }
+
+
+def read_abc(abc: str) -> tuple[Sequence[Tune], list[View]]:
+    """The tunes of ABC text, and why those that cannot be read cannot."""
+    reading = parse_text(abc)
+    problems = [problem(r.reason, r.line) for r in reading.rejected]
+    if not reading.tunes and not problems:
+        problems = [problem("holds no tune; ABC begins with X:1 and has a K: line", 1)]
+    return reading.tunes, problems
+
+
+def abc_of(tune: Tune, exact: Mapping[str, bytes] | None = None) -> str:
+    """ABC text of a tune: to the letter where it has to be kept so."""
+    kept = (exact or {}).get(".abc")
+    return to_abc(tune) if kept is None else kept.decode("utf-8", "replace")

@@ -1,0 +1,262 @@
+"""The studio as a person uses it: the page in a browser, and the server that `musicgen studio` is.
+
+Composing, playing, continuing an upload, rewriting bars, undoing, taking away in every format, and
+a link that gives the same take again.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musicgen.formats import rendered
+from musicgen.formats.abc_notation import parse_text
+from musicgen.studio.requests import FORMATS
+from tests.studio_browser import Visit, browser, visit
+
+pytestmark = pytest.mark.slow
+
+TUNE = """X:1
+T:A beginning
+R:jig
+M:6/8
+L:1/8
+K:D
+A|dfe d2A|BAF A2A|dfe d2e|fed e2A|dfe d2A|BAF A2e|fdf ede|d3 d2|]
+"""
+# How a file of each format begins.
+BEGINNINGS = {
+    "abc": rb"X:",
+    "mid": rb"MThd",
+    "musicxml": rb"<\?xml",
+    "svg": rb"<svg",
+    "png": rb"\x89PNG",
+    "pdf": rb"%PDF",
+    "wav": rb"RIFF....WAVE",
+    "ogg": rb"OggS",
+    "mp3": rb"ID3|\xff[\xe0-\xff]",
+    "flac": rb"fLaC",
+    "zip": rb"PK",
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A studio that runs."""
+    command = [sys.executable, "-m", "musicgen", "studio", "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:  # fmt: skip
+        assert process.stderr is not None
+        found = re.search(r"http://\S+", process.stderr.readline())
+        assert found is not None
+        yield found[0]
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def here(chromium: Any, address: str) -> Iterator[Visit]:
+    with visit(
+        chromium,
+        viewport={"width": 1280, "height": 800},
+        permissions=["clipboard-read", "clipboard-write"],
+    ) as found:
+        found.page.set_default_timeout(60_000)
+        found.page.goto(address)
+        found.page.locator("body[data-ready]").wait_for()
+        yield found
+
+
+def compose(here: Visit, number: int, seed: int = 7, **fields: str) -> Any:
+    page = here.page
+    page.get_by_label("Takes", exact=True).first.fill(str(number))
+    page.get_by_label("Seed", exact=True).first.fill(str(seed))
+    for label, value in {"Rhythm": "jig", **fields}.items():
+        page.get_by_label(label, exact=True).select_option(value)
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    return here.takes(number, timeout=90_000)
+
+
+def put_on_the_desk(here: Visit, abc: str) -> Any:
+    page = here.page
+    page.get_by_role("button", name="Change", exact=True).first.click()
+    page.get_by_label("ABC text of the tune").fill(abc)
+    page.locator(".desk").get_by_role("tab", name="Score").wait_for()
+    page.locator(".desk").get_by_role("tab", name="Score").click()
+    page.locator(".desk .target.bar").first.wait_for()
+    return page.locator(".desk")
+
+
+def desk_abc(here: Visit) -> str:
+    return str(here.page.get_by_label("ABC text of the tune").input_value())
+
+
+def test_takes_come_as_they_are_sampled_and_play(here: Visit) -> None:
+    page = here.page
+    page.get_by_label("Takes", exact=True).first.fill("2")
+    page.get_by_label("Rhythm", exact=True).select_option("reel")
+    page.get_by_label("Key", exact=True).select_option("A")
+    page.get_by_label("Mode").select_option("dorian")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.locator(".take.composing .roll .note").first.wait_for()  # while it is being written
+    takes = here.takes(2, timeout=90_000)
+    assert "Reel in A dorian" in takes.nth(0).locator(".facts").text_content()
+    assert takes.locator(".badge.likelihood").count() == 2
+    assert takes.locator(".badge.novelty").count() == 2
+    takes.nth(0).get_by_role("button", name="Play").click()
+    takes.nth(0).get_by_role("button", name="Pause").wait_for()
+    lit = takes.nth(0).locator(".score .sounding")
+    lit.first.wait_for()
+    first = lit.get_attribute("data-event")
+    page.wait_for_timeout(1500)
+    audio = page.locator("audio")
+    assert audio.evaluate("(e) => e.currentTime") > 1.0
+    assert not audio.evaluate("(e) => e.paused")
+    assert lit.count() == 1
+    assert lit.get_attribute("data-event") != first
+    takes.nth(0).get_by_role("tab", name="Piano roll").click()
+    takes.nth(0).locator(".roll .note.sounding").wait_for()
+    takes.nth(1).get_by_role("button", name="Play").click()  # one tune at a time
+    takes.nth(1).get_by_role("button", name="Pause").wait_for()
+    takes.nth(0).get_by_role("button", name="Play").wait_for()
+    takes.nth(1).get_by_role("button", name="Pause").click()
+    assert audio.evaluate("(e) => e.paused")
+
+
+def test_a_link_gives_the_same_take_again(here: Visit, chromium: Any) -> None:
+    takes = compose(here, 3, Meter="6/8")
+    second = here.abc(takes.nth(1))
+    takes.nth(1).locator("summary", has_text="Take away").click()
+    takes.nth(1).get_by_role("button", name="Copy link").click()
+    link = here.page.evaluate("() => navigator.clipboard.readText()")
+    assert "seed=7" in link
+    with visit(chromium) as other:
+        other.page.goto(link)
+        assert here.abc(other.takes(1, timeout=60_000)) == second
+    here.page.go_back()  # to the page without a request
+    here.page.go_forward()
+    assert here.abc(here.takes(3, timeout=90_000).nth(1)) == second
+
+
+def test_an_upload_is_cut_and_continued(here: Visit, tmp_path: Path) -> None:
+    given = parse_text(TUNE).tunes[0]
+    file = tmp_path / "beginning.mid"
+    file.write_bytes(rendered([given], ".mid"))
+    page = here.page
+    page.get_by_role("button", name="Continue", exact=True).first.click()
+    page.set_input_files("#upload", file)
+    page.locator(".given-part .target.note").nth(16).click()
+    page.get_by_text("The given part ends in bar 4 with note 1").wait_for()
+    page.get_by_label("Takes", exact=True).nth(1).fill("2")
+    page.locator("form:visible").get_by_role("button", name="Continue").click()
+    take = here.takes(2, timeout=90_000).first
+    assert take.locator(".score .given").count() == 17
+    assert take.locator(".score .new").count() > 10
+    whole = parse_text(here.abc(take)).tunes[0]
+    pitches = [e.pitch.midi for bar in whole.bars for e in bar.timed if hasattr(e, "pitch")]
+    wanted = [e.pitch.midi for bar in given.bars for e in bar.timed]
+    assert pitches[:17] == wanted[:17]
+    assert pitches != wanted
+
+
+def test_bars_are_rewritten_undone_and_redone(here: Visit) -> None:
+    desk = put_on_the_desk(here, TUNE)
+    page = here.page
+    desk.locator(".target.bar").first.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "Enter", "Shift+ArrowRight"):
+        page.keyboard.press(key)
+    page.get_by_text("Bars 3 to 4 are chosen.").wait_for()  # the pickup is bar 0
+    page.get_by_role("button", name="Rewrite these bars").click()
+    take = here.takes(3, timeout=90_000).nth(1)
+    take.get_by_role("button", name="Use this").click()
+    changed = desk_abc(here)
+    before, after = (parse_text(abc).tunes[0].bars for abc in (TUNE, changed))
+    differing = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+    assert set(differing) <= {3, 4}
+    assert differing
+    page.get_by_role("button", name="Undo", exact=False).click()
+    assert desk_abc(here) == TUNE
+    page.get_by_role("button", name="Redo", exact=False).click()
+    assert desk_abc(here) == changed
+    page.get_by_role("button", name="Vary").click()
+    here.takes(3, timeout=90_000)
+
+
+def test_bars_become_the_motif_of_new_tunes(here: Visit) -> None:
+    desk = put_on_the_desk(here, TUNE)
+    desk.locator(".target.bar").nth(1).click()
+    here.page.keyboard.press("Shift+ArrowRight")
+    here.page.get_by_role("button", name="Keep these bars as motif").click()
+    here.page.get_by_text("Motif: bars 1-2 of “A beginning”").wait_for()
+    here.page.get_by_label("Takes", exact=True).first.fill("1")
+    here.page.locator("form:visible").get_by_role("button", name="Compose").click()
+    abc = here.abc(here.takes(1, timeout=60_000).first)
+    assert "dfe d2A | BAF A2A" in abc
+
+
+def test_every_format_is_taken_away(here: Visit) -> None:
+    desk = put_on_the_desk(here, TUNE)
+    assert set(BEGINNINGS) == set(FORMATS)
+    for kind, beginning in BEGINNINGS.items():
+        desk.locator("summary", has_text="Take away").click()
+        with here.page.expect_download(timeout=60_000) as coming:
+            desk.locator(f"[data-format={kind}]").click()
+        file = Path(coming.value.path())
+        assert coming.value.suggested_filename == f"a-beginning.{kind}"
+        assert re.match(beginning, file.read_bytes(), re.DOTALL), kind
+    desk.get_by_role("button", name="Keep").click()
+    here.page.get_by_role("button", name="Tunebook").click()
+    here.page.get_by_text("Take the whole book away").click()
+    with here.page.expect_download(timeout=60_000) as coming:
+        here.page.locator("#page-tunebook > .bar [data-format=zip]").click()
+    names = zipfile.ZipFile(io.BytesIO(Path(coming.value.path()).read_bytes())).namelist()
+    assert {"a-beginning.abc", "a-beginning.mp3", "book.abc", "book.pdf"} <= set(names)
+
+
+def test_surprise_and_attention_are_seen(here: Visit) -> None:
+    desk = put_on_the_desk(here, TUNE)
+    desk.get_by_role("tab", name="Surprise").click()
+    desk.get_by_text("bits a note on average").wait_for()
+    coloured = desk.locator(".surprise .note:is(.s0, .s1, .s2, .s3)")
+    assert coloured.count() == desk.locator(".surprise .target.note").count()
+    desk.locator(".surprise .target.note").nth(20).click()
+    desk.get_by_text("listened most to").wait_for()
+    assert desk.locator(".surprise .arcs path").count() > 0
+    desk.get_by_label("Head").select_option("1")
+    desk.get_by_label("Layer").select_option("1")
+    desk.get_by_text("listened").wait_for()
+
+
+def test_what_is_refused_is_said_at_its_field(here: Visit) -> None:
+    here.page.get_by_label("Form", exact=True).fill("A1")
+    here.page.locator("form:visible").get_by_role("button", name="Compose").click()
+    here.page.locator(".field:has(#compose-form) .error:not(:empty)").wait_for()
+    assert here.page.get_by_label("Form", exact=True).get_attribute("aria-invalid") == "true"
+    assert [c for c in here.complaints if "status of 400" not in c] == []
+    here.complaints.clear()  # the browser reports every answer of 400
+
+
+def test_stopping_keeps_what_is_whole(here: Visit) -> None:
+    page = here.page
+    page.get_by_label("Takes", exact=True).first.fill("8")
+    page.get_by_label("Bars", exact=True).fill("64")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.locator(".take.composing .roll .note").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop").wait_for(state="hidden")
+    assert page.locator(".take.composing").count() == 0
