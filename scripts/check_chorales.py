@@ -73,7 +73,7 @@ def generated(
 
 
 def report(name: str, pieces: Sequence[Piece]) -> Counts:
-    """One line of the table: counts a bar, and the share of pieces that end on the tonic's triad."""
+    """One line of the table: counts a bar, and which share ends on the tonic's triad."""
     counts = total(map(voice_leading, pieces))
     cells = "".join(f"{counts.per_bar(column):18.4f}" for column in COLUMNS)
     ended = sum(map(ends_on_triad, pieces)) / len(pieces)

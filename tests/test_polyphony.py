@@ -61,7 +61,7 @@ def test_singers_end_together_and_never_move_in_parallel(choir: PolyphonicCompos
 
 
 def test_singers_end_on_the_triad_of_the_tonic(choir: PolyphonicComposer) -> None:
-    for take in choir.takes(24, Controls(), SamplingConfig(seed=5)):
+    for take in choir.takes(32, Controls(), SamplingConfig(seed=5)):
         if {voice.name for voice in take.tune.voices} != {"Soprano", "Alto", "Tenor", "Bass"}:
             continue
         piece, _ = piece_of(take.tune, finished=False)

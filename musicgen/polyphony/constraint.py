@@ -154,15 +154,21 @@ class PieceConstraint:
             for number in self._players(row)
         )
         free_from = max(free_from, self.begin)
-        onsets = row.bar_start + words.places * row.beat // GRAINS
-        shortest = words.lengths[words.lengths > 0].min() * row.beat // GRAINS
-        stop = min(row.bar_start + row.bar_length, row.end - shortest + 1)
-        allowed: Mask = (words.places >= 0) & (onsets >= free_from) & (onsets < stop)
+        onsets, within = self._onsets(row)
+        allowed: Mask = within & (onsets >= free_from)
         if row.kind == "duration":
             allowed &= onsets > row.now
         first = row.bar_length - row.pickup if row.bar == 0 and row.pickup else 0
         at_once: Mask = allowed & (onsets == max(first, self.begin))
         return at_once if at_once.any() else allowed
+
+    def _onsets(self, row: Follower) -> tuple[NDArray[np.int64], Mask]:
+        """The time of each position in the bar, and which are positions with room for a note."""
+        words = self.words
+        onsets = row.bar_start + words.places * row.beat // GRAINS
+        shortest = words.lengths[words.lengths > 0].min() * row.beat // GRAINS
+        stop = min(row.bar_start + row.bar_length, row.end - shortest + 1)
+        return onsets, (words.places >= 0) & (onsets < stop)
 
     def _players(self, row: Follower) -> Iterable[int]:
         return range(len(row.roles)) if self.playing is None else self.playing
@@ -182,7 +188,13 @@ class PieceConstraint:
             if row.part == number and not self._pitches_of(row, number).any():
                 continue
             allowed |= words.programs == number
+            if _sings(row, number) and row.ends[number] < row.end and self._is_last_chance(row):
+                break  # of this singer to end with the others
         return allowed
+
+    def _is_last_chance(self, row: Follower) -> bool:
+        onsets, within = self._onsets(row)
+        return row.bar + 1 >= row.n_bars and not (within & (onsets > row.now)).any()
 
     def _singable(self, row: Follower) -> Mask:
         return self._pitches_of(row, row.part)
