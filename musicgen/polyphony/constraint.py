@@ -148,7 +148,6 @@ class PieceConstraint:
 
     def _later(self, row: Follower) -> Mask:
         """Positions after the present one at which some part is free and some note has room."""
-        words = self.words
         free_from = min(
             row.ends[number] if ROLES[row.roles[number]].single else 0
             for number in self._players(row)
