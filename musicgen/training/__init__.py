@@ -25,13 +25,14 @@ from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import weights_of
+from musicgen.models.cost import nats
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import RunFolder
 from musicgen.training.keeper import RunKeeper
-from musicgen.training.module import NextTokenModule, nats, score_tunes
+from musicgen.training.module import NextTokenModule, score_tunes
 from musicgen.training.progress import Progress, Report, reporting
 
 __all__ = [
@@ -41,7 +42,6 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
-    "nats",
     "reporting",
     "score_tunes",
     "train",
@@ -51,7 +51,7 @@ __all__ = [
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """How a run ended. `model` is the checkpoint folder; `reason` is "budget" or "no better
-    score"."""
+    score"; bits are per `unit` of the token files."""
 
     model: str
     best_bits_per_note: float
@@ -59,6 +59,7 @@ class Summary:
     epochs: float
     elapsed_s: float
     reason: str
+    unit: str = "note"
 
 
 def train(
@@ -142,6 +143,7 @@ def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:
         epochs=round(keeper.plan.epochs_at(step), 2),
         elapsed_s=round(keeper.elapsed_s, 1),
         reason=keeper.reason,
+        unit=keeper.tokens.unit,
     )
     run.finish(asdict(summary))
     return summary
@@ -177,7 +179,7 @@ def describe_model(
     val = tokens.splits["val"]
     per_token = bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val))
     metrics = {
-        "val_bits_per_note": bits_per_note,
+        f"val_bits_per_{tokens.unit}": bits_per_note,
         "val_bits_per_token": per_token,
         "steps": float(step),
         "parameters": float(sum(p.numel() for p in module.network.parameters())),
