@@ -137,3 +137,36 @@ def test_files_and_folders_of_every_format_at_once(
     assert len(made) == len(READERS) + 1
     expected = heard(sources[".abc"])
     assert sum(heard(path) == expected for path in made) == len(made) - 1  # kern is another tune
+
+
+@pytest.mark.parametrize("command", ["validate", "novelty", "play", "continue", "vary", "evaluate"])
+def test_every_command_that_reads_midi_takes_its_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    write(parse_text(TWO).tunes[0], tmp_path / "two.mid")
+    before, sys.argv = sys.argv, ["musicgen", command, str(tmp_path / "two.mid"), "--track", "9"]
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main()
+    finally:
+        sys.argv = before
+    said = "".join(capsys.readouterr())
+    assert stop.value.code == 1
+    assert "track 9: has no notes; tracks with notes are 2 '1', 3 '2'" in said
+
+
+def test_an_option_that_a_file_has_no_use_for_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(parse_text(LINE).tunes[0], tmp_path / "line.abc")
+    before, sys.argv = (
+        sys.argv,
+        ["musicgen", "continue", str(tmp_path / "line.abc"), "--track", "1"],
+    )
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main()
+    finally:
+        sys.argv = before
+    assert stop.value.code == 1
+    assert "'track' is no option of .abc" in capsys.readouterr().err
