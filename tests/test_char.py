@@ -110,6 +110,9 @@ def test_a_text_without_blank_lines_is_cut_at_its_lines() -> None:
     assert all(len(document) <= LONGEST for _, document in found)
     assert [line for line, _ in found[:2]] == [1, 1 + found[0][1].count("\n")]
     assert [len(document) for _, document in documents("x" * 5000)] == [2048, 2048, 904]
+    # In time that grows with the text, not with its square.
+    assert sum(len(d) for _, d in documents("x" * 8_000_000)) == 8_000_000
+    assert list(documents(" " * 1_000_000 + "\n\na")) == [(3, "a")]
 
 
 def test_line_ends_and_encodings_are_read(tmp_path: Path) -> None:
@@ -270,6 +273,7 @@ def test_from_text_to_text_through_the_command_line(
     found = json.loads(out)
     assert [rate["unit"] for rate in found["rates"]] == ["note", "bar", "character"]
     assert found["own"]
+    assert found["bits_per_character"] == found["rates"][2]["bits"]
 
 
 def test_splits_do_not_move_when_a_text_is_added(book: Path, tmp_path: Path) -> None:
