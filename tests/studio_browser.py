@@ -153,7 +153,8 @@ def choices() -> dict[str, Any]:
         "fields": [one.listed(name) for name, group in groups.items() for one in group.fields],
         "instruments": ["fiddle", "flute"],
         "formats": list(requests.FORMATS),
-        "model": {"name": "celtic"},
+        "changes": list(requests.CHANGE["change"].choices),
+        "model": {"name": "celtic", "card": "# A card"},
     }
 
 

@@ -332,8 +332,9 @@ def test_links_say_what_was_asked(here: Visit) -> None:
 
 
 def test_which_note_sounds(here: Visit) -> None:
-    notes = [{"onset": 0.0, "duration": 0.5}, {"onset": 0.5, "duration": 0.5}]
-    times = [0.0, 0.49, 0.5, 1.1, 1.5]
+    lengths = [(0.0, 0.5), (0.5, 1.0), (0.5, 0.5), (1.0, 0.5)]
+    notes = [{"onset": onset, "duration": duration} for onset, duration in lengths]
+    times = [-1.0, 0.0, 0.49, 0.5, 1.2, 1.6, 2.0]
     found = here.page.evaluate(
         """async ([notes, times]) => {
           const { heard } = await import("/static/player.js");
@@ -341,4 +342,4 @@ def test_which_note_sounds(here: Visit) -> None:
         }""",
         [notes, times],
     )
-    assert found == [0, 0, 1, 1, -1]
+    assert found == [[], [0], [0], [1, 2], [1, 3], [3], []]

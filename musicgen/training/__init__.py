@@ -25,6 +25,7 @@ from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import weights_of
+from musicgen.models.cost import nats
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
