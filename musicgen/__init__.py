@@ -55,5 +55,11 @@ def load(checkpoint: str | Path = "celtic") -> Composer | PolyphonicComposer:
     """
     from musicgen import checkpoint as checkpoints
     from musicgen.composer import composer_of
+    from musicgen.errors import CheckpointError, printable
 
-    return composer_of(checkpoints.load(checkpoints.locate(checkpoint)))
+    folder = checkpoints.locate(checkpoint)
+    loaded = checkpoints.load(folder)
+    try:
+        return composer_of(loaded)
+    except CheckpointError as error:
+        raise CheckpointError(f"{printable(str(folder))}: {error}") from None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,8 +25,8 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from musicgen.config import from_dict, to_dict
-from musicgen.errors import CheckpointError, ConfigError, CorpusError
-from musicgen.files import replacing_folder
+from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
+from musicgen.files import read_bytes, replacing_folder
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.tokenizer import SPECIALS
@@ -125,6 +126,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
     if not is_checkpoint(folder) and is_checkpoint(folder / "model"):
         folder = folder / "model"  # the best model of a training run
     files = _verified(folder)
+    where = printable(str(folder))
     try:
         config = json.loads(files["config.json"])
         vocab = tuple(json.loads(files["vocab.json"]))
@@ -140,17 +142,19 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         tokenizer, fingerprint = str(config["tokenizer"]), str(config["fingerprint"])
         training = dict(config["training"])
     except ConfigError as error:
-        raise CheckpointError(f"{folder}/config.json: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
+        raise CheckpointError(f"{where}/config.json: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise CheckpointError(f"{where}: its settings cannot be read; get it again") from None
     if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
-        raise CheckpointError(f"{folder}/vocab.json: is not a list of different texts")
+        raise CheckpointError(f"{where}/vocab.json: is not a list of different texts")
     if vocab[: len(SPECIALS)] != SPECIALS or len(vocab) != model.vocab_size:
-        raise CheckpointError(f"{folder}/vocab.json: does not fit the model; get it again")
+        raise CheckpointError(f"{where}/vocab.json: does not fit the model; get it again")
     if tuple(sizes.values()) != model.feature_sizes:
-        raise CheckpointError(f"{folder}/config.json: feature_sizes do not fit the model")
-    if not all(0 <= i < len(vocab) for ids, _ in openings for i in ids):
-        raise CheckpointError(f"{folder}/openings.json: does not fit the vocabulary")
+        raise CheckpointError(f"{where}/config.json: feature_sizes do not fit the model")
+    if not all(n > 0 and all(0 <= i < len(vocab) for i in ids) for ids, n in openings):
+        raise CheckpointError(f"{where}/openings.json: does not fit the vocabulary")
+    if not all(map(math.isfinite, metrics.values())):
+        raise CheckpointError(f"{where}/metrics.json: holds numbers that are not finite")
     return Checkpoint(
         weights=_weights(model, files["weights.safetensors"], folder),
         model=model,
@@ -203,51 +207,51 @@ def _json(data: object) -> bytes:
 
 def _verified(folder: Path) -> dict[str, bytes]:
     """Content of every file, after size and hash have been compared with the manifest."""
+    where = printable(str(folder))
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: is not a model folder; name the folder that train wrote")
+        raise CheckpointError(f"{where}: is not a model folder; name the folder that train wrote")
     try:
         manifest = json.loads(_read(folder / "manifest.json"))
-        version, digests = manifest["format"], manifest["sha256"]
-        names = (*_FILES, FILE_NAME) if FILE_NAME in digests else _FILES
-        wanted: Mapping[str, str] = {name: digests[name] for name in names}
+        version, wanted = str(manifest["format"]), dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(
-            f"{folder}/manifest.json: cannot be read; get the model again"
+            f"{where}/manifest.json: cannot be read; get the model again"
         ) from None
     if version != FORMAT:
-        raise CheckpointError(
-            f"{folder}: is of format {version!r}, not {FORMAT!r}; update musicgen"
-        )
+        found = printable(version[:40])
+        raise CheckpointError(f"{where}: is of format '{found}', not '{FORMAT}'; update musicgen")
+    # Neither more nor fewer: a name with a flipped bit must not pass for a file that is optional.
+    if wanted.keys() - {FILE_NAME} != set(_FILES):
+        raise CheckpointError(f"{where}/manifest.json: lists other files; get the model again")
     files = {name: _read(folder / name) for name in wanted}
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != wanted[name]:
-            raise CheckpointError(f"{folder}/{name}: was changed or damaged; get the model again")
+            raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
     return files
 
 
 def _read(path: Path) -> bytes:
+    if not path.exists():
+        where = printable(str(path))
+        raise CheckpointError(f"{where}: is missing; is this a model folder?")
     try:
-        if path.stat().st_size > MAX_BYTES[path.suffix]:
-            raise CheckpointError(f"{path}: is too large to be part of a model")
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: is missing; is this a model folder?") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+        return read_bytes(path, max_bytes=MAX_BYTES[path.suffix])
+    except ParseError as error:
+        raise CheckpointError(f"{error}; get the model again") from None
 
 
 def _index(files: Mapping[str, bytes], folder: Path) -> NoveltyIndex | None:
     if FILE_NAME not in files:
         return None
     try:
-        return NoveltyIndex.from_bytes(files[FILE_NAME], f"{folder}/{FILE_NAME}")
+        return NoveltyIndex.from_bytes(files[FILE_NAME], f"{printable(str(folder))}/{FILE_NAME}")
     except CorpusError as error:
         raise CheckpointError(str(error)) from None
 
 
 def _weights(model: ModelConfig, data: bytes, folder: Path) -> Weights:
     """The weights of a network, every array checked for name, shape, type and finiteness."""
-    where = f"{folder}/weights.safetensors"
+    where = f"{printable(str(folder))}/weights.safetensors"
     try:
         arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError):

@@ -27,6 +27,9 @@ else:
     C = TypeVar("C")
 
 
+MAX_NAME = 80  # characters of a name that a message repeats
+
+
 def to_dict(config: DataclassInstance) -> dict[str, Any]:
     """Plain dicts, lists and scalars that `json.dumps` accepts and `from_dict` turns back."""
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
@@ -81,7 +84,7 @@ def unknown(where: str, name: str, known: Iterable[str], *, kind: str) -> str:
     known = list(known)
     close = get_close_matches(name, known, n=1)
     advice = f"did you mean '{close[0]}'?" if close else f"use one of: {', '.join(known)}"
-    return f"{printable(where)}: unknown {kind}; {advice}"
+    return f"{printable(where[:MAX_NAME])}: unknown {kind}; {advice}"
 
 
 def _assign(config: Any, path: list[str], text: str, *, where: str) -> Any:

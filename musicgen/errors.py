@@ -20,9 +20,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+MAX_MESSAGE = 2000  # characters
+
 
 class MusicgenError(Exception):
-    """Base of every error that is the input's fault, not a defect of the program."""
+    """Base of every error that is the input's fault, not a defect of the program.
+
+    Whatever a message quotes, it is one line of printable characters, and not an endless one.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        text = printable(message)
+        if len(text) > MAX_MESSAGE:
+            half = MAX_MESSAGE // 2
+            text = f"{text[:half]} ... {text[-half:]}"
+        super().__init__(text)
 
 
 class ParseError(MusicgenError):
@@ -94,6 +106,13 @@ class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption is no 
         super().__init__(message)
 
 
+def reason_of(error: MusicgenError, path: str | Path) -> str:
+    """The message of an error about a file without the file's name in front."""
+    if isinstance(error, ParseError):
+        return error.what
+    return str(error).removeprefix(f"{printable(str(path))}: ")
+
+
 def locate(what: str, *, path: str | Path | None = None, line: int = 0, column: int = 0) -> str:
     """Prefix a message with its place: `FILE:LINE:COL: what`, leaving out what is unknown."""
     place = [printable(str(path))] if path is not None else []
@@ -106,4 +125,6 @@ def locate(what: str, *, path: str | Path | None = None, line: int = 0, column: 
 
 def printable(text: str) -> str:
     """Escape control characters, so that a file's content cannot drive the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

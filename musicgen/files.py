@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import shutil
 import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
+from typing import IO
 
 from musicgen.errors import MusicgenError, ParseError
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
+_LIMIT_VARIABLE = "MUSICGEN_MAX_BYTES"  # inherited by processes that read files for us
 
 
-def read_bytes(path: str | Path, *, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
-    """Content of a regular file.
+def read_bytes(path: str | Path, *, max_bytes: int | None = None) -> bytes:
+    """Content of a regular file of at most `max_bytes` (default: `limit_inputs`).
 
     Raises:
         ParseError: it is missing, a folder, a device or a pipe, unreadable, or too large.
+    """
+    most = _input_limit() if max_bytes is None else max_bytes
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(size + 1) if size <= most else b""  # it may grow while it is read
+    if max(size, len(data)) > most:
+        hint = "split it into smaller files"
+        if max_bytes is None:
+            hint += ", or allow more with --max-size"
+        raise ParseError(f"is larger than {_mebibytes(most)}; {hint}", path=path)
+    return data
+
+
+def limit_inputs(max_bytes: int) -> None:
+    """Allow files of this size to be read, here and in processes that are started from here."""
+    os.environ[_LIMIT_VARIABLE] = str(max_bytes)
+
+
+def _input_limit() -> int:
+    text = os.environ.get(_LIMIT_VARIABLE, "")
+    return int(text) if text.isdecimal() else MAX_INPUT_BYTES
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.3g} MiB" if size < 2**30 else f"{size / 2**30:.3g} GiB"
+
+
+def open_regular(path: str | Path) -> BufferedReader:
+    """A regular file open for reading.
+
+    Raises:
+        ParseError: it is missing, a folder, a device or a pipe, or unreadable.
     """
     try:
         # O_NONBLOCK so that a named pipe without a writer cannot make us wait.
@@ -32,20 +69,35 @@ def read_bytes(path: str | Path, *, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
         raise ParseError(f"cannot be opened ({reason}); check its permissions", path=path) from None
     except ValueError:
         raise ParseError("not a file name; check it", path=path) from None
-    try:
-        status = os.fstat(handle)
-        if stat.S_ISDIR(status.st_mode):
-            raise ParseError("is a folder; name a file in it", path=path)
-        if not stat.S_ISREG(status.st_mode):
-            raise ParseError("is not a regular file; copy its content to a file", path=path)
-        if status.st_size > max_bytes:
-            raise ParseError(
-                f"is larger than {max_bytes // 2**20} MiB; split it into smaller files", path=path
-            )
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(handle)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise ParseError("is a folder; name a file in it", path=path)
+    raise ParseError("is not a regular file; copy its content to a file", path=path)
+
+
+_ARRAY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '([<|][a-z]\d)', 'fortran_order': False, "
+    rb"'shape': \((\d{1,15}),(?: (\d{1,9}))?\), \} *\n",
+    re.DOTALL,
+)
+
+
+def read_array_header(file: IO[bytes]) -> tuple[str, tuple[int, ...]]:
+    """Element type and shape of a .npy file that numpy wrote for an array of one or two
+    dimensions; the file is then at its first element. Nothing in it is evaluated.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    start = file.read(10)
+    header = start + file.read(int.from_bytes(start[8:10], "little"))
+    match = _ARRAY_HEADER.fullmatch(header)
+    if match is None:
+        raise ValueError("not an array")
+    return match[1].decode(), tuple(int(n) for n in match.groups()[1:] if n)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -90,6 +142,47 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(Path(temp) / "old")
         new.rename(folder)
+
+
+def recover_folder(folder: Path) -> None:
+    """Clear up after a process that died in `replacing_folder` or `write_bytes`: a folder that had
+    been moved aside for its successor comes back, and temporary files go.
+
+    Raises:
+        OSError: as it comes. Nobody else may be writing to the place meanwhile.
+    """
+    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        old = leftover / "old"
+        if old.is_dir() and not folder.exists():
+            old.rename(folder)
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Whether this process alone works on a folder, until the block ends; a process that dies
+    lets go. Where the system has no such locks (Windows, some network disks) it is always so.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield True
+        return
+    alone = True
+    try:
+        with suppress(OSError):  # a disk that knows no locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                alone = False
+        yield alone
+    finally:
+        os.close(handle)
 
 
 def make_folder(path: str | Path) -> None:

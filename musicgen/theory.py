@@ -179,7 +179,15 @@ class Meter:
 FREE_METER = Meter((), 4)
 COMMON_TIME = Meter((4,), 4, "C")
 CUT_TIME = Meter((2,), 2, "C|")
+_FRACTION = re.compile(r"\d{1,9}(?:/(?!0)\d{1,9}|\.\d{0,9})?", re.ASCII)
 _METER = re.compile(r"\(?\s*(\d{1,3}(?:\s*\+\s*\d{1,3})*)\s*\)?\s*/\s*(\d{1,3})")
+
+
+def parse_fraction(text: str) -> Fraction | None:
+    """A number such as "3/8" or "112.5", of a length that cannot ask for endless digits."""
+    if not _FRACTION.fullmatch(text.strip()):
+        return None
+    return Fraction(text.strip())
 
 
 def parse_meter(text: str) -> Meter | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import tempfile
 from array import array
 from collections import Counter
@@ -21,14 +23,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.errors import CorpusError
-from musicgen.files import replacing_folder
+from musicgen.errors import CorpusError, ParseError, printable
+from musicgen.files import (
+    open_regular,
+    read_array_header,
+    read_bytes,
+    replacing_folder,
+    write_bytes,
+)
 from musicgen.matching import N_COLUMNS, match_features, match_sizes
 from musicgen.tokenizer import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 SPLITS = ("train", "val", "test")
 FORMAT = "musicgen-tokens-1"
+MAX_META_BYTES = 1 << 30  # the names of ten million tunes
+MAX_SIZE = 1 << 24  # of a feature or a heading
 _ARRAYS = {"ids": np.uint16, "features": np.uint16, "offsets": np.int64, "notes": np.int32}
 
 # (split, name, ids with bos and eos, features (T, F) after each id, number of notes)
@@ -105,7 +115,7 @@ class TokenSet:
             "vocab": self.vocab,
             "names": {name: split.names for name, split in self.splits.items()},
         }
-        (folder / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False), "utf-8")
+        write_bytes(folder / "meta.json", json.dumps(meta, indent=1).encode())
 
     @staticmethod
     def load(folder: str | Path) -> TokenSet:
@@ -115,25 +125,34 @@ class TokenSet:
             CorpusError: it is not such a folder, or its files do not fit together.
         """
         folder = Path(folder)
+        where = printable(str(folder))
         try:
-            meta = json.loads((folder / "meta.json").read_text("utf-8"))
+            meta = json.loads(read_bytes(folder / "meta.json", max_bytes=MAX_META_BYTES))
             if meta["format"] != FORMAT:
-                raise CorpusError(f"{folder}: is of format {meta['format']!r}; prepare it again")
+                found = printable(str(meta["format"])[:40])
+                raise CorpusError(f"{where}: is of format '{found}'; prepare it again")
             tokens = TokenSet(
-                vocab=tuple(meta["vocab"]),
-                feature_sizes=dict(meta["feature_sizes"]),
-                tokenizer=meta["tokenizer"],
-                fingerprint=meta["fingerprint"],
+                vocab=_texts(meta["vocab"]),
+                feature_sizes={name: _size(n) for name, n in meta["feature_sizes"].items()},
+                tokenizer=_text(meta["tokenizer"]),
+                fingerprint=_text(meta["fingerprint"]),
                 splits={name: _open_split(folder, name, meta["names"][name]) for name in SPLITS},
-                n_header=int(meta["n_header"]),
-                unit=str(meta.get("unit", "note")),
+                n_header=_size(meta["n_header"]),
+                unit=_text(meta.get("unit", "note")),
             )
-        except FileNotFoundError as error:
-            missing = Path(str(error.filename)).name
-            raise CorpusError(f"{folder}: has no {missing}; prepare the corpus again") from None
-        except (OSError, ValueError, KeyError, TypeError):
-            raise CorpusError(f"{folder}: is damaged; prepare the corpus again") from None
-        _check(tokens, folder)
+        except ParseError as error:
+            file = Path(error.path or folder)
+            if not file.exists():
+                raise CorpusError(
+                    f"{where}: has no {file.name}; prepare the corpus again"
+                ) from None
+            raise CorpusError(f"{error}, or prepare the corpus again") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise CorpusError(f"{where}: is damaged; prepare the corpus again") from None
+        _check(tokens, where)
+        found = _fingerprint(tokens.vocab, tokens.feature_sizes, tokens.tokenizer, tokens.splits)
+        if found != tokens.fingerprint:
+            raise CorpusError(f"{where}: was changed or damaged; prepare the corpus again")
         return tokens
 
 
@@ -259,16 +278,42 @@ class _SplitWriter:
             np.lib.format.write_array_header_1_0(file, header)
 
 
-def _open_split(folder: Path, name: str, names: list[str], *, mapped: bool = True) -> TokenSplit:
-    arrays: dict[str, Any] = {}
-    for column, dtype in _ARRAYS.items():
-        path = folder / f"{name}.{column}.npy"
-        # An empty array cannot be mapped. Pickled objects are refused by numpy's default.
-        large = path.stat().st_size > 256
-        arrays[column] = np.load(path, mmap_mode="r" if mapped and large else None)
-        if arrays[column].dtype != dtype:
-            raise ValueError(f"{path.name} holds {arrays[column].dtype}")
-    return TokenSplit(**arrays, names=list(names))
+def _open_split(folder: Path, name: str, names: object, *, mapped: bool = True) -> TokenSplit:
+    arrays: dict[str, Any] = {
+        column: _open_array(folder / f"{name}.{column}.npy", np.dtype(dtype), mapped=mapped)
+        for column, dtype in _ARRAYS.items()
+    }
+    return TokenSplit(**arrays, names=list(_texts(names)))
+
+
+def _open_array(path: Path, dtype: np.dtype[Any], *, mapped: bool) -> NDArray[Any]:
+    """The array in a file, on disk until it is used if `mapped`."""
+    with open_regular(path) as file:
+        found, shape = read_array_header(file)
+        begin, n_bytes = file.tell(), math.prod(shape) * dtype.itemsize
+        if found != dtype.str or os.fstat(file.fileno()).st_size != begin + n_bytes:
+            raise ValueError(f"{path.name} holds something else")
+        if mapped and n_bytes:  # an empty array cannot be mapped
+            return np.memmap(file, dtype, "r", begin, shape)
+        return np.frombuffer(file.read(), dtype).reshape(shape)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list | tuple):
+        raise TypeError("not a list")
+    return tuple(map(_text, values))
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_SIZE:
+        raise ValueError("not a size")
+    return value
 
 
 def _fingerprint(

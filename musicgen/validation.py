@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from musicgen.errors import InvalidTuneError
 from musicgen.playback import playing_order
@@ -229,7 +229,7 @@ class _Judge:
         for index, bar in enumerate(bars):
             for lane, events in enumerate((bar.events, *bar.overlays)):
                 sounding = [e for e in events if not isinstance(e, Change)]
-                for event, after in zip(sounding, [*sounding[1:], None], strict=True):
+                for event, after in zip_longest(sounding, sounding[1:]):
                     tied = _tied_pitches(event)
                     if not tied:
                         continue

@@ -36,7 +36,7 @@ def test_workers_compose_what_one_process_does(
 
 def test_a_worker_that_dies_is_one_line(untrained: Checkpoint) -> None:
     engine = Composer(untrained).engine
-    with pytest.raises(MusicgenError, match="a process that was composing died"):
+    with pytest.raises(MusicgenError, match="a process that was working died"):
         list(in_order(engine, die, [[0], [1]], workers=2))
 
 

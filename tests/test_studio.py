@@ -214,6 +214,7 @@ def test_what_does_not_add_up_is_said_at_its_line(client: Client) -> None:
         ({"change": "rhythm", "rhythm": "reel"}, "M:C|"),
         ({"change": "cut", "place": [2, 1]}, "A3 |"[:2]),
         ({"change": "tempo", "tempo": "90"}, "Q:3/8=90"),
+        ({"change": "chords"}, '"G"'),
     ],
 )
 def test_a_tune_is_changed(client: Client, change: dict[str, Any], expected: str) -> None:

@@ -212,6 +212,15 @@ def test_bars_become_the_motif_of_new_tunes(here: Visit) -> None:
     assert "dfe d2A | BAF A2A" in abc
 
 
+def test_chords_are_written_and_undone(here: Visit) -> None:
+    put_on_the_desk(here, TUNE)
+    here.page.get_by_role("button", name="Write chords").click()
+    here.page.get_by_role("button", name="Undo", disabled=False).wait_for()
+    assert len(re.findall(r'"[A-G]m?7?"', desk_abc(here))) >= 4
+    here.page.get_by_role("button", name="Undo").click()
+    assert desk_abc(here) == TUNE
+
+
 def test_every_format_is_taken_away(here: Visit) -> None:
     desk = put_on_the_desk(here, TUNE)
     assert set(BEGINNINGS) == set(FORMATS)

@@ -128,7 +128,7 @@ def test_resuming_after_a_signal_changes_nothing(
     config = dataclasses.replace(SMALL, ema=ema, log_every=3, save_minutes=9.0)
     train(config, tokens, tmp_path / "whole")
     before = signal.getsignal(number)
-    with pytest.raises(TrainingInterrupted, match="stopped at step 7, state saved") as caught:
+    with pytest.raises(TrainingInterrupted, match="stopped at step 6, state saved") as caught:
         train(config, tokens, tmp_path / "parts", report=signal_at(6, number))
     assert caught.value.signal == number
     assert signal.getsignal(number) == before

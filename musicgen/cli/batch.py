@@ -6,18 +6,17 @@ import re
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicgen.cli.options import reading_for
 from musicgen.cli.output import require_free, say
 from musicgen.errors import MusicgenError, locate
+from musicgen.workers import in_order
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -162,29 +161,23 @@ class Batch:
         """Every piece with its outcome, in order; only some are waiting at any time."""
         pieces = self._pieces(sources)
         first = list(islice(pieces, FEWEST_FOR_PROCESSES))
-        pool: Executor = ThreadPoolExecutor(jobs)
-        if jobs > 1 and len(first) == FEWEST_FOR_PROCESSES:
-            pool.shutdown()
-            # Not forked: a fork of a process with threads may hang.
-            pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
         work = partial(convert_piece, applied=self.applied, reading=dict(self.reading))
-        waiting: deque[tuple[_Piece, Future[_Outcome]]] = deque()
-        try:
-            for piece in (*first, *[None] * (WAITING_PER_JOB * jobs)):
-                piece = piece or next(pieces, None)
-                if piece is not None:
-                    waiting.append((piece, pool.submit(work, piece)))
-            while waiting:
-                piece, future = waiting.popleft()
-                yield piece, future.result()
-                for following in islice(pieces, 1):
-                    waiting.append((following, pool.submit(work, following)))
-        except BrokenProcessPool:
-            raise MusicgenError(
-                "a process that was converting files died, perhaps for want of memory; use --jobs 1"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+        if jobs > 1 and len(first) < FEWEST_FOR_PROCESSES:
+            with ThreadPoolExecutor(jobs) as pool:  # most of the work is a child's
+                yield from zip(first, pool.map(work, first), strict=True)
+            return
+        taken: deque[_Piece] = deque()  # those whose outcome is still to come
+
+        def noted() -> Iterator[_Piece]:
+            for piece in chain(first, pieces):
+                taken.append(piece)
+                yield piece
+
+        outcomes = in_order(
+            work, noted(), workers=jobs, advice="use --jobs 1", ahead=WAITING_PER_JOB
+        )
+        for outcome in outcomes:
+            yield taken.popleft(), outcome
 
     def _pieces(self, sources: Sequence[Source]) -> Iterator[_Piece]:
         from musicgen import formats

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,8 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import require_free, say
-from musicgen.errors import MusicgenError, UnsupportedFormatError, locate
+from musicgen.cli.progress import available_cores
+from musicgen.errors import MusicgenError, UnsupportedFormatError, locate, reason_of
 
 if TYPE_CHECKING:
     from musicgen.tune import Tune
@@ -39,7 +41,9 @@ class Finding:
 
 @app.command()
 def validate(
-    files: Annotated[list[Path], typer.Argument(help="ABC or MIDI files.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Files and folders: ABC, MIDI, MusicXML, kern.")
+    ],
     *,
     strict: Annotated[
         bool, typer.Option("--strict", help="Count what the reader put up with as wrong, too.")
@@ -47,31 +51,68 @@ def validate(
     fix: Annotated[
         bool, typer.Option("--fix", help="Write NAME.fixed.abc with what has one obvious repair.")
     ] = False,
+    workers: options.Workers = None,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
-    """Say bar by bar what does not add up. Exit code 1 if anything is wrong."""
+    """Say bar by bar what does not add up. Exit code 1 if anything is wrong.
+
+    What cannot be read at all is listed at the end.
+    """
+    from musicgen.cli.batch import FEWEST_FOR_PROCESSES, find_sources
+    from musicgen.workers import in_order
+
+    paths = [source.path for source in find_sources(files)]
+    few = len(paths) < FEWEST_FOR_PROCESSES
     findings: list[Finding] = []
     n_tunes = 0
-    for path in files:
-        try:
-            tunes, found = _judge(path, strict=strict)
-            n_tunes += len(tunes)
-            findings += found
-            if fix:
-                _repair(path, tunes, force=force)
-        except MusicgenError as error:
-            what = getattr(error, "what", str(error))
-            findings.append(Finding(str(path), 0, 0, "", 0, "rejected", what))
+    for judged in in_order(
+        partial(_judge_and_repair, strict=strict, fix=fix, force=force),
+        paths,
+        workers=1 if few else workers or available_cores(),
+        advice="use --workers 1",
+    ):
+        n_tunes += judged.n_tunes
+        findings += judged.findings
+        for line in judged.said:
+            say(line)
+    findings.sort(key=lambda finding: finding.kind == "rejected")  # all else stays in order
     if as_json:
         facts: dict[str, Any] = {"tunes": n_tunes, "findings": [asdict(f) for f in findings]}
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        print(json.dumps(facts, indent=1))
     else:
         for finding in findings:
             print(finding)
         wrong = len({(f.file, f.tune, f.kind == "rejected" and f.line) for f in findings})
-        say(f"{n_tunes} tunes in {len(files)} files: {len(findings)} problems in {wrong} of them")
+        unread = len({f.file for f in findings if f.kind == "rejected" and not f.tune})
+        say(
+            f"{n_tunes} tunes in {len(paths)} files: {len(findings)} problems in {wrong} of them"
+            + (f"; {unread} files could not be read" if unread else "")
+        )
     raise typer.Exit(1 if findings else 0)
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What was found in a file, and lines to say about its repair."""
+
+    n_tunes: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+def _judge_and_repair(path: Path, *, strict: bool, fix: bool, force: bool) -> _Judged:
+    judged = _Judged()
+    try:
+        tunes, judged.findings = _judge(path, strict=strict)
+        judged.n_tunes = len(tunes)
+        if fix:
+            judged.said = _repair(path, tunes, force=force)
+    except MusicgenError as error:
+        line, column = getattr(error, "line", 0), getattr(error, "column", 0)
+        what = reason_of(error, path)
+        judged.findings.append(Finding(str(path), line, column, "", 0, "rejected", what))
+    return judged
 
 
 def _judge(path: Path, *, strict: bool) -> tuple[tuple[Tune, ...], list[Finding]]:
@@ -99,20 +140,23 @@ def _judge(path: Path, *, strict: bool) -> tuple[tuple[Tune, ...], list[Finding]
     return reading.tunes, findings
 
 
-def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> None:
-    """Write the file anew beside the old one; whatever needed no repair stays to the letter."""
+def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> list[str]:
+    """Write the file anew beside the old one; whatever needed no repair stays to the letter. What
+    was done, a line each."""
     from musicgen.files import read_bytes, write_bytes
     from musicgen.formats.abc_notation import to_abc
     from musicgen.formats.abc_notation.text import decode_bytes
+    from musicgen.formats.abc_notation.tunebook import without_controls
     from musicgen.validation import fix
 
     if path.suffix.lower() not in (".abc", ".txt"):
         raise UnsupportedFormatError(f"{path}: only ABC can be repaired")
-    text, cursor, pieces = decode_bytes(read_bytes(path), str(path)), 0, []
+    text = without_controls(decode_bytes(read_bytes(path), str(path)))
+    cursor, pieces = 0, []
+    done: list[str] = []
     for tune in tunes:
         repaired, said = fix(tune)
-        for line in said:
-            say(f"{path}: X:{tune.number} {tune.title}: {line}")
+        done += [f"{path}: X:{tune.number} {tune.title}: {line}" for line in said]
         if said and tune.source is not None:
             original = tune.source.text
             begin = text.index(original, cursor)
@@ -123,4 +167,4 @@ def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> None:
     target = path.with_name(f"{path.stem}.fixed.abc")
     require_free(target, force=force)
     write_bytes(target, "".join(pieces).encode())
-    say(f"wrote {target}")
+    return [*done, f"wrote {target}"]

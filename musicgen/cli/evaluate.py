@@ -291,7 +291,7 @@ def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[Ste
 
     from musicgen.evaluation import wording
 
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:
         console.width = 160  # a file or pipe has no width; do not wrap the tables
 
@@ -301,7 +301,7 @@ def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[Ste
             drawn.add_column(name, justify="right" if place else "left")
         for row in rows:
             drawn.add_row(*row)
-        console.print(drawn, markup=False)
+        console.print(drawn)
 
     table("times the distance of other real tunes", *wording.family_rows(bench, found))
     table("novelty", *wording.novelty_rows(bench, found))

@@ -285,4 +285,4 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*names, box=box.SIMPLE)
     for row in rows:
         table.add_row(*row)
-    Console().print(table, markup=False)
+    Console(markup=False).print(table)

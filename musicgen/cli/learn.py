@@ -11,8 +11,8 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import say
-from musicgen.errors import ConfigError
+from musicgen.cli.output import MOST_LISTED, say
+from musicgen.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from musicgen.corpus import Corpus
@@ -162,6 +162,11 @@ def _prepare(
     say(f"{prepared.choice.name} tokens: {prepared.choice.reason}")
     for notice in loaded.notices:
         say(f"note: {notice}")
+    for omitted in loaded.rejected[:MOST_LISTED]:
+        say(f"left out: {printable(omitted.id)}: {omitted.reason}")
+    if len(loaded.rejected) > MOST_LISTED:
+        more = len(loaded.rejected) - MOST_LISTED
+        say(f"left out: {more} more; musicgen corpus --rejected lists them")
     tokens, train_split = prepared.tokens, prepared.tokens.splits["train"]
     what = "tunes" if tokens.unit == "note" else "tunes or paragraphs"
     say(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,8 +97,35 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    max_size: Annotated[
+        int,
+        typer.Option(min=1, help="MiB that a file to be read may have; for any command."),
+    ] = 64,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of an error; for any command.")
+    ] = False,
 ) -> None:
-    pass
+    from musicgen.files import limit_inputs
+
+    limit_inputs(max_size * 2**20)
+
+
+def common_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the options that are for any command before the command's name, wherever
+    they were written."""
+    common: list[str] = []
+    own: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            own += [argument, *waiting]
+        elif argument == "--debug" or argument.startswith("--max-size="):
+            common.append(argument)
+        elif argument == "--max-size":
+            common += [argument, *islice(waiting, 1)]
+        else:
+            own.append(argument)
+    return [*common, *own]
 
 
 def sampling_config(

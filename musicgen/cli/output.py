@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # What a folder gets for each tune.
 FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")
+MOST_LISTED = 500  # files and tunes that could not be read, a line each
 # A folder for so many tunes has a page that shows and plays them; for more it is a book.
 PAGE_TUNES = 24
 
@@ -41,6 +42,22 @@ def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
     if number > len(tunes):
         raise ControlError(f"{path}: has no tune {number}; it holds {len(tunes)}")
     return tunes[number - 1]
+
+
+def read_tune(path: Path, number: int, *, all_voices: bool = False) -> Tune:
+    """Tune `number`, from 1, of a file, with what its reader had to put up with said.
+
+    Raises:
+        MusicgenError: the file cannot be read, or there are not so many.
+    """
+    from musicgen.formats import read
+
+    tunes = read(path, all_voices=all_voices)
+    chosen = pick(tunes, number, path)
+    if len(tunes) > 1:
+        say(f"{path}: tune {number} of {len(tunes)}; --tune chooses another")
+    warn_of(chosen, path)
+    return chosen
 
 
 def warn_of(tune: Tune, path: Path) -> None:

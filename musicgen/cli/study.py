@@ -10,8 +10,8 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import require_free, say
-from musicgen.errors import UnsupportedFormatError
+from musicgen.cli.output import MOST_LISTED, require_free, say
+from musicgen.errors import UnsupportedFormatError, printable
 
 
 @app.command()
@@ -51,11 +51,14 @@ def corpus(
         print(json.dumps(facts, indent=1, ensure_ascii=False))
         return
     _print_corpus(facts, examined.language.what)
+    if report is None and not rejected:
+        for tune in facts["rejected"][:MOST_LISTED]:
+            say(f"left out: {tune['id']}: {tune['reason']}")
     if rejected:
         for tune in [*facts["rejected"], *facts["not_melodies"]]:
-            print(f"{tune['id']}: {tune['reason']} ({tune['title']})")
+            print(printable(f"{tune['id']}: {tune['reason']} ({tune['title']})"))
     if irregular:
-        print("\n".join(facts["irregular"]))
+        print("\n".join(map(printable, facts["irregular"])))
 
 
 def _write_report(facts: dict[str, Any], path: Path) -> None:
@@ -102,8 +105,8 @@ def _print_corpus(facts: dict[str, Any], what: str) -> None:
     ]
     table = Table(show_header=False, box=box.SIMPLE)
     for name, value in rows:
-        table.add_row(name, value)
-    Console().print(table, markup=False)
+        table.add_row(name, printable(value))
+    Console(markup=False).print(table)
     if n_left_out:
         say("--rejected lists every tune left out, --irregular those that do not add up")
 

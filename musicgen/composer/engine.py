@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
-from musicgen.errors import CheckpointError
+from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.files import write_bytes
 from musicgen.formats import extension, write
+from musicgen.grammar import FEATURE_SIZES
+from musicgen.matching import match_sizes
 from musicgen.novelty import Novelty, NoveltyIndex
 from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import NAME
+from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
 from musicgen.tune import Tune
 
 BATCH = 128
@@ -84,9 +88,10 @@ class Engine:
         """
         if checkpoint.tokenizer != NAME or not checkpoint.openings:
             raise CheckpointError(
-                f"this model reads '{checkpoint.tokenizer}' tokens and cannot compose; "
-                f"train one with the '{NAME}' tokenizer"
+                f"this model reads '{printable(checkpoint.tokenizer[:40])}' tokens and cannot "
+                f"compose; train one with the '{NAME}' tokenizer"
             )
+        require_spoken(checkpoint, parse_token, HEADER_KINDS, FEATURE_SIZES)
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
         stepper = fastest_stepper(checkpoint)
@@ -103,6 +108,33 @@ class Engine:
         `indices[k]` of the seed."""
         endless = replace(sampling, max_tokens=ENDLESS)
         return sample(self.stepper, prompts, constraint, endless, indices=indices)
+
+
+def require_spoken(
+    checkpoint: Checkpoint,
+    parse: Callable[[str], Any],
+    header_kinds: Sequence[str],
+    sizes: Mapping[str, int],
+) -> None:
+    """Refuse a model whose vocabulary, headings or features are not those of its token language,
+    whatever its hashes say.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    try:
+        tokens = [parse(text) for text in checkpoint.vocab]
+    except InvalidTuneError as error:
+        raise CheckpointError(f"in the vocabulary {error}; get the model again") from None
+    for ids, _ in checkpoint.openings:
+        header = {tokens[i].kind: tokens[i].value for i in ids}
+        kinds = tuple(tokens[i].kind for i in ids)
+        if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
+            raise CheckpointError("an opening of the model is no heading; get the model again")
+    if checkpoint.feature_sizes != {**sizes, **match_sizes(len(tokens))}:
+        raise CheckpointError(
+            "the features of the model are not those of this musicgen; train it again"
+        )
 
 
 def fastest_stepper(checkpoint: Checkpoint) -> Stepper:

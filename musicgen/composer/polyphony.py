@@ -17,11 +17,11 @@ from functools import partial
 import numpy as np
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.composer.engine import BATCH, ENDLESS, Take, fastest_stepper
+from musicgen.composer.engine import BATCH, ENDLESS, Take, fastest_stepper, require_spoken
 from musicgen.composer.selection import Selection, select
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError, printable
-from musicgen.polyphony import PieceConstraint
+from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
 from musicgen.sampling import SamplingConfig, sample
 from musicgen.theme import Theme
 from musicgen.theory import Key, Meter, parse_key, parse_meter
@@ -57,9 +57,10 @@ class PolyphonicComposer:
     def __init__(self, checkpoint: Checkpoint) -> None:
         if checkpoint.tokenizer != NAME or not checkpoint.openings:
             raise CheckpointError(
-                f"this model reads '{checkpoint.tokenizer}' tokens and cannot compose in parts; "
-                f"train one with --tokenizer {NAME}"
+                f"this model reads '{printable(checkpoint.tokenizer[:40])}' tokens and cannot "
+                f"compose in parts; train one with --tokenizer {NAME}"
             )
+        require_spoken(checkpoint, parse_token, HEADER_KINDS, FEATURE_SIZES)
         self.stepper = fastest_stepper(checkpoint)
         self.corpus = checkpoint.novelty
         self.vocabulary = Vocabulary(checkpoint.vocab)

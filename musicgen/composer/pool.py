@@ -7,16 +7,12 @@ gets a copy of the engine once and calculates with one thread, since several sha
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import islice
-from multiprocessing import get_context
+from functools import partial
 
 from musicgen.composer.engine import Engine, Take
-from musicgen.errors import MusicgenError
+from musicgen.workers import in_order as workers_in_order
 
 # Composes the takes of these numbers; must be a function of a module, or a `partial` of one.
 Job = Callable[[Engine, Sequence[int]], list[Take]]
@@ -41,26 +37,17 @@ def in_order(
         for batch in batches:
             yield from job(engine, batch)
         return
-    # Not forked: a fork of a process with threads may hang.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(engine,)
-    )
-    waiting: deque[Future[list[Take]]] = deque()
-    ahead = iter(batches)
-    try:
-        with _single_threaded_children():
-            for batch in islice(ahead, workers * _WAITING_PER_WORKER):
-                waiting.append(pool.submit(_run, job, batch))
-        while waiting:
-            composed = waiting.popleft().result()
-            waiting.extend(pool.submit(_run, job, batch) for batch in islice(ahead, 1))
-            yield from composed
-    except BrokenProcessPool:
-        raise MusicgenError(
-            "a process that was composing died, perhaps for want of memory; ask for fewer tunes"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with _single_threaded_children():
+        composed = workers_in_order(
+            partial(_run, job),
+            batches,
+            workers=workers,
+            advice="ask for fewer tunes",
+            ahead=_WAITING_PER_WORKER,
+            begin=partial(_begin, engine),
+        )
+        for takes in composed:
+            yield from takes
 
 
 def _begin(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NoReturn
 
 from musicgen.errors import ControlError, printable
-from musicgen.theory import ACCIDENTALS, Key, Meter, Pitch, parse_key, parse_meter
+from musicgen.theory import ACCIDENTALS, Key, Meter, Pitch, parse_fraction, parse_key, parse_meter
 from musicgen.tune import Tempo
 
 MIN_BPM, MAX_BPM = 10, 1000
@@ -79,10 +79,7 @@ def read_tempo(text: str) -> tuple[Fraction | None, Fraction]:
     """(beat in quarters or None, beats a minute) of "110", beats of the meter, or "3/8=110"."""
     beat_text, equals, number = text.rpartition("=")
     beat = _note_length(beat_text) if equals else None
-    try:
-        bpm = Fraction(number.strip())
-    except (ValueError, ZeroDivisionError):
-        bpm = Fraction(0)
+    bpm = parse_fraction(number) or Fraction(0)
     if not MIN_BPM <= bpm <= MAX_BPM or bool(equals) != bool(beat):
         why = f"write {MIN_BPM} to {MAX_BPM} beats a minute, like 110 or 3/8=110"
         refuse("tempo", text, why)

@@ -17,15 +17,11 @@ from __future__ import annotations
 import gc
 import hashlib
 from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple
@@ -35,11 +31,12 @@ import numpy as np
 from musicgen import formats
 from musicgen.corpus import texts
 from musicgen.corpus.finding import CORPORA, NON_COMMERCIAL, File, find_files
-from musicgen.errors import CorpusError, MusicgenError, locate
+from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
 from musicgen.families import Shingles, group_families, melody_digest, shingles
 from musicgen.playback import melody
 from musicgen.theory import canonical_rhythm
 from musicgen.tune import Rejected, Tune
+from musicgen.workers import in_order
 
 __all__ = [
     "CORPORA",
@@ -61,7 +58,6 @@ __all__ = [
 SPLITS = ("train", "val", "test")
 _BYTES_PER_WORKER = 200_000  # fewer are read sooner than a process starts
 _COLLECT_EVERY = 200  # tunes of a file
-_WAITING_PER_WORKER = 8  # files read ahead of the one whose turn it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,25 +259,7 @@ def _read_files(
     """What is in each file, in order; only a few files' worth is waiting at any time."""
     size = sum(file.path.stat().st_size for file in files if file.path.is_file())
     workers = min(workers, len(files), size // _BYTES_PER_WORKER)
-    if workers <= 1:
-        yield from map(read, files)
-        return
-    # Not forked: a fork of a process with threads, such as torch's, may hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    waiting: deque[Future[_FileRead]] = deque()
-    ahead = iter(files)
-    try:
-        for file in islice(ahead, workers * _WAITING_PER_WORKER):
-            waiting.append(pool.submit(read, file))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(read, file) for file in islice(ahead, 1))
-    except BrokenProcessPool:
-        raise CorpusError(
-            "a process that was reading files died, perhaps for want of memory; read with one"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+    yield from in_order(read, files, workers=workers, advice="read with --workers 1")
 
 
 @contextmanager
@@ -322,7 +300,7 @@ def _read_file(
                 else:
                     found.append(examined)
     except MusicgenError as error:
-        omitted.append(Omitted(file.label, "", getattr(error, "what", str(error))))
+        omitted.append(Omitted(file.label, "", reason_of(error, file.path)))
     if not found and not omitted:
         omitted.append(Omitted(file.label, "", "holds no tune"))
     return found, omitted

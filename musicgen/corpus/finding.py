@@ -105,7 +105,7 @@ def _files_in(folder: Path, pattern: str, *, texts: bool) -> list[Path]:
             Path(parent, name)
             for name in names
             if (texts or formats.readable(name))
-            and re.fullmatch(pattern, name)
+            and re.fullmatch(pattern, name, re.DOTALL)
             and not name.startswith(".")
             and Path(name).stem.lower() not in NOT_TUNEBOOKS
         ]

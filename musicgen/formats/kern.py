@@ -31,7 +31,9 @@ from musicgen.theory import (
 )
 from musicgen.tune import EIGHTH, Change, Note, Reading, Source, Tempo, Tune
 
+MAX_BYTES = 8 * 2**20  # a string quartet is a fifth of a megabyte
 MAX_SPINES = 200
+MAX_CELLS = 1_000_000  # notes, rests and bar lines in all spines
 _CLEFS = {"F4": "bass", "Gv2": "treble-8", "C3": "alto", "C4": "tenor", "C1": "soprano"}
 _CLEFS |= {"C2": "mezzosoprano", "F3": "bass3", "G^2": "treble+8", "Fv4": "bass-8", "X": "perc"}
 _SIGNS = {
@@ -78,6 +80,10 @@ def parse(data: bytes, path: str = "") -> Reading:
     Raises:
         ParseError: it is not Humdrum text with **kern spines.
     """
+    if len(data) > MAX_BYTES:
+        raise ParseError(
+            f"is **kern of more than {MAX_BYTES // 2**20} MiB; split it", path=path or None
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -101,6 +107,7 @@ class _Reader:
         self.frames = [Frame()]
         self.meter: Meter | None = None
         self.next_frame = Frame()
+        self.n_cells = 0
 
     def read(self, text: str, path: str) -> Tune:
         """The tune of a whole file."""
@@ -137,6 +144,9 @@ class _Reader:
         if not line.strip() or line.startswith("!"):
             return
         tokens = line.split("\t")
+        self.n_cells += len(tokens)
+        if self.n_cells > MAX_CELLS:
+            raise ParseError(f"has more than {MAX_CELLS} cells; split it")
         if tokens[0].startswith("**"):
             self._begin(tokens)
         elif len(tokens) != len(self.columns):
@@ -182,6 +192,8 @@ class _Reader:
         columns: list[_Column] = []
         joining: _Column | None = None
         exchanged: list[int] = []
+        if len(self.columns) + cells.count("*^") + cells.count("*+") > MAX_SPINES:
+            raise ParseError(f"has more than {MAX_SPINES} spines; split it")
         for column, cell in zip(self.columns, cells, strict=True):
             if cell == "*v" and joining is not None and joining.spine == column.spine:
                 joining.voice = min(joining.voice, column.voice)
@@ -196,15 +208,13 @@ class _Reader:
                 voice = column.voice
                 if column.kind == "kern":
                     used = {c.voice for c in (*self.columns, *columns) if c.spine == column.spine}
-                    voice = next(n for n in range(MAX_SPINES + 1) if n not in used)
+                    voice = next(n for n in range(len(used) + 1) if n not in used)
                 columns.append(_Column(column.kind, column.spine, voice, column.end))
             elif cell == "*+":
                 columns.append(_Column("", column.spine, end=column.end))
         if len(exchanged) == 2:
             first, second = exchanged
             columns[first], columns[second] = columns[second], columns[first]
-        if len(columns) > MAX_SPINES:
-            raise ParseError(f"has more than {MAX_SPINES} spines; split it")
         self.columns = columns
 
     def _tandem(self, spine: _Spine, token: str, *, leads: bool) -> None:
@@ -246,7 +256,7 @@ class _Reader:
         before = spine.music.changes[-2:-1]  # *M4/4 before *met(c)
         place = (len(self.frames) - 1, self.now - self.start)
         if before and before[0].change.meter and (before[0].measure, before[0].onset) == place:
-            spine.music.changes.remove(before[0])
+            del spine.music.changes[-2]
 
     def _place(self, spine: _Spine, change: Change) -> None:
         place = Placed(len(self.frames) - 1, self.now - self.start, change)

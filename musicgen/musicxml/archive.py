@@ -46,7 +46,7 @@ def unpack(data: bytes) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _member(archive, _score_name(archive), MAX_INPUT_BYTES)
     except _DAMAGE as error:
-        reason = str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__)[:80]
         raise ParseError(f"is a damaged archive ({reason}); export it again") from None
 
 

@@ -55,7 +55,9 @@ def _groups(slots: Sequence[Slot], meter: Meter, shift: Fraction) -> list[int | 
     lengths = beats(meter) or (Fraction(1),)
     bar = sum(lengths, Fraction(0))
     edges = list(accumulate(lengths))
-    halves = bar == _HALF_BARS and len(lengths) == 4
+    plain = [False, False]
+    if bar == _HALF_BARS and len(lengths) == 4:
+        plain = [_plain_half(slots, shift, bar, half) for half in (0, 1)]
     numbers: list[int | None] = []
     run = 0
     for onset, value in slots:
@@ -65,7 +67,7 @@ def _groups(slots: Sequence[Slot], meter: Meter, shift: Fraction) -> list[int | 
             continue
         place = (onset + shift) % bar
         beat = bisect_right(edges, place)
-        if halves and _plain_half(slots, shift, bar, beat // 2):
+        if any(plain) and plain[beat // 2]:
             beat = beat // 2 * 2
         whole = int((onset + shift) // bar)
         numbers.append((run * 1024 + whole) * 64 + beat)

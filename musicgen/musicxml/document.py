@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from musicgen.errors import ParseError
 
-MAX_ELEMENTS = 3_000_000  # as many as 64 MiB of real score hold
+MAX_ELEMENTS = 1_500_000  # as many as 32 MiB of real score hold; half a gigabyte of memory
 _DECLARED = re.compile(rb"<\?xml[^>]{0,80}encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
 # Encodings of several bytes a character that exist in the wild and expat does not know.
 _WIDE = frozenset((

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element, ProcessingInstruction, fromstring
@@ -19,7 +18,16 @@ from xml.etree.ElementTree import Element, ProcessingInstruction, fromstring
 from musicgen.musicxml import signs
 from musicgen.musicxml.harmony import harmony, read_harmony
 from musicgen.musicxml.lines import Reach
-from musicgen.theory import FREE_METER, MODE_FIFTHS, STEPS, Key, Meter, parse_meter
+from musicgen.theory import (
+    ACCIDENTALS,
+    FREE_METER,
+    MODE_FIFTHS,
+    STEPS,
+    Key,
+    Meter,
+    parse_fraction,
+    parse_meter,
+)
 from musicgen.tune import Change, Marks, Tempo, Tune
 
 TARGET = "musicgen"
@@ -100,7 +108,8 @@ def _read_key(value: Any) -> Change | None:
     name, mode, pairs = value
     accidentals = tuple((str(step), int(alter)) for step, alter in pairs)
     key = Key(str(name), str(mode), accidentals)
-    sound = set(key.signature) == set(STEPS) and mode in (*MODE_FIFTHS, "none")
+    sound = not key.tonic or (key.tonic[0] in STEPS and key.tonic[1:] in ACCIDENTALS)
+    sound = sound and set(key.signature) == set(STEPS) and mode in (*MODE_FIFTHS, "none")
     return Change(key=key) if sound and all(abs(a) < 3 for _, a in accidentals) else None
 
 
@@ -114,7 +123,10 @@ def _read_meter(value: Any) -> Change | None:
 
 def _read_tempo(value: Any) -> Change | None:
     bpm, beat, text = value
-    tempo = Tempo(None if bpm is None else Fraction(bpm), Fraction(beat), str(text))
+    number, length = (None if bpm is None else parse_fraction(bpm)), parse_fraction(beat)
+    if length is None or (bpm is not None and number is None):
+        return None
+    tempo = Tempo(number, length, str(text))
     sound = tempo.beat > 0 and (tempo.bpm is None or 0 < tempo.bpm <= MAX_QPM)
     return Change(tempo=tempo) if sound else None
 

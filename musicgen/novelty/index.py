@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from musicgen.errors import CorpusError, ParseError
-from musicgen.files import read_bytes, write_bytes
+from musicgen.files import read_array_header, read_bytes, write_bytes
 from musicgen.novelty.alignment import Line, best_alignments, similarity_of, transposed
 from musicgen.novelty.melody import MAX_NOTES, Melody
 from musicgen.novelty.search import Candidate, Finder
@@ -324,9 +324,8 @@ def _unpack(data: bytes) -> dict[str, Any]:
         arrays = {}
         for name, kind in kinds.items():
             with archive.open(f"{name}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                shape, _, found = np.lib.format.read_array_header_1_0(file)
-                if version != (1, 0) or found != kind or len(shape) != 1:
+                found, shape = read_array_header(file)
+                if found != np.dtype(kind).str or len(shape) != 1:
                     raise ValueError("other kinds")
                 array = np.frombuffer(file.read(), kind)
             if array.shape != shape:

@@ -12,6 +12,7 @@ from musicgen.errors import MusicgenError
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI
 from musicgen.isolation import Limits
 from musicgen.studio import requests
+from musicgen.studio.changes import HEAVY
 from musicgen.studio.work import Closed, Desk
 
 Answer = dict[str, Any]
@@ -95,11 +96,15 @@ class Rooms:
 
     async def change(self, request: Answer) -> Answer:
         """A tune changed by hand."""
-        return await self._shown("change", request)
+        desk = self.analysts if request["change"] in HEAVY else self.clerks
+        return await self._shown("change", request, desk=desk)
 
-    async def _shown(self, job: str, request: Answer, **options: Any) -> Answer:
+    async def _shown(
+        self, job: str, request: Answer, *, desk: Desk | None = None, **options: Any
+    ) -> Answer:
         options = {"checkpoint": self.checkpoint, **options}
-        return _answer(await self.clerks.ask(f"{_JOBS}{job}", _json(request), **options))
+        desk = desk or self.clerks
+        return _answer(await desk.ask(f"{_JOBS}{job}", _json(request), **options))
 
     async def look(self, how: str, request: Answer) -> Answer:
         """How the model hears a tune: "surprise" or "attention"."""

@@ -193,6 +193,8 @@ def _meters(
     if any(bar.meter.bar_duration is None for bar in played.bars):
         raise InvalidTuneError("no meter")
     bars = [bar for bar in played.bars if bar.duration]
+    if not bars:
+        raise InvalidTuneError("no notes in its bars")
     first = replace(bars[0], meter=replace(bars[0].meter, symbol=""))
     full = first.meter.bar_duration
     assert full is not None

@@ -29,14 +29,17 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from musicgen.errors import InvalidTuneError
+from musicgen.errors import InvalidTuneError, printable
 from musicgen.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, parse_meter
 from musicgen.tokenizer import SPECIALS
 
 HEADER_KINDS = ("rhythm", "meter", "unit", "tonic", "mode", "pickup")
 CLOSES = ("|", "||", ":|", "|]")
 _FIXED = {"|:": "repeat", "z": "rest", "-": "tie"} | dict.fromkeys(CLOSES, "close")
-_PITCH = re.compile(r"(##|#|bb|b|)([1-7])(,*|'*)")
+_PITCH = re.compile(r"(##|#|bb|b|)([1-7])(,{0,9}|'{0,9})")
+_TONIC = re.compile(r"(?:[A-G](?:##|bb|#|b)?)?")
+_FRACTION = re.compile(r"[1-9]\d{0,9}(?:/[1-9]\d{0,9})?", re.ASCII)
+_COUNT = re.compile(r"[1-9]\d{0,3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def parse_token(text: str) -> Token:
     try:
         return _parse_valued(text)
     except (ValueError, KeyError, ZeroDivisionError):
-        raise InvalidTuneError(f"'{text}' is not a melody token") from None
+        raise InvalidTuneError(f"'{printable(text[:40])}' is not a melody token") from None
 
 
 def _parse_valued(text: str) -> Token:
@@ -75,27 +78,40 @@ def _parse_valued(text: str) -> Token:
                 raise ValueError(text)
             return Token("meter", meter)
         case ("L", ":"):
-            return Token("unit", 4 * Fraction(tail))
-        case ("K", ":"):
+            return Token("unit", 4 * _length(tail))
+        case ("K", ":") if _TONIC.fullmatch(tail):
             return Token("tonic", tail)
         case ("mode", ":") if tail in MODE_FIFTHS:
             return Token("mode", tail)
         case ("up", ":"):
-            return Token("pickup", Fraction(tail))
+            return Token("pickup", _length(tail) if tail != "0" else Fraction(0))
     if text.startswith("["):
-        return Token("volta", tuple(int(p) for p in text[1:].split(",")))
+        return Token("volta", tuple(map(_count, text[1:].split(","))))
     if text.startswith("("):
-        numbers = [int(n) for n in text[1:].split(":")]
+        numbers = [_count(n) for n in text[1:].split(":")]
         actual, normal, size = numbers if len(numbers) == 3 else (*numbers, numbers[0])
         return Token("tuplet", (actual, normal, size))
     if text.startswith("*"):
-        return Token("length", Fraction(text[1:]))
+        return Token("length", _length(text[1:]))
     pitch = _PITCH.fullmatch(text)
     if pitch is None:
         raise ValueError(text)
     accidental, degree, marks = pitch.groups()
     octave = len(marks) * (-1 if marks.startswith(",") else 1)
     return Token("pitch", (7 * octave + int(degree) - 1, ACCIDENTALS[accidental]))
+
+
+def _length(text: str) -> Fraction:
+    """A length above 0; tokens of a model from a stranger may say anything."""
+    if not _FRACTION.fullmatch(text):
+        raise ValueError(text)
+    return Fraction(text)
+
+
+def _count(text: str) -> int:
+    if not _COUNT.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
 
 
 def pitch_token(steps: int, alter: int) -> str:

@@ -25,7 +25,6 @@ from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import weights_of
-from musicgen.models.cost import nats
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
@@ -95,39 +94,55 @@ def train(
     if not len(tokens.splits["val"]):
         raise TrainingError("the corpus has no tune to validate with; give more tunes")
     run = RunFolder(Path(folder), active=getattr(rank_zero_only, "rank", 0) == 0)
-    state: Path | None = None
-    if resume:
-        state = run.reopen(config, tokens)
-        run.rewind(int(state.name.partition("-")[0]))
-    else:
-        run.begin(config, tokens)
-    torch.manual_seed(config.seed)
-    module = NextTokenModule(config)
-    data = TokenDataModule(tokens, config.data, seed=config.seed)
+    with run.claimed(make=not resume):
+        state: Path | None = None
+        if resume:
+            state = run.reopen(config, tokens)
+            run.rewind(int(state.name.partition("-")[0]))
+        else:
+            run.begin(config, tokens)
+        torch.manual_seed(config.seed)
+        module = NextTokenModule(config)
+        data = TokenDataModule(tokens, config.data, seed=config.seed)
 
-    def describe(module: NextTokenModule, bits_per_note: float, step: int) -> Checkpoint:
-        model = describe_model(module, tokens, bits_per_note=bits_per_note, step=step, about=about)
-        return replace(model, novelty=novelty)
+        def describe(module: NextTokenModule, bits_per_note: float, step: int) -> Checkpoint:
+            model = describe_model(
+                module, tokens, bits_per_note=bits_per_note, step=step, about=about
+            )
+            return replace(model, novelty=novelty)
 
-    keeper = RunKeeper(
-        config=config,
-        tokens=tokens,
-        plan=data.plan,
-        folder=run,
-        describe=describe,
-        report=report,
-        started=started,
-    )
+        keeper = RunKeeper(
+            config=config,
+            tokens=tokens,
+            plan=data.plan,
+            folder=run,
+            describe=describe,
+            report=report,
+            started=started,
+        )
+        with quiet_lightning():
+            trainer = build_trainer(config, keeper, run.path)
+        _fit(trainer, module, data, keeper, state)
+        return _close(keeper, run, trainer.global_step)
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: NextTokenModule,
+    data: TokenDataModule,
+    keeper: RunKeeper,
+    state: Path | None,
+) -> None:
+    """Run the trainer, from a saved state if there is one."""
     with quiet_lightning():
-        trainer = build_trainer(config, keeper, run.path)
         # Saturated gates have gradients so tiny that a CPU handles them ten times more slowly.
         torch.set_flush_denormal(True)
+        keeper.take_signals()
         try:
             trainer.fit(module, data, ckpt_path=state, weights_only=True)
         finally:
             torch.set_flush_denormal(False)
             keeper.restore_signals()
-    return _close(keeper, run, trainer.global_step)
 
 
 def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:

@@ -12,6 +12,8 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,8 @@ from musicgen import checkpoint
 from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.config import from_dict, to_dict
-from musicgen.errors import ConfigError, MusicgenError, TrainingError
-from musicgen.files import write_bytes
+from musicgen.errors import ConfigError, MusicgenError, ParseError, TrainingError
+from musicgen.files import locked, open_regular, read_bytes, recover_folder, write_bytes
 from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 
@@ -70,14 +72,13 @@ class RunFolder:
             state = "a finished run" if self.finished else "an unfinished run (--resume goes on)"
             raise TrainingError(f"{self.path}: holds {state}; choose another folder")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             empty = not any(self.path.iterdir())
         except OSError as error:
             raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
         if not empty:
             raise TrainingError(f"{self.path}: holds other files; choose another folder")
         run = {"config": to_dict(config), "fingerprint": tokens.fingerprint}
-        self._write("run.json", json.dumps(run, indent=1))
+        self._write("run.json", json.dumps({**run, "sha256": _digest(run)}, indent=1))
 
     def reopen(self, config: TrainConfig, tokens: TokenSet) -> Path:
         """Check that a run can go on with these settings and tokens: the state to start from.
@@ -89,10 +90,43 @@ class RunFolder:
         if self.finished:
             raise TrainingError(f"{self.path}: the run is finished; train into another folder")
         before, fingerprint = self._stored()
+        self._recover()
         if fingerprint != tokens.fingerprint:
             raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
         return self._last_state()
+
+    @contextmanager
+    def claimed(self, *, make: bool) -> Iterator[None]:
+        """Hold the folder, made if need be and `make`, while a run trains in it.
+
+        Raises:
+            TrainingError: another process does, or it cannot be made.
+        """
+        if not self.active:
+            yield
+            return
+        try:
+            if make:
+                self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
+        with locked(self.path) as alone:
+            if not alone:
+                raise TrainingError(
+                    f"{self.path}: another process is training here; choose another folder"
+                )
+            yield
+
+    def _recover(self) -> None:
+        """Clear up what a killed process left half done."""
+        if not self.active:
+            return
+        try:
+            for name in ("model", "run.json", "history.csv", "curve.png"):
+                recover_folder(self.path / name)
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
 
     @property
     def finished(self) -> bool:
@@ -114,11 +148,14 @@ class RunFolder:
 
     def rewind(self, step: int) -> None:
         """Read the history back and forget what came after `step`."""
-        try:
-            text = (self.path / "history.csv").read_text("utf-8")
-        except FileNotFoundError:
+        path = self.path / "history.csv"
+        if not path.exists():
             return
-        self.rows = [row for row in parse_rows(text, self.unit) if row.step <= step]
+        try:
+            rows = parse_rows(read_bytes(path).decode(), self.unit)
+        except (ParseError, ValueError, KeyError, TypeError):
+            raise TrainingError(f"{path}: is damaged; delete it to go on without it") from None
+        self.rows = [row for row in rows if row.step <= step]
 
     def keep_state(self, written: Path, step: int) -> None:
         """Adopt a state just written under resume/, sync it, drop all but the latest two.
@@ -173,21 +210,29 @@ class RunFolder:
             axes.grid(alpha=0.3)
 
     def _stored(self) -> tuple[TrainConfig, str]:
+        path = self.path / "run.json"
+        if not path.exists():
+            raise TrainingError(f"{self.path}: there is no run to resume; leave out --resume")
         try:
-            run = json.loads((self.path / "run.json").read_text("utf-8"))
+            run = json.loads(read_bytes(path))
+            # Runs of before have no digest.
+            if _digest({k: v for k, v in run.items() if k != "sha256"}) != run.get(
+                "sha256", _digest(run)
+            ):
+                raise ValueError("changed")
             return from_dict(TrainConfig, run["config"]), str(run["fingerprint"])
-        except FileNotFoundError:
-            raise TrainingError(
-                f"{self.path}: there is no run to resume; leave out --resume"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError, ConfigError):
-            raise TrainingError(f"{self.path}/run.json: is damaged; start a new run") from None
+        except (ParseError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+                ConfigError):  # fmt: skip
+            raise TrainingError(f"{path}: is damaged; start a new run") from None
 
     def _last_state(self) -> Path:
         """The latest state whose content has the digest in its name."""
         for state in self.states():
-            with state.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with open_regular(state) as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except ParseError:
+                continue
             if state.stem.partition("-")[2] == digest[:16]:
                 return state
         raise TrainingError(f"{self.path}: no usable state to resume from; start a new run")
@@ -200,6 +245,11 @@ class RunFolder:
             write_bytes(self.path / name, data)
         except MusicgenError as error:
             raise TrainingError(str(error).replace(" with -o", "")) from None
+
+
+def _digest(run: dict[str, Any]) -> str:
+    """SHA-256 of settings and fingerprint, so that a changed setting is noticed."""
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
 
 def render_rows(rows: list[Row], unit: str = "note") -> str:

@@ -19,7 +19,7 @@ from musicgen.errors import TrainingError
 from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import Row, RunFolder
-from musicgen.training.module import NextTokenModule, score_tunes
+from musicgen.training.module import NextTokenModule, ScoringStopped, score_tunes
 from musicgen.training.progress import Progress, Report
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -60,6 +60,7 @@ class RunKeeper(pl.Callback):
         self._rate_tokens = 0.0
         self._rate = 0.0
         self._train_bits: float | None = None
+        self._unscored = False  # the last step is still to be scored: a signal came first
         self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         self._has_signals = False
 
@@ -78,6 +79,7 @@ class RunKeeper(pl.Callback):
             "since_best": self._since_best,
             "losses": [float(loss) for loss in self._losses],
             "score_s": self._score_s,
+            "unscored": self._unscored,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -86,17 +88,25 @@ class RunKeeper(pl.Callback):
         self.best, self.last_score = state_dict["best"], state_dict["last_score"]
         self.scored_step, self._since_best = state_dict["scored_step"], state_dict["since_best"]
         self._losses, self._score_s = list(state_dict["losses"]), state_dict["score_s"]
+        self._unscored = state_dict.get("unscored", False)  # states of before have none
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over signals: Lightning has set its own by now, which leave nothing saved."""
+        self.take_signals()
+        if self._unscored:
+            assert isinstance(pl_module, NextTokenModule)
+            self._score_and_decide(trainer, pl_module)
+        if self.finished or self.fraction(trainer.global_step) >= 1:
+            trainer.should_stop = True
+
+    def take_signals(self) -> None:
+        """Let SIGINT and SIGTERM end the run after the step they come in."""
         try:
             for number in _SIGNALS:
                 signal.signal(number, self._stop_on_signal)
                 self._has_signals = True
         except ValueError:
             pass  # not the main thread: signals are the caller's business
-        if self.fraction(trainer.global_step) >= 1:
-            trainer.should_stop = True
 
     def restore_signals(self) -> None:
         """Give signals back to whoever had them."""
@@ -157,19 +167,30 @@ class RunKeeper(pl.Callback):
         self._losses.append(outputs["loss"].detach())
         self._rate_tokens += batch.tokens.numel() * trainer.world_size
         over = self._agreed(trainer, self.fraction(step) >= 1)
-        interrupted = self._agreed(trainer, self.signal is not None)
         if over or self._score_due(step):
-            self._log(trainer, pl_module, score=True)
+            self._score_and_decide(trainer, pl_module)
         elif step % self.config.log_every == 0:
             self._log(trainer, pl_module, score=False)
-        if self.config.patience and self._since_best >= self.config.patience:
-            self.reason, over = "no better score", True
-        self.finished = over
+        interrupted = self._agreed(trainer, self.signal is not None)
         due = time.monotonic() - self._saved >= self.config.save_minutes * 60
-        if not over and (interrupted or self._agreed(trainer, due)):
+        if not self.finished and (interrupted or self._agreed(trainer, due)):
             self._save(trainer)
-        if over or interrupted:
+        if self.finished or interrupted:
             trainer.should_stop = True
+
+    def _score_and_decide(self, trainer: pl.Trainer, module: NextTokenModule) -> None:
+        """Score, log, and see whether that was the end; where a signal comes first, a resumed run
+        begins by doing it."""
+        losses = list(self._losses)
+        try:
+            self._log(trainer, module, score=True)
+        except ScoringStopped:
+            self._losses, self._unscored = losses, True
+            return
+        self._unscored = False
+        self.finished = self._agreed(trainer, self.fraction(trainer.global_step) >= 1)
+        if self.config.patience and self._since_best >= self.config.patience:
+            self.reason, self.finished = "no better score", True
 
     def _score_due(self, step: int) -> bool:
         every = self.config.val_every
@@ -249,6 +270,8 @@ class RunKeeper(pl.Callback):
             split,
             batch_tokens=self.config.data.eval_batch_tokens,
             shard=(trainer.global_rank, trainer.world_size),
+            # Of several devices none may leave the others waiting.
+            stop=lambda: self.signal is not None and trainer.world_size == 1,
         ).sum()
         if trainer.world_size > 1:
             total = torch.tensor(bits, device=module.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytorch_lightning as pl
@@ -73,6 +74,10 @@ class NextTokenModule(pl.LightningModule):
                 mean.lerp_(value, 1 - decay)
 
 
+class ScoringStopped(Exception):  # noqa: N818 - nothing is wrong
+    """Scoring was asked to stop before its end."""
+
+
 @torch.inference_mode()
 def score_tunes(
     network: nn.Module,
@@ -80,11 +85,16 @@ def score_tunes(
     *,
     batch_tokens: int = 16384,
     shard: tuple[int, int] = (0, 1),
+    stop: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.float64]:
     """Bits of every whole tune, all tokens after bos: (n,). Divide by `split.notes` for the unit
     that tokenizers share.
 
-    With `shard` (i, n) only each n-th batch from the i-th is scored, the rest are 0.
+    With `shard` (i, n) only each n-th batch from the i-th is scored, the rest are 0. `stop` is
+    asked before each batch.
+
+    Raises:
+        ScoringStopped: `stop` said so.
     """
     device = next(network.parameters()).device
     training = network.training
@@ -93,6 +103,9 @@ def score_tunes(
     order = np.argsort(-lengths, kind="stable")
     bits = np.zeros(len(split))
     for run in pack(lengths[order], batch_tokens)[shard[0] :: shard[1]]:
+        if stop():
+            network.train(training)
+            raise ScoringStopped
         own = order[run]
         batch = collate(split, split.offsets[own], lengths[own], total=0)
         logits, _ = network(batch.tokens.to(device), batch.features.to(device))

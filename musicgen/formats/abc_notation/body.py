@@ -16,7 +16,7 @@ from musicgen.formats.abc_notation.fields import (
     read_voice,
 )
 from musicgen.formats.abc_notation.header import Header
-from musicgen.formats.abc_notation.lyrics import align
+from musicgen.formats.abc_notation.lyrics import align, align_symbols
 from musicgen.formats.abc_notation.macros import expand
 from musicgen.formats.abc_notation.music import MusicReader
 from musicgen.formats.abc_notation.text import decode_text, one_line
@@ -24,7 +24,7 @@ from musicgen.formats.abc_notation.voices import Voices, describe
 from musicgen.tune import Change, ReadWarning, Source, Tune
 
 MAX_LINE_LENGTH = 50_000  # characters
-MAX_TOKENS = 500_000  # notes, bar lines, signs in a tune
+MAX_TOKENS = 200_000  # notes, bar lines, signs in a tune
 MAX_WARNINGS = 200  # kept for a tune
 
 FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
@@ -186,7 +186,8 @@ class TuneReader:
                     continue
                 columns = None
                 if macros:
-                    text, columns = expand(text, macros)
+                    text, columns, n_put_in = expand(text, macros)
+                    music.n_tokens += n_put_in  # so that many cannot take for ever
                 self._music_line(text, line.offset, columns)
 
     def _music_line(self, text: str, offset: int, columns: list[int] | None) -> None:
@@ -207,6 +208,7 @@ class TuneReader:
             )
 
     def _begin_lyrics(self, voice: VoiceDraft) -> None:
+        voice.line_from = (len(voice.bars), len(voice.bar.events))
         if voice.verse:
             voice.verse = 0
             voice.lyric_from = (len(voice.bars), len(voice.bar.events))
@@ -229,6 +231,7 @@ class TuneReader:
             "Q": self._tempo,
             "V": self._voice_line,
             "w": self._lyrics,
+            "s": self._symbols,
             "W": self.header.read_words,
             "P": self._part,
             "m": self.header.read_macro,
@@ -236,9 +239,6 @@ class TuneReader:
         }.get(letter)
         if handler is not None:
             handler(content)
-        elif letter == "s":
-            self._warn("symbol lines (s:) are kept as text, not aligned", 0)
-            self._change(Change(text=("s", decode_text(content))))
         elif letter == "X":
             self._warn("X: inside a tune is left out", 0)
         elif letter == "+" and content.strip():
@@ -326,6 +326,13 @@ class TuneReader:
         if over:
             self._warn(f"{over} syllables more than notes; left out", 0)
 
+    def _symbols(self, content: str) -> None:
+        over, unknown = align_symbols(self.music.voice, content)
+        if over:
+            self._warn(f"{over} symbols more than notes; left out", 0)
+        for text in unknown:
+            self._warn(f"'{text[:40]}' in s: is no symbol; left out", 0)
+
     def _body_directive(self, content: str) -> None:
         voice = self.music.voice
         before = self.header.programs.get("")
@@ -364,8 +371,10 @@ class TuneReader:
         end = len(source.text)
         for voice in self.voices.drafts.values():
             self._finish_voice(voice, end)
+        if not any(draft.bars for draft in self.voices.drafts.values()):
+            raise ParseError("has no music; write some after K:", line=source.line)
         header = self.header
-        tune = Tune(
+        return Tune(
             title=header.title,
             number=header.number,
             rhythm=header.rhythm,
@@ -381,9 +390,6 @@ class TuneReader:
             source=source,
             warnings=tuple(self.warnings),
         )
-        if not any(voice.bars for voice in tune.voices):
-            raise ParseError("has no music; write some after K:", line=source.line)
-        return tune
 
     def _finish_voice(self, voice: VoiceDraft, end: int) -> None:
         self.music.placer.voice = voice

@@ -91,6 +91,7 @@ class BarDraft:
     """A bar being read; `start` and `end` are offsets in the tune's text."""
 
     __slots__ = (
+        "_changes", "_last", "_seen", "_total",
         "barline", "end", "events", "line_break", "overlays", "repeat_end", "repeat_start",
         "rested", "spaced", "start", "volta",
     )  # fmt: skip
@@ -107,17 +108,37 @@ class BarDraft:
         self.rested = False  # holds a rest for the whole bar
         self.start = start
         self.end = start
+        self._changes = 0  # that the bar is known to begin with
+        self._seen, self._last, self._total = 0, -1, Fraction(0)  # of `duration`
 
     @property
     def empty(self) -> bool:
         """Whether nothing in it takes time, not even an explicit spacer."""
         if self.spaced or self.overlays:
             return False
-        return not self.events or all(type(e) is Change for e in self.events)
+        events = self.events
+        while self._changes < len(events) and type(events[self._changes]) is Change:
+            self._changes += 1
+        return self._changes == len(events)
 
     def duration(self) -> Fraction:
-        """Length so far of the main line, in quarters."""
-        return sum((e.duration for e in self.events if not isinstance(e, Change)), Fraction(0))
+        """Length so far of the main line, in quarters.
+
+        Asked at every line end, so what can change no more, all but the last note, is added up
+        once.
+        """
+        events = self.events
+        for number in range(self._seen, len(events)):
+            event = events[number]
+            if not isinstance(event, Change):
+                self._total += self._last_duration()
+                self._last = number
+        self._seen = len(events)
+        return self._total + self._last_duration()
+
+    def _last_duration(self) -> Fraction:
+        last = self.events[self._last] if self._last >= 0 else None
+        return Fraction(0) if last is None or isinstance(last, Change) else last.duration
 
     def freeze(self) -> Bar:
         """The finished bar."""
@@ -137,7 +158,8 @@ class BarDraft:
 
 
 class Lane:
-    """x"""
+    """The main line of a bar or one of its overlays, through all bars: where its last event is,
+    whether a tie or a tuplet goes on in it."""
 
     __slots__ = ("events", "index", "tie", "tuplet")
 
@@ -153,8 +175,8 @@ class VoiceDraft:
 
     __slots__ = (
         "altered", "bar", "bars", "broken", "busy", "chord", "clef", "events", "id", "key",
-        "lane", "lanes", "line_end", "lyric_from", "meter", "name", "octave", "pending",
-        "program", "properties", "repeat_end", "signature", "unit", "verse",
+        "lane", "lanes", "line_end", "line_from", "lyric_from", "meter", "name", "octave",
+        "pending", "program", "properties", "repeat_end", "signature", "unit", "verse",
     )  # fmt: skip
 
     def __init__(self, voice_id: str, start: int) -> None:
@@ -175,6 +197,7 @@ class VoiceDraft:
         self.line_end = False  # the bar was full at a line end without a bar line
         self.busy = False  # any of the above, so that the next note is not a plain one
         self.repeat_end = 0  # times to repeat at the next bar line, from a parted ':'
+        self.line_from = (0, 0)  # bar and event at which the last line of music begins, for s:
         self.lyric_from = (0, 0)  # bar and event from which the next w: counts
         self.verse = 0
 

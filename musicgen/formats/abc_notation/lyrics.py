@@ -1,4 +1,4 @@
-r"""Lyrics of ABC: w: lines aligned with the notes before them, both ways (ABC 2.1, section 5)."""
+r"""Lyrics and symbol lines of ABC: w: and s: given to the notes above them (ABC 2.1, 4.15, 5)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_marks
+from musicgen.formats.abc_notation.decorations import canonical_name
+from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_marks, with_signs
+from musicgen.formats.abc_notation.scanner import is_chord_symbol
 from musicgen.formats.abc_notation.text import decode_text, encode_text
 from musicgen.tune import Chord, Note
 
 MAX_VERSES = 50
 
 _SYLLABLE = re.compile(r"(?:[^\s\-_*|\\]|\\.)+-?|\\|[-_*|]", re.DOTALL)
+_SYMBOL = re.compile(r'!([^!\s]+)!|\+([^+\s]+)\+|"([^"]*)"|([^\s"!]+|["!])')
 _WITHIN = re.compile(r"(\\\\)|\\-|~")
 
 
@@ -58,7 +61,7 @@ def align(voice: VoiceDraft, content: str) -> int:
     voice.verse += 1
     if verse >= MAX_VERSES:
         return len(split_syllables(content))
-    places = list(_singable(voice))
+    places = list(_singable(voice, voice.lyric_from))
     at, left = 0, 0
     for syllable in split_syllables(content):
         if syllable == "|":
@@ -74,6 +77,51 @@ def align(voice: VoiceDraft, content: str) -> int:
     return left
 
 
+def align_symbols(voice: VoiceDraft, content: str) -> tuple[int, list[str]]:
+    """Give the signs of a symbol line (s:, section 4.15) to the notes of the line before.
+
+    Returns how many were over, and what is no sign.
+    """
+    places = list(_singable(voice, voice.line_from))
+    at, over = 0, 0
+    unknown: list[str] = []
+    for match in _SYMBOL.finditer(content):
+        name, text, other = match[1] or match[2], match[3], match[4]
+        if other == "|":
+            bar = places[at - 1][0] if at else None
+            while 0 < at < len(places) and places[at][0] is bar:
+                at += 1
+            continue
+        if other not in (None, "*"):
+            unknown.append(other)
+            continue
+        if at == len(places):
+            over += 1
+            continue
+        bar_draft, index = places[at]
+        at += 1
+        if other == "*":
+            continue
+        event = bar_draft.events[index]
+        assert isinstance(event, Note | Chord)
+        bar_draft.events[index] = _signed(event, name, text)
+    return over, unknown
+
+
+def _signed(event: Note | Chord, name: str | None, text: str | None) -> Note | Chord:
+    """The note with a decoration, or with a text in quotes as before a note."""
+    if name:
+        signed = with_signs(event, [], [canonical_name(name)])
+    else:
+        words = " ".join(decode_text(text or "").split())
+        if is_chord_symbol(words) and not event.marks.chord_symbol:
+            signed = with_marks(event, replace(event.marks, chord_symbol=words))
+        else:
+            signed = with_signs(event, [words] if words else [], [])
+    assert isinstance(signed, Note | Chord)
+    return signed
+
+
 def _sing(bar: BarDraft, index: int, verse: int, syllable: str) -> None:
     event = bar.events[index]
     assert isinstance(event, Note | Chord)
@@ -82,11 +130,11 @@ def _sing(bar: BarDraft, index: int, verse: int, syllable: str) -> None:
     bar.events[index] = with_marks(event, replace(event.marks, lyrics=lyrics))
 
 
-def _singable(voice: VoiceDraft) -> Iterator[tuple[BarDraft, int]]:
-    """Bar and index of each note that takes a syllable."""
-    first_bar, first_event = voice.lyric_from
+def _singable(voice: VoiceDraft, start: tuple[int, int]) -> Iterator[tuple[BarDraft, int]]:
+    """Bar and index of each note that takes a syllable, from a bar and event on."""
+    first_bar, first_event = start
     for number, bar in enumerate([*voice.bars[first_bar:], voice.bar], first_bar):
-        start = first_event if number == first_bar else 0
-        for index in range(start, len(bar.events)):
+        first = first_event if number == first_bar else 0
+        for index in range(first, len(bar.events)):
             if type(bar.events[index]) in (Note, Chord):
                 yield bar, index

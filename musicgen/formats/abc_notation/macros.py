@@ -34,12 +34,14 @@ def parse_macro(content: str) -> Macro | None:
     return Macro(re.compile(pattern + r"(?!\d)"), replacement, moving)
 
 
-def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None]:
-    """The line with its macros replaced, and the source column of each of its characters.
+def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None, int]:
+    """The line with its macros replaced, the source column of each of its characters, and how
+    many characters were put in.
 
     The columns (one more than characters) are None where nothing was replaced. Macros stop where
     they would make a line many times longer.
     """
+    n_put_in = 0
     columns: list[int] | None = None
     limit = 8 * len(line) + 2000
     for macro in macros[:MAX_MACROS]:
@@ -51,15 +53,16 @@ def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None]:
         columns, position = [], 0
         for match in macro.pattern.finditer(line):
             text = _moved(macro.replacement, match[1]) if macro.moving else macro.replacement
+            n_put_in += len(text)
             pieces += [line[position : match.start()], text]
             columns += before[position : match.start()] + [before[match.start()]] * len(text)
             position = match.end()
             if len(columns) > limit:
-                return line, columns_before
+                return line, columns_before, n_put_in
         pieces.append(line[position:])
         columns += before[position:]
         line = "".join(pieces)
-    return line, columns
+    return line, columns, n_put_in
 
 
 def _moved(replacement: str, note: str) -> str:

@@ -16,6 +16,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _TITLE = re.compile(r"T:\s*(.*)")
 _FIELD_LIKE = re.compile(r"\s*[A-Za-z+]:")
 MAX_NAME = 80
+MAX_LINES = 2_000_000
+MAX_TUNES = 200_000
 
 
 def parse(data: bytes, path: str = "") -> Reading:
@@ -48,12 +50,25 @@ def parse_text(text: str, path: str = "") -> Reading:
     )
 
 
+def without_controls(text: str) -> str:
+    """The text with blanks for control characters, as tunes have it as their source."""
+    return _CONTROL.sub(" ", text)
+
+
 def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
-    text = _CONTROL.sub(" ", text)
+    if text.count("\n") + text.count("\r") > MAX_LINES:
+        raise ParseError(f"has more than {MAX_LINES} lines; split it", path=path or None)
+    text = without_controls(text)
     lines = [Line(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
     defaults: list[tuple[str, str]] = []
-    for first, last in _find_tunes(lines, defaults):
+    places = _find_tunes(lines, defaults)
+    if len(places) > MAX_TUNES:
+        raise ParseError(f"holds more than {MAX_TUNES} tunes; split it", path=path or None)
+    for first, last in places:
         chosen = lines[first:last]
+        if len(chosen) == 1:
+            yield Rejected(_name(chosen), "has no music; write some after K:", chosen[0].number)
+            continue
         start, end = chosen[0].offset, chosen[-1].offset + len(chosen[-1].text)
         moved = [Line(line.number, line.offset - start, line.text) for line in chosen]
         try:

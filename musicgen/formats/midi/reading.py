@@ -24,7 +24,7 @@ from musicgen.formats.midi.parts import (
 from musicgen.formats.midi.quantising import Quantised, quantise
 from musicgen.formats.midi.smf import USUAL_MSPQ, MidiFile, parse_file
 from musicgen.formats.midi.words import syllables
-from musicgen.theory import Key, Meter, parse_key, parse_meter
+from musicgen.theory import Key, Meter, parse_fraction, parse_key, parse_meter
 from musicgen.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
 
 VOICES = ("melody", "all")
@@ -102,11 +102,8 @@ def _wanted(key: str | Key, meter: str | Meter, pickup: str | Fraction | None) -
         raise ConfigError(f"meter '{str(meter)[:20]}': is none; write it like 4/4 or 6/8")
     upbeat = None
     if pickup is not None and pickup != "":
-        try:
-            upbeat = Fraction(pickup)
-        except (ValueError, ZeroDivisionError):
-            upbeat = Fraction(-1)
-        if upbeat < 0 or upbeat > 64 or (UNITS * upbeat).denominator != 1:
+        upbeat = parse_fraction(str(pickup))
+        if upbeat is None or upbeat > 64 or (UNITS * upbeat).denominator != 1:
             raise ConfigError(
                 f"pickup '{str(pickup)[:20]}': is no length; write quarter notes, such as 1/2 or 0"
             )

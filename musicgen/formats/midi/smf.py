@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from musicgen.errors import ParseError
 
-MAX_BYTES = 4 * 2**20  # a symphony is half a megabyte
-MAX_NOTES = 200_000
+MAX_BYTES = 2 * 2**20  # a symphony is half a megabyte
+MAX_NOTES = 100_000
 MAX_QUARTERS = 100_000  # fourteen hours at 120 quarters a minute
 MAX_TRACKS = 1024
 USUAL_MSPQ = 500_000  # microseconds a quarter where no tempo is given

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
+from musicgen.errors import ParseError
 from musicgen.musicxml.harmony import read_harmony
 from musicgen.musicxml.reading import attributes
 from musicgen.musicxml.reading.barlines import Frame, read_barline, read_frame
@@ -18,6 +19,7 @@ from musicgen.musicxml.values import LeftOut, Ticks, number, quarters, words
 from musicgen.theory import Interval, Meter
 from musicgen.tune import Change
 
+MAX_LINES = 256
 LineName = tuple[str, str, int]  # voice, staff, and a number where a voice overlaps itself
 
 
@@ -153,6 +155,8 @@ class PartReader:
         lines, number = self.music.lines, 0
         while True:
             line = lines.setdefault((voice, staff, number), {})
+            if len(lines) > MAX_LINES:
+                raise ParseError(f"has more than {MAX_LINES} voices in a part; split it")
             bar = line.setdefault(self.index, [])
             if not bar or bar[-1].end <= sound.onset:
                 bar.append(sound)

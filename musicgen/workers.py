@@ -1,0 +1,81 @@
+"""One function on many items by several processes: results in order, only a few waiting.
+
+    for result in in_order(read, files, workers=4, advice="read with one"): ...
+
+Processes are not forked, for a fork of a process with threads, such as torch's, may hang. Signals
+are the parent's business, and no process outlives it, even if it is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+from musicgen.errors import MusicgenError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_order(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    advice: str,
+    ahead: int = 8,
+    begin: Callable[[], None] | None = None,
+) -> Iterator[Result]:
+    """What `work` makes of each item, in their order; `ahead` items for each worker are waiting.
+
+    `work` and `begin`, which each process calls first, are functions of a module or `partial`s of
+    one. With one worker all is done here, and `begin` is not called. Whoever stops early stops the
+    processes.
+
+    Raises:
+        MusicgenError: a process died; `advice` says what to do about it.
+    """
+    coming = iter(items)
+    if workers <= 1:
+        yield from map(work, coming)
+        return
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=partial(_begin, begin)
+    )
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in islice(coming, workers * ahead):
+            waiting.append(pool.submit(work, item))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(work, item) for item in islice(coming, 1))
+            yield result
+    except BrokenProcessPool:
+        raise MusicgenError(
+            f"a process that was working died, perhaps for want of memory; {advice}"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(begin: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
