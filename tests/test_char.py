@@ -19,6 +19,7 @@ from musicgen import corpus
 from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.composer import TextComposer, composer_of
+from musicgen.corpus.finding import find_files
 from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_shingles, tune_in
 from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseError
 from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
@@ -161,6 +162,9 @@ def test_files_are_read_as_they_are_and_corpora_as_music(tmp_path: Path) -> None
     ]
     assert found.tokens.unit == "character"
     assert found.tokens.splits["train"].notes.tolist() == [38]
+    named = find_files(["chorales", "airdsAirs", str(tmp_path)], texts=True)
+    assert {file.named for file in named if file.source != str(tmp_path)} == {True}
+    assert [f.path.name for f in named if not f.named] == ["a.text", "b.bin"]
     with pytest.raises(CorpusError, match=r"b\.bin: no readable tune in 1 files"):
         prepare(tmp_path / "b.bin", tokenizer="char")
     (tmp_path / "empty").mkdir()
