@@ -126,7 +126,9 @@ def _print_likelihood(name: str, corpus: list[str], split: str, as_json: Path | 
     model = checkpoints.load(checkpoints.locate(name))
     found = rates(model, prepare(corpus, tokenizer=model.tokenizer).tokens, split)
     if as_json is not None:
-        _write_json({"model": name, "corpus": corpus, "split": split, **asdict(found)}, as_json)
+        bits = {f"bits_per_{rate.unit}": rate.bits for rate in found.rates}
+        about = {"model": name, "corpus": corpus, "split": split}
+        _write_json({**about, **bits, **asdict(found)}, as_json)
     if as_json is None or str(as_json) != "-":
         for rate in found.rates:
             of = "" if rate.n_tunes == found.n_tunes else f" of {found.n_tunes}"
