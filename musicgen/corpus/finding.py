@@ -90,7 +90,8 @@ def find_files(names: Iterable[str]) -> list[File]:
         for path in files:
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             label = f"{source.rstrip('/')}/{inside}" if inside else source
-            found.setdefault(path.resolve(), File(source, label, path))
+            # `resolve` would raise at links that lead in circles.
+            found.setdefault(Path(os.path.realpath(path)), File(source, label, path))
     return list(found.values())
 
 
