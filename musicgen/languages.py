@@ -20,8 +20,10 @@ from musicgen import formats, grammar, polyphony
 from musicgen.config import unknown
 from musicgen.constraint import Tracer
 from musicgen.corpus import find_files
+from musicgen.corpus.texts import tune_in
 from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError
-from musicgen.tokenizer import BOS, EOS, melody, remi, tokens
+from musicgen.tokenizer import BOS, EOS, char, melody, remi, tokens
+from musicgen.tokenizer.notating import tune_of
 from musicgen.tokenizer.parts import is_polyphonic, piece_of
 from musicgen.tune import Tune
 
@@ -29,14 +31,18 @@ _FILES_LOOKED_AT = 60
 _TUNES_OF_A_FILE = 20
 
 
+SEPARATOR = "\0"  # between the tokens of a text; part of none
+
+
 class Encoded(NamedTuple):
-    """A tune as it comes from the process that read it. `tokens` one a line, `<bos>` and `<eos>`
-    included; `features` (T, F) after each; `dropped` counts what tokens cannot say of it;
-    `irregular` says that its bars or repeats do not add up."""
+    """A tune as it comes from the process that read it. `tokens` with a `SEPARATOR` between them,
+    `<bos>` and `<eos>` included; `features` (T, F) after each; `units` are its notes, or whatever
+    the language counts by; `dropped` counts what tokens cannot say of it; `irregular` says that
+    its bars or repeats do not add up."""
 
     tokens: str
     features: NDArray[np.uint16]
-    notes: int
+    units: int
     irregular: bool
     dropped: Counter[str]
 
@@ -46,7 +52,9 @@ class Language:
     """A tokenizer with the features that networks get beside its tokens. `what` is the kind of
     music that it can say; `encode` gives a tune, or the reason why it cannot be said. With fewer
     than `small` tunes to train on no token is too rare to be kept: hardly a heading occurs twice.
-    `all_voices` are to be read of files whose readers else give the melody.
+    `all_voices` are to be read of files whose readers else give the melody. `unit` is what the
+    likelihood of a model is quoted by; `decode` gives the tune that tokens say. With `encode_text`
+    files and folders are read as text, a document at a time, and only the named corpora as music.
     """
 
     name: str
@@ -54,8 +62,11 @@ class Language:
     n_header: int
     feature_sizes: dict[str, int]
     encode: Callable[[Tune], Encoded | str]
+    decode: Callable[[Sequence[str]], Tune | None]
     small: int = 0
     all_voices: bool = False
+    unit: str = "note"
+    encode_text: Callable[[str], Encoded] | None = None
 
 
 def _encode_melody(tune: Tune) -> Encoded | str:
@@ -66,7 +77,7 @@ def _encode_melody(tune: Tune) -> Encoded | str:
         return str(error)
     features, first_wrong = _tracer().trace(spoken)
     n_notes, irregular = reduced.tune.n_notes, first_wrong is not None
-    return Encoded("\n".join(spoken), features, n_notes, irregular, reduced.dropped)
+    return Encoded(SEPARATOR.join(spoken), features, n_notes, irregular, reduced.dropped)
 
 
 @cache  # one for each process
@@ -81,7 +92,29 @@ def _encode_piece(tune: Tune) -> Encoded | str:
     except InvalidTuneError as error:
         return str(error)
     features, irregular = polyphony.trace(spoken)
-    return Encoded("\n".join(spoken), features, piece.n_notes, irregular, dropped)
+    return Encoded(SEPARATOR.join(spoken), features, piece.n_notes, irregular, dropped)
+
+
+def _decode_piece(spoken: Sequence[str]) -> Tune:
+    return tune_of(remi.decode(spoken))
+
+
+def _encode_abc(tune: Tune) -> Encoded | str:
+    try:
+        reduced = melody.melody(tune)
+    except InvalidTuneError as error:
+        return str(error)
+    return _encode_text(char.text_of(reduced.tune))._replace(dropped=reduced.dropped)
+
+
+def _encode_text(text: str) -> Encoded:
+    spoken = (BOS, *char.encode(text), EOS)
+    features = np.zeros((len(spoken), 0), np.uint16)
+    return Encoded(SEPARATOR.join(spoken), features, len(text), False, Counter())
+
+
+def _decode_text(spoken: Sequence[str]) -> Tune | None:
+    return tune_in(char.decode(spoken))
 
 
 LANGUAGES = {
@@ -91,6 +124,7 @@ LANGUAGES = {
         len(tokens.HEADER_KINDS),
         grammar.FEATURE_SIZES,
         _encode_melody,
+        melody.decode,
     ),
     remi.NAME: Language(
         remi.NAME,
@@ -98,8 +132,20 @@ LANGUAGES = {
         len(remi.HEADER_KINDS),
         polyphony.FEATURE_SIZES,
         _encode_piece,
+        _decode_piece,
         small=50,
         all_voices=True,
+    ),
+    char.NAME: Language(
+        char.NAME,
+        "single-line melody",
+        0,
+        {},
+        _encode_abc,
+        _decode_text,
+        small=50,
+        unit=char.UNIT,
+        encode_text=_encode_text,
     ),
 }
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from musicgen import corpus as corpora
 from musicgen.corpus import Corpus, Entry, Omitted, Progress
 from musicgen.errors import CorpusError
-from musicgen.languages import LANGUAGES, Choice, Encoded, Language, choose
+from musicgen.languages import LANGUAGES, SEPARATOR, Choice, Encoded, Language, choose
 from musicgen.novelty import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.tokenizer import UNKNOWN, Vocabulary
 from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
@@ -89,6 +89,7 @@ def examine(
         workers=workers,
         extract=language.encode,
         all_voices=language.all_voices,
+        extract_text=language.encode_text and partial(_encode_text, language),
         keep=waiting.append,
         progress=progress,
     )
@@ -134,6 +135,7 @@ def prepare(
             workers=workers,
             extract=partial(_encode_and_index, language),
             all_voices=language.all_voices,
+            extract_text=language.encode_text and partial(_encode_text_and_index, language),
             keep=keep,
             progress=progress,
         )
@@ -150,6 +152,7 @@ def prepare(
             feature_sizes=language.feature_sizes,
             tokenizer=language.name,
             n_header=language.n_header,
+            unit=language.unit,
             folder=folder,
         )
     index = melodies.index([entry.id for entry in corpus.entries])
@@ -180,6 +183,17 @@ def _encode_and_index(language: Language, tune: Tune) -> tuple[Encoded | str, Me
     return language.encode(tune), _index(tune)
 
 
+def _encode_text(language: Language, text: str, _tune: Tune | None) -> Encoded:
+    assert language.encode_text is not None
+    return language.encode_text(text)
+
+
+def _encode_text_and_index(
+    language: Language, text: str, tune: Tune | None
+) -> tuple[Encoded, Melody]:
+    return _encode_text(language, text, tune), _index(tune or Tune())
+
+
 def _index(tune: Tune) -> Melody:
     return Melody.of(tune, place="")
 
@@ -193,7 +207,7 @@ class _Waiting:
         self._language = language
         self._n_columns = 1 + len(language.feature_sizes)
         self.ids: dict[str, int] = {}
-        self.lengths, self.notes = array("I"), array("I")
+        self.lengths, self.units = array("I"), array("I")
         self.refused: list[tuple[int, str]] = []
         self.irregular: list[int] = []
         self.dropped: Counter[str] = Counter()
@@ -205,14 +219,14 @@ class _Waiting:
         if isinstance(encoded, str):
             self.refused.append((number, encoded))
             self.lengths.append(0)
-            self.notes.append(0)
+            self.units.append(0)
             return
-        ids = [self.ids.setdefault(t, len(self.ids)) for t in encoded.tokens.split("\n")]
+        ids = [self.ids.setdefault(t, len(self.ids)) for t in encoded.tokens.split(SEPARATOR)]
         if self._file is not None:
             table = np.column_stack([ids, encoded.features]).astype(np.int32)
             self._file.write(table.tobytes())
         self.lengths.append(len(ids))
-        self.notes.append(encoded.notes)
+        self.units.append(encoded.units)
         self.dropped += encoded.dropped
         if encoded.irregular:
             self.irregular.append(number)
@@ -251,7 +265,7 @@ class _Waiting:
         """The tunes as a token set takes them."""
         unknown = vocabulary.ids[UNKNOWN]
         final = np.array([vocabulary.ids.get(token, unknown) for token in self.ids])
-        known = zip(entries, self._tables(), self.notes, strict=True)
+        known = zip(entries, self._tables(), self.units, strict=True)
         for done, (entry, table, notes) in enumerate(known, 1):
             if len(table):
                 yield entry.split, entry.id, final[table[:, 0]], table[:, 1:], notes

@@ -2,7 +2,7 @@
 
 A folder holds meta.json (vocabulary, sizes, names, fingerprint) and for each split four .npy
 arrays. Nothing here knows music: a tune is a sequence of ids with a row of small integers
-(features) after each, a name, and how many notes it counts for.
+(features) after each, a name, and how many notes (or other units) it counts for.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class TokenSplit:
 class TokenSet:
     """A tokenized corpus. `feature_sizes` names the feature columns in order with their number of
     values; `tokenizer` is the tokenizer's name; `n_header` is how many ids after bos are the
-    heading of a tune; `fingerprint` identifies the whole content."""
+    heading of a tune; `fingerprint` identifies the whole content; `unit` is what `notes` count."""
 
     vocab: tuple[str, ...]
     feature_sizes: dict[str, int]
@@ -81,6 +81,7 @@ class TokenSet:
     fingerprint: str
     splits: dict[str, TokenSplit]
     n_header: int = 0
+    unit: str = "note"
 
     def openings(self) -> tuple[tuple[tuple[int, ...], int], ...]:
         """The headings of the training tunes with their counts, most frequent first; those with
@@ -109,6 +110,7 @@ class TokenSet:
             "tokenizer": self.tokenizer,
             "fingerprint": self.fingerprint,
             "n_header": self.n_header,
+            "unit": self.unit,
             "feature_sizes": self.feature_sizes,
             "vocab": self.vocab,
             "names": {name: split.names for name, split in self.splits.items()},
@@ -136,6 +138,7 @@ class TokenSet:
                 fingerprint=_text(meta["fingerprint"]),
                 splits={name: _open_split(folder, name, meta["names"][name]) for name in SPLITS},
                 n_header=_size(meta["n_header"]),
+                unit=_text(meta.get("unit", "note")),
             )
         except ParseError as error:
             file = Path(error.path or folder)
@@ -182,6 +185,7 @@ def build_tokenset(
     feature_sizes: Mapping[str, int],
     tokenizer: str,
     n_header: int = 0,
+    unit: str = "note",
     folder: str | Path | None = None,
 ) -> TokenSet:
     """Collect encoded tunes; the match columns are appended to the features that are given.
@@ -204,7 +208,7 @@ def build_tokenset(
         names = _write_rows(rows, folder, n_features=len(feature_sizes))
         splits = {n: _open_split(folder, n, names[n], mapped=mapped) for n in SPLITS}
         fingerprint = _fingerprint(vocab, sizes, tokenizer, splits)
-        tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header)
+        tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header, unit)
         _check(tokens, tokenizer)
         return tokens
 

@@ -32,10 +32,10 @@ import torch
 from musicgen import checkpoint
 from musicgen.datamodule import DataConfig, collate, pack
 from musicgen.models import ModelConfig
+from musicgen.models.cost import nats
 from musicgen.tokenizer import BOS, EOS, Vocabulary
 from musicgen.tokenset import TokenRow, TokenSet, TokenSplit, build_tokenset
 from musicgen.training import TrainConfig, train
-from musicgen.training.module import nats
 
 FILES = {"quarter": "jsb-chorales-quarter.json", "sixteenth": "jsb-chorales-16th.json"}
 SPLITS = {"train": "train", "valid": "val", "test": "test"}

@@ -64,7 +64,7 @@ class Visit:
     page: Any
     complaints: list[str] = field(default_factory=list)
 
-    def takes(self, number: int, *, timeout: float = 15_000) -> Any:
+    def takes(self, number: int, *, timeout: float = 60_000) -> Any:
         """The takes that are shown, once so many are whole."""
         from playwright.sync_api import expect
 
@@ -153,7 +153,8 @@ def choices() -> dict[str, Any]:
         "fields": [one.listed(name) for name, group in groups.items() for one in group.fields],
         "instruments": ["fiddle", "flute"],
         "formats": list(requests.FORMATS),
-        "model": {"name": "celtic"},
+        "changes": list(requests.CHANGE["change"].choices),
+        "model": {"name": "celtic", "card": "# A card"},
     }
 
 

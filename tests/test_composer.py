@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.composer import Composer
+from musicgen.composer import Composer, Draft
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
@@ -149,3 +149,21 @@ def test_an_absurd_temperature_cannot_make_an_invalid_tune(composer: Composer) -
 def test_a_model_of_another_token_language_is_refused(untrained: Checkpoint) -> None:
     with pytest.raises(CheckpointError, match="reads 'char' tokens and cannot compose"):
         Composer(replace(untrained, tokenizer="char"))
+
+
+@pytest.mark.parametrize("controls", [Controls(), Controls(key="D", bars=8, end_on_tonic=True)])
+def test_what_is_watched_is_what_is_taken(composer: Composer, controls: Controls) -> None:
+    sampling = SamplingConfig(seed=11)
+    drafts: dict[int, list[Draft]] = {}
+    takes = {}
+    for news in composer.watch(4, controls, sampling):
+        if isinstance(news, Draft):
+            assert news.index not in takes
+            drafts.setdefault(news.index, []).append(news)
+        else:
+            takes[news.index] = news
+    assert [takes[k] for k in range(4)] == list(composer.takes(4, controls, sampling))
+    for number, several in drafts.items():
+        bars = takes[number].tune.bars
+        for n_bars, draft in enumerate(several, start=1):
+            assert [bar.events for bar in draft.tune.bars] == [b.events for b in bars[:n_bars]]

@@ -95,3 +95,12 @@ def test_tunes_come_one_by_one_with_those_that_cannot_be_read(tmp_path: Path) ->
         Rejected,
         Tune,
     ]
+
+
+@pytest.mark.parametrize("name", ["scale.abc", "scale.mid", "scale.musicxml", "scale.mxl"])
+def test_content_without_a_file_is_read_by_its_name(tmp_path: Path, name: str) -> None:
+    formats.write(SCALE, tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    assert list(formats.parsed_each(data, name)) == list(formats.scan_each(tmp_path / name))
+    with pytest.raises(UnsupportedFormatError):
+        formats.parsed_each(data, "scale.exe")

@@ -7,13 +7,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from musicgen.errors import ConfigError, IsolationError, ParseError
-from musicgen.isolation import MAX_CALLS, Limits, run
+from musicgen.isolation import MAX_CALLS, Limits, Pool, Ticket, run
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 HERE = "tests.test_isolation:"
@@ -154,3 +155,69 @@ def test_any_other_error_names_the_work_and_the_reason() -> None:
 def test_options_must_be_plain() -> None:
     with pytest.raises(TypeError):
         run(HERE + "refuse", b"", kind=ConfigError)
+
+
+def count(data: bytes, *, n: int) -> Iterator[bytes]:
+    for i in range(n):
+        yield str(i).encode()
+    if data:
+        raise ParseError("no more")
+
+
+def begin_and_sleep(data: bytes) -> Iterator[bytes]:
+    yield process(data)
+    time.sleep(60)
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    own = Pool()
+    yield own
+    own.close()
+
+
+def test_answers_come_one_by_one_and_errors_after_them(pool: Pool) -> None:
+    assert list(pool.each(HERE + "count", b"", n=3)) == [b"0", b"1", b"2"]
+    answers = pool.each(HERE + "count", b"x", n=1)
+    assert next(answers) == b"0"
+    with pytest.raises(ParseError, match="no more"):
+        next(answers)
+
+
+def test_a_child_whose_answers_are_no_longer_wanted_is_used_again(pool: Pool) -> None:
+    child = pool.run(HERE + "process", b"")
+    answers = pool.each(HERE + "count", b"", n=1000)
+    assert next(answers) == b"0"
+    answers.close()
+    assert pool.run(HERE + "process", b"") == child
+
+
+@posix
+def test_a_call_is_given_up_between_answers_or_by_force(pool: Pool) -> None:
+    child = pool.run(HERE + "process", b"")
+    ticket = Ticket()
+    answers = pool.each(HERE + "count", b"", n=1000, ticket=ticket)
+    next(answers)
+    ticket.give_up()
+    with pytest.raises(IsolationError, match="was given up"):
+        next(answers)
+    assert pool.run(HERE + "process", b"") == child
+    ticket = Ticket()
+    answers = pool.each(HERE + "begin_and_sleep", b"", ticket=ticket)
+    assert next(answers) == child
+    threading.Timer(0.2, ticket.give_up, kwargs={"grace_s": 0.1}).start()
+    with pytest.raises(IsolationError, match="was given up"):
+        next(answers)
+    assert pool.run(HERE + "process", b"") != child
+
+
+def test_a_closed_pool_takes_no_calls() -> None:
+    pool = Pool()
+    answers = pool.each(HERE + "count", b"", n=9)
+    next(answers)
+    pool.close()
+    with pytest.raises(IsolationError, match="was stopped"):
+        list(answers)
+    with pytest.raises(IsolationError, match="was stopped"):
+        pool.run(HERE + "reverse", b"ab")
+    assert pool.n_children == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.abc_notation import parse_text
-from musicgen.performance import EXACT, FOLK, Performance, SoundingNote, Style, perform
+from musicgen.performance import EXACT, FOLK, Performance, SoundingNote, Style, cues, perform
 from musicgen.playback import played_notes
 from musicgen.tune import Tune
 
@@ -342,3 +342,41 @@ def test_every_style_plays_every_note_within_the_music(eighths: int, meter: str)
     assert all(0 <= n.onset_s < n.end_s <= performance.duration_s + 1e-9 for n in performance.notes)
     assert len(part(performance, MELODY)) == 4 * eighths + 4
     assert Fraction(1, 100) < min(n.duration_s for n in performance.notes)
+
+
+# --- for the eye ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rhythm", ["reel", "hornpipe"])
+def test_cues_are_in_step_with_the_playing_and_say_what_is_written(rhythm: str) -> None:
+    played = tune('|:"D"{g}D2 E>F (3GAB [Ac]d-|1 d4 e4:|2 d4 z4|]', rhythm=rhythm)
+    style = Style(ornaments=False, backing=False)
+    found = cues(played, style)
+    sounding = perform(played, style).notes
+    assert [cue.onset_s for cue in found] == [n.onset_s for n in sounding]
+    assert [cue.midi for cue in found] == [n.midi for n in sounding]
+    first_time = [cue.place for cue in found[:10]]
+    assert first_time == [
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (0, 4),
+        (0, 5),
+        (0, 6),
+        (0, 6),
+        (0, 7),
+        (1, 1),
+    ]
+    assert [cue.place for cue in found[10:12]] == [(0, 0), (0, 1)]
+    assert found[8].duration_s == pytest.approx(1.25, abs=0.1)  # tied over the bar line
+
+
+def test_a_note_of_an_overlay_has_no_place() -> None:
+    found = cues(tune("ABcd efga & D4 F4|]"))
+    assert [cue.place is None for cue in found if cue.midi in (62, 66)] == [True, True]
+
+
+def test_what_is_too_long_is_refused_before_it_is_played() -> None:
+    with pytest.raises(InvalidTuneError, match="makes 107 minutes of music, more than 30"):
+        perform(tune("ABcd efga|" * 32), Style(loops=100))

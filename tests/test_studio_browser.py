@@ -134,6 +134,9 @@ def test_takes_come_as_they_are_sampled_and_play(here: Visit) -> None:
     takes.nth(1).get_by_role("button", name="Play").click()  # one tune at a time
     takes.nth(1).get_by_role("button", name="Pause").wait_for()
     takes.nth(0).get_by_role("button", name="Play").wait_for()
+    takes.nth(1).locator(".score .target.note").nth(24).click()  # plays from there
+    page.wait_for_timeout(700)
+    assert audio.evaluate("(e) => e.currentTime") > 2.0
     takes.nth(1).get_by_role("button", name="Pause").click()
     assert audio.evaluate("(e) => e.paused")
 
@@ -209,6 +212,15 @@ def test_bars_become_the_motif_of_new_tunes(here: Visit) -> None:
     assert "dfe d2A | BAF A2A" in abc
 
 
+def test_chords_are_written_and_undone(here: Visit) -> None:
+    put_on_the_desk(here, TUNE)
+    here.page.get_by_role("button", name="Write chords").click()
+    here.page.get_by_role("button", name="Undo", disabled=False).wait_for()
+    assert len(re.findall(r'"[A-G]m?7?"', desk_abc(here))) >= 4
+    here.page.get_by_role("button", name="Undo").click()
+    assert desk_abc(here) == TUNE
+
+
 def test_every_format_is_taken_away(here: Visit) -> None:
     desk = put_on_the_desk(here, TUNE)
     assert set(BEGINNINGS) == set(FORMATS)
@@ -243,10 +255,15 @@ def test_surprise_and_attention_are_seen(here: Visit) -> None:
 
 
 def test_what_is_refused_is_said_at_its_field(here: Visit) -> None:
-    here.page.get_by_label("Form", exact=True).fill("A1")
-    here.page.locator("form:visible").get_by_role("button", name="Compose").click()
-    here.page.locator(".field:has(#compose-form) .error:not(:empty)").wait_for()
-    assert here.page.get_by_label("Form", exact=True).get_attribute("aria-invalid") == "true"
+    page = here.page
+    page.get_by_label("Form", exact=True).fill("A1")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.locator(".field:has(#compose-form) .error:not(:empty)").wait_for()
+    assert page.get_by_label("Form", exact=True).get_attribute("aria-invalid") == "true"
+    page.get_by_label("Form", exact=True).fill("AABB")
+    page.get_by_label("Takes", exact=True).first.fill("9")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.get_by_text("number: 9 is not from 1 to 8").wait_for()
     assert [c for c in here.complaints if "status of 400" not in c] == []
     here.complaints.clear()  # the browser reports every answer of 400
 
@@ -260,3 +277,21 @@ def test_stopping_keeps_what_is_whole(here: Visit) -> None:
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Stop").wait_for(state="hidden")
     assert page.locator(".take.composing").count() == 0
+
+
+def test_takes_stay_where_a_later_request_is_refused_or_they_are_not_looked_at(
+    here: Visit,
+) -> None:
+    page = here.page
+    page.get_by_label("Takes", exact=True).first.fill("2")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.get_by_role("button", name="Tunebook").click()
+    page.wait_for_timeout(6000)
+    page.get_by_role("button", name="Compose", exact=True).first.click()
+    here.takes(2, timeout=60_000)
+    page.locator(".score .target.note").first.wait_for(state="attached")
+    page.get_by_label("Form", exact=True).fill("A1")
+    page.locator("form:visible").get_by_role("button", name="Compose").click()
+    page.locator(".field:has(#compose-form) .error:not(:empty)").wait_for()
+    here.takes(2)
+    here.complaints.clear()  # of the answer of 400

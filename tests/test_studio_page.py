@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -71,13 +72,8 @@ def chromium() -> Iterator[Any]:
         yield found
 
 
-@pytest.fixture
-def canned() -> Canned:
-    return Canned([JIG, REEL])
-
-
-@pytest.fixture
-def here(chromium: Any, canned: Canned) -> Iterator[Visit]:
+@contextmanager
+def opened(chromium: Any, canned: Canned) -> Iterator[Visit]:
     with visit(chromium, viewport={"width": 1280, "height": 800}) as found:
         canned.into(found.page)
         found.page.goto(f"{HERE}/#kind=generate&seed=0&number=2&rhythm=jig&end_on_tonic=true")
@@ -85,8 +81,27 @@ def here(chromium: Any, canned: Canned) -> Iterator[Visit]:
         yield found
 
 
-def test_a_link_fills_the_form_and_asks_for_what_it_says(here: Visit, canned: Canned) -> None:
-    asked = next(body for path, body in canned.asked if path == "/api/takes")
+@pytest.fixture(scope="module")
+def canned() -> Canned:
+    return Canned([JIG, REEL])
+
+
+@pytest.fixture(scope="module")
+def seen(chromium: Any, canned: Canned) -> Iterator[Visit]:
+    """A page with two takes, for tests that leave them as they are."""
+    with opened(chromium, canned) as found:
+        yield found
+
+
+@pytest.fixture
+def here(chromium: Any, canned: Canned) -> Iterator[Visit]:
+    """A page with two takes."""
+    with opened(chromium, canned) as found:
+        yield found
+
+
+def test_a_link_fills_the_form_and_asks_for_what_it_says(seen: Visit, canned: Canned) -> None:
+    asked = dict(next(body for path, body in canned.asked if path == "/api/takes"))
     size = asked.pop("size")
     assert 70 <= size <= 200
     assert asked == {
@@ -97,14 +112,14 @@ def test_a_link_fills_the_form_and_asks_for_what_it_says(here: Visit, canned: Ca
         "sampling": {},
         "selection": {},
     }
-    assert here.page.get_by_label("Rhythm", exact=True).input_value() == "jig"
-    assert here.page.get_by_label("End at home").is_checked()
+    assert seen.page.get_by_label("Rhythm", exact=True).input_value() == "jig"
+    assert seen.page.get_by_label("End at home").is_checked()
 
 
-def test_titles_are_text(here: Visit) -> None:
-    take = here.page.get_by_role("article", name="A jig & <b>a half</b>")
+def test_titles_are_text(seen: Visit) -> None:
+    take = seen.page.get_by_role("article", name="A jig & <b>a half</b>")
     assert take.get_by_role("heading").text_content() == "A jig & <b>a half</b>"
-    assert here.page.locator(".take b").count() == 0
+    assert seen.page.locator(".take b").count() == 0
     assert "Nearest: <b>Old</b>, 31 % alike" in take.locator(".badge.new").text_content()
 
 
@@ -131,20 +146,20 @@ def test_every_control_has_a_name_and_every_id_is_one(here: Visit) -> None:
     assert dangling == []
 
 
-def test_focus_goes_through_a_take_in_the_order_it_is_read(here: Visit) -> None:
-    here.page.locator(".take").first.focus()
-    seen = []
+def test_focus_goes_through_a_take_in_the_order_it_is_read(seen: Visit) -> None:
+    seen.page.locator(".take").first.focus()
+    order = []
     for _ in range(9):
-        here.page.keyboard.press("Tab")
-        seen.append(
-            here.page.evaluate(
+        seen.page.keyboard.press("Tab")
+        order.append(
+            seen.page.evaluate(
                 "() => document.activeElement.ariaLabel ?? document.activeElement.textContent"
             )
         )
-    assert seen[0] == "Rename"
-    assert seen[1].startswith("new")
-    assert seen[3:6] == ["Play", "Place in the tune", "Score"]
-    assert seen[6:] == ["Keep", "Change", "Continue"]
+    assert order[0] == "Rename"
+    assert order[1].startswith("new")
+    assert order[3:6] == ["Play", "Place in the tune", "Score"]
+    assert order[6:] == ["Keep", "Change", "Continue"]
 
 
 def test_keys_work_on_the_take_that_has_the_focus(here: Visit) -> None:
@@ -275,8 +290,8 @@ SKETCHES = """async () => {
 }"""
 
 
-def test_clicked_notes_are_those_that_the_abc_has(here: Visit) -> None:
-    sketches = here.page.evaluate(SKETCHES)
+def test_clicked_notes_are_those_that_the_abc_has(seen: Visit) -> None:
+    sketches = seen.page.evaluate(SKETCHES)
     assert len(sketches) == 19 * 7
     for sketch in sketches:
         tune = parse_text(sketch["abc"]).tunes[0]
@@ -300,7 +315,7 @@ def test_clicked_notes_are_those_that_the_abc_has(here: Visit) -> None:
         assert [list(pair) for pair in zip(pitches, lengths, strict=True)] == wanted
 
 
-def test_links_say_what_was_asked(here: Visit) -> None:
+def test_links_say_what_was_asked(seen: Visit) -> None:
     request = {
         "kind": "generate",
         "seed": 5,
@@ -320,7 +335,7 @@ def test_links_say_what_was_asked(here: Visit) -> None:
         "selection": {},
     }
     for asked in (request, rewriting):
-        found = here.page.evaluate(
+        found = seen.page.evaluate(
             """async (request) => {
               const { linkOf, read } = await import("/static/permalink.js");
               const { fields } = await (await fetch("/api/choices")).json();
@@ -331,14 +346,15 @@ def test_links_say_what_was_asked(here: Visit) -> None:
         assert found == {"request": asked, "take": 1}
 
 
-def test_which_note_sounds(here: Visit) -> None:
-    notes = [{"onset": 0.0, "duration": 0.5}, {"onset": 0.5, "duration": 0.5}]
-    times = [0.0, 0.49, 0.5, 1.1, 1.5]
-    found = here.page.evaluate(
+def test_which_note_sounds(seen: Visit) -> None:
+    lengths = [(0.0, 0.5), (0.5, 1.0), (0.5, 0.5), (1.0, 0.5)]
+    notes = [{"onset": onset, "duration": duration} for onset, duration in lengths]
+    times = [-1.0, 0.0, 0.49, 0.5, 1.2, 1.6, 2.0]
+    found = seen.page.evaluate(
         """async ([notes, times]) => {
           const { heard } = await import("/static/player.js");
           return times.map((time) => heard(notes, time));
         }""",
         [notes, times],
     )
-    assert found == [0, 0, 1, 1, -1]
+    assert found == [[], [0], [0], [1, 2], [1, 3], [3], []]

@@ -14,9 +14,11 @@ import traceback
 
 from musicgen.cli import (
     check,
+    classify,
     compare,
     compose,
     evaluate,
+    harmonize,
     inspect,
     learn,
     play,
@@ -32,9 +34,11 @@ from musicgen.errors import MusicgenError, TrainingInterrupted
 __all__ = [
     "app",
     "check",
+    "classify",
     "compare",
     "compose",
     "evaluate",
+    "harmonize",
     "inspect",
     "learn",
     "main",

@@ -11,6 +11,7 @@ from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import TuneSink, said, say
 from musicgen.cli.progress import available_cores
+from musicgen.cli.texts import write_texts
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def generate(
     max_repeats: Annotated[
         int, typer.Option(min=0, help="How often in a row the same bar may come; 0: any.")
     ] = 0,
+    prompt: Annotated[
+        _Text, typer.Option(help="What the text of a character model begins with.")
+    ] = None,
     checkpoint: options.Checkpoint = "celtic",
     number: options.Number = 1,
     seed: options.Seed = None,
@@ -112,6 +116,23 @@ def generate(
     if resume and seed is None:
         seed = _seed_of(output)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    from musicgen import checkpoint as checkpoints
+    from musicgen.composer import Selection, composer_of
+    from musicgen.tokenizer import char
+
+    model = checkpoints.load(checkpoints.locate(checkpoint))
+    selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
+    if model.tokenizer == char.NAME:
+        if controls != Controls() or selection.chooses or resume:
+            raise ControlError(
+                "this model writes plain text and takes no controls; begin the text with --prompt"
+            )
+        write_texts(model, number, sampling, output, prompt=prompt or "", to=to, force=force)
+        return
+    if prompt is not None:
+        raise ControlError(
+            "--prompt: this model writes tunes, not text; `musicgen continue` goes on from a tune"
+        )
     settings: dict[str, Any] = {
         "checkpoint": checkpoint,
         "controls": controls,
@@ -119,11 +140,7 @@ def generate(
         "selection": {"max_copied_bars": max_copied_bars, "best_of": best_of, "judge": judge},
     }
     sink = TuneSink(output, number, force=force, to=to, resume=resume, settings=settings)
-    from musicgen import load
-    from musicgen.composer import Selection
-
-    selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
-    takes = load(checkpoint).takes(
+    takes = composer_of(model).takes(
         number, controls, sampling, selection, start=sink.start, workers=available_cores()
     )
     sink.take(said(takes, novelty=novelty and sink.book is None))

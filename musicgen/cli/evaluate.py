@@ -111,18 +111,24 @@ def _check_outputs(report: Path | None, as_json: Path | None, *, force: bool) ->
 
 def _print_likelihood(name: str, corpus: list[str], split: str, as_json: Path | None) -> None:
     from musicgen import checkpoint as checkpoints
-    from musicgen.evaluation.likelihood import bits_per_note
+    from musicgen.evaluation.likelihood import rates
     from musicgen.preparation import prepare
 
     model = checkpoints.load(checkpoints.locate(name))
-    score = bits_per_note(model, prepare(corpus).tokens, split)
+    found = rates(model, prepare(corpus, tokenizer=model.tokenizer).tokens, split)
     if as_json is not None:
-        _write_json(asdict(score), as_json)
-        return
-    print(
-        f"{score.bits_per_note:.3f} bits per note (95 % of resamples: {score.low:.3f} to "
-        f"{score.high:.3f}) on {score.n_tunes} {split} tunes with {score.n_notes:,} notes"
-    )
+        _write_json({"model": name, "corpus": corpus, "split": split, **asdict(found)}, as_json)
+    if as_json is None or str(as_json) != "-":
+        for rate in found.rates:
+            of = "" if rate.n_tunes == found.n_tunes else f" of {found.n_tunes}"
+            print(
+                f"{rate.bits:7.3f} bits per {rate.unit:9} (95 % of resamples: {rate.low:.3f} to "
+                f"{rate.high:.3f}) on {rate.n_tunes}{of} {split} tunes with {rate.n:,} {rate.unit}s"
+            )
+    if not found.own:
+        say("note: not the corpus that the model was trained on, so it may know some of its tunes")
+    if found.n_unknown:
+        say(f"note: {found.n_unknown:,} of {found.n_tokens:,} tokens are unknown to the model")
     say("-n 500 composes and judges tunes as well")
 
 

@@ -11,9 +11,10 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import pick, require_free, say
-from musicgen.errors import CorpusError
+from musicgen.errors import ControlError, CorpusError
 
 if TYPE_CHECKING:
+    from musicgen.checkpoint import Checkpoint
     from musicgen.formats.engraving.annotation import Annotated as Score
     from musicgen.tune import Tune
 
@@ -26,7 +27,10 @@ app.add_typer(inspect, name="inspect")
 Transformer = Annotated[
     str, typer.Option("--checkpoint", "-c", help="A transformer: a run folder or a shipped model.")
 ]
-Melody = Annotated[Path, typer.Argument(help="A single-line melody: ABC or MIDI.")]
+Melody = Annotated[
+    Path,
+    typer.Argument(help="A single-line melody: ABC or MIDI; for a model of characters, any text."),
+]
 Number = Annotated[int, typer.Option("--tune", min=1, help="Which tune of the file, from 1.")]
 
 
@@ -71,19 +75,26 @@ def attention(
     force: options.Force = False,
 ) -> None:
     """Which earlier notes each note attends to: heat maps, and arcs over the score."""
-    on_score = output.with_suffix(".score" + output.suffix)
-    _claim(output, on_score, force=force)
-    given = _tune_of(file, tune)
     from musicgen.checkpoint import load, locate
     from musicgen.inspection import attention as look
+    from musicgen.tokenizer import char
 
-    seen = look.measure(given, load(locate(checkpoint)))
+    model = load(locate(checkpoint))
+    on_score = output.with_suffix(".score" + output.suffix)
+    _claim(output, *([] if model.tokenizer == char.NAME else [on_score]), force=force)
+    given = _given(file, tune, model)
+    seen = look.measure(given, model)
+    unit = "character" if isinstance(given, str) else "note"
+    names = ("layer", "head", unit, f"earlier_{unit}", "share")
+    if isinstance(given, str):
+        look.draw(seen, output)
+        _write_numbers(output, names, look.rows(seen))
+        return
     telling = look.furthest_head(seen)
     pair = (layer or telling[0], head or telling[1])
     score = look.score(seen, given, *pair, note)
     look.draw(seen, output)
     _write_score(score, on_score)
-    names = ("layer", "head", "note", "earlier_note", "share")
     _write_numbers(output, names, look.rows(seen))
     say(f"arcs of layer {pair[0]}, head {pair[1]}; --layer, --head and --note choose others")
 
@@ -126,11 +137,17 @@ def surprise(
 ) -> None:
     """Bits per note over the score: how unexpected the model finds each."""
     _claim(output, force=force)
-    given = _tune_of(file, tune)
     from musicgen.checkpoint import load, locate
     from musicgen.inspection import surprise as look
 
-    found = look.measure(given, load(locate(checkpoint)))
+    model = load(locate(checkpoint))
+    given = _given(file, tune, model)
+    found = look.measure(given, model)
+    if isinstance(given, str):
+        look.draw_text(found, output)
+        _write_numbers(output, ("character", "line", "column", "bits"), look.rows(found))
+        say(f"{found.bits_per_note:.3f} bits per character")
+        return
     _write_score(look.score(found, given), output)
     _write_numbers(output, ("token", "bar", "note", "bits"), look.rows(found))
     say(f"{found.bits_per_note:.3f} bits per note, bar lines included")
@@ -146,13 +163,14 @@ def memory(
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help="Prepared token files (default: celtic).")
     ] = None,
-    places: Annotated[int, typer.Option(min=10, help="How many notes are guessed.")] = 300,
+    places: Annotated[int, typer.Option(min=10, help="How many notes are guessed.")] = 200,
     output: Annotated[Path, _picture("memory.png")] = Path("memory.png"),
     force: options.Force = False,
 ) -> None:
     """How bits per note fall with the length of context that a network may use."""
     _claim(output, force=force)
     from musicgen.checkpoint import load, locate, shipped
+    from musicgen.cli.progress import available_cores
     from musicgen.inspection import memory as look
     from musicgen.preparation import prepare
     from musicgen.tokenizer.melody import NAME
@@ -161,12 +179,15 @@ def memory(
     models = {name: load(locate(name)) for name in checkpoints or shipped()}
     if not checkpoints:  # of the shipped ones, those that write melodies
         models = {name: model for name, model in models.items() if model.tokenizer == NAME}
-    token_set = prepare(["celtic"]).tokens if tokens is None else TokenSet.load(tokens)
+    if tokens is None:
+        token_set = prepare(["celtic"], workers=available_cores()).tokens
+    else:
+        token_set = TokenSet.load(tokens)
     memories = [
         look.measure(name, model, token_set, n_places=places) for name, model in models.items()
     ]
     look.draw(memories, output)
-    names = ("network", "context", "bits_per_note", "standard_error")
+    names = ("network", "context", f"bits_per_{token_set.unit}", "standard_error")
     _write_numbers(output, names, look.rows(memories))
     _table(
         ("network", *(str(n) for n in look.CONTEXTS)),
@@ -210,10 +231,18 @@ def _encoded() -> Iterator[list[str]]:
                 continue
 
 
-def _tune_of(file: Path, number: int) -> Tune:
+def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
+    """What a model is to look at: a tune of a file, or for a model of characters a document."""
+    from musicgen.corpus.texts import documents, read_text
     from musicgen.formats import read
+    from musicgen.tokenizer import char
 
-    return pick(read(file), number, file)
+    if model.tokenizer != char.NAME:
+        return pick(read(file), number, file)
+    found = [text for _, text in documents(read_text(file))]
+    if not 1 <= number <= len(found):
+        raise ControlError(f"{file}: has no text {number}; it holds {len(found)}")
+    return found[number - 1]
 
 
 def _claim(picture: Path, *others: Path, force: bool) -> None:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 Tokenizer = Annotated[
     str | None,
-    typer.Option(help="melody or remi (music in parts); default: what fits most of the tunes."),
+    typer.Option(
+        help="melody, remi (music in parts) or char (any text); default: melody or remi, as the "
+        "tunes are."
+    ),
 ]
 
 
@@ -38,7 +41,9 @@ def train(
         Path | None, typer.Option("--tokens", help="Prepared token files, instead of a corpus.")
     ] = None,
     tokenizer: Tokenizer = None,
-    preset: Annotated[str, typer.Option(help="lstm, transformer or rnn.")] = "lstm",
+    preset: Annotated[
+        str, typer.Option("--preset", "--network", help="lstm, transformer or rnn.")
+    ] = "lstm",
     out: Annotated[Path, typer.Option(help="The run folder; it must be new.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Stop after so many passes.")] = None,
@@ -74,8 +79,9 @@ def train(
             config, token_set, out, resume=resume, report=report, about=about, novelty=novelty
         )
     say(
-        f"{summary.best_bits_per_note:.3f} bits per note on validation after {summary.steps} steps "
-        f"({summary.elapsed_s / 60:.1f} minutes, ended by {summary.reason}); loss curve in {out}"
+        f"{summary.best_bits_per_note:.3f} bits per {summary.unit} on validation after "
+        f"{summary.steps} steps ({summary.elapsed_s / 60:.1f} minutes, ended by "
+        f"{summary.reason}); loss curve in {out}"
     )
     say(f"next: musicgen generate --checkpoint {out}")
 
@@ -161,11 +167,12 @@ def _prepare(
     if len(loaded.rejected) > MOST_LISTED:
         more = len(loaded.rejected) - MOST_LISTED
         say(f"left out: {more} more; musicgen corpus --rejected lists them")
-    train_split = prepared.tokens.splits["train"]
+    tokens, train_split = prepared.tokens, prepared.tokens.splits["train"]
+    what = "tunes" if tokens.unit == "note" else "tunes or paragraphs"
     say(
-        f"{len(loaded.entries)} tunes, {len(loaded.rejected)} unreadable, {len(prepared.omitted)} "
+        f"{len(loaded.entries)} {what}, {len(loaded.rejected)} unreadable, {len(prepared.omitted)} "
         f"that are no {prepared.language.what}, {len(loaded.duplicates)} duplicates; "
-        f"{len(train_split)} to train on with {int(train_split.notes.sum()):,} notes"
+        f"{len(train_split)} to train on with {int(train_split.notes.sum()):,} {tokens.unit}s"
     )
     return prepared
 

@@ -44,6 +44,22 @@ def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
     return tunes[number - 1]
 
 
+def read_tune(path: Path, number: int, *, all_voices: bool = False) -> Tune:
+    """Tune `number`, from 1, of a file, with what its reader had to put up with said.
+
+    Raises:
+        MusicgenError: the file cannot be read, or there are not so many.
+    """
+    from musicgen.formats import read
+
+    tunes = read(path, all_voices=all_voices)
+    chosen = pick(tunes, number, path)
+    if len(tunes) > 1:
+        say(f"{path}: tune {number} of {len(tunes)}; --tune chooses another")
+    warn_of(chosen, path)
+    return chosen
+
+
 def warn_of(tune: Tune, path: Path) -> None:
     """The reader's warnings of a tune, a line each."""
     for warning in tune.warnings:

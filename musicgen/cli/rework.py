@@ -9,12 +9,11 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, pick, said, say, warn_of
+from musicgen.cli.output import TuneSink, read_tune, said, say
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
     from musicgen.composer import Composer
-    from musicgen.tune import Tune
 
 _Which = Annotated[
     int, typer.Option("--tune", min=1, help="Which tune of the file, counted from 1.")
@@ -47,7 +46,7 @@ def continue_(
     from musicgen import load
 
     composer = load(checkpoint)
-    given = _chosen(file, tune, all_voices=composer.all_voices)
+    given = read_tune(file, tune, all_voices=composer.all_voices)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     takes = composer.continuations(given, number, sampling, bars=bars)
     sink.take(said(takes, novelty=novelty))
@@ -75,7 +74,7 @@ def infill(
 ) -> None:
     """Write some bars anew, hearing what is before and after them; the rest stays as it was."""
     sink = TuneSink(output, number, force=force)
-    given = _chosen(file, tune)
+    given = read_tune(file, tune)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     takes = melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
     sink.take(said(takes, novelty=novelty))
@@ -103,7 +102,7 @@ def vary(
 ) -> None:
     """Write a new setting of a tune: its key, meter and form, as like it as is asked."""
     sink = TuneSink(output, number, force=force)
-    given = _chosen(file, tune)
+    given = read_tune(file, tune)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     composer = melodist(checkpoint)
     takes = composer.vary(given, similarity=similarity, n=number, sampling=sampling)
@@ -120,15 +119,3 @@ def melodist(checkpoint: str) -> Composer:
     if not isinstance(composer, Composer):
         raise ControlError(f"{checkpoint}: this model writes in parts; name one of single lines")
     return composer
-
-
-def _chosen(file: Path, number: int, *, all_voices: bool = False) -> Tune:
-    """The tune of a file that is asked for, with what its reader had to put up with said."""
-    from musicgen.formats import read
-
-    tunes = read(file, all_voices=all_voices)
-    chosen = pick(tunes, number, file)
-    if len(tunes) > 1:
-        say(f"{file}: tune {number} of {len(tunes)}; --tune chooses another")
-    warn_of(chosen, file)
-    return chosen

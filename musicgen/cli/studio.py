@@ -12,6 +12,8 @@ from musicgen.cli.options import app
 from musicgen.cli.output import say
 from musicgen.cli.progress import available_cores
 
+MOST_WORKERS = 4
+
 
 @app.command()
 def studio(
@@ -29,23 +31,18 @@ def studio(
     import signal
 
     from musicgen.cli.rework import melodist
-    from musicgen.studio import Settings, serve
+    from musicgen.studio import Settings, StudioServer
 
     melodist(checkpoint)  # a model that cannot be used is found before the page is opened
-
-    def announce(address: str, has_token: bool) -> None:
-        say(f"the studio is at {address}")
-        if has_token:
-            say(
-                "others can reach it, so it asks for the token in this address; keep it to yourself"
-            )
-        say("Ctrl-C stops it")
-        if browser and not has_token:
-            webbrowser.open(address)
-
-    workers = max(1, min(4, available_cores()))
-    settings = Settings(host=host, port=port, checkpoint=checkpoint, workers=workers)
-    stopped_by = serve(settings, announce)
+    workers = max(1, min(MOST_WORKERS, available_cores()))
+    server = StudioServer(Settings(host=host, port=port, checkpoint=checkpoint, workers=workers))
+    say(f"the studio is at {server.address}")
+    if server.token:
+        say("others can reach it, so it asks for the token in this address; keep it to yourself")
+    say("Ctrl-C stops it")
+    if browser:
+        webbrowser.open(server.address)
+    stopped_by = server.run()
     if stopped_by == signal.SIGINT:
         raise KeyboardInterrupt
     raise typer.Exit(128 + stopped_by if stopped_by else 0)

@@ -22,10 +22,12 @@ from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
 from musicgen.composer.selection import Selection, select
 from musicgen.composer.streaming import Draft, Step, Stream, watch
+from musicgen.composer.texts import TextComposer
 from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls, understand
+from musicgen.errors import CheckpointError
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import remi
+from musicgen.tokenizer import char, remi
 from musicgen.tune import Tune
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Step",
     "Stream",
     "Take",
+    "TextComposer",
     "composer_of",
 ]
 
@@ -194,6 +197,11 @@ def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:
     """The composer for a model's token language.
 
     Raises:
-        CheckpointError: the model speaks another.
+        CheckpointError: the model speaks another, or writes no music but text.
     """
+    if checkpoint.tokenizer == char.NAME:
+        raise CheckpointError(
+            "this model writes plain text, character by character; "
+            "use `musicgen generate`, or TextComposer"
+        )
     return (PolyphonicComposer if checkpoint.tokenizer == remi.NAME else Composer)(checkpoint)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import gc
 import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from musicgen import formats
+from musicgen.corpus import texts
 from musicgen.corpus.finding import CORPORA, NON_COMMERCIAL, File, find_files
 from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
 from musicgen.families import Shingles, group_families, melody_digest, shingles
@@ -44,6 +46,7 @@ __all__ = [
     "Duplicate",
     "Entry",
     "Extract",
+    "ExtractText",
     "Facts",
     "File",
     "Omitted",
@@ -74,6 +77,12 @@ class Facts:
     lowest: int
     highest: int
     warnings: tuple[str, ...]
+
+
+_NO_FACTS = Facts(
+    title="", rhythm="", meter="", key="", mode="", voices=0, bars=0, notes=0,
+    lowest=0, highest=0, warnings=(),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,9 @@ class _Found(NamedTuple):
 # What to keep of a tune besides its entry; it runs where the file is read, so it is a function of
 # a module, and what it returns can be pickled.
 Extract = Callable[[Tune], Any]
+# The same of a document: its text, and the tune that it is, if it is one.
+ExtractText = Callable[[str, Tune | None], Any]
+_FileRead = tuple[list[_Found], list[Omitted]]
 # Called with what is being done, how many are done, how many there are.
 Progress = Callable[[str, int, int], None]
 
@@ -164,6 +176,7 @@ def load(
     keep: Callable[[Any], None] | None = None,
     progress: Progress | None = None,
     all_voices: bool = False,
+    extract_text: ExtractText | None = None,
 ) -> Corpus:
     """Read, deduplicate, group and split.
 
@@ -177,6 +190,8 @@ def load(
 
         progress: called after each file.
         all_voices: read every voice of a file where a reader else gives the melody (MIDI).
+        extract_text: read files and folders (not the named corpora) as plain text, any text, and
+            apply this to every document of them (see `corpus.texts`).
 
     Raises:
         CorpusError: an unknown name, or nothing that can be read.
@@ -185,13 +200,14 @@ def load(
         raise CorpusError(f"splits val={val:g} and test={test:g} leave nothing to train on")
     several = [sources] if isinstance(sources, str | Path) else sources
     names = [str(name) for name in several]
-    files = find_files(names)
+    files = find_files(names, texts=extract_text is not None)
+    read = partial(_read_file, extract=extract, all_voices=all_voices, extract_text=extract_text)
     first_of: dict[bytes, str] = {}
     entries: list[Entry] = []
     rejected: list[Omitted] = []
     duplicates: list[Duplicate] = []
     runs, sizes = array("Q"), array("I")
-    for done, (found, omitted) in enumerate(_read_files(files, extract, workers, all_voices), 1):
+    for done, (found, omitted) in enumerate(_read_files(files, read, workers), 1):
         rejected += omitted
         for entry, own_runs, extracted in found:
             first = first_of.setdefault(entry.digest, entry.id)
@@ -238,10 +254,9 @@ def _choose_split(digest: bytes, *, val: float, test: float) -> str:
 
 
 def _read_files(
-    files: list[File], extract: Extract | None, workers: int, all_voices: bool
-) -> Iterator[tuple[list[_Found], list[Omitted]]]:
+    files: list[File], read: Callable[[File], _FileRead], workers: int
+) -> Iterator[_FileRead]:
     """What is in each file, in order; only a few files' worth is waiting at any time."""
-    read = partial(_read_file, extract=extract, all_voices=all_voices)
     size = sum(file.path.stat().st_size for file in files if file.path.is_file())
     workers = min(workers, len(files), size // _BYTES_PER_WORKER)
     yield from in_order(read, files, workers=workers, advice="read with --workers 1")
@@ -261,8 +276,14 @@ def _collector_held_back() -> Iterator[None]:
 
 
 def _read_file(
-    file: File, *, extract: Extract | None, all_voices: bool
-) -> tuple[list[_Found], list[Omitted]]:
+    file: File,
+    *,
+    extract: Extract | None,
+    all_voices: bool,
+    extract_text: ExtractText | None,
+) -> _FileRead:
+    if extract_text is not None and file.source not in CORPORA:
+        return _read_documents(file, extract_text)
     found: list[_Found] = []
     omitted: list[Omitted] = []
     try:
@@ -283,6 +304,28 @@ def _read_file(
     if not found and not omitted:
         omitted.append(Omitted(file.label, "", "holds no tune"))
     return found, omitted
+
+
+def _read_documents(file: File, extract_text: ExtractText) -> _FileRead:
+    """The same of a text file. Documents that are tunes are related as tunes are."""
+    try:
+        text = texts.read_text(file.path)
+    except MusicgenError as error:
+        return [], [Omitted(file.label, "", getattr(error, "what", str(error)))]
+    found: list[_Found] = []
+    seen: Counter[int] = Counter()
+    for line, document in texts.documents(text):
+        seen[line] += 1
+        name = f"{file.label}:{line}" + (f"#{seen[line]}" if seen[line] > 1 else "")
+        tune = texts.tune_in(document)
+        known = None if tune is None else _examine(name, file.source, tune, None)
+        facts = _NO_FACTS if known is None else known.entry.facts
+        facts = facts if facts.title else replace(facts, title=document.split("\n")[0][:60])
+        digest = hashlib.sha256(" ".join(document.split()).encode()).digest()
+        related = texts.text_shingles(document) if known is None else known.shingles
+        entry = Entry(name, file.source, digest, facts)
+        found.append(_Found(entry, related, extract_text(document, tune)))
+    return found, [] if found else [Omitted(file.label, "", "holds no text")]
 
 
 def _name_tunes(file: File, *, all_voices: bool = False) -> Iterator[tuple[str, Tune | Rejected]]:

@@ -47,7 +47,9 @@ CORPORA = {
     "oneills1850": NamedCorpus(("oneills1850",), "O'Neill's Music of Ireland, 1903"),
     "ryansMammoth": NamedCorpus(("ryansMammoth",), "Ryan's Mammoth Collection, 1883"),
     "airdsAirs": NamedCorpus(("airdsAirs",), "Aird's Selection of Airs, 1778-1801"),
-    "celtic": NamedCorpus(("oneills1850", "ryansMammoth", "airdsAirs"), "the three above"),
+    "celtic": NamedCorpus(
+        ("oneills1850", "ryansMammoth", "airdsAirs"), "O'Neill's, Ryan's and Aird's collections"
+    ),
     "chorales": NamedCorpus(
         ("bach",), "four-part chorales of J. S. Bach", pattern=FOUR_PART_CHORALES
     ),
@@ -65,8 +67,9 @@ class File(NamedTuple):
     path: Path
 
 
-def find_files(names: Iterable[str]) -> list[File]:
-    """Every file that the names stand for, each file once, in order.
+def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
+    """Every file that the names stand for, each file once, in order. A folder stands for the files
+    in it that can be read as music, or for `texts` for all of them.
 
     Raises:
         CorpusError: a name that is neither a corpus nor a path, or a folder without music.
@@ -81,12 +84,12 @@ def find_files(names: Iterable[str]) -> list[File]:
             folders.setdefault(name, (name, _existing_path(name), ".*"))
     found: dict[Path, File] = {}
     for source, place, pattern in folders.values():
-        files = [place] if place.is_file() else _music_files(place, pattern)
+        as_text = texts and source in names and source not in CORPORA
+        files = [place] if place.is_file() else _files_in(place, pattern, texts=as_text)
         if not files:
-            known = ", ".join(formats.READERS)
-            raise CorpusError(
-                f"{printable(source)}: no music in this folder; files must end in {known}"
-            )
+            known = "" if as_text else f"; files must end in {', '.join(formats.READERS)}"
+            what = "file" if as_text else "music"
+            raise CorpusError(f"{printable(source)}: no {what} in this folder{known}")
         for path in files:
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             label = f"{source.rstrip('/')}/{inside}" if inside else source
@@ -95,14 +98,14 @@ def find_files(names: Iterable[str]) -> list[File]:
     return list(found.values())
 
 
-def _music_files(folder: Path, pattern: str) -> list[Path]:
+def _files_in(folder: Path, pattern: str, *, texts: bool) -> list[Path]:
     files = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         files += [
             Path(parent, name)
             for name in names
-            if formats.readable(name)
+            if (texts or formats.readable(name))
             and re.fullmatch(pattern, name, re.DOTALL)
             and not name.startswith(".")
             and Path(name).stem.lower() not in NOT_TUNEBOOKS

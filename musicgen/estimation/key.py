@@ -60,4 +60,9 @@ def estimate_key(heard: Heard) -> Key:
     if not heard.notes:
         return C_MAJOR
     mode, tonic = divmod(int(key_scores(heard).argmax()), 12)
-    return Key(_TONICS[MODES[mode]][tonic], MODES[mode])
+    return Key(tonic_name(MODES[mode], tonic), MODES[mode])
+
+
+def tonic_name(mode: str, pitch_class: int) -> str:
+    """How a tonic is spelled in one of `MODES`."""
+    return _TONICS[mode][pitch_class]

@@ -1,17 +1,31 @@
-"""How likely a model finds held-out tunes: bits per note, with a confidence interval."""
+"""How likely a model finds held-out tunes: bits per note, bar and character, with intervals.
+
+The character is one of canonical ABC, which any tokenizer can be compared by; a model of plain
+characters is scored on its own text.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.errors import CheckpointError, CorpusError
-from musicgen.tokenset import TokenSet
+from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
+from musicgen.languages import LANGUAGES
+from musicgen.matching import N_COLUMNS, match_features
+from musicgen.tokenizer import SPECIALS, UNKNOWN, Vocabulary, char
+from musicgen.tokenset import UNK_ID, TokenSet, TokenSplit
 from musicgen.training import score_tunes
 
 RESAMPLES = 1000
+# Bits that tell which of all Unicode characters an unknown one is: what its token costs beside.
+UNKNOWN_CHARACTER = float(np.log2(0x110000))
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,32 @@ class Likelihood:
     n_notes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The same bits per some other unit ("note", "bar", "character"), of which the tunes have `n`.
+    `n_tunes` are those that it could be counted in."""
+
+    unit: str
+    bits: float
+    low: float
+    high: float
+    n: int
+    n_tunes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Bits by unit. `own` says that the tokens are those that the model was trained on (the same,
+    or of the same vocabulary), so that its split holds; `n_unknown` counts tokens, of `n_tokens`,
+    that the model does not know."""
+
+    rates: tuple[Rate, ...]
+    n_tunes: int
+    n_tokens: int
+    n_unknown: int
+    own: bool
+
+
 def bits_per_note(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test") -> Likelihood:
     """Score a model on one split of token files.
 
@@ -37,15 +77,103 @@ def bits_per_note(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test")
     """
     if tokens.vocab != checkpoint.vocab:
         raise CheckpointError("the model and the token files have different vocabularies")
+    held_out = _tunes_of(tokens, split)
+    bits = score_tunes(checkpoint.network, held_out)
+    rate = _rate("note", bits, held_out.notes.astype(np.float64))
+    return Likelihood(rate.bits, rate.low, rate.high, rate.n_tunes, rate.n)
+
+
+def rates(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test") -> Rates:
+    """Score a model on one split of token files of its language, whatever their vocabulary: a
+    token that the model does not know is read as unknown.
+
+    Raises:
+        CheckpointError: the model reads other tokens.
+        CorpusError: the split is empty.
+    """
+    if tokens.tokenizer != checkpoint.tokenizer:
+        raise CheckpointError(
+            f"the model reads '{checkpoint.tokenizer}' tokens and not '{tokens.tokenizer}'"
+        )
+    held_out = _tunes_of(tokens, split)
+    heard = held_out
+    if tokens.vocab != checkpoint.vocab:
+        heard = _in_vocabulary(held_out, tokens.vocab, checkpoint)
+    bits = score_tunes(checkpoint.network, heard)
+    unknown = _count_by_tune(heard, heard.ids == UNK_ID)
+    if tokens.unit == char.UNIT:
+        bits += UNKNOWN_CHARACTER * unknown
+    sizes = _sizes(tokens, held_out)
+    counted = {
+        unit: (bits[known], sizes[known, column])
+        for column, unit in enumerate(("note", "bar", "character"))
+        if (known := sizes[:, column] > 0).any()
+    }
+    return Rates(
+        tuple(_rate(unit, *of_tunes) for unit, of_tunes in counted.items()),
+        len(held_out),
+        len(held_out.ids) - 2 * len(held_out),
+        int(unknown.sum()),
+        checkpoint.fingerprint == tokens.fingerprint or checkpoint.vocab == tokens.vocab,
+    )
+
+
+def _tunes_of(tokens: TokenSet, split: str) -> TokenSplit:
     held_out = tokens.splits[split]
     if not len(held_out):
         raise CorpusError(f"split '{split}' holds no tune; give a larger corpus")
-    bits = score_tunes(checkpoint.network, held_out)
-    notes = held_out.notes.astype(np.float64)
+    return held_out
+
+
+def _rate(unit: str, bits: Floats, sizes: Floats) -> Rate:
+    """Bits of all over the size of all, with the bootstrap over tunes."""
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(bits), (RESAMPLES, len(bits)))
-    ratios = bits[draws].sum(axis=1) / notes[draws].sum(axis=1)
+    ratios = bits[draws].sum(axis=1) / sizes[draws].sum(axis=1)
     low, high = np.quantile(ratios, [0.025, 0.975])
-    return Likelihood(
-        float(bits.sum() / notes.sum()), float(low), float(high), len(bits), int(notes.sum())
-    )
+    value = float(bits.sum() / sizes.sum())
+    return Rate(unit, value, float(low), float(high), int(sizes.sum()), len(bits))
+
+
+def _sizes(tokens: TokenSet, split: TokenSplit) -> Floats:
+    """Notes, bars and characters of each tune, (n, 3); 0 where they cannot be counted, as in a
+    tune with an unknown token, whose music is not known any more."""
+    language, vocabulary = LANGUAGES[tokens.tokenizer], Vocabulary(tokens.vocab)
+    sizes = np.zeros((len(split), 3))
+    by_character = tokens.unit == char.UNIT
+    for i in range(len(split)):
+        spoken = vocabulary.decode(split.tune(i)[0].tolist())
+        if by_character:
+            sizes[i, 2] = split.notes[i]
+        else:
+            sizes[i, 0] = split.notes[i]
+        if not by_character and UNKNOWN in spoken:
+            continue
+        try:
+            tune = language.decode(spoken)
+        except InvalidTuneError:
+            continue
+        if tune is None:
+            continue
+        sizes[i, 1] = len(tune.bars)
+        if by_character:
+            sizes[i, 0] = tune.n_notes
+        else:
+            sizes[i, 2] = len(char.text_of(tune))
+    return sizes
+
+
+def _in_vocabulary(split: TokenSplit, vocab: Sequence[str], checkpoint: Checkpoint) -> TokenSplit:
+    """The same tunes in the ids of a model, with the match columns worked out anew."""
+    known = Vocabulary(checkpoint.vocab)
+    table = np.array(known.encode(vocab), split.ids.dtype)
+    table[: len(SPECIALS)] = range(len(SPECIALS))
+    ids = table[split.ids]
+    features = np.array(split.features)
+    for first, end in zip(split.offsets[:-1], split.offsets[1:], strict=True):
+        features[first:end, -N_COLUMNS:] = match_features(ids[first:end])
+    return replace(split, ids=ids, features=features)
+
+
+def _count_by_tune(split: TokenSplit, flags: NDArray[np.bool_]) -> NDArray[Any]:
+    return np.add.reduceat(flags.astype(np.int64), split.offsets[:-1])

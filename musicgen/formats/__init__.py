@@ -78,18 +78,6 @@ def scan(path: str | Path, *, all_voices: bool = False, **options: Any) -> Readi
     return _parse(module, read_bytes(path), path, all_voices=all_voices, **options)
 
 
-def parsed(data: bytes, name: str, **options: Any) -> Reading:
-    """What `scan` would make of a file of that name with this content, without a file.
-
-    Raises:
-        ParseError: it cannot be read.
-        UnsupportedFormatError: no reader for this extension.
-    """
-    module = _module(name, READERS, "read")
-    _require_known(name, options, reading_options(extension(name)))
-    return _parse(module, data, name, all_voices=False, **options)
-
-
 def scan_each(path: str | Path, *, all_voices: bool = False) -> Iterator[Tune | Rejected]:
     """What `scan` gives, one by one, so that a large tunebook need not be in memory as tunes.
 
@@ -97,8 +85,20 @@ def scan_each(path: str | Path, *, all_voices: bool = False) -> Iterator[Tune | 
         ParseError: the file itself cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
+    _module(path, READERS, "read")
+    return parsed_each(read_bytes(path), path, all_voices=all_voices)
+
+
+def parsed_each(
+    data: bytes, path: str | Path, *, all_voices: bool = False
+) -> Iterator[Tune | Rejected]:
+    """What `scan_each` would give for a file of that name with this content; no file is touched.
+
+    Raises:
+        ParseError: it cannot be read.
+        UnsupportedFormatError: no reader for this extension.
+    """
     module = _module(path, READERS, "read")
-    data = read_bytes(path)
     if hasattr(module, "parse_each"):
         each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
         return each

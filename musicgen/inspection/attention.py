@@ -17,7 +17,7 @@ from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.engraving.annotation import Annotated, Arc
-from musicgen.inspection.hearing import Heard, Place, hear
+from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.transformer import Transformer
 from musicgen.tune import Tune
 
@@ -62,8 +62,8 @@ class Attention:
 
 
 @torch.inference_mode()
-def measure(tune: Tune, checkpoint: Checkpoint) -> Attention:
-    """The attention of a model while it reads a tune.
+def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
+    """The attention of a model while it reads a tune, or a model of characters a text.
 
     Raises:
         CheckpointError: the model has no attention.
@@ -75,12 +75,12 @@ def measure(tune: Tune, checkpoint: Checkpoint) -> Attention:
             f"this model is an '{checkpoint.model.kind}' and has no attention; "
             "name a transformer, such as --checkpoint celtic-transformer"
         )
-    heard = hear(tune, checkpoint)
+    own = heard(music, checkpoint)
     layers, alone = (
-        torch.stack([w[0] for w in network.attention(*heard.batch, positions_only=only)])
+        torch.stack([w[0] for w in network.attention(*own.batch, positions_only=only)])
         for only in (False, True)
     )
-    return Attention(heard, layers.double().numpy(), alone.double().numpy())
+    return Attention(own, layers.double().numpy(), alone.double().numpy())
 
 
 def score(
@@ -121,9 +121,15 @@ def draw(attention: Attention, path: str | Path) -> None:
             for head in range(n_heads):
                 axes = panels[layer, head]
                 # The square root shows faint attention beside strong.
-                axes.imshow(np.sqrt(attention.weights[layer, head]), cmap="magma", vmin=0, vmax=1)
+                axes.imshow(
+                    np.sqrt(attention.weights[layer, head]), cmap="magma_r", vmin=0, vmax=0.8
+                )
                 axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
                 axes.tick_params(labelsize=6)
+                if head == 0:
+                    axes.set_ylabel("token that attends", fontsize=7)
+                if layer == n_layers - 1:
+                    axes.set_xlabel("token attended to", fontsize=7)
         for head in range(n_heads):
             axes = panels[n_layers, head]
             for layer in range(n_layers):
@@ -134,12 +140,14 @@ def draw(attention: Attention, path: str | Path) -> None:
             axes.set_title(f"head {head + 1}", fontsize=8)
             axes.tick_params(labelsize=6)
             axes.set_xlabel("tokens back; dashed: by positions alone", fontsize=7)
+            if head == 0:
+                axes.set_ylabel("mean share of attention", fontsize=7)
         panels[n_layers, 0].legend(fontsize=6)
 
 
 def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
-    """The numbers as a table: layer, head, note, earlier note (all from 1), share; shares under
-    1 % left out."""
+    """The numbers as a table: layer, head, note, earlier note (all from 1; of a text characters),
+    share; shares under 1 % left out."""
     table: list[tuple[int, int, int, int, float]] = []
     n_layers, n_heads = attention.weights.shape[:2]
     for layer in range(n_layers):
@@ -152,12 +160,12 @@ def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
 
 
 def furthest_head(attention: Attention) -> tuple[int, int]:
-    """Layer and head (from 1) that look furthest back among the notes, the most telling to draw:
-    those that give most to notes at least eight back."""
+    """Layer and head (from 1) that look back among the notes with most resolve, the most telling
+    to draw: those whose notes give most to a single one at least eight back."""
     n_layers, n_heads = attention.weights.shape[:2]
 
     def far(pair: tuple[int, int]) -> float:
-        return float(np.tril(attention.among_notes(*pair)[1], -8).sum())
+        return float(np.tril(attention.among_notes(*pair)[1], -8).max(axis=1).sum())
 
     layer, head = max(np.ndindex(n_layers, n_heads), key=far)
     return layer + 1, head + 1

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.charts import chart
+from musicgen.inspection.threads import one_thread
 from musicgen.models import ModelConfig, build_model
 
 # What stands for each idea. The random weights of "relu, random" are half as large again as those
@@ -49,6 +50,7 @@ class Reach:
     by_length: dict[int, tuple[float, float]]
 
 
+@one_thread()
 def measure(
     ids: Tensor, vocab_size: int, *, d_model: int = 64, seed: int = 0, clip: float = CLIP
 ) -> list[Reach]:
@@ -138,7 +140,7 @@ def draw(reaches: Sequence[Reach], path: str | Path, *, clip: float = CLIP) -> N
             axes.set_ylim(1e-12, 1e12)
             axes.set_ylabel("norm")
             axes.grid(alpha=0.3)
-        left.legend(fontsize=8)
+        left.legend(fontsize=8, loc="lower left")
 
 
 def _shown(points: Iterable[tuple[int, float]]) -> tuple[list[int], list[float]]:

@@ -1,4 +1,4 @@
-"""A written tune as a network hears it: token by token, and which note each token belongs to."""
+"""A tune, or a text, as a network hears it: token by token, and which note each belongs to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Tracer
 from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
 from musicgen.matching import match_features
-from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary
+from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary, char
 from musicgen.tokenizer.melody import NAME, encode, melody
 from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
 from musicgen.tune import Tune
@@ -25,9 +25,10 @@ Place = tuple[int, int]
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
     """`tune` is the melody that the tokens say. Token t is `tokens[t]`, ids (T,), features (T, F);
-    `places[t]` is the note or rest that it sounds or prepares, None for headings and bar lines."""
+    `places[t]` is the note or rest that it sounds or prepares, None for headings and bar lines.
+    Of a text (`tune` is None) every character is a note of its line."""
 
-    tune: Tune
+    tune: Tune | None
     tokens: tuple[str, ...]
     ids: NDArray[np.int64]
     features: NDArray[np.int64]
@@ -43,8 +44,14 @@ class Heard:
         return [
             (t, place)
             for t, (token, place) in enumerate(zip(self.tokens, self.places, strict=True))
-            if place is not None and parse_token(token).kind in ("pitch", "rest")
+            if place is not None
+            and (self.tune is None or parse_token(token).kind in ("pitch", "rest"))
         ]
+
+    @property
+    def n_notes(self) -> int:
+        """Notes of the tune, or characters of the text."""
+        return len(self.sounding()) if self.tune is None else self.tune.n_notes
 
 
 def hear(tune: Tune, checkpoint: Checkpoint) -> Heard:
@@ -71,6 +78,34 @@ def hear(tune: Tune, checkpoint: Checkpoint) -> Heard:
     if features.shape[1] != len(checkpoint.model.feature_sizes):
         features = features[:, : len(checkpoint.model.feature_sizes)]
     return Heard(reduced, tokens, ids, features, _places(tokens))
+
+
+def hear_text(text: str, checkpoint: Checkpoint) -> Heard:
+    """A text in the characters of a model; those that it does not know are heard as unknown.
+
+    Raises:
+        CheckpointError: the model does not read characters.
+    """
+    if checkpoint.tokenizer != char.NAME:
+        raise CheckpointError(
+            f"this model reads '{checkpoint.tokenizer}' tokens; use one that reads '{char.NAME}'"
+        )
+    tokens = (BOS, *char.encode(text), EOS)
+    ids = np.array(Vocabulary(checkpoint.vocab).encode(tokens), np.int64)
+    places: list[Place | None] = [None]
+    line, column = 0, 0
+    for character in text:
+        places.append((line, column))
+        line, column = (line + 1, 0) if character == "\n" else (line, column + 1)
+    features = match_features(ids).astype(np.int64)
+    return Heard(None, tokens, ids, features, (*places, None))
+
+
+def heard(music: Tune | str, checkpoint: Checkpoint) -> Heard:
+    """A tune or a text, in the tokens of a model; see `hear` and `hear_text`."""
+    if isinstance(music, str):
+        return hear_text(music, checkpoint)
+    return hear(music, checkpoint)
 
 
 def _places(tokens: tuple[str, ...]) -> tuple[Place | None, ...]:

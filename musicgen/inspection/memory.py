@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
+from musicgen.inspection.threads import one_thread
 from musicgen.matching import N_COLUMNS, match_features
 from musicgen.models.cost import nats
 from musicgen.tokenset import TokenSet
@@ -36,8 +37,10 @@ class Memory:
     bits_per_note: dict[int, float]
     error: dict[int, float]
     n_places: int
+    unit: str = "note"
 
 
+@one_thread()
 @torch.inference_mode()
 def measure(
     name: str,
@@ -49,7 +52,8 @@ def measure(
     contexts: Sequence[int] = CONTEXTS,
     seed: int = 0,
 ) -> Memory:
-    """Bits per note at `n_places` places, the same ones for every network and length.
+    """Bits per note (or other unit of the tokens) at `n_places` places, the same ones for every
+    network and length.
 
     Raises:
         CheckpointError: the model has another vocabulary than the tokens.
@@ -70,7 +74,7 @@ def measure(
         )
         means[context] = float(bits.mean()) * tokens_per_note
         errors[context] = float(bits.std()) / math.sqrt(len(bits)) * tokens_per_note
-    return Memory(name, means, errors, len(places))
+    return Memory(name, means, errors, len(places), tokens.unit)
 
 
 def _places(tokens: TokenSet, split: str, n: int, seed: int) -> NDArray[np.int64]:
@@ -126,7 +130,7 @@ def draw(memories: Sequence[Memory], path: str | Path) -> None:
         axes.set_xscale("log", base=2)
         axes.set_xticks(CONTEXTS, [str(n) for n in CONTEXTS])
         axes.set_xlabel("tokens of context")
-        axes.set_ylabel("bits per note; bars: standard error")
+        axes.set_ylabel(f"bits per {memories[0].unit}; bars: standard error")
         axes.grid(alpha=0.3)
         axes.legend()
 

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.formats.engraving.annotation import Annotated
-from musicgen.inspection.hearing import Heard, Place, hear
+from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.cost import nats
 from musicgen.tokenizer.tokens import HEADER_KINDS
 from musicgen.tune import Tune
 
 COLORS = ((1.0, "#2c7fb8", "under 1 bit"), (3.0, "#41b6c4", "1 to 3"), (5.0, "#fd8d3c", "3 to 5"),
           (math.inf, "#d7191c", "5 bits and more"))  # fmt: skip
+
+_LINES = 60  # of a text that are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +39,29 @@ class Surprise:
 
     @property
     def bits_per_note(self) -> float:
-        """Bits of notes, bar lines and the end, over the number of notes."""
-        return sum(self.bits) / max(1, self.heard.tune.n_notes)
+        """Bits of notes, bar lines and the end, over the number of notes (or of characters)."""
+        return sum(self.bits) / max(1, self.heard.n_notes)
 
 
 @torch.inference_mode()
-def measure(tune: Tune, checkpoint: Checkpoint) -> Surprise:
-    """Bits of every token of a tune under a model.
+def measure(music: Tune | str, checkpoint: Checkpoint) -> Surprise:
+    """Bits of every token of a tune under a model, or of every character of a text.
 
     Raises:
         ControlError: the tune is no single line in one key and one meter.
     """
-    heard = hear(tune, checkpoint)
-    tokens, features = heard.batch
+    own = heard(music, checkpoint)
+    tokens, features = own.batch
     logits, _ = checkpoint.network(tokens[:, :-1], features[:, :-1])
     cost = nats(logits, tokens[:, 1:])[0].double() / math.log(2)  # (T - 1,)
-    cost[: len(HEADER_KINDS)] = 0
+    if own.tune is not None:
+        cost[: len(HEADER_KINDS)] = 0
     bits = tuple(cost.tolist())
     of_note: dict[Place, float] = {}
-    for place, value in zip(heard.places[1:], bits, strict=True):
+    for place, value in zip(own.places[1:], bits, strict=True):
         if place is not None:
             of_note[place] = of_note.get(place, 0.0) + value
-    return Surprise(heard, bits, of_note)
+    return Surprise(own, bits, of_note)
 
 
 def score(surprise: Surprise, tune: Tune) -> Annotated:
@@ -67,6 +72,25 @@ def score(surprise: Surprise, tune: Tune) -> Annotated:
         words={place: f"{bits:.1f}" for place, bits in surprise.of_note.items()},
         legend=[(color, meaning) for _, color, meaning in COLORS],
     )
+
+
+def draw_text(surprise: Surprise, path: str | Path) -> None:
+    """The text, each character on the colour of its surprise; line ends as a return sign."""
+    lines = "".join(surprise.heard.tokens[1:-1]).split("\n")
+    width, shown = max(map(len, lines)) + 1, lines[:_LINES]
+    with chart(path, width=0.1 * max(60, width) + 0.4, height=0.21 * len(shown) + 0.7) as figure:
+        axes = figure.subplots()
+        axes.axis("off")
+        axes.set_xlim(-0.5, max(60, width))
+        axes.set_ylim(len(shown), -1.6)
+        for (line, column), bits in surprise.of_note.items():
+            if line < len(shown):
+                text = (shown[line] + "\u21b5")[column]
+                axes.text(column, line, text, family="monospace", fontsize=8, ha="center",
+                          va="center", color="white", fontweight="bold",
+                          bbox={"fc": _color(bits), "ec": "none", "pad": 1.6})  # fmt: skip
+        for k, (_, color, meaning) in enumerate(COLORS):
+            axes.text(15 * k, -1.2, meaning, fontsize=8, color=color, fontweight="bold")
 
 
 def _color(bits: float) -> str:

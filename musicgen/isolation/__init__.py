@@ -96,7 +96,8 @@ class Ticket:
         killer.start()
 
     @contextmanager
-    def _of(self, child: _Child) -> Iterator[None]:
+    def holding(self, child: _Child) -> Iterator[None]:
+        """While this lasts it is this child that works on the call."""
         with self._lock:
             self._child = child
         try:
@@ -162,8 +163,12 @@ class Pool:
         ticket = ticket or Ticket()
         child = self._take(call)
         try:
-            with ticket._of(child):
+            with ticket.holding(child):
                 yield from child.answers(call, data, ticket)
+        except IsolationError:
+            if self._closed:
+                raise call.failure("was stopped") from None
+            raise
         finally:
             self._put_back(child)
 
@@ -180,8 +185,11 @@ class Pool:
                 child.close()
         child = _Child()
         with self._lock:
-            self._busy.add(child)
-        return child
+            if not self._closed:
+                self._busy.add(child)
+                return child
+        child.close()  # the pool was closed while it started
+        raise call.failure("was stopped")
 
     def _put_back(self, child: _Child) -> None:
         with self._lock:

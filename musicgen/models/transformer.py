@@ -89,10 +89,13 @@ class Block(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
         )
         y = self.merge(y.transpose(1, 2).reshape(batch, time, width))
-        x = x + F.dropout(y, self.dropout, self.training)
+        return self.feed(x + F.dropout(y, self.dropout, self.training)), cache
+
+    def feed(self, x: Tensor) -> Tensor:
+        """The gated feed-forward layer, added to the stream (B, T, C)."""
         gate, value = self.up(self.norm_feed(x)).chunk(2, dim=-1)
         y = self.down(F.silu(gate) * value)
-        return x + F.dropout(y, self.dropout, self.training), cache
+        return x + F.dropout(y, self.dropout, self.training)
 
 
 class Transformer(nn.Module):

@@ -83,11 +83,18 @@ class Stage:
     def perform(self) -> Performance:
         """All of it, loops and count-in included."""
         loops, once_s = self._style.loops, float(self._clock(self._played.duration))
+        self._require_short(loops * once_s, loops * len(self._played.notes))  # before any work
         self._play_voices()
         self._accompany()
-        n_notes = loops * len(self._notes)
         clicks, opening_s = self._count_in()
         duration_s = opening_s + loops * once_s
+        self._require_short(duration_s, loops * len(self._notes))
+        starts_s = [opening_s + i * once_s for i in range(loops)]
+        notes = [replace(n, onset_s=s + n.onset_s) for s in starts_s for n in self._notes]
+        notes = sorted(clicks + notes, key=lambda n: (n.onset_s, n.part, n.midi))
+        return Performance(tuple(self._parts), tuple(notes), duration_s, tuple(self._warnings))
+
+    def _require_short(self, duration_s: float, n_notes: int) -> None:
         for measured, most, unit in (
             (duration_s / 60, MAX_DURATION_S // 60, "minutes"),
             (n_notes, MAX_NOTES, "notes"),
@@ -97,10 +104,6 @@ class Stage:
                     f"'{self._tune.title}' makes {measured:.0f} {unit} of music, more than {most}; "
                     "play fewer repeats or loops"
                 )
-        starts_s = [opening_s + i * once_s for i in range(loops)]
-        notes = [replace(n, onset_s=s + n.onset_s) for s in starts_s for n in self._notes]
-        notes = sorted(clicks + notes, key=lambda n: (n.onset_s, n.part, n.midi))
-        return Performance(tuple(self._parts), tuple(notes), duration_s, tuple(self._warnings))
 
     def cues(self) -> tuple[Cue, ...]:
         """When each written note sounds, once through, without what is added to it."""

@@ -1,8 +1,9 @@
-"""numpy's matrix products on one thread, where several would only wait for each other."""
+"""Matrix products on one thread, where several would only wait for each other."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
 from threadpoolctl import ThreadpoolController
@@ -15,6 +16,22 @@ def single_threaded() -> AbstractContextManager[object]:
     """
     limiter: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
     return limiter
+
+
+@contextmanager
+def torch_single_threaded() -> Iterator[None]:
+    """While this lasts torch calculates with one thread, in the whole process.
+
+    On two busy cores a second one made a small network a hundred times slower.
+    """
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 @cache

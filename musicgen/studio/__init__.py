@@ -1,6 +1,8 @@
 """The studio: a local web page to compose with, and the HTTP API behind it.
 
-    serve(Settings(port=8765, checkpoint="celtic"))
+    server = StudioServer(Settings(port=8765, checkpoint="celtic"))
+    print(server.address)
+    server.run()
 
 The server only moves bytes. What reads music, composes or draws runs in child processes with limits
 (`musicgen.isolation`), so no request can stop the others. All of it is in the Python API below.
@@ -8,6 +10,6 @@ The server only moves bytes. What reads music, composes or draws runs in child p
 
 from __future__ import annotations
 
-from musicgen.studio.server import Settings, serve
+from musicgen.studio.server import Settings, StudioServer
 
-__all__ = ["Settings", "serve"]
+__all__ = ["Settings", "StudioServer"]

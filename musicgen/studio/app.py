@@ -18,15 +18,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 import musicgen
-from musicgen.errors import FieldError, IsolationError
+from musicgen.errors import FieldError, IsolationError, MusicgenError
 from musicgen.studio import requests
 from musicgen.studio.bodies import linger, read_json
 from musicgen.studio.fields import Group
 from musicgen.studio.guard import Door, Guard, Refusal, error_body
 from musicgen.studio.openapi import document
 from musicgen.studio.rooms import Rooms
-from musicgen.studio.work import RETRY_S, Busy
+from musicgen.studio.work import RETRY_S, Busy, Closed
 
+MAX_NAME = 80
 MAX_BODY = 2**20
 MAX_UPLOAD = 7 * 2**20  # 5 MiB in base64, and what is around it
 JSON = "application/json"
@@ -44,25 +45,28 @@ _ASSET_TYPES = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def build(rooms: Rooms, door: Door) -> Guard:
+def build(rooms: Rooms, door: Door, *, warm: bool = True) -> Guard:
     """The whole application."""
     studio = Studio(rooms)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        warming = asyncio.create_task(rooms.warm())
+        warming = asyncio.create_task(rooms.warm()) if warm else None
         yield
-        warming.cancel()
+        if warming is not None:
+            warming.cancel()
+            with suppress(asyncio.CancelledError, MusicgenError):  # stopped before all was loaded
+                await warming
         rooms.close()
 
     routes = [
         Route("/", studio.page),
         Route("/static/{name:path}", studio.asset),
         Route("/api/health", studio.health),
-        Route("/api/choices", studio.choices),
+        Route("/api/choices", _answered(studio.choices)),
         Route("/api/openapi.json", studio.openapi),
         *(
-            Route(f"/api/{name}", _changing(handler), methods=["POST"])
+            Route(f"/api/{name}", _answered(handler), methods=["POST"])
             for name, handler in studio.changing.items()
         ),
     ]
@@ -194,7 +198,7 @@ async def _lines(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
             yield json.dumps(event, ensure_ascii=False).encode() + b"\n"
 
 
-def _changing(handler: Handler) -> Handler:
+def _answered(handler: Handler) -> Handler:
     """A handler whose errors are answers."""
 
     async def answered(request: Request) -> Response:
@@ -207,6 +211,8 @@ def _changing(handler: Handler) -> Handler:
         except Busy:
             message = f"the studio is busy; come again in {RETRY_S} s"
             return _error(429, message, headers={"Retry-After": str(RETRY_S)})
+        except Closed:
+            return _error(503, "the studio was stopped")
         except IsolationError as error:
             return _error(422, str(error))
         except ClientDisconnect:
@@ -266,7 +272,7 @@ async def _failed(_request: Request, _error_: Exception) -> Response:
 
 def _asset(request: Request, name: str) -> Response:
     """A file of the page by its name, which must be one that a file of ours can have."""
-    match = _ASSET.fullmatch(name)
+    match = _ASSET.fullmatch(name) if len(name) <= MAX_NAME else None
     found = files("musicgen.studio").joinpath("static", *name.split("/")) if match else None
     if match is None or found is None or not found.is_file():
         return _error(404, "there is no such file")

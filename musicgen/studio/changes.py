@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from musicgen.controls.values import read_tempo, tempo_of
 from musicgen.errors import ConfigError, ControlError, FieldError
 from musicgen.rearranging import cut, to_rhythm
 from musicgen.transposition import transpose
 from musicgen.tune import Tune
+
+if TYPE_CHECKING:
+    from musicgen.harmonization.model import HarmonyModel
 
 Change = Callable[[Tune, Mapping[str, Any]], Tune]
 
@@ -51,6 +55,20 @@ def _tempo(tune: Tune, request: Mapping[str, Any]) -> Tune:
     return replace(tune, tempo=tempo_of(read_tempo(request["tempo"]), tune.meter))
 
 
+@cache
+def _harmonizer() -> HarmonyModel:
+    from musicgen import harmonization
+
+    return harmonization.load()
+
+
+def _chords(tune: Tune, _request: Mapping[str, Any]) -> Tune:
+    from musicgen import harmonization
+
+    return harmonization.harmonize(tune, _harmonizer()).tune
+
+
+HEAVY = frozenset({"chords"})  # which need torch
 # Name -> what does it, and the fields of which it needs one.
 CHANGES: Mapping[str, tuple[Change, tuple[str, ...]]] = {
     "transpose": (_transpose, ("semitones", "key")),
@@ -58,4 +76,5 @@ CHANGES: Mapping[str, tuple[Change, tuple[str, ...]]] = {
     "cut": (lambda tune, request: cut(tune, tuple(request["place"])), ("place",)),
     "title": (_title, ("title",)),
     "tempo": (_tempo, ("tempo",)),
+    "chords": (_chords, ()),
 }

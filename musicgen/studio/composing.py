@@ -18,6 +18,7 @@ from musicgen.studio import views
 from musicgen.studio.jobs import Answer, error_of, one_tune, to_json
 from musicgen.tokenizer.tokens import parse_token
 
+MOST_BARS = 512  # of a tune that is worked on
 DRAFT_S = 0.25  # of each take, between two drafts
 
 
@@ -85,6 +86,9 @@ def _events(composer: Composer, request: dict[str, Any]) -> Iterator[Answer]:
         yield from _generated(composer, request, sampling)
         return
     tune = one_tune(request["abc"])
+    if len(tune.bars) > MOST_BARS:
+        why = f"has {len(tune.bars)} bars, more than {MOST_BARS}; send a part of it"
+        raise FieldError("abc", why)
     if kind == "continue":
         bars = request.get("bars")
         events = {"given_events": len(views.places(tune))}
@@ -119,8 +123,8 @@ def _require_fields(request: dict[str, Any]) -> None:
     if kind != "generate" and "abc" not in request:
         raise FieldError("abc", f"is missing; {kind} needs a tune")
     if kind == "continue" and isinstance(bars, str):
-        if not bars.isdecimal() or len(bars) > 3:
-            raise FieldError("bars", f"'{bars}' is not a number of bars")
+        if not (bars.isdecimal() and len(bars) <= 3 and int(bars)):
+            raise FieldError("bars", f"'{bars}' is not a number of bars from 1 up")
         request["bars"] = int(bars)
     if kind == "infill":
         if bars is None:

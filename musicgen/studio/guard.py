@@ -32,7 +32,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 _SAFE_METHODS = ("GET", "HEAD")
 
 
@@ -62,7 +61,7 @@ class Door:
         """
         headers = Headers(scope=scope)
         self._check_host(headers)
-        self._check_origin(headers)
+        _check_origin(scope, headers)
         if scope["method"] not in _SAFE_METHODS:
             _check_type(headers)
         if self.token and not self._knows_token(scope, headers):
@@ -85,23 +84,11 @@ class Door:
     def _is_ours(self, name: str) -> bool:
         if name in ("localhost", self.host.lower()):
             return True
+        known = bool(self.token)  # then another name for this machine leads nobody in
         try:
-            address = ipaddress.ip_address(name)
+            return ipaddress.ip_address(name).is_loopback or known
         except ValueError:
-            return self.host in _WILDCARDS and name == socket.gethostname().lower()
-        return address.is_loopback or self.host in _WILDCARDS
-
-    @staticmethod
-    def _check_origin(headers: Headers) -> None:
-        site = headers.get("sec-fetch-site", "same-origin")
-        for origin in headers.getlist("origin"):
-            parts = urlsplit(origin)
-            if parts.scheme not in ("http", "https") or parts.netloc.lower() != (
-                headers["host"].lower()
-            ):
-                raise Refusal(403, "this request comes from another site", "Origin")
-        if site not in ("same-origin", "none"):
-            raise Refusal(403, "this request comes from another site", "Sec-Fetch-Site")
+            return known and name == socket.gethostname().lower()
 
     def _knows_token(self, scope: Scope, headers: Headers) -> bool:
         kind, _, sent = headers.get("authorization", "").partition(" ")
@@ -123,6 +110,18 @@ def host_name(text: str) -> str | None:
         return None
     plain = parts.hostname is not None and parts.netloc == text and "@" not in text
     return parts.hostname if plain else None
+
+
+def _check_origin(scope: Scope, headers: Headers) -> None:
+    """See that no page of another site asks; a link may lead from there to the page."""
+    refusal = Refusal(403, "this request comes from another site", "Origin")
+    own = [f"{scheme}://{headers['host'].lower()}" for scheme in ("http", "https")]
+    if any(origin.lower() not in own for origin in headers.getlist("origin")):
+        raise refusal
+    site = headers.get("sec-fetch-site", "same-origin")
+    link = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
+    if site not in ("same-origin", "none") and not link:
+        raise refusal
 
 
 def _check_type(headers: Headers) -> None:

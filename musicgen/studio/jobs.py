@@ -9,18 +9,19 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
 
 from musicgen.checkpoint import locate
 from musicgen.errors import FieldError, MusicgenError, ParseError
-from musicgen.formats import READERS, parsed, readable
+from musicgen.formats import READERS, parsed_each, readable
 from musicgen.formats.abc_notation import original_text
 from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.studio import views
 from musicgen.studio.changes import changed
-from musicgen.tune import Tune
+from musicgen.tune import Rejected, Tune
 
 Answer = dict[str, Any]
 
@@ -71,6 +72,8 @@ def one_tune(abc: str, field: str = "abc") -> Tune:
     tunes, problems = views.read_abc(abc)
     if problems and not tunes:
         first = problems[0]
+        if field != "abc":
+            raise FieldError(field, first["message"])
         raise ParseError(first["message"], line=first["line"] or 0, column=first["column"] or 0)
     if len(tunes) > 1:
         raise FieldError(field, f"holds {len(tunes)} tunes; send one")
@@ -109,20 +112,37 @@ def read(request: dict[str, Any]) -> Answer:
         raise FieldError("data", "is not base64") from None
     if len(data) > MAX_FILE_BYTES:
         raise FieldError("data", f"the file is larger than {MAX_FILE_BYTES // 2**20} MiB")
-    reading = parsed(data, name)
-    skipped = [{"name": r.name, "why": r.reason, "line": r.line or None} for r in reading.rejected]
-    found = []
-    for number, one in enumerate(reading.tunes):
-        if number >= MOST_READ:
-            left = f"only the first {MOST_READ} tunes of a file are taken"
-            skipped.append({"name": one.title, "why": left, "line": None})
+    try:
+        return _shown(parsed_each(data, name), name)
+    except ParseError as error:
+        raise FieldError("data", str(error)) from None
+
+
+def _shown(each: Iterable[Tune | Rejected], name: str) -> Answer:
+    """The tunes of a file as far as there is room for them."""
+    found: list[Answer] = []
+    skipped: list[Answer] = []
+    for one in each:
+        if len(found) >= MOST_READ or len(skipped) >= MOST_SKIPPED:
+            left = f"the rest of the file: at most {MOST_READ} tunes of one are taken"
+            skipped.append({"name": name, "why": left, "line": None})
+            break
+        if isinstance(one, Rejected):
+            skipped.append({"name": one.name, "why": one.reason, "line": one.line or None})
             continue
         try:
+            one = _from_nowhere(one)
             abc = original_text(one) or views.abc_of(one)
             found.append(views.tune_view(one, abc, svg=False))
         except MusicgenError as error:
             skipped.append({"name": one.title, "why": str(error), "line": None})
-    return {"tunes": found, "skipped": skipped[:MOST_SKIPPED], "n_skipped": len(skipped)}
+    return {"tunes": found, "skipped": skipped}
+
+
+def _from_nowhere(tune: Tune) -> Tune:
+    """A tune that remembers its text and no file, so that nothing looks for one of a client's
+    name."""
+    return tune if tune.source is None else replace(tune, source=replace(tune.source, path=""))
 
 
 def file_name(sent: str) -> str:

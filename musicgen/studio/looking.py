@@ -8,13 +8,24 @@ from typing import Any
 from musicgen.checkpoint import Checkpoint, load, locate
 from musicgen.errors import ControlError, FieldError
 from musicgen.studio.jobs import Answer, job, one_tune
+from musicgen.tune import Tune
 
+MOST_NOTES = 2_000
+MOST_ATTENDING = 600  # notes, since every token looks at every earlier one
 WITH_ATTENTION = "celtic-transformer"  # what is asked where the composing model has none
 
 
 @cache
 def _model(name: str) -> Checkpoint:
     return load(locate(name))
+
+
+def _given(request: dict[str, Any], most: int) -> Tune:
+    """The tune of a request, if it is not too long to be looked into."""
+    tune = one_tune(request["abc"])
+    if tune.n_notes > most:
+        raise FieldError("abc", f"has {tune.n_notes} notes, more than {most}; send a part of it")
+    return tune
 
 
 def warm(data: bytes, *, checkpoint: str) -> bytes:
@@ -30,7 +41,7 @@ def surprise(request: dict[str, Any], checkpoint: str) -> Answer:
     """Bits of each note under the model, and the score in their colours."""
     from musicgen.inspection import surprise as look
 
-    tune = one_tune(request["abc"])
+    tune = _given(request, MOST_NOTES)
     found = look.measure(tune, _model(checkpoint))
     return {
         "notes": [{"place": p, "bits": round(bits, 4)} for p, bits in found.of_note.items()],
@@ -45,7 +56,7 @@ def attention(request: dict[str, Any], checkpoint: str) -> Answer:
     """The shares that a head gives from one note to the earlier ones, and arcs on the score."""
     from musicgen.inspection import attention as look
 
-    tune = one_tune(request["abc"])
+    tune = _given(request, MOST_ATTENDING)
     kind = _model(checkpoint).model.kind
     name = checkpoint if kind == "transformer" else WITH_ATTENTION
     found = look.measure(tune, _model(name))

@@ -81,6 +81,7 @@ SCHEMAS: dict[str, Schema] = {
         meter=_TEXT,
         rhythm=_TEXT,
         bars=_WHOLE,
+        numbers={**_list(_WHOLE), "description": "the printed number of each bar; a pickup is 0"},
         voices=_WHOLE,
         seconds=_NUMBER,
         instrument=_TEXT,
@@ -109,12 +110,12 @@ SCHEMAS: dict[str, Schema] = {
         fields=_list(_object(name=_TEXT, group=_TEXT, label=_TEXT, help=_TEXT, kind=_TEXT)),
         instruments=_list(_TEXT),
         formats=_list(_TEXT),
+        changes=_list(_TEXT),
         model=_object(name=_TEXT, card=_TEXT),
     ),
     "Read": _object(
         tunes=_list(_ref("Tune")),
         skipped=_list(_object(name=_TEXT, why=_TEXT, line=_or_null(_WHOLE))),
-        n_skipped=_WHOLE,
     ),
     "Surprise": _object(
         notes=_list(_object(place=_PLACE, bits=_NUMBER)),

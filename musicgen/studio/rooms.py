@@ -12,14 +12,16 @@ from musicgen.errors import MusicgenError
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI
 from musicgen.isolation import Limits
 from musicgen.studio import requests
-from musicgen.studio.work import Desk
+from musicgen.studio.changes import HEAVY
+from musicgen.studio.work import Closed, Desk
 
 Answer = dict[str, Any]
 
 COMPOSING = Limits(memory_mib=3072, cpu_s=180, wall_s=300.0, answer_mib=16)
-CLERKING = Limits(memory_mib=3072, cpu_s=180, wall_s=300.0, answer_mib=512)
+VIEWING = Limits(memory_mib=3072, cpu_s=45, wall_s=60.0, answer_mib=64)
+EXPORTING = Limits(memory_mib=3072, cpu_s=240, wall_s=300.0, answer_mib=512)
 READING = Limits(memory_mib=1024, cpu_s=30, wall_s=45.0, file_mib=16, answer_mib=64)
-ANALYSING = Limits(memory_mib=8192, cpu_s=60, wall_s=90.0, answer_mib=16)  # torch reserves much
+ANALYSING = Limits(memory_mib=4096, cpu_s=60, wall_s=90.0, answer_mib=16)  # torch reserves much
 _COMPOSING = "musicgen.studio.composing:"
 _JOBS = "musicgen.studio.jobs:"
 _LOOKING = "musicgen.studio.looking:"
@@ -32,8 +34,8 @@ class Rooms:
         self.checkpoint = checkpoint
         self.ready = False  # to compose without waiting
         self._about = b""  # what the model knows, once it is loaded
-        self.composers = Desk("the composer", at_once=workers, waiting=16, limits=COMPOSING)
-        self.clerks = Desk("the studio", at_once=workers, waiting=64, limits=CLERKING)
+        self.composers = Desk("the composer", at_once=workers, waiting=8, limits=COMPOSING)
+        self.clerks = Desk("the studio", at_once=workers, waiting=64, limits=VIEWING)
         self.analysts = Desk("the analyst", at_once=1, waiting=8, limits=ANALYSING)
         self.desks = (self.composers, self.clerks, self.analysts)
 
@@ -80,6 +82,7 @@ class Rooms:
             "fields": fields,
             "instruments": sorted({*FOLK_NAMES, *GENERAL_MIDI}),
             "formats": list(requests.FORMATS),
+            "changes": list(requests.CHANGE["change"].choices),
             "model": {"name": self.checkpoint, "card": about["card"]},
         }
 
@@ -93,11 +96,15 @@ class Rooms:
 
     async def change(self, request: Answer) -> Answer:
         """A tune changed by hand."""
-        return await self._shown("change", request)
+        desk = self.analysts if request["change"] in HEAVY else self.clerks
+        return await self._shown("change", request, desk=desk)
 
-    async def _shown(self, job: str, request: Answer, **options: str) -> Answer:
+    async def _shown(
+        self, job: str, request: Answer, *, desk: Desk | None = None, **options: Any
+    ) -> Answer:
         options = {"checkpoint": self.checkpoint, **options}
-        return _answer(await self.clerks.ask(f"{_JOBS}{job}", _json(request), **options))
+        desk = desk or self.clerks
+        return _answer(await desk.ask(f"{_JOBS}{job}", _json(request), **options))
 
     async def look(self, how: str, request: Answer) -> Answer:
         """How the model hears a tune: "surprise" or "attention"."""
@@ -108,36 +115,56 @@ class Rooms:
     async def export(self, request: Answer) -> tuple[Answer, bytes]:
         """A file: its type and name, or an error; and its bytes."""
         async with self.clerks.place():
-            parts = self.clerks.each(f"{_JOBS}export", _json(request))
+            parts = self.clerks.each(f"{_JOBS}export", _json(request), limits=EXPORTING)
             async with aclosing(parts):
                 found = [part async for part in parts]
         return json.loads(found[0]), found[-1]
 
     async def takes(self, request: Answer) -> AsyncGenerator[Answer]:
-        """The events of takes: {"event": "start"} or an error first, then as they are sampled."""
+        """The events of takes: {"event": "start"} or an error first, then as they are sampled. Once
+        begun it ends with {"event": "end"} whatever happens.
+
+        Raises:
+            Busy: too many wait already.
+            Closed: the server stops.
+            IsolationError: nothing could be composed.
+        """
         views: dict[int, asyncio.Task[Answer]] = {}
+        begun = False
         try:
-            async with self.composers.place():
-                events = self.composers.each(
-                    f"{_COMPOSING}takes", _json(request), checkpoint=self.checkpoint
-                )
-                async with aclosing(events):
-                    async for line in events:
-                        event = json.loads(line)
-                        if event.get("event") != "take":
-                            yield event
-                            continue
-                        views[event["take"]] = asyncio.create_task(self._whole(event))
-                        for take in [take for take, view in views.items() if view.done()]:
-                            yield views.pop(take).result()
+            async with aclosing(self._composed(request)) as events:
+                async for event in events:
+                    begun = True
+                    if event.get("event") != "take":
+                        yield event
+                        continue
+                    views[event["take"]] = asyncio.create_task(self._whole(event))
+                    for whole in _finished(views):
+                        yield whole
             while views:
                 await asyncio.wait(views.values(), return_when=asyncio.FIRST_COMPLETED)
-                for take in [take for take, view in views.items() if view.done()]:
-                    yield views.pop(take).result()
-            yield {"event": "end"}
+                for whole in _finished(views):
+                    yield whole
+        except (MusicgenError, Closed) as error:
+            if not begun:
+                raise
+            yield {"event": "failed", "error": {"message": str(error) or "the studio was stopped"}}
         finally:
             for view in views.values():
                 view.cancel()
+        yield {"event": "end"}
+
+    async def _composed(self, request: Answer) -> AsyncGenerator[Answer]:
+        async with (
+            self.composers.place(),
+            aclosing(
+                self.composers.each(
+                    f"{_COMPOSING}takes", _json(request), checkpoint=self.checkpoint
+                )
+            ) as lines,
+        ):
+            async for line in lines:
+                yield _answer(line)
 
     async def _whole(self, take: Answer) -> Answer:
         """A take with its score and notes."""
@@ -149,9 +176,11 @@ class Rooms:
         }
         try:
             async with asyncio.timeout(60):
-                view = await self._shown("tune", asked, checkpoint="")  # its novelty is known
-        except (MusicgenError, TimeoutError) as error:
-            return {"event": "failed", "take": number, "error": {"message": str(error)}}
+                # Its novelty is known, and it has waited its turn already.
+                view = await self._shown("tune", asked, checkpoint="", patient=True)
+        except (MusicgenError, TimeoutError, Closed) as error:
+            message = str(error) or "it could not be drawn in time"
+            return {"event": "failed", "take": number, "error": {"message": message}}
         return {"event": "take", "take": number, "tune": {**view, **take}}
 
     def close(self) -> None:
@@ -167,3 +196,9 @@ def _json(request: Answer) -> bytes:
 def _answer(data: bytes) -> Answer:
     answer: Answer = json.loads(data)
     return answer
+
+
+def _finished(views: dict[int, asyncio.Task[Answer]]) -> list[Answer]:
+    """The results of the tasks that are done, which are taken out."""
+    done = [take for take, view in views.items() if view.done()]
+    return [views.pop(take).result() for take in done]

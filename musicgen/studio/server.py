@@ -25,55 +25,79 @@ from musicgen.studio.rooms import Rooms
 HEADER_S = 10.0  # for a request to have come as far as its body
 KEEP_ALIVE_S = 15  # for the next one
 SEND_S = 30.0  # for a client that takes nothing of what is sent
-STOP_S = 3  # for answers under way when the server is stopped
+LAST_WORDS_S = 0.3  # for clients to be told that the server stops
+STOP_S = 3  # for what still goes on then
 MAX_CONNECTIONS = 400
 MAX_HEADER_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the studio listens, and with which model it composes. Port 0 is any that is free."""
+    """Where the studio listens, and with which model it composes. Port 0 is any that is free;
+    `workers` composers work at a time, and as many clerks; `warm` has them load all they need at
+    the start."""
 
     host: str = "127.0.0.1"
     port: int = 8765
     checkpoint: str = "celtic"
     workers: int = 2
+    warm: bool = True
 
 
-def serve(settings: Settings, announce: Callable[[str, bool], None]) -> int:
-    """Run until a signal comes, and return its number. `announce` is told the address, once the
-    server listens, and whether it holds a token.
+class StudioServer:
+    """A server that listens from the beginning and answers while it runs.
+
+    Attributes:
+        address: what to open in a browser, the token in it where one is asked for.
+        token: what requests from a browser must know; "" where only this machine can send any.
 
     Raises:
         MusicgenError: the address is in use, or none of this machine's.
     """
-    listening = listen(settings.host, settings.port)
-    token = "" if is_loopback(settings.host) else secrets.token_urlsafe(24)
-    port = listening.getsockname()[1]
-    door = Door(host=settings.host, token=token)
-    announce(address(settings.host, port, token), bool(token))
 
-    async def run() -> int:
-        rooms = Rooms(settings.checkpoint, workers=settings.workers)
-        server = _Server(
-            uvicorn.Config(
-                build(rooms, door),
-                http=_Connection,
-                ws="none",
-                loop="asyncio",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=STOP_S,
-                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-            )
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._listening = listen(settings.host, settings.port)
+        self.port: int = self._listening.getsockname()[1]
+        self.token = "" if is_loopback(settings.host) else secrets.token_urlsafe(24)
+        self.address = address(settings.host, self.port, self.token)
+        self._server: _Server | None = None
+
+    def run(self) -> int:
+        """Answer until a signal comes or `stop` is called; the number of the signal, else 0."""
+        return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        rooms = Rooms(self.settings.checkpoint, workers=self.settings.workers)
+        door = Door(host=self.settings.host, token=self.token)
+        config = uvicorn.Config(
+            build(rooms, door, warm=self.settings.warm),
+            http=_Connection,
+            ws="none",
+            loop="asyncio",
+            lifespan="on",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=STOP_S,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
-        await server.serve(sockets=[listening])
-        return server.stopped_by
+        self._server = _Server(config, on_stop=rooms.close)
+        await self._server.serve(sockets=[self._listening])
+        return self._server.stopped_by
 
-    return asyncio.run(run())
+    @property
+    def started(self) -> bool:
+        """Whether it answers."""
+        return self._server is not None and self._server.started
+
+    def stop(self) -> None:
+        """End `run`, from another thread."""
+        if self._server is not None:
+            self._server.should_exit = True
 
 
 def is_loopback(host: str) -> bool:
@@ -118,9 +142,20 @@ def address(host: str, port: int, token: str = "") -> str:
 
 
 class _Server(uvicorn.Server):
-    """Remembers which signal stopped it, and leaves it to the caller what that means."""
+    """Remembers which signal stopped it, and leaves it to the caller what that means. Work under
+    way is given up as soon as it is to stop, so that nothing waits for it."""
 
-    stopped_by = 0
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.stopped_by = 0
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await asyncio.sleep(LAST_WORDS_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -194,7 +229,16 @@ class _Connection(H11Protocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._sending is None:
-            self._sending = self.loop.call_later(SEND_S, self.transport.abort)
+            left = self.transport.get_write_buffer_size()
+            self._sending = self.loop.call_later(SEND_S, self._require_progress, left)
+
+    def _require_progress(self, before: int) -> None:
+        """Close the connection of a client that has taken nothing since then."""
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self.transport.abort()
+        else:
+            self._sending = self.loop.call_later(SEND_S, self._require_progress, left)
 
     def resume_writing(self) -> None:
         super().resume_writing()

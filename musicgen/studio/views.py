@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.instruments import GENERAL_MIDI
 from musicgen.novelty import Novelty
 from musicgen.performance import cues, perform
 from musicgen.prompt.piece import Piece
@@ -19,6 +22,8 @@ View = dict[str, Any]
 IsGiven = Callable[[Place], bool]
 
 MOST_PROBLEMS = 200
+MOST_NOTES = 20_000
+MOST_NUMBERED = 2_000  # bars
 USUAL_SIZE = 100
 
 
@@ -54,8 +59,11 @@ def tune_view(
     try:
         performance = perform(tune)
         view["seconds"] = round(performance.duration_s, 3)
-        view["instrument"] = instrument_of(tune)
-        view["notes"] = notes_of(tune, given)
+        view["instrument"] = GENERAL_MIDI[performance.parts[0].program]
+        if len(performance.notes) > MOST_NOTES:
+            problems.append(problem(f"more than {MOST_NOTES} notes are played; they are not shown"))
+        else:
+            view["notes"] = notes_of(tune, given)
     except MusicgenError as error:
         problems.append(problem(str(error)))
     if given is not None:
@@ -85,10 +93,10 @@ def notes_of(tune: Tune, given: IsGiven | None = None) -> list[dict[str, Any]]:
 
 def numbers_of(tune: Tune) -> list[int]:
     """The printed number of each bar: a pickup is bar 0."""
-    try:
-        return list(Piece.read(tune).numbers)
-    except ControlError:  # nothing that could be rewritten by its numbers
-        return list(range(1, len(tune.bars) + 1))
+    if len(tune.bars) <= MOST_NUMBERED:
+        with suppress(ControlError):  # nothing that could be rewritten by its numbers
+            return list(Piece.read(replace(tune, source=None)).numbers)
+    return list(range(1, len(tune.bars) + 1))
 
 
 def places(tune: Tune) -> list[Place]:
@@ -110,14 +118,6 @@ def unchanged(tune: Tune, before: Tune) -> IsGiven:
         if new.events == old.events
     )
     return lambda place: place[0] in same
-
-
-def instrument_of(tune: Tune) -> str:
-    """Who plays the first voice."""
-    parts = perform(tune).parts
-    from musicgen.instruments import GENERAL_MIDI
-
-    return GENERAL_MIDI[parts[0].program]
 
 
 def novelty_view(found: Novelty | None) -> View | None:

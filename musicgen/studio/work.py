@@ -27,6 +27,10 @@ class Busy(Exception):  # noqa: N818 - no mistake of anybody
     """The queue is full; the client should come again after `RETRY_S` seconds."""
 
 
+class Closed(Exception):  # noqa: N818 - no mistake of anybody
+    """The server stops and takes nothing more on."""
+
+
 class Desk:
     """`at_once` calls at a time, in children of its own; `waiting` more may wait for them."""
 
@@ -39,15 +43,17 @@ class Desk:
         # Threads that wait for a child; one more each, for a call that is being given up.
         self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix=what)
         self._warming: Callable[[], bytes] | None = None
+        self._closed = False
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for a turn.
+    async def place(self, *, patient: bool = False) -> AsyncIterator[None]:
+        """Wait for a turn, however many wait already if `patient`.
 
         Raises:
             Busy: too many wait already.
+            Closed: the server stops.
         """
-        if self._free.locked() and self.queued >= self._most_waiting:
+        if self._free.locked() and self.queued >= self._most_waiting and not patient:
             raise Busy
         self.queued += 1
         try:
@@ -56,20 +62,28 @@ class Desk:
             self.queued -= 1
         self.running += 1
         try:
+            if self._closed:
+                raise Closed
             yield
         finally:
             self.running -= 1
             self._free.release()
 
-    async def ask(self, function: str, data: bytes, **options: Any) -> bytes:
-        """The one answer of a function, in turn.
+    async def ask(
+        self, function: str, data: bytes, *, patient: bool = False, **options: Any
+    ) -> bytes:
+        """The one answer of a function, in turn; see `place`.
 
         Raises:
             Busy: too many wait already.
             IsolationError: it went over a limit, or failed.
         """
-        async with self.place(), aclosing(self.each(function, data, **options)) as answers:
-            return await anext(answers)
+        async with (
+            self.place(patient=patient),
+            aclosing(self.each(function, data, **options)) as answers,
+        ):
+            found = [answer async for answer in answers]
+        return found[0]
 
     async def each(
         self, function: str, data: bytes, *, limits: Limits | None = None, **options: Any
@@ -81,7 +95,7 @@ class Desk:
         """
         loop = asyncio.get_running_loop()
         ticket = Ticket()
-        # The child is never more than a few answers ahead of a client that reads slowly.
+        # Answers wait here for a client that reads slowly, so that the child does not have to.
         coming: asyncio.Queue[bytes | MusicgenError | None] = asyncio.Queue()
 
         def put(answer: bytes | MusicgenError | None) -> None:
@@ -101,21 +115,22 @@ class Desk:
                     put(answer)
             except MusicgenError as error:
                 put(error)
-                self._replace()
             else:
                 put(None)
+            self._replace()
 
-        done = self._in_thread(work)
+        self._in_thread(work)
+        ended = False
         try:
-            while True:
+            while not ended:
                 answer = await coming.get()
-                if answer is None:
-                    return
+                ended = not isinstance(answer, bytes)
                 if isinstance(answer, MusicgenError):
                     raise answer
-                yield answer
+                if answer is not None:
+                    yield answer
         finally:
-            if not done.done():
+            if not ended:
                 ticket.give_up()
 
     async def warm(self, function: str, **options: Any) -> bytes:
@@ -132,12 +147,13 @@ class Desk:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _replace(self) -> None:
-        """Start and warm a child for one that was killed; in a thread."""
+        """Start and warm a child for one that was killed or had served its time; in a thread."""
         if self._warming is not None and self._pool.n_children < self.at_once:
             with suppress(MusicgenError):
                 self._warming()
 
     def close(self) -> None:
-        """End the children; calls under way fail."""
+        """End the children; calls under way fail, and those that wait."""
+        self._closed = True
         self._pool.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -25,7 +25,6 @@ from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import weights_of
-from musicgen.models.cost import nats
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
@@ -42,7 +41,6 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
-    "nats",
     "reporting",
     "score_tunes",
     "train",
@@ -52,7 +50,7 @@ __all__ = [
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """How a run ended. `model` is the checkpoint folder; `reason` is "budget" or "no better
-    score"."""
+    score"; bits are per `unit` of the token files."""
 
     model: str
     best_bits_per_note: float
@@ -60,6 +58,7 @@ class Summary:
     epochs: float
     elapsed_s: float
     reason: str
+    unit: str = "note"
 
 
 def train(
@@ -159,6 +158,7 @@ def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:
         epochs=round(keeper.plan.epochs_at(step), 2),
         elapsed_s=round(keeper.elapsed_s, 1),
         reason=keeper.reason,
+        unit=keeper.tokens.unit,
     )
     run.finish(asdict(summary))
     return summary
@@ -194,7 +194,7 @@ def describe_model(
     val = tokens.splits["val"]
     per_token = bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val))
     metrics = {
-        "val_bits_per_note": bits_per_note,
+        f"val_bits_per_{tokens.unit}": bits_per_note,
         "val_bits_per_token": per_token,
         "steps": float(step),
         "parameters": float(sum(p.numel() for p in module.network.parameters())),

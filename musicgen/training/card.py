@@ -14,17 +14,17 @@ _NAMES = {
 }
 
 _CARD = """\
-# {kind} that writes melodies
+# {kind} that writes {what}
 
 {parameters:,} parameters, {n_layers} layer(s) of {d_model} channels, \
 {vocab} tokens of the tokenizer `{tokenizer}`.
 
 | held-out tunes | |
 |---|---|
-| bits per note | {val_bits_per_note:.4f} |
+| bits per {unit} | {val_bits:.4f} |
 | bits per token | {val_bits_per_token:.4f} |
 
-| split | tunes | tokens | notes |
+| split | tunes | tokens | {unit}s |
 |---|---|---|---|
 {splits}
 
@@ -49,7 +49,9 @@ def write_card(
         d_model=config.model.d_model,
         vocab=len(tokens.vocab),
         tokenizer=tokens.tokenizer,
-        val_bits_per_note=metrics["val_bits_per_note"],
+        what="melodies" if tokens.unit == "note" else "text",
+        unit=tokens.unit,
+        val_bits=metrics[f"val_bits_per_{tokens.unit}"],
         val_bits_per_token=metrics["val_bits_per_token"],
         splits="\n".join(rows),
         steps=int(metrics["steps"]),

@@ -28,6 +28,7 @@ from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 
 _KEPT = 2  # resumable states
+_SCORE = "val_bits_per_note"
 _BUDGET = ("minutes", "epochs", "steps")
 _FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devices", "strategy")
 
@@ -35,7 +36,7 @@ _FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devi
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of history.csv. Bits per token are the mean of the steps since the line before;
-    `val_bits_per_note` is None where nothing was scored."""
+    `val_bits_per_note` is None where nothing was scored, and per whatever the token files count."""
 
     step: int
     epoch: float
@@ -56,6 +57,7 @@ class RunFolder:
         self.path = path
         self.active = active
         self.rows: list[Row] = []
+        self.unit = "note"  # what validation is quoted by
 
     def begin(self, config: TrainConfig, tokens: TokenSet) -> None:
         """Claim the folder for a new run.
@@ -63,6 +65,7 @@ class RunFolder:
         Raises:
             TrainingError: it holds a run or anything else, or cannot be made.
         """
+        self.unit = tokens.unit
         if not self.active:
             return
         if (self.path / "run.json").exists():
@@ -83,6 +86,7 @@ class RunFolder:
         Raises:
             TrainingError: there is nothing to resume, it is finished, or something has changed.
         """
+        self.unit = tokens.unit
         if self.finished:
             raise TrainingError(f"{self.path}: the run is finished; train into another folder")
         before, fingerprint = self._stored()
@@ -140,7 +144,7 @@ class RunFolder:
     def add(self, row: Row) -> None:
         """Append a row to the history, on disk too."""
         self.rows.append(row)
-        self._write("history.csv", render_rows(self.rows))
+        self._write("history.csv", render_rows(self.rows, self.unit))
 
     def rewind(self, step: int) -> None:
         """Read the history back and forget what came after `step`."""
@@ -148,7 +152,7 @@ class RunFolder:
         if not path.exists():
             return
         try:
-            rows = parse_rows(read_bytes(path).decode())
+            rows = parse_rows(read_bytes(path).decode(), self.unit)
         except (ParseError, ValueError, KeyError, TypeError):
             raise TrainingError(f"{path}: is damaged; delete it to go on without it") from None
         self.rows = [row for row in rows if row.step <= step]
@@ -191,10 +195,11 @@ class RunFolder:
             return
         train = [(r.step, r.train_bits_per_token) for r in self.rows if r.train_bits_per_token]
         val = [(r.step, r.val_bits_per_note) for r in self.rows if r.val_bits_per_note]
+        scored = f"validation, bits per {self.unit}"
         with chart(self.path / "curve.png") as figure:
             axes = figure.subplots()
             for points, label, style in ((train, "training, bits per token", "-"),
-                                         (val, "validation, bits per note", "o-")):  # fmt: skip
+                                         (val, scored, "o-")):  # fmt: skip
                 if points:
                     axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
             axes.set_xlabel("step")
@@ -247,18 +252,20 @@ def _digest(run: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
 
-def render_rows(rows: list[Row]) -> str:
-    """Rows as CSV with a heading."""
+def render_rows(rows: list[Row], unit: str = "note") -> str:
+    """Rows as CSV with a heading, which says what validation is quoted by."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
-    writer.writeheader()
+    names = [f.name for f in fields(Row)]
+    text.write(",".join(names).replace(_SCORE, f"val_bits_per_{unit}") + "\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
     return text.getvalue()
 
 
-def parse_rows(text: str) -> list[Row]:
+def parse_rows(text: str, unit: str = "note") -> list[Row]:
     """The inverse of `render_rows`."""
     rows = []
+    text = text.replace(f"val_bits_per_{unit}", _SCORE, 1)
     for line in csv.DictReader(io.StringIO(text)):
         values: dict[str, Any] = {k: float(v) if v else None for k, v in line.items()}
         rows.append(Row(**values | {"step": int(line["step"])}))

@@ -239,6 +239,7 @@ class RunKeeper(pl.Callback):
             val_bits_per_note=self.last_score,
             best_bits_per_note=self.best,
             scored=scored,
+            unit=self.tokens.unit,
         )
 
     def _finite_losses(self, trainer: pl.Trainer) -> list[float]:

@@ -24,6 +24,7 @@ class Progress:
     val_bits_per_note: float | None
     best_bits_per_note: float | None
     scored: bool = False  # `val_bits_per_note` is new
+    unit: str = "note"  # what the token files count by, and the bits are quoted per
 
     def __str__(self) -> str:
         parts = [
@@ -34,7 +35,7 @@ class Progress:
         if self.train_bits_per_token is not None:
             parts.append(f"training {self.train_bits_per_token:.3f} bits/token")
         if self.val_bits_per_note is not None:
-            parts.append(f"validation {self.val_bits_per_note:.3f} bits/note")
+            parts.append(f"validation {self.val_bits_per_note:.3f} bits/{self.unit}")
         return "  ".join(parts)
 
 

@@ -1,6 +1,7 @@
 /** Change: one tune on the desk; bars are chosen on its score and written anew, or the whole is. */
 
 import { post } from "./api.js";
+import { badgesOf } from "./badges.js";
 import { Amount, titleOf } from "./compose.js";
 import { ControlForm } from "./controls.js";
 import { announce, button, el, toast } from "./elements.js";
@@ -32,19 +33,20 @@ export class Change extends EventTarget {
     this.view.addEventListener("bars", ({ detail }) => this.#choose(detail));
     this.view.addEventListener("edit", ({ detail }) => this.#edited(detail));
     this.error = el("p", { class: "error", role: "alert" });
-    this.title = el("h3", {});
+    this.title = el("h2", {});
     this.facts = el("p", { class: "facts" });
+    this.badges = el("p", { class: "badges" });
     this.undo = button("Undo", () => this.#history.undo(), { picture: "undo" });
     this.redo = button("Redo", () => this.#history.redo(), { picture: "redo" });
     this.keep = button("Keep", () => this.#keep(), { picture: "keep" });
     const takeaway = takeawayMenu(choices.formats, () => ({ abc: this.abc, link: this.#link() }));
     this.desk = el("article", { class: "take desk", "aria-label": "The tune that is changed" },
-      el("header", {}, el("div", { class: "headline" }, this.title, this.facts),
+      el("header", {}, el("div", { class: "headline" }, this.title, this.facts, this.badges),
         el("div", { class: "row" }, this.undo, this.redo, this.keep, takeaway)), this.view.element);
     this.stage = el("div", { class: "stage" }, this.desk, this.gallery.element);
     const rhythms = choices.fields.find(({ name }) => name === "rhythm")?.choices ?? [];
     this.element = el("div", { class: "split", keydown: (event) => this.#key(event) },
-      this.#panel(rhythms), this.stage);
+      this.#panel(rhythms, { chords: choices.changes?.includes("chords") ?? false }), this.stage);
     this.#choose(null);
     this.#reset(null);
   }
@@ -76,7 +78,7 @@ export class Change extends EventTarget {
     return this.#perform(request, only);
   }
 
-  #panel(rhythms) {
+  #panel(rhythms, { chords }) {
     this.selection = el("p", { class: "selection", "aria-live": "polite" });
     this.rewrite = button("Rewrite these bars", () => this.#rewrite(), { class: "primary" });
     this.motif = button("Keep these bars as motif", () => this.#asMotif());
@@ -88,6 +90,8 @@ export class Change extends EventTarget {
       ...KEYS.map((key) => el("option", { value: key }, key.replace("b", "♭"))));
     this.rhythm = el("select", { "aria-label": "To the rhythm" },
       ...rhythms.map((name) => el("option", { value: name }, name)));
+    this.tempo = el("input", { type: "text", value: "110", size: 6, inputmode: "numeric",
+      "aria-label": "Beats a minute", title: "Beats a minute: 110, or 3/8=110" });
     const change = (what, body) => () => this.#change(what(), body());
     return el("form", { class: "panel", "aria-label": "What to change", novalidate: true,
       submit: (event) => event.preventDefault() },
@@ -104,8 +108,10 @@ export class Change extends EventTarget {
         () => ({ change: "transpose", key: this.#keyWithMode() }))), this.key),
       el("div", { class: "row" }, button("Make it a", change(() => `a ${this.rhythm.value}`,
         () => ({ change: "rhythm", rhythm: this.rhythm.value }))), this.rhythm),
-      el("div", { class: "row" }, button("Write chords", change(() => "chords",
-        () => ({ change: "chords" }))),
+      el("div", { class: "row" }, button("Play at", change(() => `at ${this.tempo.value} beats`,
+        () => ({ change: "tempo", tempo: this.tempo.value || "110" }))), this.tempo),
+      el("div", { class: "row" }, chords ? button("Write chords", change(() => "chords",
+        () => ({ change: "chords" }))) : null,
       button("Continue it", () => this.dispatchEvent(
         new CustomEvent("continue", { detail: this.abc })), { picture: "onward" }))),
     this.amount.element, this.form.element);
@@ -125,6 +131,7 @@ export class Change extends EventTarget {
     this.undo.title = this.#history.canUndo ? `Undo: ${this.#history.undoes}` : "Nothing to undo";
     this.redo.title = this.#history.canRedo ? `Redo: ${this.#history.redoes}` : "Nothing to redo";
     this.title.textContent = there ? state.tune.title || "Untitled" : "No tune yet";
+    this.badges.replaceChildren(...(there ? badgesOf(state.tune) : []));
     this.facts.textContent = there ? summary(state.tune)
       : "Choose “Change” at a take, or write ABC below.";
     if (there) {

@@ -2,11 +2,10 @@
 
 import { ControlForm } from "./controls.js";
 import { button, el } from "./elements.js";
-import { Gallery } from "./gallery.js";
+import { Gallery, MOST_TAKES } from "./gallery.js";
 import { linkOf } from "./permalink.js";
 
 const MOST_SEED = 2 ** 31; // of a drawn one; any that JavaScript can say may be typed
-const MOST_TAKES = 8;
 
 /** How many takes, and the seed: what every request has. */
 export class Amount {
@@ -22,12 +21,10 @@ export class Amount {
         "The same seed and settings give the same tunes again."));
   }
 
-  /** {number, seed}; a seed that was not given is drawn. */
+  /** {number, seed}; a seed that was not given is drawn. Whether they can be had the server says. */
   get values() {
-    const number = Math.min(MOST_TAKES, Math.max(1, Math.round(Number(this.number.value) || 1)));
-    const given = this.seed.value !== "" && Number(this.seed.value) >= 0;
-    return { number, seed: given ? Math.floor(Number(this.seed.value))
-      : crypto.getRandomValues(new Uint32Array(1))[0] % MOST_SEED };
+    return { number: Number(this.number.value) || 1, seed: this.seed.value === ""
+      ? crypto.getRandomValues(new Uint32Array(1))[0] % MOST_SEED : Number(this.seed.value) };
   }
 
   fill({ number, seed }) {

@@ -32,9 +32,9 @@ export class Continue {
       this.#cutting = this.#cutAfter(detail.key);
     });
     this.ends = el("p", { class: "ends", "aria-live": "polite" });
-    this.several = el("select", { "aria-label": "Tune of the file" });
+    this.several = el("select", { "aria-label": "Tune of the file", hidden: true });
     this.given = el("section", { class: "given-part take", hidden: true, "aria-label": "The given part" },
-      el("header", {}, this.title = el("h3", {}), this.several), this.ends, this.view.element);
+      el("header", {}, this.title = el("h2", {}), this.several), this.ends, this.view.element);
     this.bars = el("input", { type: "number", id: "continue-bars", min: 1, max: 256,
       placeholder: "as its form asks", "aria-describedby": "continue-bars-help" });
     this.start = el("button", { type: "submit", class: "primary", disabled: true }, "Continue");

@@ -5,6 +5,8 @@ import { announce, button, count, el, toast } from "./elements.js";
 import { settings } from "./state.js";
 import { TakeCard } from "./take.js";
 
+export const MOST_TAKES = 8; // of a request
+
 /** Tells listeners "change", "continue" and "use" with the card, "settled" when a run has ended. */
 export class Gallery extends EventTarget {
   #formats;
@@ -42,23 +44,36 @@ export class Gallery extends EventTarget {
    * error where the whole request was refused, else null.
    */
   async run(request, { only = null } = {}) {
+    const before = this.#cards.filter(({ tune }) => tune !== null);
     this.clear();
     const run = new AbortController();
     this.#run = run;
     this.stop.hidden = false;
-    const number = request.number ?? 1;
+    const number = Math.max(1, Math.min(MOST_TAKES, request.number ?? 1));
     const wanted = only === null ? Array.from({ length: number }, (_, k) => k) : [only];
     for (const take of wanted) this.#add(take, { request, take });
     this.#say(0);
+    this.#bringIntoView();
     try {
       const { size } = this.#cards[0].view;
-      for await (const event of sampled({ ...request, size }, run.signal)) this.#hear(event);
+      for await (const event of sampled({ ...request, size }, run.signal)) {
+        if (this.#run !== run) return null; // another has begun
+        this.#hear(event);
+      }
       return null;
     } catch (error) {
       if (error.name === "AbortError") return null;
-      return this.#refused(error);
+      if (this.#cards.every(({ tune }) => tune === null)) this.#putBack(before);
+      return error;
     } finally {
       if (this.#run === run) this.#settle();
+    }
+  }
+
+  /** On a phone the takes are below the form. */
+  #bringIntoView() {
+    if (this.element.getBoundingClientRect().top > innerHeight * 0.75) {
+      this.element.scrollIntoView({ block: "start" });
     }
   }
 
@@ -76,9 +91,12 @@ export class Gallery extends EventTarget {
     }
   }
 
-  #refused(error) {
-    if (this.#cards.every(({ tune }) => tune === null)) this.clear();
-    return error;
+  /** What stood there before a request that gave nothing. */
+  #putBack(cards) {
+    this.clear();
+    this.#cards = cards;
+    this.grid.append(...cards.map(({ element }) => element));
+    this.#count();
   }
 
   #settle() {

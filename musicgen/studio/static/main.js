@@ -152,7 +152,8 @@ async function start() {
     return;
   }
   soundSettings(choices.instruments);
-  document.getElementById("model").textContent = choices.model?.name ?? "";
+  document.getElementById("model").textContent = choices.model.name;
+  document.getElementById("card").textContent = choices.model.card;
   const studio = new Studio(choices);
   addEventListener("popstate", () => studio.open());
   addEventListener("hashchange", () => studio.open());

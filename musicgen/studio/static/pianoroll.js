@@ -10,8 +10,9 @@ const BLACK = new Set([1, 3, 6, 8, 10]);
 
 /** Tells listeners "seek" with the seconds at which it was clicked. */
 export class PianoRoll extends EventTarget {
+  #shown = null;
   #notes = [];
-  #lit = -1;
+  #lit = [];
   #cursor = null;
 
   constructor() {
@@ -20,13 +21,16 @@ export class PianoRoll extends EventTarget {
   }
 
   show(tune) {
-    this.#lit = -1;
+    if (tune === this.#shown) return undefined;
+    this.#shown = tune;
+    this.#lit = [];
     const notes = tune.notes ?? [];
     if (notes.length === 0) return this.element.replaceChildren();
     const pitches = notes.map(({ pitch }) => pitch);
     const [low, high] = [Math.min(...pitches) - 2, Math.max(...pitches) + 2];
     const last = Math.max(...notes.map(({ onset, duration }) => onset + duration));
-    const [width, height] = [MARGIN + last * SECOND + 8, (high - low + 1) * ROW];
+    const width = Math.max(MARGIN + last * SECOND + 8, this.element.clientWidth - 2);
+    const height = (high - low + 1) * ROW;
     const y = (pitch) => (high - pitch) * ROW;
     const rows = [];
     for (let pitch = low; pitch <= high; pitch += 1) rows.push(...row(pitch, y(pitch), width));
@@ -46,14 +50,15 @@ export class PianoRoll extends EventTarget {
   /** Keep the latest note in view. */
   follow() { this.element.scrollLeft = this.element.scrollWidth; }
 
-  /** Light up the note that sounds, and keep it in view. */
-  sound(index, note) {
-    this.#notes[this.#lit]?.classList.remove("sounding");
-    this.#lit = index;
-    this.#cursor?.classList.toggle("hidden", note === null);
-    if (note === null || index >= this.#notes.length) return;
-    this.#notes[index].classList.add("sounding");
-    const x = MARGIN + note.onset * SECOND;
+  /** Light up the notes that sound, by their numbers, and keep the last of them in view. */
+  sound(indices) {
+    for (const index of this.#lit) this.#notes[index]?.classList.remove("sounding");
+    this.#lit = indices;
+    for (const index of indices) this.#notes[index]?.classList.add("sounding");
+    const last = this.#notes[indices.at(-1)];
+    this.#cursor?.classList.toggle("hidden", last === undefined);
+    if (last === undefined) return;
+    const x = Number(last.getAttribute("x"));
     this.#cursor.setAttribute("x", x);
     const { scrollLeft, clientWidth } = this.element;
     if (x < scrollLeft + MARGIN || x > scrollLeft + clientWidth - 40) {

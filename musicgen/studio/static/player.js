@@ -12,6 +12,8 @@ import { settings } from "./state.js";
 const audio = el("audio", { id: "audio", preload: "auto", "aria-hidden": "true" });
 const sounds = new Map(); // of an instrument and ABC: address of the sound
 const MOST_SOUNDS = 12;
+const MOST_AT_ONCE = 32; // notes
+const [GAP_S, LINGER_S] = [0.02, 0.15]; // players join notes and leave gaps between them
 let current = null; // the player that has the audio element
 
 /** The audio element; put into the page once. */
@@ -29,11 +31,11 @@ export function audioElement() {
   return audio;
 }
 
-/** Play, pause and place of one tune. Tells listeners "note" with the note that sounds, or null. */
+/** Play, pause and place of one tune. Tells listeners "notes" with those that sound. */
 export class Player extends EventTarget {
   #tune = null;
   #frame = null;
-  #index = -1;
+  #sounding = []; // numbers of the notes that sound
   #wanted = null; // the request for a sound that is under way
 
   constructor() {
@@ -112,7 +114,7 @@ export class Player extends EventTarget {
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
     relabel(this.button, "play", "Play");
-    this.#light(-1);
+    this.#light([]);
   }
 
   failed() {
@@ -169,18 +171,18 @@ export class Player extends EventTarget {
     this.slider.value = seconds;
     this.slider.setAttribute("aria-valuetext", `${clock(seconds)} of ${clock(whole)}`);
     this.time.textContent = `${clock(seconds)} / ${clock(whole)}`;
-    this.#light(current === this || seconds > 0 ? heard(this.#tune?.notes ?? [], seconds) : -1);
+    this.#light(current === this || seconds > 0 ? heard(this.#tune?.notes ?? [], seconds) : []);
   }
 
-  #light(index) {
-    if (index === this.#index) return;
-    this.#index = index;
-    const note = index < 0 ? null : this.#tune.notes[index];
-    this.dispatchEvent(new CustomEvent("note", { detail: { note, index } }));
+  #light(indices) {
+    if (indices.join() === this.#sounding.join()) return;
+    this.#sounding = indices;
+    const notes = indices.map((index) => this.#tune.notes[index]);
+    this.dispatchEvent(new CustomEvent("notes", { detail: { notes, indices } }));
   }
 }
 
-/** Which note sounds: the last that has begun, until its end and a moment more; -1 for none. */
+/** The numbers of the notes that sound at a time; the last stays a moment more, over short gaps. */
 export function heard(notes, seconds) {
   let [low, high] = [0, notes.length];
   while (low < high) {
@@ -188,8 +190,13 @@ export function heard(notes, seconds) {
     if (notes[middle].onset <= seconds + 1e-3) low = middle + 1;
     else high = middle;
   }
-  const note = notes[low - 1];
-  return note && seconds < note.onset + note.duration + 0.15 ? low - 1 : -1;
+  const until = (index) => notes[index].onset + notes[index].duration;
+  const sounding = [];
+  for (let index = Math.max(0, low - MOST_AT_ONCE); index < low - 1; index += 1) {
+    if (seconds < until(index) - GAP_S) sounding.push(index);
+  }
+  if (low > 0 && seconds < until(low - 1) + LINGER_S) sounding.push(low - 1);
+  return sounding;
 }
 
 function forgetOldest() {

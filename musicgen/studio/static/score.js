@@ -27,7 +27,7 @@ export class Score extends EventTarget {
   #notes = new Map(); // place -> group in the drawing
   #bars = []; // boxes of the bars
   #cursor = null;
-  #sounding = null;
+  #sounding = []; // keys of the notes that are lit
   #roving = null;
   #choosing = "none";
 
@@ -35,6 +35,7 @@ export class Score extends EventTarget {
     super();
     this.element = document.createElement("div");
     this.element.className = "score";
+    new ResizeObserver(() => this.#lay()).observe(this.element);
   }
 
   get tune() { return this.#tune; }
@@ -52,7 +53,7 @@ export class Score extends EventTarget {
     this.#tune = tune;
     this.#root = root;
     this.#choosing = choosing;
-    this.#sounding = null;
+    this.#sounding = [];
     root.setAttribute("role", choosing === "none" ? "img" : "group");
     root.setAttribute("aria-label", label || `Score of ${tune.title ?? "the tune"}`);
     this.element.replaceChildren(root);
@@ -63,23 +64,16 @@ export class Score extends EventTarget {
     this.#lay();
   }
 
-  /** Crop and lay out what is drawn on top; again after the score was hidden. */
-  refresh() {
-    if (this.#root !== null && this.#bars.length === 0) this.#lay();
-  }
-
-  /** Light up the note of that key, which sounds, and put the cursor there; null for none. */
-  sound(key) {
-    if (key === this.#sounding) return;
-    this.#notes.get(this.#sounding)?.classList.remove("sounding");
-    this.#sounding = key;
-    const note = this.#notes.get(key);
-    if (this.#cursor === null) return;
-    this.#cursor.classList.toggle("hidden", note === undefined);
-    if (note === undefined) return;
-    note.classList.add("sounding");
-    const box = note.getBBox();
-    const bar = this.#bars[Number(key.split(".")[1])];
+  /** Light up the notes of those keys, which sound, and put the cursor at the last of them. */
+  sound(keys) {
+    for (const key of this.#sounding) this.#notes.get(key)?.classList.remove("sounding");
+    this.#sounding = keys.filter((key) => this.#notes.has(key));
+    for (const key of this.#sounding) this.#notes.get(key).classList.add("sounding");
+    const last = this.#sounding.at(-1);
+    this.#cursor?.classList.toggle("hidden", last === undefined);
+    if (last === undefined || this.#cursor === null) return;
+    const box = this.#notes.get(last).getBBox();
+    const bar = this.#bars[Number(last.split(".")[1])];
     this.#cursor.setAttribute("x", box.x + box.width / 2 - CURSOR_WIDTH / 2);
     if (bar) {
       this.#cursor.setAttribute("y", bar.top - REACH);
@@ -114,10 +108,10 @@ export class Score extends EventTarget {
   selectBars(first, last) { this.#roving?.select(first, last); }
   clearBars() { this.#roving?.clear(); }
 
+  /** Crop it and put on top what lights up and is chosen; once it is shown and can be measured. */
   #lay() {
-    const music = this.#root.querySelector(".page-margin") ?? this.#root.querySelector(".music");
-    if (music === null || music.getBBox().width === 0) return; // not shown: laid out later
-    for (const old of music.querySelectorAll(":scope > .overlay")) old.remove();
+    const music = this.#root?.querySelector(".page-margin");
+    if (!music || music.querySelector(":scope > .overlay") || music.getBBox().width === 0) return;
     this.#bars = [...music.querySelectorAll(".measure")].map(boxOf);
     crop(this.#root, music);
     const targets = svg("g", { class: "targets" });
@@ -191,10 +185,11 @@ function adopted(text) {
   return document.adoptNode(root);
 }
 
-/** Left and right of a bar, top and bottom line of its first staff. */
+/** Left and right of a bar, top line of its first staff and bottom line of its last. */
 function boxOf(measure) {
-  const lines = [...measure.querySelectorAll(".staff > path")].slice(0, 5);
-  const boxes = lines.map((line) => line.getBBox());
+  const boxes = [...measure.querySelectorAll(".staff")]
+    .flatMap((staff) => [...staff.querySelectorAll(":scope > path")].slice(0, 5))
+    .map((line) => line.getBBox());
   if (boxes.length === 0) return { left: 0, right: 0, top: 0, bottom: 0 };
   return { left: boxes[0].x, right: boxes[0].x + boxes[0].width,
     top: boxes[0].y, bottom: boxes.at(-1).y };
@@ -209,7 +204,8 @@ function crop(root, music) {
   const y = matrix.f + matrix.d * box.y;
   const [width, height] = [matrix.a * box.width, matrix.d * box.height];
   if (!(width > 0) || !(full.width > 0)) return;
-  root.setAttribute("viewBox", `${x - 1} ${y - 2} ${width + 2} ${height + 4}`);
+  // A short tune does not become larger than others.
+  root.setAttribute("viewBox", `${x - 1} ${y - 2} ${Math.max(width, LINE_MM) + 2} ${height + 4}`);
 }
 
 function arc(from, to, weight) {

@@ -42,7 +42,7 @@ export class Surprise {
   }
 
   async show(tune) {
-    if (this.#shown === tune.abc) return this.score.refresh();
+    if (this.#shown === tune.abc) return;
     this.#tune = tune;
     this.#shown = tune.abc;
     this.#chosen = null;

@@ -1,20 +1,13 @@
 /** One take: a card with the tune, what is said about it, and what can be done with it. */
 
 import { post } from "./api.js";
+import { badgesOf } from "./badges.js";
 import { announce, button, clock, el, freshId, relabel, toast } from "./elements.js";
 import { summary } from "./notes.js";
 import { linkOf, linkOfTune } from "./permalink.js";
 import { settings, tunebook } from "./state.js";
 import { takeawayMenu } from "./takeaway.js";
 import { TuneView } from "./tuneview.js";
-
-// What the server says of novelty, in a word and a sentence.
-const VERDICTS = {
-  new: ["new", "No tune of the corpus is close to it."],
-  related: ["related", "It resembles a tune of the corpus."],
-  copy: ["copy", "It is nearly a tune of the corpus."],
-  "too short to tell": ["short", "Too short to compare with the corpus."],
-};
 
 /**
  * Tells listeners "discard", and the actions that its page offers: "change", "continue", "use".
@@ -31,8 +24,9 @@ export class TakeCard extends EventTarget {
     this.tune = null;
     this.made = null; // the ABC as it was sampled: what the link reproduces
     this.view = new TuneView();
-    this.title = el("h3", { id: freshId("take") }, `Take ${number + 1}`);
+    this.title = el("h2", { id: freshId("take") }, `Take ${number + 1}`);
     this.facts = el("p", { class: "facts" }, "composing …");
+    this.warning = el("p", { class: "warning", hidden: true });
     this.badges = el("p", { class: "badges" });
     this.#actions = el("div", { class: "actions", hidden: true }, ...this.#buttons(offers),
       takeawayMenu(formats, () => ({ abc: this.tune.abc, link: this.link })));
@@ -40,7 +34,7 @@ export class TakeCard extends EventTarget {
       "aria-busy": "true", tabindex: -1, keydown: (event) => this.#key(event) },
     el("header", {}, el("div", { class: "headline" }, this.title, " ", button("Rename", () => this.#rename(),
         { picture: "rename", plain: false, class: "bare rename" })), this.badges, this.facts),
-    this.view.element, this.#actions);
+    this.warning, this.view.element, this.#actions);
   }
 
   get link() {
@@ -60,6 +54,8 @@ export class TakeCard extends EventTarget {
       .filter(Boolean).join(" · ");
     this.badges.replaceChildren(...badgesOf(tune));
     this.#actions.hidden = false;
+    this.warning.textContent = tune.warning ?? "";
+    this.warning.hidden = !tune.warning;
     this.view.show(tune);
     this.#markKept();
   }
@@ -155,27 +151,4 @@ export class TakeCard extends EventTarget {
     event.preventDefault();
     does();
   }
-}
-
-function badgesOf(tune) {
-  const badges = [];
-  if (tune.novelty) {
-    const { verdict, nearest = [], copied_bars: bars = 0 } = tune.novelty;
-    const [word, meaning] = VERDICTS[verdict] ?? [verdict, ""];
-    const like = nearest[0]
-      ? ` Nearest: ${nearest[0].title}, ${Math.round(100 * nearest[0].similarity)} % alike;`
-        + ` ${bars} bars in a row shared.` : "";
-    badges.push(badge(word, meaning + like, `novelty ${word}`));
-  }
-  if (Number.isFinite(tune.likelihood_bits)) {
-    badges.push(badge(`${tune.likelihood_bits.toFixed(2)} bits`,
-      "How unexpected the model found it, in bits a note: lower is more expected.", "likelihood"));
-  }
-  return badges;
-}
-
-/** A word with its explanation: on hover, on focus, and to screen readers. */
-function badge(word, meaning, name) {
-  const tip = el("span", { class: "tip", role: "tooltip", id: freshId("tip") }, meaning);
-  return el("span", { class: `badge ${name}`, tabindex: 0, "aria-describedby": tip.id }, word, tip);
 }

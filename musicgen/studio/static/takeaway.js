@@ -5,8 +5,9 @@ import { announce, button, el, icon, toast } from "./elements.js";
 import { settings } from "./state.js";
 
 const NAMES = { abc: "ABC", mid: "MIDI", musicxml: "MusicXML", svg: "SVG score", pdf: "PDF score",
-  png: "PNG score", wav: "WAV recording", mp3: "MP3 recording", zip: "All as a zip" };
-const SOUNDING = new Set(["mid", "wav", "mp3", "zip"]);
+  png: "PNG score", wav: "WAV recording", mp3: "MP3 recording", ogg: "Ogg recording",
+  flac: "FLAC recording", zip: "All as a zip" };
+const SOUNDING = new Set(["mid", "wav", "mp3", "ogg", "flac", "zip"]);
 
 /** A menu of formats. `chosen` answers the ABC and its permalink when something is asked for. */
 export function takeawayMenu(formats, chosen, { label = "Take away" } = {}) {

@@ -60,12 +60,11 @@ export class TuneView extends EventTarget {
     const given = (tune.notes ?? []).some((note) => note.given);
     this.legend.hidden = !given;
     if (given) this.score.colour(classesOf(tune));
-    this.roll.show(tune);
     this.player.show(tune);
     if (this.editor) this.editor.show(tune.abc);
     else this.text.textContent = tune.abc;
     this.surprise.forget();
-    if (this.#view === "surprise") this.surprise.show(tune);
+    this.#draw();
   }
 
   /** Music that is still being written: its notes as they come, or its text. */
@@ -85,16 +84,22 @@ export class TuneView extends EventTarget {
       tab.tabIndex = key === name ? 0 : -1;
       this.#panels[key].hidden = key !== name;
     }
-    if (name === "score") this.score.refresh();
-    if (name === "surprise" && this.#tune) this.surprise.show(this.#tune);
+    this.#draw();
+  }
+
+  /** What is only drawn when it is looked at. */
+  #draw() {
+    if (this.#tune === null) return;
+    if (this.#view === "roll") this.roll.show(this.#tune);
+    if (this.#view === "surprise") this.surprise.show(this.#tune);
   }
 
   #connect() {
-    this.player.addEventListener("note", ({ detail: { note, index } }) => {
-      const key = note && placeKey(note.place, note.voice);
-      this.score.sound(key);
-      this.surprise.score.sound(key);
-      this.roll.sound(index, note);
+    this.player.addEventListener("notes", ({ detail: { notes, indices } }) => {
+      const keys = notes.map(({ place, voice }) => placeKey(place, voice));
+      this.score.sound(keys);
+      this.surprise.score.sound(keys);
+      this.roll.sound(indices);
     });
     this.roll.addEventListener("seek", ({ detail }) => this.player.play(detail));
     this.score.addEventListener("pick", (event) => {

@@ -1,0 +1,98 @@
+"""Text files as documents: the tunes of an ABC file, the paragraphs of a book.
+
+    for line, text in documents(read_text(path)): ...
+
+Blank lines divide. A block that begins with `X:` is a document of its own; other blocks follow one
+another, blank line and all, until there is enough for a network to read on in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from musicgen.errors import ParseError
+from musicgen.families import SHINGLE_INTERVALS, Shingles, interval_runs
+from musicgen.files import read_bytes
+from musicgen.formats.abc_notation import parse_text
+from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.tune import Tune
+
+# Characters. Paragraphs are joined up to the first bound; what is longer than the second is cut,
+# at a line's end where there is one: matches are looked for in time that grows with its square.
+JOINED, LONGEST = 512, 2048
+_KEY = re.compile(r"^K:", re.MULTILINE)
+_BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")  # lines that are not blank
+
+
+def read_text(path: Path) -> str:
+    """The characters of a text file, with newlines as line ends.
+
+    Raises:
+        ParseError: it cannot be read, or is not text.
+    """
+    data = read_bytes(path)
+    try:
+        text = decode_bytes(data)
+    except ParseError:
+        raise ParseError("is not text", path=path) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+
+
+def documents(text: str) -> Iterator[tuple[int, str]]:
+    """Each document with the line, from 1, that it begins at; without blank lines around it."""
+    start, joined = 1, ""
+    for line, block in _blocks(text):
+        is_tune = block.startswith("X:")
+        if joined and (is_tune or len(joined) >= JOINED):
+            yield from _cut(start, joined)
+            joined = ""
+        if is_tune:
+            yield from _cut(line, block)
+        elif joined:
+            joined += "\n\n" + block
+        else:
+            start, joined = line, block
+    if joined:
+        yield from _cut(start, joined)
+
+
+def _blocks(text: str) -> Iterator[tuple[int, str]]:
+    line, counted = 1, 0
+    for found in _BLOCK.finditer(text):
+        line += text.count("\n", counted, found.start())
+        counted = found.start()
+        yield line, found[0].rstrip("\n")
+
+
+def _cut(line: int, text: str) -> Iterator[tuple[int, str]]:
+    while len(text) > LONGEST:
+        end = text.rfind("\n", 1, LONGEST) + 1 or text.rfind(" ", 1, LONGEST) + 1 or LONGEST
+        yield line, text[:end]
+        line += text.count("\n", 0, end)
+        text = text[end:]
+    if text.strip():
+        yield line, text
+
+
+def tune_in(text: str) -> Tune | None:
+    """The one tune that a document is, if it is ABC that can be read, with or without its number
+    and title."""
+    text = text.strip()
+    if not text.startswith("X:"):
+        if _KEY.search(text) is None:
+            return None
+        text = "X:1\nT:\n" + text
+    reading = parse_text(text)
+    return reading.tunes[0] if len(reading.tunes) == 1 and not reading.rejected else None
+
+
+def text_shingles(text: str) -> Shingles:
+    """The set of runs of eight bytes of a text, in ascending order; blanks count as one each."""
+    data = np.frombuffer(" ".join(text.split()).encode("utf-8", "replace"), np.uint8)
+    if len(data) < SHINGLE_INTERVALS:
+        return np.array([int.from_bytes(data.tobytes().ljust(SHINGLE_INTERVALS, b"\0"))], np.uint64)
+    return np.unique(interval_runs(data, SHINGLE_INTERVALS))

@@ -1,0 +1,83 @@
+"""Sealed folders: all or nothing, and nothing that was changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from musicgen.errors import CheckpointError
+from musicgen.sealed import arrays_from, arrays_to, seal, unseal
+
+KIND = "test-1"
+
+
+def test_what_was_sealed_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    seal(folder, {"a.json": b"{}", "b.md": b"text"}, kind=KIND)
+    seal(folder, {"a.json": b"[]", "b.md": b"text"}, kind=KIND)  # in place of the first
+    assert unseal(folder, ("a.json", "b.md"), kind=KIND) == {"a.json": b"[]", "b.md": b"text"}
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(CheckpointError) as caught:
+        seal(tmp_path, {"a": b""}, kind=KIND)
+    assert str(caught.value) == f"{tmp_path}: exists and is not a model; choose another place"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def _missing(folder: Path) -> str:
+    (folder / "a.json").unlink()
+    return f"{folder}/a.json: no such file; check the name"
+
+
+def _changed(folder: Path) -> str:
+    (folder / "a.json").write_bytes(b"[]")
+    return f"{folder}/a.json: was changed or damaged; get the model again"
+
+
+def _other_kind(folder: Path) -> str:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": "test-2"}))
+    return f"{folder}: is of format 'test-2', not 'test-1'; update musicgen"
+
+
+def _no_manifest(folder: Path) -> str:
+    (folder / "manifest.json").write_text("[")
+    return f"{folder}/manifest.json: cannot be read; get the model again"
+
+
+def _other_names(folder: Path) -> str:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"] = {"b.json": manifest["sha256"]["a.json"]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return f"{folder}/manifest.json: lists other files; get the model again"
+
+
+@pytest.mark.parametrize("spoil", [_missing, _changed, _other_kind, _no_manifest, _other_names])
+def test_a_spoilt_folder_says_what_is_wrong(tmp_path: Path, spoil: object) -> None:
+    seal(tmp_path / "m", {"a.json": b"{}"}, kind=KIND)
+    message = spoil(tmp_path / "m")  # type: ignore[operator]
+    with pytest.raises(CheckpointError) as caught:
+        unseal(tmp_path / "m", ("a.json",), kind=KIND)
+    assert str(caught.value) == message
+
+
+def test_weights_are_checked_for_name_shape_and_value() -> None:
+    data = arrays_to({"w": np.ones((2, 3), np.float32)})
+    assert arrays_from(data, {"w": (2, 3)}, "m")["w"].tolist() == [[1, 1, 1]] * 2
+    bad = arrays_to({"w": np.full((2, 3), np.nan, np.float32)})
+    cases = [
+        (b"no weights", {"w": (2, 3)}, "m: is not a safetensors file; get the model again"),
+        (data, {"v": (2, 3)}, "m: does not fit config.json (tensor 'v')"),
+        (data, {"w": (3, 2)}, "m: tensor 'w' does not fit config.json"),
+        (bad, {"w": (2, 3)}, "m: tensor 'w' holds values that are not finite"),
+    ]
+    for given, shapes, message in cases:
+        with pytest.raises(CheckpointError) as caught:
+            arrays_from(given, shapes, "m")
+        assert str(caught.value) == message
