@@ -96,7 +96,9 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
         for path in files:
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             label = f"{source.rstrip('/')}/{inside}" if inside else source
-            found.setdefault(path.resolve(), File(source, label, path, source in bundled))
+            # `resolve` would raise at links that lead in circles.
+            real = Path(os.path.realpath(path))
+            found.setdefault(real, File(source, label, path, source in bundled))
     return list(found.values())
 
 
