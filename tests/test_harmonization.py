@@ -21,6 +21,7 @@ from musicgen.formats import read
 from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.abc_notation.places import Page
 from musicgen.harmonization import baselines, chords, model, reduction
+from musicgen.harmonization.backing import backed
 from musicgen.harmonization.decoding import DecodingConfig, harmonies
 from musicgen.harmonization.learning import LearningConfig, collate, learn, nats_per_slot
 from musicgen.harmonization.lesson import lesson, lesson_of
@@ -31,7 +32,7 @@ from musicgen.harmonization.slots import places, slots_of
 from musicgen.harmonization.symbols import n_symbols, with_symbols, write_text
 from musicgen.harmony import parse_chord
 from musicgen.theory import Key, parse_meter
-from musicgen.tune import Tune
+from musicgen.tune import Chord, Note, Rest, Tune
 
 TUNE = "X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n" + (
     'D2|"G"G2 B>d "C"e4|"D7"(3ABc !trill!~d2 {g}f2 "Am"a2|[1"G"g8:|[2"G"g4 d4|]\n'
@@ -280,6 +281,18 @@ def test_any_symbols_are_written_without_touching_the_rest(data: st.DataObject) 
     assert Page(text).read() == with_symbols(tune, chosen)
 
 
+def test_backing_holds_each_chord_until_the_next_over_repeats() -> None:
+    tune = backed(parse_text(TUNE).tunes[0])
+    voice = tune.voices[1]
+    assert [bar.repeat_end for bar in voice.bars] == [bar.repeat_end for bar in tune.bars]
+    assert [bar.duration for bar in voice.bars] == [bar.duration for bar in tune.bars]
+    assert isinstance(voice.bars[0].events[0], Rest)  # before the first symbol
+    chord = voice.bars[1].events[1]
+    assert isinstance(chord, Chord)
+    assert [note.midi % 12 for note in chord.notes] == [0, 4, 7, 0]  # bass C, then E G C
+    assert chord.duration == 2
+
+
 # --- the whole ------------------------------------------------------------------------------
 
 
@@ -368,8 +381,9 @@ def test_the_command_writes_symbols_and_backing(tmp_path: Path) -> None:
     written = (tmp_path / "out.abc").read_bytes()
     assert re.sub(rb'"[^"]*"', b"", written) == source.read_bytes()
     assert n_symbols(read(tmp_path / "out.abc")[0]) >= 2
-    everything = read(tmp_path / "out.mid", voices="all")[0]
-    assert len(everything.voices) >= 2  # bass and chords beside the melody
+    melody, backing = read(tmp_path / "out.mid", voices="all")[0].voices
+    assert [e.midi for e in melody.events if isinstance(e, Note)][:4] == [74, 78, 74, 69]
+    assert all(isinstance(e, Chord) for e in backing.events)
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:

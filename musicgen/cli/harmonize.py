@@ -77,11 +77,14 @@ def harmonize(
 def _take(given: Tune, found: Harmonized, index: int, *, several: bool) -> Take:
     """What goes to a file: the ABC that was given, with nothing but its chords changed."""
     from musicgen.composer import Take
+    from musicgen.formats import rendered
+    from musicgen.harmonization.backing import backed
 
     exact = found.abc(given)
     if exact is None and given.source is not None and given.source.text:
         say("note: the text could not be marked place by place; the tune is written anew")
     kept = {} if exact is None else {".abc": exact, ".txt": exact}
+    kept |= {suffix: rendered([backed(found.tune)], suffix) for suffix in (".mid", ".midi")}
     cost = -sum(math.log2(max(p, 1e-12)) for p in found.probabilities) / max(1, given.n_notes)
     name = f"{given.title} {index + 1}" if several else ""
     return Take(found.tune, index, cost, exact=kept, name=name)

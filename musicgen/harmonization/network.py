@@ -92,7 +92,7 @@ class Listener(Block):
         q, _, _ = self.project(x)
         _, k, _ = self.project(heard)
         q, k = self._turned(q, k, at)
-        scores = q @ k.transpose(2, 3) * q.shape[3] ** -0.5 + self._bias(at)
+        scores: Tensor = q @ k.transpose(2, 3) * q.shape[3] ** -0.5 + self._bias(at)
         return scores.softmax(dim=3)
 
     def _turned(self, q: Tensor, k: Tensor, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,7 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
+    "nats",
     "reporting",
     "score_tunes",
     "train",
