@@ -15,7 +15,7 @@ from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.files import write_bytes
 from musicgen.formats import extension, write
 from musicgen.grammar import FEATURE_SIZES
-from musicgen.matching import match_sizes
+from musicgen.guesses import can_echo, guess_sizes
 from musicgen.novelty import Novelty, NoveltyIndex
 from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
@@ -141,7 +141,9 @@ def require_spoken(
         kinds = tuple(tokens[i].kind for i in ids)
         if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
             raise CheckpointError("an opening of the model is no heading; get the model again")
-    if checkpoint.feature_sizes != {**sizes, **match_sizes(len(tokens))}:
+    n_tokens = len(tokens)
+    known = [guess_sizes(n_tokens, echo=echo) for echo in {False, can_echo(sizes)}]
+    if checkpoint.feature_sizes not in [{**sizes, **guesses} for guesses in known]:
         raise CheckpointError(
             "the features of the model are not those of this musicgen; train it again"
         )
