@@ -245,14 +245,14 @@ def test_no_test_tune_of_the_default_corpus_has_a_near_duplicate_in_train(
 def test_essen_comes_only_by_name_and_with_its_notice() -> None:
     assert "essenFolksong" not in corpus.CORPORA["celtic"].folders
     assert "non-commercial" in corpus.CORPORA["essenFolksong"].notice
-    labels = [label for _, label, _ in corpus.find_files(["essenFolksong"])]
+    labels = [file.label for file in corpus.find_files(["essenFolksong"])]
     assert all(label.endswith(".abc") for label in labels)
 
 
 def test_named_corpora_come_first_in_a_fixed_order(tmp_path: Path) -> None:
     book = write(tmp_path / "mine", a=[abc(melody(1))])
     files = corpus.find_files([str(book), "airdsAirs", "oneills1850"])
-    assert list(dict.fromkeys(source for source, _, _ in files)) == [
+    assert list(dict.fromkeys(file.source for file in files)) == [
         "oneills1850",
         "airdsAirs",
         str(book),

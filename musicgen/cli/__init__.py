@@ -89,7 +89,7 @@ def _explain(error: BaseException) -> int | None:
             say(f"error: {error}")
         case BrokenPipeError():  # the reader of our output has seen enough
             sys.stderr.close()
-        case KeyboardInterrupt():
+        case KeyboardInterrupt() | SystemExit(code=130):  # the latter is typer's
             say("interrupted")
             return 128 + signal.SIGINT
         case _Terminated():
