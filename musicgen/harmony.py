@@ -1,6 +1,7 @@
 """Chord symbols as musicians write them: "Am", "D7", "G/B", "F#m7b5", "Bdim", to pitch classes.
 
     parse_chord("G/B") -> ChordSymbol(root=7, intervals=(0, 4, 7), bass=11)
+    spelled_chord("F#m/C#") -> SpelledChord(("F", 1), "m", ("C", 1)), whatever its kind
 
 Pitch classes count semitones from C (0 to 11); intervals count them from the root.
 """
@@ -49,7 +50,7 @@ QUALITIES: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
 )
 _INTERVALS = {spelling: notes for spellings, notes in QUALITIES for spelling in spellings}
 _SILENT = ("n.c.", "nc", "n.c", "tacet")
-_CHORD = re.compile(r"([A-G])(##|bb|#|b)?(.*?)(?:/([A-Ga-g])(##|bb|#|b|\+)?)?")
+_CHORD = re.compile(r"([A-G])(##|bb|[#b♯♭])?(\S*?)(?:/([A-Ga-g])(##|bb|[#b♯♭+])?)?")
 _SIGNS = str.maketrans({"♯": "#", "♭": "b", "\N{MINUS SIGN}": "-", "∆": "Δ"})
 MAX_LENGTH = 40
 
@@ -90,19 +91,47 @@ def parse_chord(text: str) -> ChordSymbol | None:
     return _read(word) or _read(re.sub(r"\([A-G][^()]*\)$", "", word))
 
 
-def _read(word: str) -> ChordSymbol | None:
-    match = _CHORD.fullmatch(word)
+Spelling = tuple[str, int]  # a step, C to B, and semitones of alteration
+
+
+@dataclass(frozen=True, slots=True)
+class SpelledChord:
+    """A chord symbol as it is written: its root, what is between ("m7", or anything), its bass."""
+
+    root: Spelling
+    kind: str
+    bass: Spelling | None
+
+
+def spelled_chord(text: str) -> SpelledChord | None:
+    """Take a chord symbol apart; None for what is no root with something after it."""
+    match = _CHORD.fullmatch(text.strip())
     if match is None:
         return None
-    step, sign, kind, bass_step, bass_sign = match.groups()
+    step, sign, kind, bass, bass_sign = match.groups()
+    return SpelledChord(
+        _spelling(step, sign), kind, None if bass is None else _spelling(bass, bass_sign)
+    )
+
+
+def _spelling(step: str, sign: str | None) -> Spelling:
+    plain = (sign or "").translate(_SIGNS).replace("+", "#")  # Nottingham: D/f+
+    return step.upper(), ACCIDENTALS[plain]
+
+
+def _read(word: str) -> ChordSymbol | None:
+    spelled = spelled_chord(word)
+    if spelled is None:
+        return None
+    kind = spelled.kind
     intervals = _INTERVALS.get(kind)
     if intervals is None:
         intervals = _INTERVALS.get(kind.replace("(", "").replace(")", ""))
     if intervals is None:
         return None
-    root = (STEP_SEMITONES[step] + ACCIDENTALS[sign or ""]) % 12
-    if bass_step is None:
-        return ChordSymbol(root, intervals, root)
-    alter = ACCIDENTALS[(bass_sign or "").replace("+", "#")]  # Nottingham: D/f+
-    bass = (STEP_SEMITONES[bass_step.upper()] + alter) % 12
-    return ChordSymbol(root, intervals, bass)
+    root = _pitch_class(spelled.root)
+    return ChordSymbol(root, intervals, _pitch_class(spelled.bass) if spelled.bass else root)
+
+
+def _pitch_class(spelling: Spelling) -> int:
+    return (STEP_SEMITONES[spelling[0]] + spelling[1]) % 12

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from musicgen.errors import ConfigError
+from musicgen.harmony import Spelling, spelled_chord
 from musicgen.theory import (
     ACCIDENTAL_TEXT,
     ACCIDENTALS,
@@ -23,9 +24,6 @@ MOST_SEMITONES = 24
 _MAJOR = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MINOR = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 _MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
-_ROOT = re.compile(r"(?P<root>[A-G])(?P<alter>[#b♯♭]?)")
-_SYMBOL = re.compile(r"[A-G][#b♯♭]?[^/\s]*(?:/[A-G][#b♯♭]?)?")
-_ALTERS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 
 
 def transpose(tune: Tune, to: str) -> Tune:
@@ -113,18 +111,17 @@ class _Mover:
         if grace is not None:
             grace = Grace(tuple(map(self._note, grace.notes)), grace.slashed)
         symbol = marks.chord_symbol
-        if _SYMBOL.fullmatch(symbol):
-            root, slash, bass = symbol.partition("/")
-            symbol = self._root(root) + slash + (self._root(bass) if bass else "")
+        spelled = spelled_chord(symbol)
+        if spelled is not None:
+            bass = "/" + self._spelled(spelled.bass) if spelled.bass else ""
+            symbol = self._spelled(spelled.root) + spelled.kind + bass
         return replace(marks, grace=grace, chord_symbol=symbol)
 
-    def _root(self, symbol: str) -> str:
-        match = _ROOT.match(symbol)
-        assert match is not None
-        moved = self._pitch(Pitch(match["root"], _ALTERS[match["alter"]], 4))
+    def _spelled(self, spelling: Spelling) -> str:
+        moved = self._pitch(Pitch(*spelling, 4))
         if abs(moved.alter) > 1:
             moved = spell(moved.midi, Key())
-        return moved.step + ACCIDENTAL_TEXT[moved.alter] + symbol[match.end() :]
+        return moved.step + ACCIDENTAL_TEXT[moved.alter]
 
     def key(self, key: Key) -> Key:
         if not key.tonic:

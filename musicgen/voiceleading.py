@@ -76,6 +76,15 @@ def voice_leading(piece: Piece) -> Counts:
     )
 
 
+def ends_on_triad(piece: Piece) -> bool:
+    """Whether what sounds last is the tonic's triad, major or minor, with its third; the fifth may
+    be missing."""
+    end = max(part.end for part in piece.parts)
+    last = {n[2] for part in piece.parts for n in part.notes if n[0] + n[1] == end}
+    degrees = {(midi - piece.key.tonic_pitch_class) % 12 for midi in last}
+    return degrees - {FIFTH} in ({0, 3}, {0, 4})
+
+
 def _heard_at(part: Part, moments: Sequence[int]) -> list[int | None]:
     """The pitch that a part of one line sounds at each moment, None where it rests."""
     onsets = [onset for onset, _, _ in part.notes]

@@ -11,7 +11,7 @@ The margin is stated, not fitted: at most 0.02 parallel fifths a bar more than B
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import musicgen
@@ -20,7 +20,7 @@ from musicgen.controls import Controls
 from musicgen.corpus import find_files, load
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer.parts import ROLES, Part, Piece, piece_of
-from musicgen.voiceleading import Counts, total, voice_leading
+from musicgen.voiceleading import Counts, ends_on_triad, total, voice_leading
 
 MARGIN = 0.02  # parallel fifths a bar
 COLUMNS = ("parallel_fifths", "parallel_octaves", "crossed", "silent", "out_of_range")
@@ -72,10 +72,13 @@ def generated(
     return [piece_of(take.tune, finished=False)[0] for take in takes]
 
 
-def report(name: str, counts: Counts) -> None:
-    """One line of the table."""
+def report(name: str, pieces: Sequence[Piece]) -> Counts:
+    """One line of the table: counts a bar, and which share ends on the tonic's triad."""
+    counts = total(map(voice_leading, pieces))
     cells = "".join(f"{counts.per_bar(column):18.4f}" for column in COLUMNS)
-    print(f"{name:28}{counts.bars:7}{cells}")
+    ended = sum(map(ends_on_triad, pieces)) / len(pieces)
+    print(f"{f'{name} ({len(pieces)})':28}{counts.bars:7}{cells}{ended:18.1%}")
+    return counts
 
 
 def main() -> None:
@@ -92,11 +95,10 @@ def main() -> None:
     held_out = list(bach(("train", "val", "test") if arguments.all else ("test",)))
     new = generated(composer, arguments.n, seed=arguments.seed)
     free = generated(composer, arguments.n, seed=arguments.seed, parallels=True)
-    print(f"{'a bar':28}{'bars':>7}" + "".join(f"{column:>18}" for column in COLUMNS))
-    theirs, ours = (total(map(voice_leading, pieces)) for pieces in (held_out, new))
-    report(f"Bach ({len(held_out)})", theirs)
-    report(f"model, with the rule ({len(new)})", ours)
-    report(f"model alone ({len(free)})", total(map(voice_leading, free)))
+    columns = (*COLUMNS, "end on the triad")
+    print(f"{'a bar':28}{'bars':>7}" + "".join(f"{column:>18}" for column in columns))
+    theirs, ours = report("Bach", held_out), report("model, with the rule", new)
+    report("model, parallels allowed", free)
     sample = [*held_out[: arguments.cross_check], *free[: arguments.cross_check]]
     mine, music21s = total(map(voice_leading, sample)), total(map(music21_parallels, sample))
     print(

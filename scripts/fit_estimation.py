@@ -23,14 +23,8 @@ from musicgen import corpus
 from musicgen.errors import MusicgenError
 from musicgen.estimation import GRID, METERS, Heard, estimate_key, estimate_meter, tables
 from musicgen.estimation.key import MODES, key_features
-from musicgen.estimation.meter import (
-    LONGEST,
-    bar_length,
-    best_phase,
-    meter_features,
-    previous_class,
-    steps,
-)
+from musicgen.estimation.meter import bar_length, best_phase, meter_features, steps
+from musicgen.estimation.rhythm import LONGEST, previous_class
 from musicgen.playback import timeline
 from musicgen.theory import KEY_PROFILES
 from musicgen.tokenizer.melody import pickup_of
@@ -41,6 +35,7 @@ SEED = 1
 FEWEST = 3  # counts below are left out: they are odd tunes and misprints
 N_METER_TUNES = 800
 MINIMUM_FRAGMENT = 8  # notes
+N_STYLES, EM_ROUNDS, STYLE_BACKING = 8, 60, 20.0
 
 
 class Sample:
@@ -126,6 +121,48 @@ def fit_meter(train: Sequence[Sample]) -> list[float]:
     return [round(w, 3) for w in weights.tolist()]
 
 
+def fit_styles(train: Sequence[Sample]) -> dict[str, Any]:
+    """Rhythms of several kinds of tunes: a mixture of the Markov chains of `count`, by EM."""
+    names: dict[str, int] = {}
+    rows, columns = [], []
+    for number, sample in enumerate(train):
+        before = LONGEST
+        for place, length in steps(sample.heard, sample.pickup, bar_length(sample.meter)):
+            name = f"{place % GRID},{previous_class(before)},{length}"
+            rows.append(number)
+            columns.append(names.setdefault(name, len(names)))
+            before = length
+    counts = np.zeros((len(train), len(names)))
+    np.add.at(counts, (rows, columns), 1)
+    contexts = [name.rpartition(",")[0] for name in names]
+    context = np.unique(contexts, return_inverse=True)[1]
+    share = np.random.default_rng(SEED).dirichlet(np.ones(N_STYLES), len(train))
+    everything = counts.sum(axis=0)
+    usual = everything / np.bincount(context, everything)[context]
+    for _ in range(EM_ROUNDS):
+        of_style = share.T @ counts  # (K, names)
+        totals = np.stack([np.bincount(context, each)[context] for each in of_style])
+        chance = (of_style + STYLE_BACKING * usual) / (totals + STYLE_BACKING)
+        weights = share.mean(axis=0)
+        nats = counts @ np.log(chance).T + np.log(weights)
+        best = nats.max(axis=1, keepdims=True)
+        share = np.exp(nats - best)
+        total = share.sum(axis=1, keepdims=True)
+        share /= total
+    print(
+        f"styles: {-(best + np.log(total)).sum() / counts.sum():.4f} nats a note, "
+        f"{weights.round(3)}"
+    )
+    tables_of = []
+    for each in share.T @ counts:
+        found: dict[str, Counter[int]] = {}
+        for name, n in zip(names, each.tolist(), strict=True):
+            place, _, length = name.rpartition(",")
+            found.setdefault(place, Counter())[int(length)] += round(n)
+        tables_of.append(plain(found))
+    return {"weights": [round(w, 3) for w in weights.tolist()], "counts": tables_of}
+
+
 # --- key -------------------------------------------------------------------------------------
 
 
@@ -199,6 +236,7 @@ def main() -> None:
     train = [s for s in everything if s.split == "train"]
     val = [s for s in everything if s.split == "val"]
     content = count(train)
+    content["styles"] = fit_styles(train)
     content["meter"]["weights"] = [0.0] * (5 + len(METERS))
     content["key"] = fit_key(train)
     save(content)

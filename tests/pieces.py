@@ -16,6 +16,7 @@ from musicgen.tokenizer.remi import NAME
 from musicgen.tune import Tune
 
 THEME = Path(__file__).parent / "data" / "ode_to_joy.abc"
+UNFINISHED = Path(__file__).parent / "data" / "unfinished.abc"
 # Ours: a pickup, a tie across a bar line, a passing note, a last bar that makes up for the pickup.
 CHORALE = """X:1
 T:A short chorale

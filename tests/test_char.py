@@ -19,6 +19,7 @@ from musicgen import corpus
 from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.composer import TextComposer, composer_of
+from musicgen.corpus.finding import find_files
 from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_shingles, tune_in
 from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseError
 from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
@@ -110,6 +111,9 @@ def test_a_text_without_blank_lines_is_cut_at_its_lines() -> None:
     assert all(len(document) <= LONGEST for _, document in found)
     assert [line for line, _ in found[:2]] == [1, 1 + found[0][1].count("\n")]
     assert [len(document) for _, document in documents("x" * 5000)] == [2048, 2048, 904]
+    # In time that grows with the text, not with its square.
+    assert sum(len(d) for _, d in documents("x" * 8_000_000)) == 8_000_000
+    assert list(documents(" " * 1_000_000 + "\n\na")) == [(3, "a")]
 
 
 def test_line_ends_and_encodings_are_read(tmp_path: Path) -> None:
@@ -158,6 +162,9 @@ def test_files_are_read_as_they_are_and_corpora_as_music(tmp_path: Path) -> None
     ]
     assert found.tokens.unit == "character"
     assert found.tokens.splits["train"].notes.tolist() == [38]
+    named = find_files(["chorales", "airdsAirs", str(tmp_path)], texts=True)
+    assert {file.named for file in named if file.source != str(tmp_path)} == {True}
+    assert [f.path.name for f in named if not f.named] == ["a.text", "b.bin"]
     with pytest.raises(CorpusError, match=r"b\.bin: no readable tune in 1 files"):
         prepare(tmp_path / "b.bin", tokenizer="char")
     (tmp_path / "empty").mkdir()
@@ -270,6 +277,7 @@ def test_from_text_to_text_through_the_command_line(
     found = json.loads(out)
     assert [rate["unit"] for rate in found["rates"]] == ["note", "bar", "character"]
     assert found["own"]
+    assert found["bits_per_character"] == found["rates"][2]["bits"]
 
 
 def test_splits_do_not_move_when_a_text_is_added(book: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import time
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from pathlib import Path
 import mido
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from musicgen.errors import ConfigError, MusicgenError, ParseError
 from musicgen.formats import midi, read, reading_options
@@ -155,6 +158,103 @@ def test_all_parts_become_voices_tick_for_tick() -> None:
     assert [t.notes.tolist() for t in again.tracks] == [
         t.notes.tolist() for t in parse_file(data).tracks
     ]
+
+
+LENGTHS = [Fraction(x) for x in ("1/4", "1/3", "1/2", "2/3", "3/4", "1", "3/2", "2", "3")]
+
+
+@st.composite
+def scores(draw: st.DrawFn) -> tuple[mido.MidiFile, int]:
+    """A score of several tracks as a sequencer has it, and how many notes are drums."""
+    ticks = draw(st.sampled_from([12, 24, 60, 96, 120, 192, 220, 384, 480, 960, 1024]))
+    lengths = [x for x in LENGTHS if (x * ticks).denominator == 1]
+    file = mido.MidiFile(type=draw(st.sampled_from([0, 1])), ticks_per_beat=ticks)
+    meter = draw(st.sampled_from([(2, 4), (3, 4), (4, 4), (6, 8), (5, 8), (7, 8)]))
+    heading = [(0, 0, mido.MetaMessage("time_signature", numerator=meter[0], denominator=meter[1]))]
+    bar = ticks * 4 * meter[0] // meter[1]
+    heading += [
+        (2 * bar, 0, mido.MetaMessage("time_signature", numerator=n, denominator=4))
+        for n in draw(st.sets(st.sampled_from([2, 3, 4]), max_size=1))
+    ]
+    heading += [
+        (at, 0, mido.MetaMessage("set_tempo", tempo=round(60e6 / qpm)))
+        for at, qpm in draw(st.dictionaries(st.sampled_from([0, bar, 3 * ticks]),
+                                            st.sampled_from([60, 96, 120, 200]))).items()
+    ]  # fmt: skip
+    tracks = [heading]
+    for channel in range(draw(st.integers(1, 3))):
+        events = [(0, 0, mido.Message("program_change", channel=channel, program=40 + channel))]
+        events.append(
+            (0, 0, mido.Message("control_change", channel=channel, control=64, value=127))
+        )
+        now = Fraction(0)
+        for _ in range(draw(st.integers(3, 14))):
+            now += draw(st.sampled_from([Fraction(0), Fraction(0), *lengths[:2]]))
+            end = now + draw(st.sampled_from(lengths))
+            root = draw(st.integers(40, 80))
+            for above in {0, *draw(st.sets(st.sampled_from([4, 7, 12]), max_size=2))}:
+                for at, kind, order in ((now, "note_on", 2), (end, "note_off", 1)):
+                    note = mido.Message(kind, channel=channel, note=root + above)
+                    events.append((int(at * ticks), order, note))
+            now = end
+        tracks.append(events)
+    if drums := draw(st.integers(0, 3)):
+        tracks.append([(k * ticks, 2 - on, mido.Message("note_on", channel=9, note=38,
+                        velocity=80 * on)) for k in range(drums) for on in (1,)]
+                      + [(k * ticks + ticks // 2, 1, mido.Message("note_off", channel=9, note=38))
+                         for k in range(drums)])  # fmt: skip
+    if file.type == 0:
+        tracks = [[event for track in tracks for event in track]]
+    for events in tracks:
+        track, before = mido.MidiTrack(), 0
+        for at, _, message in sorted(events, key=lambda event: event[:2]):
+            track.append(message.copy(time=at - before))
+            before = at
+        file.tracks.append(track)
+    return file, drums
+
+
+def ticks_of(file: mido.MidiFile) -> list[tuple[int, int, int, int]]:
+    """Notes of all tracks but drums: onset, end, pitch and program, in order."""
+    found = []
+    for track in file.tracks:
+        now, sounding, programs = 0, {}, {}
+        for m in track:
+            now += m.time
+            if m.type == "program_change":
+                programs[m.channel] = m.program
+            if m.type == "note_on" and m.velocity and m.channel != 9:
+                sounding[m.channel, m.note] = now
+            elif m.type in ("note_on", "note_off") and m.channel != 9:
+                onset = sounding.pop((m.channel, m.note))
+                found.append((onset, now, m.note, programs.get(m.channel, 0)))
+    return sorted(found)
+
+
+def tempos_of(file: mido.MidiFile) -> list[tuple[int, int]]:
+    """Where the tempo changes, to how many microseconds a quarter; what it is at first included."""
+    found, now = {0: 500_000}, 0
+    for m in mido.merge_tracks(file.tracks):
+        now += m.time
+        if m.type == "set_tempo":
+            found[now] = m.tempo
+    pairs = itertools.pairwise([(0, 0), *sorted(found.items())])
+    return [after for before, after in pairs if before[1] != after[1]]
+
+
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(scores())
+def test_scores_of_sequencers_come_back_tick_for_tick(case: tuple[mido.MidiFile, int]) -> None:
+    file, drums = case
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    (music,) = midi.parse(buffer.getvalue(), voices="all").tunes
+    again = mido.MidiFile(file=io.BytesIO(midi.render([music])))
+    assert again.ticks_per_beat == file.ticks_per_beat
+    assert ticks_of(again) == ticks_of(file)
+    assert any("drums" in what for what in warnings(music)) == bool(drums)
+    # A change of tempo while notes are held is written at the next note.
+    assert tempos_of(again)[0] == tempos_of(file)[0]
 
 
 def test_a_part_with_held_notes_keeps_them_as_overlays() -> None:

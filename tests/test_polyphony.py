@@ -12,7 +12,7 @@ from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS, EOS, Vocabulary
 from musicgen.tokenizer.parts import ROLES, Piece, bar_lines, piece_of
 from musicgen.tokenizer.remi import encode, parse_token
-from musicgen.voiceleading import voice_leading
+from musicgen.voiceleading import ends_on_triad, voice_leading
 
 from .pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, tune, untrained
 
@@ -58,6 +58,15 @@ def test_singers_end_together_and_never_move_in_parallel(choir: PolyphonicCompos
         assert len({part.end for part in piece.parts}) == 1
         counts = voice_leading(piece)
         assert (counts.parallel_fifths, counts.parallel_octaves) == (0, 0)
+
+
+def test_singers_end_on_the_triad_of_the_tonic(choir: PolyphonicComposer) -> None:
+    for take in choir.takes(32, Controls(), SamplingConfig(seed=5)):
+        if {voice.name for voice in take.tune.voices} != {"Soprano", "Alto", "Tenor", "Bass"}:
+            continue
+        piece, _ = piece_of(take.tune, finished=False)
+        assert ends_on_triad(piece)
+        assert piece.parts[-1].notes[-1][2] % 12 == piece.key.tonic_pitch_class
 
 
 def test_the_rule_forbids_what_would_be_parallel_and_no_more() -> None:

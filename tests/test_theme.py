@@ -19,7 +19,7 @@ from musicgen.tokenizer import Vocabulary
 from musicgen.tune import Tune
 from musicgen.validation import validate
 
-from .pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, THEME, tune, untrained
+from .pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, THEME, UNFINISHED, tune, untrained
 
 HALF = CHORALE.replace("(d B) A2 | G3 |]", "").replace("G G F2 | D3 |]", "")
 HALF = (
@@ -54,8 +54,15 @@ def assert_continued(given: Tune, whole: Tune, begin: Fraction) -> None:
 
 @pytest.mark.parametrize(
     ("text", "begin"),
-    [(HALF, 5), (RAGGED, 6), (SILENT, 6), (THEME.read_text(), 32), (SONG, 9)],
-    ids=["chorale", "ragged", "silent", "theme", "song"],
+    [
+        (HALF, 5),
+        (RAGGED, 6),
+        (SILENT, 6),
+        (THEME.read_text(), 32),
+        (UNFINISHED.read_text(), 48),
+        (SONG, 9),
+    ],
+    ids=["chorale", "ragged", "silent", "theme", "unfinished", "song"],
 )
 def test_what_was_given_stays_and_the_rest_begins_on_the_beat(
     choir: PolyphonicComposer, text: str, begin: int
@@ -100,6 +107,44 @@ def test_a_midi_theme_goes_on_tick_by_tick_in_its_tracks(
         ]
         notes = [m for m in one if m.type in ("note_on", "note_off")]
         assert [m for m in other if m.type in ("note_on", "note_off")][: len(notes)] == notes
+
+
+def test_a_symphony_s_theme_in_a_midi_file_goes_on_on_the_beat(
+    choir: PolyphonicComposer, tmp_path: Path
+) -> None:
+    """Sixteen bars in 3/4: cellos and basses, then oboe and clarinet, who all go on."""
+    theme, whole = tmp_path / "theme.mid", tmp_path / "whole.mid"
+    write(tune(UNFINISHED.read_text()), theme)
+    (given,) = read(theme, all_voices=True)
+    write(choir.continue_(given, bars=24, seed=1), whole)
+    short, long = mido.MidiFile(theme), mido.MidiFile(whole)
+    bar = 3 * short.ticks_per_beat
+    assert (long.type, long.ticks_per_beat) == (short.type, short.ticks_per_beat)
+    assert len(long.tracks) == len(short.tracks) == 5
+    starts = []
+    for one, other in zip(short.tracks, long.tracks, strict=True):
+        assert one.name == other.name
+        before, after = timed(one), timed(other)
+        assert [m for m in after if m[1].type == "program_change"] == [
+            m for m in before if m[1].type == "program_change"
+        ]
+        assert [m for m in after if m[0] < 16 * bar or m in before] == before
+        starts += [at for at, m in after if m.type == "note_on" and (at, m) not in before]
+    assert {m.program for track in long.tracks for m in track if m.type == "program_change"} == {
+        68, 71, 42, 43,
+    }  # fmt: skip
+    assert min(starts) == 16 * bar
+    assert max(at for track in long.tracks for at, m in timed(track)) == 24 * bar
+
+
+def timed(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
+    """Notes and programs of a track, each at its tick."""
+    now, found = 0, []
+    for message in track:
+        now += message.time
+        if message.type in ("note_on", "note_off", "program_change"):
+            found.append((now, message.copy(time=0)))
+    return found
 
 
 def test_parts_are_heard_in_the_register_that_they_are_in() -> None:

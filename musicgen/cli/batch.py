@@ -13,7 +13,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicgen.cli.options import reading_for
 from musicgen.cli.output import require_free, say
 from musicgen.errors import MusicgenError, locate
 from musicgen.workers import in_order
@@ -106,7 +105,7 @@ def _read(path: Path, reading: Mapping[str, Any], outcome: _Outcome) -> Sequence
     from musicgen import formats
 
     try:
-        found = formats.scan(path, **reading_for(path, reading))
+        found = formats.scan(path, **formats.options_for(path, reading))
     except MusicgenError as error:
         outcome.failures.append(str(error))
         return ()

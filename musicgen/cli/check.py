@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,12 @@ def validate(
     workers: options.Workers = None,
     force: options.Force = False,
     as_json: options.Json = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Say bar by bar what does not add up. Exit code 1 if anything is wrong.
 
@@ -66,8 +73,11 @@ def validate(
     few = len(paths) < FEWEST_FOR_PROCESSES
     findings: list[Finding] = []
     n_tunes = 0
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
     for judged in in_order(
-        partial(_judge_and_repair, strict=strict, fix=fix, force=force),
+        partial(_judge_and_repair, asked=asked, strict=strict, fix=fix, force=force),
         paths,
         workers=1 if few else workers or available_cores(),
         advice="use --workers 1",
@@ -101,10 +111,12 @@ class _Judged:
     said: list[str] = field(default_factory=list)
 
 
-def _judge_and_repair(path: Path, *, strict: bool, fix: bool, force: bool) -> _Judged:
+def _judge_and_repair(
+    path: Path, *, asked: Mapping[str, Any], strict: bool, fix: bool, force: bool
+) -> _Judged:
     judged = _Judged()
     try:
-        tunes, judged.findings = _judge(path, strict=strict)
+        tunes, judged.findings = _judge(path, asked, strict=strict)
         judged.n_tunes = len(tunes)
         if fix:
             judged.said = _repair(path, tunes, force=force)
@@ -115,11 +127,13 @@ def _judge_and_repair(path: Path, *, strict: bool, fix: bool, force: bool) -> _J
     return judged
 
 
-def _judge(path: Path, *, strict: bool) -> tuple[tuple[Tune, ...], list[Finding]]:
+def _judge(
+    path: Path, asked: Mapping[str, Any], *, strict: bool
+) -> tuple[tuple[Tune, ...], list[Finding]]:
     from musicgen import formats
     from musicgen.validation import validate as problems_of
 
-    reading = formats.scan(path)
+    reading = formats.scan(path, **formats.options_for(path, asked))
     file = str(path)
     findings = [
         Finding(file, rejected.line, 0, rejected.name, 0, "rejected", rejected.reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,15 +39,24 @@ def novelty(
     ] = 3,
     workers: options.Workers = None,
     as_json: options.Json = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """How close tunes come to a corpus: nearest tunes, bars shared, and a verdict."""
     index = _read_corpus(corpus, workers) if corpus else _index_of(checkpoint)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
     verdicts: Counter[str] = Counter()
     report: list[dict[str, Any]] = []
     unreadable = 0
     for path in files:
         try:
-            for tune in _tunes(path):
+            for tune in _tunes(path, asked):
                 found = index.assess(tune, neighbours)
                 verdicts[found.verdict] += 1
                 if as_json:
@@ -90,11 +99,11 @@ def _read_corpus(names: Sequence[str], workers: int | None) -> NoveltyIndex:
         return index_corpus(names, workers=workers or available_cores(), progress=progress)
 
 
-def _tunes(path: Path) -> Iterator[Tune]:
+def _tunes(path: Path, asked: Mapping[str, Any]) -> Iterator[Tune]:
     """The tunes of a file; what cannot be read is said."""
     from musicgen import formats
 
-    reading = formats.scan(path)
+    reading = formats.scan(path, **formats.options_for(path, asked))
     for rejected in reading.rejected:
         say(f"{path}:{rejected.line}: left out: {rejected.reason}")
     if not reading.tunes:

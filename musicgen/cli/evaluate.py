@@ -73,6 +73,12 @@ def evaluate(
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Is the music any good? Likeness, structure, novelty, validity, control, likelihood.
 
@@ -96,6 +102,9 @@ def evaluate(
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     wanted = [[s] for s in sources or []] if compare else [sources] if sources else []
     jobs = _Jobs(names, split, number or DEFAULT_TUNES, sampling)
+    jobs.reading = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
     jobs.run(wanted or [[checkpoint or "celtic"]], models=compare or not sources)
     jobs.show(report, as_json)
 
@@ -117,7 +126,9 @@ def _print_likelihood(name: str, corpus: list[str], split: str, as_json: Path | 
     model = checkpoints.load(checkpoints.locate(name))
     found = rates(model, prepare(corpus, tokenizer=model.tokenizer).tokens, split)
     if as_json is not None:
-        _write_json({"model": name, "corpus": corpus, "split": split, **asdict(found)}, as_json)
+        bits = {f"bits_per_{rate.unit}": rate.bits for rate in found.rates}
+        about = {"model": name, "corpus": corpus, "split": split}
+        _write_json({**about, **bits, **asdict(found)}, as_json)
     if as_json is None or str(as_json) != "-":
         for rate in found.rates:
             of = "" if rate.n_tunes == found.n_tunes else f" of {found.n_tunes}"
@@ -137,6 +148,7 @@ class _Jobs:
 
     def __init__(self, names: list[str], split: str, n: int, sampling: SamplingConfig) -> None:
         self.names, self.split, self.n, self.sampling = names, split, n, sampling
+        self.reading: dict[str, Any] = {}
         self.sets: list[TuneSet] = []
         self.found: list[Assessment] = []
         self.steps: tuple[Step, ...] = ()
@@ -153,7 +165,7 @@ class _Jobs:
         with progress_bar() as progress:
             folders = [_model(group) if models else None for group in wanted]
             music = [
-                None if folder else read_set(group, progress)
+                None if folder else read_set(group, progress, self.reading)
                 for folder, group in zip(folders, wanted, strict=True)
             ]
             reference = Reference.load(self.names, split=self.split, report=progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -146,11 +146,3 @@ def sampling_config(
 def reading(**asked: str | int | None) -> dict[str, Any]:
     """The reading options that were given."""
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def reading_for(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that apply to a file; other formats say what MIDI may leave open."""
-    from musicgen.formats import extension, readable, reading_options
-
-    known = reading_options(extension(path)) if given and readable(path) else ()
-    return {name: value for name, value in given.items() if name in known}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from musicgen.errors import (
     ControlError,
@@ -44,15 +44,18 @@ def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
     return tunes[number - 1]
 
 
-def read_tune(path: Path, number: int, *, all_voices: bool = False) -> Tune:
-    """Tune `number`, from 1, of a file, with what its reader had to put up with said.
+def read_tune(
+    path: Path, number: int, asked: Mapping[str, Any] | None = None, *, all_voices: bool = False
+) -> Tune:
+    """Tune `number`, from 1, of a file, read as `asked` (see `options.reading`), with what its
+    reader had to put up with said.
 
     Raises:
         MusicgenError: the file cannot be read, or there are not so many.
     """
     from musicgen.formats import read
 
-    tunes = read(path, all_voices=all_voices)
+    tunes = read(path, all_voices=all_voices, **(asked or {}))
     chosen = pick(tunes, number, path)
     if len(tunes) > 1:
         say(f"{path}: tune {number} of {len(tunes)}; --tune chooses another")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from musicgen.cli import options
 from musicgen.cli.options import app
 from musicgen.cli.output import say, warn_of
 from musicgen.errors import ControlError
@@ -35,13 +36,22 @@ def play(
         bool, typer.Option("--exact", help="As written: no accents, swing, ornaments, chords.")
     ] = False,
     soundfont: Annotated[str, typer.Option(help="Another .sf2 file.")] = "",
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Play a tune as a folk musician would, where this machine has an audio device."""
     from musicgen import player
     from musicgen.formats import read
     from musicgen.performance import EXACT, FOLK
 
-    tunes = read(file)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
+    tunes = read(file, **asked)
     if tune > len(tunes):
         raise ControlError(f"{file}: has no tune {tune}; it holds {len(tunes)}")
     if len(tunes) > 1:

@@ -183,7 +183,7 @@ def _read(file: Path, reading: Mapping[str, Any], failures: list[str]) -> list[T
     from musicgen import formats
 
     try:
-        found = formats.scan(file, **options.reading_for(file, reading))
+        found = formats.scan(file, **formats.options_for(file, reading))
     except MusicgenError as error:
         failures.append(str(error))
         return []

@@ -40,13 +40,22 @@ def continue_(
     novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Finish an unfinished melody; every note that was given stays exactly as it was."""
     sink = TuneSink(output, number, force=force)
     from musicgen import load
 
     composer = load(checkpoint)
-    given = read_tune(file, tune, all_voices=composer.all_voices)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
+    given = read_tune(file, tune, asked, all_voices=composer.all_voices)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     takes = composer.continuations(given, number, sampling, bars=bars)
     sink.take(said(takes, novelty=novelty))
@@ -71,10 +80,19 @@ def infill(
     novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Write some bars anew, hearing what is before and after them; the rest stays as it was."""
     sink = TuneSink(output, number, force=force)
-    given = read_tune(file, tune)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
+    given = read_tune(file, tune, asked)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     takes = melodist(checkpoint).infill(given, bars=bars, n=number, sampling=sampling)
     sink.take(said(takes, novelty=novelty))
@@ -99,10 +117,19 @@ def vary(
     novelty: options.Novelty = True,
     output: options.Output = None,
     force: options.Force = False,
+    voices: options.Voices = None,
+    track: options.Track = None,
+    channel: options.Channel = None,
+    key: options.ReadKey = None,
+    meter: options.ReadMeter = None,
+    pickup: options.Pickup = None,
 ) -> None:
     """Write a new setting of a tune: its key, meter and form, as like it as is asked."""
     sink = TuneSink(output, number, force=force)
-    given = read_tune(file, tune)
+    asked = options.reading(
+        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    )
+    given = read_tune(file, tune, asked)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     composer = melodist(checkpoint)
     takes = composer.vary(given, similarity=similarity, n=number, sampling=sampling)

@@ -282,7 +282,7 @@ def _read_file(
     all_voices: bool,
     extract_text: ExtractText | None,
 ) -> _FileRead:
-    if extract_text is not None and file.source not in CORPORA:
+    if extract_text is not None and not file.named:
         return _read_documents(file, extract_text)
     found: list[_Found] = []
     omitted: list[Omitted] = []

@@ -60,11 +60,13 @@ CORPORA = {
 
 
 class File(NamedTuple):
-    """A file to read: the name it was asked for by, what its tunes' ids begin with, its path."""
+    """A file to read: the name it was asked for by, what its tunes' ids begin with, its path;
+    `named` says that it belongs to one of `CORPORA`."""
 
     source: str
     label: str
     path: Path
+    named: bool = False
 
 
 def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
@@ -83,8 +85,9 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
         if name not in CORPORA:
             folders.setdefault(name, (name, _existing_path(name), ".*"))
     found: dict[Path, File] = {}
+    bundled = {folder for name in names if name in CORPORA for folder in CORPORA[name].folders}
     for source, place, pattern in folders.values():
-        as_text = texts and source in names and source not in CORPORA
+        as_text = texts and source not in bundled
         files = [place] if place.is_file() else _files_in(place, pattern, texts=as_text)
         if not files:
             known = "" if as_text else f"; files must end in {', '.join(formats.READERS)}"
@@ -93,7 +96,9 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
         for path in files:
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             label = f"{source.rstrip('/')}/{inside}" if inside else source
-            found.setdefault(path.resolve(), File(source, label, path))
+            # `resolve` would raise at links that lead in circles.
+            real = Path(os.path.realpath(path))
+            found.setdefault(real, File(source, label, path, source in bundled))
     return list(found.values())
 
 

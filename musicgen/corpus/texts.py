@@ -25,7 +25,6 @@ from musicgen.tune import Tune
 # at a line's end where there is one: matches are looked for in time that grows with its square.
 JOINED, LONGEST = 512, 2048
 _KEY = re.compile(r"^K:", re.MULTILINE)
-_BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")  # lines that are not blank
 
 
 def read_text(path: Path) -> str:
@@ -61,21 +60,29 @@ def documents(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
-    line, counted = 1, 0
-    for found in _BLOCK.finditer(text):
-        line += text.count("\n", counted, found.start())
-        counted = found.start()
-        yield line, found[0].rstrip("\n")
+    """Runs of lines that are not blank, each with the number of its first."""
+    block: list[str] = []
+    number = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            block.append(line)
+        elif block:
+            yield number - len(block), "\n".join(block)
+            block = []
+    if block:
+        yield number - len(block) + 1, "\n".join(block)
 
 
 def _cut(line: int, text: str) -> Iterator[tuple[int, str]]:
-    while len(text) > LONGEST:
-        end = text.rfind("\n", 1, LONGEST) + 1 or text.rfind(" ", 1, LONGEST) + 1 or LONGEST
-        yield line, text[:end]
-        line += text.count("\n", 0, end)
-        text = text[end:]
-    if text.strip():
-        yield line, text
+    start = 0
+    while len(text) - start > LONGEST:
+        least, most = start + 1, start + LONGEST
+        end = text.rfind("\n", least, most) + 1 or text.rfind(" ", least, most) + 1 or most
+        yield line, text[start:end]
+        line += text.count("\n", start, end)
+        start = end
+    if text[start:].strip():
+        yield line, text[start:]
 
 
 def tune_in(text: str) -> Tune | None:

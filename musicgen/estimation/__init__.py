@@ -6,14 +6,14 @@ estimate_meter(heard)                    # MeterEstimate(Meter((6,), 8), pickup=
 
 from musicgen.estimation.heard import GRID, Heard
 from musicgen.estimation.key import estimate_key
-from musicgen.estimation.meter import (
-    FEWEST_NOTES,
-    METERS,
+from musicgen.estimation.meter import FEWEST_NOTES, METERS, MeterEstimate, estimate_meter
+from musicgen.estimation.rhythm import (
     PREVIOUS,
-    MeterEstimate,
-    estimate_meter,
+    place_probability,
     previous_class,
     rhythm_probability,
+    style_probabilities,
+    style_weights,
 )
 
 __all__ = [
@@ -25,6 +25,9 @@ __all__ = [
     "MeterEstimate",
     "estimate_key",
     "estimate_meter",
+    "place_probability",
     "previous_class",
     "rhythm_probability",
+    "style_probabilities",
+    "style_weights",
 ]

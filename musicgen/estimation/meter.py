@@ -10,8 +10,6 @@ counts as well (autocorrelation; Brown 1993, J. Acoust. Soc. Am. 94).
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,13 +18,13 @@ from functools import cache
 import numpy as np
 
 from musicgen.estimation.heard import GRID, Heard
+from musicgen.estimation.rhythm import LONGEST, rhythm_probability
 from musicgen.estimation.tables import tables
 from musicgen.theory import Meter
 
 # Those that there are enough tunes of; others are never guessed, only taken from the reader.
 METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
 SIXTEENTH = GRID // 4
-LONGEST = 8 * GRID  # longer notes count as this long
 # Lags at which music comes again, in bars.
 LAGS: Mapping[str, tuple[float, ...]] = {
     "2/4": (1, 2, 4),
@@ -37,7 +35,6 @@ LAGS: Mapping[str, tuple[float, ...]] = {
 }
 FEWEST_NOTES = 8  # to tell a meter from
 _BACKING = 2.0  # tunes' worth of the rhythm of all meters, where one has few
-_RARE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,47 +181,3 @@ def _smoothed(counts: Mapping[int, int], value: int, kinds: int, more: float = 0
 @cache
 def _model(name: str) -> _Model:
     return _Model(tables()["meter"]["counts"][name], name)
-
-
-# Classes of the time that went before: up to each of these, and longer.
-PREVIOUS = (3, 4, 6, 8, 9, 12, 16, 18, 24, 36)
-_BACKED = 6.0  # notes' worth of what is usual whatever went before
-
-
-def previous_class(length: int) -> int:
-    """The class of a time to the next onset, in `GRID`-ths: its position in `PREVIOUS`."""
-    return bisect_left(PREVIOUS, length)
-
-
-def rhythm_probability(place: int, length: int, previous: int | None = None) -> float:
-    """How often, in tunes of any meter, a note at a place of its quarter is followed by the next
-    after so long, both in `GRID`-ths; `previous` is the class of the time before."""
-    row, total = _rhythm().get(place, ({}, 0))
-    found = (row.get(length, 0) + 0.02) / (total + 4) if total else _RARE
-    if length % 3 and length % 4:
-        found = min(found, _RARE)
-    if previous is None:
-        return found
-    own, n = _rhythm_after().get((place, previous), ({}, 0))
-    return (own.get(length, 0) + _BACKED * found) / (n + _BACKED)
-
-
-_Row = tuple[dict[int, int], int]
-
-
-@cache
-def _rhythm_after() -> dict[tuple[int, int], _Row]:
-    found = {}
-    for name, row in tables()["rhythm"].items():
-        place, _, previous = name.partition(",")
-        counts = {int(k): n for k, n in row.items()}
-        found[int(place), int(previous)] = (counts, sum(counts.values()))
-    return found
-
-
-@cache
-def _rhythm() -> dict[int, _Row]:
-    sums: dict[int, Counter[int]] = {}
-    for (place, _), (row, _) in _rhythm_after().items():
-        sums.setdefault(place, Counter()).update(row)
-    return {place: (dict(row), sum(row.values())) for place, row in sums.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -104,8 +106,13 @@ def collect(
     )
 
 
-def read_set(sources: Sequence[str | Path], report: Report = silent) -> TuneSet:
-    """All tunes of files and folders, as they are: nothing is deduplicated or repaired.
+def read_set(
+    sources: Sequence[str | Path],
+    report: Report = silent,
+    reading: Mapping[str, Any] = MappingProxyType({}),
+) -> TuneSet:
+    """All tunes of files and folders, as they are: nothing is deduplicated or repaired. `reading`
+    are options of readers, used where they apply (see `formats.options_for`).
 
     Raises:
         CorpusError: a name that is neither a file nor a folder, or no tune to judge.
@@ -120,7 +127,8 @@ def read_set(sources: Sequence[str | Path], report: Report = silent) -> TuneSet:
             report(f"reading {name}", done, total)
             number = 0
             try:
-                for number, tune in enumerate(formats.scan_each(file.path), 1):
+                how = formats.options_for(file.path, reading)
+                for number, tune in enumerate(formats.scan_each(file.path, **how), 1):
                     yield f"{file.label}#{number}", tune
                 if not number:
                     yield file.label, Rejected("", "holds no tune")

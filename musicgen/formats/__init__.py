@@ -78,7 +78,9 @@ def scan(path: str | Path, *, all_voices: bool = False, **options: Any) -> Readi
     return _parse(module, read_bytes(path), path, all_voices=all_voices, **options)
 
 
-def scan_each(path: str | Path, *, all_voices: bool = False) -> Iterator[Tune | Rejected]:
+def scan_each(
+    path: str | Path, *, all_voices: bool = False, **options: Any
+) -> Iterator[Tune | Rejected]:
     """What `scan` gives, one by one, so that a large tunebook need not be in memory as tunes.
 
     Raises:
@@ -86,11 +88,11 @@ def scan_each(path: str | Path, *, all_voices: bool = False) -> Iterator[Tune | 
         UnsupportedFormatError: no reader for this extension.
     """
     _module(path, READERS, "read")
-    return parsed_each(read_bytes(path), path, all_voices=all_voices)
+    return parsed_each(read_bytes(path), path, all_voices=all_voices, **options)
 
 
 def parsed_each(
-    data: bytes, path: str | Path, *, all_voices: bool = False
+    data: bytes, path: str | Path, *, all_voices: bool = False, **options: Any
 ) -> Iterator[Tune | Rejected]:
     """What `scan_each` would give for a file of that name with this content; no file is touched.
 
@@ -99,10 +101,11 @@ def parsed_each(
         UnsupportedFormatError: no reader for this extension.
     """
     module = _module(path, READERS, "read")
+    _require_known(path, options, reading_options(extension(path)))
     if hasattr(module, "parse_each"):
         each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
         return each
-    reading = _parse(module, data, path, all_voices=all_voices)
+    reading = _parse(module, data, path, all_voices=all_voices, **options)
     return iter((*reading.tunes, *reading.rejected))
 
 
@@ -158,6 +161,13 @@ def reading_options(suffix: str) -> tuple[str, ...]:
         UnsupportedFormatError: no reader for this extension.
     """
     return _keywords(_module(f"tune{suffix}", READERS, "read").parse)
+
+
+def options_for(path: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some reading options that apply to a file; other formats say what MIDI may leave
+    open. None where there is no reader for it, which `read` will say."""
+    known = reading_options(extension(path)) if given and readable(path) else ()
+    return {name: value for name, value in given.items() if name in known}
 
 
 def writing_options(suffix: str) -> tuple[str, ...]:

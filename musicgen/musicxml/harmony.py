@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from xml.etree.ElementTree import Element
 
+from musicgen.harmony import Spelling, spelled_chord
 from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.values import content, integer
 from musicgen.theory import STEPS
@@ -44,8 +44,6 @@ KINDS = {
     "sus4": "suspended-fourth",
     "5": "power",
 }
-_SYMBOL = re.compile(r"([A-G])([#b♯♭]?)([^/\s]*)(?:/([A-G])([#b♯♭]?))?")
-_ALTER = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
 
 
 def harmony(symbol: str) -> str | None:
@@ -54,18 +52,18 @@ def harmony(symbol: str) -> str | None:
         return element(
             "harmony", element("root", "<root-step>C</root-step>"), _kind("none", symbol.strip())
         )
-    match = _SYMBOL.fullmatch(symbol.strip())
-    if match is None:
+    spelled = spelled_chord(symbol)
+    if spelled is None:
         return None
-    step, accidental, kind, bass, bass_accidental = match.groups()
-    parts = [_place("root", step, accidental), _kind(KINDS.get(kind, "other"), kind)]
-    if bass:
-        parts.append(_place("bass", bass, bass_accidental))
+    kind = spelled.kind
+    parts = [_place("root", spelled.root), _kind(KINDS.get(kind, "other"), kind)]
+    if spelled.bass:
+        parts.append(_place("bass", spelled.bass))
     return element("harmony", *parts)
 
 
-def _place(name: str, step: str, accidental: str) -> str:
-    alter = _ALTER[accidental]
+def _place(name: str, spelling: Spelling) -> str:
+    step, alter = spelling
     altered = (element(f"{name}-alter", text(alter)),) if alter else ()
     return element(name, element(f"{name}-step", step), *altered)
 

@@ -41,6 +41,7 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
+    "nats",
     "reporting",
     "score_tunes",
     "train",

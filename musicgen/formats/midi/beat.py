@@ -22,19 +22,27 @@ from musicgen.errors import ParseError
 from musicgen.estimation import GRID
 from musicgen.formats.midi.grid import UNITS
 from musicgen.formats.midi.smf import Ints
-from musicgen.formats.midi.tracking import Fit, Floats, quantise_on, track
+from musicgen.formats.midi.tracking import (
+    Fit,
+    Floats,
+    quantise_on,
+    track,
+    track_any,
+    usual_off,
+    viterbi,
+)
 from musicgen.tune import Tempo
 
 MAX_ONSETS = 20_000
 FEWEST_ONSETS = 8  # below, the file's own beat is taken
-# Nats an onset over chance, to believe in a beat: on a click random onsets reach -0.1, while a free
-# beat can be bent to them and reaches 0.25.
-LEAST_CLICKED, LEAST_TRACKED = 0.0, 0.3
-CLICK_NATS = 3.0  # and in all, since a free beat has more to choose
-# Nats an onset that tracking must win to be preferred to the file's beat: when onsets are further
-# from that than from the tracked one, and when they are not.
-CLICK_GAIN, TIGHT_GAIN, LOOSE = -0.05, 0.7, 1.2
-SHIFT_GAIN = 0.02  # and another beginning of the quarters, over the file's
+# Nats over chance, in all, to believe in a beat: random onsets, evenly spread or a Poisson process,
+# seldom reach half of that, on the file's beat or on one that is bent to them.
+LEAST_CLICKED, LEAST_TRACKED = 8.0, 12.0
+CLICK_NATS = 3.0  # in all, by which a free beat must be likelier than the file's to be preferred
+# And an onset, another beginning of the quarters, over the file's; judged by so many onsets.
+SHIFT_GAIN, OPENING = 0.02, 300
+PACE_GAIN = 0.4  # nats an onset over chance, for other tempos than the file's not to be tried
+PACE_NATS = 12.0  # by which one of those must be likelier
 
 
 @dataclass(frozen=True)
@@ -89,40 +97,64 @@ def follow(onsets: Ints, ticks_per_quarter: int, quarter_s: float, *, chords: bo
     if len(onsets) > MAX_ONSETS:
         raise ParseError(f"a performance of more than {MAX_ONSETS} notes; cut it into pieces")
     times = onsets / ticks_per_quarter
-    clicked = _on_click(times, quarter_s, chords=chords)
-    best, is_clicked = clicked, True
-    if len(onsets) >= FEWEST_ONSETS:
-        chance = _chance(times)
-        tracked = track(times, quarter_s, chance, chords=chords)
-        gain = clicked.cost - tracked.cost
-        loose = clicked.off > LOOSE * tracked.off
-        if gain > (CLICK_GAIN if loose else TIGHT_GAIN) + CLICK_NATS / len(onsets):
-            best, is_clicked = tracked, False
-        if chance - best.cost < (LEAST_CLICKED if is_clicked else LEAST_TRACKED):
-            raise ParseError(
-                "a performance in which no steady beat can be found (its onsets fit one little "
-                "better than onsets at random would); quantise it where it was recorded"
-            )
-    return _describe(best, onsets, times, quarter_s, is_clicked)
+    if len(onsets) < FEWEST_ONSETS:
+        clicked = _on_click(times, quarter_s, chords=chords)
+        return _describe(_Choice(clicked, clicked=True), onsets, times, quarter_s)
+    choice, chance = _choose(times, quarter_s, chords=chords), _chance(times)
+    gained = (chance - choice.cost) * len(onsets)
+    if gained < (LEAST_CLICKED if choice.clicked else LEAST_TRACKED):
+        raise ParseError(
+            "a performance in which no steady beat can be found (its onsets fit one little "
+            "better than onsets at random would); quantise it where it was recorded"
+        )
+    return _describe(choice, onsets, times, quarter_s)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A fit, on the file's beat or on one that was tracked; `prior` is how unlikely that is."""
+
+    fit: Fit
+    clicked: bool
+    prior: float = 0.0  # nats
+
+    @property
+    def cost(self) -> float:
+        """Nats an onset."""
+        return self.fit.cost + self.prior / len(self.fit.places)
+
+
+def _choose(times: Floats, quarter_s: float, *, chords: bool) -> _Choice:
+    """The likeliest of the file's beat and a tracked one; one of any tempo only where neither is
+    likely, since music in other note values sounds the same."""
+    clicked = _Choice(_on_click(times, quarter_s, chords=chords), clicked=True)
+    tracked = _Choice(track(times, quarter_s, chords=chords), clicked=False, prior=CLICK_NATS)
+    best = min(clicked, tracked, key=lambda choice: choice.cost)
+    if best.cost < _chance(times) - PACE_GAIN:
+        return best
+    others = track_any(times, quarter_s, chords=chords)
+    choices = [_Choice(fit, clicked=False, prior=PACE_NATS) for fit in others]
+    return min(best, *choices, key=lambda choice: choice.cost)
 
 
 def _on_click(times: Floats, quarter_s: float, *, chords: bool) -> Fit:
     """Places on the file's own beat.
 
-    How late all of the recording is, is taken off. The music's quarters may begin elsewhere than
-    the file's, since pickups do not.
+    The music's quarters may begin elsewhere than the file's, since pickups do not: the first onsets
+    say where. How late all of the recording is, is taken off.
     """
-    best: Fit | None = None
+    off = usual_off(quarter_s)
+    scored = []
     for shift in (0, GRID // 2, GRID // 4, 3 * GRID // 4):
-        moved = times + shift / GRID
-        fit = quantise_on(moved, quarter_s, chords=chords)
-        late = float(np.median(moved - fit.places / GRID))
-        if abs(late) > 0.3 * fit.off:
-            fit = quantise_on(moved - late, quarter_s, chords=chords)
-        if best is None or fit.cost < best.cost - SHIFT_GAIN:
-            best = Fit(fit.places - shift, fit.beats - shift / GRID, fit.cost, fit.off)
-    assert best is not None
-    return best
+        fit = viterbi(times[:OPENING] + shift / GRID, off, chords=chords)
+        scored.append((fit.cost + SHIFT_GAIN * (shift > 0), shift))
+    shift = min(scored)[1]
+    moved = times + shift / GRID
+    fit = quantise_on(moved, quarter_s, chords=chords)
+    late = float(np.median(moved - fit.places / GRID))
+    if abs(late) > 0.3 * fit.off:
+        fit = quantise_on(moved - late, quarter_s, chords=chords)
+    return Fit(fit.places - shift, fit.beats - shift / GRID, fit.cost, fit.off)
 
 
 def _chance(times: Floats) -> float:
@@ -131,33 +163,27 @@ def _chance(times: Floats) -> float:
     return math.log(max(mean, 1e-6)) + 1
 
 
-def _describe(fit: Fit, onsets: Ints, times: Floats, quarter_s: float, clicked: bool) -> Beat:
-    places, beats = fit.places.copy(), fit.beats.copy()
-    if not clicked:  # silence before the music belongs to no bar
-        lead = places[0] // GRID * GRID
-        places, beats = places - lead, beats - lead / GRID
-    elif places[0] < 0:
-        places = places + GRID * -(places[0] // GRID)
-        beats = beats + (places[0] - fit.places[0]) / GRID
-    deviation = beats - places / GRID
-    on_beat = beats - deviation
+def _describe(choice: _Choice, onsets: Ints, times: Floats, quarter_s: float) -> Beat:
+    fit, clicked = choice.fit, choice.clicked
+    units, quarters, beats = fit.places * (UNITS // GRID), fit.places / GRID, fit.beats
+    lead = quarters[0] // 1
+    if lead < 0 or not clicked:  # silence before the music belongs to no bar
+        units, quarters, beats = units - int(lead) * UNITS, quarters - lead, beats - lead
+    deviation = beats - quarters
     paces = np.ones(1)
-    if not clicked and len(times) > 1:
-        smooth = beats - (beats - places / GRID) * 0
-        step, passed = np.diff(smooth), np.diff(times)
-        window = min(8, len(step))
-        kernel = np.ones(window)
+    if not clicked:
+        step, passed = np.diff(beats), np.diff(times)
+        kernel = np.ones(min(8, len(step)))
         passed, step = np.convolve(passed, kernel, "valid"), np.convolve(step, kernel, "valid")
         paces = passed / np.maximum(step, 1e-3)
     off_s = np.abs(deviation) * quarter_s * float(np.median(paces))
     qpm = 60 / (quarter_s * paces)
-    whole = (times[-1] - times[0]) / max(on_beat[-1] - on_beat[0], 1e-6) if len(times) > 1 else 1.0
-    bpm = 60 / quarter_s if clicked else 60 / (quarter_s * whole)
+    whole = 1.0 if clicked else (times[-1] - times[0]) / max(quarters[-1] - quarters[0], 1e-6)
     return Beat(
-        places=places * (UNITS // GRID),
+        places=units,
         deviation=dict(zip(onsets.tolist(), deviation.tolist(), strict=True)),
         clicked=clicked,
-        tempo=Tempo(Fraction(max(round(bpm), 1))),
+        tempo=Tempo(Fraction(max(round(60 / (quarter_s * whole)), 1))),
         slowest=float(qpm.min()),
         fastest=float(qpm.max()),
         off_s=float(off_s.mean()),

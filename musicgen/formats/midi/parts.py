@@ -22,6 +22,7 @@ DRUM_CHANNEL = 9
 SINGLE_LINE_SHARE = 0.8
 FULLEST_SHARE = 0.25
 ROLL = 1 / 20  # of a quarter, between the notes of a rolled chord
+FEWEST_ROLLED = 1 / 20  # of a part's notes; fewer are no chords but a line played unevenly
 MAX_LINES = 8  # that sound at the same time in one part
 # A note that sounds on into the next by less than this share of it is played legato.
 LEGATO_SHARE = 0.5
@@ -132,6 +133,8 @@ def unrolled(part: Part, ticks_per_quarter: int, warnings: list[str]) -> Part:
         return part
     together = np.minimum(ends[1:], ends[:-1]) - onsets[1:]
     near &= 2 * together > np.maximum(ends[1:] - onsets[1:], ends[:-1] - onsets[:-1])
+    if near.sum() < FEWEST_ROLLED * len(notes):
+        return part  # one note after the other, now and then too soon
     joined = near | (gap == 0)
     starts = np.concatenate([[True], ~joined])
     first = np.maximum.accumulate(np.where(starts, np.arange(len(notes)), 0))

@@ -1,14 +1,4 @@
-"""Which remi token may come next: positions that rise, voices in range, pieces that end together.
-
-    follower = Follower()                         # one piece
-    follower.advance(token)
-    constraint = PieceConstraint(vocabulary, n)   # a batch, as the sampler wants it
-
-What MidiTok declares of its language (after a Program a Pitch, after a Pitch a Duration ...) is the
-frame; inside it, time only moves on, a bar has exactly the positions of its meter, a part of one
-line strikes only when it is free, nothing sounds past the end, and the last bar makes up for the
-pickup. So every sequence decodes, and the piece that it makes adds up.
-"""
+"""What may come next in a batch of pieces in parts."""
 
 from __future__ import annotations
 
@@ -21,160 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.theory import Key, Meter
+from musicgen.polyphony.following import FREE, GRAINS, Follower
+from musicgen.theory import Key
 from musicgen.tokenizer import BOS, EOS, PAD, Vocabulary
-from musicgen.tokenizer.parts import CHOIR, FIFTH, MAX_PARTS, OCTAVE, ROLES, plain_meter
-from musicgen.tokenizer.remi import HEADER_KINDS, Token, key_shift, parse_token
+from musicgen.tokenizer.parts import CHOIR, FIFTH, MAX_PARTS, OCTAVE, ROLES
+from musicgen.tokenizer.remi import HEADER_KINDS, key_shift, parse_token
 
-GRAINS = 96  # times are counted in so many to a quarter note: all of MidiTok's are whole
-_COARSE = 8  # grains of a step in the features
-_MOST = 96  # steps that features tell apart
-_BARS_TOLD = 16
-N_VOICES_TOLD = 4
+MAJOR_THIRD, MINOR_OR_PICARDY = frozenset({4}), frozenset({3, 4})  # semitones
+_MAJOR = ("major", "mixolydian", "lydian")
 
 Mask = NDArray[np.bool_]
-
-FEATURE_SIZES = {
-    "position": _MOST + 1,
-    "left": _MOST + 1,
-    "to_go": _BARS_TOLD + 1,
-    "part": MAX_PARTS + 1,
-    "own": 129,
-    "next_end": _MOST + 1,
-    **{f"voice_{k}": 257 for k in range(N_VOICES_TOLD)},
-}
-FREE = -1
-
-
-class Follower:
-    """Where a piece stands, token by token. Times are in grains from the first bar line.
-
-    `kind` is that of the last token. `ends` and `pitches` say of each part where its last note
-    ends and what it is (as in the tokens, in the key of C), `before` the one before that, `struck`
-    when it last struck.
-    """
-
-    def __init__(self) -> None:
-        self.kind = BOS
-        self.header: dict[str, Token] = {}
-        self.roles: list[str] = []
-        self.ends: list[int] = []
-        self.before: list[int] = []
-        self.pitches: list[int] = []
-        self.struck: list[int] = []
-        self.bar, self.bar_start, self.bar_length = -1, 0, 0
-        self.beat = GRAINS
-        self.now = 0
-        self.part = FREE
-
-    def advance(self, token: Token) -> None:
-        """Follow a token. Total: an irregular piece is followed as well as can be."""
-        value = token.value
-        match token.kind:
-            case "part":
-                self.roles.append(value[0])
-                self.ends.append(0)
-                self.pitches.append(FREE)
-                self.before.append(FREE)
-                self.struck.append(FREE)
-            case "bar":
-                self.bar += 1
-                self.bar_start += self.bar_length
-                self.now, self.part = self.bar_start, FREE
-            case "signature":
-                self._set_meter(value)
-            case "position":
-                self.now = self.bar_start + int(value * self.beat)
-                self.part = FREE
-            case "program":
-                self.part = min(value, len(self.roles) - 1)
-            case "pitch":
-                self.before[self.part] = self.pitches[self.part]
-                self.pitches[self.part] = value
-                self.struck[self.part] = self.now
-            case "duration":
-                end = self.now + int(value * self.beat)
-                self.ends[self.part] = max(self.ends[self.part], end)
-            case _ if token.kind in HEADER_KINDS:
-                self.header[token.kind] = token
-        self.kind = token.kind
-
-    def _set_meter(self, meter: Meter) -> None:
-        self.beat = 4 * GRAINS // meter.unit
-        self.bar_length = meter.beats[0] * self.beat
-
-    @property
-    def n_bars(self) -> int:
-        """Bars of the whole piece, as its heading says; 0 before that is known."""
-        if "ones" not in self.header:
-            return 0
-        return int(self.header["tens"].value * 10 + self.header["ones"].value)
-
-    @property
-    def pickup(self) -> int:
-        """Length of the incomplete first bar, 0 for none."""
-        return int(self.header["pickup"].value * GRAINS) if "pickup" in self.header else 0
-
-    @property
-    def end(self) -> int:
-        """Where the last note must have ended: the last bar makes up for the pickup."""
-        bars_left = max(self.n_bars - self.bar, 1)
-        return (
-            self.bar_start + bars_left * self.bar_length - (self.pickup if self.n_bars > 1 else 0)
-        )
-
-    @property
-    def meter(self) -> Meter:
-        """The meter of the heading, as the tokens of bars have it."""
-        return plain_meter(self.header["meter"].value)
-
-    @property
-    def shift(self) -> int:
-        """Semitones from sounding pitches to those of the tokens."""
-        return key_shift(Key(self.header["tonic"].value, self.header["mode"].value))
-
-    @property
-    def done(self) -> bool:
-        """Whether the piece has ended."""
-        return self.kind == EOS
-
-    def features(self) -> tuple[int, ...]:
-        """The state as small integers, in the order of `FEATURE_SIZES` and below them.
-
-        position, left: steps (12 a quarter) since the bar line and to the next, or to the end of
-        the piece. to_go: bars left,
-        this one included. part: 1 + the part in hand. own: 1 + its last pitch. next_end: steps
-        until the next note ends. voice_k: of part k, 1 + the pitch that sounds, 129 + the pitch
-        that sounded last, 0 for none.
-        """
-        place = min((self.now - self.bar_start) // _COARSE, _MOST)
-        stop = min(self.bar_start + self.bar_length, self.end) if self.bar >= 0 else 0
-        left = min(max(stop - self.now, 0) // _COARSE, _MOST)
-        to_go = min(max(self.n_bars - self.bar, 0), _BARS_TOLD) if self.bar >= 0 else 0
-        own = self.pitches[self.part] + 1 if self.part >= 0 else 0
-        waits = [end - self.now for end in self.ends if end > self.now]
-        voices = [0] * N_VOICES_TOLD
-        for k, (pitch, end) in enumerate(zip(self.pitches, self.ends, strict=True)):
-            if k < N_VOICES_TOLD and pitch >= 0:
-                voices[k] = pitch + (1 if end > self.now else 129)
-        wait = min(min(waits, default=0) // _COARSE, _MOST)
-        return place, left, to_go, self.part + 1, own, wait, *voices
-
-
-def trace(tokens: Sequence[str]) -> tuple[NDArray[np.uint16], bool]:
-    """Features after each token of a piece, `<bos>` included, (T, F), and whether the piece is
-    irregular: a part of one line strikes while it sounds, or music goes on past the end."""
-    follower = Follower()
-    rows = []
-    irregular = False
-    for text in tokens:
-        token = parse_token(text)
-        if token.kind == "program" and ROLES[follower.roles[token.value]].single:
-            irregular = irregular or follower.ends[token.value] > follower.now
-        follower.advance(token)
-        rows.append(follower.features())
-    past = max(follower.ends, default=0) > follower.bar_start + follower.bar_length
-    return np.array(rows, np.uint16), irregular or past
 
 
 @lru_cache(maxsize=4)
@@ -279,8 +125,7 @@ class PieceConstraint:
             case "program":
                 return self._singable(row)
             case "pitch":
-                room = (row.end - row.now) * GRAINS // row.beat
-                return (words.lengths > 0) & (words.lengths <= room)
+                return self._holdable(row)
             case "signature" | "duration":
                 allowed = self._later(row)
                 if row.kind == "duration":
@@ -303,21 +148,26 @@ class PieceConstraint:
 
     def _later(self, row: Follower) -> Mask:
         """Positions after the present one at which some part is free and some note has room."""
-        words = self.words
         free_from = min(
             row.ends[number] if ROLES[row.roles[number]].single else 0
             for number in self._players(row)
         )
         free_from = max(free_from, self.begin)
-        onsets = row.bar_start + words.places * row.beat // GRAINS
-        shortest = words.lengths[words.lengths > 0].min() * row.beat // GRAINS
-        stop = min(row.bar_start + row.bar_length, row.end - shortest + 1)
-        allowed: Mask = (words.places >= 0) & (onsets >= free_from) & (onsets < stop)
+        onsets, within = self._onsets(row)
+        allowed: Mask = within & (onsets >= free_from)
         if row.kind == "duration":
             allowed &= onsets > row.now
         first = row.bar_length - row.pickup if row.bar == 0 and row.pickup else 0
         at_once: Mask = allowed & (onsets == max(first, self.begin))
         return at_once if at_once.any() else allowed
+
+    def _onsets(self, row: Follower) -> tuple[NDArray[np.int64], Mask]:
+        """The time of each position in the bar, and which are positions with room for a note."""
+        words = self.words
+        onsets = row.bar_start + words.places * row.beat // GRAINS
+        shortest = words.lengths[words.lengths > 0].min() * row.beat // GRAINS
+        stop = min(row.bar_start + row.bar_length, row.end - shortest + 1)
+        return onsets, (words.places >= 0) & (onsets < stop)
 
     def _players(self, row: Follower) -> Iterable[int]:
         return range(len(row.roles)) if self.playing is None else self.playing
@@ -337,7 +187,13 @@ class PieceConstraint:
             if row.part == number and not self._pitches_of(row, number).any():
                 continue
             allowed |= words.programs == number
+            if _sings(row, number) and row.ends[number] < row.end and self._is_last_chance(row):
+                break  # of this singer to end with the others
         return allowed
+
+    def _is_last_chance(self, row: Follower) -> bool:
+        onsets, within = self._onsets(row)
+        return row.bar + 1 >= row.n_bars and not (within & (onsets > row.now)).any()
 
     def _singable(self, row: Follower) -> Mask:
         return self._pitches_of(row, row.part)
@@ -352,10 +208,22 @@ class PieceConstraint:
         if row.struck[part] == row.now:
             allowed &= words.pitches > row.pitches[part]
         allowed &= words.kind("pitch")
+        if row.end - row.now <= GRAINS and _sings(row, part):
+            settled = allowed & np.isin(words.pitches % 12, list(last_tones(row, part)))
+            allowed = settled if settled.any() else allowed
         if self.parallels or role.program != CHOIR:
             return allowed
         well_led = allowed & ~self._parallel(row, part)
         return well_led if well_led.any() else allowed
+
+    def _holdable(self, row: Follower) -> Mask:
+        """Durations that have room; what the piece cannot end on leaves a quarter for its end."""
+        words = self.words
+        room = row.end - row.now
+        if _sings(row, row.part) and row.pitches[row.part] % 12 not in last_tones(row, row.part):
+            room = room - GRAINS if room > GRAINS else room
+        allowed: Mask = (words.lengths > 0) & (words.lengths <= room * GRAINS // row.beat)
+        return allowed if allowed.any() else words.lengths > 0
 
     def _parallel(self, row: Follower, part: int) -> Mask:
         """Pitches with which a singer would move in fifths or octaves with one who moves now."""
@@ -385,6 +253,24 @@ class PieceConstraint:
         if further.any() and not _ends_well(row):
             return words.nothing
         return words.one(words.eos)
+
+
+def _sings(row: Follower, part: int) -> bool:
+    return ROLES[row.roles[part]].program == CHOIR
+
+
+def last_tones(row: Follower, part: int) -> frozenset[int]:
+    """On which tones, in semitones from the tonic, a singer may end, as far as others have ended:
+    the tonic's triad with its third, the lowest voice on the tonic. Minor may end in major."""
+    thirds = MAJOR_THIRD if row.header["mode"].value in _MAJOR else MINOR_OR_PICARDY
+    singers = [k for k in range(len(row.roles)) if _sings(row, k)]
+    if part == singers[-1] and len(singers) > 1:
+        return frozenset({0})
+    ended = {row.pitches[k] % 12 for k in singers if k != part and row.ends[k] == row.end}
+    if ended & thirds:
+        return frozenset(ended & thirds) | {0, 7}
+    waiting = sum(row.ends[k] < row.end for k in singers[:-1] if k != part)
+    return thirds if not waiting else thirds | {0, 7}
 
 
 def _ends_well(row: Follower) -> bool:

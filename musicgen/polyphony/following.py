@@ -1,0 +1,161 @@
+"""Where a piece in parts stands, token by token, and what networks are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.theory import Key, Meter
+from musicgen.tokenizer import BOS, EOS
+from musicgen.tokenizer.parts import MAX_PARTS, ROLES, plain_meter
+from musicgen.tokenizer.remi import HEADER_KINDS, Token, key_shift, parse_token
+
+GRAINS = 96  # times are counted in so many to a quarter note: all of MidiTok's are whole
+_COARSE = 8  # grains of a step in the features
+_MOST = 96  # steps that features tell apart
+_BARS_TOLD = 16
+N_VOICES_TOLD = 4
+
+FEATURE_SIZES = {
+    "position": _MOST + 1,
+    "left": _MOST + 1,
+    "to_go": _BARS_TOLD + 1,
+    "part": MAX_PARTS + 1,
+    "own": 129,
+    "next_end": _MOST + 1,
+    **{f"voice_{k}": 257 for k in range(N_VOICES_TOLD)},
+}
+FREE = -1
+
+
+class Follower:
+    """Where a piece stands, token by token. Times are in grains from the first bar line.
+
+    `kind` is that of the last token. `ends` and `pitches` say of each part where its last note
+    ends and what it is (as in the tokens, in the key of C), `before` the one before that, `struck`
+    when it last struck.
+    """
+
+    def __init__(self) -> None:
+        self.kind = BOS
+        self.header: dict[str, Token] = {}
+        self.roles: list[str] = []
+        self.ends: list[int] = []
+        self.before: list[int] = []
+        self.pitches: list[int] = []
+        self.struck: list[int] = []
+        self.bar, self.bar_start, self.bar_length = -1, 0, 0
+        self.beat = GRAINS
+        self.now = 0
+        self.part = FREE
+
+    def advance(self, token: Token) -> None:
+        """Follow a token. Total: an irregular piece is followed as well as can be."""
+        value = token.value
+        match token.kind:
+            case "part":
+                self.roles.append(value[0])
+                self.ends.append(0)
+                self.pitches.append(FREE)
+                self.before.append(FREE)
+                self.struck.append(FREE)
+            case "bar":
+                self.bar += 1
+                self.bar_start += self.bar_length
+                self.now, self.part = self.bar_start, FREE
+            case "signature":
+                self._set_meter(value)
+            case "position":
+                self.now = self.bar_start + int(value * self.beat)
+                self.part = FREE
+            case "program":
+                self.part = min(value, len(self.roles) - 1)
+            case "pitch":
+                self.before[self.part] = self.pitches[self.part]
+                self.pitches[self.part] = value
+                self.struck[self.part] = self.now
+            case "duration":
+                end = self.now + int(value * self.beat)
+                self.ends[self.part] = max(self.ends[self.part], end)
+            case _ if token.kind in HEADER_KINDS:
+                self.header[token.kind] = token
+        self.kind = token.kind
+
+    def _set_meter(self, meter: Meter) -> None:
+        self.beat = 4 * GRAINS // meter.unit
+        self.bar_length = meter.beats[0] * self.beat
+
+    @property
+    def n_bars(self) -> int:
+        """Bars of the whole piece, as its heading says; 0 before that is known."""
+        if "ones" not in self.header:
+            return 0
+        return int(self.header["tens"].value * 10 + self.header["ones"].value)
+
+    @property
+    def pickup(self) -> int:
+        """Length of the incomplete first bar, 0 for none."""
+        return int(self.header["pickup"].value * GRAINS) if "pickup" in self.header else 0
+
+    @property
+    def end(self) -> int:
+        """Where the last note must have ended: the last bar makes up for the pickup."""
+        bars_left = max(self.n_bars - self.bar, 1)
+        return (
+            self.bar_start + bars_left * self.bar_length - (self.pickup if self.n_bars > 1 else 0)
+        )
+
+    @property
+    def meter(self) -> Meter:
+        """The meter of the heading, as the tokens of bars have it."""
+        return plain_meter(self.header["meter"].value)
+
+    @property
+    def shift(self) -> int:
+        """Semitones from sounding pitches to those of the tokens."""
+        return key_shift(Key(self.header["tonic"].value, self.header["mode"].value))
+
+    @property
+    def done(self) -> bool:
+        """Whether the piece has ended."""
+        return self.kind == EOS
+
+    def features(self) -> tuple[int, ...]:
+        """The state as small integers, in the order of `FEATURE_SIZES` and below them.
+
+        position, left: steps (12 a quarter) since the bar line and to the next, or to the end of
+        the piece. to_go: bars left,
+        this one included. part: 1 + the part in hand. own: 1 + its last pitch. next_end: steps
+        until the next note ends. voice_k: of part k, 1 + the pitch that sounds, 129 + the pitch
+        that sounded last, 0 for none.
+        """
+        place = min((self.now - self.bar_start) // _COARSE, _MOST)
+        stop = min(self.bar_start + self.bar_length, self.end) if self.bar >= 0 else 0
+        left = min(max(stop - self.now, 0) // _COARSE, _MOST)
+        to_go = min(max(self.n_bars - self.bar, 0), _BARS_TOLD) if self.bar >= 0 else 0
+        own = self.pitches[self.part] + 1 if self.part >= 0 else 0
+        waits = [end - self.now for end in self.ends if end > self.now]
+        voices = [0] * N_VOICES_TOLD
+        for k, (pitch, end) in enumerate(zip(self.pitches, self.ends, strict=True)):
+            if k < N_VOICES_TOLD and pitch >= 0:
+                voices[k] = pitch + (1 if end > self.now else 129)
+        wait = min(min(waits, default=0) // _COARSE, _MOST)
+        return place, left, to_go, self.part + 1, own, wait, *voices
+
+
+def trace(tokens: Sequence[str]) -> tuple[NDArray[np.uint16], bool]:
+    """Features after each token of a piece, `<bos>` included, (T, F), and whether the piece is
+    irregular: a part of one line strikes while it sounds, or music goes on past the end."""
+    follower = Follower()
+    rows = []
+    irregular = False
+    for text in tokens:
+        token = parse_token(text)
+        if token.kind == "program" and ROLES[follower.roles[token.value]].single:
+            irregular = irregular or follower.ends[token.value] > follower.now
+        follower.advance(token)
+        rows.append(follower.features())
+    past = max(follower.ends, default=0) > follower.bar_start + follower.bar_length
+    return np.array(rows, np.uint16), irregular or past
