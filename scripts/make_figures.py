@@ -1,6 +1,6 @@
 """Make every figure of docs/guide.md, in docs/figures/, from the shipped models.
 
-    python scripts/make_figures.py                 # all of them, about two minutes on one core
+    python scripts/make_figures.py                 # all of them, about six minutes on one core
     python scripts/make_figures.py temperature     # some, by name
 
 The figures that a command makes are made by that command; the others are drawn here. All seeds are
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -233,6 +235,12 @@ def positions(path: Path) -> None:
         right.legend(frameon=False)
 
 
+def confusion(path: Path) -> None:
+    """What `classify` takes for what, on the test families; most of the minutes of all figures."""
+    program = Path(__file__).with_name("benchmark_classify.py")
+    subprocess.run([sys.executable, program, "--picture", path], check=True)
+
+
 def networks(path: Path) -> None:
     """Bits per note of the shipped models on the test families, from their cards' metrics."""
     names = ("celtic-rnn", "celtic", "celtic-transformer")
@@ -317,6 +325,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "attention": inspected("attention", str(TUNE)),
     "surprise": inspected("surprise", str(TUNE)),
     "networks": networks,
+    "confusion": confusion,
 }
 
 
