@@ -9,10 +9,8 @@ and everything is checked before a network is built, so a folder from a stranger
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,16 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 from numpy.typing import NDArray
 
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
-from musicgen.files import read_bytes, replacing_folder
+from musicgen.files import read_bytes
 from musicgen.grammar import Outline, may_be_new
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.novelty import FILE_NAME, NoveltyIndex
+from musicgen.sealed import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
 from musicgen.tokenizer import SPECIALS
 
 if TYPE_CHECKING:
@@ -101,24 +98,9 @@ def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False)
         CheckpointError: a model is there already and `overwrite` is False, something else is
             there, or it cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        if not (folder / "manifest.json").is_file():
-            raise CheckpointError(f"{folder}: exists and is not a model; choose another place")
-        if not overwrite:
-            raise CheckpointError(f"{folder}: holds a model already; choose another place")
-    contents = _contents(checkpoint)
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    contents["manifest.json"] = _json({"format": FORMAT, "sha256": digests})
-    try:
-        with replacing_folder(folder) as written:
-            for name, data in contents.items():
-                with (written / name).open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from None
+    if is_checkpoint(folder) and not overwrite:
+        raise CheckpointError(f"{folder}: holds a model already; choose another place")
+    seal(folder, _contents(checkpoint), kind=FORMAT)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
@@ -130,7 +112,14 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
     folder = Path(folder)
     if not is_checkpoint(folder) and is_checkpoint(folder / "model"):
         folder = folder / "model"  # the best model of a training run
-    files = _verified(folder)
+    files = unseal(
+        folder,
+        _FILES,
+        kind=FORMAT,
+        optional=(FILE_NAME,),
+        read=_read,
+        advice="name the folder that train wrote",
+    )
     where = printable(str(folder))
     try:
         config = json.loads(files["config.json"])
@@ -158,7 +147,9 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
     if not all(map(math.isfinite, metrics.values())):
         raise CheckpointError(f"{where}/metrics.json: holds numbers that are not finite")
     return Checkpoint(
-        weights=_weights(model, files["weights.safetensors"], folder),
+        weights=arrays_from(
+            files["weights.safetensors"], weight_shapes(model), f"{where}/weights.safetensors"
+        ),
         model=model,
         vocab=vocab,
         feature_sizes=sizes,
@@ -201,7 +192,7 @@ def _opening_rows(checkpoint: Checkpoint) -> list[tuple[Any, ...]]:
 
 def is_checkpoint(folder: str | Path) -> bool:
     """Whether the folder claims to hold a finished model; says nothing about its health."""
-    return (Path(folder) / "manifest.json").is_file()
+    return (Path(folder) / MANIFEST).is_file()
 
 
 def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -216,46 +207,13 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
     optional = {} if index is None else {FILE_NAME: index.to_bytes()}
     return {
         **optional,
-        "weights.safetensors": safetensors.numpy.save(_own_arrays(checkpoint.weights)),
-        "config.json": _json(config),
-        "vocab.json": _json(checkpoint.vocab),
-        "openings.json": _json(_opening_rows(checkpoint)),
-        "metrics.json": _json(checkpoint.metrics),
+        "weights.safetensors": arrays_to(checkpoint.weights),
+        "config.json": as_json(config),
+        "vocab.json": as_json(checkpoint.vocab),
+        "openings.json": as_json(_opening_rows(checkpoint)),
+        "metrics.json": as_json(checkpoint.metrics),
         "README.md": checkpoint.card.encode(),
     }
-
-
-def _own_arrays(weights: Weights) -> dict[str, NDArray[np.float32]]:
-    return {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
-
-
-def _json(data: object) -> bytes:
-    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _verified(folder: Path) -> dict[str, bytes]:
-    """Content of every file, after size and hash have been compared with the manifest."""
-    where = printable(str(folder))
-    if not folder.is_dir():
-        raise CheckpointError(f"{where}: is not a model folder; name the folder that train wrote")
-    try:
-        manifest = json.loads(_read(folder / "manifest.json"))
-        version, wanted = str(manifest["format"]), dict(manifest["sha256"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise CheckpointError(
-            f"{where}/manifest.json: cannot be read; get the model again"
-        ) from None
-    if version != FORMAT:
-        found = printable(version[:40])
-        raise CheckpointError(f"{where}: is of format '{found}', not '{FORMAT}'; update musicgen")
-    # Neither more nor fewer: a name with a flipped bit must not pass for a file that is optional.
-    if wanted.keys() - {FILE_NAME} != set(_FILES):
-        raise CheckpointError(f"{where}/manifest.json: lists other files; get the model again")
-    files = {name: _read(folder / name) for name in wanted}
-    for name, data in files.items():
-        if hashlib.sha256(data).hexdigest() != wanted[name]:
-            raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
-    return files
 
 
 def _read(path: Path) -> bytes:
@@ -275,25 +233,6 @@ def _index(files: Mapping[str, bytes], folder: Path) -> NoveltyIndex | None:
         return NoveltyIndex.from_bytes(files[FILE_NAME], f"{printable(str(folder))}/{FILE_NAME}")
     except CorpusError as error:
         raise CheckpointError(str(error)) from None
-
-
-def _weights(model: ModelConfig, data: bytes, folder: Path) -> Weights:
-    """The weights of a network, every array checked for name, shape, type and finiteness."""
-    where = f"{printable(str(folder))}/weights.safetensors"
-    try:
-        arrays = safetensors.numpy.load(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OverflowError):
-        raise CheckpointError(f"{where}: is not a safetensors file; get the model again") from None
-    expected = weight_shapes(model)
-    if arrays.keys() != expected.keys():
-        odd = min(arrays.keys() ^ expected.keys())
-        raise CheckpointError(f"{where}: does not fit config.json (tensor '{odd}')")
-    for name, array in arrays.items():
-        if array.shape != expected[name] or array.dtype.kind != "f":
-            raise CheckpointError(f"{where}: tensor '{name}' does not fit config.json")
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{where}: tensor '{name}' holds values that are not finite")
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 def shipped() -> dict[str, Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ def seal(folder: str | Path, contents: Mapping[str, bytes], *, kind: str) -> Non
         CheckpointError: something else is there, or it cannot be written.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not is_empty and not (folder / MANIFEST).is_file():
         raise CheckpointError(f"{folder}: exists and is not a model; choose another place")
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     manifest = as_json({"format": kind, "sha256": digests})
@@ -45,8 +46,18 @@ def seal(folder: str | Path, contents: Mapping[str, bytes], *, kind: str) -> Non
         raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from None
 
 
-def unseal(folder: str | Path, names: Sequence[str], *, kind: str) -> dict[str, bytes]:
-    """Content of the files, after their hashes have been compared with the manifest.
+def unseal(
+    folder: str | Path,
+    names: Sequence[str],
+    *,
+    kind: str,
+    optional: Sequence[str] = (),
+    read: Callable[[Path], bytes] | None = None,
+    advice: str = "get the model again",
+) -> dict[str, bytes]:
+    """Content of the files, after their hashes have been compared with the manifest; of the
+    `optional` ones those that it lists. `read` reads a file in another way than within
+    `MAX_BYTES`; `advice` is for a path that is no folder.
 
     Raises:
         CheckpointError: a file is missing, changed or too large, or the folder is of another kind.
@@ -54,18 +65,20 @@ def unseal(folder: str | Path, names: Sequence[str], *, kind: str) -> dict[str, 
     folder = Path(folder)
     where = printable(str(folder))
     if not folder.is_dir():
-        raise CheckpointError(f"{where}: is not a model folder; get the model again")
+        raise CheckpointError(f"{where}: is not a model folder; {advice}")
+    read = read or _read
     try:
-        manifest = json.loads(_read(folder / MANIFEST))
+        manifest = json.loads(read(folder / MANIFEST))
         found, wanted = str(manifest["format"]), dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(f"{where}/{MANIFEST}: cannot be read; get the model again") from None
     if found != kind:
         shown = printable(found[:40])
         raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; update musicgen")
-    if wanted.keys() != set(names):
+    # Neither more nor fewer: a name with a flipped bit must not pass for a file that is optional.
+    if wanted.keys() - set(optional) != set(names):
         raise CheckpointError(f"{where}/{MANIFEST}: lists other files; get the model again")
-    files = {name: _read(folder / name) for name in names}
+    files = {name: read(folder / name) for name in wanted}
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != wanted[name]:
             raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
