@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.charts import chart
-from musicgen.inspection.threads import one_thread
 from musicgen.models import ModelConfig, build_model
+from musicgen.stepping.threads import torch_single_threaded
 
 # What stands for each idea. The random weights of "relu, random" are half as large again as those
 # that would keep a signal's size on average (He et al., 2015).
@@ -50,7 +50,7 @@ class Reach:
     by_length: dict[int, tuple[float, float]]
 
 
-@one_thread()
+@torch_single_threaded()
 def measure(
     ids: Tensor, vocab_size: int, *, d_model: int = 64, seed: int = 0, clip: float = CLIP
 ) -> list[Reach]:

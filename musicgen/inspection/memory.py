@@ -20,8 +20,8 @@ from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
 from musicgen.guesses import guess_features, n_given_columns
-from musicgen.inspection.threads import one_thread
 from musicgen.models.cost import nats
+from musicgen.stepping.threads import torch_single_threaded
 from musicgen.tokenset import TokenSet
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
@@ -40,7 +40,7 @@ class Memory:
     unit: str = "note"
 
 
-@one_thread()
+@torch_single_threaded()
 @torch.inference_mode()
 def measure(
     name: str,

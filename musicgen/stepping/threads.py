@@ -20,7 +20,7 @@ def single_threaded() -> AbstractContextManager[object]:
 
 @contextmanager
 def torch_single_threaded() -> Iterator[None]:
-    """While this lasts torch calculates with one thread, in the whole process.
+    """While this lasts, or around a function, torch has one thread in the whole process.
 
     On two busy cores a second one made a small network a hundred times slower.
     """
