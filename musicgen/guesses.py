@@ -24,6 +24,11 @@ def can_echo(given: Iterable[str]) -> bool:
     return tuple(given)[: len(FEATURE_SIZES)] == tuple(FEATURE_SIZES)
 
 
+def do_echo(n_columns: int, n_given: int) -> bool:
+    """Whether of so many columns, those given before the guesses among them, some are echoes."""
+    return n_columns - n_given == N_WITH_ECHOES
+
+
 def guess_sizes(vocab_size: int, *, echo: bool) -> dict[str, int]:
     """Names and sizes of the columns, in order. The name of a guess ends in "_next", that of how
     far to trust it in "_length"."""

@@ -19,7 +19,8 @@ from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import ATTEMPTS
 from musicgen.constraint import Tracer
 from musicgen.errors import ControlError
-from musicgen.guesses import N_WITH_ECHOES, guess_features
+from musicgen.grammar import FEATURE_SIZES
+from musicgen.guesses import do_echo, guess_features
 from musicgen.prompt import Course, Courses, Piece, Stretch, heard_as
 from musicgen.prompt.piece import Notes, sounding
 from musicgen.sampling import SamplingConfig
@@ -126,7 +127,7 @@ def right_bits(
 ) -> NDArray[np.float64]:
     """What `after` costs the model behind each beginning: (B,) bits."""
     tracer = Tracer()
-    echo = engine.stepper.n_features > N_WITH_ECHOES
+    echo = do_echo(engine.stepper.n_features, len(FEATURE_SIZES))
     rows = []
     for before in befores:
         texts = (BOS, *before, *after)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from musicgen.errors import ConfigError
-from musicgen.guesses import N_WITH_ECHOES, GuessTracker
+from musicgen.guesses import GuessTracker, do_echo
 from musicgen.sampling.choosing import Bools, Floats, Ints
 from musicgen.stepping import Stepper
 from musicgen.tokenset import BOS_ID, PAD_ID, UNK_ID
@@ -70,7 +70,7 @@ class Reader:
 
     def _guesses(self, ids: Ints, given: Ints) -> Ints:
         if self.tracker is None:
-            echo = self.n_features - given.shape[1] == N_WITH_ECHOES
+            echo = do_echo(self.n_features, given.shape[1])
             self.tracker = GuessTracker(len(ids), echo=echo)
         return self.tracker.advance(ids, given)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from musicgen.checkpoint import Opening, Outlines
-from musicgen.grammar import FEATURE_SIZES, Outline, outline_of
+from musicgen.grammar import Outline, outline_of
+from musicgen.guesses import can_echo
 from musicgen.tokenset import TokenSet
 
 MIN_TUNES = 3  # that share an outline, or it is one tune's own way
@@ -14,7 +15,7 @@ MIN_TUNES = 3  # that share an outline, or it is one tune's own way
 def outlines_of(tokens: TokenSet, openings: tuple[Opening, ...]) -> tuple[Outlines, ...]:
     """For each of the openings the outlines of the training tunes that begin so, with counts, most
     frequent first; () where the features of these tokens do not tell parts."""
-    if tuple(tokens.feature_sizes.items())[: len(FEATURE_SIZES)] != tuple(FEATURE_SIZES.items()):
+    if not can_echo(tokens.feature_sizes):
         return ()
     train = tokens.splits["train"]
     tunes = [train.tune(i) for i in range(len(train))]
