@@ -9,22 +9,16 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from musicgen.checkpoint import Checkpoint, load, locate
 from musicgen.composer import Composer, Draft, Selection, Take, composer_of
 from musicgen.controls import Controls, understand
 from musicgen.errors import ConfigError, ControlError, FieldError, MusicgenError
 from musicgen.sampling import SamplingConfig
 from musicgen.studio import views
-from musicgen.studio.jobs import Answer, error_of, one_tune, to_json
+from musicgen.studio.jobs import Answer, error_of, model, one_tune, to_json
 from musicgen.tokenizer.tokens import parse_token
 
 MOST_BARS = 512  # of a tune that is worked on
 DRAFT_S = 0.25  # of each take, between two drafts
-
-
-@cache
-def _model(name: str) -> Checkpoint:
-    return load(locate(name))
 
 
 @cache
@@ -35,7 +29,7 @@ def composer(checkpoint: str) -> Composer:
         CheckpointError: the model is missing or damaged.
         ConfigError: it writes in parts.
     """
-    found = composer_of(_model(checkpoint))
+    found = composer_of(model(checkpoint))
     if not isinstance(found, Composer):
         raise ConfigError(f"{checkpoint}: this model writes in parts; name one of single lines")
     return found
@@ -50,7 +44,7 @@ def about(data: bytes, *, checkpoint: str) -> bytes:
         kind: [str(t.value) for tokens in headers for t in tokens if t.kind == kind and t.value]
         for kind in ("rhythm", "meter")
     }
-    card = _model(checkpoint).card
+    card = model(checkpoint).card
     return to_json({kind: sorted(set(values)) for kind, values in known.items()} | {"card": card})
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
 
-from musicgen.checkpoint import locate
+from musicgen.checkpoint import Checkpoint, load, locate
 from musicgen.errors import FieldError, MusicgenError, ParseError
 from musicgen.formats import READERS, parsed_each, readable
 from musicgen.formats.abc_notation import original_text
@@ -29,6 +29,16 @@ _OPTION = re.compile(r"--([a-z-]+)\b")  # at the start of a message for the comm
 MAX_FILE_BYTES = 5 * 2**20
 MOST_READ = 200  # tunes of a file
 MOST_SKIPPED = 500  # that are named
+
+
+@cache
+def model(name: str) -> Checkpoint:
+    """The model that this process keeps.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    return load(locate(name))
 
 
 def to_json(answer: object) -> bytes:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from musicgen.checkpoint import Checkpoint, load, locate
 from musicgen.errors import ControlError, FieldError
-from musicgen.studio.jobs import Answer, job, one_tune
+from musicgen.studio.jobs import Answer, job, model, one_tune
 from musicgen.tune import Tune
 
 MOST_NOTES = 2_000
 MOST_ATTENDING = 600  # notes, since every token looks at every earlier one
 WITH_ATTENTION = "celtic-transformer"  # what is asked where the composing model has none
-
-
-@cache
-def _model(name: str) -> Checkpoint:
-    return load(locate(name))
 
 
 def _given(request: dict[str, Any], most: int) -> Tune:
@@ -32,7 +25,7 @@ def warm(data: bytes, *, checkpoint: str) -> bytes:
     """Have loaded torch and the model."""
     from musicgen.inspection import surprise as look
 
-    look.measure(one_tune("X:1\nT:Warm\nM:6/8\nK:D\nABc def|]\n"), _model(checkpoint))
+    look.measure(one_tune("X:1\nT:Warm\nM:6/8\nK:D\nABc def|]\n"), model(checkpoint))
     return data
 
 
@@ -42,7 +35,7 @@ def surprise(request: dict[str, Any], checkpoint: str) -> Answer:
     from musicgen.inspection import surprise as look
 
     tune = _given(request, MOST_NOTES)
-    found = look.measure(tune, _model(checkpoint))
+    found = look.measure(tune, model(checkpoint))
     return {
         "notes": [{"place": p, "bits": round(bits, 4)} for p, bits in found.of_note.items()],
         "mean": round(found.bits_per_note, 4),
@@ -57,9 +50,9 @@ def attention(request: dict[str, Any], checkpoint: str) -> Answer:
     from musicgen.inspection import attention as look
 
     tune = _given(request, MOST_ATTENDING)
-    kind = _model(checkpoint).model.kind
+    kind = model(checkpoint).model.kind
     name = checkpoint if kind == "transformer" else WITH_ATTENTION
-    found = look.measure(tune, _model(name))
+    found = look.measure(tune, model(name))
     layers, heads = found.weights.shape[:2]
     telling = look.furthest_head(found)
     layer, head = request.get("layer", telling[0]), request.get("head", telling[1])
