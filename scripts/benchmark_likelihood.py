@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from baselines import Score, Text, train_folk_rnn, train_lab, train_ngram
-from numpy.typing import NDArray
 
 from musicgen import checkpoint
 from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
+from musicgen.evaluation.likelihood import rate_of
 from musicgen.formats.abc_notation import to_abc
 from musicgen.preparation import Prepared, prepare
 from musicgen.presets import PRESETS, preset
@@ -75,25 +75,18 @@ def finished(model: str | Path, prepared: Prepared, cpu_s: float = float("nan"))
     return Score(bits, cpu_s, int(loaded.metrics["parameters"]))
 
 
-def interval(bits: NDArray[np.float64], size: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Bits for each unit of size, and its 95 % bootstrap interval over tunes."""
-    draws = np.random.default_rng(0).integers(0, len(bits), (1000, len(bits)))
-    low, high = np.quantile(bits[draws].sum(axis=1) / size[draws].sum(axis=1), [0.025, 0.975])
-    return float(bits.sum() / size.sum()), float(low), float(high)
-
-
 def table(scores: dict[str, Score], texts: list[Text]) -> tuple[str, dict[str, dict[str, float]]]:
     """The scores as Markdown, best first, and as numbers."""
     notes = np.array([n for _, n in texts], np.float64)
     characters = np.array([len(text) + 1 for text, _ in texts], np.float64)  # and its end
     figures = {}
     for name, score in scores.items():
-        per_note, low, high = interval(score.bits, notes)
+        by_note = rate_of("note", score.bits, notes)
         figures[name] = {
-            "bits_per_note": per_note,
-            "low": low,
-            "high": high,
-            "bits_per_character": interval(score.bits, characters)[0],
+            "bits_per_note": by_note.bits,
+            "low": by_note.low,
+            "high": by_note.high,
+            "bits_per_character": rate_of("character", score.bits, characters).bits,
             "cpu_s": score.cpu_s,
             "parameters": score.parameters,
         }

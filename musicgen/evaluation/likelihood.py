@@ -79,7 +79,7 @@ def bits_per_note(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test")
     tokens = tokens.with_features(checkpoint.feature_sizes)
     held_out = _tunes_of(tokens, split)
     bits = score_tunes(checkpoint.network, held_out)
-    rate = _rate("note", bits, held_out.notes.astype(np.float64))
+    rate = rate_of("note", bits, held_out.notes.astype(np.float64))
     return Likelihood(rate.bits, rate.low, rate.high, rate.n_tunes, rate.n)
 
 
@@ -111,7 +111,7 @@ def rates(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test") -> Rate
         if (known := sizes[:, column] > 0).any()
     }
     return Rates(
-        tuple(_rate(unit, *of_tunes) for unit, of_tunes in counted.items()),
+        tuple(rate_of(unit, *of_tunes) for unit, of_tunes in counted.items()),
         len(held_out),
         len(held_out.ids) - 2 * len(held_out),
         int(unknown.sum()),
@@ -126,8 +126,8 @@ def _tunes_of(tokens: TokenSet, split: str) -> TokenSplit:
     return held_out
 
 
-def _rate(unit: str, bits: Floats, sizes: Floats) -> Rate:
-    """Bits of all over the size of all, with the bootstrap over tunes."""
+def rate_of(unit: str, bits: Floats, sizes: Floats) -> Rate:
+    """Bits of all tunes (n,) over the size of all (n,), with the bootstrap over tunes."""
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(bits), (RESAMPLES, len(bits)))
     ratios = bits[draws].sum(axis=1) / sizes[draws].sum(axis=1)
