@@ -22,7 +22,8 @@ NAMES = (*(f"bar{lag}" for lag in LAGS), "part")
 # At least RUNS[i] true guesses in a row are in bucket i + 1.
 RUNS = np.array([1, 2, 3, 4, 6, 9, 14, 20])
 N_COLUMNS = 2 * len(NAMES)
-_BUCKET_OF = np.searchsorted(RUNS, np.arange(RUNS[-1] + 1), side="right")
+_MOST = int(RUNS[-1])  # longer runs are as this
+_BUCKETS: list[int] = np.searchsorted(RUNS, np.arange(_MOST + 1), side="right").tolist()
 
 Ids = NDArray[np.integer]
 # Part (0: by bars of the tune), bar, position, tokens at that position.
@@ -76,12 +77,14 @@ class _Tune:
         self.followed: dict[Place, int] = {}
         self.open: tuple[Place, Place] | None = None  # what the next token follows
         self.guesses: Sequence[int] = (0,) * len(NAMES)
-        self.runs = [0] * len(NAMES)
+        self.runs = [0] * len(NAMES)  # of true guesses, `_MOST` at most
 
     def advance(self, token: int, state: Sequence[int]) -> list[int]:
         position, bar, part = state
-        for i, guess in enumerate(self.guesses):
-            self.runs[i] = self.runs[i] + 1 if guess and guess == token else 0
+        self.runs = [
+            min(run + 1, _MOST) if guess and guess == token else 0
+            for run, guess in zip(self.runs, self.guesses, strict=True)
+        ]
         if self.open is not None:
             for place in self.open:
                 self.followed[place] = token
@@ -96,11 +99,10 @@ class _Tune:
         self.open = (in_tune, in_part) if in_music and self.ending != 2 else None
         get = self.followed.get
         self.guesses = [
-            *(get((0, self.bar - lag, position, at), 0) for lag in LAGS),
+            *[get((0, self.bar - lag, position, at), 0) for lag in LAGS],
             get((number - 1, bar, position, at), 0) if number > 1 else 0,
         ]
-        most = len(_BUCKETS) - 1
-        return [*(_BUCKETS[min(run, most)] for run in self.runs), *self.guesses]
+        return [*[_BUCKETS[run] for run in self.runs], *self.guesses]
 
     def _count(self, bar: int, part: int, ending: int) -> None:
         if bar and (part, bar) != self.counted:
@@ -112,6 +114,3 @@ class _Tune:
             elif ending == 2:
                 self.bar = self.first_ending
             self.ending = ending
-
-
-_BUCKETS: list[int] = _BUCKET_OF.tolist()
