@@ -8,14 +8,13 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.grammar import FEATURE_SIZES
-from musicgen.matching import match_sizes
-from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import NAME
+
+from .checkpoints import random_checkpoint
 
 OPENINGS = {
     "R:jig M:6/8 L:1/8 K:D mode:major up:1/2": 5,
@@ -37,23 +36,5 @@ def untrained() -> Checkpoint:
     openings = [text.split() for text in OPENINGS if not text.startswith("R:slip")]
     slip = ["R:slip jig", *["M:9/8", "L:1/8", "K:G", "mode:major", "up:0"]]
     vocabulary = Vocabulary.build([*openings, slip, PITCHES, LENGTHS, SIGNS])
-    sizes = {**FEATURE_SIZES, **match_sizes(len(vocabulary))}
-    model = ModelConfig(
-        kind="lstm",
-        vocab_size=len(vocabulary),
-        feature_sizes=tuple(sizes.values()),
-        d_model=16,
-        n_layers=1,
-    )
-    torch.manual_seed(0)
-    return Checkpoint(
-        weights=weights_of(build_model(model)),
-        model=model,
-        vocab=vocabulary.tokens,
-        feature_sizes=sizes,
-        tokenizer=NAME,
-        openings=tuple(
-            (tuple(vocabulary.encode(slip if "slip" in text else text.split())), count)
-            for text, count in OPENINGS.items()
-        ),
-    )
+    headings = [(slip if "slip" in text else text.split(), n) for text, n in OPENINGS.items()]
+    return random_checkpoint(vocabulary, FEATURE_SIZES, NAME, headings)

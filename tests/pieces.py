@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from musicgen.checkpoint import Checkpoint
 from musicgen.formats.abc_notation import parse_text
-from musicgen.matching import match_sizes
-from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.polyphony import FEATURE_SIZES
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.remi import NAME
 from musicgen.tune import Tune
+
+from .checkpoints import random_checkpoint
 
 THEME = Path(__file__).parent / "data" / "ode_to_joy.abc"
 UNFINISHED = Path(__file__).parent / "data" / "unfinished.abc"
@@ -77,23 +75,8 @@ def untrained(*, parts: tuple[str, ...]) -> Checkpoint:
     words.remove("Duration_0.0.24")
     headers = [text.split() for text in OPENINGS]
     vocabulary = Vocabulary.build([*headers, words])
-    sizes = {**FEATURE_SIZES, **match_sizes(len(vocabulary))}
-    model = ModelConfig(
-        kind="lstm",
-        vocab_size=len(vocabulary),
-        feature_sizes=tuple(sizes.values()),
-        d_model=16,
-        n_layers=1,
-    )
-    torch.manual_seed(0)
-    return Checkpoint(
-        weights=weights_of(build_model(model)),
-        model=model,
-        vocab=vocabulary.tokens,
-        feature_sizes=sizes,
-        tokenizer=NAME,
-        openings=tuple((tuple(vocabulary.encode(t.split())), n) for t, n in OPENINGS.items()),
-    )
+    headings = [(text.split(), n) for text, n in OPENINGS.items()]
+    return random_checkpoint(vocabulary, FEATURE_SIZES, NAME, headings)
 
 
 CHOIR_PARTS = ("soprano.52", "alto.52", "tenor.52", "bass.52")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats import midi
-from musicgen.formats.abc_notation import parse
 from musicgen.metrics import pitch, rhythm, structure
 from musicgen.metrics.baselines import SPOILERS, MarkovChain, shuffled
 from musicgen.metrics.distances import (
@@ -33,26 +32,12 @@ from musicgen.transposition import transpose
 from musicgen.tune import Tune
 from musicgen.validation import validate
 from tests import tunes as strategies
+from tests.melodies import REEL, notes, tune
 
 # Eight bars twice, then eight others twice; a pickup, for which the last bars leave room.
 A = "G2G BAG|d2d edc|B2G AFD|E2F G2A|G2G BAG|d2d edc|BcA GFD|E2F G2"
 B = "e2e gfe|d2B BAG|c2A AGF|E2F G2A|e2e gfe|f2d dBd|gfe dBA|G3 G2"
 JIG = f"X:1\nT:t\nR:jig\nM:6/8\nL:1/8\nK:G\n|:A|{A}:|\n|:f|{B}:|\n"
-REEL = """X:3
-T:A reel
-M:C|
-L:1/8
-K:D
-D2FA dAFA|BAGB AFDF|E2EF GFEG|FDEC DEFA|dfaf gfed|cdef g2fg|afge fdec|ABAG FDD2|]
-"""
-
-
-def tune(text: str) -> Tune:
-    return parse(text.encode(), "test.abc").tunes[0]
-
-
-def notes(text: str, head: str = "M:4/4\nL:1/8\nK:C") -> Tune:
-    return tune(f"X:1\nT:t\n{head}\n{text}\n")
 
 
 # --- MusPy and mgeval ---------------------------------------------------------------------------

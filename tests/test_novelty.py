@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen.errors import CorpusError
-from musicgen.formats.abc_notation import parse
 from musicgen.novelty import COPY, NEW, SHORT, NoveltyIndex, similarity
 from musicgen.novelty.alignment import Line, line_similarity, transposed
 from musicgen.novelty.melody import Melody
 from musicgen.transposition import transpose
 from musicgen.tune import Tune
+from tests.melodies import REEL, notes, tune
 
 KESH = """X:1
 T:The Kesh
@@ -36,21 +36,6 @@ K:Em
 B2E G2E F3|B2E G2E FED|B2E G2E F3|B2d d2B AFD:|
 B2c e2f g3|B2d g2e dBA|B2c e2f g2a|b2a g2e dBA:|
 """
-REEL = """X:3
-T:A reel
-M:C|
-L:1/8
-K:D
-D2FA dAFA|BAGB AFDF|E2EF GFEG|FDEC DEFA|dfaf gfed|cdef g2fg|afge fdec|ABAG FDD2|]
-"""
-
-
-def tune(text: str) -> Tune:
-    return parse(text.encode(), "test.abc").tunes[0]
-
-
-def notes(text: str, head: str = "M:4/4\nL:1/8\nK:C") -> Tune:
-    return tune(f"X:1\nT:t\n{head}\n{text}\n")
 
 
 def test_the_same_melody_is_alike_in_any_key_octave_barring_and_note_value() -> None:
