@@ -19,7 +19,8 @@ from .checkpoints import random_checkpoint
 
 # The suite draws the same examples every time, however slow the machine; with
 # HYPOTHESIS_PROFILE=hunt, others and many more of them where a test does not say how many.
-_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
+_ALLOWED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+_PATIENT = {"deadline": None, "suppress_health_check": _ALLOWED, "database": None}
 settings.register_profile("suite", derandomize=True, **_PATIENT)
 settings.register_profile("hunt", max_examples=1000, print_blob=True, **_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
