@@ -17,7 +17,6 @@ has let through:
 
 from __future__ import annotations
 
-from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
 from musicgen.grammar.design import (
     FORESIGHT_SIZES,
     Compass,
@@ -32,6 +31,7 @@ from musicgen.grammar.design import (
     outline_in,
     outline_of,
 )
+from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
 from musicgen.grammar.rules import Options, allowed, irregularity, permits
 from musicgen.grammar.state import (
     FEATURE_SIZES,
