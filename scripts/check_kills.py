@@ -3,27 +3,33 @@
     python scripts/check_kills.py --kills 100 --seed 0
 
 A tiny network is trained once from beginning to end. Then, in a child process, the same run is
-killed (SIGKILL) at a random moment, while it computes, scores, writes a state, a model or the
-history, and gone on with; whatever the kill left behind, the losses, scores and final weights must
-be those of the uninterrupted run, to the last bit. A run that was killed before there was anything
-to go on from must say so and begin anew. The children are forks of one process that has loaded
+killed and gone on with; whatever the kill left behind, the losses, scores and final weights must be
+those of the uninterrupted run, to the last bit. A run that was killed before there was anything to
+go on from must say so and begin anew. The children are forks of one process that has loaded
 everything, so that a kill takes about a second.
+
+Half of the kills come after a random time of processor, wherever that is: what else the machine
+does moves them no later. The other half come before a random one of the operations on files that a
+run makes (open, sync, rename, delete), which take next to no time but are where harm is done. Both
+are drawn from 95 % of the length of a whole run, so that nearly all fall before its end.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import mmap
 import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +38,7 @@ from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
 from musicgen.tokenizer import SPECIALS
 from musicgen.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
-from musicgen.training import RunFolder, TrainConfig, train
+from musicgen.training import RunFolder, TrainConfig, keeper, train
 from musicgen.training.folder import parse_rows
 
 VOCAB = (*SPECIALS, *"ABCDEFGH")
@@ -47,6 +53,36 @@ CONFIG = TrainConfig(
     patience=0,
 )
 Losses = list[tuple[object, ...]]
+OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+# Two numbers shared with the children: whether a score is being made, and operations so far.
+SHARED = memoryview(mmap.mmap(-1, 16)).cast("Q")
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a run dies: after so many seconds of processor, or before an operation on its files."""
+
+    cpu_s: float = 0.0
+    operation: int = -1
+
+    def arm(self, folder: Path) -> None:
+        """Have it come over this process."""
+        if self.cpu_s:
+            signal.setitimer(signal.ITIMER_PROF, self.cpu_s)  # its signal ends us like SIGKILL
+        sync = os.fsync
+
+        def count(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in OPERATIONS and str(arguments[0]).startswith(str(folder)):
+                if SHARED[1] == self.operation:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                SHARED[1] += 1
+
+        def fsync(handle: int) -> None:
+            count("open", (folder,))
+            sync(handle)
+
+        sys.addaudithook(count)
+        os.fsync = fsync
 
 
 def make_tokens(n: int = 40) -> TokenSet:
@@ -75,24 +111,37 @@ def outcome(folder: Path) -> tuple[Losses, str]:
     return losses, hashlib.sha256(weights).hexdigest()
 
 
-def in_child(work: Callable[[], None], kill_after: float | None = None) -> int:
-    """Do some work in a fork, perhaps killed after so many seconds; its exit status."""
+def announced(*arguments: Any, **options: Any) -> Any:
+    """`keeper.score_tunes`, of which `moment` is told."""
+    SHARED[0] = 1
+    bits = score_tunes(*arguments, **options)
+    SHARED[0] = 0
+    return bits
+
+
+score_tunes = keeper.score_tunes
+keeper.score_tunes = announced
+
+
+def run(
+    folder: Path, tokens: TokenSet, kill: Kill = Kill(), *, resume: bool = False
+) -> tuple[int, float]:
+    """Train in a fork, perhaps killed: its exit status, 3 for a refusal, and its processor time."""
+    SHARED[0] = SHARED[1] = 0
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            os.setpgid(0, 0)
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
-            work()
+            kill.arm(folder)
+            train(CONFIG, tokens, folder, resume=resume)
             code = 0
         except TrainingError:
             code = 3
         finally:
             os._exit(code)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status, used = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
 
 def moment(folder: Path) -> str:
@@ -101,6 +150,8 @@ def moment(folder: Path) -> str:
         return "before the run began"
     if (folder / "result.json").exists():
         return "after the run was finished"
+    if SHARED[0]:
+        return "while the validation tunes were scored"
     if any(folder.glob(".model.*")):
         return "while a model was written"
     if any(path.name.startswith(".") for path in folder.iterdir()):
@@ -110,49 +161,46 @@ def moment(folder: Path) -> str:
     return "between states" if RunFolder(folder).states() else "before the first state"
 
 
-def check(folder: Path, tokens: TokenSet, whole: tuple[Losses, str], seconds: float) -> str:
-    """Kill a run after so many seconds and go on with it: when it was, and "" or what differs."""
-    status = in_child(lambda: drop(train(CONFIG, tokens, folder)), kill_after=seconds)
+def check(folder: Path, tokens: TokenSet, whole: tuple[Losses, str], kill: Kill) -> tuple[str, str]:
+    """Kill a run and go on with it: when it was, and "" or what differs."""
+    status, _ = run(folder, tokens, kill)
     when = moment(folder) if folder.exists() else "before the run began"
     if status == 0 or when == "after the run was finished":
-        return f"{when}|" if outcome(folder) == whole else f"{when}|the losses differ"
+        return when, "" if outcome(folder) == whole else "the losses differ"
     resumable = bool(RunFolder(folder).states())
-    status = in_child(lambda: drop(train(CONFIG, tokens, folder, resume=True)))
+    status, _ = run(folder, tokens, resume=True)
     if not resumable and status == 3:  # nothing was saved yet, and it says so
         shutil.rmtree(folder, ignore_errors=True)
-        status = in_child(lambda: drop(train(CONFIG, tokens, folder)))
+        status, _ = run(folder, tokens)
     if status != 0:
-        return f"{when}|cannot be gone on with (exit status {status})"
-    return f"{when}|" if outcome(folder) == whole else f"{when}|the losses differ"
-
-
-def drop(_: object) -> None:
-    """Forget a result."""
+        return when, f"cannot be gone on with (exit status {status})"
+    return when, "" if outcome(folder) == whole else "the losses differ"
 
 
 def check_kills(kills: int, seed: int, *, say: Callable[[str], None] = print) -> int:
     """Kill and go on so many times; how many runs were not as the uninterrupted one."""
     rng = random.Random(seed)
     tokens = make_tokens()
+    moments: Counter[str] = Counter()
+    wrong = 0
     with tempfile.TemporaryDirectory() as temp:
-        began = time.monotonic()
-        in_child(lambda: drop(train(CONFIG, tokens, Path(temp, "warm"))))
-        began = time.monotonic()
-        assert in_child(lambda: drop(train(CONFIG, tokens, Path(temp, "whole")))) == 0
-        length = time.monotonic() - began
-        whole = outcome(Path(temp, "whole"))
-        moments: Counter[str] = Counter()
-        wrong = 0
+        runs = [run(Path(temp, f"whole{number}"), tokens) for number in range(3)]
+        assert all(status == 0 for status, _ in runs)
+        seconds, operations = min(seconds for _, seconds in runs), SHARED[1]
+        whole = outcome(Path(temp, "whole0"))
+        say(f"a whole run: {seconds:.2f} s of processor, {operations} operations on files")
         for number in range(kills):
             folder = Path(temp, f"run{number}")
-            when, _, what = check(folder, tokens, whole, rng.uniform(0, length)).partition("|")
+            by_clock = Kill(cpu_s=rng.uniform(0.01, 0.95 * seconds))
+            by_file = Kill(operation=rng.randrange(int(0.95 * operations)))
+            when, what = check(folder, tokens, whole, (by_clock, by_file)[number % 2])
             moments[when] += 1
             if what:
                 wrong += 1
                 say(f"kill {number}: {when}: {what}")
             shutil.rmtree(folder, ignore_errors=True)
-        for when, number in moments.most_common():
-            say(f"{number:5} killed {when}")
+    for when, number in moments.most_common():
+        say(f"{number:5} killed {when}")
     say(f"{kills - wrong} of {kills} runs end with the losses and weights of the uninterrupted one")
     return wrong
 
