@@ -8,10 +8,11 @@ those of the uninterrupted run, to the last bit. A run that was killed before th
 go on from must say so and begin anew. The children are forks of one process that has loaded
 everything, so that a kill takes about a second.
 
-Half of the kills come after a random time of processor, wherever that is: what else the machine
-does moves them no later. The other half come before a random one of the operations on files that a
-run makes (open, sync, rename, delete), which take next to no time but are where harm is done. Both
-are drawn from 95 % of the length of a whole run, so that nearly all fall before its end.
+Two of five kills come after a random time of processor, wherever that is: what else the machine
+does moves them little. Two come before a random one of the operations on files that a run makes
+(open, sync, rename, delete), which take next to no time but are where harm is done; one comes
+before a random batch of validation tunes. All are drawn from the length of a whole run less its
+last part, so that nearly all fall before its end.
 """
 
 from __future__ import annotations
@@ -40,11 +41,12 @@ from musicgen.tokenizer import SPECIALS
 from musicgen.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
 from musicgen.training import RunFolder, TrainConfig, keeper, train
 from musicgen.training.folder import parse_rows
+from musicgen.training.module import score_tunes
 
 VOCAB = (*SPECIALS, *"ABCDEFGH")
 CONFIG = TrainConfig(
     steps=30,
-    data=DataConfig(batch_tokens=128, max_len=32),
+    data=DataConfig(batch_tokens=128, max_len=32, eval_batch_tokens=64),
     model=ModelConfig(d_model=8, n_heads=2),
     val_every=4,
     log_every=2,
@@ -54,16 +56,30 @@ CONFIG = TrainConfig(
 )
 Losses = list[tuple[object, ...]]
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
-# Two numbers shared with the children: whether a score is being made, and operations so far.
-SHARED = memoryview(mmap.mmap(-1, 16)).cast("Q")
+# Shared with the children: whether a score is being made, operations and scored batches so far.
+SHARED = memoryview(mmap.mmap(-1, 24)).cast("Q")
 
 
 @dataclass(frozen=True)
 class Kill:
-    """When a run dies: after so many seconds of processor, or before an operation on its files."""
+    """When a run dies: after so many seconds of processor, before an operation on its files, or
+    before a batch of validation tunes."""
 
     cpu_s: float = 0.0
     operation: int = -1
+    batch: int = -1
+
+    @classmethod
+    def drawn(cls, number: int, lengths: tuple[float, int, int], rng: random.Random) -> Kill:
+        """One of the three kinds in turn, at a random place of a run of these lengths."""
+        seconds, operations, batches = lengths
+        match number % 5:
+            case 0 | 2:
+                return cls(cpu_s=rng.uniform(0.01, 0.8 * seconds))
+            case 1 | 3:
+                return cls(operation=rng.randrange(int(0.95 * operations)))
+            case _:
+                return cls(batch=rng.randrange(batches))
 
     def arm(self, folder: Path) -> None:
         """Have it come over this process."""
@@ -81,8 +97,23 @@ class Kill:
             count("open", (folder,))
             sync(handle)
 
+        def announced(*arguments: Any, stop: Callable[[], bool], **options: Any) -> Any:
+            """`score_tunes`, of which `moment` is told."""
+
+            def stopped() -> bool:
+                if SHARED[2] == self.batch:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                SHARED[2] += 1
+                return stop()
+
+            SHARED[0] = 1
+            bits = score_tunes(*arguments, stop=stopped, **options)
+            SHARED[0] = 0
+            return bits
+
         sys.addaudithook(count)
         os.fsync = fsync
+        keeper.score_tunes = announced
 
 
 def make_tokens(n: int = 40) -> TokenSet:
@@ -111,23 +142,11 @@ def outcome(folder: Path) -> tuple[Losses, str]:
     return losses, hashlib.sha256(weights).hexdigest()
 
 
-def announced(*arguments: Any, **options: Any) -> Any:
-    """`keeper.score_tunes`, of which `moment` is told."""
-    SHARED[0] = 1
-    bits = score_tunes(*arguments, **options)
-    SHARED[0] = 0
-    return bits
-
-
-score_tunes = keeper.score_tunes
-keeper.score_tunes = announced
-
-
 def run(
     folder: Path, tokens: TokenSet, kill: Kill = Kill(), *, resume: bool = False
 ) -> tuple[int, float]:
     """Train in a fork, perhaps killed: its exit status, 3 for a refusal, and its processor time."""
-    SHARED[0] = SHARED[1] = 0
+    SHARED[0] = SHARED[1] = SHARED[2] = 0
     child = os.fork()
     if child == 0:
         code = 1
@@ -186,14 +205,17 @@ def check_kills(kills: int, seed: int, *, say: Callable[[str], None] = print) ->
     with tempfile.TemporaryDirectory() as temp:
         runs = [run(Path(temp, f"whole{number}"), tokens) for number in range(3)]
         assert all(status == 0 for status, _ in runs)
-        seconds, operations = min(seconds for _, seconds in runs), SHARED[1]
+        lengths = (min(seconds for _, seconds in runs), int(SHARED[1]), int(SHARED[2]))
         whole = outcome(Path(temp, "whole0"))
-        say(f"a whole run: {seconds:.2f} s of processor, {operations} operations on files")
+        say(
+            "a whole run: {:.2f} s of processor, {} file operations, {} batches scored".format(
+                *lengths
+            )
+        )
         for number in range(kills):
             folder = Path(temp, f"run{number}")
-            by_clock = Kill(cpu_s=rng.uniform(0.01, 0.95 * seconds))
-            by_file = Kill(operation=rng.randrange(int(0.95 * operations)))
-            when, what = check(folder, tokens, whole, (by_clock, by_file)[number % 2])
+            kill = Kill.drawn(number, lengths, rng)
+            when, what = check(folder, tokens, whole, kill)
             moments[when] += 1
             if what:
                 wrong += 1
