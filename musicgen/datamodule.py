@@ -23,7 +23,6 @@ from musicgen.errors import ConfigError
 from musicgen.tokenset import PAD_ID, TokenSet, TokenSplit
 
 _LENGTH_NOISE = 0.05  # tunes whose lengths differ by less may meet in a batch
-_FORESEEING = 0.5  # share of the training tunes that come with their outline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +103,9 @@ class Plan:
     def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
         """The batch of one step, or the share of it for one of `world` devices."""
         pieces = self.pieces(step)
-        told = np.random.default_rng([self.seed, step, 1]).random(len(pieces)) < _FORESEEING
         own = pieces[rank::world]
         return collate(
-            self.split,
-            self.starts[own],
-            self.lengths[own],
-            total=int(self.lengths[pieces].sum()),
-            told=told[rank::world],
+            self.split, self.starts[own], self.lengths[own], total=int(self.lengths[pieces].sum())
         )
 
 
@@ -127,15 +121,9 @@ def pack(lengths: NDArray[np.int64], batch_tokens: int) -> list[slice]:
 
 
 def collate(
-    split: TokenSplit,
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    *,
-    total: int,
-    told: NDArray[np.bool_] | None = None,
+    split: TokenSplit, starts: NDArray[np.int64], lengths: NDArray[np.int64], *, total: int
 ) -> Batch:
-    """Pieces of a split side by side, padded on the right; `total` becomes `n_targets`. What nobody
-    knows beforehand stays unknown but for the rows that are `told` it."""
+    """Pieces of a split side by side, padded on the right; `total` becomes `n_targets`."""
     rows, time = len(starts), int(lengths.max(initial=1))
     tokens = np.full((rows, time), PAD_ID, dtype=np.int64)
     targets = np.full((rows, time), PAD_ID, dtype=np.int64)
@@ -144,8 +132,6 @@ def collate(
         tokens[row, :length] = split.ids[start : start + length]
         targets[row, :length] = split.ids[start + 1 : start + length + 1]
         features[row, :length] = split.features[start : start + length]
-    if split.n_foreseen:
-        features[..., -split.n_foreseen :] *= 0 if told is None else told[:, None, None]
     arrays = [torch.from_numpy(array) for array in (tokens, features, targets)]
     return Batch(arrays[0], arrays[1], arrays[2], torch.tensor(float(total)))
 

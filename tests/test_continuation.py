@@ -17,15 +17,10 @@ import pytest
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer, Take
-from musicgen.constraint import Tracer
 from musicgen.errors import ControlError
 from musicgen.formats import read, rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.grammar import Design, OutlinePart, outline_of
-from musicgen.prompt.sketch import Sketch
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import BOS, EOS
-from musicgen.tokenizer.melody import encode, melody
 from musicgen.tune import Note, Tune
 from musicgen.validation import validate
 
@@ -201,20 +196,6 @@ def test_what_the_vocabulary_lacks_is_kept_and_a_tie_leads_to_its_pitch(
         assert isinstance(first, Note)
         assert last.tie
         assert last.pitch == first.pitch
-
-
-def test_the_network_is_told_the_form_that_is_completed(composer: Composer) -> None:
-    def told(text: str) -> Design:
-        return Sketch.read(given(text), None).plan.design
-
-    half = OutlinePart(8, True, home=True)
-    assert told(HALF_JIG) == Design((half, half))
-    away = f"{HEAD}|:{PART.removesuffix('d2d d3')}e2d e3:|\n|:FAd"
-    assert told(away) == Design((half._replace(home=False), half))
-    take = next(composer.continuations(given(HALF_JIG), 1, SamplingConfig(seed=3)))
-    spoken = [BOS, *encode(melody(take.tune).tune), EOS]
-    found = outline_of(Tracer().trace(spoken)[0], spoken)
-    assert [part[:2] for part in found] == [half[:2], half[:2]]
 
 
 def test_changes_of_key_and_meter_are_followed(composer: Composer) -> None:

@@ -65,6 +65,6 @@ def _ways(
     """What each row writes, and its bits under the model."""
     heard = heard_as(course.plan.tokens, engine.vocabulary)
     prompt = engine.vocabulary.encode((BOS, *heard))
-    courses = Courses([course] * len(indices), course.plan.design)
+    courses = Courses([course] * len(indices))
     rows = engine.sample([prompt] * len(indices), courses, sampling, indices)
     return [(tuple(text), row.bits) for text, row in zip(courses.written, rows, strict=True)]

@@ -14,18 +14,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar import (
-    Design,
-    Foresight,
-    Options,
-    State,
-    advance,
-    features,
-    outline_of,
-    permits,
-)
+from musicgen.grammar import Options, State, advance, features, permits
 from musicgen.prompt.hearing import nearest
-from musicgen.tokenizer import BOS, EOS, PAD, Vocabulary
+from musicgen.tokenizer import EOS, PAD, Vocabulary
 from musicgen.tokenizer.tokens import parse_token
 
 Bools = NDArray[np.bool_]
@@ -58,22 +49,6 @@ class Plan:
     state: State
     measures: tuple[Measure, ...]
     opening: tuple[str, ...] = ()
-
-    @property
-    def design(self) -> Design:
-        """What is known of the whole tune, where `measures` go to its end: the parts that are still
-        open are to end on the tonic. Nothing where its form is not a usual one."""
-        tokens, state = [BOS, *self.tokens], self.state
-        rows = _prompt_features(self.tokens)
-        n_given = state.part
-        for measure in self.measures:
-            for text in (*measure.head, "z", *measure.tail, measure.close):
-                tokens.append(text)
-                state = advance(state, parse_token(text))
-                rows.append(features(state))
-        outline = outline_of(np.array(rows), tokens)
-        open_ = (part._replace(home=True) for part in outline[n_given:])
-        return Design((*outline[:n_given], *open_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +181,10 @@ class Course:
 
 class Courses:
     """Follows one course a row, each through its own prompt; `written[k]` is what row k has added,
-    in exact tokens, which may say what the vocabulary cannot. The network is told the `design` of
-    the tunes, where it is known."""
+    in exact tokens, which may say what the vocabulary cannot."""
 
-    def __init__(self, courses: Sequence[Course], design: Design | None = None) -> None:
+    def __init__(self, courses: Sequence[Course]) -> None:
         self.courses = courses
-        self._foresight = Foresight([design or Design()] * len(courses))
         self.written: list[list[str]] = [[] for _ in courses]
         self._at = [course.first for course in courses]
         self._pitch = [_last_pitch(course.plan.tokens) for course in courses]
@@ -262,10 +235,6 @@ class Courses:
             for course, at, heard in zip(self.courses, self._at, self._heard, strict=True)
         ]
         return np.array(rows, np.int64)
-
-    def foresight(self) -> Ints:
-        """(B, 5): what the design says about the place of each row."""
-        return self._foresight.rows(self.features())
 
 
 def _last_pitch(tokens: Sequence[str]) -> str:
