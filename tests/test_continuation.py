@@ -148,6 +148,12 @@ def test_a_finished_tune_gets_a_part_and_it_is_said(composer: Composer) -> None:
     assert not way_on(composer, f"{HEAD}|:{PART}:|").warning
 
 
+@pytest.mark.parametrize("bars", [0, -1, 257, 10**6, 10**30])
+def test_more_bars_than_a_tune_may_have_are_refused(composer: Composer, bars: int) -> None:
+    with pytest.raises(ControlError, match="use a whole number from 1 to 256"):
+        composer.continue_(given(HALF_JIG), bars=bars)
+
+
 def test_fewer_bars_than_there_are_is_refused(composer: Composer) -> None:
     with pytest.raises(ControlError) as error:
         composer.continue_(given(HEAD + "d2f fed|BAB A2G|"), bars=2)

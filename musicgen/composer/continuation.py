@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from musicgen.composer.engine import BATCH, Engine, Take
 from musicgen.composer.generation import ATTEMPTS
+from musicgen.controls.values import MOST_BARS, read_count
 from musicgen.errors import ControlError
 from musicgen.prompt import Course, Courses, Sketch, heard_as
 from musicgen.sampling import SamplingConfig
@@ -26,7 +27,7 @@ def continuations(
     Raises:
         ControlError: it cannot go on, or `n` ways that differ are not to be found.
     """
-    sketch = Sketch.read(tune, bars)
+    sketch = Sketch.read(tune, read_count("bars", bars, MOST_BARS))
     course = Course(sketch.plan, engine.vocabulary, engine.automaton.smallest)
     seen: set[tuple[str, ...]] = set()
     for begin in range(0, n, BATCH):

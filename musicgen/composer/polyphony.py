@@ -20,6 +20,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, ENDLESS, Take, fastest_stepper, require_spoken
 from musicgen.composer.selection import Selection, select
 from musicgen.controls import Controls
+from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
 from musicgen.sampling import SamplingConfig, sample
@@ -166,7 +167,7 @@ class PolyphonicComposer:
         Raises:
             ControlError: the model cannot follow it, or it has as many bars already.
         """
-        theme = Theme.read(tune, bars, self.vocabulary)
+        theme = Theme.read(tune, read_count("bars", bars, LONGEST), self.vocabulary)
         return self._ways_on(theme, n, sampling)
 
     def _ways_on(self, theme: Theme, n: int, sampling: SamplingConfig) -> Iterator[Take]:
