@@ -401,6 +401,7 @@ def test_plain_lines_off_a_terminal(
         ({"minutes": 0.0}, "minutes: 0.0 is not positive"),
         ({"warmup": 1.0}, "warmup: 1.0 is not in [0, 1)"),
         ({"patience": -1}, "patience: -1 is negative"),
+        ({"seed": 2**63}, f"seed: {2**63} is more than {2**63 - 1}"),
     ],
 )
 def test_an_impossible_setting_is_refused(change: dict[str, Any], message: str) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -159,6 +160,25 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(
         (tmp_path / "sealed").mkdir(mode=0o500)
         with pytest.raises(TrainingError, match="cannot be used"):
             train(SMALL, tokens, tmp_path / "sealed" / "run")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"accelerator": "tpu"}, "accelerator=tpu, devices=1, strategy=auto: cannot be had here"),
+        ({"accelerator": "abacus"}, "accelerator=abacus, devices=1, strategy=auto: cannot be had"),
+        ({"strategy": "zz\x1b"}, r"accelerator=auto, devices=1, strategy=zz\x1b: cannot be had"),
+        ({"accelerator": "cpu", "devices": 999_999}, "devices=999999: this machine has "),
+    ],
+)
+def test_devices_that_this_machine_has_not_are_refused_before_the_folder_is_touched(
+    tmp_path: Path, tokens: TokenSet, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train(replace(SMALL, **asked), tokens, tmp_path / "run")
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "run").exists()
 
 
 PROGRAM = """

@@ -9,6 +9,8 @@ Lightning drives devices, precision and strategies; `RunKeeper` decides what hap
 from __future__ import annotations
 
 import logging
+import os
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,12 +20,14 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
-from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.errors import TrainingError, TrainingInterrupted, printable
 from musicgen.models import weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
@@ -94,6 +98,7 @@ def train(
         raise TrainingError("minutes, epochs, steps: set exactly one of them")
     if not len(tokens.splits["val"]):
         raise TrainingError("the corpus has no tune to validate with; give more tunes")
+    require_devices(config)
     run = RunFolder(Path(folder), active=getattr(rank_zero_only, "rank", 0) == 0)
     with run.claimed(make=not resume):
         state: Path | None = None
@@ -164,6 +169,25 @@ def _close(keeper: RunKeeper, run: RunFolder, step: int) -> Summary:
     )
     run.finish(asdict(summary))
     return summary
+
+
+def require_devices(config: TrainConfig) -> None:
+    """Find out before anything is written whether this machine has what is asked for.
+
+    Raises:
+        TrainingError: it has not; more processes than processors count as that.
+    """
+    asked = {name: getattr(config, name) for name in ("accelerator", "devices", "strategy")}
+    try:
+        with quiet_lightning():
+            trainer = pl.Trainer(**asked, barebones=True)
+    except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
+        what = ", ".join(f"{name}={printable(str(value))[:40]}" for name, value in asked.items())
+        reason = printable(re.split(r"[.:] |\n", str(error))[0])[:150]
+        raise TrainingError(f"{what}: cannot be had here ({reason})") from None
+    cores = os.cpu_count() or 1
+    if isinstance(trainer.accelerator, CPUAccelerator) and config.devices > cores:
+        raise TrainingError(f"devices={config.devices}: this machine has {cores} processors")
 
 
 def build_trainer(config: TrainConfig, keeper: RunKeeper, folder: Path) -> pl.Trainer:

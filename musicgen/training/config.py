@@ -12,6 +12,8 @@ from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.tokenset import TokenSet
 
+MOST_SEED = 2**63 - 1  # what torch's generators take
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -56,6 +58,8 @@ class TrainConfig:
         for name in ("seed", "weight_decay", "val_every", "patience", "save_minutes"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is negative")
+        if self.seed > MOST_SEED:
+            raise ConfigError(f"seed: {self.seed} is more than {MOST_SEED}")
 
     def with_budget(
         self, *, minutes: float | None = None, epochs: int | None = None, steps: int | None = None
