@@ -36,11 +36,12 @@ class NextTokenModule(pl.LightningModule):
         return self.network if self.average is None else self.average
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Nats per token over the step's tokens on all devices: with gradients averaged over
-        devices, several give the gradient that one would."""
+        """Nats per token over the step's tokens in all its parts and on all devices: with
+        gradients averaged over both, as Lightning does, they are those of one large batch."""
         logits, _ = self.network(batch.tokens, batch.features)
         total = nats(logits, batch.targets).sum()
-        return total * self.trainer.world_size / batch.n_targets
+        shares = self.trainer.world_size * self.config.data.accumulate
+        return total * shares / batch.n_targets
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer asked for; biases, gains and embedding tables are not decayed."""
