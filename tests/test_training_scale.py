@@ -99,7 +99,7 @@ def train_on_two(config: TrainConfig, tokens: TokenSet, folder: Path, before: st
         "train(config, TokenSet.load(folder / 'tokens'), folder / 'two')\n"
     )
     found = dict(os.environ) | {"PYTHONPATH": str(Path(checkpoint.__file__).parents[1])}
-    subprocess.run([sys.executable, str(program)], check=True, timeout=120, env=found)
+    subprocess.run([sys.executable, str(program)], check=True, timeout=900, env=found)
     assert RunFolder(folder / "two").finished
 
 
