@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from musicgen.grammar import (
     FEATURE_SIZES,
     UNLIMITED,
+    Design,
+    Foresight,
     Limits,
     Options,
     State,
@@ -24,6 +26,7 @@ from musicgen.grammar import (
     allowed,
     count_bars,
     features,
+    limits_of,
     permits,
     start,
 )
@@ -228,7 +231,8 @@ class Tracer:
 class GrammarConstraint:
     """Follows `n` tunes at once. After `hurry_after` tokens a tune ends at its next valid end.
 
-    `limits` holds some of the tunes, one entry for each, to more than the automaton's own (None).
+    `designs`, one for each, are what the network may know of the tunes beforehand; their outlines
+    are kept to.
     The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may say
     what the vocabulary cannot, and the grammar still counts its time exactly.
     """
@@ -240,12 +244,14 @@ class GrammarConstraint:
         *,
         hurry_after: int = 1500,
         script: Sequence[str] = (),
-        limits: Sequence[Limits | None] = (),
+        designs: Sequence[Design] = (),
     ) -> None:
         self.automaton = automaton
         self.limits = np.zeros(n, np.int64)  # that each row is held to
-        if limits:
-            self.limits[:] = [0 if each is None else automaton.held_to(each) for each in limits]
+        for row, design in enumerate(designs):
+            if design.outline:
+                self.limits[row] = automaton.held_to(limits_of(design.outline))
+        self._foresight = Foresight(designs or [Design()] * n)
         self.hurry_after = hurry_after + len(script)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
         self.rows = np.full(n, automaton.number(start()))  # state number of each row
@@ -270,6 +276,10 @@ class GrammarConstraint:
         known: NDArray[np.int64] = self.automaton.features[self.rows]
         return known
 
+    def foresight(self) -> NDArray[np.int64]:
+        """(B, 5): what the rows' designs say about the places where they stand."""
+        return self._foresight.rows(self.features())
+
     def advance(self, ids: NDArray[np.integer]) -> None:
         """Follow one token in every row; ids (B,)."""
         automaton = self.automaton
@@ -291,4 +301,4 @@ class GrammarConstraint:
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these rows only, in this order."""
         self.rows, self.pitches = self.rows[rows], self.pitches[rows]
-        self.limits = self.limits[rows]
+        self.limits, self._foresight = self.limits[rows], self._foresight.keep(rows)

@@ -16,6 +16,7 @@ from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
+from musicgen.grammar import Designs, OutlinePart
 from musicgen.models import KINDS, ModelConfig, build_model, weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenizer import SPECIALS
@@ -223,13 +224,17 @@ def test_a_network_first_asked_for_in_inference_mode_serves_everybody(folder: Pa
     assert parameter.requires_grad
 
 
-def test_outlines_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
-    assert checkpoint.load(folder).outlines == ()
-    outlines = (((((8, True), (8, False)), 2), (((4, True),), 1)), ())
-    checkpoint.save(folder, replace(new(), outlines=outlines), overwrite=True)
+def test_designs_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
+    assert checkpoint.load(folder).designs == ()
+    two = (OutlinePart(8, True, True), OutlinePart(8, False, None))
+    one = (OutlinePart(4, True, False),)
+    designs = (Designs(((two, 2), (one, 1)), (((-3, 8), 2), ((0, 0), 1))), Designs())
+    checkpoint.save(folder, replace(new(), designs=designs), overwrite=True)
     loaded = checkpoint.load(folder)
-    assert (loaded.openings, loaded.outlines) == (new().openings, outlines)
-    for wrong in ((((999, True),), 1), (((8, True),), 0), ((), 1)):
-        checkpoint.save(folder, replace(new(), outlines=((wrong,), ())), overwrite=True)
+    assert (loaded.openings, loaded.designs) == (new().openings, designs)
+    outlines = [(((999, True),), 1), (((8, True),), 0), ((), 1), (((8,),), 1)]
+    compasses = [((3, 2), 1), ((2, 3), 0), ((2,), 1)]
+    for wrong in [*(((each,), ()) for each in outlines), *(((), (each,)) for each in compasses)]:
+        checkpoint.save(folder, replace(new(), designs=(wrong, Designs())), overwrite=True)
         with pytest.raises(CheckpointError, match="its settings cannot be read; get it again"):
             checkpoint.load(folder)

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
-from musicgen.constraint import Automaton
-from musicgen.controls import ControlOptions, Controls, form_of, understand_phrase
+from musicgen.composer.generation import draft
+from musicgen.constraint import Automaton, Tracer
+from musicgen.controls import (
+    ControlOptions,
+    Controls,
+    Request,
+    form_of,
+    understand,
+    understand_phrase,
+)
 from musicgen.controls.melodic import Line, MelodicAutomaton
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.grammar import Limits, Part, advance, start
+from musicgen.grammar import (
+    Design,
+    Designs,
+    Limits,
+    OutlinePart,
+    Part,
+    advance,
+    outline_of,
+    start,
+)
 from musicgen.instruments import RANGES, written_range
 from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer import BOS, EOS
+from musicgen.tokenizer.melody import encode
 from musicgen.tokenizer.tokens import parse_token
 from musicgen.tune import Rest, Tune
 
@@ -243,3 +263,48 @@ def test_a_motif_comes_back_within_the_widest_interval(
     controls = Controls(motif=given, motif_bars="1", part_bars=8, max_interval=7)
     for take in composer.takes(24, controls, SamplingConfig(seed=5)):
         assert list(script.disobedience(read_back(take.tune), controls)) == []
+
+
+DESIGNS = Designs(
+    (
+        ((OutlinePart(4, True, True), OutlinePart(6, False, False)), 3),
+        ((OutlinePart(9, False),), 1),
+    ),
+    (((-3, 8), 2), ((0, 9), 2)),
+)
+
+
+def designed(untrained: Checkpoint, **asked: Any) -> Request:
+    engine = Composer(untrained).engine
+    designs = {header: DESIGNS for header, _ in engine.openings}
+    return understand(Controls(**asked), engine.openings, engine.vocabulary, designs)
+
+
+def test_designs_are_drawn_as_often_as_the_corpus_has_them(untrained: Checkpoint) -> None:
+    request = designed(untrained)
+    drawn = [request.draw(0, index)[1] for index in range(400)]
+    assert 250 < sum(len(design.outline) == 2 for design in drawn) < 350
+    assert 150 < sum(design.compass == (0, 9) for design in drawn) < 250
+    assert designed(untrained, range="D4-D6").draw(0, 0)[1].compass is None
+    assert designed(untrained, bars=16).draw(0, 0)[1] == Design()
+
+
+def test_a_tune_keeps_to_its_design_and_the_network_is_told(untrained: Checkpoint) -> None:
+    request = designed(untrained, end_on_tonic=True)
+    drawn = [request.draw(0, index) for index in range(4)]
+    constraint = request.constraint(drawn, hurry_after=1500)
+    assert constraint is not None
+    for row, (_, design) in zip(constraint.foresight(), drawn, strict=True):
+        assert row[0] == design.outline[0].bars
+        assert row[1] == 1 + len(design.outline)
+    asked = designed(untrained, form="AAB", part_bars=4)
+    told = asked.constraint([asked.draw(0, 0)], hurry_after=1500)
+    assert told is not None
+    assert told.foresight().tolist() == [[4, 3, 2, 0, 0]]  # both parts end on the tonic
+    kept = Composer(untrained).engine
+    engine = replace(kept, designs={header: DESIGNS for header, _ in kept.openings})
+    for take in draft(engine, range(8), request, SamplingConfig(seed=0)):
+        spoken = [BOS, *encode(take.tune), EOS]
+        found = outline_of(Tracer().trace(spoken)[0], spoken)
+        asked_for = request.draw(0, take.index)[1].outline
+        assert [part[:2] for part in found] == [part[:2] for part in asked_for]

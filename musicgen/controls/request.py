@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,16 +18,26 @@ from musicgen.controls.form import with_motif
 from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.grammar import Limits, Outline, State, advance, limits_of, start
+from musicgen.grammar import (
+    Design,
+    Designs,
+    Limits,
+    Outline,
+    State,
+    advance,
+    limits_of,
+    outline_in,
+    start,
+)
 from musicgen.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.tokens import parse_token
 from musicgen.transposition import move
 from musicgen.tune import Tune
 
+_T = TypeVar("_T")
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]
-Outlines = Sequence[tuple[Outline, int]]  # outlines with their counts
 # What may be let go of, one after the other, when the corpus never combines all that was asked:
 # the music is transposed, its unit rewritten, and pickup, mode and rhythm are put in the heading.
 _LETTING_GO = ("tonic", "unit", "pickup", "mode", "rhythm")
@@ -40,7 +50,7 @@ class Request:
     asked: Asked
     openings: tuple[Opening, ...]
     vocabulary: Vocabulary
-    outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
+    designs: Mapping[tuple[str, ...], Designs] = field(default_factory=dict)
     _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)
     _plans: dict[tuple[tuple[str, ...], Outline], Plan] = field(default_factory=dict)
     _structures: dict[Outline, Automaton] = field(default_factory=dict)
@@ -51,9 +61,9 @@ class Request:
         asked: Asked,
         openings: Sequence[Opening],
         vocabulary: Vocabulary,
-        outlines: Mapping[tuple[str, ...], Outlines] | None = None,
+        designs: Mapping[tuple[str, ...], Designs] | None = None,
     ) -> Request:
-        """Find the openings that meet what is asked; `outlines` are those of the corpus's tunes by
+        """Find the openings that meet what is asked; `designs` are those of the corpus's tunes by
         their headings, where they are known.
 
         Raises:
@@ -74,7 +84,7 @@ class Request:
                 if fit and all(header[kind] == value for kind, value in kept.items())
             ]
             if found:
-                return Request(asked, tuple(found), vocabulary, outlines or {})._feasible()
+                return Request(asked, tuple(found), vocabulary, designs or {})._feasible()
         raise ControlError(_why_none_fits(asked, headers))
 
     def _feasible(self) -> Request:
@@ -100,16 +110,16 @@ class Request:
         counts = np.array([count for _, count in self.openings], dtype=np.float64)
         return list(np.cumsum(counts) / counts.sum())
 
-    def draw(self, seed: int, index: int) -> tuple[tuple[str, ...], Outline]:
-        """Header tokens for take `index` of a seed and the outline it is to have, as often as the
-        corpus has them; () leaves the outline to the model."""
+    def draw(self, seed: int, index: int) -> tuple[tuple[str, ...], Design]:
+        """Header tokens for take `index` of a seed and the design it is to have, as often as the
+        corpus has them; what it leaves open is left to the model."""
         # A stream of its own, apart from the sampler's.
         random = np.random.default_rng([seed, index, 1])
         tokens, _ = self.openings[bisect_right(self._cumulative, random.random())]
-        found = () if self._outlined else self.outlines.get(tokens, ())
-        counts = np.array([count for _, count in found], np.float64)
-        at = int(np.searchsorted(np.cumsum(counts), random.random() * counts.sum(), side="right"))
-        return self._asked_header(tokens), found[at][0] if found else ()
+        designs = self.designs.get(tokens, Designs())
+        outline = _drawn(() if self._outlined else designs.outlines, random) or ()
+        compass = _drawn(() if self.asked.exact else designs.compasses, random)
+        return self._asked_header(tokens), Design(outline, compass)
 
     @property
     def _outlined(self) -> bool:
@@ -130,23 +140,24 @@ class Request:
     # --- what each take must do ------------------------------------------------------------------
 
     def constraint(
-        self, drawn: Sequence[tuple[tuple[str, ...], Outline]], *, hurry_after: int
+        self, drawn: Sequence[tuple[tuple[str, ...], Design]], *, hurry_after: int
     ) -> ControlledConstraint | None:
-        """The constraint for takes with these headings and outlines; None where the grammar alone
+        """The constraint for takes with these headings and designs; None where the grammar alone
         will do."""
         known = all(text in self.vocabulary.ids for header, _ in drawn for text in header)
         if known and not self.asked.exact:
             return None
-        return ControlledConstraint(
-            [self._outlined_plan(*d) for d in drawn], hurry_after=hurry_after
-        )
+        plans, designs = zip(*(self._designed(*each) for each in drawn), strict=True)
+        return ControlledConstraint(plans, hurry_after=hurry_after, designs=designs)
 
-    def _outlined_plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
-        """The plan with an outline, or without where the two do not go together."""
-        try:
-            return self.plan(header, outline)
-        except ControlError:
-            return self.plan(header)
+    def _designed(self, header: tuple[str, ...], design: Design) -> tuple[Plan, Design]:
+        """The plan with a design, or without its outline where the two do not go together."""
+        if design.outline:
+            try:
+                return self.plan(header, design.outline), design
+            except ControlError:
+                pass
+        return self.plan(header), design._replace(outline=outline_in(self._limits))
 
     def plan(self, header: tuple[str, ...], outline: Outline = ()) -> Plan:
         """What a take with this heading must do.
@@ -271,6 +282,15 @@ class Request:
             return move(tune, Interval.between(tune.key, asked.key))
         interval = self._setting(header).interval
         return tune if interval == Interval(0, 0) else move(tune, interval)
+
+
+def _drawn(counted: Sequence[tuple[_T, int]], random: np.random.Generator) -> _T | None:
+    """One of these, each as often as it was counted."""
+    chance = random.random()
+    counts = np.cumsum([count for _, count in counted])
+    if not len(counts):
+        return None
+    return counted[int(np.searchsorted(counts, chance * counts[-1], side="right"))][0]
 
 
 def _header(tokens: Sequence[str]) -> dict[str, Any]:
