@@ -22,6 +22,7 @@ import json
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +79,16 @@ def train_ours(name: str, prepared: Prepared, minutes: float) -> Score:
 
 def train_baseline(
     name: str, texts: dict[str, list[Text]], minutes: list[float]
-) -> list[tuple[Minutes, Score]]:
+) -> Iterator[tuple[Minutes, Score]]:
     """One of the others, with a score for each budget, or one for all."""
     budgets = [60 * m for m in minutes]
     match name:
         case "ngram":
-            return [(None, train_ngram(texts))]
+            yield None, train_ngram(texts)
         case "folk-rnn":
-            scores = train_folk_rnn(texts, budgets)
+            yield from zip(minutes, train_folk_rnn(texts, budgets), strict=True)
         case _:
-            scores = train_lab(texts, budgets)
-    return list(zip(minutes, scores, strict=True))
+            yield from zip(minutes, train_lab(texts, budgets), strict=True)
 
 
 def finished(model: str | Path, prepared: Prepared, cpu_s: float | None = None) -> Score:
