@@ -119,12 +119,19 @@ def test_the_same_seed_gives_the_same_run(tmp_path: Path, tokens: TokenSet) -> N
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(
+    ("number", "change"),
+    [
+        (signal.SIGINT, {}),
+        (signal.SIGTERM, {"ema": 0.9}),
+        (signal.SIGTERM, {"optimizer": "muon"}),
+        (signal.SIGTERM, {"optimizer": "adagrad"}),
+    ],
+)
 def test_resuming_after_a_signal_changes_nothing(
-    tmp_path: Path, tokens: TokenSet, number: signal.Signals, ema: float
+    tmp_path: Path, tokens: TokenSet, number: signal.Signals, change: dict[str, Any]
 ) -> None:
-    config = dataclasses.replace(SMALL, ema=ema, log_every=3, save_minutes=9.0)
+    config = dataclasses.replace(SMALL, **change, log_every=3, save_minutes=9.0)
     train(config, tokens, tmp_path / "whole")
     before = signal.getsignal(number)
     with pytest.raises(TrainingInterrupted, match="stopped at step 6, state saved") as caught:
