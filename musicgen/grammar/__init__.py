@@ -18,7 +18,7 @@ has let through:
 from __future__ import annotations
 
 from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
-from musicgen.grammar.outline import Outline, limits_of, may_be_new, outline_of
+from musicgen.grammar.outline import Outline, may_be_new, outline_of
 from musicgen.grammar.rules import Options, allowed, irregularity, is_tonic, permits
 from musicgen.grammar.state import (
     FEATURE_SIZES,
@@ -46,7 +46,6 @@ __all__ = [
     "in_first_ending",
     "irregularity",
     "is_tonic",
-    "limits_of",
     "may_be_new",
     "outline_of",
     "part_length",
