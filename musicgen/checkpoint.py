@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
 from musicgen.files import read_bytes
-from musicgen.grammar import Designs, OutlinePart, may_be_new
+from musicgen.grammar import Outline, Part, may_be_new
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.sealed import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
@@ -43,7 +43,9 @@ _FILES = (
     "README.md",
 )
 
+
 Opening = tuple[tuple[int, ...], int]
+Outlines = tuple[tuple[Outline, int], ...]
 Weights = Mapping[str, NDArray[np.float32]]
 
 
@@ -54,7 +56,7 @@ class Checkpoint:
     `weights` are its parameters, named as in `models.weight_shapes`; `network`, the torch module
     on `device`, is built when it is first asked for, and composing on a CPU never asks.
     `openings` are the header ids of the training tunes, each with how many tunes begin so, and
-    `designs`, where they are known, what those tunes look like as a whole;
+    `outlines`, where they are known, the parts of those tunes with their counts;
     `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
     of the token set; `card` is README.md, Markdown for people; `novelty` is the index of the
     corpus it was trained on, if it has one.
@@ -67,7 +69,7 @@ class Checkpoint:
     tokenizer: str
     fingerprint: str = ""
     openings: tuple[Opening, ...] = ()
-    designs: tuple[Designs, ...] = ()
+    outlines: tuple[Outlines, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     card: str = ""
@@ -127,7 +129,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         metrics = {
             str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
         }
-        openings, designs = _read_openings(json.loads(files["openings.json"]))
+        openings, outlines = _read_openings(json.loads(files["openings.json"]))
         tokenizer, fingerprint = str(config["tokenizer"]), str(config["fingerprint"])
         training = dict(config["training"])
     except ConfigError as error:
@@ -154,7 +156,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         tokenizer=tokenizer,
         fingerprint=fingerprint,
         openings=openings,
-        designs=designs,
+        outlines=outlines,
         training=training,
         metrics=metrics,
         card=files["README.md"].decode("utf-8", "replace"),
@@ -163,38 +165,36 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
     )
 
 
-def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Designs, ...]]:
-    """Rows of [ids, count] or [ids, count, outlines, compasses]; an outline with its count is
-    [[[bars, repeated, home], ...], count], a compass [[lowest, highest], count]. Older models know
-    no home and no compasses."""
+def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines, ...]]:
+    """Rows of [ids, count], or of [ids, count, [[[[bars, repeated, home], ...], count], ...]];
+    older models know no home."""
     openings = tuple((tuple(int(i) for i in row[0]), int(row[1])) for row in rows)
-    designs = tuple(_read_designs(*row[2:]) for row in rows if len(row) > 2)
-    if designs and len(designs) != len(openings):
-        raise ValueError("designs of some openings only")
-    return openings, designs
-
-
-def _read_designs(outlines: list[Any], compasses: Sequence[Any] = ()) -> Designs:
-    designs = Designs(
-        tuple((tuple(_read_part(*part) for part in parts), int(n)) for parts, n in outlines),
-        tuple(((int(low), int(high)), int(n)) for (low, high), n in compasses),
+    outlines = tuple(
+        tuple(
+            (tuple(_read_part(*part) for part in outline), int(count)) for outline, count in row[2]
+        )
+        for row in rows
+        if len(row) > 2
     )
-    if not all(may_be_new(outline) and n > 0 for outline, n in designs.outlines):
+    if outlines and len(outlines) != len(openings):
+        raise ValueError("outlines of some openings only")
+    if not all(may_be_new(outline) and n > 0 for each in outlines for outline, n in each):
         raise ValueError("an outline that no tune may have")
-    if not all(low <= high and n > 0 for (low, high), n in designs.compasses):
-        raise ValueError("a compass that no tune may have")
-    return designs
+    return openings, outlines
 
 
-def _read_part(bars: int, repeated: bool, home: bool | None = None) -> OutlinePart:
-    return OutlinePart(int(bars), bool(repeated), None if home is None else bool(home))
+def _read_part(bars: int, repeated: bool, home: bool | None = None) -> Part:
+    return Part(bars=int(bars), repeated=bool(repeated), home=None if home is None else bool(home))
 
 
 def _opening_rows(checkpoint: Checkpoint) -> list[tuple[Any, ...]]:
-    if not checkpoint.designs:
+    if not checkpoint.outlines:
         return list(checkpoint.openings)
-    pairs = zip(checkpoint.openings, checkpoint.designs, strict=True)
-    return [(ids, count, *designs) for (ids, count), designs in pairs]
+    pairs = zip(checkpoint.openings, checkpoint.outlines, strict=True)
+    return [
+        (ids, count, [([(p.bars, p.repeated, p.home) for p in parts], n) for parts, n in outlines])
+        for (ids, count), outlines in pairs
+    ]
 
 
 def is_checkpoint(folder: str | Path) -> bool:

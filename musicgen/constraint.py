@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from musicgen.grammar import (
     FEATURE_SIZES,
     UNLIMITED,
-    Design,
-    Foresight,
     Limits,
     Options,
     State,
@@ -26,7 +24,7 @@ from musicgen.grammar import (
     allowed,
     count_bars,
     features,
-    limits_of,
+    is_tonic,
     permits,
     start,
 )
@@ -49,9 +47,10 @@ class Automaton:
         self.tokens = [parse_token(text) for text in vocabulary.tokens]
         limits = limits or Limits()
         self.smallest = limits.smallest or shortest_length(vocabulary)
-        self.limits = replace(limits, smallest=self.smallest)
-        self._held_to: dict[Limits, int] = {self.limits: 0}
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
+        self._has_tonic = any(t.kind == "pitch" and is_tonic(t) for t in self.tokens)
+        self.limits = self._possible(limits)
+        self._held_to: dict[Limits, int] = {self.limits: 0}
         self.pad_id = vocabulary.ids[PAD]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
@@ -123,12 +122,19 @@ class Automaton:
     def held_to(self, limits: Limits) -> int:
         """The number of other limits that some tunes are held to; 0 is that of the automaton's own.
         They may not count the bars of all parts together (`total_bars`)."""
-        limits = replace(limits, smallest=self.smallest)
+        limits = self._possible(limits)
         number = self._held_to.setdefault(limits, len(self._held_to))
         if number == self._mask_numbers.shape[1]:
             column = np.full((len(self._mask_numbers), 1), UNKNOWN, np.int32)
             self._mask_numbers = np.hstack([self._mask_numbers, column])
         return number
+
+    def _possible(self, limits: Limits) -> Limits:
+        """The limits with the vocabulary's shortest length; nothing comes home without a tonic."""
+        form = limits.form
+        if not self._has_tonic:
+            form = tuple(replace(part, home=None) for part in form)
+        return replace(limits, smallest=self.smallest, form=form)
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Which tokens may come next in a state, under the automaton's own limits: (V,)."""
@@ -231,8 +237,7 @@ class Tracer:
 class GrammarConstraint:
     """Follows `n` tunes at once. After `hurry_after` tokens a tune ends at its next valid end.
 
-    `designs`, one for each, are what the network may know of the tunes beforehand; their outlines
-    are kept to.
+    `limits` holds some of the tunes, one entry for each, to more than the automaton's own (None).
     The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may say
     what the vocabulary cannot, and the grammar still counts its time exactly.
     """
@@ -244,14 +249,12 @@ class GrammarConstraint:
         *,
         hurry_after: int = 1500,
         script: Sequence[str] = (),
-        designs: Sequence[Design] = (),
+        limits: Sequence[Limits | None] = (),
     ) -> None:
         self.automaton = automaton
         self.limits = np.zeros(n, np.int64)  # that each row is held to
-        for row, design in enumerate(designs):
-            if design.outline:
-                self.limits[row] = automaton.held_to(limits_of(design.outline))
-        self._foresight = Foresight(designs or [Design()] * n)
+        if limits:
+            self.limits[:] = [0 if each is None else automaton.held_to(each) for each in limits]
         self.hurry_after = hurry_after + len(script)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
         self.rows = np.full(n, automaton.number(start()))  # state number of each row
@@ -276,10 +279,6 @@ class GrammarConstraint:
         known: NDArray[np.int64] = self.automaton.features[self.rows]
         return known
 
-    def foresight(self) -> NDArray[np.int64]:
-        """(B, 5): what the rows' designs say about the places where they stand."""
-        return self._foresight.rows(self.features())
-
     def advance(self, ids: NDArray[np.integer]) -> None:
         """Follow one token in every row; ids (B,)."""
         automaton = self.automaton
@@ -301,4 +300,4 @@ class GrammarConstraint:
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these rows only, in this order."""
         self.rows, self.pitches = self.rows[rows], self.pitches[rows]
-        self.limits, self._foresight = self.limits[rows], self._foresight.keep(rows)
+        self.limits = self.limits[rows]

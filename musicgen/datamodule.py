@@ -24,7 +24,6 @@ from musicgen.errors import ConfigError
 from musicgen.tokenset import PAD_ID, TokenSet, TokenSplit
 
 _LENGTH_NOISE = 0.05  # tunes whose lengths differ by less may meet in a batch
-_FORESEEING = 0.5  # share of the training tunes that come with their outline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,15 +112,9 @@ class Plan:
         """The batch of one step, or with `shard` (i, n) each n-th row of it from the i-th on: for
         one of several devices, or one part after another."""
         pieces = self.pieces(step)
-        told = np.random.default_rng([self.seed, step, 1]).random(len(pieces)) < _FORESEEING
-        share = slice(shard[0], None, shard[1])
-        own = pieces[share]
+        own = pieces[shard[0] :: shard[1]]
         return collate(
-            self.split,
-            self.starts[own],
-            self.lengths[own],
-            total=int(self.lengths[pieces].sum()),
-            told=told[share],
+            self.split, self.starts[own], self.lengths[own], total=int(self.lengths[pieces].sum())
         )
 
 
@@ -137,16 +130,10 @@ def pack(lengths: NDArray[np.int64], batch_tokens: int) -> list[slice]:
 
 
 def collate(
-    split: TokenSplit,
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    *,
-    total: int,
-    told: NDArray[np.bool_] | None = None,
+    split: TokenSplit, starts: NDArray[np.int64], lengths: NDArray[np.int64], *, total: int
 ) -> Batch:
-    """Pieces of a split side by side, padded on the right; `total` becomes `n_targets`. What nobody
-    knows beforehand stays unknown but for the rows that are `told` it. Without any piece there is a
-    row of padding, as not every network takes an empty batch."""
+    """Pieces of a split side by side, padded on the right; `total` becomes `n_targets`. Without
+    any there is a row of padding, as not every network takes an empty batch."""
     rows, time = max(1, len(starts)), int(lengths.max(initial=1))
     tokens = np.full((rows, time), PAD_ID, dtype=np.int64)
     targets = np.full((rows, time), PAD_ID, dtype=np.int64)
@@ -155,8 +142,6 @@ def collate(
         tokens[row, :length] = split.ids[start : start + length]
         targets[row, :length] = split.ids[start + 1 : start + length + 1]
         features[row, :length] = split.features[start : start + length]
-    if split.n_foreseen and len(starts):
-        features[..., -split.n_foreseen :] *= 0 if told is None else told[:, None, None]
     arrays = [torch.from_numpy(array) for array in (tokens, features, targets)]
     return Batch(arrays[0], arrays[1], arrays[2], torch.tensor(float(total)))
 

@@ -2,8 +2,7 @@
 
 Every guess is a token id, and has beside it a small number that says how far to trust it: the
 length of the match (`matching`), or how often the echo was right in a row (`echoes`). Echoes need
-the grammar's features, so only token languages whose first columns are those have them. Behind
-them may be columns that foresee (`grammar.Foresight`): nobody who reads a tune knows those.
+the grammar's features, so only token languages whose first columns are those have them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen import echoes, matching
-from musicgen.grammar import FEATURE_SIZES, FORESIGHT_SIZES
+from musicgen.grammar import FEATURE_SIZES
 
 Ids = NDArray[np.integer]
 N_WITH_ECHOES = matching.N_COLUMNS + echoes.N_COLUMNS
@@ -27,7 +26,7 @@ def can_echo(given: Iterable[str]) -> bool:
 
 def do_echo(n_columns: int, n_given: int) -> bool:
     """Whether of so many columns, those given before the guesses among them, some are echoes."""
-    return n_columns - n_given >= N_WITH_ECHOES
+    return n_columns - n_given == N_WITH_ECHOES
 
 
 def guess_sizes(vocab_size: int, *, echo: bool) -> dict[str, int]:
@@ -37,14 +36,11 @@ def guess_sizes(vocab_size: int, *, echo: bool) -> dict[str, int]:
     return sizes | echoes.echo_sizes(vocab_size) if echo else sizes
 
 
-def n_given_columns(columns: Iterable[str]) -> int:
-    """Of all columns of a token set, how many come before the guesses."""
-    return list(columns).index(next(iter(matching.match_sizes(1))))
-
-
-def n_foreseen_columns(columns: Iterable[str]) -> int:
-    """Of all columns of a token set, how many foresee; they are the last."""
-    return sum(name in FORESIGHT_SIZES for name in columns)
+def n_given_columns(columns: Iterable[str]) -> tuple[int, bool]:
+    """Of all columns of a token set, how many come before the guesses; and whether these echo."""
+    names = tuple(columns)
+    echo = any(name in echoes.echo_sizes(1) for name in names)
+    return len(names) - (N_WITH_ECHOES if echo else matching.N_COLUMNS), echo
 
 
 def guess_features(ids: Ids, given: Ids, *, echo: bool) -> NDArray[np.uint16]:
@@ -52,22 +48,6 @@ def guess_features(ids: Ids, given: Ids, *, echo: bool) -> NDArray[np.uint16]:
     t from `ids[: t + 1]` only."""
     matches = matching.match_features(ids)
     return np.hstack([matches, echoes.echo_features(ids, given)]) if echo else matches
-
-
-def heard_columns(ids: Ids, given: Ids, n_columns: int) -> Ids:
-    """All columns (T, n_columns) of a tune that is read, not planned: those given (T, F), the
-    guesses, and "nobody knows" where a network could be told more."""
-    guesses = guess_features(ids, given, echo=do_echo(n_columns, given.shape[1]))
-    return foreseen(np.hstack([given, guesses]).astype(np.int64), None, n_columns)
-
-
-def foreseen(columns: Ids, known: Ids | None, n_columns: int) -> Ids:
-    """The columns (B, F) with those that foresee behind them, where a network has such; `None` is
-    that nobody knows them."""
-    if n_columns - columns.shape[1] != len(FORESIGHT_SIZES):
-        return columns
-    unknown = np.zeros((len(columns), len(FORESIGHT_SIZES)), np.int64)
-    return np.hstack([columns, unknown if known is None else known])
 
 
 class GuessTracker:

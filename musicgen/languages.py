@@ -76,9 +76,6 @@ def _encode_melody(tune: Tune) -> Encoded | str:
     except InvalidTuneError as error:
         return str(error)
     features, first_wrong = _tracer().trace(spoken)
-    design = grammar.Design(grammar.outline_of(features, spoken), grammar.compass_of(spoken))
-    foresight = grammar.Foresight([design] * len(spoken))
-    features = np.hstack([features, foresight.rows(features).astype(np.uint16)])
     n_notes, irregular = reduced.tune.n_notes, first_wrong is not None
     return Encoded(SEPARATOR.join(spoken), features, n_notes, irregular, reduced.dropped)
 
@@ -125,7 +122,7 @@ LANGUAGES = {
         melody.NAME,
         "single-line melody",
         len(tokens.HEADER_KINDS),
-        {**grammar.FEATURE_SIZES, **grammar.FORESIGHT_SIZES},
+        grammar.FEATURE_SIZES,
         _encode_melody,
         melody.decode,
     ),

@@ -31,7 +31,7 @@ from musicgen.files import (
     replacing_folder,
     write_bytes,
 )
-from musicgen.guesses import can_echo, guess_features, guess_sizes, n_foreseen_columns
+from musicgen.guesses import can_echo, guess_features, guess_sizes
 from musicgen.tokenizer import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -51,8 +51,7 @@ class TokenSplit:
     """Tunes laid end to end; tune i is `ids[offsets[i]:offsets[i + 1]]`, bos and eos included.
 
     Shapes: ids (N,), features (N, F), offsets (n + 1,), notes (n,). Row t of `features` describes
-    what is known once ids[t] has been read, so it helps to predict ids[t + 1]. The last
-    `n_foreseen` columns are an exception: they tell what only who plans the tune knows.
+    what is known once ids[t] has been read, so it helps to predict ids[t + 1].
     """
 
     ids: NDArray[np.uint16]
@@ -60,7 +59,6 @@ class TokenSplit:
     offsets: NDArray[np.int64]
     notes: NDArray[np.int32]
     names: list[str]
-    n_foreseen: int = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -109,11 +107,7 @@ class TokenSet:
             raise CorpusError(f"these token files have no feature '{missing[0]}'; prepare it again")
         columns = [known.index(name) for name in wanted]
         splits = {
-            name: replace(
-                split,
-                features=np.ascontiguousarray(split.features[:, columns]),
-                n_foreseen=n_foreseen_columns(wanted),
-            )
+            name: replace(split, features=np.ascontiguousarray(split.features[:, columns]))
             for name, split in self.splits.items()
         }
         sizes = {name: self.feature_sizes[name] for name in wanted}
@@ -158,17 +152,12 @@ class TokenSet:
             if meta["format"] != FORMAT:
                 found = printable(str(meta["format"])[:40])
                 raise CorpusError(f"{where}: is of format '{found}'; prepare it again")
-            sizes = {name: _size(n) for name, n in meta["feature_sizes"].items()}
-            n_foreseen = n_foreseen_columns(sizes)
             tokens = TokenSet(
                 vocab=_texts(meta["vocab"]),
-                feature_sizes=sizes,
+                feature_sizes={name: _size(n) for name, n in meta["feature_sizes"].items()},
                 tokenizer=_text(meta["tokenizer"]),
                 fingerprint=_text(meta["fingerprint"]),
-                splits={
-                    name: _open_split(folder, name, meta["names"][name], n_foreseen)
-                    for name in SPLITS
-                },
+                splits={name: _open_split(folder, name, meta["names"][name]) for name in SPLITS},
                 n_header=_size(meta["n_header"]),
                 unit=_text(meta.get("unit", "note")),
             )
@@ -220,8 +209,7 @@ def build_tokenset(
     unit: str = "note",
     folder: str | Path | None = None,
 ) -> TokenSet:
-    """Collect encoded tunes; the columns of `guesses` are put behind the features that are given,
-    before those of them that foresee.
+    """Collect encoded tunes; the columns of `guesses` are appended to the features that are given.
 
     `feature_sizes` names and bounds the given columns only. Rows are written as they come; with a
     `folder` they stay there, memory-mapped, without one they are read into memory at the end.
@@ -235,13 +223,12 @@ def build_tokenset(
         raise CorpusError(f"the vocabulary must start with {' '.join(SPECIALS)}, no repeats")
     if len(vocab) > np.iinfo(np.uint16).max:
         raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
-    n_foreseen = n_foreseen_columns(feature_sizes)
-    own = dict(list(feature_sizes.items())[: len(feature_sizes) - n_foreseen])
-    sizes = {**own, **guess_sizes(len(vocab), echo=can_echo(own)), **feature_sizes}
+    echo = can_echo(feature_sizes)
+    sizes = {**feature_sizes, **guess_sizes(len(vocab), echo=echo)}
 
     def write(folder: Path, *, mapped: bool) -> TokenSet:
         names = _write_rows(rows, folder, feature_sizes, len(sizes))
-        splits = {n: _open_split(folder, n, names[n], n_foreseen, mapped=mapped) for n in SPLITS}
+        splits = {n: _open_split(folder, n, names[n], mapped=mapped) for n in SPLITS}
         fingerprint = _fingerprint(vocab, sizes, tokenizer, splits)
         tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header, unit)
         _check(tokens, tokenizer)
@@ -278,7 +265,6 @@ class _SplitWriter:
         self.names: list[str] = []
         self._paths = {column: folder / f"{name}.{column}.npy" for column in _ARRAYS}
         self._n_given, self._n_columns, self._echo = len(given), n_columns, can_echo(given)
-        self._n_known = len(given) - n_foreseen_columns(given)
         self._offsets, self._notes = array("q", [0]), array("i")
 
     def __enter__(self) -> _SplitWriter:
@@ -292,10 +278,9 @@ class _SplitWriter:
         """Add a tune."""
         ids = ids.astype(np.uint16)
         given = features.reshape(len(ids), self._n_given).astype(np.uint16)
-        known, foreseen = given[:, : self._n_known], given[:, self._n_known :]
-        guesses = guess_features(ids, known, echo=self._echo)
+        guesses = guess_features(ids, given, echo=self._echo)
         self._ids.write(ids.tobytes())
-        self._features.write(np.hstack([known, guesses, foreseen]).tobytes())
+        self._features.write(np.hstack([given, guesses]).tobytes())
         self._offsets.append(self._offsets[-1] + len(ids))
         self._notes.append(notes)
         self.names.append(name)
@@ -319,14 +304,12 @@ class _SplitWriter:
             np.lib.format.write_array_header_1_0(file, header)
 
 
-def _open_split(
-    folder: Path, name: str, names: object, n_foreseen: int, *, mapped: bool = True
-) -> TokenSplit:
+def _open_split(folder: Path, name: str, names: object, *, mapped: bool = True) -> TokenSplit:
     arrays: dict[str, Any] = {
         column: _open_array(folder / f"{name}.{column}.npy", np.dtype(dtype), mapped=mapped)
         for column, dtype in _ARRAYS.items()
     }
-    return TokenSplit(**arrays, names=list(_texts(names)), n_foreseen=n_foreseen)
+    return TokenSplit(**arrays, names=list(_texts(names)))
 
 
 def _open_array(path: Path, dtype: np.dtype[Any], *, mapped: bool) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
-from musicgen.grammar import Designs, OutlinePart
+from musicgen.grammar import Part
 from musicgen.models import KINDS, ModelConfig, build_model, weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenizer import SPECIALS
@@ -224,17 +224,15 @@ def test_a_network_first_asked_for_in_inference_mode_serves_everybody(folder: Pa
     assert parameter.requires_grad
 
 
-def test_designs_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
-    assert checkpoint.load(folder).designs == ()
-    two = (OutlinePart(8, True, True), OutlinePart(8, False, None))
-    one = (OutlinePart(4, True, False),)
-    designs = (Designs(((two, 2), (one, 1)), (((-3, 8), 2), ((0, 0), 1))), Designs())
-    checkpoint.save(folder, replace(new(), designs=designs), overwrite=True)
+def test_outlines_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
+    assert checkpoint.load(folder).outlines == ()
+    two = (Part(bars=8, repeated=True, home=True), Part(bars=8, repeated=False))
+    outlines = (((two, 2), ((Part(bars=4, repeated=True, home=False),), 1)), ())
+    checkpoint.save(folder, replace(new(), outlines=outlines), overwrite=True)
     loaded = checkpoint.load(folder)
-    assert (loaded.openings, loaded.designs) == (new().openings, designs)
-    outlines = [(((999, True),), 1), (((8, True),), 0), ((), 1), (((8,),), 1)]
-    compasses = [((3, 2), 1), ((2, 3), 0), ((2,), 1)]
-    for wrong in [*(((each,), ()) for each in outlines), *(((), (each,)) for each in compasses)]:
-        checkpoint.save(folder, replace(new(), designs=(wrong, Designs())), overwrite=True)
+    assert (loaded.openings, loaded.outlines) == (new().openings, outlines)
+    part = Part(bars=8, repeated=True)
+    for wrong in (((replace(part, bars=999),), 1), ((part,), 0), ((), 1)):
+        checkpoint.save(folder, replace(new(), outlines=((wrong,), ())), overwrite=True)
         with pytest.raises(CheckpointError, match="its settings cannot be read; get it again"):
             checkpoint.load(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,19 +11,13 @@ import pytest
 from musicgen.constraint import Automaton, GrammarConstraint, Tracer
 from musicgen.grammar import (
     FEATURE_SIZES,
-    FORESIGHT_SIZES,
-    Design,
-    Foresight,
     Limits,
-    OutlinePart,
+    Outline,
     Part,
     advance,
     allowed,
-    compass_of,
     features,
     irregularity,
-    limits_of,
-    outline_in,
     outline_of,
     permits,
     start,
@@ -266,65 +259,52 @@ def test_the_outline_of_a_tune_is_read_from_its_features() -> None:
     second = f"{' | '.join([bar] * 5)} |]".split()
     tokens = ["<bos>", *heading, *first, *second[:-2], "3", "|]", "<eos>"]
     traced, _ = Tracer().trace(tokens)
-    assert outline_of(traced, tokens) == ((8, True, True), (5, False, False))
+    assert outline_of(traced, tokens) == (
+        Part(bars=8, repeated=True, home=True),
+        Part(bars=5, repeated=False, home=False),
+    )
     tokens = ["<bos>", *heading, *f"{bar} | {bar} |]".split(), "<eos>"]
     assert outline_of(Tracer().trace(tokens)[0], tokens) == ()  # a new tune may not be as short
 
 
-def test_foresight_says_how_far_it_is_to_the_end_of_part_and_tune() -> None:
-    bar = "1 1 1 1 1 1"
-    heading = ["R:jig", "M:6/8", "L:1/8", "K:D", "mode:major", "up:0"]
-    first = f"|: {' | '.join([bar] * 4)} | [1 {bar} :| [2 {bar} ||".split()
-    tokens = ["<bos>", *heading, *first, *f"{' | '.join([bar] * 18)} |]".split(), "<eos>"]
-    traced, _ = Tracer().trace(tokens)
-    outline = outline_of(traced, tokens)
-    design = Design(outline, compass_of(tokens))
-    rows = Foresight([design] * len(tokens)).rows(traced)
-    assert all((rows[:, k] < size).all() for k, size in enumerate(FORESIGHT_SIZES.values()))
-    ends = [i for i, token in enumerate(tokens) if token in ("|", ":|", "||", "|]")]
-    told = [tuple(rows[i - 1, :3]) for i in ends]  # within each bar
-    assert told[:6] == [(5, 3, 2), (4, 3, 2), (3, 3, 2), (2, 3, 2), (1, 3, 2), (17, 3, 2)]
-    assert told[6:] == [(min(n, 16), 2, 2) for n in range(18, 0, -1)]
-    assert tuple(rows[0]) == (5, 3, 2, 15, 15)  # always on the tonic
-    assert tuple(rows[-1]) == (0, 1, 0, 15, 15)  # over
-    assert not Foresight([Design()] * len(tokens)).rows(traced).any()
-    unsure = tuple(OutlinePart(part.bars, part.repeated) for part in outline)
-    assert tuple(Foresight([Design(unsure, (-99, 99))]).rows(traced[:1])[0]) == (5, 3, 0, 1, 36)
-    assert compass_of(["<bos>", "5,", "z", "#4'"]) == (-3, 10)
-    assert compass_of(["<bos>"]) is None
-
-
-def test_limits_that_name_all_bars_are_an_outline() -> None:
-    outline = (OutlinePart(8, True, True), OutlinePart(5, False, True))
-    assert outline_in(limits_of(outline)) == outline
-    assert outline_in(Limits()) == outline_in(Limits(total_bars=8)) == ()
-    assert outline_in(Limits(form=(Part(bars=8), Part()))) == ()
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
-    parts = [[(4, True), (6, False)], [], [(8, False)], [(5, True), (4, True), (4, False)]]
-    asked = [tuple(OutlinePart(*part) for part in outline) for outline in parts]
-    designs = [Design(outline, (i, 2 * i)) for i, outline in enumerate(asked)]
+    asked: list[Outline] = [
+        (Part(repeated=True, bars=4, home=True), Part(repeated=False, bars=6, home=True)),
+        (),
+        (Part(repeated=False, bars=8),),
+        tuple(Part(repeated=n > 4, bars=n, home=n < 6) for n in (5, 6, 4)),
+    ]
+    limits = [Limits(form=outline) if outline else None for outline in asked]
     rng = np.random.default_rng(seed)
-    constraint = GrammarConstraint(Automaton(VOCABULARY), 4, designs=designs)
-    told: list[list[Any]] = [[] for _ in asked]
+    constraint = GrammarConstraint(Automaton(VOCABULARY), 4, limits=limits)
     tokens: list[list[str]] = [["<bos>"] for _ in asked]
     while any(row[-1] != "<eos>" for row in tokens):
         mask = constraint.mask()
         ids = np.array([rng.choice(np.flatnonzero(row)) for row in mask])
         constraint.advance(ids)
-        foresight = constraint.foresight()
-        for i, token_id in enumerate(ids.tolist()):
-            if tokens[i][-1] != "<eos>":
-                tokens[i].append(VOCABULARY.tokens[token_id])
-                told[i].append(foresight[i])
-    for row, outline, design, known in zip(tokens, asked, designs, told, strict=True):
+        for row, token_id in zip(tokens, ids.tolist(), strict=True):
+            if row[-1] != "<eos>":
+                row.append(VOCABULARY.tokens[token_id])
+    for row, outline in zip(tokens, asked, strict=True):
         assert_valid(decode(row[1:-1]))
-        traced, _ = Tracer().trace(row)
         if outline:
-            found = [(part.bars, part.repeated) for part in outline_of(traced, row)]
-            assert found == [(part.bars, part.repeated) for part in outline]
-        # What a network is told while it composes is what it was told of a tune like this one.
-        expected = Foresight([design] * len(row)).rows(traced)
-        np.testing.assert_array_equal(known, expected[-len(known) :])
+            found = outline_of(Tracer().trace(row)[0], row)
+            assert [replace(part, home=None) for part in found] == [
+                replace(part, home=None) for part in outline
+            ]
+            for part, home in zip(outline, ends_home(row), strict=True):
+                assert home is None or part.home in (None, home)
+
+
+def ends_home(tokens: list[str]) -> list[bool | None]:
+    """Of each part whether its last note is the tonic; None where that may be otherwise: it is tied
+    to, or rests follow."""
+    found = []
+    for i, token in enumerate(tokens):
+        if token in ("||", "|]") or (token == ":|" and tokens[i + 1] != "[2"):
+            last = tokens[i - 1]
+            before = (t for t in reversed(tokens[: i - 1]) if t[0] not in "*|")
+            tied = next(before) == "-"
+            found.append(None if tied or last == "z" else last in ("1", "1'"))
+    return found

@@ -11,24 +11,16 @@ import torch
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.composer.infilling import right_bits
-from musicgen.constraint import GrammarConstraint, Tracer
+from musicgen.constraint import Tracer
 from musicgen.controls import Controls
 from musicgen.echoes import echo_features
 from musicgen.errors import CorpusError
-from musicgen.grammar import (
-    FEATURE_SIZES,
-    FORESIGHT_SIZES,
-    Design,
-    Foresight,
-    compass_of,
-    outline_of,
-)
+from musicgen.grammar import FEATURE_SIZES
 from musicgen.guesses import (
     GuessTracker,
     can_echo,
     guess_features,
     guess_sizes,
-    n_foreseen_columns,
     n_given_columns,
 )
 from musicgen.inspection.hearing import hear
@@ -36,42 +28,27 @@ from musicgen.matching import match_features
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models.cost import nats
 from musicgen.sampling import SamplingConfig
-from musicgen.sampling.reading import Reader
 from musicgen.tokenizer import BOS, EOS, Vocabulary
-from musicgen.tokenizer.melody import decode, encode
+from musicgen.tokenizer.melody import encode
 from musicgen.tokenset import TokenSet, build_tokenset
 from musicgen.training import TrainConfig
 
 
-def tokens_with(untrained: Checkpoint, sizes: dict[str, int]) -> TokenSet:
+@pytest.fixture(scope="module")
+def tokens(untrained: Checkpoint) -> TokenSet:
     rng = np.random.default_rng(0)
     rows = []
     for split in ("train", "val", "test"):
         ids = np.concatenate([[1], rng.integers(4, len(untrained.vocab), 60), [2]])
-        rows.append((split, split, ids, np.arange(len(sizes)) % 3 * np.ones((62, 1), int), 30))
+        rows.append((split, split, ids, np.zeros((62, len(FEATURE_SIZES)), int), 30))
     return build_tokenset(
-        rows, vocab=untrained.vocab, feature_sizes=sizes, tokenizer="melody", n_header=6
+        rows, vocab=untrained.vocab, feature_sizes=FEATURE_SIZES, tokenizer="melody", n_header=6
     )
-
-
-@pytest.fixture(scope="module")
-def tokens(untrained: Checkpoint) -> TokenSet:
-    return tokens_with(untrained, FEATURE_SIZES)
 
 
 @pytest.fixture(scope="module")
 def echoing(untrained: Checkpoint, tokens: TokenSet) -> Checkpoint:
     """A network with random weights that hears matches and copies matches and echoes."""
-    return random_network(untrained, tokens)
-
-
-@pytest.fixture(scope="module")
-def foreseeing(untrained: Checkpoint) -> Checkpoint:
-    """One that also hears where the tune is going, if anybody knows."""
-    return random_network(untrained, tokens_with(untrained, {**FEATURE_SIZES, **FORESIGHT_SIZES}))
-
-
-def random_network(untrained: Checkpoint, tokens: TokenSet) -> Checkpoint:
     config = TrainConfig(epochs=1, model=ModelConfig(kind="lstm", d_model=16, n_layers=1))
     model = config.fitted(tokens).model
     torch.manual_seed(0)
@@ -105,7 +82,7 @@ def test_languages_without_the_grammars_columns_only_match() -> None:
     assert list(guess_sizes(9, echo=False).values()) == [9, 12]
     for echo in (False, True):
         names = ["a", "b", *guess_sizes(9, echo=echo)]
-        assert n_given_columns(names) == 2
+        assert n_given_columns(names) == (2, echo)
 
 
 def test_a_tracker_gives_the_columns_of_the_files() -> None:
@@ -173,33 +150,3 @@ def test_an_older_model_is_given_the_columns_it_knows(
     assert tokens.with_features(tokens.feature_sizes) is tokens
     with pytest.raises(CorpusError, match="these token files have no feature 'beat'; prepare it"):
         tokens.with_features(["position", "beat"])
-
-
-def test_columns_that_foresee_are_the_last_and_are_heard(foreseeing: Checkpoint) -> None:
-    names = list(foreseeing.feature_sizes)
-    n = len(FORESIGHT_SIZES)
-    assert names[-n:] == list(FORESIGHT_SIZES)
-    assert (n_foreseen_columns(names), n_given_columns(names)) == (n, 4)
-    assert set(range(len(names) - n, len(names))) <= set(foreseeing.model.plain_columns)
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_who_composes_hears_where_the_tune_is_going(foreseeing: Checkpoint, known: bool) -> None:
-    engine = Composer(foreseeing).engine
-    spoken = [BOS, *encode(Composer(foreseeing).generate(meter="6/8", seed=2)), EOS]
-    grammar, _ = Tracer().trace(spoken)
-    design = Design(outline_of(grammar, spoken), compass_of(spoken)) if known else Design()
-    assert bool(design.outline) == known
-    ids = np.array(engine.vocabulary.encode(spoken))[:-1]
-    reader = Reader(engine.stepper, GrammarConstraint(engine.automaton, 1, designs=[design]), [0])
-    heard = np.concatenate([reader.read(ids[t : t + 1])[0] for t in range(len(ids))])
-    guesses = guess_features(ids, grammar[:-1], echo=True)
-    foresight = Foresight([design] * len(ids)).rows(grammar[:-1])
-    features = np.hstack([grammar[:-1], guesses, foresight]).astype(np.int64)
-    with torch.inference_mode():
-        whole, _ = foreseeing.network(torch.from_numpy(ids)[None], torch.from_numpy(features)[None])
-    np.testing.assert_allclose(heard, whole[0].numpy(), atol=0.02)
-    if not known:  # as somebody hears it who does not know the tune
-        np.testing.assert_array_equal(
-            hear(decode(spoken[1:-1]), foreseeing).features[:-1], features
-        )

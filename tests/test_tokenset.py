@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from musicgen.errors import CorpusError
-from musicgen.grammar import FORESIGHT_SIZES
 from musicgen.matching import match_features
 from musicgen.tokenizer import SPECIALS
 from musicgen.tokenset import SPLITS, UNK_ID, TokenSet, build_tokenset
@@ -43,19 +42,6 @@ def test_a_tune_has_its_ids_its_features_and_the_match_columns() -> None:
         ("match_next", 7),
         ("match_length", 12),
     ]
-
-
-def test_columns_that_foresee_stand_last(tmp_path: Path) -> None:
-    rows = [(n, n, np.array([1, 4, 2]), np.array([[2, 5, 0, 1, 6, 7]] * 3), 1) for n in SPLITS]
-    tokens = build_tokenset(
-        rows, vocab=VOCAB, feature_sizes={"beat": 3, **FORESIGHT_SIZES}, tokenizer="toy"
-    )
-    assert list(tokens.feature_sizes) == ["beat", "match_next", "match_length", *FORESIGHT_SIZES]
-    assert tokens.splits["val"].features[:, [0, *range(3, 8)]].tolist() == [[2, 5, 0, 1, 6, 7]] * 3
-    tokens.save(tmp_path / "t")
-    loaded = TokenSet.load(tmp_path / "t")
-    assert loaded.splits["train"].n_foreseen == 5
-    assert loaded.with_features(["beat", "match_next"]).splits["train"].n_foreseen == 0
 
 
 def test_what_was_saved_is_loaded_as_mapped_files(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from musicgen.checkpoint import Checkpoint
+from musicgen.checkpoint import Checkpoint, Outlines
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.files import write_bytes
 from musicgen.formats import extension, write
-from musicgen.grammar import FEATURE_SIZES, FORESIGHT_SIZES, Designs
+from musicgen.grammar import FEATURE_SIZES
 from musicgen.guesses import can_echo, guess_sizes
 from musicgen.novelty import Novelty, NoveltyIndex
 from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
@@ -71,14 +71,14 @@ class Take:
 @dataclass(frozen=True, eq=False)
 class Engine:
     """The parts of a model that composing needs. `openings` are header tokens with counts,
-    `designs` what tunes that begin so look like, where that is known; `corpus` is the index of
+    `outlines` the parts of tunes that begin so, where they are known; `corpus` is the index of
     what it was trained on, where the model has one."""
 
     stepper: Stepper
     vocabulary: Vocabulary
     automaton: Automaton
     openings: tuple[Opening, ...]
-    designs: Mapping[tuple[str, ...], Designs] = field(default_factory=dict)
+    outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
     corpus: NoveltyIndex | None = None
 
     @staticmethod
@@ -103,7 +103,7 @@ class Engine:
             vocabulary,
             Automaton(vocabulary),
             openings,
-            dict(zip(headers, checkpoint.designs, strict=bool(checkpoint.designs))),
+            dict(zip(headers, checkpoint.outlines, strict=bool(checkpoint.outlines))),
             checkpoint.novelty,
         )
 
@@ -142,12 +142,8 @@ def require_spoken(
         if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
             raise CheckpointError("an opening of the model is no heading; get the model again")
     n_tokens = len(tokens)
-    plain = {**sizes, **guess_sizes(n_tokens, echo=False)}
-    known = [plain]
-    if can_echo(sizes):
-        echoing = {**sizes, **guess_sizes(n_tokens, echo=True)}
-        known += [echoing, {**echoing, **FORESIGHT_SIZES}]
-    if checkpoint.feature_sizes not in known:
+    known = [guess_sizes(n_tokens, echo=echo) for echo in {False, can_echo(sizes)}]
+    if checkpoint.feature_sizes not in [{**sizes, **guesses} for guesses in known]:
         raise CheckpointError(
             "the features of the model are not those of this musicgen; train it again"
         )

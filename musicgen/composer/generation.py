@@ -11,7 +11,7 @@ from musicgen.composer.engine import BATCH, HURRY_AFTER, Engine, Take
 from musicgen.composer.pool import MIN_TAKES, in_order
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
-from musicgen.grammar import Design
+from musicgen.grammar import Limits, Outline
 from musicgen.prompt import heard_as
 from musicgen.sampling import Constraint, SamplingConfig
 from musicgen.tokenizer import BOS
@@ -48,7 +48,7 @@ def request_of(engine: Engine, controls: Controls) -> Request:
     Raises:
         ControlError: they contradict each other or the model does not know them.
     """
-    return understand(controls, engine.openings, engine.vocabulary, engine.designs)
+    return understand(controls, engine.openings, engine.vocabulary, engine.outlines)
 
 
 def drafts(
@@ -95,14 +95,14 @@ def prompt_of(engine: Engine, header: Sequence[str]) -> list[int]:
 
 
 def constraint_of(
-    engine: Engine, request: Request, drawn: Sequence[tuple[tuple[str, ...], Design]]
+    engine: Engine, request: Request, drawn: Sequence[tuple[tuple[str, ...], Outline]]
 ) -> Constraint:
-    """What holds tunes with these headings and designs to the request, or to the grammar alone."""
+    """What holds tunes with these headings and outlines to the request, or to the grammar alone."""
     controlled = request.constraint(drawn, hurry_after=HURRY_AFTER)
     if controlled is not None:
         return controlled
-    designs = [design for _, design in drawn]
-    return GrammarConstraint(engine.automaton, len(drawn), hurry_after=HURRY_AFTER, designs=designs)
+    limits = [Limits(form=outline) if outline else None for _, outline in drawn]
+    return GrammarConstraint(engine.automaton, len(drawn), hurry_after=HURRY_AFTER, limits=limits)
 
 
 def titled(tune: Tune, seed: int, index: int) -> Tune:

@@ -19,7 +19,8 @@ from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import ATTEMPTS
 from musicgen.constraint import Tracer
 from musicgen.errors import ControlError
-from musicgen.guesses import heard_columns
+from musicgen.grammar import FEATURE_SIZES
+from musicgen.guesses import do_echo, guess_features
 from musicgen.prompt import Course, Courses, Piece, Stretch, heard_as
 from musicgen.prompt.piece import Notes, sounding
 from musicgen.sampling import SamplingConfig
@@ -126,12 +127,14 @@ def right_bits(
 ) -> NDArray[np.float64]:
     """What `after` costs the model behind each beginning: (B,) bits."""
     tracer = Tracer()
+    echo = do_echo(engine.stepper.n_features, len(FEATURE_SIZES))
     rows = []
     for before in befores:
         texts = (BOS, *before, *after)
         traced, _ = tracer.trace(texts)
         ids = np.array(engine.vocabulary.encode(heard_as(texts, engine.vocabulary)))
-        rows.append((ids, heard_columns(ids, traced, engine.stepper.n_features)))
+        guesses = guess_features(ids, traced, echo=echo)
+        rows.append((ids, np.hstack([traced, guesses]).astype(np.int64)))
     longest = max(len(ids) for ids, _ in rows)
     tokens = np.zeros((len(rows), longest), np.int64)  # (B, T)
     columns = np.zeros((len(rows), longest, rows[0][1].shape[1]), np.int64)  # (B, T, F)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from musicgen.controls.form import Form
 from musicgen.controls.melodic import MelodicAutomaton
-from musicgen.grammar import Design, Foresight, State
+from musicgen.grammar import State
 from musicgen.tokenizer import PAD
 
 
@@ -181,20 +181,16 @@ class _Row:
 
 
 class ControlledConstraint:
-    """Follows tunes at once, each under its own `Plan`; see `sampling.Constraint`. The network is
-    told their `designs`.
+    """Follows tunes at once, each under its own `Plan`; see `sampling.Constraint`.
 
     A tune ends at its next valid end after `hurry_after` tokens, unless its bars were asked for.
     """
 
-    def __init__(
-        self, plans: Sequence[Plan], *, hurry_after: int, designs: Sequence[Design] = ()
-    ) -> None:
+    def __init__(self, plans: Sequence[Plan], *, hurry_after: int) -> None:
         self.rows = [_Row(plan) for plan in plans]
         self.hurry_after = hurry_after
         self.pad_id = next(i for i, t in enumerate(plans[0].automaton.base.tokens) if t.kind == PAD)
         self.steps = 0
-        self._foresight = Foresight(designs or [Design()] * len(plans))
 
     def mask(self) -> NDArray[np.bool_]:
         """(B, V): which tokens may come next in each row; only `<pad>` once a row is done."""
@@ -208,13 +204,8 @@ class ControlledConstraint:
         """(B, F): the grammar features of each row's state."""
         return np.array([r.plan.automaton.features[r.number] for r in self.rows], np.int64)
 
-    def foresight(self) -> NDArray[np.int64]:
-        """(B, 5): what the rows' designs say about the places where they stand."""
-        return self._foresight.rows(self.features())
-
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these rows only, in this order."""
-        self._foresight = self._foresight.keep(rows)
         self.rows = [self.rows[i] for i in rows.tolist()]
 
     def advance(self, ids: NDArray[np.integer]) -> None:

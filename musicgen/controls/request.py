@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -18,26 +18,16 @@ from musicgen.controls.form import with_motif
 from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.grammar import (
-    Design,
-    Designs,
-    Limits,
-    Outline,
-    State,
-    advance,
-    limits_of,
-    outline_in,
-    start,
-)
+from musicgen.grammar import Limits, Outline, State, advance, is_tonic, start
 from musicgen.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.tokens import parse_token
 from musicgen.transposition import move
 from musicgen.tune import Tune
 
-_T = TypeVar("_T")
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]
+Outlines = Sequence[tuple[Outline, int]]  # outlines with their counts
 # What may be let go of, one after the other, when the corpus never combines all that was asked:
 # the music is transposed, its unit rewritten, and pickup, mode and rhythm are put in the heading.
 _LETTING_GO = ("tonic", "unit", "pickup", "mode", "rhythm")
@@ -50,10 +40,10 @@ class Request:
     asked: Asked
     openings: tuple[Opening, ...]
     vocabulary: Vocabulary
-    designs: Mapping[tuple[str, ...], Designs] = field(default_factory=dict)
+    outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
     _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)
     _plans: dict[tuple[tuple[str, ...], Outline], Plan] = field(default_factory=dict)
-    _structures: dict[Outline, Automaton] = field(default_factory=dict)
+    _structures: dict[tuple[Outline, bool], Automaton] = field(default_factory=dict)
     _automata: dict[tuple[str, str, Outline], MelodicAutomaton] = field(default_factory=dict)
 
     @staticmethod
@@ -61,9 +51,9 @@ class Request:
         asked: Asked,
         openings: Sequence[Opening],
         vocabulary: Vocabulary,
-        designs: Mapping[tuple[str, ...], Designs] | None = None,
+        outlines: Mapping[tuple[str, ...], Outlines] | None = None,
     ) -> Request:
-        """Find the openings that meet what is asked; `designs` are those of the corpus's tunes by
+        """Find the openings that meet what is asked; `outlines` are those of the corpus's tunes by
         their headings, where they are known.
 
         Raises:
@@ -84,7 +74,7 @@ class Request:
                 if fit and all(header[kind] == value for kind, value in kept.items())
             ]
             if found:
-                return Request(asked, tuple(found), vocabulary, designs or {})._feasible()
+                return Request(asked, tuple(found), vocabulary, outlines or {})._feasible()
         raise ControlError(_why_none_fits(asked, headers))
 
     def _feasible(self) -> Request:
@@ -110,21 +100,35 @@ class Request:
         counts = np.array([count for _, count in self.openings], dtype=np.float64)
         return list(np.cumsum(counts) / counts.sum())
 
-    def draw(self, seed: int, index: int) -> tuple[tuple[str, ...], Design]:
-        """Header tokens for take `index` of a seed and the design it is to have, as often as the
-        corpus has them; what it leaves open is left to the model."""
+    def draw(self, seed: int, index: int) -> tuple[tuple[str, ...], Outline]:
+        """Header tokens for take `index` of a seed and the outline it is to have, as often as the
+        corpus has them; () leaves the outline to the model."""
         # A stream of its own, apart from the sampler's.
         random = np.random.default_rng([seed, index, 1])
         tokens, _ = self.openings[bisect_right(self._cumulative, random.random())]
-        designs = self.designs.get(tokens, Designs())
-        outline = _drawn(() if self._outlined else designs.outlines, random) or ()
-        compass = _drawn(() if self.asked.exact else designs.compasses, random)
-        return self._asked_header(tokens), Design(outline, compass)
+        found = self._outlines_for(tokens)
+        counts = np.array([count for _, count in found], np.float64)
+        at = int(np.searchsorted(np.cumsum(counts), random.random() * counts.sum(), side="right"))
+        return self._asked_header(tokens), found[at][0] if found else ()
+
+    def _outlines_for(self, tokens: tuple[str, ...]) -> Outlines:
+        """The outlines to draw from for a heading; none where what is asked says already how long
+        parts are. Where only the bars are asked in all, those of any heading."""
+        limits = self.asked.limits
+        if self.asked.motif is not None or limits not in (None, Limits(total_bars=self._total)):
+            return ()
+        if limits is None:
+            return self.outlines.get(tokens, ())
+        return [
+            (outline, count)
+            for outlines in (self.outlines.get(header, ()) for header, _ in self.openings)
+            for outline, count in outlines
+            if sum(part.bars or 0 for part in outline) == self._total
+        ]
 
     @property
-    def _outlined(self) -> bool:
-        """Whether what is asked says already how long parts are."""
-        return self.asked.limits is not None or self.asked.motif is not None
+    def _total(self) -> int | None:
+        return None if self.asked.limits is None else self.asked.limits.total_bars
 
     def _asked_header(self, tokens: Sequence[str]) -> tuple[str, ...]:
         rhythm, meter, unit, tonic, mode, pickup = tokens
@@ -140,24 +144,23 @@ class Request:
     # --- what each take must do ------------------------------------------------------------------
 
     def constraint(
-        self, drawn: Sequence[tuple[tuple[str, ...], Design]], *, hurry_after: int
+        self, drawn: Sequence[tuple[tuple[str, ...], Outline]], *, hurry_after: int
     ) -> ControlledConstraint | None:
-        """The constraint for takes with these headings and designs; None where the grammar alone
+        """The constraint for takes with these headings and outlines; None where the grammar alone
         will do."""
         known = all(text in self.vocabulary.ids for header, _ in drawn for text in header)
         if known and not self.asked.exact:
             return None
-        plans, designs = zip(*(self._designed(*each) for each in drawn), strict=True)
-        return ControlledConstraint(plans, hurry_after=hurry_after, designs=designs)
+        return ControlledConstraint(
+            [self._outlined_plan(*d) for d in drawn], hurry_after=hurry_after
+        )
 
-    def _designed(self, header: tuple[str, ...], design: Design) -> tuple[Plan, Design]:
-        """The plan with a design, or without its outline where the two do not go together."""
-        if design.outline:
-            try:
-                return self.plan(header, design.outline), design
-            except ControlError:
-                pass
-        return self.plan(header), design._replace(outline=outline_in(self._limits))
+    def _outlined_plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
+        """The plan with an outline, or without where the two do not go together."""
+        try:
+            return self.plan(header, outline)
+        except ControlError:
+            return self.plan(header)
 
     def plan(self, header: tuple[str, ...], outline: Outline = ()) -> Plan:
         """What a take with this heading must do.
@@ -181,7 +184,11 @@ class Request:
             if form is not None:
                 last = form.letters[-1]
                 parts = frozenset(i for i, letter in enumerate(form.letters) if letter == last)
-            self._automata[key] = MelodicAutomaton(self._structure_of(outline), line, parts)
+            # Where nothing else is asked of the notes, every place leads to every tonic.
+            tokens = self._structure.tokens
+            home = line.free and any(is_tonic(tokens[i]) for i in line.ids)
+            structure = self._structure_of(outline, home=home)
+            self._automata[key] = MelodicAutomaton(structure, line, parts)
         automaton = self._automata[key]
         states = [start(), start()]  # before and after <bos>
         for text in header:
@@ -193,14 +200,17 @@ class Request:
 
     @cached_property
     def _structure(self) -> Automaton:
-        return Automaton(self.vocabulary, self._limits)
+        return self._structure_of((), home=False)
 
-    def _structure_of(self, outline: Outline) -> Automaton:
-        if not outline:
-            return self._structure
-        if outline not in self._structures:
-            self._structures[outline] = Automaton(self.vocabulary, limits_of(outline))
-        return self._structures[outline]
+    def _structure_of(self, outline: Outline, *, home: bool) -> Automaton:
+        """The grammar with an outline, or with what is asked of bars and parts; with `home` it sees
+        to it that the tune ends on the tonic, too."""
+        if (outline, home) not in self._structures:
+            limits = Limits(form=outline) if outline else self._limits
+            parts = self._coming_home(limits.form) if home else _leaving_open(limits.form)
+            automaton = Automaton(self.vocabulary, replace(limits, form=parts))
+            self._structures[outline, home] = automaton
+        return self._structures[outline, home]
 
     @cached_property
     def _limits(self) -> Limits:
@@ -209,6 +219,18 @@ class Request:
         if motif is not None:
             limits = with_motif(limits, motif.n_bars, self.asked.pickup or motif.pickup)
         return limits or Limits()
+
+    def _coming_home(self, parts: Outline) -> Outline:
+        """The parts, of which those that the tune ends with are to end on the tonic, where nothing
+        is known of that."""
+        if not parts or any(part.home is not None for part in parts):
+            return parts
+        form = self.asked.form
+        letters = form.letters if form is not None else range(len(parts))
+        return tuple(
+            replace(part, home=True) if letter == letters[-1] else part
+            for part, letter in zip(parts, letters, strict=True)
+        )
 
     def _heard_key(self, header: Sequence[str]) -> Key:
         return Key(parse_token(header[3]).value, parse_token(header[4]).value)
@@ -284,18 +306,13 @@ class Request:
         return tune if interval == Interval(0, 0) else move(tune, interval)
 
 
-def _drawn(counted: Sequence[tuple[_T, int]], random: np.random.Generator) -> _T | None:
-    """One of these, each as often as it was counted."""
-    chance = random.random()
-    counts = np.cumsum([count for _, count in counted])
-    if not len(counts):
-        return None
-    return counted[int(np.searchsorted(counts, chance * counts[-1], side="right"))][0]
-
-
 def _header(tokens: Sequence[str]) -> dict[str, Any]:
     parsed = [parse_token(text) for text in tokens]
     return {token.kind: token.value for token in parsed}
+
+
+def _leaving_open(parts: Outline) -> Outline:
+    return tuple(replace(part, home=None) for part in parts)
 
 
 def _after_header(header: Sequence[str]) -> State:

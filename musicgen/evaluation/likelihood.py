@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from musicgen.checkpoint import Checkpoint
 from musicgen.corpus import EVERY_SPLIT
 from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
-from musicgen.guesses import heard_columns, n_given_columns
+from musicgen.guesses import guess_features, n_given_columns
 from musicgen.languages import LANGUAGES
 from musicgen.tokenizer import SPECIALS, UNKNOWN, Vocabulary, char
 from musicgen.tokenset import UNK_ID, TokenSet, TokenSplit
@@ -203,10 +203,10 @@ def _in_vocabulary(split: TokenSplit, tokens: TokenSet, checkpoint: Checkpoint) 
     table[: len(SPECIALS)] = range(len(SPECIALS))
     ids = table[split.ids]
     features = np.array(split.features)
-    n_given = n_given_columns(tokens.feature_sizes)
+    n_given, echo = n_given_columns(tokens.feature_sizes)
     for first, end in zip(split.offsets[:-1], split.offsets[1:], strict=True):
         given = features[first:end, :n_given]
-        features[first:end] = heard_columns(ids[first:end], given, features.shape[1])
+        features[first:end, n_given:] = guess_features(ids[first:end], given, echo=echo)
     return replace(split, ids=ids, features=features)
 
 

@@ -18,21 +18,8 @@ has let through:
 from __future__ import annotations
 
 from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
-from musicgen.grammar.design import (
-    FORESIGHT_SIZES,
-    Compass,
-    Design,
-    Designs,
-    Foresight,
-    Outline,
-    OutlinePart,
-    compass_of,
-    limits_of,
-    may_be_new,
-    outline_in,
-    outline_of,
-)
-from musicgen.grammar.rules import Options, allowed, irregularity, permits
+from musicgen.grammar.outline import Outline, may_be_new, outline_of
+from musicgen.grammar.rules import Options, allowed, irregularity, is_tonic, permits
 from musicgen.grammar.state import (
     FEATURE_SIZES,
     State,
@@ -45,29 +32,21 @@ from musicgen.grammar.state import (
 
 __all__ = [
     "FEATURE_SIZES",
-    "FORESIGHT_SIZES",
     "UNLIMITED",
-    "Compass",
-    "Design",
-    "Designs",
-    "Foresight",
     "Limits",
     "Options",
     "Outline",
-    "OutlinePart",
     "Part",
     "State",
     "advance",
     "allowed",
-    "compass_of",
     "count_bars",
     "ends",
     "features",
     "in_first_ending",
     "irregularity",
-    "limits_of",
+    "is_tonic",
     "may_be_new",
-    "outline_in",
     "outline_of",
     "part_length",
     "permits",

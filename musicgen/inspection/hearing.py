@@ -12,7 +12,7 @@ from torch import Tensor
 from musicgen.checkpoint import Checkpoint
 from musicgen.constraint import Tracer
 from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
-from musicgen.guesses import heard_columns
+from musicgen.guesses import do_echo, guess_features
 from musicgen.matching import match_features
 from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary, char
 from musicgen.tokenizer.melody import NAME, encode, melody
@@ -76,7 +76,10 @@ def hear(tune: Tune, checkpoint: Checkpoint) -> Heard:
     ids = np.array(vocabulary.encode(known), np.int64)
     grammar, _ = Tracer().trace(tokens)
     n_wanted = len(checkpoint.model.feature_sizes)
-    features = heard_columns(ids, grammar, n_wanted)[:, :n_wanted].astype(np.int64)
+    guesses = guess_features(ids, grammar, echo=do_echo(n_wanted, grammar.shape[1]))
+    features = np.hstack([grammar, guesses]).astype(np.int64)
+    if features.shape[1] != n_wanted:
+        features = features[:, :n_wanted]
     return Heard(reduced, tokens, ids, features, _places(tokens))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
-from musicgen.guesses import heard_columns, n_given_columns
+from musicgen.guesses import guess_features, n_given_columns
 from musicgen.models.cost import nats
 from musicgen.stepping.threads import torch_single_threaded
 from musicgen.tokenset import TokenSet
@@ -99,11 +99,12 @@ def _bits(
 ) -> NDArray[np.float64]:
     """Bits of the token at each place, given at most `context` tokens: (n,)."""
     windows, targets = [], []
-    n_given = n_given_columns(tokens.feature_sizes)
+    n_given, echo = n_given_columns(tokens.feature_sizes)
     for tune, at in places.tolist():
         ids, features = tokens.splits[split].tune(tune)
         seen = slice(max(0, at - context), at)
-        own = heard_columns(ids[seen], features[seen, :n_given], features.shape[1])
+        own = np.array(features[seen], np.int64)
+        own[:, n_given:] = guess_features(ids[seen], own[:, :n_given], echo=echo)
         windows.append((np.array(ids[seen], np.int64), own))
         targets.append(int(ids[at]))
     longest = max(len(window) for window, _ in windows)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from musicgen.errors import ConfigError
-from musicgen.guesses import GuessTracker, do_echo, foreseen
+from musicgen.guesses import GuessTracker, do_echo
 from musicgen.sampling.choosing import Bools, Floats, Ints
 from musicgen.stepping import Stepper
 from musicgen.tokenset import BOS_ID, PAD_ID, UNK_ID
@@ -21,8 +21,7 @@ class Constraint(Protocol):
 
     It is told every token, prompts included. One that has a method `keep(rows)` is told which
     rows go on, by their places in the batch, and the others leave it; one without is told
-    `PAD_ID` for rows that are done. One that has a method `foresight()` tells what is planned of
-    each row, (B, 5); see `grammar.Foresight`.
+    `PAD_ID` for rows that are done.
     """
 
     def advance(self, ids: Ints) -> None:
@@ -56,8 +55,6 @@ class Reader:
                 features = self.constraint.features()
         if self.n_features:
             features = np.hstack([features, self._guesses(ids, features)])
-            tell = getattr(self.constraint, "foresight", None)
-            features = foreseen(features, tell() if tell else None, self.n_features)
         if features.shape[1] != self.n_features:
             raise ConfigError(
                 f"the model was trained with {self.n_features} feature columns, "

@@ -29,10 +29,10 @@ from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
-from musicgen.training.designs import designs_of
 from musicgen.training.folder import RunFolder
 from musicgen.training.keeper import RunKeeper
 from musicgen.training.module import NextTokenModule, score_tunes
+from musicgen.training.outlines import outlines_of
 from musicgen.training.progress import Progress, Report, reporting
 
 __all__ = [
@@ -211,7 +211,7 @@ def describe_model(
         tokenizer=tokens.tokenizer,
         fingerprint=tokens.fingerprint,
         openings=openings,
-        designs=designs_of(tokens, openings),
+        outlines=outlines_of(tokens, openings),
         training=to_dict(module.config),
         metrics=metrics,
         card=write_card(module.config, tokens, metrics, about),
