@@ -24,6 +24,7 @@ from musicgen.grammar import (
     allowed,
     count_bars,
     features,
+    is_tonic,
     permits,
     start,
 )
@@ -49,6 +50,7 @@ class Automaton:
         self.limits = replace(limits, smallest=self.smallest)
         self._held_to: dict[Limits, int] = {self.limits: 0}
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
+        self._has_tonic = any(t.kind == "pitch" and is_tonic(t) for t in self.tokens)
         self.pad_id = vocabulary.ids[PAD]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
@@ -121,6 +123,9 @@ class Automaton:
         """The number of other limits that some tunes are held to; 0 is that of the automaton's own.
         They may not count the bars of all parts together (`total_bars`)."""
         limits = replace(limits, smallest=self.smallest)
+        if not self._has_tonic:
+            form = tuple(replace(part, home=None) for part in limits.form)
+            limits = replace(limits, form=form)
         number = self._held_to.setdefault(limits, len(self._held_to))
         if number == self._mask_numbers.shape[1]:
             column = np.full((len(self._mask_numbers), 1), UNKNOWN, np.int32)

@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.grammar import FEATURE_SIZES
@@ -15,6 +16,14 @@ from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import NAME
 
 from .checkpoints import random_checkpoint
+
+# The suite draws the same examples every time, however slow the machine; with
+# HYPOTHESIS_PROFILE=hunt, others and many more of them where a test does not say how many.
+_ALLOWED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+_PATIENT = {"deadline": None, "suppress_health_check": _ALLOWED, "database": None}
+settings.register_profile("suite", derandomize=True, **_PATIENT)
+settings.register_profile("hunt", max_examples=1000, print_blob=True, **_PATIENT)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 OPENINGS = {
     "R:jig M:6/8 L:1/8 K:D mode:major up:1/2": 5,

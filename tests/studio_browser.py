@@ -24,6 +24,7 @@ STATIC = Path(musicgen.studio.__file__).parent / "static"
 HERE = "http://127.0.0.1:9"  # answered by `Canned`, not by the network
 # Sound goes to no device; nobody has to click before it may begin.
 _ARGUMENTS = ["--autoplay-policy=no-user-gesture-required", "--mute-audio", "--no-sandbox"]
+_PATIENCE_MS = 120_000  # for a busy machine
 _TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -46,7 +47,9 @@ def browser() -> Iterator[Any]:
     if not path:
         _do_without("no Chromium on the PATH: apt install chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=_ARGUMENTS, timeout=_PATIENCE_MS
+        )
         yield chromium
         chromium.close()
 
@@ -82,6 +85,7 @@ class Visit:
 def visit(chromium: Any, **settings: Any) -> Iterator[Visit]:
     """A new page in a browser of its own settings; nothing may be complained of on it."""
     context = chromium.new_context(**settings)
+    context.set_default_timeout(_PATIENCE_MS)
     here = Visit(context.new_page())
 
     def hear(message: Any) -> None:

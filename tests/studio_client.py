@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,13 +65,12 @@ class Client:
     ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         began = time.monotonic()
-        try:
+        with closing(connection):
             connection.request(method, path, body, headers or {})
-            response = connection.getresponse()
-            names = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, names, response.read(), time.monotonic() - began)
-        finally:
-            connection.close()
+            # The response has the socket for itself where the server closes the connection.
+            with connection.getresponse() as response:
+                names = {name.lower(): value for name, value in response.getheaders()}
+                return Answer(response.status, names, response.read(), time.monotonic() - began)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, headers=headers)
@@ -85,7 +84,11 @@ class Client:
     def raw(self, data: bytes = b"") -> socket.socket:
         """A connection on which some bytes have been sent."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        connection.sendall(data)
+        try:
+            connection.sendall(data)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def begin(self, path: str, **request: Any) -> socket.socket:

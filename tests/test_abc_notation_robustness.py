@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 
@@ -84,9 +85,12 @@ def test_time_grows_no_faster_than_the_text(name: str) -> None:
         return time.process_time() - start
 
     seconds(2000)
-    small = max(min(seconds(8000) for _ in range(3)), 0.002)
-    large = min(seconds(64000) for _ in range(2))
-    assert large < 24 * small + 0.05, f"{small:.3f} s for 8,000 characters, {large:.3f} for 64,000"
+    small = large = math.inf
+    for tries in range(20):
+        small, large = min(small, seconds(8000)), min(large, seconds(64000))
+        if tries >= 1 and large < 24 * max(small, 0.002) + 0.05:
+            return
+    pytest.fail(f"{small:.3f} s for 8,000 characters, {large:.3f} for 64,000")
 
 
 def test_limits_reject_the_tune_and_say_which() -> None:

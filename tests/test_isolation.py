@@ -71,22 +71,30 @@ def test_a_function_gets_bytes_and_options_and_answers_with_bytes() -> None:
     assert run(HERE + "reverse", data) == data[::-1]
 
 
-def test_a_warm_child_is_used_again() -> None:
-    first = run(HERE + "process", b"")
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    """Children that no other test has called."""
+    own = Pool()
+    yield own
+    own.close()
+
+
+def test_a_warm_child_is_used_again(pool: Pool) -> None:
+    first = pool.run(HERE + "process", b"")
     assert int(first) != os.getpid()
-    assert run(HERE + "process", b"") == first
+    assert pool.run(HERE + "process", b"") == first
 
 
-def test_a_child_is_replaced_after_many_calls() -> None:
-    assert len({run(HERE + "process", b"") for _ in range(MAX_CALLS + 1)}) == 2
+def test_a_child_is_replaced_after_many_calls(pool: Pool) -> None:
+    assert len({pool.run(HERE + "process", b"") for _ in range(MAX_CALLS + 1)}) == 2
 
 
 @posix
-def test_a_child_that_died_while_idle_is_not_asked() -> None:
-    idle = int(run(HERE + "process", b""))
+def test_a_child_that_died_while_idle_is_not_asked(pool: Pool) -> None:
+    idle = int(pool.run(HERE + "process", b""))
     os.kill(idle, signal.SIGKILL)
-    time.sleep(0.2)
-    assert int(run(HERE + "process", b"")) != idle
+    os.waitid(os.P_PID, idle, os.WEXITED | os.WNOWAIT)
+    assert int(pool.run(HERE + "process", b"")) != idle
 
 
 def test_threads_do_not_wait_for_each_other() -> None:
@@ -169,13 +177,6 @@ def begin_and_sleep(data: bytes) -> Iterator[bytes]:
     time.sleep(60)
 
 
-@pytest.fixture
-def pool() -> Iterator[Pool]:
-    own = Pool()
-    yield own
-    own.close()
-
-
 def test_answers_come_one_by_one_and_errors_after_them(pool: Pool) -> None:
     assert list(pool.each(HERE + "count", b"", n=3)) == [b"0", b"1", b"2"]
     answers = pool.each(HERE + "count", b"x", n=1)
@@ -198,7 +199,7 @@ def test_a_call_is_given_up_between_answers_or_by_force(pool: Pool) -> None:
     ticket = Ticket()
     answers = pool.each(HERE + "count", b"", n=1000, ticket=ticket)
     next(answers)
-    ticket.give_up()
+    ticket.give_up(grace_s=60)
     with pytest.raises(IsolationError, match="was given up"):
         next(answers)
     assert pool.run(HERE + "process", b"") == child

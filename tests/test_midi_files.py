@@ -394,8 +394,7 @@ def test_what_came_from_midi_is_compared_without_its_resolution() -> None:
 def test_damaged_files_are_read_or_refused_in_one_line_and_soon(seed: int) -> None:
     rng = random.Random(seed)
     good = [midi.render([tune()]), midi.render([tune(TWO)]), performance(0.02)]
-    stop = time.process_time() + 1.2
-    while time.process_time() < stop:
+    for _ in range(400):
         data = bytearray(rng.choice(good))
         for _ in range(rng.randint(1, 6)):
             data = data or bytearray(b"M")
@@ -417,7 +416,7 @@ def test_damaged_files_are_read_or_refused_in_one_line_and_soon(seed: int) -> No
                 played_notes(music)
         except MusicgenError as error:
             assert "\n" not in str(error)  # noqa: PT017 - most are read
-        assert time.process_time() - began < 5
+        assert time.process_time() - began < 10
 
 
 def test_a_million_notes_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -428,4 +427,4 @@ def test_a_million_notes_are_refused_in_one_line(tmp_path: Path) -> None:
     began = time.process_time()
     with pytest.raises(ParseError, match="MIDI has more than 100000 notes; split it"):
         read(tmp_path / "many.mid")
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 10

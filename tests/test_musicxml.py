@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
@@ -22,7 +23,7 @@ from musicgen.musicxml.harmony import harmony
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.lines import reach
 from musicgen.playback import timeline
-from musicgen.theory import Key, Meter, Pitch
+from musicgen.theory import MODE_FIFTHS, Key, Meter, Pitch
 from musicgen.tune import Bar, Note, Tune, Tuplet, Voice
 from tests.tunes import tunes
 
@@ -302,6 +303,13 @@ def test_what_was_written_is_read_back_to_the_last_field(body: str, key: str) ->
     head = HEAD.replace("K:D", f"R:jig\nP:AB\nO:Clare\nQ:5/8=33.3\nW:la\nW:\nK:{key}")
     ours = tune(body, head)
     assert from_musicxml(to_musicxml(ours).encode()) == ours
+
+
+@pytest.mark.parametrize("tonic", [step + sign for step in "ABCDEFG" for sign in ("", "b", "#")])
+def test_every_key_is_read_back(tonic: str) -> None:
+    for mode in MODE_FIFTHS:  # Fb locrian has 13 flats, B# lydian 13 sharps
+        ours = replace(tune("A6|"), key=Key(tonic, mode))
+        assert from_musicxml(to_musicxml(ours).encode()).key == ours.key
 
 
 def test_voices_are_read_back_as_they_were() -> None:

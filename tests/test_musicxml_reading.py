@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import re
-import time
 import zipfile
 from contextlib import suppress
 from fractions import Fraction
@@ -262,8 +261,7 @@ def test_damaged_scores_are_read_or_refused() -> None:
         to_musicxml(from_musicxml((CORPUS / "bach" / name).read_bytes(), name))
         for name in ("bwv66.6.mxl", "bwv269.mxl")
     ]
-    stop = time.process_time() + 3
-    while time.process_time() < stop:
+    for _ in range(90):
         data = mutated(choose.choice(originals), choose)
         with suppress(MusicgenError):
             tune = from_musicxml(data, "x")

@@ -14,6 +14,7 @@ from musicgen.errors import IsolationError, MusicgenError
 from musicgen.isolation import Limits
 from musicgen.studio import Settings, bodies, server
 from musicgen.studio.guard import COOKIE, HEADERS, host_name
+from musicgen.studio.rooms import Rooms
 from musicgen.studio.server import is_loopback, listen
 from musicgen.studio.work import Busy, Closed, Desk
 from tests.studio_client import JSON, Client, heading, running
@@ -29,10 +30,10 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Less patience with slow clients than there is."""
-    monkeypatch.setattr(server, "HEADER_S", 0.5)
-    monkeypatch.setattr(server, "SEND_S", 0.5)
-    monkeypatch.setattr(bodies, "BODY_S", 0.5)
+    """Less patience with slow clients than there is, if enough for one on a busy machine."""
+    monkeypatch.setattr(server, "HEADER_S", 1.5)
+    monkeypatch.setattr(server, "SEND_S", 1.5)
+    monkeypatch.setattr(bodies, "BODY_S", 1.5)
     monkeypatch.setattr(bodies, "LINGER_S", 0.2)
 
 
@@ -235,9 +236,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(
 ) -> None:
     for length in (most + 1, 2**30, 2**40):
         with client.raw(heading(path, length)) as connection:
-            began = time.monotonic()
             assert b" 413 " in connection.recv(1000)
-            assert time.monotonic() - began < 1
 
 
 def test_a_gibibyte_that_does_not_say_so_is_refused_while_it_comes(client: Client) -> None:
@@ -301,21 +300,20 @@ def test_two_hundred_slow_clients_are_put_out_and_hold_nobody_up(
     client: Client, hasty: None
 ) -> None:
     beginnings = (b"", b"GET /api/health HT", heading(TUNE, 1000) + b"{", heading(TUNE, 9)[:-2])
-    slow = [client.raw(beginnings[i % 4]) for i in range(200)]
-    began = time.monotonic()
-    while time.monotonic() - began < 1.5:
-        assert client.get("/api/health").seconds < 2
-        time.sleep(0.1)
-    for connection in slow:
-        connection.settimeout(5)
-        answer = b""
-        try:
-            while part := connection.recv(1000):
-                answer += part
-        except ConnectionError:
-            pass
-        assert not answer or b" 408 " in answer
-        connection.close()
+    with contextlib.ExitStack() as open_:
+        slow = [open_.enter_context(client.raw(beginnings[i % 4])) for i in range(200)]
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5:
+            assert client.get("/api/health").seconds < 10  # one after the other they take 300
+            time.sleep(0.1)
+        for connection in slow:
+            answer = b""
+            try:
+                while part := connection.recv(1000):
+                    answer += part
+            except ConnectionError:
+                pass
+            assert not answer or b" 408 " in answer
 
 
 def test_a_connection_is_kept_for_the_next_request_but_not_for_a_slow_one(
@@ -327,7 +325,9 @@ def test_a_connection_is_kept_for_the_next_request_but_not_for_a_slow_one(
             connection.sendall(request)
             answer = b""
             while b'"waiting"' not in answer:
-                answer += connection.recv(4000)
+                part = connection.recv(4000)
+                assert part, answer
+                answer += part
             assert answer.startswith(b"HTTP/1.1 200")
         connection.sendall(request[:20])
         with contextlib.suppress(ConnectionError):  # as good as an end
@@ -338,10 +338,10 @@ def test_more_connections_than_there_is_room_for_push_the_idle_ones_out(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 20)
-    idle = [client.raw() for _ in range(60)]
-    assert client.get("/api/health").status == 200
-    for connection in idle:
-        connection.close()
+    with contextlib.ExitStack() as open_:
+        for _ in range(60):
+            open_.enter_context(client.raw())
+        assert client.get("/api/health").status == 200
 
 
 # --- the queue ------------------------------------------------------------------------------------
@@ -403,12 +403,61 @@ def test_a_caller_that_leaves_frees_its_place_at_once() -> None:
         first.cancel()
         began = time.monotonic()
         async with desk.place():
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 20  # the work takes a minute
             answers = [answer async for answer in desk.each(HERE + "count", b"", n=2)]
         assert answers == [b"0", b"1"]
         desk.close()
 
     asyncio.run(ask())
+
+
+def test_a_closed_desk_takes_nothing_on_and_leaves_nobody_waiting() -> None:
+    async def ask() -> None:
+        desk = desk_for(1)
+        calls = [asyncio.create_task(collect(desk)) for _ in range(3)]  # for two threads
+        warming = asyncio.create_task(desk.warm(HERE + "sleep"))
+        await asyncio.sleep(0.1)
+        desk.close()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(result) for result in results] == [IsolationError, IsolationError, Closed]
+        with pytest.raises((asyncio.CancelledError, Closed)):
+            await warming
+        for late in (desk.warm(HERE + "sleep"), desk.ask(HERE + "count", b""), collect(desk)):
+            with pytest.raises(Closed):
+                await late
+
+    async def collect(desk: Desk) -> list[bytes]:
+        return [answer async for answer in desk.each(HERE + "sleep", b"")]
+
+    asyncio.run(asyncio.wait_for(ask(), 30))
+
+
+def test_work_that_breaks_in_an_unforeseen_way_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def ask() -> None:
+        desk = desk_for(1)
+        monkeypatch.setattr(desk._pool, "each", lambda *_, **__: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            await desk.ask(HERE + "count", b"", n=1)
+        desk.close()
+
+    asyncio.run(asyncio.wait_for(ask(), 30))
+
+
+def test_a_studio_that_is_stopped_while_it_loads_stops_without_complaint(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    load = Rooms.warm
+
+    async def stopped(self: Rooms) -> None:
+        self.close()
+        await load(self)
+
+    monkeypatch.setattr(Rooms, "warm", stopped)
+    with running(Settings(port=0)):
+        pass
+    assert caplog.records == []
 
 
 def test_work_that_asks_for_too_much_fails_alone() -> None:

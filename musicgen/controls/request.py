@@ -188,7 +188,8 @@ class Request:
         if not outline:
             return self._structure
         if outline not in self._structures:
-            self._structures[outline] = Automaton(self.vocabulary, limits_of(outline))
+            free = tuple(replace(part, home=None) for part in outline)  # `line` sees to the end
+            self._structures[outline] = Automaton(self.vocabulary, limits_of(free))
         return self._structures[outline]
 
     @cached_property

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
 from musicgen.grammar.outline import Outline, limits_of, may_be_new, outline_of
-from musicgen.grammar.rules import Options, allowed, irregularity, permits
+from musicgen.grammar.rules import Options, allowed, irregularity, is_tonic, permits
 from musicgen.grammar.state import (
     FEATURE_SIZES,
     State,
@@ -45,6 +45,7 @@ __all__ = [
     "features",
     "in_first_ending",
     "irregularity",
+    "is_tonic",
     "limits_of",
     "may_be_new",
     "outline_of",

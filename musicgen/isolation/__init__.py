@@ -183,7 +183,10 @@ class Pool:
                     self._busy.add(child)
                     return child
                 child.close()
-        child = _Child()
+        try:
+            child = _Child()
+        except OSError as error:  # no memory, too many processes or open files
+            raise call.failure(f"cannot start a process ({error.strerror})") from None
         with self._lock:
             if not self._closed:
                 self._busy.add(child)

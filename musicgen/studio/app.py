@@ -55,7 +55,8 @@ def build(rooms: Rooms, door: Door, *, warm: bool = True) -> Guard:
         yield
         if warming is not None:
             warming.cancel()
-            with suppress(asyncio.CancelledError, MusicgenError):  # stopped before all was loaded
+            # Stopped before all was loaded.
+            with suppress(asyncio.CancelledError, MusicgenError, Closed):
                 await warming
         rooms.close()
 

@@ -77,6 +77,7 @@ class Desk:
         Raises:
             Busy: too many wait already.
             IsolationError: it went over a limit, or failed.
+            Closed: the server stops.
         """
         async with (
             self.place(patient=patient),
@@ -92,13 +93,14 @@ class Desk:
 
         Raises:
             IsolationError: it went over a limit, or failed.
+            Closed: the server stops.
         """
         loop = asyncio.get_running_loop()
         ticket = Ticket()
         # Answers wait here for a client that reads slowly, so that the child does not have to.
-        coming: asyncio.Queue[bytes | MusicgenError | None] = asyncio.Queue()
+        coming: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
-        def put(answer: bytes | MusicgenError | None) -> None:
+        def put(answer: bytes | Exception | None) -> None:
             with suppress(RuntimeError):  # the loop is gone: the server has stopped
                 loop.call_soon_threadsafe(coming.put_nowait, answer)
 
@@ -119,13 +121,19 @@ class Desk:
                 put(None)
             self._replace()
 
-        self._in_thread(work)
+        def when_ended(work: asyncio.Future[None]) -> None:
+            """For work that never began, or broke: nobody may wait for its answers for ever."""
+            failed = Closed() if work.cancelled() else work.exception()
+            if isinstance(failed, Exception):
+                coming.put_nowait(failed)
+
+        self._in_thread(work).add_done_callback(when_ended)
         ended = False
         try:
             while not ended:
                 answer = await coming.get()
                 ended = not isinstance(answer, bytes)
-                if isinstance(answer, MusicgenError):
+                if isinstance(answer, Exception):
                     raise answer
                 if answer is not None:
                     yield answer
@@ -135,7 +143,12 @@ class Desk:
 
     async def warm(self, function: str, **options: Any) -> bytes:
         """Call a function in every child at once, so that each has loaded what it needs; those that
-        take the place of a child that was killed are told to as well."""
+        take the place of a child that was killed are told to as well.
+
+        Raises:
+            IsolationError: it went over a limit, or failed.
+            Closed: the server stops.
+        """
         self._warming = partial(
             self._pool.run, function, b"{}", what=self.what, limits=self.limits, **options
         )
@@ -144,6 +157,8 @@ class Desk:
         return answers[0]
 
     def _in_thread(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        if self._closed:
+            raise Closed
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _replace(self) -> None:

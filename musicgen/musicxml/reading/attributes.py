@@ -23,7 +23,7 @@ from musicgen.theory import (
     parse_mode,
 )
 
-MAX_FIFTHS = 12  # theoretical keys included
+MAX_FIFTHS = 14  # no letter is altered by more than two; Fb locrian has 13 flats
 _USUAL_LINES = {"G": 2, "F": 4, "C": 3}
 _MAX_SHIFT = 48  # semitones that an instrument may transpose by
 
