@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
 from musicgen.files import read_bytes
-from musicgen.grammar import Outline, may_be_new
+from musicgen.grammar import Outline, Part, may_be_new
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.sealed import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
@@ -56,7 +56,7 @@ class Checkpoint:
     `weights` are its parameters, named as in `models.weight_shapes`; `network`, the torch module
     on `device`, is built when it is first asked for, and composing on a CPU never asks.
     `openings` are the header ids of the training tunes, each with how many tunes begin so, and
-    `outlines`, where they are known, the parts (bars, repeated) of those tunes with their counts;
+    `outlines`, where they are known, the parts of those tunes with their counts;
     `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
     of the token set; `card` is README.md, Markdown for people; `novelty` is the index of the
     corpus it was trained on, if it has one.
@@ -166,12 +166,12 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
 
 
 def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines, ...]]:
-    """Rows of [ids, count], or of [ids, count, [[[[bars, repeated], ...], count], ...]]."""
+    """Rows of [ids, count], or of [ids, count, [[[[bars, repeated, home], ...], count], ...]];
+    older models know no home."""
     openings = tuple((tuple(int(i) for i in row[0]), int(row[1])) for row in rows)
     outlines = tuple(
         tuple(
-            (tuple((int(bars), bool(repeated)) for bars, repeated in outline), int(count))
-            for outline, count in row[2]
+            (tuple(_read_part(*part) for part in outline), int(count)) for outline, count in row[2]
         )
         for row in rows
         if len(row) > 2
@@ -183,11 +183,18 @@ def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines
     return openings, outlines
 
 
+def _read_part(bars: int, repeated: bool, home: bool | None = None) -> Part:
+    return Part(bars=int(bars), repeated=bool(repeated), home=None if home is None else bool(home))
+
+
 def _opening_rows(checkpoint: Checkpoint) -> list[tuple[Any, ...]]:
     if not checkpoint.outlines:
         return list(checkpoint.openings)
     pairs = zip(checkpoint.openings, checkpoint.outlines, strict=True)
-    return [(ids, count, outlines) for (ids, count), outlines in pairs]
+    return [
+        (ids, count, [([(p.bars, p.repeated, p.home) for p in parts], n) for parts, n in outlines])
+        for (ids, count), outlines in pairs
+    ]
 
 
 def is_checkpoint(folder: str | Path) -> bool:

@@ -17,6 +17,7 @@ from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
+from musicgen.grammar import Part
 from musicgen.models import KINDS, ModelConfig, build_model, weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenizer import SPECIALS
@@ -248,11 +249,13 @@ def test_a_network_first_asked_for_in_inference_mode_serves_everybody(folder: Pa
 
 def test_outlines_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
     assert checkpoint.load(folder).outlines == ()
-    outlines = (((((8, True), (8, False)), 2), (((4, True),), 1)), ())
+    two = (Part(bars=8, repeated=True, home=True), Part(bars=8, repeated=False))
+    outlines = (((two, 2), ((Part(bars=4, repeated=True, home=False),), 1)), ())
     checkpoint.save(folder, replace(new(), outlines=outlines), overwrite=True)
     loaded = checkpoint.load(folder)
     assert (loaded.openings, loaded.outlines) == (new().openings, outlines)
-    for wrong in ((((999, True),), 1), (((8, True),), 0), ((), 1)):
+    part = Part(bars=8, repeated=True)
+    for wrong in (((replace(part, bars=999),), 1), ((part,), 0), ((), 1)):
         checkpoint.save(folder, replace(new(), outlines=((wrong,), ())), overwrite=True)
         with pytest.raises(CheckpointError, match="its settings cannot be read; get it again"):
             checkpoint.load(folder)

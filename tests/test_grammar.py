@@ -12,11 +12,12 @@ from musicgen.constraint import Automaton, GrammarConstraint, Tracer
 from musicgen.grammar import (
     FEATURE_SIZES,
     Limits,
+    Outline,
+    Part,
     advance,
     allowed,
     features,
     irregularity,
-    limits_of,
     outline_of,
     permits,
     start,
@@ -256,16 +257,25 @@ def test_the_outline_of_a_tune_is_read_from_its_features() -> None:
     heading = ["R:jig", "M:6/8", "L:1/8", "K:D", "mode:major", "up:0"]
     first = f"|: {' | '.join([bar] * 7)} | [1 {bar} :| [2 {bar} ||".split()
     second = f"{' | '.join([bar] * 5)} |]".split()
-    traced, _ = Tracer().trace(["<bos>", *heading, *first, *second, "<eos>"])
-    assert outline_of(traced) == ((8, True), (5, False))
-    short, _ = Tracer().trace(["<bos>", *heading, *f"{bar} | {bar} |]".split(), "<eos>"])
-    assert outline_of(short) == ()  # a new tune may not be as short
+    tokens = ["<bos>", *heading, *first, *second[:-2], "3", "|]", "<eos>"]
+    traced, _ = Tracer().trace(tokens)
+    assert outline_of(traced, tokens) == (
+        Part(bars=8, repeated=True, home=True),
+        Part(bars=5, repeated=False, home=False),
+    )
+    tokens = ["<bos>", *heading, *f"{bar} | {bar} |]".split(), "<eos>"]
+    assert outline_of(Tracer().trace(tokens)[0], tokens) == ()  # a new tune may not be as short
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
-    asked = [((4, True), (6, False)), None, ((8, False),), ((5, True), (4, True), (4, False))]
-    limits = [None if outline is None else limits_of(outline) for outline in asked]
+    asked: list[Outline] = [
+        (Part(repeated=True, bars=4, home=True), Part(repeated=False, bars=6, home=True)),
+        (),
+        (Part(repeated=False, bars=8),),
+        tuple(Part(repeated=n > 4, bars=n, home=n < 6) for n in (5, 6, 4)),
+    ]
+    limits = [Limits(form=outline) if outline else None for outline in asked]
     rng = np.random.default_rng(seed)
     constraint = GrammarConstraint(Automaton(VOCABULARY), 4, limits=limits)
     tokens: list[list[str]] = [["<bos>"] for _ in asked]
@@ -278,6 +288,23 @@ def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
                 row.append(VOCABULARY.tokens[token_id])
     for row, outline in zip(tokens, asked, strict=True):
         assert_valid(decode(row[1:-1]))
-        if outline is not None:
-            traced, _ = Tracer().trace(row)
-            assert outline_of(traced) == outline
+        if outline:
+            found = outline_of(Tracer().trace(row)[0], row)
+            assert [replace(part, home=None) for part in found] == [
+                replace(part, home=None) for part in outline
+            ]
+            for part, home in zip(outline, ends_home(row), strict=True):
+                assert home is None or part.home in (None, home)
+
+
+def ends_home(tokens: list[str]) -> list[bool | None]:
+    """Of each part whether its last note is the tonic; None where that may be otherwise: it is tied
+    to, or rests follow."""
+    found = []
+    for i, token in enumerate(tokens):
+        if token in ("||", "|]") or (token == ":|" and tokens[i + 1] != "[2"):
+            last = tokens[i - 1]
+            before = (t for t in reversed(tokens[: i - 1]) if t[0] not in "*|")
+            tied = next(before) == "-"
+            found.append(None if tied or last == "z" else last in ("1", "1'"))
+    return found

@@ -18,8 +18,15 @@ has let through:
 from __future__ import annotations
 
 from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
-from musicgen.grammar.outline import Outline, limits_of, may_be_new, outline_of
-from musicgen.grammar.rules import Options, allowed, irregularity, permits
+from musicgen.grammar.outline import Outline, may_be_new, outline_of
+from musicgen.grammar.rules import (
+    Options,
+    allowed,
+    irregularity,
+    is_tonic,
+    may_be_last,
+    permits,
+)
 from musicgen.grammar.state import (
     FEATURE_SIZES,
     State,
@@ -45,7 +52,8 @@ __all__ = [
     "features",
     "in_first_ending",
     "irregularity",
-    "limits_of",
+    "is_tonic",
+    "may_be_last",
     "may_be_new",
     "outline_of",
     "part_length",

@@ -15,12 +15,14 @@ class Part:
     """One written part of an asked form; None leaves the choice open.
 
     `repeated` says whether it stands between `|:` and `:|`, `bars` is its number of full bars (a
-    first ending counted, a second not), `endings` allows a first and a second ending.
+    first ending counted, a second not), `endings` allows a first and a second ending. `home` says
+    whether a note that fills its last bar is to be the tonic, in any octave.
     """
 
     repeated: bool | None = None
     bars: int | None = None
     endings: bool = True
+    home: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,21 +1,24 @@
-"""The outline of a tune: how many bars each of its written parts has, and which are repeated."""
+"""The outline of a tune: its parts, their bars, and whether each comes home to the tonic."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar.limits import DEFAULT, Limits, Part
+from musicgen.grammar.limits import DEFAULT, Part
+from musicgen.grammar.rules import is_tonic
 from musicgen.grammar.state import FEATURE_SIZES
+from musicgen.tokenizer.tokens import parse_token
 
-# For each written part its full bars (a first ending counted, a second not) and whether it stands
-# between repeat signs; () is an outline that is not known.
-Outline = tuple[tuple[int, bool], ...]
+# What `Limits.form` holds a new tune to; () is an outline that is not known.
+Outline = tuple[Part, ...]
 
 
-def outline_of(features: NDArray[np.integer]) -> Outline:
-    """The outline that the `features` (T, F) of a tune's tokens show; () where a part is shorter or
-    longer than `Limits` let a new tune have it, or there are too many."""
+def outline_of(features: NDArray[np.integer], tokens: Sequence[str]) -> Outline:
+    """The outline that a tune's tokens (T,) and their `features` (T, F) show; () where a part is
+    shorter or longer than `Limits` let a new tune have it, or there are too many."""
     bar, part = features[:, 1].astype(int), features[:, 2].astype(int)
     number, repeated, ending = part // 6, part // 3 % 2, part % 3
     last = np.flatnonzero(np.diff(number) > 0)  # the last token of each part
@@ -24,18 +27,20 @@ def outline_of(features: NDArray[np.integer]) -> Outline:
     for end in last.tolist():
         first_ending = np.flatnonzero(ending[begin : end + 1] == 1)  # its last row is behind `:|`
         at = begin + first_ending[-1] - 1 if ending[end] == 2 and len(first_ending) else end
-        found.append((int(bar[at]), bool(repeated[end])))
+        home = _ends_home(tokens[: end + 1])
+        found.append(Part(repeated=bool(repeated[end]), bars=int(bar[at]), home=home))
         begin = end + 1
     return tuple(found) if may_be_new(tuple(found)) else ()
+
+
+def _ends_home(tokens: Sequence[str]) -> bool:
+    """Whether the last pitch is the tonic, in any octave."""
+    parsed = map(parse_token, reversed(tokens))
+    return next((is_tonic(token) for token in parsed if token.kind == "pitch"), False)
 
 
 def may_be_new(outline: Outline) -> bool:
     """Whether a new tune may have this outline."""
     longest = min(DEFAULT.part_bars, FEATURE_SIZES["bar"] - 2)
-    fits = all(DEFAULT.min_part_bars <= bars <= longest for bars, _ in outline)
+    fits = all(DEFAULT.min_part_bars <= (part.bars or 0) <= longest for part in outline)
     return fits and 0 < len(outline) < DEFAULT.parts
-
-
-def limits_of(outline: Outline) -> Limits:
-    """What holds a tune to an outline."""
-    return Limits(form=tuple(Part(repeated=twice, bars=bars) for bars, twice in outline))

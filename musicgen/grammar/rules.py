@@ -14,7 +14,8 @@ from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What may come next. `room` is the time left in the bar for notes (0: none), in quarters."""
+    """What may come next. `room` is the time left in the bar for notes (0: none), in quarters;
+    `home` says whether the pitch must be the tonic (None: as it likes)."""
 
     header: str = ""
     room: Fraction = ZERO
@@ -30,6 +31,7 @@ class Options:
     opens: frozenset[str] = frozenset()
     closes: frozenset[str] = frozenset()
     end: bool = False
+    home: bool | None = None
 
     def __hash__(self) -> int:  # a Fraction's own is slow: what mostly differs, as integers
         room, length = self.room, self.length
@@ -38,7 +40,7 @@ class Options:
                 (self.header, self.rhythm, room.numerator, room.denominator, self.unit.denominator),
                 length is not None and (length.numerator, length.denominator),
                 self.tuplet is not None and self.tuplet[0],
-                (self.rest, self.tuplets, self.tie, self.opens, self.closes, self.end),
+                (self.rest, self.tuplets, self.tie, self.opens, self.closes, self.end, self.home),
             )
         )
 
@@ -69,6 +71,7 @@ def allowed(state: State, limits: Limits = DEFAULT) -> Options:
         rest=not state.tie and not (plain and (state.tuplet is not None or state.after_tuplet)),
         tuplets=not (plain and state.tie),
         tie=_may_tie(state, room, limits),
+        home=_home(state, room, limits),
     )
     if state.length is not None or state.tuplet is not None:  # a note must follow
         return music
@@ -84,6 +87,20 @@ def allowed(state: State, limits: Limits = DEFAULT) -> Options:
         return Options(opens=opens)
     end = finished and limits.may_finish(state.part, state.before)
     return replace(music, opens=opens, end=end)
+
+
+def _home(state: State, room: Fraction, limits: Limits) -> bool | None:
+    """Whether a pitch, which would be the last of its part, is to be the tonic."""
+    home = limits.part(state).home
+    ends = home is not None and not in_first_ending(state) and _must_end(state, limits)
+    return home if ends and may_be_last(state, room) else None
+
+
+def may_be_last(state: State, room: Fraction) -> bool:
+    """Whether a new pitch fills the room that is left, in quarters."""
+    left, scale, default = state.tuplet or (1, ONE, None)
+    length = state.length or default or ONE
+    return not state.tie and left == 1 and length * scale * state.unit == room
 
 
 def bar_length(state: State, limits: Limits) -> Fraction:
@@ -171,7 +188,7 @@ def permits(options: Options, token: Token) -> bool:
         return token.kind == options.header and _header_fits(options, token)
     match token.kind:
         case "pitch":
-            return _fits(options)
+            return options.home in (None, is_tonic(token)) and _fits(options)
         case "rest":
             return options.rest and _fits(options)
         case "length":
@@ -189,6 +206,12 @@ def permits(options: Options, token: Token) -> bool:
         case "<eos>":
             return options.end
     return False
+
+
+def is_tonic(pitch: Token) -> bool:
+    """Whether a pitch is the tonic, in any octave."""
+    steps, alter = pitch.value
+    return bool(steps % 7 == 0 and alter == 0)
 
 
 def _fits(options: Options) -> bool:

@@ -19,7 +19,7 @@ def outlines_of(tokens: TokenSet, openings: tuple[Opening, ...]) -> tuple[Outlin
         return ()
     train = tokens.splits["train"]
     tunes = [train.tune(i) for i in range(len(train))]
-    found = [outline_of(features) for _, features in tunes]
+    found = [outline_of(f, [tokens.vocab[i] for i in ids.tolist()]) for ids, f in tunes]
     common = {outline for outline, n in Counter(found).items() if outline and n >= MIN_TUNES}
     counts: dict[tuple[int, ...], Counter[Outline]] = {ids: Counter() for ids, _ in openings}
     for (ids, _), outline in zip(tunes, found, strict=True):
