@@ -311,6 +311,29 @@ def test_the_melody_is_the_highest_full_line_of_single_notes() -> None:
     ]
 
 
+def test_a_part_called_bass_is_no_melody() -> None:
+    line = [(480 * i, 480 * i + 480, 40 + i) for i in range(8)]
+    chords = [(480 * i, 480 * i + 480, p) for i in range(8) for p in (60, 64)]
+    data = midi_file(line, chords).replace(b"part 1", b"E Bass")
+    assert played_notes(midi.parse(data).tunes[0])[0].midi == 64
+
+
+def test_notes_that_a_notation_program_plays_short_are_written_whole() -> None:
+    lengths = [(0, 720), (1440, 480), (1920, 480), (2400, 960), (3840, 320), (4480, 320)]
+    data = midi_file([(at, at + round(0.82 * long), 60) for at, long in lengths], ticks=960)
+    (tune,) = midi.parse(data).tunes
+    assert [d for _, d, _ in sounding(tune)] == [
+        Fraction(3, 4), Fraction(1, 2), Fraction(1, 2), 1, Fraction(1, 3), Fraction(1, 3)
+    ]  # fmt: skip
+    assert "notes moved to the grid" in tune.warnings[0].what
+
+
+def test_chords_that_a_program_rolls_are_put_together_however_few() -> None:
+    line = [(480 * i, 480 * i + 480, 60) for i in range(30)]
+    tune = read_line(*line, (480 * 30, 480 * 31, 67), (480 * 30 + 10, 480 * 31, 64))
+    assert sounding(tune)[-1] == (30, 1, 67)
+
+
 def test_overlaps_and_chords_become_one_line_and_are_counted() -> None:
     tune = read_line((0, 960, 60), (480, 960, 64), (480, 960, 67), (960, 1920, 60))
     assert sounding(tune) == [(0, 1, 60), (1, 1, 67), (2, 2, 60)]

@@ -91,6 +91,15 @@ def test_notes_of_one_pitch_that_overlap_end_in_the_order_they_began() -> None:
     assert notes[:, :2].tolist() == [[0, 20], [10, 30]]
 
 
+def test_a_lost_or_misplaced_note_off_spoils_one_note_and_not_all_that_follow() -> None:
+    on, off = b"\x90\x3c\x50", b"\x80\x3c\x00"
+    pair = [(10, on), (10, off)]
+    lost = parse_file(raw((0, on), *pair, *pair, *pair)).tracks[0].notes
+    assert lost[:, :2].tolist() == [[0, 10], [10, 20], [30, 40], [50, 60]]
+    empty = parse_file(raw((0, on), (10, off), (10, off), (0, on), *pair, *pair)).tracks[0].notes
+    assert empty[:, :2].tolist() == [[0, 10], [20, 20], [30, 40], [50, 60]]
+
+
 def test_every_pattern_of_a_type_2_file_is_a_tune() -> None:
     one = raw((0, b"\x90\x3c\x50"), (120, b"\x3c\x00"), kind=2, division=120)
     data = one[:11] + b"\2" + one[12:] + one[14:]

@@ -8,9 +8,10 @@ What is missing is estimated; what is asked for comes first; all of it is said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from musicgen.estimation import FEWEST_NOTES, Heard, estimate_key, estimate_meter
 from musicgen.formats.midi.grid import UNITS
@@ -25,6 +26,9 @@ FOREIGN_SHARE, FITTING_SHARE = 0.2, 0.08  # of the time outside a key that is wr
 
 _MAJOR_TONICS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
 _MINOR_TONICS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
+
+
+_Hear = Callable[[], Heard]  # the notes as they are heard, worked out where they are needed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,22 +49,23 @@ def frame_of(
     `played` says that bar lines of the file are not to be trusted, since its notes follow a beat
     of their own.
     """
-    heard = Heard.of(((on, end, max(p)) for on, end, p in sounds), UNITS)
-    meters, pickup = _meters(file, heard, wanted, warnings, played=played)
+    hear = cache(lambda: Heard.of(((on, end, max(p)) for on, end, p in sounds), UNITS))
+    end = max(end for _, end, _ in sounds)
+    meters, pickup = _meters(file, hear, end, wanted, warnings, played=played)
     return Frame(
         meters=meters,
-        keys=_keys(file, heard, wanted, warnings, played=played),
+        keys=_keys(file, hear, wanted, warnings, played=played),
         tempos=_tempos(file, warnings),
         pickup=pickup,
     )
 
 
 def _meters(
-    file: MidiFile, heard: Heard, wanted: Wanted, warnings: list[str], *, played: bool
+    file: MidiFile, hear: _Hear, end: int, wanted: Wanted, warnings: list[str], *, played: bool
 ) -> tuple[list[tuple[int, Meter]], int]:
     """Meters in order, the first at 0, and the pickup, in units."""
     meters = [] if wanted.meter is not None else _written_meters(file, warnings)
-    if meters and _mean_nothing(meters, heard.end * UNITS):
+    if meters and _mean_nothing(meters, end):
         warnings.append(f"bars of {meters[0][1]} throughout, read as no meter")
         meters = []
     if played and len(meters) > 1:
@@ -72,6 +77,7 @@ def _meters(
             return [(0, meters[1][1]), *meters[2:]], pickup
         return meters, 0
     given = wanted.meter or (meters[0][1] if meters else None)
+    heard = hear()
     estimate = estimate_meter(heard, meter=given, pickup=wanted.pickup)
     if given is None:
         few = len(heard.notes) < FEWEST_NOTES
@@ -102,9 +108,9 @@ def _written_meters(file: MidiFile, warnings: list[str]) -> list[tuple[int, Mete
     return meters
 
 
-def _mean_nothing(meters: Sequence[tuple[int, Meter]], end: float) -> bool:
+def _mean_nothing(meters: Sequence[tuple[int, Meter]], end: int) -> bool:
     """Whether nearly all of the music is in bars of one beat, a quarter or less."""
-    stops = [at for at, _ in meters[1:]] + [max(int(end), meters[-1][0] + 1)]
+    stops = [at for at, _ in meters[1:]] + [max(end, meters[-1][0] + 1)]
     beats = sum(
         stop - at
         for (at, meter), stop in zip(meters, stops, strict=True)
@@ -125,7 +131,7 @@ def _written_pickup(meters: Sequence[tuple[int, Meter]]) -> int:
 
 
 def _keys(
-    file: MidiFile, heard: Heard, wanted: Wanted, warnings: list[str], *, played: bool
+    file: MidiFile, hear: _Hear, wanted: Wanted, warnings: list[str], *, played: bool
 ) -> list[tuple[int, Key]]:
     """Keys in order, the first at 0."""
     if wanted.key is not None:
@@ -134,8 +140,9 @@ def _keys(
     if played and len(keys) > 1:
         warnings.append(f"changes of key off the player's beat, left out: {len(keys) - 1}")
         keys = keys[:1]
-    if keys and keys[0][0] == 0 and not (keys == [(0, C_MAJOR)] and _is_foreign(heard, C_MAJOR)):
+    if keys and keys[0][0] == 0 and not (keys == [(0, C_MAJOR)] and _is_foreign(hear(), C_MAJOR)):
         return keys
+    heard = hear()
     estimated = estimate_key(heard)
     if not keys or keys[0][0] > 0:
         warnings.append(f"no key signature; {estimated} fits the notes best")

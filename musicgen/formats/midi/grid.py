@@ -82,5 +82,11 @@ def is_score(onsets: Ints, ticks_per_quarter: int) -> bool:
 
 def tuplet_parts(places: Ints) -> frozenset[int]:
     """The odd parts of the places' denominators: 3 where there are triplets, and so on."""
-    whole = np.unique(UNITS // np.gcd(places % UNITS, UNITS))
-    return frozenset((whole // (whole & -whole)).tolist())
+    return frozenset(odd_parts(places).tolist())
+
+
+def odd_parts(places: Ints) -> Ints:
+    """The odd part of each place's denominator."""
+    whole = UNITS // np.gcd(places % UNITS, UNITS)
+    odd: Ints = whole // (whole & -whole)
+    return odd

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from musicgen.errors import ParseError
 from musicgen.formats.midi.grid import UNITS
@@ -90,6 +91,8 @@ def write_bars(
 def _require_music(lines: Sequence[Sequence[Sound]]) -> None:
     """Refuse a silence of all lines that no piece has."""
     sounds = lines[0] if len(lines) == 1 else sorted(s for line in lines for s in line)
+    if sounds[-1][0] <= MAX_SILENCE * UNITS:
+        return
     heard = 0
     for onset, end, _ in sounds:
         if onset - heard > MAX_SILENCE * UNITS:
@@ -200,15 +203,13 @@ def _write_bar(
     span: _Span,
     context: _Context,
 ) -> Bar:
-    written = heads(rhythm, span.meter, span.stop - span.start)
     frame, changes = context.frame, context.changes
+    length = span.stop - span.start
     if not changes and not context.lyrics and len(frame.keys) == 1:
-        fifths = frame.keys[0][1].fifths
-        events: list[Event] = [head.event(struck, fifths) for head in written]
-        if span.announced:
-            events.insert(0, Change(meter=span.meter))
-        return Bar(events=tuple(events))
-    events = [Change(meter=span.meter)] if span.announced else []
+        plain = _events(rhythm, tuple(struck), span.meter, length, frame.keys[0][1].fifths)
+        return Bar(events=(Change(meter=span.meter), *plain) if span.announced else plain)
+    written = heads(rhythm, span.meter, length)
+    events: list[Event] = [Change(meter=span.meter)] if span.announced else []
     first = -1
     for head in written:
         place = span.start + head.onset
@@ -219,6 +220,14 @@ def _write_bar(
         first = head.number
         events.append(event)
     return Bar(events=tuple(events))
+
+
+@lru_cache(maxsize=8192)
+def _events(
+    rhythm: Rhythm, struck: tuple[tuple[int, ...], ...], meter: Meter, length: int, fifths: int
+) -> tuple[Event, ...]:
+    """A bar in which nothing changes; music repeats its bars."""
+    return tuple(head.event(struck, fifths) for head in heads(rhythm, meter, length))
 
 
 def _sing(event: Event, syllables: tuple[str, ...]) -> Event:

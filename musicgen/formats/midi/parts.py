@@ -3,7 +3,8 @@
 A part is what one track plays on one channel; channel 10, drums, is none. The melody is, in this
 order: the part that was asked for; a part whose name says so; of the parts that mostly play one
 note at a time and have at least a quarter as many notes as the fullest, the highest on average; of
-all parts, the highest. Of a part with chords it is the skyline: the highest note at any time.
+all parts, the highest. Parts that are basses or chords by name come last. Of a part with chords it
+is the skyline: the highest note at any time.
 """
 
 from __future__ import annotations
@@ -125,16 +126,19 @@ def unrolled(part: Part, ticks_per_quarter: int, warnings: list[str]) -> Part:
     They are rolled when they begin within `ROLL` of the one before, and both sound on together for
     longer than the rest of either.
     """
-    notes = part.notes[np.lexsort((part.notes[:, 1], part.notes[:, 0]))]
-    onsets, ends = notes[:, 0], notes[:, 1]
-    gap = np.diff(onsets)
+    gap = np.diff(part.notes[:, 0])
     near = (gap > 0) & (gap <= ticks_per_quarter * ROLL)
     if not near.any():
         return part
+    notes = part.notes[np.lexsort((part.notes[:, 1], part.notes[:, 0]))]
+    onsets, ends = notes[:, 0], notes[:, 1]
     together = np.minimum(ends[1:], ends[:-1]) - onsets[1:]
     near &= 2 * together > np.maximum(ends[1:] - onsets[1:], ends[:-1] - onsets[:-1])
     if near.sum() < FEWEST_ROLLED * len(notes):
-        return part  # one note after the other, now and then too soon
+        # One note after the other, now and then too soon; but nobody ends them at the same tick.
+        near &= ends[1:] == ends[:-1]
+        if not near.any():
+            return part
     joined = near | (gap == 0)
     starts = np.concatenate([[True], ~joined])
     first = np.maximum.accumulate(np.where(starts, np.arange(len(notes)), 0))
@@ -150,12 +154,11 @@ def unrolled(part: Part, ticks_per_quarter: int, warnings: list[str]) -> Part:
 def choose_melody(parts: list[Part], n_parts: int, warnings: list[str]) -> Part:
     """The part that has the melody; where there were `n_parts` to choose from, it is said."""
     fullest = max(len(part.notes) for part in parts)
-    named = [
-        p for p in parts if _MELODY_NAMES.search(p.name) and not _NO_MELODY_NAMES.search(p.name)
-    ]
+    likely = [p for p in parts if not _NO_MELODY_NAMES.search(p.name)] or parts
+    named = [p for p in likely if _MELODY_NAMES.search(p.name)]
     if len(parts) > 1 and len({p.name for p in parts}) == 1:
         named = []  # all of a track, or of a file that gives its tracks its own name
-    lines = [p for p in named or parts if p.single_line] or named or parts
+    lines = [p for p in named or likely if p.single_line] or named or likely
     full = [p for p in lines if len(p.notes) >= FULLEST_SHARE * fullest] or lines
     chosen = max(full, key=lambda part: part.mean_pitch)
     if n_parts > 1:
@@ -164,7 +167,7 @@ def choose_melody(parts: list[Part], n_parts: int, warnings: list[str]) -> Part:
             reason = "as asked for"
         elif named:
             reason = "by its name"
-        elif lines is parts:
+        elif lines is likely:
             reason = "the highest"
         else:
             reason = "the highest line with many notes"
@@ -228,12 +231,16 @@ def chord_lines(part: Part, warnings: list[str]) -> list[list[Strike]]:
     pitch among those that are free; past `MAX_LINES` one is cut short.
     """
     strikes: dict[tuple[int, int], list[int]] = {}
+    n_twice = n_trimmed = 0
     for onset, end, pitch in part.notes.tolist():
         together = strikes.setdefault((onset, end), [])
-        if pitch not in together:
+        if pitch in together:
+            n_twice += 1
+        else:
             together.append(pitch)
+    if n_twice:
+        warnings.append(f"notes struck twice at once, left out once: {n_twice}")
     lines: list[list[Strike]] = []
-    n_trimmed = 0
     ordered = sorted(strikes.items(), key=lambda item: (item[0][0], -max(item[1])))
     for (onset, end), pitches in ordered:
         strike = (onset, end, tuple(sorted(pitches, reverse=True)))

@@ -6,8 +6,10 @@ a performance the beat is followed (see `beat`), and notes are put where a liste
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import ge, gt
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from musicgen.formats.midi.grid import (
     UNITS,
     is_score,
     near_places,
+    odd_parts,
     score_places,
     tuplet_parts,
 )
@@ -27,6 +30,10 @@ from musicgen.formats.midi.smf import Ints
 SHORTEST = UNITS // 8
 # A gap this short (share of the time to the next note) is how a note is played, not a rest.
 ARTICULATION = 0.25
+# Of a note whose end is no place of a score, and that rests before the next: notation programs play
+# some share of what is written, so it is the next place of the coarsest grid that fits the rhythm.
+GRIDS = tuple(UNITS // parts for parts in (4, 3, 8, 6, 12, 16, 24))
+OVER = 0.15  # of a place of the grid: by so little more, it is still the one before
 PLAYED_OFF = 2.5  # times what the player is off on average; less is no rest
 PLAYED_ARTICULATION = 0.4  # in a performance; nobody holds all notes to their end
 
@@ -67,10 +74,12 @@ def quantise(
     if not written and ticks_per_quarter >= COARSEST_ROUNDED:
         near = near_places(onsets, ticks_per_quarter)
     result = Quantised([])
+    exactly = False
     if near is not None:
         places, parts = near, frozenset({1, 3})
     elif written:
         strays = places < 0
+        exactly = not strays.any()
         exact = onsets[strays] * (UNITS / ticks_per_quarter)
         places[strays] = [_nearest(place) for place in exact.tolist()]
         parts = tuplet_parts(places[~strays]) | {1, 3}
@@ -81,7 +90,11 @@ def quantise(
     ends = np.array(sorted({s[1] for line in lines for s in line}), np.int64)
     end_of = _ends(ends, ticks_per_quarter, result.beat, parts)
     for line in lines:
-        result.lines.append(_place(line, place_of, end_of, result, ticks_per_quarter))
+        sounds = _as_written(line, place_of, end_of) if exactly else None
+        if sounds is None:
+            sounds = _place(line, place_of, end_of, result, ticks_per_quarter)
+        result.n_notes += len(line)
+        result.lines.append(sounds)
     _report(result, quarter_s)
     return result
 
@@ -98,12 +111,8 @@ def _ends(
         return {t: (-1, e) for t, e in zip(ticks.tolist(), exact.tolist(), strict=True)}
     places = score_places(ticks, ticks_per_quarter)
     exact = np.where(places < 0, ticks * (UNITS / ticks_per_quarter), places)
-    good = {place: len(tuplet_parts(np.array([place])) - parts) == 0
-            for place in np.unique(places % UNITS).tolist()}  # fmt: skip
-    return {
-        tick: (place if place >= 0 and good[place % UNITS] else -1, e)
-        for tick, place, e in zip(ticks.tolist(), places.tolist(), exact.tolist(), strict=True)
-    }
+    places[~np.isin(odd_parts(places), list(parts))] = -1
+    return dict(zip(ticks.tolist(), zip(places.tolist(), exact.tolist(), strict=True), strict=True))
 
 
 def _place(
@@ -114,12 +123,11 @@ def _place(
     ticks_per_quarter: int,
 ) -> list[Sound]:
     """One line on the grid; what falls on the next note is merged with it."""
-    sounds: list[Sound] = []
     beat = result.beat
+    sounds: list[Sound] = []
     for i, (tick, end_tick, pitches) in enumerate(line):
         onset = place_of[tick]
         following = place_of[line[i + 1][0]] if i + 1 < len(line) else None
-        result.n_notes += 1
         if following is not None and following <= onset:
             result.merged += 1
             continue
@@ -142,6 +150,16 @@ def _place(
     return sounds
 
 
+def _as_written(
+    line: Sequence[Strike], place_of: dict[int, int], end_of: dict[int, _End]
+) -> list[Sound] | None:
+    """One line where nothing has to be moved, else None."""
+    onsets, ends = [place_of[s[0]] for s in line], [end_of[s[1]][0] for s in line]
+    if any(map(ge, onsets, ends)) or any(map(gt, ends, onsets[1:])):
+        return None
+    return list(zip(onsets, ends, [s[2] for s in line], strict=True))
+
+
 def _snap_end(onset: int, end: float, following: int | None, beat: Beat | None) -> int:
     """An end to the next onset where it is near, else to the grid."""
     if following is not None:
@@ -150,10 +168,21 @@ def _snap_end(onset: int, end: float, following: int | None, beat: Beat | None) 
             near = max(PLAYED_ARTICULATION * (following - onset), PLAYED_OFF * beat.off * UNITS)
         if following - end <= near:
             return following
-    sixteenth = UNITS // 4
-    snapped = _nearest(end) if beat is None else round(end / sixteenth) * sixteenth
+    if beat is None:
+        snapped = _written_end(onset, end, following)
+    else:
+        sixteenth = UNITS // 4
+        snapped = round(end / sixteenth) * sixteenth
     snapped = max(snapped, onset + SHORTEST)
     return snapped if following is None else min(snapped, following)
+
+
+def _written_end(onset: int, end: float, following: int | None) -> int:
+    """Where a note that is played shorter than written, or with a sloppy end, ends in a score."""
+    for grid in GRIDS:
+        if onset % grid == 0 and (following is None or following % grid == 0):
+            return onset + math.ceil((end - onset) / grid - OVER) * grid
+    return _nearest(end)
 
 
 def _nearest(place: float) -> int:

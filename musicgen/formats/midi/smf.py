@@ -8,7 +8,6 @@ began at each of them; following those links from event to event is all that is 
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import ParseError
+from musicgen.formats.midi.pairing import pair
 
 MAX_BYTES = 2 * 2**20  # a symphony is half a megabyte
 MAX_NOTES = 100_000
@@ -25,14 +25,13 @@ MAX_TRACKS = 1024
 USUAL_MSPQ = 500_000  # microseconds a quarter where no tempo is given
 
 Ints = NDArray[np.int64]
-Rows = list[tuple[Any, ...]]
 
 _TRACK_NAME, _INSTRUMENT, _LYRIC, _END, _TEMPO, _METER, _KEY = 3, 4, 5, 0x2F, 0x51, 0x58, 0x59
 _LENGTHS = {_TEMPO: 3, _METER: 4, _KEY: 2}
 _NOTE_OFF, _NOTE_ON, _CONTROL, _PROGRAM = 0x8, 0x9, 0xB, 0xC
 _SUSTAIN = 64
 # Bytes of a channel message, by its status byte; 0 for all that is none.
-_SIZES = np.zeros(256, np.int64)
+_SIZES = np.zeros(256, np.int32)
 _SIZES[0x80:0xF0] = 3
 _SIZES[0xC0:0xE0] = 2
 
@@ -75,8 +74,7 @@ class MidiFile:
 def parse_file(data: bytes) -> MidiFile:
     """All of a file of any type and resolution, with running status.
 
-    A note-off ends the note of its pitch and channel that has sounded longest. Notes that never
-    end are left out and counted.
+    Which note a note-off ends says `pairing`. Notes that never end are left out and counted.
 
     Raises:
         ParseError: this is not MIDI, or it is damaged, or it goes beyond the limits above.
@@ -154,10 +152,10 @@ class _Links:
     def __init__(self, data: bytes, stops: list[int]) -> None:
         n = len(data)
         self.data = data
-        self.bytes = padded = np.zeros(n + 8, np.int64)
+        self.bytes = padded = np.zeros(n + 8, np.int32)
         padded[:n] = np.frombuffer(data, np.uint8)
         more = padded >= 0x80
-        size = np.ones(n + 4, np.int64)  # of the delta time
+        size = np.ones(n + 4, np.int32)  # of the delta time
         two = more[: n + 4]
         three = two & more[1 : n + 5]
         size[two] += 1
@@ -166,7 +164,7 @@ class _Links:
         size[four] += 1
         bad = four & more[3 : n + 7]
         self.delta_size = size
-        places = np.arange(n + 4)
+        places = np.arange(n + 4, dtype=np.int32)
         status_at = np.minimum(places + size, n + 7)
         status = padded[status_at]
         length = _SIZES[status]
@@ -175,7 +173,7 @@ class _Links:
         self.status_at = status_at
         one = offset * (length == 2)  # such a status makes running ones take one byte
         after = np.where(length > 0, status_at + length + one, -1)
-        links = np.empty(2 * offset, np.int64)
+        links = np.empty(2 * offset, np.int32)
         links[:offset] = np.where(is_running, status_at + 2, after)
         links[offset:] = np.where(is_running, status_at + 1 + offset, after)
         links[:offset][bad] = -1
@@ -189,7 +187,7 @@ class _Links:
     def ticks(self, places: Ints) -> Ints:
         """The tick of each event, from the beginning of their track on."""
         size, data = self.delta_size[places], self.bytes
-        value = data[places] & 0x7F
+        value = (data[places] & 0x7F).astype(np.int64)
         for i in range(1, int(size.max(initial=1))):
             value = np.where(size > i, value << 7 | data[places + i] & 0x7F, value)
         return np.cumsum(value)
@@ -320,7 +318,7 @@ class _TrackReader:
             and not sorted_on[1::2].any()
         )  # fmt: skip
         if not paired:
-            ons, offs = _pair(voice, is_on)
+            ons, offs = pair(voice, is_on, ticks)
         self.file.n_unended += n_on - len(ons)
         by_onset = np.argsort(ons, kind="stable")
         ons, offs = ons[by_onset], offs[by_onset]
@@ -354,19 +352,6 @@ class _TrackReader:
 
     def _error(self, what: str, place: Any = None) -> ParseError:
         return ParseError(f"MIDI {what} (byte {self.stop if place is None else int(place)})")
-
-
-def _pair(voice: Ints, is_on: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """Numbers of note-on and note-off events that belong together, the first struck first."""
-    sounding: dict[int, deque[int]] = {}
-    pairs: list[tuple[int, int]] = []
-    for number, (key, on) in enumerate(zip(voice.tolist(), is_on.tolist(), strict=True)):
-        if on:
-            sounding.setdefault(key, deque()).append(number)
-        elif sounding.get(key):
-            pairs.append((sounding[key].popleft(), number))
-    table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
 
 
 def _decode(text: bytes) -> str:
