@@ -28,6 +28,8 @@ from musicgen.theory import Key, Meter, parse_fraction, parse_key, parse_meter
 from musicgen.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
 
 VOICES = ("melody", "all")
+# To a quarter, where it has no whole number of SMPTE ticks: the most that are surely the nearest.
+SMPTE_TICKS = (480, 240, 120, 96, 48, 24, 12)
 
 
 def parse(
@@ -129,9 +131,8 @@ def _read_patterns(file: MidiFile, request: _Request, path: str) -> Reading:
 
 def _read_file(file: MidiFile, request: _Request, path: str) -> Tune:
     warnings = list(file.warnings)
-    per_quarter, quarter_s = _quarter(file, warnings)
-    if file.ticks_per_second is not None:
-        file = replace(file, ticks_per_quarter=per_quarter)
+    file, quarter_s = _in_quarters(file, warnings)
+    per_quarter = file.ticks_per_quarter
     parts = parts_of(file, warnings)
     chosen = select(parts, request.track, request.channel)
     if request.voices == "melody":
@@ -225,10 +226,13 @@ def _overlaid(lines: Sequence[tuple[Bar, ...]]) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
-def _quarter(file: MidiFile, warnings: list[str]) -> tuple[int, float]:
-    """Ticks to a quarter, and how long one lasts at first, in seconds."""
+def _in_quarters(file: MidiFile, warnings: list[str]) -> tuple[MidiFile, float]:
+    """The file with its ticks in quarters, and how long one lasts at first, in seconds."""
     first = min((t for t in file.tempos if t[1] > 0), default=(0, USUAL_MSPQ))[1]
     if file.ticks_per_second is None:
-        return file.ticks_per_quarter, first / 1e6
+        return file, first / 1e6
     warnings.append(f"time in SMPTE frames; a quarter note taken as {first / 1e6:g} s")
-    return max(round(file.ticks_per_second * first / 1_000_000), 1), first / 1e6
+    exactly = file.ticks_per_second * first / 1_000_000
+    fit = (ticks for ticks in SMPTE_TICKS if exactly.denominator > 1 and 2 * ticks < exactly)
+    per_quarter = next(fit, max(round(exactly), 1))
+    return file.rescaled(per_quarter, Fraction(per_quarter) / exactly), first / 1e6
