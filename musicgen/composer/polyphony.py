@@ -273,8 +273,15 @@ def _same(token: str, meter: Key | Meter) -> bool:
 
 
 def _check_bars(bars: int, vocabulary: Vocabulary) -> None:
-    for n_bars in (bars, bars + 1):
-        if bars < SHORTEST or any(t not in vocabulary.ids for t in bars_tokens(n_bars)):
-            tens = [int(t[5:]) for t in vocabulary.tokens if t.startswith("tens:")]
-            most = min(10 * max(tens, default=0) + 8, LONGEST)
-            raise ControlError(f"bars {bars}: the model writes pieces of {SHORTEST} to {most} bars")
+    """Refuse a number of bars that the vocabulary has no tokens for, with a bar of pickup or not."""
+    known = [
+        n_bars
+        for n_bars in range(SHORTEST, LONGEST)
+        if all(t in vocabulary.ids for n in (n_bars, n_bars + 1) for t in bars_tokens(n))
+    ]
+    if bars not in known:
+        near = sorted(known, key=lambda n_bars: abs(n_bars - bars))[:3]
+        raise ControlError(
+            f"bars {bars}: the model knows no such length; the nearest it writes are "
+            + ", ".join(map(str, sorted(near)))
+        )
