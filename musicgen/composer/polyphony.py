@@ -18,10 +18,12 @@ import numpy as np
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, ENDLESS, Take, fastest_stepper, require_spoken
+from musicgen.composer.scoring import spliced
 from musicgen.composer.selection import Selection, select
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
+from musicgen.prompt.manuscript import Manuscript
 from musicgen.sampling import SamplingConfig, sample
 from musicgen.theme import Theme
 from musicgen.theory import Key, Meter, parse_key, parse_meter
@@ -171,6 +173,7 @@ class PolyphonicComposer:
 
     def _ways_on(self, theme: Theme, n: int, sampling: SamplingConfig) -> Iterator[Take]:
         prompt = self.vocabulary.encode((BOS, *theme.heard))
+        manuscript = Manuscript.of(theme.tune)
         for begin in range(0, n, BATCH):
             indices = range(begin, min(begin + BATCH, n))
             constraint = PieceConstraint(
@@ -188,7 +191,8 @@ class PolyphonicComposer:
             for index, row in zip(indices, rows, strict=True):
                 whole = theme.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
                 added = max(1, whole.n_notes - theme.tune.n_notes)
-                yield Take(whole, index, row.bits / added)
+                exact = spliced(theme.tune, whole, manuscript.midi) if manuscript.midi else b""
+                yield Take(whole, index, row.bits / added, exact={".mid": exact} if exact else {})
 
 
 @dataclass(frozen=True)
@@ -273,7 +277,7 @@ def _same(token: str, meter: Key | Meter) -> bool:
 
 
 def _check_bars(bars: int, vocabulary: Vocabulary) -> None:
-    """Refuse a number of bars that the vocabulary has no tokens for, with a bar of pickup or not."""
+    """Refuse a number of bars that the vocabulary has no tokens for, with a pickup or not."""
     known = [
         n_bars
         for n_bars in range(SHORTEST, LONGEST)
