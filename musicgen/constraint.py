@@ -47,10 +47,10 @@ class Automaton:
         self.tokens = [parse_token(text) for text in vocabulary.tokens]
         limits = limits or Limits()
         self.smallest = limits.smallest or shortest_length(vocabulary)
-        self.limits = replace(limits, smallest=self.smallest)
-        self._held_to: dict[Limits, int] = {self.limits: 0}
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
         self._has_tonic = any(t.kind == "pitch" and is_tonic(t) for t in self.tokens)
+        self.limits = self._possible(limits)
+        self._held_to: dict[Limits, int] = {self.limits: 0}
         self.pad_id = vocabulary.ids[PAD]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
@@ -122,15 +122,19 @@ class Automaton:
     def held_to(self, limits: Limits) -> int:
         """The number of other limits that some tunes are held to; 0 is that of the automaton's own.
         They may not count the bars of all parts together (`total_bars`)."""
-        limits = replace(limits, smallest=self.smallest)
-        if not self._has_tonic:
-            form = tuple(replace(part, home=None) for part in limits.form)
-            limits = replace(limits, form=form)
+        limits = self._possible(limits)
         number = self._held_to.setdefault(limits, len(self._held_to))
         if number == self._mask_numbers.shape[1]:
             column = np.full((len(self._mask_numbers), 1), UNKNOWN, np.int32)
             self._mask_numbers = np.hstack([self._mask_numbers, column])
         return number
+
+    def _possible(self, limits: Limits) -> Limits:
+        """The limits with the vocabulary's shortest length; nothing comes home without a tonic."""
+        form = limits.form
+        if not self._has_tonic:
+            form = tuple(replace(part, home=None) for part in form)
+        return replace(limits, smallest=self.smallest, form=form)
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Which tokens may come next in a state, under the automaton's own limits: (V,)."""

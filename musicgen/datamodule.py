@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -28,21 +29,27 @@ _LENGTH_NOISE = 0.05  # tunes whose lengths differ by less may meet in a batch
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """`batch_tokens` places in a batch, padding included; training tunes longer than `max_len`
-    tokens are cut into pieces (features still speak of the whole tune)."""
+    tokens are cut into pieces (features still speak of the whole tune).
+
+    A step of the optimizer takes `accumulate` times `batch_tokens` places, in so many parts one
+    after the other: what it learns is what it would learn of one large batch, in about the memory
+    of a part (tunes are dealt out one by one, so the first part may hold one more).
+    """
 
     batch_tokens: int = 2048
+    accumulate: int = 1
     max_len: int = 512
     eval_batch_tokens: int = 16384
 
     def __post_init__(self) -> None:
-        for name in ("batch_tokens", "max_len", "eval_batch_tokens"):
+        for name in ("batch_tokens", "accumulate", "max_len", "eval_batch_tokens"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"data.{name}: {getattr(self, name)} is not at least 1")
 
 
 class Batch(NamedTuple):
-    """One step's rows: `targets` (B, T) are `tokens` one place on, `PAD_ID` where there is
-    nothing to learn. `n_targets` () counts the targets of the whole step, over all devices."""
+    """Rows of one step: `targets` (B, T) are `tokens` one place on, `PAD_ID` where there is
+    nothing to learn. `n_targets` () counts those of the whole step, over all parts and devices."""
 
     tokens: Tensor  # (B, T) int64
     features: Tensor  # (B, T, F) int64
@@ -70,7 +77,8 @@ class Plan:
             random = np.random.default_rng([self.seed, epoch])
             noise = random.uniform(1 - _LENGTH_NOISE, 1 + _LENGTH_NOISE, len(self.lengths))
             order = np.argsort(-self.lengths * noise, kind="stable")
-            batches = pack(self.lengths[order], self.config.batch_tokens)
+            batch_tokens = self.config.batch_tokens * self.config.accumulate
+            batches = pack(self.lengths[order], batch_tokens)
             shuffled = random.permutation(len(batches))
             self._epoch = (epoch, [order[batches[i]] for i in shuffled])
         return self._epoch[1]
@@ -100,10 +108,11 @@ class Plan:
         epoch = self._epoch_of(step)
         return epoch + (step - self.first_step(epoch)) / len(self.epoch(epoch))
 
-    def batch(self, step: int, *, rank: int = 0, world: int = 1) -> Batch:
-        """The batch of one step, or the share of it for one of `world` devices."""
+    def batch(self, step: int, *, shard: tuple[int, int] = (0, 1)) -> Batch:
+        """The batch of one step, or with `shard` (i, n) each n-th row of it from the i-th on: for
+        one of several devices, or one part after another."""
         pieces = self.pieces(step)
-        own = pieces[rank::world]
+        own = pieces[shard[0] :: shard[1]]
         return collate(
             self.split, self.starts[own], self.lengths[own], total=int(self.lengths[pieces].sum())
         )
@@ -123,8 +132,9 @@ def pack(lengths: NDArray[np.int64], batch_tokens: int) -> list[slice]:
 def collate(
     split: TokenSplit, starts: NDArray[np.int64], lengths: NDArray[np.int64], *, total: int
 ) -> Batch:
-    """Pieces of a split side by side, padded on the right; `total` becomes `n_targets`."""
-    rows, time = len(starts), int(lengths.max(initial=1))
+    """Pieces of a split side by side, padded on the right; `total` becomes `n_targets`. Without
+    any there is a row of padding, as not every network takes an empty batch."""
+    rows, time = max(1, len(starts)), int(lengths.max(initial=1))
     tokens = np.full((rows, time), PAD_ID, dtype=np.int64)
     targets = np.full((rows, time), PAD_ID, dtype=np.int64)
     features = np.zeros((rows, time, split.features.shape[1]), dtype=np.int64)
@@ -137,16 +147,17 @@ def collate(
 
 
 class _TrainBatches(IterableDataset[Batch]):
-    """Batches without end, from a given step on."""
+    """Batches without end, from a given step on, for one of `world` devices."""
 
     def __init__(self, plan: Plan, *, first_step: int, rank: int, world: int) -> None:
         self.plan, self.first_step, self.rank, self.world = plan, first_step, rank, world
 
     def __iter__(self) -> Iterator[Batch]:
-        step = self.first_step
-        while True:
-            yield self.plan.batch(step, rank=self.rank, world=self.world)
-            step += 1
+        parts = self.plan.config.accumulate
+        for step in count(self.first_step):
+            for part in range(parts):
+                shard = (part * self.world + self.rank, parts * self.world)
+                yield self.plan.batch(step, shard=shard)
 
 
 class TokenDataModule(pl.LightningDataModule):

@@ -60,7 +60,8 @@ def unseal(
     `MAX_BYTES`; `advice` is for a path that is no folder.
 
     Raises:
-        CheckpointError: a file is missing, changed or too large, or the folder is of another kind.
+        CheckpointError: a file is missing, changed or too large, or the folder is of another kind,
+            or of a later version of it.
     """
     folder = Path(folder)
     where = printable(str(folder))
@@ -72,9 +73,7 @@ def unseal(
         found, wanted = str(manifest["format"]), dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(f"{where}/{MANIFEST}: cannot be read; get the model again") from None
-    if found != kind:
-        shown = printable(found[:40])
-        raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; update musicgen")
+    _require_format(found, kind, where)
     # Neither more nor fewer: a name with a flipped bit must not pass for a file that is optional.
     if wanted.keys() - set(optional) != set(names):
         raise CheckpointError(f"{where}/{MANIFEST}: lists other files; get the model again")
@@ -83,6 +82,20 @@ def unseal(
         if hashlib.sha256(data).hexdigest() != wanted[name]:
             raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
     return files
+
+
+def _require_format(found: str, kind: str, where: str) -> None:
+    """A kind ends in its version; earlier versions are read by whoever reads the files."""
+    name, _, newest = kind.rpartition("-")
+    same, _, version = found.rpartition("-")
+    n = int(version) if version.isdecimal() and len(version) < 10 else 0
+    if same != name or n < 1:
+        shown = printable(found[:40])
+        raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; get another folder")
+    if n > int(newest):
+        raise CheckpointError(
+            f"{where}: is of format '{name}-{n}', newer than '{kind}'; update musicgen"
+        )
 
 
 def arrays_from(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: object) -> Arrays:

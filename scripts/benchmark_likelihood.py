@@ -1,16 +1,18 @@
 """Bits per note on held-out tune families, ours against n-grams, the lecture lab and folk-rnn.
 
-    python scripts/benchmark_likelihood.py --minutes 5
+    python scripts/benchmark_likelihood.py --minutes 5 15
 
-All are trained on the same training families of the `celtic` corpus, one after the other: the
-networks for the same CPU time (user and system time of the process, all threads; ours first, for
-the minutes given, then the others for as many CPU-seconds). All are scored on the same test
-tunes: bits of everything that has to be known to write a tune down (rhythm, meter, unit, key,
-music, end), divided by its notes or by the characters of its canonical ABC. The others
-(`baselines.py`) read the canonical ABC of the same reduced tunes, so all tell the same music.
+All are trained on the same training families of the `celtic` corpus, one after the other, the
+networks for the same CPU time: user and system time of the process, all threads; ours from its
+first line to the model on disk, scoring of validation tunes included, which the others are not
+charged for. All are scored on the same test tunes: bits of everything that has to be known to
+write a tune down (rhythm, meter, unit, key, music, end), divided by its notes or by the characters
+of its canonical ABC. The others (`baselines.py`) read the canonical ABC of the same reduced tunes,
+so all tell the same music.
 
 Each network keeps the weights with the best validation score. The n-gram model needs seconds.
-With --checkpoint a finished model, such as the shipped one, has a row as well.
+With --checkpoint a finished model, such as the shipped one, has a row as well. What --json wrote in
+one run --with takes into the table of another.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ import json
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +42,9 @@ from musicgen.training import Progress, score_tunes, train
 
 BASELINES = {"lab": "lab character LSTM", "folk-rnn": "folk-rnn, 3 x 512", "ngram": "Kneser-Ney"}
 
+Minutes = float | None  # a budget of CPU time; None: a model without one
+Figures = dict[str, Any]  # a row of the table
+
 
 def canonical_texts(corpus: corpora.Corpus) -> dict[str, list[Text]]:
     """(ABC text, number of notes) of every reduced tune, by split."""
@@ -54,7 +61,7 @@ def canonical_texts(corpus: corpora.Corpus) -> dict[str, list[Text]]:
 
 
 def train_ours(name: str, prepared: Prepared, minutes: float) -> Score:
-    """One of our presets, trained for so many minutes."""
+    """One of our presets, trained for so many minutes of CPU time."""
 
     def report(progress: Progress) -> None:
         if progress.scored:
@@ -63,81 +70,110 @@ def train_ours(name: str, prepared: Prepared, minutes: float) -> Score:
     with tempfile.TemporaryDirectory() as folder:
         begin = time.process_time()
         config = preset(name).with_budget(minutes=minutes)
-        summary = train(config, prepared.tokens, Path(folder) / name, report=report)
+        summary = train(
+            config, prepared.tokens, Path(folder) / name, report=report, clock=time.process_time
+        )
         cpu_s = time.process_time() - begin
         return finished(summary.model, prepared, cpu_s)
 
 
-def finished(model: str | Path, prepared: Prepared, cpu_s: float = float("nan")) -> Score:
+def train_baseline(
+    name: str, texts: dict[str, list[Text]], minutes: list[float]
+) -> Iterator[tuple[Minutes, Score]]:
+    """One of the others, with a score for each budget, or one for all."""
+    budgets = [60 * m for m in minutes]
+    match name:
+        case "ngram":
+            yield None, train_ngram(texts)
+        case "folk-rnn":
+            yield from zip(minutes, train_folk_rnn(texts, budgets), strict=True)
+        case _:
+            yield from zip(minutes, train_lab(texts, budgets), strict=True)
+
+
+def finished(model: str | Path, prepared: Prepared, cpu_s: float | None = None) -> Score:
     """A trained model on the test tunes."""
     loaded = checkpoint.load(checkpoint.locate(model))
-    bits = score_tunes(loaded.network, prepared.tokens.splits["test"])
+    tokens = prepared.tokens.with_features(loaded.feature_sizes)
+    bits = score_tunes(loaded.network, tokens.splits["test"])
     return Score(bits, cpu_s, int(loaded.metrics["parameters"]))
 
 
-def table(scores: dict[str, Score], texts: list[Text]) -> tuple[str, dict[str, dict[str, float]]]:
-    """The scores as Markdown, best first, and as numbers."""
+def figures(model: str, minutes: Minutes, score: Score, texts: list[Text]) -> Figures:
+    """A row of the table as numbers."""
     notes = np.array([n for _, n in texts], np.float64)
     characters = np.array([len(text) + 1 for text, _ in texts], np.float64)  # and its end
-    figures = {}
-    for name, score in scores.items():
-        by_note = rate_of("note", score.bits, notes)
-        figures[name] = {
-            "bits_per_note": by_note.bits,
-            "low": by_note.low,
-            "high": by_note.high,
-            "bits_per_character": rate_of("character", score.bits, characters).bits,
-            "cpu_s": score.cpu_s,
-            "parameters": score.parameters,
-        }
+    by_note = rate_of("note", score.bits, notes)
+    return {
+        "model": model,
+        "minutes": minutes,
+        "bits_per_note": by_note.bits,
+        "low": by_note.low,
+        "high": by_note.high,
+        "bits_per_character": rate_of("character", score.bits, characters).bits,
+        "cpu_s": score.cpu_s,
+        "parameters": score.parameters,
+    }
+
+
+def table(rows: list[Figures], minutes: float) -> str:
+    """The rows of one budget and those without as Markdown, best first."""
     lines = [
         "| model | parameters | CPU-seconds | bits per note (95 %) | per ABC character |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name, f in sorted(figures.items(), key=lambda item: item[1]["bits_per_note"]):
-        spent = "-" if np.isnan(f["cpu_s"]) else f"{f['cpu_s']:.0f}"
+    own = [row for row in rows if row["minutes"] in (minutes, None)]
+    for row in sorted(own, key=lambda row: row["bits_per_note"]):
+        spent = "-" if row["cpu_s"] is None else f"{row['cpu_s']:.0f}"
         lines.append(
-            f"| {name} | {f['parameters']:,.0f} | {spent} | {f['bits_per_note']:.3f} "
-            f"({f['low']:.3f}-{f['high']:.3f}) | {f['bits_per_character']:.3f} |"
+            f"| {row['model']} | {row['parameters']:,} | {spent} | {row['bits_per_note']:.3f} "
+            f"({row['low']:.3f}-{row['high']:.3f}) | {row['bits_per_character']:.3f} |"
         )
-    return "\n".join(lines), figures
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Run the comparison and print a Markdown table."""
+    """Run the comparison and print a Markdown table for each budget."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=5.0, help="wall-clock budget of ours")
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", default=[5.0], help="of CPU time, for every network"
+    )
     parser.add_argument("--presets", nargs="*", choices=PRESETS, default=list(PRESETS))
     parser.add_argument("--baselines", nargs="*", choices=BASELINES, default=list(BASELINES))
     parser.add_argument("--checkpoint", nargs="*", default=[], help="finished models beside them")
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument(
+        "--with", type=Path, nargs="*", default=[], dest="before", help="figures of earlier runs"
+    )
     arguments = parser.parse_args()
+    budgets = sorted(arguments.minutes)
 
-    prepared = prepare(["celtic"])
-    texts = canonical_texts(prepared.corpus)
-    scores = {
-        f"musicgen {name}": train_ours(name, prepared, arguments.minutes)
-        for name in arguments.presets
-    }
-    cpu_s = max((score.cpu_s for score in scores.values()), default=60 * arguments.minutes)
+    rows: dict[tuple[str, Minutes], Figures] = {}
+    for file in arguments.before:
+        rows |= {(row["model"], row["minutes"]): row for row in json.loads(file.read_text())}
+    if arguments.presets or arguments.baselines or arguments.checkpoint:
+        prepared = prepare(["celtic"])
+        texts = canonical_texts(prepared.corpus)
+
+    def add(model: str, minutes: Minutes, score: Score) -> None:
+        rows[model, minutes] = figures(model, minutes, score, texts["test"])
+        if arguments.json:
+            arguments.json.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+
+    for name in arguments.presets:
+        for minutes in budgets:
+            add(f"musicgen {name}", minutes, train_ours(name, prepared, minutes))
     for name in arguments.baselines:
-        match name:
-            case "ngram":
-                score = train_ngram(texts)
-            case "folk-rnn":
-                score = train_folk_rnn(texts, cpu_s)
-            case _:
-                score = train_lab(texts, cpu_s)
-        scores[BASELINES[name]] = score
+        for minutes, score in train_baseline(name, texts, budgets):
+            add(BASELINES[name], minutes, score)
     for name in arguments.checkpoint:
-        scores[f"{name} (trained before)"] = finished(name, prepared)
-    markdown, figures = table(scores, texts["test"])
+        add(f"{name} (trained before)", None, finished(name, prepared))
     print(f"\n{time.strftime('%Y-%m-%d')}, {platform.processor() or platform.machine()}, ", end="")
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n\n{markdown}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
+    for minutes in budgets:
+        print(f"\n{minutes:g} minutes of CPU time:\n\n{table(list(rows.values()), minutes)}")
 
 
 if __name__ == "__main__":

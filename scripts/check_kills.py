@@ -3,27 +3,34 @@
     python scripts/check_kills.py --kills 100 --seed 0
 
 A tiny network is trained once from beginning to end. Then, in a child process, the same run is
-killed (SIGKILL) at a random moment, while it computes, scores, writes a state, a model or the
-history, and gone on with; whatever the kill left behind, the losses, scores and final weights must
-be those of the uninterrupted run, to the last bit. A run that was killed before there was anything
-to go on from must say so and begin anew. The children are forks of one process that has loaded
+killed and gone on with; whatever the kill left behind, the losses, scores and final weights must be
+those of the uninterrupted run, to the last bit. A run that was killed before there was anything to
+go on from must say so and begin anew. The children are forks of one process that has loaded
 everything, so that a kill takes about a second.
+
+Two of five kills come after a random time of processor, wherever that is: what else the machine
+does moves them little. Two come before a random one of the operations on files that a run makes
+(open, sync, rename, delete), which take next to no time but are where harm is done; one comes
+before a random batch of validation tunes. All are drawn from the length of a whole run less its
+last part, so that nearly all fall before its end.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import mmap
 import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,13 +39,14 @@ from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
 from musicgen.tokenizer import SPECIALS
 from musicgen.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
-from musicgen.training import RunFolder, TrainConfig, train
+from musicgen.training import RunFolder, TrainConfig, keeper, train
 from musicgen.training.folder import parse_rows
+from musicgen.training.module import score_tunes
 
 VOCAB = (*SPECIALS, *"ABCDEFGH")
 CONFIG = TrainConfig(
     steps=30,
-    data=DataConfig(batch_tokens=128, max_len=32),
+    data=DataConfig(batch_tokens=128, max_len=32, eval_batch_tokens=64),
     model=ModelConfig(d_model=8, n_heads=2),
     val_every=4,
     log_every=2,
@@ -47,6 +55,65 @@ CONFIG = TrainConfig(
     patience=0,
 )
 Losses = list[tuple[object, ...]]
+OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+# Shared with the children: whether a score is being made, operations and scored batches so far.
+SHARED = memoryview(mmap.mmap(-1, 24)).cast("Q")
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a run dies: after so many seconds of processor, before an operation on its files, or
+    before a batch of validation tunes."""
+
+    cpu_s: float = 0.0
+    operation: int = -1
+    batch: int = -1
+
+    @classmethod
+    def drawn(cls, number: int, lengths: tuple[float, int, int], rng: random.Random) -> Kill:
+        """One of the three kinds in turn, at a random place of a run of these lengths."""
+        seconds, operations, batches = lengths
+        match number % 5:
+            case 0 | 2:
+                return cls(cpu_s=rng.uniform(0.01, 0.8 * seconds))
+            case 1 | 3:
+                return cls(operation=rng.randrange(int(0.95 * operations)))
+            case _:
+                return cls(batch=rng.randrange(batches))
+
+    def arm(self, folder: Path) -> None:
+        """Have it come over this process."""
+        if self.cpu_s:
+            signal.setitimer(signal.ITIMER_PROF, self.cpu_s)  # its signal ends us like SIGKILL
+        sync = os.fsync
+
+        def count(event: str, arguments: tuple[Any, ...]) -> None:
+            if event in OPERATIONS and str(arguments[0]).startswith(str(folder)):
+                if SHARED[1] == self.operation:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                SHARED[1] += 1
+
+        def fsync(handle: int) -> None:
+            count("open", (folder,))
+            sync(handle)
+
+        def announced(*arguments: Any, stop: Callable[[], bool], **options: Any) -> Any:
+            """`score_tunes`, of which `moment` is told."""
+
+            def stopped() -> bool:
+                if SHARED[2] == self.batch:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                SHARED[2] += 1
+                return stop()
+
+            SHARED[0] = 1
+            bits = score_tunes(*arguments, stop=stopped, **options)
+            SHARED[0] = 0
+            return bits
+
+        sys.addaudithook(count)
+        os.fsync = fsync
+        keeper.score_tunes = announced
 
 
 def make_tokens(n: int = 40) -> TokenSet:
@@ -75,24 +142,25 @@ def outcome(folder: Path) -> tuple[Losses, str]:
     return losses, hashlib.sha256(weights).hexdigest()
 
 
-def in_child(work: Callable[[], None], kill_after: float | None = None) -> int:
-    """Do some work in a fork, perhaps killed after so many seconds; its exit status."""
+def run(
+    folder: Path, tokens: TokenSet, kill: Kill = Kill(), *, resume: bool = False
+) -> tuple[int, float]:
+    """Train in a fork, perhaps killed: its exit status, 3 for a refusal, and its processor time."""
+    SHARED[0] = SHARED[1] = SHARED[2] = 0
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            os.setpgid(0, 0)
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
-            work()
+            kill.arm(folder)
+            train(CONFIG, tokens, folder, resume=resume)
             code = 0
         except TrainingError:
             code = 3
         finally:
             os._exit(code)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status, used = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
 
 
 def moment(folder: Path) -> str:
@@ -101,6 +169,8 @@ def moment(folder: Path) -> str:
         return "before the run began"
     if (folder / "result.json").exists():
         return "after the run was finished"
+    if SHARED[0]:
+        return "while the validation tunes were scored"
     if any(folder.glob(".model.*")):
         return "while a model was written"
     if any(path.name.startswith(".") for path in folder.iterdir()):
@@ -110,49 +180,49 @@ def moment(folder: Path) -> str:
     return "between states" if RunFolder(folder).states() else "before the first state"
 
 
-def check(folder: Path, tokens: TokenSet, whole: tuple[Losses, str], seconds: float) -> str:
-    """Kill a run after so many seconds and go on with it: when it was, and "" or what differs."""
-    status = in_child(lambda: drop(train(CONFIG, tokens, folder)), kill_after=seconds)
+def check(folder: Path, tokens: TokenSet, whole: tuple[Losses, str], kill: Kill) -> tuple[str, str]:
+    """Kill a run and go on with it: when it was, and "" or what differs."""
+    status, _ = run(folder, tokens, kill)
     when = moment(folder) if folder.exists() else "before the run began"
     if status == 0 or when == "after the run was finished":
-        return f"{when}|" if outcome(folder) == whole else f"{when}|the losses differ"
+        return when, "" if outcome(folder) == whole else "the losses differ"
     resumable = bool(RunFolder(folder).states())
-    status = in_child(lambda: drop(train(CONFIG, tokens, folder, resume=True)))
+    status, _ = run(folder, tokens, resume=True)
     if not resumable and status == 3:  # nothing was saved yet, and it says so
         shutil.rmtree(folder, ignore_errors=True)
-        status = in_child(lambda: drop(train(CONFIG, tokens, folder)))
+        status, _ = run(folder, tokens)
     if status != 0:
-        return f"{when}|cannot be gone on with (exit status {status})"
-    return f"{when}|" if outcome(folder) == whole else f"{when}|the losses differ"
-
-
-def drop(_: object) -> None:
-    """Forget a result."""
+        return when, f"cannot be gone on with (exit status {status})"
+    return when, "" if outcome(folder) == whole else "the losses differ"
 
 
 def check_kills(kills: int, seed: int, *, say: Callable[[str], None] = print) -> int:
     """Kill and go on so many times; how many runs were not as the uninterrupted one."""
     rng = random.Random(seed)
     tokens = make_tokens()
+    moments: Counter[str] = Counter()
+    wrong = 0
     with tempfile.TemporaryDirectory() as temp:
-        began = time.monotonic()
-        in_child(lambda: drop(train(CONFIG, tokens, Path(temp, "warm"))))
-        began = time.monotonic()
-        assert in_child(lambda: drop(train(CONFIG, tokens, Path(temp, "whole")))) == 0
-        length = time.monotonic() - began
-        whole = outcome(Path(temp, "whole"))
-        moments: Counter[str] = Counter()
-        wrong = 0
+        runs = [run(Path(temp, f"whole{number}"), tokens) for number in range(3)]
+        assert all(status == 0 for status, _ in runs)
+        lengths = (min(seconds for _, seconds in runs), int(SHARED[1]), int(SHARED[2]))
+        whole = outcome(Path(temp, "whole0"))
+        say(
+            "a whole run: {:.2f} s of processor, {} file operations, {} batches scored".format(
+                *lengths
+            )
+        )
         for number in range(kills):
             folder = Path(temp, f"run{number}")
-            when, _, what = check(folder, tokens, whole, rng.uniform(0, length)).partition("|")
+            kill = Kill.drawn(number, lengths, rng)
+            when, what = check(folder, tokens, whole, kill)
             moments[when] += 1
             if what:
                 wrong += 1
                 say(f"kill {number}: {when}: {what}")
             shutil.rmtree(folder, ignore_errors=True)
-        for when, number in moments.most_common():
-            say(f"{number:5} killed {when}")
+    for when, number in moments.most_common():
+        say(f"{number:5} killed {when}")
     say(f"{kills - wrong} of {kills} runs end with the losses and weights of the uninterrupted one")
     return wrong
 

@@ -178,18 +178,23 @@ def _spoil_text(data: bytearray, rng: random.Random, words: tuple[str, ...]) -> 
             data[:] = b"".join(pieces)
 
 
+def spoil(suffix: str, data: bytearray, rng: random.Random, other: bytes = b"") -> None:
+    """One change, made of what the format is made of where that is known."""
+    words = WORDS.get(suffix)
+    if words is not None and rng.random() < 0.7:
+        _spoil_text(data, rng, words)
+    else:
+        _spoil_bytes(data, rng, other or bytes(data))
+
+
 def mutated(suffix: str, rng: random.Random) -> bytes:
     """A sound file of the format with up to a dozen changes."""
     if suffix == ".mxl" and rng.random() < 0.7:
         return _mutated_archive(rng)
     data = bytearray(rng.choice(seeds(suffix)))
     other = rng.choice(seeds(rng.choice((suffix, suffix, ".abc", ".mid"))))
-    words = WORDS.get(suffix)
     for _ in range(rng.choice((1, 1, 2, 3, 6, 12))):
-        if words is not None and rng.random() < 0.7:
-            _spoil_text(data, rng, words)
-        else:
-            _spoil_bytes(data, rng, other)
+        spoil(suffix, data, rng, other)
     return bytes(data[: 1 << 20])
 
 

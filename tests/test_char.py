@@ -278,6 +278,12 @@ def test_from_text_to_text_through_the_command_line(
     assert [rate["unit"] for rate in found["rates"]] == ["note", "bar", "character"]
     assert found["own"]
     assert found["bits_per_character"] == found["rates"][2]["bits"]
+    Path("more.abc").write_text(tunebook(3, seed=9) + "\n" + book.read_text())
+    code, out, err = run("evaluate", "-c", "run", "--corpus", "more.abc", "--split", "all",
+                         "--apart-from", str(book), "--json", "-")  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["n_tunes"] == 3
+    assert f"80 more tunes are left out, of families that have tunes in {book}" in err
 
 
 def test_splits_do_not_move_when_a_text_is_added(book: Path, tmp_path: Path) -> None:

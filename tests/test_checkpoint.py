@@ -12,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
+import musicgen
 from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
@@ -20,6 +21,7 @@ from musicgen.grammar import Part
 from musicgen.models import KINDS, ModelConfig, build_model, weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenizer import SPECIALS
+from musicgen.validation import validate
 
 VOCAB = (*SPECIALS, "C", "D", "E")
 
@@ -138,10 +140,31 @@ def test_one_flipped_bit_anywhere(folder: Path, name: str) -> None:
     assert refusal(folder) == f"MODEL/{name}: was changed or damaged; get the model again"
 
 
-def test_another_format_version(folder: Path) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text()) | {"format": "musicgen-9"}
+@pytest.mark.parametrize(
+    ("format_", "message"),
+    [
+        ("musicgen-checkpoint-3", ", newer than 'musicgen-checkpoint-2'; update musicgen"),
+        ("musicgen-checkpoint-x", ", not 'musicgen-checkpoint-2'; get another folder"),
+        ("musicgen-head-1", ", not 'musicgen-checkpoint-2'; get another folder"),
+    ],
+)
+def test_another_format_is_refused_by_name(folder: Path, format_: str, message: str) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"format": format_}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert "is of format 'musicgen-9'" in refusal(folder)
+    assert refusal(folder) == f"MODEL: is of format '{format_}'{message}"
+
+
+def test_a_model_of_the_first_format_composes_and_guesses_as_it_did() -> None:
+    """Written by the program of 2026-11-21, with the logits that it had then."""
+    old = Path(__file__).parent / "data" / "checkpoint-1"
+    model = checkpoint.load(old)
+    tokens = torch.arange(4, 12)[None]
+    columns = [torch.arange(8) % size for size in model.feature_sizes.values()]
+    logits, _ = model.network(tokens, torch.stack(columns, -1)[None])
+    was = [-0.12828737, 0.02543295, -0.00230437, -0.14973821, -0.03510018]
+    assert logits[0, -1, :5].tolist() == pytest.approx(was, abs=1e-5)
+    tune = musicgen.load(old).generate(key="D", rhythm="jig", seed=1)
+    assert validate(tune) == ()
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000])

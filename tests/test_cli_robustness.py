@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 
 from musicgen.cli import options
-from musicgen.files import read_bytes
-from musicgen.formats import scan
 
 from .test_cli import run
 
@@ -163,10 +161,3 @@ def test_a_signal_ends_a_command_with_its_code(
     assert process.returncode == code
     in_one_line(err)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_file_that_is_no_text_of_its_name_is_found_out_by_its_content(tmp_path: Path) -> None:
-    (tmp_path / "a.abc").write_bytes(b"MThd\0\0\0\6\0\0\0\1\0\x60MTrk\0\0\0\4\0\xff\x2f\0")
-    with pytest.raises(Exception, match="is not text; is it really an ABC file"):
-        scan(tmp_path / "a.abc")
-    assert read_bytes(tmp_path / "a.abc").startswith(b"MThd")

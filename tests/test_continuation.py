@@ -198,6 +198,13 @@ def test_what_the_vocabulary_lacks_is_kept_and_a_tie_leads_to_its_pitch(
         assert last.pitch == first.pitch
 
 
+def test_a_tune_comes_home(composer: Composer) -> None:
+    takes = list(composer.continuations(given(HALF_JIG), 12, SamplingConfig(seed=1)))
+    last = [take.tune.bars[-1].events[-1] for take in takes]
+    home = [isinstance(note, Note) and note.pitch.midi % 12 == 2 for note in last]
+    assert sum(home) >= 6  # but where a note is tied into the last; at random it would be two of 12
+
+
 def test_changes_of_key_and_meter_are_followed(composer: Composer) -> None:
     whole = way_on(composer, f"{HEAD}d2f fed|BAB A2G|[M:2/4][K:G]GABc|d2B2|G").tune
     assert {bar.duration for bar in whole.bars[2:]} == {Fraction(2)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -15,14 +15,23 @@ import pytest
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
-from musicgen.constraint import Automaton
-from musicgen.controls import ControlOptions, Controls, form_of, understand_phrase
+from musicgen.composer.generation import draft
+from musicgen.constraint import Automaton, Tracer
+from musicgen.controls import (
+    ControlOptions,
+    Controls,
+    form_of,
+    understand,
+    understand_phrase,
+)
 from musicgen.controls.melodic import Line, MelodicAutomaton
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.grammar import Limits, Part, advance, start
+from musicgen.grammar import Limits, Part, advance, outline_of, start
 from musicgen.instruments import RANGES, written_range
 from musicgen.sampling import SamplingConfig
+from musicgen.tokenizer import BOS, EOS
+from musicgen.tokenizer.melody import encode
 from musicgen.tokenizer.tokens import parse_token
 from musicgen.tune import Rest, Tune
 
@@ -243,3 +252,29 @@ def test_a_motif_comes_back_within_the_widest_interval(
     controls = Controls(motif=given, motif_bars="1", part_bars=8, max_interval=7)
     for take in composer.takes(24, controls, SamplingConfig(seed=5)):
         assert list(script.disobedience(read_back(take.tune), controls)) == []
+
+
+@pytest.mark.parametrize(
+    "asked", [{"form": "AABA"}, {"form": "AABB", "range": "C4-C6"}, {"part_bars": "4,5"}]
+)
+def test_a_tune_whose_parts_are_asked_comes_home(composer: Composer, asked: dict[str, str]) -> None:
+    homes = []
+    for take in composer.takes(12, Controls(**{"part_bars": 4, **asked}), SamplingConfig(seed=4)):
+        spoken = [BOS, *encode(take.tune), EOS]
+        homes.append(outline_of(Tracer().trace(spoken)[0], spoken)[-1].home)
+    # But where a note is tied into the last, or rests follow it; at random it would be two of 12.
+    assert sum(map(bool, homes)) >= 5
+
+
+def test_bars_asked_in_all_are_shared_as_the_corpus_shares_them(untrained: Checkpoint) -> None:
+    engine = Composer(untrained).engine
+    two = (Part(bars=4, repeated=True, home=True), Part(bars=6, repeated=False, home=False))
+    outlines = {engine.openings[0][0]: ((two, 1), ((Part(bars=9, repeated=False),), 5))}
+    request = understand(Controls(bars=10), engine.openings, engine.vocabulary, outlines)
+    assert {request.draw(0, index)[1] for index in range(20)} == {two}
+    other = understand(Controls(bars=11), engine.openings, engine.vocabulary, outlines)
+    assert other.draw(0, 0)[1] == ()
+    for take in draft(replace(engine, outlines=outlines), range(6), request, SamplingConfig()):
+        spoken = [BOS, *encode(take.tune), EOS]
+        found = outline_of(Tracer().trace(spoken)[0], spoken)
+        assert [(part.bars, part.repeated) for part in found] == [(4, True), (6, False)]

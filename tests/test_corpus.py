@@ -105,6 +105,23 @@ def test_the_same_melody_under_another_title_or_key_is_kept_once(tmp_path: Path)
     assert len(found.entries) == 5 - len(found.duplicates)
 
 
+@pytest.mark.parametrize("theirs_first", [True, False])
+def test_a_family_that_reaches_into_another_book_is_not_apart_from_it(
+    tmp_path: Path, *, theirs_first: bool
+) -> None:
+    """Whether it reaches by a copy or a variant, and whichever of two copies is kept."""
+    variant = [*melody(2)[:-2], "C", "C"]
+    known = [abc(melody(1)), abc(melody(2)), abc(melody(3))]
+    fresh = [abc(melody(1)), abc(variant), abc(melody(4)), abc(melody(4)), abc(melody(5))]
+    write(tmp_path, theirs=known, ours=fresh)
+    ours, theirs = (str(tmp_path / f"{name}.abc") for name in ("ours", "theirs"))
+    found = corpus.load([theirs, ours] if theirs_first else [ours, theirs])
+    apart, n_related = found.apart_from([theirs])
+    assert apart == {f"{ours}:17", f"{ours}:33"}
+    assert n_related == 2
+    assert found.apart_from([ours, theirs]) == (frozenset(), 0)
+
+
 def test_a_transposed_tune_is_a_duplicate(tmp_path: Path) -> None:
     sharp = [f"^{note}" for note in melody(1)]
     found = corpus.load(write(tmp_path / "mine", a=[abc(melody(1)), abc(sharp)]))

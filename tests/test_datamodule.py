@@ -90,7 +90,7 @@ def test_epochs_differ(tokens: TokenSet) -> None:
 def test_devices_share_a_batch_without_overlap(tokens: TokenSet) -> None:
     plan = Plan(tokens.splits["train"], DataConfig(batch_tokens=600), seed=0)
     whole = plan.batch(2)
-    parts = [plan.batch(2, rank=rank, world=2) for rank in range(2)]
+    parts = [plan.batch(2, shard=(rank, 2)) for rank in range(2)]
     for part in parts:
         assert part.n_targets == whole.n_targets == (whole.targets != PAD_ID).sum()
     shared = torch.cat([part.targets[part.targets != PAD_ID] for part in parts])

@@ -23,6 +23,7 @@ from musicgen.evaluation import bits_per_note
 from musicgen.evaluation.control import continuation, obedience
 from musicgen.evaluation.copying import diversity, look_up
 from musicgen.evaluation.discrimination import auc, discriminate
+from musicgen.evaluation.likelihood import rates
 from musicgen.evaluation.page import render_page
 from musicgen.evaluation.report import Assessment, Bench, as_data, ranking
 from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
@@ -44,6 +45,19 @@ def tokens(untrained: Checkpoint) -> TokenSet:
     return build_tokenset(
         rows, vocab=untrained.vocab, feature_sizes=FEATURE_SIZES, tokenizer="melody"
     )
+
+
+def test_tunes_can_be_chosen_from_every_split(untrained: Checkpoint, tokens: TokenSet) -> None:
+    whole = [rates(untrained, tokens, split) for split in ("train", "test", "all")]
+    assert [found.n_tunes for found in whole] == [5, 5, 10]
+    bits = [found.rates[0].bits for found in whole]
+    assert bits[2] == pytest.approx((bits[0] + bits[1]) / 2)  # of as many notes each
+    some = rates(untrained, tokens, "all", only={"train1", "test0", "test3"})
+    assert (some.n_tunes, some.rates[0].n) == (3, 30)
+    with pytest.raises(CorpusError, match=r"^split 'val' holds no tune to score; give a larger"):
+        rates(untrained, tokens, "val")
+    with pytest.raises(CorpusError, match=r"^split 'all' holds no tune to score; give a larger"):
+        rates(untrained, tokens, "all", only=())
 
 
 def test_a_model_that_knows_nothing_needs_the_logarithm_of_its_vocabulary(
@@ -252,7 +266,9 @@ def test_the_command_judges_a_folder_and_writes_all_numbers(
     [
         (["x.abc", "--checkpoint", "celtic"], "--checkpoint and SOURCES: give one of them"),
         (["--compare", "celtic"], "--compare: name at least two"),
-        (["--split", "all"], "--split all: is none of train, val, test"),
+        (["--split", "half"], "--split half: is none of train, val, test, all"),
+        (["--split", "all", "-n", "50"], "--split all: is for the likelihood alone; drop SOURCES"),
+        (["x.abc", "--apart-from", "y.abc"], "--apart-from: is for the likelihood alone; drop"),
         (["--report", "a.pdf"], "a.pdf: a report is .html"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -104,3 +107,76 @@ def test_content_without_a_file_is_read_by_its_name(tmp_path: Path, name: str) -
     assert list(formats.parsed_each(data, name)) == list(formats.scan_each(tmp_path / name))
     with pytest.raises(UnsupportedFormatError):
         formats.parsed_each(data, "scale.exe")
+
+
+KERN = b"**kern\n*M4/4\n4c\n4d\n4e\n4f\n=\n*-\n"
+
+
+def zipped() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("scale.abc", formats.rendered([SCALE], ".abc"))
+    return packed.getvalue()
+
+
+def content(kind: str) -> bytes:
+    match kind:
+        case "kern":
+            return KERN
+        case "gzip":
+            return gzip.compress(formats.rendered([SCALE], ".abc"))
+        case "zip":
+            return zipped()
+        case "pdf":
+            return b"%PDF-1.4\n1 0 obj"
+        case "png":
+            return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+        case "riff":
+            midi = formats.rendered([SCALE], ".mid")
+            return b"RIFF" + bytes(4) + b"RMIDdata" + bytes(4) + midi
+        case _:
+            return formats.rendered([SCALE], f".{kind}")
+
+
+SUFFIXES = {"abc": ".abc .txt", "mid": ".mid .midi", "riff": ".mid .midi", "kern": ".krn",
+            "musicxml": ".musicxml .xml .mxl", "mxl": ".musicxml .xml .mxl"}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", formats.READERS)
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("abc", "is ABC; name it .abc"),
+        ("mid", "is a MIDI file; name it .mid"),
+        ("riff", "is a MIDI file; name it .mid"),
+        ("kern", "is kern; name it .krn"),
+        ("musicxml", "is MusicXML; name it .musicxml"),
+        ("mxl", "is compressed MusicXML; name it .mxl"),
+        ("gzip", "is compressed with gzip; unpack it first"),
+        ("zip", "is a zip archive; unpack it first"),
+        ("pdf", "is a PDF; music is not read from pages; find it as ABC, MIDI or MusicXML"),
+        ("png", "is a picture; music is not read from pictures; find it as ABC or MusicXML"),
+        ("wav", "is a recording; recordings are written, not read; find it as ABC or MIDI"),
+    ],
+)
+def test_a_file_with_a_wrong_name_is_told_what_it_is(
+    tmp_path: Path, kind: str, message: str, suffix: str
+) -> None:
+    path = tmp_path / f"scale{suffix}"
+    path.write_bytes(content(kind))
+    if suffix in SUFFIXES.get(kind, "").split():
+        assert len(formats.read(path)) == 1
+        return
+    if kind == "zip" and suffix in SUFFIXES["mxl"].split():
+        message = "is an archive without a score; is it the right file?"
+    for read in (formats.scan, formats.read, lambda path: list(formats.scan_each(path))):
+        with pytest.raises(ParseError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize("beginning", ["MZ", "ID3", "GIF89a", "BZh9", "FORM", "Rar!", "<score>"])
+def test_words_before_the_first_tune_are_no_signature(tmp_path: Path, beginning: str) -> None:
+    path = tmp_path / "book.abc"
+    path.write_text(f"{beginning} is how it begins\n\nX:1\nK:C\nCDEF|\n")
+    assert len(formats.read(path)) == 1

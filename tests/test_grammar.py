@@ -18,7 +18,6 @@ from musicgen.grammar import (
     allowed,
     features,
     irregularity,
-    limits_of,
     outline_of,
     permits,
     start,
@@ -276,7 +275,7 @@ def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
         (Part(repeated=False, bars=8),),
         tuple(Part(repeated=n > 4, bars=n, home=n < 6) for n in (5, 6, 4)),
     ]
-    limits = [limits_of(outline) if outline else None for outline in asked]
+    limits = [Limits(form=outline) if outline else None for outline in asked]
     rng = np.random.default_rng(seed)
     constraint = GrammarConstraint(Automaton(VOCABULARY), 4, limits=limits)
     tokens: list[list[str]] = [["<bos>"] for _ in asked]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -52,6 +54,15 @@ def test_a_spoiled_file_is_music_or_one_line(tmp_path: Path, suffix: str) -> Non
         path.write_bytes(mutation.mutated(suffix, rng))
         uses = mutation.use_tunes(path, all_voices=rng.random() < 0.3)
         assert mutation.examine(path, uses) == "", f"seed {seed}"
+
+
+@pytest.mark.slow
+def test_a_minute_of_spoiled_files_finds_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "fuzz.py", "--seconds", "60", "--keep", tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @given(st.sampled_from(MUSIC), st.binary(max_size=200), st.sampled_from([b"", b"begun"]))
@@ -216,6 +227,27 @@ def test_an_index_takes_twice_as_long_for_twice_the_tunes() -> None:
         return lambda: NoveltyIndex.build(tunes)
 
     assert grown(work, 100) <= 2.3
+
+
+# --- the same again ----------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_tunes_with_any_number_of_threads_and_of_tunes(
+    tmp_path: Path,
+) -> None:
+    def generated(threads: str, number: int) -> list[str]:
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        done = subprocess.run(
+            [sys.executable, "-m", "musicgen", "generate", "--seed", "5", "-n", str(number)],
+            capture_output=True, text=True, check=True, cwd=tmp_path,
+            env={**os.environ, **dict.fromkeys(names, threads), "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        return [part.split("\n", 1)[1] for part in done.stdout.split("X:")[1:]]
+
+    tunes = generated("1", 3)
+    assert len(set(tunes)) == 3
+    assert generated("4", 3) == tunes
+    assert generated("2", 1) == tunes[:1]
 
 
 # --- bits that flip ----------------------------------------------------------------------------

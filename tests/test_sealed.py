@@ -43,7 +43,7 @@ def _changed(folder: Path) -> str:
 def _other_kind(folder: Path) -> str:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"format": "test-2"}))
-    return f"{folder}: is of format 'test-2', not 'test-1'; update musicgen"
+    return f"{folder}: is of format 'test-2', newer than 'test-1'; update musicgen"
 
 
 def _no_manifest(folder: Path) -> str:
@@ -58,7 +58,24 @@ def _other_names(folder: Path) -> str:
     return f"{folder}/manifest.json: lists other files; get the model again"
 
 
-@pytest.mark.parametrize("spoil", [_missing, _changed, _other_kind, _no_manifest, _other_names])
+def _strange_version(folder: Path) -> str:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": "test-0"}))
+    return f"{folder}: is of format 'test-0', not 'test-1'; get another folder"
+
+
+def test_earlier_versions_are_read_and_later_ones_refused(tmp_path: Path) -> None:
+    seal(tmp_path / "m", {"a.json": b"{}"}, kind="test-2")
+    for kind in ("test-2", "test-3", "test-10"):
+        assert unseal(tmp_path / "m", ("a.json",), kind=kind) == {"a.json": b"{}"}
+    for kind in ("test-1", "other-2", "test-two-2", "test"):
+        with pytest.raises(CheckpointError, match="is of format 'test-2'"):
+            unseal(tmp_path / "m", ("a.json",), kind=kind)
+
+
+@pytest.mark.parametrize(
+    "spoil", [_missing, _changed, _other_kind, _strange_version, _no_manifest, _other_names]
+)
 def test_a_spoilt_folder_says_what_is_wrong(tmp_path: Path, spoil: object) -> None:
     seal(tmp_path / "m", {"a.json": b"{}"}, kind=KIND)
     message = spoil(tmp_path / "m")  # type: ignore[operator]

@@ -19,7 +19,6 @@ import pytorch_lightning as pl
 import torch
 
 from musicgen import checkpoint
-from musicgen.config import to_dict
 from musicgen.datamodule import DataConfig
 from musicgen.errors import ConfigError, TrainingError, TrainingInterrupted
 from musicgen.models import KINDS, ModelConfig
@@ -103,7 +102,7 @@ def test_a_run_learns_and_leaves_a_model(tmp_path: Path, tokens: TokenSet, kind:
 
 def test_a_run_folder_holds_what_a_person_wants(tmp_path: Path, tokens: TokenSet) -> None:
     train(SMALL, tokens, tmp_path / "run", about="Public domain.")
-    names = sorted(p.name for p in (tmp_path / "run").iterdir())
+    names = sorted(p.name for p in (tmp_path / "run").iterdir() if "tfevents" not in p.name)
     assert names == ["curve.png", "history.csv", "model", "result.json", "resume", "run.json"]
     assert (tmp_path / "run/curve.png").read_bytes().startswith(b"\x89PNG")
     assert "Public domain." in (tmp_path / "run/model/README.md").read_text()
@@ -120,12 +119,19 @@ def test_the_same_seed_gives_the_same_run(tmp_path: Path, tokens: TokenSet) -> N
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize(
+    ("number", "change"),
+    [
+        (signal.SIGINT, {}),
+        (signal.SIGTERM, {"ema": 0.9}),
+        (signal.SIGTERM, {"optimizer": "muon"}),
+        (signal.SIGTERM, {"optimizer": "adagrad"}),
+    ],
+)
 def test_resuming_after_a_signal_changes_nothing(
-    tmp_path: Path, tokens: TokenSet, number: signal.Signals, ema: float
+    tmp_path: Path, tokens: TokenSet, number: signal.Signals, change: dict[str, Any]
 ) -> None:
-    config = dataclasses.replace(SMALL, ema=ema, log_every=3, save_minutes=9.0)
+    config = dataclasses.replace(SMALL, **change, log_every=3, save_minutes=9.0)
     train(config, tokens, tmp_path / "whole")
     before = signal.getsignal(number)
     with pytest.raises(TrainingInterrupted, match="stopped at step 6, state saved") as caught:
@@ -311,38 +317,6 @@ def test_a_run_outside_the_main_thread_leaves_signals_alone(
     thread.start()
     thread.join()
     assert RunFolder(tmp_path / "run").finished
-
-
-@pytest.mark.slow
-def test_two_devices_give_the_losses_of_one(tmp_path: Path, tokens: TokenSet) -> None:
-    """Two processes (gloo) share each batch; the gradients add up to those of one process."""
-    model = dataclasses.replace(SMALL.model, dropout=0.0, embedding_dropout=0.0)
-    config = dataclasses.replace(SMALL, model=model, accelerator="cpu")
-    train(config, tokens, tmp_path / "one")
-    two = dataclasses.replace(config, devices=2, strategy="ddp")
-    tokens.save(tmp_path / "tokens")
-    program = tmp_path / "program.py"  # Lightning starts the second process from a file
-    program.write_text(
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from musicgen.config import from_dict\n"
-        "from musicgen.tokenset import TokenSet\n"
-        "from musicgen.training import TrainConfig, train\n"
-        f"config = from_dict(TrainConfig, {to_dict(two)!r})\n"
-        f"folder = Path({str(tmp_path)!r})\n"
-        "train(config, TokenSet.load(folder / 'tokens'), folder / 'two')\n"
-    )
-    found = dict(os.environ) | {"PYTHONPATH": str(Path(checkpoint.__file__).parents[1])}
-    subprocess.run([sys.executable, str(program)], check=True, timeout=120, env=found)
-    one, both = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert [row[:3] for row in one] == [row[:3] for row in both]
-    assert RunFolder(tmp_path / "two").finished
-    for column in (3, 4):
-        np.testing.assert_allclose(
-            [row[column] for row in both if row[column]],
-            [row[column] for row in one if row[column]],
-            rtol=1e-3,
-        )
 
 
 def test_scores_do_not_depend_on_the_batches(tokens: TokenSet) -> None:

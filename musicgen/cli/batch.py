@@ -135,6 +135,7 @@ class Batch:
         self.failures: list[str] = []
         self.warnings: list[str] = []
         self._taken: set[Path] = set()
+        self._numbers: Counter[Path] = Counter()  # the last that a name was given
 
     def convert(self, names: Sequence[Path], jobs: int) -> None:
         """Do it all, say what was done and what failed.
@@ -218,12 +219,13 @@ class Batch:
         """A file name that no tune before had, numbered where names are the same."""
         from musicgen.files import slug
 
-        base = slug(name)
-        path, number = folder / base, 1
+        base = folder / slug(name)
+        path, number = base, max(1, self._numbers[base])
         while path in self._taken:
             number += 1
-            path = folder / f"{base}-{number}"
+            path = base.with_name(f"{base.name}-{number}")
         self._taken.add(path)
+        self._numbers[base] = number
         return path
 
     def _say(self, n_sources: int) -> None:

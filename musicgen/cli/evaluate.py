@@ -56,7 +56,18 @@ def evaluate(
             "repeat it for several.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="The families held out: test, val, train.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(help="The families held out: test, val, train; all (the likelihood only)."),
+    ] = "test",
+    apart_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--apart-from",
+            help="Leave out families that have a tune in this corpus, such as that of the model "
+            "(the likelihood only); repeat it for several.",
+        ),
+    ] = None,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Judge every SOURCE, music or model, and compare them."),
@@ -84,10 +95,14 @@ def evaluate(
 
     Without SOURCES and -n: how likely a model finds held-out tunes, in bits per note.
     """
-    from musicgen.corpus import SPLITS
+    from musicgen.corpus import EVERY_SPLIT, SPLITS
 
-    if split not in SPLITS:
-        raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}")
+    likelihood_alone = not sources and number is None and report is None
+    if split not in (*SPLITS, EVERY_SPLIT):
+        raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}, {EVERY_SPLIT}")
+    if (split == EVERY_SPLIT or apart_from) and not likelihood_alone:
+        option = "--apart-from" if apart_from else f"--split {split}"
+        raise ConfigError(f"{option}: is for the likelihood alone; drop SOURCES, -n and --report")
     if sources and checkpoint is not None:
         raise ConfigError(
             "--checkpoint and SOURCES: give one of them, or --compare both as SOURCES"
@@ -96,8 +111,8 @@ def evaluate(
         raise ConfigError("--compare: name at least two models, files or folders")
     _check_outputs(report, as_json, force=force)
     names = reference or ["celtic"]
-    if not sources and number is None and report is None:
-        _print_likelihood(checkpoint or "celtic", names, split, as_json)
+    if likelihood_alone:
+        _print_likelihood(checkpoint or "celtic", names, split, apart_from or [], as_json)
         return
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     wanted = [[s] for s in sources or []] if compare else [sources] if sources else []
@@ -118,17 +133,22 @@ def _check_outputs(report: Path | None, as_json: Path | None, *, force: bool) ->
         require_free(as_json, force=force)
 
 
-def _print_likelihood(name: str, corpus: list[str], split: str, as_json: Path | None) -> None:
+def _print_likelihood(
+    name: str, corpus: list[str], split: str, apart_from: list[str], as_json: Path | None
+) -> None:
     from musicgen import checkpoint as checkpoints
     from musicgen.evaluation.likelihood import rates
     from musicgen.preparation import prepare
 
     model = checkpoints.load(checkpoints.locate(name))
-    found = rates(model, prepare(corpus, tokenizer=model.tokenizer).tokens, split)
+    prepared = prepare([*apart_from, *corpus], tokenizer=model.tokenizer)
+    only, n_related = prepared.corpus.apart_from(apart_from) if apart_from else (None, 0)
+    found = rates(model, prepared.tokens, split, only=only)
     if as_json is not None:
         bits = {f"bits_per_{rate.unit}": rate.bits for rate in found.rates}
         about = {"model": name, "corpus": corpus, "split": split}
-        _write_json({**about, **bits, **asdict(found)}, as_json)
+        apart = {"apart_from": apart_from, "n_related": n_related}
+        _write_json({**about, **apart, **bits, **asdict(found)}, as_json)
     if as_json is None or str(as_json) != "-":
         for rate in found.rates:
             of = "" if rate.n_tunes == found.n_tunes else f" of {found.n_tunes}"
@@ -136,8 +156,16 @@ def _print_likelihood(name: str, corpus: list[str], split: str, as_json: Path | 
                 f"{rate.bits:7.3f} bits per {rate.unit:9} (95 % of resamples: {rate.low:.3f} to "
                 f"{rate.high:.3f}) on {rate.n_tunes}{of} {split} tunes with {rate.n:,} {rate.unit}s"
             )
-    if not found.own:
-        say("note: not the corpus that the model was trained on, so it may know some of its tunes")
+    if apart_from:
+        say(
+            f"note: {n_related:,} more tunes are left out, of families that have tunes in "
+            f"{', '.join(apart_from)}"
+        )
+    elif not found.own:
+        say(
+            "note: not the corpus that the model was trained on, so it may know some of its tunes; "
+            "--apart-from leaves out the families of another corpus"
+        )
     if found.n_unknown:
         say(f"note: {found.n_unknown:,} of {found.n_tokens:,} tokens are unknown to the model")
     say("-n 500 composes and judges tunes as well")

@@ -47,6 +47,14 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder; it must be new.")],
     minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Stop after so many passes.")] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Sum the gradients of so many batches before each step: large steps in little "
+            "memory.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Such as model.d_model=512; repeatable.")
     ] = None,
@@ -56,6 +64,8 @@ def train(
     ] = False,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
+    if accumulate is not None:
+        settings = [*(settings or []), f"data.accumulate={accumulate}"]
     config = _configure(preset, settings or [], seed, minutes=minutes, epochs=epochs)
     if resume:
         if settings or seed is not None or minutes is not None or epochs is not None:

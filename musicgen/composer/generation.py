@@ -11,7 +11,7 @@ from musicgen.composer.engine import BATCH, HURRY_AFTER, Engine, Take
 from musicgen.composer.pool import MIN_TAKES, in_order
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
-from musicgen.grammar import Outline, limits_of
+from musicgen.grammar import Limits, Outline
 from musicgen.prompt import heard_as
 from musicgen.sampling import Constraint, SamplingConfig
 from musicgen.tokenizer import BOS
@@ -101,7 +101,7 @@ def constraint_of(
     controlled = request.constraint(drawn, hurry_after=HURRY_AFTER)
     if controlled is not None:
         return controlled
-    limits = [limits_of(outline) if outline else None for _, outline in drawn]
+    limits = [Limits(form=outline) if outline else None for _, outline in drawn]
     return GrammarConstraint(engine.automaton, len(drawn), hurry_after=HURRY_AFTER, limits=limits)
 
 

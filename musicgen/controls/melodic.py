@@ -74,6 +74,11 @@ class Line:
         """Which pitches the tune may end on: (P,)."""
         return np.array([self.tonics is None or i in self.tonics for i in self.ids])
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing is asked but which pitches there are."""
+        return self.widest is None and self.tonics is None
+
     def connected(self) -> Line:
         """The largest set of pitches that can be reached from each other and holds an end; the
         line is empty where none does."""
@@ -115,8 +120,7 @@ class MelodicAutomaton:
         self.transitions: list[dict[int, int]] = []
         self._numbers: dict[MelodicState, int] = {}
         self._rooms: dict[int, Room] = {}
-        # Nothing is asked but which notes there are.
-        self.free = line.widest is None and line.tonics is None
+        self.free = line.free
         values = [t.value if t.kind == "length" else None for t in base.tokens]
         self.is_length = np.array([value is not None for value in values])
         self.is_rest = np.array([token.kind == "rest" for token in base.tokens])

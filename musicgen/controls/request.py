@@ -18,7 +18,7 @@ from musicgen.controls.form import with_motif
 from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.grammar import Limits, Outline, State, advance, limits_of, start
+from musicgen.grammar import Limits, Outline, State, advance, is_tonic, start
 from musicgen.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.tokens import parse_token
@@ -43,7 +43,7 @@ class Request:
     outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
     _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)
     _plans: dict[tuple[tuple[str, ...], Outline], Plan] = field(default_factory=dict)
-    _structures: dict[Outline, Automaton] = field(default_factory=dict)
+    _structures: dict[tuple[Outline, bool], Automaton] = field(default_factory=dict)
     _automata: dict[tuple[str, str, Outline], MelodicAutomaton] = field(default_factory=dict)
 
     @staticmethod
@@ -106,15 +106,29 @@ class Request:
         # A stream of its own, apart from the sampler's.
         random = np.random.default_rng([seed, index, 1])
         tokens, _ = self.openings[bisect_right(self._cumulative, random.random())]
-        found = () if self._outlined else self.outlines.get(tokens, ())
+        found = self._outlines_for(tokens)
         counts = np.array([count for _, count in found], np.float64)
         at = int(np.searchsorted(np.cumsum(counts), random.random() * counts.sum(), side="right"))
         return self._asked_header(tokens), found[at][0] if found else ()
 
+    def _outlines_for(self, tokens: tuple[str, ...]) -> Outlines:
+        """The outlines to draw from for a heading; none where what is asked says already how long
+        parts are. Where only the bars are asked in all, those of any heading."""
+        limits = self.asked.limits
+        if self.asked.motif is not None or limits not in (None, Limits(total_bars=self._total)):
+            return ()
+        if limits is None:
+            return self.outlines.get(tokens, ())
+        return [
+            (outline, count)
+            for outlines in (self.outlines.get(header, ()) for header, _ in self.openings)
+            for outline, count in outlines
+            if sum(part.bars or 0 for part in outline) == self._total
+        ]
+
     @property
-    def _outlined(self) -> bool:
-        """Whether what is asked says already how long parts are."""
-        return self.asked.limits is not None or self.asked.motif is not None
+    def _total(self) -> int | None:
+        return None if self.asked.limits is None else self.asked.limits.total_bars
 
     def _asked_header(self, tokens: Sequence[str]) -> tuple[str, ...]:
         rhythm, meter, unit, tonic, mode, pickup = tokens
@@ -170,7 +184,11 @@ class Request:
             if form is not None:
                 last = form.letters[-1]
                 parts = frozenset(i for i, letter in enumerate(form.letters) if letter == last)
-            self._automata[key] = MelodicAutomaton(self._structure_of(outline), line, parts)
+            # Where nothing else is asked of the notes, every place leads to every tonic.
+            tokens = self._structure.tokens
+            home = line.free and any(is_tonic(tokens[i]) for i in line.ids)
+            structure = self._structure_of(outline, home=home)
+            self._automata[key] = MelodicAutomaton(structure, line, parts)
         automaton = self._automata[key]
         states = [start(), start()]  # before and after <bos>
         for text in header:
@@ -182,15 +200,17 @@ class Request:
 
     @cached_property
     def _structure(self) -> Automaton:
-        return Automaton(self.vocabulary, self._limits)
+        return self._structure_of((), home=False)
 
-    def _structure_of(self, outline: Outline) -> Automaton:
-        if not outline:
-            return self._structure
-        if outline not in self._structures:
-            free = tuple(replace(part, home=None) for part in outline)  # `line` sees to the end
-            self._structures[outline] = Automaton(self.vocabulary, limits_of(free))
-        return self._structures[outline]
+    def _structure_of(self, outline: Outline, *, home: bool) -> Automaton:
+        """The grammar with an outline, or with what is asked of bars and parts; with `home` it sees
+        to it that the tune ends on the tonic, too."""
+        if (outline, home) not in self._structures:
+            limits = Limits(form=outline) if outline else self._limits
+            parts = self._coming_home(limits.form) if home else _leaving_open(limits.form)
+            automaton = Automaton(self.vocabulary, replace(limits, form=parts))
+            self._structures[outline, home] = automaton
+        return self._structures[outline, home]
 
     @cached_property
     def _limits(self) -> Limits:
@@ -199,6 +219,18 @@ class Request:
         if motif is not None:
             limits = with_motif(limits, motif.n_bars, self.asked.pickup or motif.pickup)
         return limits or Limits()
+
+    def _coming_home(self, parts: Outline) -> Outline:
+        """The parts, of which those that the tune ends with are to end on the tonic, where nothing
+        is known of that."""
+        if not parts or any(part.home is not None for part in parts):
+            return parts
+        form = self.asked.form
+        letters = form.letters if form is not None else range(len(parts))
+        return tuple(
+            replace(part, home=True) if letter == letters[-1] else part
+            for part, letter in zip(parts, letters, strict=True)
+        )
 
     def _heard_key(self, header: Sequence[str]) -> Key:
         return Key(parse_token(header[3]).value, parse_token(header[4]).value)
@@ -277,6 +309,10 @@ class Request:
 def _header(tokens: Sequence[str]) -> dict[str, Any]:
     parsed = [parse_token(text) for text in tokens]
     return {token.kind: token.value for token in parsed}
+
+
+def _leaving_open(parts: Outline) -> Outline:
+    return tuple(replace(part, home=None) for part in parts)
 
 
 def _after_header(header: Sequence[str]) -> State:

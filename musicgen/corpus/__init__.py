@@ -40,6 +40,7 @@ from musicgen.workers import in_order
 
 __all__ = [
     "CORPORA",
+    "EVERY_SPLIT",
     "NON_COMMERCIAL",
     "SPLITS",
     "Corpus",
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
+EVERY_SPLIT = "all"
 _BYTES_PER_WORKER = 200_000  # fewer are read sooner than a process starts
 _COLLECT_EVERY = 200  # tunes of a file
 
@@ -109,9 +111,10 @@ class Omitted:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """A tune left out because its melody is that of the entry `same_as`."""
+    """A tune of `source` left out because its melody is that of the entry `same_as`."""
 
     id: str
+    source: str
     name: str
     same_as: str
 
@@ -137,6 +140,19 @@ class Corpus:
             for name, tune in _name_tunes(file):
                 if name in by_id and isinstance(tune, Tune):
                     yield by_id[name], tune
+
+    def apart_from(self, names: Sequence[str]) -> tuple[frozenset[str], int]:
+        """The ids of the entries whose families have no tune in these corpora, files or folders,
+        which are part of this corpus; and how many other tunes beside theirs are left out so."""
+        theirs = {
+            folder for n in names for folder in (CORPORA[n].folders if n in CORPORA else (n,))
+        }
+        family = {entry.id: entry.family for entry in self.entries}
+        everything = [(entry.source, entry.family) for entry in self.entries]
+        everything += [(copy.source, family[copy.same_as]) for copy in self.duplicates]
+        reached = {of for source, of in everything if source in theirs}
+        apart = frozenset(entry.id for entry in self.entries if entry.family not in reached)
+        return apart, sum(source not in theirs and of in reached for source, of in everything)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -212,7 +228,8 @@ def load(
         for entry, own_runs, extracted in found:
             first = first_of.setdefault(entry.digest, entry.id)
             if first != entry.id:
-                duplicates.append(Duplicate(entry.id, entry.facts.title, first))
+                duplicate = Duplicate(entry.id, entry.source, entry.facts.title, first)
+                duplicates.append(duplicate)
                 continue
             entries.append(entry)
             runs.frombytes(own_runs.tobytes())

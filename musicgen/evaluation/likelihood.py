@@ -6,6 +6,7 @@ characters is scored on its own text.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.checkpoint import Checkpoint
+from musicgen.corpus import EVERY_SPLIT
 from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
 from musicgen.guesses import guess_features, n_given_columns
 from musicgen.languages import LANGUAGES
@@ -83,9 +85,16 @@ def bits_per_note(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test")
     return Likelihood(rate.bits, rate.low, rate.high, rate.n_tunes, rate.n)
 
 
-def rates(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test") -> Rates:
-    """Score a model on one split of token files of its language, whatever their vocabulary: a
-    token that the model does not know is read as unknown.
+def rates(
+    checkpoint: Checkpoint,
+    tokens: TokenSet,
+    split: str = "test",
+    *,
+    only: Collection[str] | None = None,
+) -> Rates:
+    """Score a model on one split (`EVERY_SPLIT`: on all) of token files of its language, whatever
+    their vocabulary: a token that the model does not know is read as unknown. With `only` a tune
+    counts if its name is among these.
 
     Raises:
         CheckpointError: the model reads other tokens.
@@ -96,7 +105,7 @@ def rates(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test") -> Rate
             f"the model reads '{checkpoint.tokenizer}' tokens and not '{tokens.tokenizer}'"
         )
     tokens = tokens.with_features(checkpoint.feature_sizes)
-    held_out = _tunes_of(tokens, split)
+    held_out = _tunes_of(tokens, split, only)
     heard = held_out
     if tokens.vocab != checkpoint.vocab:
         heard = _in_vocabulary(held_out, tokens, checkpoint)
@@ -119,11 +128,34 @@ def rates(checkpoint: Checkpoint, tokens: TokenSet, split: str = "test") -> Rate
     )
 
 
-def _tunes_of(tokens: TokenSet, split: str) -> TokenSplit:
-    held_out = tokens.splits[split]
-    if not len(held_out):
-        raise CorpusError(f"split '{split}' holds no tune; give a larger corpus")
-    return held_out
+def _tunes_of(tokens: TokenSet, split: str, only: Collection[str] | None = None) -> TokenSplit:
+    splits = list(tokens.splits.values()) if split == EVERY_SPLIT else [tokens.splits[split]]
+    if split == EVERY_SPLIT or only is not None:
+        splits = [_gathered(splits, only)]
+    if not len(splits[0]):
+        raise CorpusError(f"split '{split}' holds no tune to score; give a larger corpus")
+    return splits[0]
+
+
+def _gathered(splits: list[TokenSplit], only: Collection[str] | None) -> TokenSplit:
+    """The tunes of these names of several splits end to end."""
+    chosen = [
+        (split, i)
+        for split in splits
+        for i, name in enumerate(split.names)
+        if only is None or name in only
+    ]
+    tunes = [split.tune(i) for split, i in chosen]
+    empty = splits[0].ids[:0], splits[0].features[:0]
+    ids, features = zip(*tunes, strict=True) if tunes else ([empty[0]], [empty[1]])
+    return replace(
+        splits[0],
+        ids=np.concatenate(ids),
+        features=np.concatenate(features),
+        offsets=np.cumsum([0, *(len(own) for own, _ in tunes)]),
+        notes=np.array([split.notes[i] for split, i in chosen], np.int32),
+        names=[split.names[i] for split, i in chosen],
+    )
 
 
 def rate_of(unit: str, bits: Floats, sizes: Floats) -> Rate:

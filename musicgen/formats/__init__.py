@@ -17,6 +17,7 @@ from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, ParseError, UnsupportedFormatError
 from musicgen.files import read_bytes, write_bytes
+from musicgen.formats.signatures import other_music, require_readable
 from musicgen.tune import Reading, Rejected, Tune
 
 READERS = {
@@ -103,10 +104,22 @@ def parsed_each(
     module = _module(path, READERS, "read")
     _require_known(path, options, reading_options(extension(path)))
     if hasattr(module, "parse_each"):
-        each: Iterator[Tune | Rejected] = module.parse_each(data, str(path))
-        return each
+        require_readable(data, extension(path), str(path))
+        return _each(module.parse_each(data, str(path)), data, path)
     reading = _parse(module, data, path, all_voices=all_voices, **options)
     return iter((*reading.tunes, *reading.rejected))
+
+
+def _each(
+    found: Iterator[Tune | Rejected], data: bytes, path: str | Path
+) -> Iterator[Tune | Rejected]:
+    """What was found, and if that is no tune, what the file is instead."""
+    several = False
+    for one in found:
+        several = several or isinstance(one, Tune)
+        yield one
+    if not several and (other := other_music(data, extension(path))):
+        raise ParseError(other, path=path)
 
 
 def _parse(
@@ -114,7 +127,15 @@ def _parse(
 ) -> Reading:
     if all_voices and "voices" in _keywords(module.parse):
         options = {"voices": "all", **options}
-    reading: Reading = module.parse(data, str(path), **options)
+    require_readable(data, extension(path), str(path))
+    try:
+        reading: Reading = module.parse(data, str(path), **options)
+    except ParseError:
+        if other := other_music(data, extension(path)):
+            raise ParseError(other, path=path) from None
+        raise
+    if not reading.tunes and (other := other_music(data, extension(path))):
+        raise ParseError(other, path=path)
     return reading
 
 

@@ -18,8 +18,15 @@ has let through:
 from __future__ import annotations
 
 from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
-from musicgen.grammar.outline import Outline, limits_of, may_be_new, outline_of
-from musicgen.grammar.rules import Options, allowed, irregularity, is_tonic, permits
+from musicgen.grammar.outline import Outline, may_be_new, outline_of
+from musicgen.grammar.rules import (
+    Options,
+    allowed,
+    irregularity,
+    is_tonic,
+    may_be_last,
+    permits,
+)
 from musicgen.grammar.state import (
     FEATURE_SIZES,
     State,
@@ -46,7 +53,7 @@ __all__ = [
     "in_first_ending",
     "irregularity",
     "is_tonic",
-    "limits_of",
+    "may_be_last",
     "may_be_new",
     "outline_of",
     "part_length",

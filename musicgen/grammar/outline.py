@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar.limits import DEFAULT, Limits, Part
+from musicgen.grammar.limits import DEFAULT, Part
 from musicgen.grammar.rules import is_tonic
 from musicgen.grammar.state import FEATURE_SIZES
 from musicgen.tokenizer.tokens import parse_token
 
-Outline = tuple[Part, ...]  # () is an outline that is not known
+# What `Limits.form` holds a new tune to; () is an outline that is not known.
+Outline = tuple[Part, ...]
 
 
 def outline_of(features: NDArray[np.integer], tokens: Sequence[str]) -> Outline:
@@ -43,8 +44,3 @@ def may_be_new(outline: Outline) -> bool:
     longest = min(DEFAULT.part_bars, FEATURE_SIZES["bar"] - 2)
     fits = all(DEFAULT.min_part_bars <= (part.bars or 0) <= longest for part in outline)
     return fits and 0 < len(outline) < DEFAULT.parts
-
-
-def limits_of(outline: Outline) -> Limits:
-    """What holds a tune to an outline."""
-    return Limits(form=outline)

@@ -92,11 +92,15 @@ def allowed(state: State, limits: Limits = DEFAULT) -> Options:
 def _home(state: State, room: Fraction, limits: Limits) -> bool | None:
     """Whether a pitch, which would be the last of its part, is to be the tonic."""
     home = limits.part(state).home
-    if home is None or state.tie or in_first_ending(state) or not _must_end(state, limits):
-        return None
+    ends = home is not None and not in_first_ending(state) and _must_end(state, limits)
+    return home if ends and may_be_last(state, room) else None
+
+
+def may_be_last(state: State, room: Fraction) -> bool:
+    """Whether a new pitch fills the room that is left, in quarters."""
     left, scale, default = state.tuplet or (1, ONE, None)
     length = state.length or default or ONE
-    return home if left == 1 and length * scale * state.unit == room else None
+    return not state.tie and left == 1 and length * scale * state.unit == room
 
 
 def bar_length(state: State, limits: Limits) -> Fraction:

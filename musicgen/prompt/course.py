@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar import Options, State, advance, features, permits
+from musicgen.grammar import Options, State, advance, features, may_be_last, permits
 from musicgen.prompt.hearing import nearest
 from musicgen.tokenizer import EOS, PAD, Vocabulary
 from musicgen.tokenizer.tokens import parse_token
@@ -43,12 +43,13 @@ class Measure:
 class Plan:
     """All that is to come: `tokens` are what is heard before it, the heading included, `state`
     where they lead; `measures` the bars to come. `opening` are those last of the tokens that belong
-    to the first of these bars."""
+    to the first of these bars. `home`: the note that fills the last bar is to be the tonic."""
 
     tokens: tuple[str, ...]
     state: State
     measures: tuple[Measure, ...]
     opening: tuple[str, ...] = ()
+    home: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class Course:
         state, measure = node.state, self.plan.measures[node.measure]
         left = measure.length - state.position
         waiting = state.length is not None or state.tuplet is not None
+        is_last = node.measure + 1 == len(self.plan.measures) and not measure.tail
         options = Options(
             room=max(left, Fraction(0)),
             unit=state.unit,
@@ -169,6 +171,7 @@ class Course:
             tuplets=not state.tie,
             tie=self._may_tie(node, left),
             closes=frozenset((measure.close,)) if left <= 0 and not waiting else frozenset(),
+            home=True if self.plan.home and is_last and may_be_last(state, left) else None,
         )
         mask = self._mask_of.get(options)
         if mask is None:

@@ -262,6 +262,7 @@ def _plan(
         _where(state, stopped),
         tuple(form.measures),
         opening=tuple(opening) if stopped.is_open or opening else (),
+        home=True,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -72,6 +72,7 @@ def train(
     report: Report = lambda progress: None,
     about: str = "",
     novelty: NoveltyIndex | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
     """Train until the budget is used up or scores get no better; the best model is kept.
 
@@ -83,12 +84,14 @@ def train(
         report: called with the progress every few steps.
         about: Markdown for the model's card, such as sources and licences.
         novelty: the index of the corpus, to be kept with the model.
+        clock: what a budget of minutes is measured by, in seconds; `time.process_time` gives every
+            network the same CPU time, however busy the machine.
 
     Raises:
         TrainingError: it cannot start or go on; what was saved is kept.
         TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
     """
-    started = time.monotonic()
+    started = clock()
     config = config.fitted(tokens)
     if (config.minutes, config.epochs, config.steps).count(None) != 2:
         raise TrainingError("minutes, epochs, steps: set exactly one of them")
@@ -119,6 +122,7 @@ def train(
             folder=run,
             describe=describe,
             report=report,
+            clock=clock,
             started=started,
         )
         with quiet_lightning():
@@ -176,6 +180,7 @@ def build_trainer(config: TrainConfig, keeper: RunKeeper, folder: Path) -> pl.Tr
         strategy=config.strategy,
         precision="bf16-mixed" if bf16 else "32-true",
         max_epochs=-1,
+        accumulate_grad_batches=config.data.accumulate,
         gradient_clip_val=config.clip,
         callbacks=[keeper],
         default_root_dir=folder,

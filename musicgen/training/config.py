@@ -19,8 +19,9 @@ class TrainConfig:
     over the first `warmup` share of that budget and falls to 0 at its end.
 
     `ema` is the decay of a running average of the weights, which is then what is scored and kept
-    (0 is off). `beta2` is AdamW's alone. `val_every` counts steps, 0 is once an epoch; after
-    `patience` scores without a new best the run ends early (0 never).
+    (0 is off). "muon" is for hidden matrices; all else has AdamW then, whose second decay rate is
+    `beta2`. `val_every` counts steps, 0 is once an epoch; after `patience` scores without a new
+    best the run ends early (0 never).
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -29,7 +30,7 @@ class TrainConfig:
     minutes: float | None = None
     epochs: int | None = None
     steps: int | None = None
-    optimizer: Literal["adamw", "adagrad", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "muon", "adagrad", "sgd"] = "adamw"
     learning_rate: float = 3e-3
     warmup: float = 0.05
     weight_decay: float = 0.05

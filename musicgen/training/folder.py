@@ -3,6 +3,7 @@
 run.json      settings and corpus fingerprint       model/    the best network so far
 history.csv   losses step by step                   resume/   the last two resumable states
 curve.png     the same as a picture                 result.json   only when the run is over
+events.out.tfevents.*   the same for TensorBoard, a file for each session
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from musicgen.errors import ConfigError, MusicgenError, ParseError, TrainingErro
 from musicgen.files import locked, open_regular, read_bytes, recover_folder, write_bytes
 from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
+from musicgen.training.events import EventLog
 
 _KEPT = 2  # resumable states
 _SCORE = "val_bits_per_note"
@@ -48,7 +50,8 @@ class Row:
 
 
 class RunFolder:
-    """Reads and writes a run folder. Every file is replaced as a whole or not at all.
+    """Reads and writes a run folder. Every file is replaced as a whole or not at all, but for the
+    events, which TensorBoard follows as they are appended.
 
     Of several processes that train together one is `active`; the others only read.
     """
@@ -58,6 +61,7 @@ class RunFolder:
         self.active = active
         self.rows: list[Row] = []
         self.unit = "note"  # what validation is quoted by
+        self._events = EventLog(path)
 
     def begin(self, config: TrainConfig, tokens: TokenSet) -> None:
         """Claim the folder for a new run.
@@ -145,9 +149,19 @@ class RunFolder:
         """Append a row to the history, on disk too."""
         self.rows.append(row)
         self._write("history.csv", render_rows(self.rows, self.unit))
+        if not self.active:
+            return
+        try:
+            self._events.add(row.step, _scalars(row, self.unit))
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path}: events cannot be written ({error.strerror}); make room and go on "
+                "with --resume"
+            ) from None
 
     def rewind(self, step: int) -> None:
         """Read the history back and forget what came after `step`."""
+        self._events = EventLog(self.path, begins=step + 1)
         path = self.path / "history.csv"
         if not path.exists():
             return
@@ -256,10 +270,21 @@ def render_rows(rows: list[Row], unit: str = "note") -> str:
     """Rows as CSV with a heading, which says what validation is quoted by."""
     text = io.StringIO()
     names = [f.name for f in fields(Row)]
-    text.write(",".join(names).replace(_SCORE, f"val_bits_per_{unit}") + "\n")
+    text.write(",".join(_heading(name, unit) for name in names) + "\n")
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writerows({k: "" if v is None else v for k, v in asdict(row).items()} for row in rows)
     return text.getvalue()
+
+
+def _heading(name: str, unit: str) -> str:
+    return f"val_bits_per_{unit}" if name == _SCORE else name
+
+
+def _scalars(row: Row, unit: str) -> dict[str, float]:
+    """What there is to plot over steps, by the headings of the CSV."""
+    values = asdict(row)
+    del values["step"], values["elapsed_s"]  # an event has its own
+    return {_heading(name, unit): v for name, v in values.items() if v is not None}
 
 
 def parse_rows(text: str, unit: str = "note") -> list[Row]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,10 +38,11 @@ class RunKeeper(pl.Callback):
         folder: RunFolder,
         describe: Callable[[NextTokenModule, float, int], Checkpoint],
         report: Report,
+        clock: Callable[[], float],
         started: float,
     ) -> None:
         self.config, self.tokens, self.plan, self.folder = config, tokens, plan, folder
-        self.describe, self.report = describe, report
+        self.describe, self.report, self._clock = describe, report, clock
         self.total_steps = config.steps
         if config.epochs is not None:
             self.total_steps = plan.first_step(config.epochs)
@@ -56,7 +56,7 @@ class RunKeeper(pl.Callback):
         self._losses: list[float | Tensor] = []  # nats per token of the steps since the last row
         self._started = started
         self._score_s: float | None = None  # how long the last scoring took
-        self._saved = self._rate_since = time.monotonic()
+        self._saved = self._rate_since = self._clock()
         self._rate_tokens = 0.0
         self._rate = 0.0
         self._train_bits: float | None = None
@@ -67,7 +67,7 @@ class RunKeeper(pl.Callback):
     @property
     def elapsed_s(self) -> float:
         """Time spent in this run, interruptions not counted."""
-        return time.monotonic() - self._started
+        return self._clock() - self._started
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know; plain numbers only."""
@@ -140,12 +140,16 @@ class RunKeeper(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Set learning rate and randomness for this step."""
+        """Set learning rate and randomness for this step, or this part of it."""
         step = trainer.global_step
+        share = self._part(batch_idx) * trainer.world_size + trainer.global_rank
         rate = self.learning_rate(self.fraction(step))
+        if self.total_steps is None and trainer.world_size > 1:  # clocks differ, weights must not
+            mine = torch.tensor(rate, device=pl_module.device, dtype=torch.float64)
+            rate = float(trainer.strategy.reduce(mine, reduce_op="mean"))
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = rate
-        seeds = np.random.SeedSequence([self.config.seed, step, trainer.global_rank])
+        seeds = np.random.SeedSequence([self.config.seed, step, share])
         number = int(seeds.generate_state(1)[0])
         # torch.manual_seed would note a stack trace for every kind of device that is not there.
         torch.default_generator.manual_seed(number)
@@ -160,19 +164,25 @@ class RunKeeper(pl.Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Note the loss; score, log, save, stop where it is time to."""
+        """Note the loss; at the end of a step score, log, save, stop where it is time to."""
         assert isinstance(pl_module, NextTokenModule)
+        part, loss = self._part(batch_idx), outputs["loss"].detach()
+        self._rate_tokens += batch.tokens.numel() * trainer.world_size
+        if part == 0:
+            self._losses.append(loss)
+        else:
+            self._losses[-1] = self._losses[-1] + loss
+        if part + 1 < self.config.data.accumulate:
+            return
         pl_module.update_average()
         step = trainer.global_step
-        self._losses.append(outputs["loss"].detach())
-        self._rate_tokens += batch.tokens.numel() * trainer.world_size
         over = self._agreed(trainer, self.fraction(step) >= 1)
         if over or self._score_due(step):
             self._score_and_decide(trainer, pl_module)
         elif step % self.config.log_every == 0:
             self._log(trainer, pl_module, score=False)
         interrupted = self._agreed(trainer, self.signal is not None)
-        due = time.monotonic() - self._saved >= self.config.save_minutes * 60
+        due = self._clock() - self._saved >= self.config.save_minutes * 60
         if not self.finished and (interrupted or self._agreed(trainer, due)):
             self._save(trainer)
         if self.finished or interrupted:
@@ -192,6 +202,10 @@ class RunKeeper(pl.Callback):
         if self.config.patience and self._since_best >= self.config.patience:
             self.reason, self.finished = "no better score", True
 
+    def _part(self, batch_idx: int) -> int:
+        """Which part of its step a batch is, from 0."""
+        return batch_idx % self.config.data.accumulate
+
     def _score_due(self, step: int) -> bool:
         every = self.config.val_every
         return step % every == 0 if every else self.plan.epochs_at(step).is_integer()
@@ -209,12 +223,12 @@ class RunKeeper(pl.Callback):
         if losses:
             self._train_bits = math.fsum(losses) / len(losses) / math.log(2)
         train_bits = self._train_bits if losses else None
-        now = time.monotonic()
+        now = self._clock()
         if self._rate_tokens:
             self._rate = self._rate_tokens / (now - self._rate_since)
         if score:
             self._score(trainer, module)
-        self._rate_since, self._rate_tokens = time.monotonic(), 0.0
+        self._rate_since, self._rate_tokens = self._clock(), 0.0
         row = Row(
             step=step,
             epoch=round(self.plan.epochs_at(step), 4),
@@ -263,7 +277,7 @@ class RunKeeper(pl.Callback):
 
     def _score(self, trainer: pl.Trainer, module: NextTokenModule) -> None:
         """Bits per note of the validation tunes; keep the model if it is the best yet."""
-        begun = time.monotonic()
+        begun = self._clock()
         split = self.tokens.splits["val"]
         bits = score_tunes(
             module.scored,
@@ -287,7 +301,7 @@ class RunKeeper(pl.Callback):
         if self.best is None or self.last_score < self.best:
             self.best, self._since_best = self.last_score, 0
             self.folder.keep_model(self.describe(module, self.best, trainer.global_step))
-        self._score_s = time.monotonic() - begun
+        self._score_s = self._clock() - begun
 
     def _save(self, trainer: pl.Trainer) -> None:
         """Write a resumable state; an earlier one stays until the new one is safe on disk."""
@@ -305,4 +319,4 @@ class RunKeeper(pl.Callback):
                 f"{written.parent}: cannot save ({error.strerror or error}); make room and go on "
                 "with --resume"
             ) from None
-        self._saved = time.monotonic()
+        self._saved = self._clock()

@@ -17,6 +17,7 @@ from musicgen.models import build_model
 from musicgen.models.cost import nats
 from musicgen.tokenset import TokenSplit
 from musicgen.training.config import TrainConfig
+from musicgen.training.optimizers import build_optimizer
 
 
 class NextTokenModule(pl.LightningModule):
@@ -36,33 +37,16 @@ class NextTokenModule(pl.LightningModule):
         return self.network if self.average is None else self.average
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Nats per token over the step's tokens on all devices: with gradients averaged over
-        devices, several give the gradient that one would."""
+        """Nats per token over the step's tokens in all its parts and on all devices: with
+        gradients averaged over both, as Lightning does, they are those of one large batch."""
         logits, _ = self.network(batch.tokens, batch.features)
         total = nats(logits, batch.targets).sum()
-        return total * self.trainer.world_size / batch.n_targets
+        shares = self.trainer.world_size * self.config.data.accumulate
+        return total * shares / batch.n_targets
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer asked for; biases, gains and embedding tables are not decayed."""
-        tables = {id(m.weight) for m in self.network.modules() if isinstance(m, nn.Embedding)}
-        decayed: list[Tensor] = []
-        free: list[Tensor] = []
-        for parameter in self.network.parameters():
-            if not parameter.requires_grad:
-                continue
-            plain = parameter.ndim < 2 or id(parameter) in tables
-            (free if plain else decayed).append(parameter)
-        groups = [
-            {"params": decayed, "weight_decay": self.config.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ]
-        rate = self.config.learning_rate
-        match self.config.optimizer:
-            case "adagrad":
-                return torch.optim.Adagrad(groups, lr=rate)
-            case "sgd":
-                return torch.optim.SGD(groups, lr=rate)
-        return torch.optim.AdamW(groups, lr=rate, betas=(0.9, self.config.beta2), fused=True)
+        """The optimizer of the network, not of its average."""
+        return build_optimizer(self.network, self.config)
 
     @torch.no_grad()
     def update_average(self) -> None:

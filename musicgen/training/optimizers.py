@@ -1,0 +1,82 @@
+"""Optimizers by name: AdamW, Muon for hidden matrices, Adagrad, plain gradient descent.
+
+Muon moves a matrix by its momentum made orthogonal (K. Jordan, "Muon: an optimizer for hidden
+layers in neural networks", 2024), scaled to steps of AdamW's size (Liu et al., "Muon is scalable
+for LLM training", 2025, section 2.2), so that one learning rate serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from musicgen.training.config import TrainConfig
+
+
+def build_optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
+    """The optimizer asked for; biases, gains and embedding tables are not decayed."""
+    tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
+    for parameter in network.parameters():
+        if not parameter.requires_grad:
+            continue
+        plain = parameter.ndim < 2 or id(parameter) in tables
+        (free if plain else decayed).append(parameter)
+    rate, decay = config.learning_rate, config.weight_decay
+
+    def groups(decayed: list[Tensor]) -> list[dict[str, Any]]:
+        return [
+            {"params": decayed, "weight_decay": decay},
+            {"params": free, "weight_decay": 0.0},
+        ]
+
+    def adamw(decayed: list[Tensor]) -> Optimizer:
+        betas = (0.9, config.beta2)
+        return torch.optim.AdamW(groups(decayed), lr=rate, betas=betas, fused=True)
+
+    match config.optimizer:
+        case "adagrad":
+            return torch.optim.Adagrad(groups(decayed), lr=rate)
+        case "sgd":
+            return torch.optim.SGD(groups(decayed), lr=rate)
+        case "muon":
+            ends = {id(p) for p in network.get_submodule("readout").parameters()}
+            hidden = [p for p in decayed if id(p) not in ends]
+            muon = torch.optim.Muon(
+                hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+            )
+            return Joint(muon, adamw([p for p in decayed if id(p) in ends]))
+        case "adamw":
+            return adamw(decayed)
+
+
+class Joint(Optimizer):
+    """Optimizers of different parameters as one; groups (and learning rates) are theirs."""
+
+    def __init__(self, *parts: Optimizer) -> None:
+        self.parts = parts
+        super().__init__([group for part in parts for group in part.param_groups], {})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of each; what the closure returns, if there is one."""
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Their states, in order."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
