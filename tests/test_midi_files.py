@@ -139,6 +139,20 @@ def test_a_bar_or_a_tempo_that_nobody_means_is_left_out() -> None:
     assert warnings(music)[-1] == "tempos too fast for anyone, left out: 1"
 
 
+def test_words_in_a_track_of_their_own_are_sung_by_the_melody() -> None:
+    file = mido.MidiFile(type=1, ticks_per_beat=480)
+    words, notes = file.add_track("Words"), file.add_track("Lead")
+    for text, pitch in (("Joy ", 64), ("to ", 65), ("the ", 67), ("world", 72)):
+        words.append(mido.MetaMessage("lyrics", text=text, time=480 if len(words) > 1 else 0))
+        notes.append(mido.Message("note_on", note=pitch))
+        notes.append(mido.Message("note_off", note=pitch, time=480))
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    (music,) = midi.parse(buffer.getvalue()).tunes
+    sung = [e.marks.lyrics for e in music.voices[0].events]
+    assert sung == [("Joy",), ("to",), ("the",), ("world",)]
+
+
 def test_symusic_reads_the_same_notes(tmp_path: Path) -> None:
     from symusic import Score
 

@@ -180,7 +180,8 @@ def _write(
     if placed.beat is not None and played:
         frame = replace(frame, tempos=[(0, placed.beat.tempo)])
     stop = 0 if placed.beat is not None else file.end * UNITS // file.ticks_per_quarter
-    words = syllables(parts[0].lyrics, music.onsets()) if parts[0].lyrics else None
+    lyrics = _lyrics(file, parts[0])
+    words = syllables(lyrics, music.onsets()) if lyrics else None
     bars = write_bars(placed.lines, frame, stop, words)
     name = file.tracks[0].name if file.kind != 0 or len(file.tracks) == 1 else ""
     return Tune(
@@ -192,6 +193,14 @@ def _write(
         source=Source(path=path, ticks_per_quarter=0 if placed.beat else file.ticks_per_quarter),
         warnings=tuple(map(ReadWarning, warnings)),
     )
+
+
+def _lyrics(file: MidiFile, part: Part) -> Sequence[tuple[int, str]]:
+    """Those of the part's own track, or of another whose words mostly fall on the part's notes."""
+    onsets = set(part.notes[:, 0].tolist())
+    sung = [track.lyrics for track in file.tracks if track.lyrics and not part.lyrics]
+    fitting = (words for words in sung if 2 * sum(at in onsets for at, _ in words) > len(words))
+    return part.lyrics or max(fitting, key=len, default=())
 
 
 def _voices(
