@@ -334,6 +334,14 @@ def test_where_most_notes_end_at_no_simple_place_none_of_them_is_a_triplet() -> 
     assert read_line((0, 200, 60)).voices[0].bars[0].duration == Fraction(5, 12)
 
 
+def test_a_last_bar_is_filled_up_where_it_makes_up_for_a_pickup_after_rests() -> None:
+    line = [(1440 + 480 * i, 1920 + 480 * i, 60) for i in range(8)]
+    (last,) = (bar for bar in read_line(*line).voices[0].bars[-1:])
+    assert (last.duration, last.barline) == (4, "|]")
+    (last,) = (bar for bar in read_line(*line[:-1]).voices[0].bars[-1:])
+    assert (last.duration, last.barline) == (2, "")
+
+
 def test_chords_that_a_program_rolls_are_put_together_however_few() -> None:
     line = [(480 * i, 480 * i + 480, 60) for i in range(30)]
     tune = read_line(*line, (480 * 30, 480 * 31, 67), (480 * 30 + 10, 480 * 31, 64))

@@ -59,7 +59,8 @@ def write_bars(
     """Cut lines into bars, filled up with rests; the last bar stops where the music does.
 
     The music stops with its last note, or at `stop` (the end of the file, in units) where that lies
-    within the last bar: programs that fill up a bar or a page mean no rest by it. The last bar ends
+    within the last bar: programs that fill up a bar or a page mean no rest by it. A last bar that
+    is as long as the rest before a pickup is filled up, as the first one was. The last bar ends
     with "|]" when it is full or makes up for the pickup, and with no bar line when it is left
     unfinished. `lyrics` are syllables by onset, for the first line.
 
@@ -73,6 +74,9 @@ def write_bars(
         raise ParseError(f"more than {MAX_LINE_BARS} bars in all parts; split the file")
     if end + SHORTESTREST <= stop < spans[-1].stop:
         end = stop
+    silent = min(line[0][0] for line in lines if line)
+    if len(spans) > 1 and 0 < silent == end - spans[-1].start < spans[0].stop:
+        end = spans[-1].stop
     changes = _changes(lines, frame, spans)
     barline = _last_line(spans, end)
     written = []
