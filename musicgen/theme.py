@@ -35,7 +35,7 @@ from musicgen.tokenizer.remi import (
     parse_token,
     part_token,
 )
-from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Tune, Voice
+from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
 
 REACH = 5  # semitones that a part may go beyond what it was given
 BARS_ADDED = 8
@@ -107,7 +107,9 @@ class Theme:
             )
             for voice in self.tune.voices
         )
-        return replace(self.tune, voices=voices, source=None)
+        given = self.tune.source
+        source = None if given is None else Source(ticks_per_quarter=given.ticks_per_quarter)
+        return replace(self.tune, voices=voices, source=source)
 
 
 def _sounds(voice: Voice) -> bool:

@@ -278,6 +278,9 @@ def test_from_text_to_text_through_the_command_line(
     assert [rate["unit"] for rate in found["rates"]] == ["note", "bar", "character"]
     assert found["own"]
     assert found["bits_per_character"] == found["rates"][2]["bits"]
+    code, out, err = run("evaluate", "-c", "run", "--corpus", str(book), "--split", "all")
+    assert "on 80 tunes with 2,560 notes" in out
+    assert "note: those that the model was trained on are among them" in err
     Path("more.abc").write_text(tunebook(3, seed=9) + "\n" + book.read_text())
     code, out, err = run("evaluate", "-c", "run", "--corpus", "more.abc", "--split", "all",
                          "--apart-from", str(book), "--json", "-")  # fmt: skip

@@ -328,6 +328,12 @@ def test_notes_that_a_notation_program_plays_short_are_written_whole() -> None:
     assert "notes moved to the grid" in tune.warnings[0].what
 
 
+def test_where_most_notes_end_at_no_simple_place_none_of_them_is_a_triplet() -> None:
+    tune = read_line(*((480 * i, 480 * i + 200, 60) for i in range(8)))
+    assert {d for _, d, _ in sounding(tune)} == {Fraction(1, 2)}
+    assert read_line((0, 200, 60)).voices[0].bars[0].duration == Fraction(5, 12)
+
+
 def test_chords_that_a_program_rolls_are_put_together_however_few() -> None:
     line = [(480 * i, 480 * i + 480, 60) for i in range(30)]
     tune = read_line(*line, (480 * 30, 480 * 31, 67), (480 * 30 + 10, 480 * 31, 64))

@@ -118,6 +118,41 @@ def test_smpte_time_is_read_by_the_tempo() -> None:
     assert warnings(music)[0] == "time in SMPTE frames; a quarter note taken as 0.5 s"
 
 
+def test_smpte_ticks_that_make_no_whole_quarter_do_not_drift() -> None:
+    quarter = 30000 / 1001 * 80 / 2  # ticks; 1198.8
+    events = []
+    for i in range(400):
+        gap = round(i * quarter / 2) - round((i - 1) * quarter / 2) - 100 if i else 0
+        delta = bytes((gap >> 7 | 0x80, gap & 0x7F))
+        events += [(0, b""), (100, b"\x80\x3c\x00")]
+        events[-2] = (delta[0], delta[1:] + b"\x90\x3c\x50")
+    (music,) = midi.parse(raw(*events, division=0x10000 - 29 * 256 + 80)).tunes
+    assert [n[0] for n in sounding(music)] == [Fraction(i, 2) for i in range(400)]
+
+
+def test_a_bar_or_a_tempo_that_nobody_means_is_left_out() -> None:
+    tempo, meter = b"\xff\x51\x03\x00\x00\x01", b"\xff\x58\x04\xff\x01\x18\x08"
+    (music,) = midi.parse(raw((0, tempo), (0, meter), (0, b"\x90\x3c\x50"), (120, b"\x3c\x00"),
+                              division=120)).tunes  # fmt: skip
+    assert (music.tempo, music.meter) == (None, Meter((4,), 4))
+    assert warnings(music)[0] == "a meter of 255/2 left out"
+    assert warnings(music)[-1] == "tempos too fast for anyone, left out: 1"
+
+
+def test_words_in_a_track_of_their_own_are_sung_by_the_melody() -> None:
+    file = mido.MidiFile(type=1, ticks_per_beat=480)
+    words, notes = file.add_track("Words"), file.add_track("Lead")
+    for text, pitch in (("Joy ", 64), ("to ", 65), ("the ", 67), ("world", 72)):
+        words.append(mido.MetaMessage("lyrics", text=text, time=480 if len(words) > 1 else 0))
+        notes.append(mido.Message("note_on", note=pitch))
+        notes.append(mido.Message("note_off", note=pitch, time=480))
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    (music,) = midi.parse(buffer.getvalue()).tunes
+    sung = [e.marks.lyrics for e in music.voices[0].events]
+    assert sung == [("Joy",), ("to",), ("the",), ("world",)]
+
+
 def test_symusic_reads_the_same_notes(tmp_path: Path) -> None:
     from symusic import Score
 

@@ -224,6 +224,12 @@ def test_chord_notes_and_overlays_sound_together_and_tie_by_pitch() -> None:
     assert sounding == [(0, 2, 60), (0, 1, 64), (0, 1, 67), (1, 1, 65)]
 
 
+def test_a_tie_of_one_line_outlasts_the_same_pitch_in_another() -> None:
+    first = Bar(events=(note("B"), note("G")), overlays=((Rest(Fraction(1)), note("B", tie=True)),))
+    notes = playback.played_notes(tune(first, Bar(events=(note("B"),))))
+    assert sorted((n.onset, n.duration) for n in notes if n.midi == 71) == [(0, 1), (1, 2)]
+
+
 def test_tempo_and_key_changes_are_placed_in_played_time() -> None:
     faster = Change(tempo=Tempo(Fraction(60), Fraction(3, 2)))
     bars = bar("A", **END), Bar(events=(faster, Change(key=Key("D")), note("B")))

@@ -7,6 +7,7 @@ import pytest
 
 from musicgen.composer import PolyphonicComposer
 from musicgen.controls import Controls
+from musicgen.errors import ControlError
 from musicgen.polyphony import FEATURE_SIZES, Follower, PieceConstraint, trace
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS, EOS, Vocabulary
@@ -67,6 +68,16 @@ def test_singers_end_on_the_triad_of_the_tonic(choir: PolyphonicComposer) -> Non
         piece, _ = piece_of(take.tune, finished=False)
         assert ends_on_triad(piece)
         assert piece.parts[-1].notes[-1][2] % 12 == piece.key.tonic_pitch_class
+
+
+def test_a_length_the_model_has_no_words_for_is_refused_with_the_nearest(
+    choir: PolyphonicComposer,
+) -> None:
+    with pytest.raises(ControlError) as error:
+        choir.takes(1, Controls(bars=40), SamplingConfig())
+    assert str(error.value) == (
+        "bars 40: the model knows no such length; the nearest it writes are 36, 37, 38"
+    )
 
 
 def test_the_rule_forbids_what_would_be_parallel_and_no_more() -> None:

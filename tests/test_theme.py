@@ -185,3 +185,28 @@ def test_what_the_model_cannot_follow_is_refused(
 def test_an_abc_file_is_read_like_any_other(choir: PolyphonicComposer) -> None:
     (given,) = read(THEME)
     assert choir.continue_(given, seed=2).n_notes > given.n_notes
+
+
+def test_a_midi_file_goes_on_in_its_own_tracks_with_everything_else_as_it_was(
+    choir: PolyphonicComposer, tmp_path: Path
+) -> None:
+    file = mido.MidiFile(ticks_per_beat=960)
+    file.add_track("Song").append(mido.MetaMessage("set_tempo", tempo=550_001))
+    for name, channel, pitches in (("Low", 5, [47, 52]), ("High", 0, [66, 67]), ("Kit", 9, [38])):
+        track = file.add_track(name)
+        track.append(mido.Message("program_change", program=40, channel=channel))
+        for pitch in pitches * 4:
+            track.append(mido.Message("note_on", note=pitch, velocity=71, channel=channel))
+            track.append(mido.Message("note_off", note=pitch, time=960, channel=channel))
+    path, target = tmp_path / "band.mid", tmp_path / "whole.mid"
+    file.save(path)
+    take = next(choir.continuations(read(path, all_voices=True)[0], 1, SamplingConfig(seed=1)))
+    take.write(target)
+    whole = mido.MidiFile(target)
+    assert whole.ticks_per_beat == 960
+    new = []
+    for before, after in zip(file.tracks, whole.tracks, strict=True):
+        assert list(after)[: len(before)] == list(before)
+        rest = [m for m in list(after)[len(before) :] if m.type == "note_on"]
+        new.append({(m.channel, m.velocity) for m in rest})
+    assert new == [set(), {(5, 71)}, {(0, 71)}, set()]

@@ -305,6 +305,14 @@ def test_a_budget_of_minutes_ends_in_time(tmp_path: Path, tokens: TokenSet) -> N
     assert 1.5 < summary.elapsed_s < 4.0
 
 
+def test_a_budget_that_is_over_before_the_first_step_still_leaves_a_model(
+    tmp_path: Path, tokens: TokenSet
+) -> None:
+    summary = train(SMALL.with_budget(minutes=1e-9), tokens, tmp_path / "run")
+    assert summary.steps == 1
+    assert checkpoint.load(tmp_path / "run" / "model").metrics["steps"] == 1.0
+
+
 def test_a_budget_of_epochs_sees_every_tune_that_often(tmp_path: Path, tokens: TokenSet) -> None:
     summary = train(SMALL.with_budget(epochs=2), tokens, tmp_path / "run")
     assert summary.epochs == 2.0

@@ -137,6 +137,7 @@ def _print_likelihood(
     name: str, corpus: list[str], split: str, apart_from: list[str], as_json: Path | None
 ) -> None:
     from musicgen import checkpoint as checkpoints
+    from musicgen.corpus import EVERY_SPLIT
     from musicgen.evaluation.likelihood import rates
     from musicgen.preparation import prepare
 
@@ -150,11 +151,12 @@ def _print_likelihood(
         apart = {"apart_from": apart_from, "n_related": n_related}
         _write_json({**about, **apart, **bits, **asdict(found)}, as_json)
     if as_json is None or str(as_json) != "-":
+        which = "" if split == EVERY_SPLIT else f"{split} "
         for rate in found.rates:
             of = "" if rate.n_tunes == found.n_tunes else f" of {found.n_tunes}"
             print(
                 f"{rate.bits:7.3f} bits per {rate.unit:9} (95 % of resamples: {rate.low:.3f} to "
-                f"{rate.high:.3f}) on {rate.n_tunes}{of} {split} tunes with {rate.n:,} {rate.unit}s"
+                f"{rate.high:.3f}) on {rate.n_tunes}{of} {which}tunes with {rate.n:,} {rate.unit}s"
             )
     if apart_from:
         say(
@@ -166,6 +168,8 @@ def _print_likelihood(
             "note: not the corpus that the model was trained on, so it may know some of its tunes; "
             "--apart-from leaves out the families of another corpus"
         )
+    elif split == EVERY_SPLIT:
+        say("note: those that the model was trained on are among them")
     if found.n_unknown:
         say(f"note: {found.n_unknown:,} of {found.n_tokens:,} tokens are unknown to the model")
     say("-n 500 composes and judges tunes as well")

@@ -45,7 +45,9 @@ def train(
         str, typer.Option("--preset", "--network", help="lstm, transformer or rnn.")
     ] = "lstm",
     out: Annotated[Path, typer.Option(help="The run folder; it must be new.")],
-    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes of training.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Stop after so many passes.")] = None,
     accumulate: Annotated[
         int | None,

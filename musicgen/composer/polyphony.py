@@ -18,11 +18,13 @@ import numpy as np
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, ENDLESS, Take, fastest_stepper, require_spoken
+from musicgen.composer.scoring import spliced
 from musicgen.composer.selection import Selection, select
 from musicgen.controls import Controls
 from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
+from musicgen.prompt.manuscript import Manuscript
 from musicgen.sampling import SamplingConfig, sample
 from musicgen.theme import Theme
 from musicgen.theory import Key, Meter, parse_key, parse_meter
@@ -172,6 +174,7 @@ class PolyphonicComposer:
 
     def _ways_on(self, theme: Theme, n: int, sampling: SamplingConfig) -> Iterator[Take]:
         prompt = self.vocabulary.encode((BOS, *theme.heard))
+        manuscript = Manuscript.of(theme.tune)
         for begin in range(0, n, BATCH):
             indices = range(begin, min(begin + BATCH, n))
             constraint = PieceConstraint(
@@ -189,7 +192,8 @@ class PolyphonicComposer:
             for index, row in zip(indices, rows, strict=True):
                 whole = theme.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
                 added = max(1, whole.n_notes - theme.tune.n_notes)
-                yield Take(whole, index, row.bits / added)
+                exact = spliced(theme.tune, whole, manuscript.midi) if manuscript.midi else b""
+                yield Take(whole, index, row.bits / added, exact={".mid": exact} if exact else {})
 
 
 @dataclass(frozen=True)
@@ -274,8 +278,15 @@ def _same(token: str, meter: Key | Meter) -> bool:
 
 
 def _check_bars(bars: int, vocabulary: Vocabulary) -> None:
-    for n_bars in (bars, bars + 1):
-        if bars < SHORTEST or any(t not in vocabulary.ids for t in bars_tokens(n_bars)):
-            tens = [int(t[5:]) for t in vocabulary.tokens if t.startswith("tens:")]
-            most = min(10 * max(tens, default=0) + 8, LONGEST)
-            raise ControlError(f"bars {bars}: the model writes pieces of {SHORTEST} to {most} bars")
+    """Refuse a number of bars that the vocabulary has no tokens for, with a pickup or not."""
+    known = [
+        n_bars
+        for n_bars in range(SHORTEST, LONGEST)
+        if all(t in vocabulary.ids for n in (n_bars, n_bars + 1) for t in bars_tokens(n))
+    ]
+    if bars not in known:
+        near = sorted(known, key=lambda n_bars: abs(n_bars - bars))[:3]
+        raise ControlError(
+            f"bars {bars}: the model knows no such length; the nearest it writes are "
+            + ", ".join(map(str, sorted(near)))
+        )

@@ -214,7 +214,8 @@ class _Player:
         self.notes: list[PlayedNote] = []
         self.changes: list[tuple[Fraction, Change]] = []
         self.bars: list[PlayedBar] = []
-        self._tied: dict[int, tuple[int, Fraction]] = {}  # pitch -> (index of note, its end)
+        # By pitch and end: indices of notes that are tied on from there.
+        self._tied: dict[tuple[int, Fraction], list[int]] = {}
         bars = tune.voices[voice].bars
         contexts = _contexts(tune, bars)
         current = contexts[0]
@@ -249,14 +250,15 @@ class _Player:
         if note.duration <= 0:
             return
         midi, end = note.midi, onset + note.duration
-        index, tied_until = self._tied.pop(midi, (0, None))
-        if tied_until == onset:
+        held = self._tied.get((midi, onset))
+        if held:
+            index = held.pop()
             self.notes[index] = replace(self.notes[index], duration=end - self.notes[index].onset)
         else:
             index = len(self.notes)
             self.notes.append(PlayedNote(onset, note.duration, midi, self.voice, place))
         if note.tie:
-            self._tied[midi] = (index, end)
+            self._tied.setdefault((midi, end), []).append(index)
 
 
 def _starts_with_meter(bar: Bar) -> bool:

@@ -55,8 +55,11 @@ class Manuscript:
                 found = _of_text(tune, data, [t.source.line for t in reading.tunes if t.source])
                 if found is not None:
                     return found
-            elif reading is not None and _has_ticks(data) and reading.tunes == (tune,):
-                return Manuscript(midi=data)
+            elif reading is not None and _has_ticks(data):
+                if len(tune.voices) > 1:
+                    reading = formats.scan(source.path, all_voices=True)
+                if reading.tunes == (tune,):
+                    return Manuscript(midi=data)
         page = Page(source.text)
         return Manuscript(page if source.text and page.read() == tune else None)
 

@@ -21,9 +21,10 @@ class TrainConfig:
     over the first `warmup` share of that budget and falls to 0 at its end.
 
     `ema` is the decay of a running average of the weights, which is then what is scored and kept
-    (0 is off). "muon" is for hidden matrices; all else has AdamW then, whose second decay rate is
-    `beta2`. `val_every` counts steps, 0 is once an epoch; after `patience` scores without a new
-    best the run ends early (0 never).
+    (0 is off). "muon" is for hidden matrices, and for GPUs: a CPU takes half a second and more to
+    make them orthogonal; all else has AdamW then, whose second decay rate is `beta2`. `val_every`
+    counts steps, 0 is once an epoch; after `patience` scores without a new best the run ends early
+    (0 never).
     """
 
     data: DataConfig = field(default_factory=DataConfig)

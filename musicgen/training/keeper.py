@@ -96,7 +96,8 @@ class RunKeeper(pl.Callback):
         if self._unscored:
             assert isinstance(pl_module, NextTokenModule)
             self._score_and_decide(trainer, pl_module)
-        if self.finished or self.fraction(trainer.global_step) >= 1:
+        over = self._agreed(trainer, self.fraction(trainer.global_step) >= 1)
+        if self.finished or (over and self.best is not None):  # else one step, and its score
             trainer.should_stop = True
 
     def take_signals(self) -> None:

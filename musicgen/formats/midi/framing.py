@@ -21,6 +21,8 @@ from musicgen.theory import C_MAJOR, Key, Meter
 from musicgen.tune import Tempo
 
 MAX_TEMPOS = 64
+SHORTEST_QUARTER = 40_000  # microseconds
+LONGEST_BAR = 32  # quarters; nobody means a longer one
 BEAT_BARS_SHARE = 0.9  # of the music in bars of a beat: then nobody meant a meter
 FOREIGN_SHARE, FITTING_SHARE = 0.2, 0.08  # of the time outside a key that is wrong, that is right
 
@@ -97,7 +99,7 @@ def _written_meters(file: MidiFile, warnings: list[str]) -> list[tuple[int, Mete
     """Meters in order, the first at 0; none where the file has none."""
     meters: list[tuple[int, Meter]] = []
     for tick, beats, unit in sorted(file.meters, key=lambda item: item[0]):
-        if not 0 < beats <= 255 or unit > 64:
+        if not 0 < beats <= LONGEST_BAR * unit // 4 or unit > 64:
             warnings.append(f"a meter of {beats}/{unit} left out")
             continue
         onset = tick * UNITS // file.ticks_per_quarter if meters else 0
@@ -116,7 +118,7 @@ def _mean_nothing(meters: Sequence[tuple[int, Meter]], end: int) -> bool:
         for (at, meter), stop in zip(meters, stops, strict=True)
         if (meter.bar_duration or 0) <= 1
     )
-    return beats >= BEAT_BARS_SHARE * stops[-1] and end > 8 * UNITS
+    return beats >= BEAT_BARS_SHARE * stops[-1]
 
 
 def _written_pickup(meters: Sequence[tuple[int, Meter]]) -> int:
@@ -178,8 +180,11 @@ def _is_foreign(heard: Heard, key: Key, share: float = FOREIGN_SHARE) -> bool:
 
 def _tempos(file: MidiFile, warnings: list[str]) -> list[tuple[int, Tempo]]:
     tempos: list[tuple[int, Tempo]] = []
+    n_senseless = sum(mspq < SHORTEST_QUARTER for _, mspq in file.tempos)
+    if n_senseless:
+        warnings.append(f"tempos too fast for anyone, left out: {n_senseless}")
     for tick, mspq in sorted(file.tempos):
-        if mspq <= 0:
+        if mspq < SHORTEST_QUARTER:
             continue
         # Microseconds round what was a whole or simple number of quarters a minute.
         tempo = Tempo(Fraction(round(Fraction(60_000_000, mspq), 2)).limit_denominator(100))

@@ -80,13 +80,7 @@ def is_score(onsets: Ints, ticks_per_quarter: int) -> bool:
     return bool((plain & written).mean() >= PLAIN_SHARE)
 
 
-def tuplet_parts(places: Ints) -> frozenset[int]:
-    """The odd parts of the places' denominators: 3 where there are triplets, and so on."""
-    return frozenset(odd_parts(places).tolist())
-
-
-def odd_parts(places: Ints) -> Ints:
-    """The odd part of each place's denominator."""
-    whole = UNITS // np.gcd(places % UNITS, UNITS)
-    odd: Ints = whole // (whole & -whole)
-    return odd
+def denominators(places: Ints) -> Ints:
+    """Of places in units, those of quarters."""
+    found: Ints = UNITS // np.gcd(places % UNITS, UNITS)
+    return found

@@ -17,11 +17,10 @@ from musicgen.formats.midi.beat import Beat, follow
 from musicgen.formats.midi.grid import (
     COARSEST_ROUNDED,
     UNITS,
+    denominators,
     is_score,
     near_places,
-    odd_parts,
     score_places,
-    tuplet_parts,
 )
 from musicgen.formats.midi.notating import Sound
 from musicgen.formats.midi.parts import Strike
@@ -30,10 +29,14 @@ from musicgen.formats.midi.smf import Ints
 SHORTEST = UNITS // 8
 # A gap this short (share of the time to the next note) is how a note is played, not a rest.
 ARTICULATION = 0.25
+# Denominators of places where notes end that begin on no such place; where many end elsewhere, they
+# are articulated.
+SIMPLE = (1, 2, 3, 4, 6, 8, 16)
+FEWEST_RARE, RARE_SHARE = 8, 0.5
 # Of a note whose end is no place of a score, and that rests before the next: notation programs play
 # some share of what is written, so it is the next place of the coarsest grid that fits the rhythm.
 GRIDS = tuple(UNITS // parts for parts in (4, 3, 8, 6, 12, 16, 24))
-OVER = 0.15  # of a place of the grid: by so little more, it is still the one before
+OVER = 0.18  # of a place of the grid: by so little more, it is still the one before
 PLAYED_OFF = 2.5  # times what the player is off on average; less is no rest
 PLAYED_ARTICULATION = 0.4  # in a performance; nobody holds all notes to their end
 
@@ -76,19 +79,18 @@ def quantise(
     result = Quantised([])
     exactly = False
     if near is not None:
-        places, parts = near, frozenset({1, 3})
+        places = near
     elif written:
         strays = places < 0
         exactly = not strays.any()
         exact = onsets[strays] * (UNITS / ticks_per_quarter)
         places[strays] = [_nearest(place) for place in exact.tolist()]
-        parts = tuplet_parts(places[~strays]) | {1, 3}
     else:
         result.beat = follow(onsets, ticks_per_quarter, quarter_s, chords=len(lines) > 1)
-        places, parts = result.beat.places, frozenset()
+        places = result.beat.places
     place_of = dict(zip(onsets.tolist(), places.tolist(), strict=True))
     ends = np.array(sorted({s[1] for line in lines for s in line}), np.int64)
-    end_of = _ends(ends, ticks_per_quarter, result.beat, parts)
+    end_of = _ends(ends, ticks_per_quarter, result.beat, denominators(places))
     for line in lines:
         sounds = _as_written(line, place_of, end_of) if exactly else None
         if sounds is None:
@@ -102,17 +104,25 @@ def quantise(
 _End = tuple[int, float]  # place in units, -1 where a score has none; the same unrounded
 
 
-def _ends(
-    ticks: Ints, ticks_per_quarter: int, beat: Beat | None, parts: frozenset[int]
-) -> dict[int, _End]:
-    """Where ends of notes fall."""
+def _ends(ticks: Ints, ticks_per_quarter: int, beat: Beat | None, struck: Ints) -> dict[int, _End]:
+    """Where ends of notes fall; `struck` are the denominators of the places of onsets."""
     if beat is not None:
         exact = beat.place(ticks) * UNITS
         return {t: (-1, e) for t, e in zip(ticks.tolist(), exact.tolist(), strict=True)}
     places = score_places(ticks, ticks_per_quarter)
     exact = np.where(places < 0, ticks * (UNITS / ticks_per_quarter), places)
-    places[~np.isin(odd_parts(places), list(parts))] = -1
+    ended = denominators(places)
+    places[~np.isin(_odd(ended), [1, 3, *_odd(np.unique(struck))])] = -1
+    rare = ~np.isin(ended, [*SIMPLE, *np.unique(struck)])
+    if rare.sum() >= FEWEST_RARE and rare.mean() > RARE_SHARE:
+        places[rare] = -1
     return dict(zip(ticks.tolist(), zip(places.tolist(), exact.tolist(), strict=True), strict=True))
+
+
+def _odd(numbers: Ints) -> Ints:
+    """What is left of each when it is halved as often as possible: 3 for triplets, and so on."""
+    left: Ints = numbers // (numbers & -numbers)
+    return left
 
 
 def _place(

@@ -28,6 +28,8 @@ from musicgen.theory import Key, Meter, parse_fraction, parse_key, parse_meter
 from musicgen.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
 
 VOICES = ("melody", "all")
+# To a quarter, where it has no whole number of SMPTE ticks: the most that are surely the nearest.
+SMPTE_TICKS = (480, 240, 120, 96, 48, 24, 12)
 
 
 def parse(
@@ -129,9 +131,8 @@ def _read_patterns(file: MidiFile, request: _Request, path: str) -> Reading:
 
 def _read_file(file: MidiFile, request: _Request, path: str) -> Tune:
     warnings = list(file.warnings)
-    per_quarter, quarter_s = _quarter(file, warnings)
-    if file.ticks_per_second is not None:
-        file = replace(file, ticks_per_quarter=per_quarter)
+    file, quarter_s = _in_quarters(file, warnings)
+    per_quarter = file.ticks_per_quarter
     parts = parts_of(file, warnings)
     chosen = select(parts, request.track, request.channel)
     if request.voices == "melody":
@@ -179,7 +180,8 @@ def _write(
     if placed.beat is not None and played:
         frame = replace(frame, tempos=[(0, placed.beat.tempo)])
     stop = 0 if placed.beat is not None else file.end * UNITS // file.ticks_per_quarter
-    words = syllables(parts[0].lyrics, music.onsets()) if parts[0].lyrics else None
+    lyrics = _lyrics(file, parts[0])
+    words = syllables(lyrics, music.onsets()) if lyrics else None
     bars = write_bars(placed.lines, frame, stop, words)
     name = file.tracks[0].name if file.kind != 0 or len(file.tracks) == 1 else ""
     return Tune(
@@ -191,6 +193,14 @@ def _write(
         source=Source(path=path, ticks_per_quarter=0 if placed.beat else file.ticks_per_quarter),
         warnings=tuple(map(ReadWarning, warnings)),
     )
+
+
+def _lyrics(file: MidiFile, part: Part) -> Sequence[tuple[int, str]]:
+    """Those of the part's own track, or of another whose words mostly fall on the part's notes."""
+    onsets = set(part.notes[:, 0].tolist())
+    sung = [track.lyrics for track in file.tracks if track.lyrics and not part.lyrics]
+    fitting = (words for words in sung if 2 * sum(at in onsets for at, _ in words) > len(words))
+    return part.lyrics or max(fitting, key=len, default=())
 
 
 def _voices(
@@ -225,10 +235,13 @@ def _overlaid(lines: Sequence[tuple[Bar, ...]]) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
-def _quarter(file: MidiFile, warnings: list[str]) -> tuple[int, float]:
-    """Ticks to a quarter, and how long one lasts at first, in seconds."""
+def _in_quarters(file: MidiFile, warnings: list[str]) -> tuple[MidiFile, float]:
+    """The file with its ticks in quarters, and how long one lasts at first, in seconds."""
     first = min((t for t in file.tempos if t[1] > 0), default=(0, USUAL_MSPQ))[1]
     if file.ticks_per_second is None:
-        return file.ticks_per_quarter, first / 1e6
+        return file, first / 1e6
     warnings.append(f"time in SMPTE frames; a quarter note taken as {first / 1e6:g} s")
-    return max(round(file.ticks_per_second * first / 1_000_000), 1), first / 1e6
+    exactly = file.ticks_per_second * first / 1_000_000
+    fit = (ticks for ticks in SMPTE_TICKS if exactly.denominator > 1 and 2 * ticks < exactly)
+    per_quarter = next(fit, max(round(exactly), 1))
+    return file.rescaled(per_quarter, Fraction(per_quarter) / exactly), first / 1e6

@@ -8,7 +8,7 @@ began at each of them; following those links from event to event is all that is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -69,6 +69,28 @@ class MidiFile:
     n_unended: int = 0
     n_sustains: int = 0
     warnings: list[str] = field(default_factory=list)
+
+    def rescaled(self, ticks_per_quarter: int, factor: Fraction) -> MidiFile:
+        """With every tick times `factor`, rounded."""
+
+        def at(tick: int) -> int:
+            return round(tick * factor)
+
+        tracks = []
+        for track in self.tracks:
+            notes = track.notes.copy()
+            notes[:, :2] = np.rint(notes[:, :2] * float(factor))
+            lyrics = [(at(tick), text) for tick, text in track.lyrics]
+            tracks.append(replace(track, notes=notes, lyrics=lyrics, end=at(track.end)))
+        return replace(
+            self,
+            ticks_per_quarter=ticks_per_quarter,
+            tracks=tracks,
+            tempos=[(at(tick), mspq) for tick, mspq in self.tempos],
+            meters=[(at(tick), beats, unit) for tick, beats, unit in self.meters],
+            keys=[(at(tick), sharps, minor) for tick, sharps, minor in self.keys],
+            end=at(self.end),
+        )
 
 
 def parse_file(data: bytes) -> MidiFile:

@@ -11,7 +11,7 @@ are those of files that `smf.parse_file` has let through.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
@@ -96,6 +96,11 @@ class Score:
             position = end
         return Score(header, tuple(chunks), tuple(tracks), resolution)
 
+    @property
+    def data(self) -> bytes:
+        """The whole file."""
+        return self.header + b"".join(self.chunks)
+
     def lines(self) -> Iterator[Line]:
         """Every channel of every track that has notes, drums aside."""
         for track in range(len(self.tracks)):
@@ -114,8 +119,11 @@ class Score:
             for channel, notes in found.items():
                 yield Line(track, channel, tuple(sorted(notes)))
 
-    def line_of(self, notes: Sequence[TickedNote]) -> Line:
-        """The line that has most of some notes, as they were read (so perhaps moved a little)."""
+    def line_of(
+        self, notes: Sequence[TickedNote], *, taken: Collection[tuple[int, int]] = ()
+    ) -> Line:
+        """The line that has most of some notes, as they were read (so perhaps moved a little);
+        none of those whose track and channel are `taken`."""
         wanted = Counter(note.midi for note in notes)
         onsets = {(note.onset, note.midi) for note in notes}
 
@@ -124,7 +132,8 @@ class Score:
             shared = (Counter(midi for _, _, midi, _ in line.notes) & wanted).total()
             return exact, shared
 
-        return max(self.lines(), key=likeness)
+        free = (line for line in self.lines() if (line.track, line.channel) not in taken)
+        return max(free, key=likeness)
 
     def is_on_time(self, line: Line, notes: Sequence[TickedNote]) -> bool:
         """Whether most of some notes as they were read lie where the file has them, so that
