@@ -26,12 +26,12 @@ class FittingConfig:
     """`n_features` is K of the head; `crops` the share of tunes that are seen in part in an epoch;
     `dropout` of states and of what is pooled."""
 
-    n_features: int = 64
+    n_features: int = 128
     epochs: int = 12
     batch: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
-    dropout: float = 0.3
+    dropout: float = 0.15
     crops: float = 0.5
     seed: int = 0
 
