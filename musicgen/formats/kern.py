@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import PurePath
 
 from musicgen.errors import ParseError
@@ -33,7 +34,7 @@ from musicgen.tune import EIGHTH, Change, Note, Reading, Source, Tempo, Tune
 
 MAX_BYTES = 8 * 2**20  # a string quartet is a fifth of a megabyte
 MAX_SPINES = 200
-MAX_CELLS = 1_000_000  # notes, rests and bar lines in all spines
+MAX_CELLS = 100_000  # notes, rests and bar lines in all spines
 _CLEFS = {"F4": "bass", "Gv2": "treble-8", "C3": "alto", "C4": "tenor", "C1": "soprano"}
 _CLEFS |= {"C2": "mezzosoprano", "F3": "bass3", "G^2": "treble+8", "Fv4": "bass-8", "X": "perc"}
 _SIGNS = {
@@ -107,11 +108,14 @@ class _Reader:
         self.frames = [Frame()]
         self.meter: Meter | None = None
         self.next_frame = Frame()
-        self.n_cells = 0
 
     def read(self, text: str, path: str) -> Tune:
         """The tune of a whole file."""
-        for number, line in enumerate(text.splitlines(), 1):
+        lines = text.splitlines()
+        n_cells = sum(1 + line.count("\t") for line in lines if not line.startswith(("!", "*")))
+        if n_cells > MAX_CELLS:
+            raise ParseError(f"has {n_cells} cells, more than {MAX_CELLS}; split it")
+        for number, line in enumerate(lines, 1):
             try:
                 self._line(line)
             except ParseError as error:
@@ -144,9 +148,6 @@ class _Reader:
         if not line.strip() or line.startswith("!"):
             return
         tokens = line.split("\t")
-        self.n_cells += len(tokens)
-        if self.n_cells > MAX_CELLS:
-            raise ParseError(f"has more than {MAX_CELLS} cells; split it")
         if tokens[0].startswith("**"):
             self._begin(tokens)
         elif len(tokens) != len(self.columns):
@@ -380,6 +381,7 @@ class _Reader:
                     self.left_out["dynamic signs left out"] += 1
 
 
+@lru_cache(maxsize=4096)
 def _length(piece: str) -> tuple[Fraction, tuple[int, int]]:
     """Quarters of a note and the tuplet it belongs to; 0 where it gives none. "4." is 3/2, "12" an
     eighth in a triplet, "0" a breve."""

@@ -299,11 +299,12 @@ class _Beat:
             c += step * t
             t += step * (self.drift * tempo) ** 2
             predicted.append((now, tempo, p, c, t))
+            p = max(p, 0.0)  # which rounding may take below
             seen, surprise = p + off**2, time - now
             nats += 0.5 * (surprise**2 / seen + math.log(_TWO_PI * seen))
             now += p / seen * surprise
             tempo = max(tempo + c / seen * surprise, 0.2 * self.pace)
-            p, c, t = p - p * p / seen, c - c * p / seen, t - c * c / seen
+            p, c, t = p * off**2 / seen, c * off**2 / seen, max(t - c * c / seen, 0.0)
             states.append((now, tempo, p, c, t))
         smooth = _smoothed(states, predicted, steps)
         beats = places / GRID + (times - smooth[:, 0]) / np.maximum(smooth[:, 1], 0.2 * self.pace)
