@@ -66,6 +66,7 @@ _GAIN = 0.2
 _PROBES_S, _ATTACK_S = (0.14, 0.4, 1.2), 0.06
 _PROBE_VELOCITY = 90
 _SILENCE = 1e-5
+_FADE = 4096  # samples in which what was cut off dies away
 
 
 @cache
@@ -302,6 +303,7 @@ class _Prober:
         block = np.zeros((round(max(_PROBES_S) * SAMPLE_RATE), 2), np.float32)
         self._engine.write(block, 0, len(block))
         self._engine.silence()
+        self._engine.write(np.zeros((_FADE, 2), np.float32), 0, _FADE)  # not into the next key
         mono = block.mean(axis=1)
         rms = float(np.sqrt(np.mean(mono**2)))
         if rms < _SILENCE:
