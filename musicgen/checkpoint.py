@@ -32,7 +32,7 @@ from musicgen.tokenizer import SPECIALS
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = "musicgen-checkpoint-2"  # since 2 openings may come with designs
+FORMAT = "musicgen-checkpoint-2"  # since 2 openings may come with outlines
 MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30, ".npz": 1 << 30}
 _FILES = (
     "weights.safetensors",

@@ -25,6 +25,7 @@ from musicgen.grammar import (
     count_bars,
     features,
     is_tonic,
+    leaving_open,
     permits,
     start,
 )
@@ -131,9 +132,7 @@ class Automaton:
 
     def _possible(self, limits: Limits) -> Limits:
         """The limits with the vocabulary's shortest length; nothing comes home without a tonic."""
-        form = limits.form
-        if not self._has_tonic:
-            form = tuple(replace(part, home=None) for part in form)
+        form = limits.form if self._has_tonic else leaving_open(limits.form)
         return replace(limits, smallest=self.smallest, form=form)
 
     def mask(self, number: int) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from musicgen.controls.form import with_motif
 from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.grammar import Limits, Outline, State, advance, is_tonic, start
+from musicgen.grammar import Limits, Outline, State, advance, is_tonic, leaving_open, start
 from musicgen.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.tokens import parse_token
@@ -117,8 +117,10 @@ class Request:
         limits = self.asked.limits
         if self.asked.motif is not None or limits not in (None, Limits(total_bars=self._total)):
             return ()
-        if limits is None:
-            return self.outlines.get(tokens, ())
+        return self.outlines.get(tokens, ()) if limits is None else self._outlines_of_total
+
+    @cached_property
+    def _outlines_of_total(self) -> Outlines:
         return [
             (outline, count)
             for outlines in (self.outlines.get(header, ()) for header, _ in self.openings)
@@ -207,7 +209,7 @@ class Request:
         to it that the tune ends on the tonic, too."""
         if (outline, home) not in self._structures:
             limits = Limits(form=outline) if outline else self._limits
-            parts = self._coming_home(limits.form) if home else _leaving_open(limits.form)
+            parts = self._coming_home(limits.form) if home else leaving_open(limits.form)
             automaton = Automaton(self.vocabulary, replace(limits, form=parts))
             self._structures[outline, home] = automaton
         return self._structures[outline, home]
@@ -309,10 +311,6 @@ class Request:
 def _header(tokens: Sequence[str]) -> dict[str, Any]:
     parsed = [parse_token(text) for text in tokens]
     return {token.kind: token.value for token in parsed}
-
-
-def _leaving_open(parts: Outline) -> Outline:
-    return tuple(replace(part, home=None) for part in parts)
 
 
 def _after_header(header: Sequence[str]) -> State:

@@ -18,7 +18,7 @@ has let through:
 from __future__ import annotations
 
 from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
-from musicgen.grammar.outline import Outline, may_be_new, outline_of
+from musicgen.grammar.outline import Outline, leaving_open, may_be_new, outline_of
 from musicgen.grammar.rules import (
     Options,
     allowed,
@@ -53,6 +53,7 @@ __all__ = [
     "in_first_ending",
     "irregularity",
     "is_tonic",
+    "leaving_open",
     "may_be_last",
     "may_be_new",
     "outline_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,11 @@ def _ends_home(tokens: Sequence[str]) -> bool:
     """Whether the last pitch is the tonic, in any octave."""
     parsed = map(parse_token, reversed(tokens))
     return next((is_tonic(token) for token in parsed if token.kind == "pitch"), False)
+
+
+def leaving_open(outline: Outline) -> Outline:
+    """The same parts, which may end on any note."""
+    return tuple(replace(part, home=None) for part in outline)
 
 
 def may_be_new(outline: Outline) -> bool:
