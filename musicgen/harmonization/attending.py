@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from musicgen.charts import chart
 from musicgen.harmonization import Harmonized
+from musicgen.harmonization.batches import collate
 from musicgen.harmonization.chords import chord_id
-from musicgen.harmonization.learning import collate
 from musicgen.harmonization.lesson import lesson
 from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.slots import Piece, Slot

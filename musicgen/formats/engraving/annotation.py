@@ -28,7 +28,7 @@ _EVENT = re.compile(
     r'<g class="(?:note|rest|mRest)" data-event="0\.(?P<bar>\d+)\.(?P<event>\d+)"'
 )
 _HEAD = re.compile(r"translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)")
-_WORD_POINTS = 5.5
+_WORD_POINTS = 6.0
 _STEM_MM = 5.5
 _LEGEND_MM = 7.0
 
@@ -84,11 +84,11 @@ class Annotated:
         for place, word in self.words.items():
             if place in places:
                 page.y = top + lines[places[place].staff]
-                page.write(word, MARGIN + places[place].x, points=_WORD_POINTS, fill="#666")
+                page.write(word, MARGIN + places[place].x, points=_WORD_POINTS, fill="#333")
         height = top + drawing.height + 10.0
         return page.svg(height=height, background="white"), height
 
-    def render(self, suffix: str, *, dpi: int = 110) -> bytes:
+    def render(self, suffix: str, *, dpi: int = 150) -> bytes:
         """The same as a file of that extension: .svg, .png or .pdf."""
         svg, height = self.svg()
         size = (self.sheet.page[0], height)
