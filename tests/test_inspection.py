@@ -85,6 +85,13 @@ def test_a_network_without_attention_is_refused(jig: Tune, untrained: Checkpoint
         attention.measure(jig, untrained)
 
 
+def test_attention_of_a_tune_without_end_is_refused(attending: Checkpoint) -> None:
+    music = "d2e fed|" * 300
+    (long,) = parse_text(f"X:1\nT:Long\nR:jig\nM:6/8\nL:1/8\nK:D\n{music}\n").tunes
+    with pytest.raises(ControlError, match=r"^2\d{3} tokens are too many .* 1500 at most, so cut"):
+        attention.measure(long, attending)
+
+
 @pytest.mark.parametrize(
     ("pair", "message"),
     [((3, 1, None), "layer 3: the model has layers 1 to 2"),

@@ -160,5 +160,6 @@ def _tell(found: Harmonized) -> None:
         agreed = "" if found.agreement is None else f"; {found.agreement:.0%} of roots are the same"
         say(f"note: {found.n_replaced} chord symbols of its own are replaced{agreed}")
     sure = sum(found.probabilities) / len(found.probabilities)
-    n = len(found.slots)
-    say(f"{len(found.symbols)} chord symbols for {n} places; mean certainty {sure:.0%}")
+    n, n_symbols = len(found.slots), len(found.symbols)
+    said = f"{n_symbols} chord symbol{'' if n_symbols == 1 else 's'}"
+    say(f"{said} for {n} place{'' if n == 1 else 's'}; mean certainty {sure:.0%}")

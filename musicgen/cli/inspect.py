@@ -10,7 +10,7 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import pick, require_free, say
+from musicgen.cli.output import read_tune, require_free, say
 from musicgen.errors import ControlError, CorpusError
 
 if TYPE_CHECKING:
@@ -266,11 +266,10 @@ def _melodies() -> Iterator[tuple[Tune, list[str]]]:
 def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
     """What a model is to look at: a tune of a file, or for a model of characters a document."""
     from musicgen.corpus.texts import documents, read_text
-    from musicgen.formats import read
     from musicgen.tokenizer import char
 
     if model.tokenizer != char.NAME:
-        return pick(read(file), number, file)
+        return read_tune(file, number)
     found = [text for _, text in documents(read_text(file))]
     if not 1 <= number <= len(found):
         raise ControlError(f"{file}: has no text {number}; it holds {len(found)}")

@@ -26,6 +26,7 @@ from musicgen.tune import Tune
 Weights = NDArray[np.float64]
 _STRONGEST = 3  # arcs of a note
 _FAINTEST = 0.08  # share of the attention that is still drawn
+MAX_TOKENS = 1500  # weights of more, for all heads, take too much memory and no picture shows them
 _LANDMARKS = 12  # marks on an axis of tokens, at most
 
 
@@ -70,7 +71,7 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
 
     Raises:
         CheckpointError: the model has no attention.
-        ControlError: the tune is no single line in one key and one meter.
+        ControlError: the tune is no single line in one key and one meter, or too long.
     """
     network = checkpoint.network
     if not isinstance(network, Transformer):
@@ -79,6 +80,11 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
             "name a transformer, such as --checkpoint celtic-transformer"
         )
     own = heard(music, checkpoint)
+    if len(own.ids) > MAX_TOKENS:
+        raise ControlError(
+            f"{len(own.ids)} tokens are too many to show what attends to what; "
+            f"{MAX_TOKENS} at most, so cut it"
+        )
     layers, alone = (
         torch.stack([w[0] for w in network.attention(*own.batch, positions_only=only)])
         for only in (False, True)
