@@ -73,6 +73,9 @@ class Annotated:
         put_heading(page, SetTune(tune, None, (drawing,), ()))
         self._put_legend(page)
         places = heads(drawing)
+        lines = _above_systems(places)
+        if self.words and lines:  # above the highest notes, but below the legend
+            page.y += max(0.0, 2.5 - min(lines.values()))
         page.place(replace(drawing, body=self._colored(drawing.body)), MARGIN)
         top = page.y
         page.parts += [
@@ -80,7 +83,6 @@ class Annotated:
             for arc in self.arcs
             if arc.source in places and arc.target in places
         ]
-        lines = _above_systems(places)
         for place, word in self.words.items():
             if place in places:
                 page.y = top + lines[places[place].staff]
