@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgen.composer import Selection
+from musicgen.composer import FIRST, Selection
 from musicgen.controls import Controls
 from musicgen.errors import FieldError
 from musicgen.sampling import SamplingConfig
@@ -154,7 +154,7 @@ def test_the_fields_are_those_of_the_python_api() -> None:
     sampling = {one.name: one.default for one in requests.SAMPLING.fields}
     assert SamplingConfig(**sampling) == SamplingConfig()
     selection = {one.name: one.default for one in requests.SELECTION.fields}
-    assert Selection(**selection) == Selection()
+    assert Selection(**selection) == FIRST
 
 
 def test_defaults_are_filled_in() -> None:

@@ -49,10 +49,19 @@ MaxCopiedBars = Annotated[
     int | None,
     typer.Option(min=0, help="Draw again what shares more bars with a tune of the corpus."),
 ]
-BestOf = Annotated[int, typer.Option(min=1, help="Keep the best of so many.")]
+BestOf = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Keep the best of so many; by default of 4 where the model has a critic. 1 is faster.",
+    ),
+]
 Judge = Annotated[
-    str,
-    typer.Option(help="What is best: likelihood (the model's own), or structure (new and made)."),
+    str | None,
+    typer.Option(
+        help="What is best: likeness (to real tunes, by the model's critic; the default), "
+        "likelihood (the model's own), structure (new and made), fitted (no mistakes)."
+    ),
 ]
 Novelty = Annotated[
     bool, typer.Option("--novelty/--no-novelty", help="Say how close each comes to the corpus.")

@@ -197,7 +197,7 @@ SELECTION = Group(
             minimum=1,
             maximum=16,
             step=1,
-            default=1,
+            default=1,  # what comes first can be shown while it is sampled
             help="Compose so many for each take and keep the best.",
         ),
         Field(
@@ -205,9 +205,9 @@ SELECTION = Group(
             kind="choice",
             label="Judge",
             choices=tuple(JUDGES),
-            default="likelihood",
-            help="Who says what is best: the model itself (likelihood), rules of form and novelty "
-            "(structure), or a judge fitted on real tunes (fitted).",
+            help="Who says what is best: a critic that knows real tunes from new (likeness), "
+            "the model itself (likelihood), rules of form and novelty (structure), or a judge that "
+            "knows mistakes (fitted). Left out: the critic, if the model has one.",
         ),
         Field(
             name="max_copied_bars",
