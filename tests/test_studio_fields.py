@@ -161,7 +161,7 @@ def test_defaults_are_filled_in() -> None:
     asked = requests.TAKES.read({"kind": "generate"})
     assert asked["seed"] == 0
     assert asked["number"] == 1
-    assert asked["sampling"] == {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+    assert asked["sampling"] == {"temperature": 0.95, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
     assert asked["controls"] == {"end_on_tonic": False, "max_repeats": 0, "motif_bars": "1-2"}
 
 

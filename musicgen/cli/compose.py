@@ -63,7 +63,7 @@ def generate(
     checkpoint: options.Checkpoint = "celtic",
     number: options.Number = 1,
     seed: options.Seed = None,
-    temperature: options.Temperature = 1.0,
+    temperature: options.Temperature = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,

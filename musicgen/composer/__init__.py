@@ -25,7 +25,7 @@ from musicgen.composer.texts import TextComposer
 from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls
 from musicgen.errors import CheckpointError
-from musicgen.sampling import SamplingConfig
+from musicgen.sampling import TEMPERATURE, SamplingConfig
 from musicgen.tokenizer import char, remi
 from musicgen.tune import Tune
 
@@ -61,7 +61,7 @@ class Composer:
         self,
         *,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         top_k: int = 0,
         top_p: float = 1.0,
         min_p: float = 0.0,
@@ -125,7 +125,12 @@ class Composer:
         return watch(self.engine, n, controls, sampling)
 
     def continue_(
-        self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
+        self,
+        tune: Tune,
+        *,
+        bars: int | None = None,
+        seed: int = 0,
+        temperature: float = TEMPERATURE,
     ) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.
 

@@ -25,7 +25,7 @@ from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
 from musicgen.prompt.manuscript import Manuscript
-from musicgen.sampling import SamplingConfig, sample
+from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.theme import Theme
 from musicgen.theory import Key, Meter, parse_key, parse_meter
 from musicgen.tokenizer import BOS, Vocabulary
@@ -77,7 +77,7 @@ class PolyphonicComposer:
         meter: str | None = None,
         bars: int | None = None,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
     ) -> Tune:
         """One new piece; the same arguments give the same piece. `bars` are full bars.
 
@@ -143,7 +143,12 @@ class PolyphonicComposer:
         return composed
 
     def continue_(
-        self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
+        self,
+        tune: Tune,
+        *,
+        bars: int | None = None,
+        seed: int = 0,
+        temperature: float = TEMPERATURE,
     ) -> Tune:
         """The piece finished: every bar given stays as it was, in the same voices. `bars` are the
         full bars of the whole.

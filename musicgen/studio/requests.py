@@ -9,6 +9,7 @@ from musicgen.controls.scale import NAMED
 from musicgen.controls.values import MOST_BARS, WIDEST_INTERVAL
 from musicgen.formats.engraving.score import LARGEST, SMALLEST
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
+from musicgen.sampling import TEMPERATURE
 from musicgen.studio.changes import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
 from musicgen.theory import RHYTHM_METERS
@@ -153,7 +154,7 @@ SAMPLING = Group(
             minimum=0,
             maximum=5,
             step=0.05,
-            default=1.0,
+            default=TEMPERATURE,
             help="Below 1 plays safe, above 1 takes risks; 0 is always the likeliest note.",
         ),
         Field(
