@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -95,6 +96,8 @@ def test_it_is_the_same_when_read_again(critic: Critic) -> None:
     for tune in tunes(np.random.default_rng(4), 5):
         assert again(tune) == critic(tune)
     assert critic(notes("z8|")) == -math.inf
+    sent = pickle.loads(pickle.dumps(critic))  # to a worker process, after it has been used
+    assert sent.to_bytes() == critic.to_bytes()
 
 
 def _set(name: str, value: Any) -> Callable[[dict[str, Any]], None]:

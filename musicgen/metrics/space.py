@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from musicgen.metrics.distances import kinds_of, tabulate
-from musicgen.metrics.distributions import DISTRIBUTIONS, Distribution
+from musicgen.metrics.distributions import DISTRIBUTIONS
 from musicgen.metrics.features import Features
 from musicgen.metrics.measures import MEASURES, measure_all
 from musicgen.metrics.played import Floats, Played
@@ -44,21 +44,21 @@ class FeatureSpace:
         return (*(measure.name for measure in MEASURES), *shares)
 
     @cached_property
-    def _shown(self) -> list[tuple[int, Distribution, tuple[str, ...]]]:
-        return [
-            (number, distribution, self.kinds[distribution.name])
-            for number, distribution in enumerate(DISTRIBUTIONS)
-            if distribution.name in self.kinds
-        ]
+    def _shown(self) -> list[tuple[int, tuple[str, ...]]]:
+        """Numbers of the distributions, not they themselves, which cannot be sent to a worker."""
+        names = [distribution.name for distribution in DISTRIBUTIONS]
+        return [(names.index(name), kinds) for name, kinds in self.kinds.items()]
 
     def vectors(self, features: Features) -> Floats:
         """(tunes, names); NaN where a measure does not apply."""
-        shares = [_shares(features.counts[number], kinds) for number, _, kinds in self._shown]
+        shares = [_shares(features.counts[number], kinds) for number, kinds in self._shown]
         return np.hstack([features.values, *shares])
 
     def vector(self, tune: Played) -> Floats:
         """That of one tune, (names,); nothing is counted that does not show in it."""
-        shares = [_shares([d.count(tune)], kinds)[0] for _, d, kinds in self._shown]
+        shares = [
+            _shares([DISTRIBUTIONS[number].count(tune)], kinds)[0] for number, kinds in self._shown
+        ]
         return np.concatenate([measure_all([tune])[0], *shares])
 
 
