@@ -54,7 +54,8 @@ books in novelty.npz. A key or meter that the books hardly use comes out worse.
 FINISH = """
 How often it expects each token was calibrated on the validation tunes (scripts/calibrate_model.py).
 critic.json tells its tunes from the training tunes (scripts/fit_critic.py); unless told otherwise
-musicgen draws four attempts at each tune and keeps the one that the critic takes for real soonest.
+musicgen draws four attempts at each tune and keeps the one that the critic finds most like a real
+one.
 """
 
 EVALUATION = """
