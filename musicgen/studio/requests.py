@@ -18,6 +18,7 @@ from musicgen.transposition import MOST_SEMITONES
 MOST_TAKES = 8
 MOST_SEED = 2**53 - 1  # what JavaScript can say exactly
 MOST_REPEATS = 64
+MOST_VOICES = 64
 KINDS = ("generate", "continue", "infill", "vary")
 FORMATS = ("abc", "mid", "musicxml", "svg", "png", "pdf", "wav", "ogg", "mp3", "flac", "zip")
 _UNITS = ("1/4", "1/8", "1/16")
@@ -32,8 +33,8 @@ CONTROLS = Group(
         Field(
             name="like",
             label="In words",
-            help="What you would tell a musician: slow waltz in E minor. What is asked below "
-            "comes first.",
+            help="What you would tell a musician: slow waltz in E minor. Ask below only for what "
+            "it leaves open.",
         ),
         Field(
             name="key",
@@ -307,6 +308,13 @@ CHANGE = Group(
         ),
         Field(name="key", help="transpose: to this key, such as G, the nearer way."),
         Field(name="rhythm", help="rhythm: the dance it is to become, such as reel."),
+        Field(
+            name="voice",
+            kind="integer",
+            minimum=1,
+            maximum=MOST_VOICES,
+            help="voice: which one stays, counted from 1.",
+        ),
         Field(name="tempo", help="tempo: beats a minute, 110, or 3/8=110."),
         Field(name="title", longest=200, help="title: the new one."),
         Field(name="place", kind="place", help="cut: the first event that goes, [bar, event]."),
