@@ -57,7 +57,7 @@ def harmonize(
         float | None,
         typer.Option(
             help="0 is the likeliest harmony (default); above it chords are drawn. Of a melody for "
-            "chords: 1 is as the model was trained (default)."
+            "chords: as of `generate`."
         ),
     ] = None,
     beam: Annotated[int, typer.Option(help="How widely the likeliest is searched for.")] = 4,
@@ -78,7 +78,7 @@ def harmonize(
         if file is not None or attention is not None:
             raise ControlError("--melody-for takes no file and no --attention; give chords alone")
         asked = {"key": key, "meter": meter, "rhythm": rhythm, "bars": bars}
-        sampling = options.sampling_config(seed, 1.0 if temperature is None else temperature)
+        sampling = options.sampling_config(seed, temperature)
         sink.take(_melodies(melody_for, model, number, sampling, asked))
         say(f"seed {sampling.seed}")
         return
