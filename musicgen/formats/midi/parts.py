@@ -1,10 +1,10 @@
 """The parts of a MIDI file, which of them is the melody, and the lines in a part.
 
 A part is what one track plays on one channel; channel 10, drums, is none. The melody is, in this
-order: the part that was asked for; a part whose name says so; of the parts that mostly play one
-note at a time and have at least a quarter as many notes as the fullest, the highest on average; of
-all parts, the highest. Parts that are basses or chords by name come last. Of a part with chords it
-is the skyline: the highest note at any time.
+order: the part that was asked for; a part whose name says so; the part that has the words; of the
+parts that mostly play one note at a time and have at least a quarter as many notes as the fullest,
+the highest on average; of all parts, the highest. Parts that are basses or chords by name come
+last. Of a part with chords it is the skyline: the highest note at any time.
 """
 
 from __future__ import annotations
@@ -151,14 +151,19 @@ def unrolled(part: Part, ticks_per_quarter: int, warnings: list[str]) -> Part:
     return replace(part, notes=notes)
 
 
-def choose_melody(parts: list[Part], n_parts: int, warnings: list[str]) -> Part:
-    """The part that has the melody; where there were `n_parts` to choose from, it is said."""
+def choose_melody(
+    parts: list[Part], n_parts: int, warnings: list[str], *, singer: Part | None = None
+) -> Part:
+    """The part that has the melody; where there were `n_parts` to choose from, it is said. `singer`
+    is who has the words of the file."""
     fullest = max(len(part.notes) for part in parts)
     likely = [p for p in parts if not _NO_MELODY_NAMES.search(p.name)] or parts
     named = [p for p in likely if _MELODY_NAMES.search(p.name)]
     if len(parts) > 1 and len({p.name for p in parts}) == 1:
         named = []  # all of a track, or of a file that gives its tracks its own name
-    lines = [p for p in named or likely if p.single_line] or named or likely
+    singing = [p for p in likely if p is singer]
+    wanted = named or singing or likely
+    lines = [p for p in wanted if p.single_line] or wanted
     full = [p for p in lines if len(p.notes) >= FULLEST_SHARE * fullest] or lines
     chosen = max(full, key=lambda part: part.mean_pitch)
     if n_parts > 1:
@@ -167,6 +172,8 @@ def choose_melody(parts: list[Part], n_parts: int, warnings: list[str]) -> Part:
             reason = "as asked for"
         elif named:
             reason = "by its name"
+        elif singing:
+            reason = "by its words"
         elif lines is likely:
             reason = "the highest"
         else:
