@@ -357,20 +357,21 @@ def _rows(parts: Sequence[Part]) -> list[tuple[int, ...]]:
 
 def _print_as_read(what: str, causes: Counter[str]) -> None:
     """The strict share, and the shares when one misreading after the other is allowed for."""
-    total, allowed, shares = sum(causes.values()), {""}, []
-    for name in ("", *MISREADINGS.values(), ROUNDED):
-        allowed.add(name)
-        equal = sum(n for why, n in causes.items() if set(why.split(" + ")) <= allowed)
-        shares.append(f"{equal} ({100 * equal / max(total, 1):.2f} %) {name and f'if {name}'}")
+    n, good, allowed = sum(causes.values()), causes[""], {""}
     _print(what, causes)
-    print("    equal, one after the other: " + "; ".join(shares))
+    print(f"    equal: {good} ({100 * good / max(n, 1):.2f} %)")
+    for name in (*MISREADINGS.values(), ROUNDED):
+        allowed.add(name)
+        good = sum(number for why, number in causes.items() if set(why.split(" + ")) <= allowed)
+        print(f"    if {name}: {good} ({100 * good / max(n, 1):.2f} %)")
 
 
 def _print(what: str, causes: Counter[str]) -> None:
-    n, good = sum(causes.values()), causes.pop("", 0)
+    n, good = sum(causes.values()), causes[""]
     print(f"{what}: {good} of {n} equal ({100 * good / max(n, 1):.2f} %)")
     for why, number in causes.most_common():
-        print(f"    {number} {why}")
+        if why:
+            print(f"    {number} {why}")
 
 
 def main() -> int:

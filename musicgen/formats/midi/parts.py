@@ -34,7 +34,6 @@ _MELODY_NAMES = re.compile(
 )
 _NO_MELODY_NAMES = re.compile(r"\b(back\w*|bass|chords?|alto|tenor|harmon\w*|accomp\w*)\b", re.I)
 
-TickNote = tuple[int, int, int]  # onset and end in ticks, MIDI pitch
 Strike = tuple[int, int, tuple[int, ...]]  # onset and end in ticks, MIDI pitches struck together
 
 
@@ -190,11 +189,11 @@ def _same_track(parts: list[Part], chosen: Part) -> bool:
 
 
 def single_line(part: Part, warnings: list[str]) -> list[Strike]:
-    """At most one note at a time.
+    """At most one note or double stop at a time.
 
-    Of notes struck together the highest stays. In a part that is a single line, a note ends with
-    the next; in one with chords the skyline goes on with a note below the one that sounds only
-    where that ends soon.
+    In a part that is a single line, notes that begin and end together stay together, and a note
+    ends with the next. Else the highest of those struck together stays, and the skyline goes on
+    with a note below the one that sounds only where that ends soon.
     """
     notes = part.notes
     onsets, ends = notes[:, 0], notes[:, 1]
@@ -202,21 +201,24 @@ def single_line(part: Part, warnings: list[str]) -> list[Strike]:
     if (onsets[1:] >= ends[:-1]).all():
         return [(onset, end, (pitch,)) for onset, end, pitch in rows]
     is_line = part.single_line
-    line: list[TickNote] = []
+    line: list[Strike] = []
     n_dropped = n_below = n_trimmed = 0
     for onset, end, pitch in sorted(rows):
-        if line and line[-1][0] == onset:
+        before = line[-1] if line else (-1, -1, ())
+        if before[0] == onset:
+            if is_line and before[1] == end and pitch not in before[2]:
+                line[-1] = (onset, end, (pitch, *before[2]))
+                continue
             n_dropped += 1
-            line[-1] = max(line[-1], (onset, end, pitch), key=lambda note: note[2])
+            line[-1] = max(before, (onset, end, (pitch,)), key=lambda strike: strike[2][0])
             continue
-        if line and line[-1][1] > onset:
-            before = line[-1]
-            if not is_line and pitch < before[2] and _covers(before, onset, end):
+        if before[1] > onset:
+            if not is_line and pitch < before[2][0] and _covers(before, onset, end):
                 n_below += 1
                 continue
             n_trimmed += 1
             line[-1] = (before[0], onset, before[2])
-        line.append((onset, end, pitch))
+        line.append((onset, end, (pitch,)))
     for n, what in (
         (n_dropped, "notes struck together with a higher one, left out"),
         (n_below, "notes under one that sounds on, left out"),
@@ -224,10 +226,10 @@ def single_line(part: Part, warnings: list[str]) -> list[Strike]:
     ):
         if n:
             warnings.append(f"{what}: {n}")
-    return [(onset, end, (pitch,)) for onset, end, pitch in line]
+    return line
 
 
-def _covers(before: TickNote, onset: int, end: int) -> bool:
+def _covers(before: Strike, onset: int, end: int) -> bool:
     return before[1] - onset > LEGATO_SHARE * (end - onset)
 
 
