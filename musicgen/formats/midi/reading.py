@@ -211,11 +211,11 @@ def _lyrics(file: MidiFile, part: Part) -> Sequence[tuple[int, str]]:
 
 def _singer(file: MidiFile, parts: Sequence[Part]) -> Part | None:
     """The part that most of the file's words fall on, and of several the one with fewest notes
-    without words."""
-    words = max((track.lyrics for track in file.tracks), key=len, default=[])
-    if not words:
+    without words; none where several tracks have words."""
+    sung = [track.lyrics for track in file.tracks if track.lyrics]
+    if len(sung) != 1:
         return None
-    shares = [(part, *_shares(part, words, file)) for part in parts]
+    shares = [(part, *_shares(part, sung[0], file)) for part in parts]
     singing = [(of_notes, part) for part, of_words, of_notes in shares if of_words > SUNG_SHARE]
     return max(singing, key=lambda item: item[0], default=(0.0, None))[1]
 
