@@ -1,6 +1,7 @@
-"""A tune rearranged: cut short at a note, or made another dance with its notes kept.
+"""A tune rearranged: cut short at a note, one voice alone, or another dance with its notes kept.
 
     cut(tune, (8, 2))             # what stands before the third event of the ninth bar
+    one_voice(tune, 2)            # its second voice alone
     to_rhythm(tune, "reel")       # a jig as a reel: three eighths become a quarter and two
 
 Dances are changed into one another beat by beat, so both need as many beats in a bar: jigs, reels,
@@ -56,6 +57,19 @@ def cut(tune: Tune, place: tuple[int, int]) -> Tune:
     kept[-1] = _without_last_tie(kept[-1])
     shorter = [replace(voice, bars=voice.bars[:bar_number]) for voice in others]
     return replace(tune, voices=(replace(first, bars=tuple(kept)), *shorter), source=None)
+
+
+def one_voice(tune: Tune, number: int) -> Tune:
+    """A voice of the tune alone, counted from 1, without the overlays of its bars.
+
+    Raises:
+        ControlError: there is no such voice.
+    """
+    if not 1 <= number <= len(tune.voices):
+        raise ControlError(f"voice {number}: the tune has {len(tune.voices)}, counted from 1")
+    voice = tune.voices[number - 1]
+    line = replace(voice, bars=tuple(replace(bar, overlays=()) for bar in voice.bars))
+    return replace(tune, voices=(line,), source=None)
 
 
 def _begun(bar: Bar, n_events: int) -> Bar:

@@ -12,8 +12,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from musicgen.studio import Settings, StudioServer
+import jsonschema
 
+from musicgen.studio import Settings, StudioServer
+from musicgen.studio.openapi import document
+
+DOCUMENT = document()
 JSON = {"Content-Type": "application/json"}
 JIG = """X:1
 T:Kesh
@@ -100,6 +104,24 @@ class Client:
         """How many calls run or wait."""
         health = self.get("/api/health").json
         return int(health["running"] + health["waiting"])
+
+
+def operation(path: str) -> dict[str, Any]:
+    """What is said of a path, whatever its method."""
+    (found,) = (item for name, item in DOCUMENT["paths"][path].items() if name in ("get", "post"))
+    return dict(found)
+
+
+def require_described(answer: Answer, path: str) -> None:
+    """See that the status, the media type and every field of an answer are described."""
+    response = operation(path)["responses"][str(answer.status)]
+    media = answer.headers["content-type"].partition(";")[0]
+    schema = response["content"].get(media, response["content"].get("*/*"))
+    assert schema is not None, media
+    if "schema" in schema:
+        whole = {**schema["schema"], "components": DOCUMENT["components"]}
+        for line in answer.lines if media == "application/x-ndjson" else [answer.json]:
+            jsonschema.validate(line, whole)
 
 
 def heading(path: str, length: int) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.playback import melody
-from musicgen.rearranging import cut, to_rhythm
+from musicgen.rearranging import cut, one_voice, to_rhythm
 from musicgen.tune import Tune
 from musicgen.validation import validate
 
@@ -128,3 +128,11 @@ def test_a_tune_is_cut_before_any_note(place: tuple[int, int], end: str | None) 
 def test_other_voices_stop_at_the_same_bar() -> None:
     duet = read("X:1\nT:D\nM:2/4\nL:1/8\nK:D\nV:1\nABcd|efga|\nV:2\nD4|E4|\n")
     assert [len(voice.bars) for voice in cut(duet, (1, 2)).voices] == [2, 1]
+
+
+def test_one_voice_is_a_line_of_its_own() -> None:
+    tune = read("X:1\nT:Two\nM:2/4\nL:1/8\nK:D\nV:1\nABcd & F4|d4|]\nV:2\nDEFG|D4|]\n")
+    assert [music(one_voice(tune, n)) for n in (1, 2)] == ["AB cd | d4 |]\n", "DE FG | D4 |]\n"]
+    for number in (0, 3, -1):
+        with pytest.raises(ControlError, match=f"voice {number}: the tune has 2"):
+            one_voice(tune, number)

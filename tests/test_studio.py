@@ -22,7 +22,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import musicgen
-from musicgen.composer import Composer
+from musicgen.composer import FIRST, Composer
 from musicgen.controls import Controls
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
@@ -30,7 +30,7 @@ from musicgen.performance import perform
 from musicgen.sampling import SamplingConfig
 from musicgen.studio import Settings, jobs
 from musicgen.studio.server import listen
-from tests.studio_client import JIG, Client, running, wait_until
+from tests.studio_client import JIG, Client, require_described, running, wait_until
 
 ASKED = {"key": "D", "rhythm": "jig", "bars": 16}
 
@@ -59,7 +59,7 @@ def test_takes_are_those_of_the_python_api(client: Client) -> None:
     answer = client.post("/api/takes", kind="generate", seed=7, number=2, controls=ASKED)
     composer = musicgen.load()
     assert isinstance(composer, Composer)
-    takes = composer.takes(2, Controls(**ASKED), SamplingConfig(seed=7))
+    takes = composer.takes(2, Controls(**ASKED), SamplingConfig(seed=7), FIRST)
     tunes = answer.tunes
     for tune, take in zip(tunes, takes, strict=True):
         assert tune["abc"] == to_abc(take.tune)
@@ -105,7 +105,9 @@ def test_what_was_given_is_told_from_what_is_new(client: Client) -> None:
     tune = client.post("/api/takes", kind="continue", abc=half, bars=8).tunes[0]
     given = parse_text(half).tunes[0]
     assert tune["abc"].startswith(half.rstrip("|\n"))
-    assert tune["given_events"] == sum(len(list(bar.timed)) for bar in given.bars)
+    assert tune["given"] == [
+        [b, e] for b, bar in enumerate(given.bars) for e, _ in enumerate(bar.timed)
+    ]
     flags = [note["given"] for note in tune["notes"] if note["place"][0] < 5]
     assert all(flags)
     assert not any(note["given"] for note in tune["notes"] if note["place"][0] > 5)
@@ -143,6 +145,11 @@ def test_a_tune_is_varied(client: Client) -> None:
         ({"kind": "generate", "similarity": "0.5"}, "similarity"),
         ({"kind": "generate", "controls": {"motif": "hello"}}, "controls.motif"),
         ({"kind": "generate", "controls": {"rhythm": "tango"}}, "controls.rhythm"),
+        ({"kind": "generate", "controls": {"key": "D", "form": "ABC", "bars": 1}}, "controls.bars"),
+        (
+            {"kind": "generate", "controls": {"motif": JIG, "motif_bars": "9"}},
+            "controls.motif_bars",
+        ),
         ({"kind": "generate", "controls": {"like": "a purple tune"}}, "controls.like"),
     ],
 )
@@ -157,10 +164,10 @@ def test_a_request_that_cannot_be_met_names_its_field(
 def test_controls_that_contradict_each_other_are_refused_before_anything_is_sampled(
     client: Client,
 ) -> None:
-    controls = {"rhythm": "jig", "meter": "4/4"}
+    controls = {"rhythm": "jig", "key": "D", "meter": "4/4"}
     answer = client.post("/api/takes", kind="generate", controls=controls)
-    assert answer.status == 400
-    assert answer.json["error"]["message"].startswith("a jig in 4/4 contradicts itself")
+    assert (answer.status, answer.field) == (400, "controls.rhythm")
+    assert "a jig in 4/4 contradicts itself" in answer.json["error"]["message"]
 
 
 # --- tunes ----------------------------------------------------------------------------------------
@@ -217,6 +224,7 @@ def test_what_does_not_add_up_is_said_at_its_line(client: Client) -> None:
         ({"change": "rhythm", "rhythm": "reel"}, "M:C|"),
         ({"change": "cut", "place": [2, 1]}, "A3 |"[:2]),
         ({"change": "tempo", "tempo": "90"}, "Q:3/8=90"),
+        ({"change": "voice", "voice": 1}, "K:G"),
         ({"change": "chords"}, '"G"'),
     ],
 )
@@ -232,6 +240,8 @@ def test_a_tune_is_changed(client: Client, change: dict[str, Any], expected: str
         ({"change": "transpose"}, "semitones"),
         ({"change": "transpose", "semitones": 1, "key": "D"}, "semitones"),
         ({"change": "transpose", "key": "H"}, "key"),
+        ({"change": "transpose", "key": "-1"}, "key"),
+        ({"change": "voice", "voice": 2}, "voice"),
         ({"change": "rhythm", "rhythm": "waltz"}, "rhythm"),
         ({"change": "cut", "place": [99, 0]}, "place"),
         ({"change": "cut", "title": "x"}, "title"),
@@ -365,7 +375,9 @@ def test_surprise_and_attention_are_those_of_the_inspection(client: Client) -> N
     from musicgen.checkpoint import load, locate
     from musicgen.inspection import surprise
 
-    answer = client.post("/api/surprise", abc=JIG).json
+    heard = client.post("/api/surprise", abc=JIG)
+    require_described(heard, "/api/surprise")
+    answer = heard.json
     found = surprise.measure(parse_text(JIG).tunes[0], load(locate("celtic")))
     bits = {tuple(note["place"]): note["bits"] for note in answer["notes"]}
     assert bits == pytest.approx(found.of_note, abs=1e-3)
@@ -373,7 +385,9 @@ def test_surprise_and_attention_are_those_of_the_inspection(client: Client) -> N
     colors = {row["color"] for row in answer["legend"]}
     assert set(re.findall(r'data-event="[^"]+" fill="(#\w+)"', answer["svg"])) <= colors
 
-    seen = client.post("/api/attention", abc=JIG, place=[3, 2]).json
+    attended = client.post("/api/attention", abc=JIG, place=[3, 2])
+    require_described(attended, "/api/attention")
+    seen = attended.json
     assert all(tuple(row["place"]) < (3, 2) for row in seen["weights"])
     assert 0 < sum(row["weight"] for row in seen["weights"]) <= 1
     for field, value in (("layer", 99), ("head", 99), ("place", [99, 0])):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,10 @@ BEGINNINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A studio that runs."""
-    command = [sys.executable, "-m", "musicgen", "studio", "--port", "0", "--no-browser"]
+@contextmanager
+def served(*options: str) -> Iterator[str]:
+    """The address of a studio that runs."""
+    command = [sys.executable, "-m", "musicgen", "studio", "--port", "0", "--no-browser", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
                           env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:  # fmt: skip
         assert process.stderr is not None
@@ -61,6 +62,12 @@ def address() -> Iterator[str]:
         yield found[0]
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,18 @@ def here(chromium: Any, address: str) -> Iterator[Visit]:
         found.page.goto(address)
         found.page.locator("body[data-ready]").wait_for()
         yield found
+
+
+def test_a_studio_for_others_works_with_its_token(chromium: Any) -> None:
+    with served("--host", "0.0.0.0") as address, visit(chromium) as other:
+        token = address.partition("?token=")[2]
+        local = re.sub(r"//[^:/]+", "//127.0.0.1", address)
+        other.page.goto(local + "#kind=generate&seed=1&number=1&bars=4")
+        other.takes(1, timeout=90_000)
+        assert token not in other.page.url
+        other.page.reload()  # by its cookie, and what the page remembers
+        other.takes(1, timeout=90_000).get_by_role("button", name="Play").click()
+        other.page.locator(".score .sounding").first.wait_for()
 
 
 def compose(here: Visit, number: int, seed: int = 7, **fields: str) -> Any:
@@ -141,6 +160,50 @@ def test_takes_come_as_they_are_sampled_and_play(here: Visit) -> None:
     assert audio.evaluate("(e) => e.paused")
 
 
+def test_all_of_it_can_be_done_with_the_keyboard(here: Visit) -> None:
+    page, press = here.page, here.page.keyboard.press
+
+    def focused(named: str) -> None:
+        """Go on with Tab until something of that name has the focus."""
+        for _ in range(120):
+            press("Tab")
+            element = page.evaluate_handle("() => document.activeElement").as_element()
+            name = page.evaluate(
+                "(e) => e.ariaLabel ?? e.labels?.[0]?.textContent ?? e.textContent", element
+            )
+            if element.is_visible() and name.strip() == named:
+                return
+        raise AssertionError(f"Tab never comes to {named}")
+
+    focused("Skip to the music")
+    press("Enter")
+    focused("Takes")
+    page.keyboard.type("1")
+    focused("Rhythm")
+    page.keyboard.type("jig")
+    press("Control+Enter")
+    here.takes(1, timeout=90_000)
+    focused("Rename")
+    press("p")
+    page.locator(".take .score .sounding").first.wait_for()
+    press("p")
+    press("e")  # change it
+    before = desk_abc(here)
+    focused("Score")
+    press("Tab")  # the bars, which are one stop
+    for key in ("ArrowRight", "Enter", "Shift+ArrowRight"):
+        press(key)
+    page.get_by_text(re.compile(r"Bars \d to \d are chosen")).wait_for()
+    focused("Rewrite these bars")
+    press("Enter")
+    here.takes(3, timeout=90_000)
+    focused("Use this")
+    press("Enter")
+    assert desk_abc(here) != before
+    press("Control+z")
+    assert desk_abc(here) == before
+
+
 def test_a_link_gives_the_same_take_again(here: Visit, chromium: Any) -> None:
     takes = compose(here, 3, Meter="6/8")
     second = here.abc(takes.nth(1))
@@ -156,18 +219,50 @@ def test_a_link_gives_the_same_take_again(here: Visit, chromium: Any) -> None:
     assert here.abc(here.takes(3, timeout=90_000).nth(1)) == second
 
 
+def upload(here: Visit, file: Path) -> Any:
+    """The notes of the given part of a file."""
+    here.page.get_by_role("button", name="Continue", exact=True).first.click()
+    here.page.set_input_files("#upload", file)
+    notes = here.page.locator(".given-part .target.note")
+    notes.first.wait_for()
+    return notes
+
+
+def go_on(here: Visit, number: int) -> Any:
+    here.page.get_by_label("Takes", exact=True).nth(1).fill(str(number))
+    here.page.locator("form:visible").get_by_role("button", name="Continue").click()
+    return here.takes(number, timeout=90_000)
+
+
+@pytest.mark.parametrize("suffix", [".abc", ".musicxml", ".mxl"])
+def test_files_of_every_kind_are_continued(here: Visit, tmp_path: Path, suffix: str) -> None:
+    given = parse_text(TUNE.replace("d3 d2|]", "d3 d2|")).tunes[0]
+    file = tmp_path / f"beginning{suffix}"
+    file.write_bytes(rendered([given], suffix))
+    n_given = upload(here, file).count()
+    take = go_on(here, 1).first
+    assert take.locator(".score .given").count() == n_given == 39
+    assert take.locator(".score .new").count() > 10
+    assert "A beginning" in take.locator("h2").text_content()
+
+
+def test_a_voice_is_chosen_of_a_file_with_several(here: Visit, tmp_path: Path) -> None:
+    file = tmp_path / "two.abc"
+    file.write_text("X:1\nT:Two\nM:2/4\nL:1/8\nK:D\nV:1\nABcd|d4|\nV:2\nDEF2|D4|\n")
+    assert upload(here, file).count() == 5
+    here.page.get_by_label("Voice of the tune").select_option("Voice 2 of 2")
+    here.page.locator(".given-part .target.note").nth(4).wait_for(state="detached")
+    take = go_on(here, 1).first
+    assert "DEF2" in here.abc(take).replace(" ", "")
+
+
 def test_an_upload_is_cut_and_continued(here: Visit, tmp_path: Path) -> None:
     given = parse_text(TUNE).tunes[0]
     file = tmp_path / "beginning.mid"
     file.write_bytes(rendered([given], ".mid"))
-    page = here.page
-    page.get_by_role("button", name="Continue", exact=True).first.click()
-    page.set_input_files("#upload", file)
-    page.locator(".given-part .target.note").nth(16).click()
-    page.get_by_text("The given part ends in bar 4 with note 1").wait_for()
-    page.get_by_label("Takes", exact=True).nth(1).fill("2")
-    page.locator("form:visible").get_by_role("button", name="Continue").click()
-    take = here.takes(2, timeout=90_000).first
+    upload(here, file).nth(16).click()
+    here.page.get_by_text("The given part ends in bar 4 with note 1").wait_for()
+    take = go_on(here, 2).first
     assert take.locator(".score .given").count() == 17
     assert take.locator(".score .new").count() > 10
     whole = parse_text(here.abc(take)).tunes[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
@@ -10,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgen.composer import Selection
+from musicgen.composer import FIRST, Selection
 from musicgen.controls import Controls
 from musicgen.errors import FieldError
 from musicgen.sampling import SamplingConfig
-from musicgen.studio import requests
+from musicgen.studio import Settings, requests
 from musicgen.studio.fields import Field, Group
-from musicgen.studio.openapi import document
+from tests.studio_client import Client, running
 
 GROUPS = {
     "takes": requests.TAKES,
@@ -78,26 +80,49 @@ def refused_values(one: Field) -> list[Any]:
     return [*NEVER, *others, *unprintable, *too_long]
 
 
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with running(Settings(port=0, warm=False)) as server:
+        yield Client(server.port)
+
+
 @pytest.mark.parametrize(("path", "name", "one"), ALL, ids=[f"{p}:{n}" for p, n, _ in ALL])
-def test_a_field_refuses_twenty_bad_values_and_is_named(path: str, name: str, one: Field) -> None:
-    values = refused_values(one)
-    assert len(values) >= 20
-    for value in values:
-        request: dict[str, Any] = {}
-        inner = request
-        *groups, last = name.split(".")
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[last] = value
-        for other in GROUPS[path].fields:
-            if other.required and other.name not in request:
-                request[other.name] = _good(other)
+def test_a_field_refuses_twenty_bad_values_and_is_named(
+    client: Client, path: str, name: str, one: Field
+) -> None:
+    sent = 0
+    for value in refused_values(one):
+        request = request_with(path, name, value)
         with pytest.raises(FieldError) as error:
             GROUPS[path].read(request)
+        said = str(error.value)
         assert error.value.field == name, value
-        assert last in str(error.value)
-        assert str(error.value).isprintable()
-        assert len(str(error.value)) < 2000
+        assert name.rpartition(".")[2] in said
+        assert said.isprintable()
+        assert len(said) < 2000
+        if isinstance(value, float) and not math.isfinite(value):
+            continue  # JSON has no such number
+        if isinstance(value, list) and any(v != v for v in value):
+            continue
+        answer = client.post(f"/api/{path}", **request)
+        assert answer.status == 400
+        assert answer.json == {"error": {"message": said, "field": name}}
+        sent += 1
+    assert sent >= 20
+
+
+def request_with(path: str, name: str, value: Any) -> dict[str, Any]:
+    """A request that is good but for the value of one field."""
+    request: dict[str, Any] = {}
+    inner = request
+    *groups, last = name.split(".")
+    for group in groups:
+        inner = inner.setdefault(group, {})
+    inner[last] = value
+    for other in GROUPS[path].fields:
+        if other.required and other.name not in request:
+            request[other.name] = _good(other)
+    return request
 
 
 def _good(one: Field) -> Any:
@@ -154,39 +179,12 @@ def test_the_fields_are_those_of_the_python_api() -> None:
     sampling = {one.name: one.default for one in requests.SAMPLING.fields}
     assert SamplingConfig(**sampling) == SamplingConfig()
     selection = {one.name: one.default for one in requests.SELECTION.fields}
-    assert Selection(**selection) == Selection()
+    assert Selection(**selection) == FIRST
 
 
 def test_defaults_are_filled_in() -> None:
     asked = requests.TAKES.read({"kind": "generate"})
     assert asked["seed"] == 0
     assert asked["number"] == 1
-    assert asked["sampling"] == {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+    assert asked["sampling"] == {"temperature": 0.95, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
     assert asked["controls"] == {"end_on_tonic": False, "max_repeats": 0, "motif_bars": "1-2"}
-
-
-def test_the_description_has_every_request_with_its_bounds() -> None:
-    described = document()
-    json.dumps(described, allow_nan=False)
-    posts = {path: item["post"] for path, item in described["paths"].items() if "post" in item}
-    assert set(posts) == {f"/api/{name}" for name in GROUPS}
-    for name, group in GROUPS.items():
-        schema = posts[f"/api/{name}"]["requestBody"]["content"]["application/json"]["schema"]
-        assert set(schema["properties"]) == {one.name for one in group.fields}
-        assert schema["additionalProperties"] is False
-    seed = posts["/api/takes"]["requestBody"]["content"]["application/json"]["schema"]
-    assert seed["properties"]["seed"]["maximum"] == 2**53 - 1
-    references = set(_references(described))
-    known = {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
-    assert references <= known
-
-
-def _references(value: Any) -> Any:
-    if isinstance(value, dict):
-        if "$ref" in value:
-            yield value["$ref"]
-        for inner in value.values():
-            yield from _references(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _references(inner)

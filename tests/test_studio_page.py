@@ -250,16 +250,26 @@ def test_history_undoes_and_redoes(here: Visit) -> None:
     desk.get_by_text("Reel in A dorian").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (390, "dark")])
 def test_a_phone_shows_all_without_scrolling_sideways(
-    chromium: Any, canned: Canned, scheme: str
+    chromium: Any, canned: Canned, width: int, scheme: str
 ) -> None:
-    size = {"width": 390, "height": 844}
-    with visit(chromium, viewport=size, color_scheme=scheme, reduced_motion="reduce") as found:
+    phone: dict[str, Any] = {"is_mobile": True, "has_touch": True, "reduced_motion": "reduce"}
+    size = {"width": width, "height": 740}
+    with visit(chromium, viewport=size, color_scheme=scheme, **phone) as found:
         canned.into(found.page)
         found.page.goto(f"{HERE}/#kind=generate&seed=0&number=2")
-        found.takes(2)
-        assert found.page.evaluate("() => document.documentElement.scrollWidth") == 390
+        take = found.takes(2).first
+        take.get_by_role("button", name="Keep").click()
+        # A phone makes the page smaller instead of scrolling it where something is too wide.
+        widths = "() => [innerWidth, document.documentElement.scrollWidth]"
+        assert found.page.evaluate(widths) == [width, width]
+        take.get_by_role("button", name="Change").click()
+        desk = found.page.locator(".desk").bounding_box()
+        assert desk["y"] < found.page.get_by_role("button", name="Vary").bounding_box()["y"]
+        for section in ("Continue", "Tunebook", "Compose"):
+            assert found.page.evaluate(widths) == [width, width]
+            found.page.locator(f"#to-{section.lower()}").click()
         colour = found.page.locator(".score .note").first.evaluate(
             "(e) => getComputedStyle(e).fill"
         )
@@ -358,3 +368,21 @@ def test_which_note_sounds(seen: Visit) -> None:
         [notes, times],
     )
     assert found == [[], [0], [0], [1, 2], [1, 3], [3], []]
+
+
+# --- without a browser ----------------------------------------------------------------------------
+
+
+def test_without_a_browser_tests_are_skipped_with_a_message_but_never_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.delenv("CI", raising=False)
+    with (
+        pytest.raises(pytest.skip.Exception, match="no Chromium on the PATH: apt install"),
+        browser(),
+    ):
+        pass
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no Chromium on the PATH"), browser():
+        pass

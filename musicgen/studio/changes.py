@@ -8,8 +8,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from musicgen.controls.values import read_tempo, tempo_of
-from musicgen.errors import ConfigError, ControlError, FieldError
-from musicgen.rearranging import cut, to_rhythm
+from musicgen.errors import ConfigError, ControlError, FieldError, printable
+from musicgen.rearranging import cut, one_voice, to_rhythm
+from musicgen.theory import parse_key
 from musicgen.transposition import transpose
 from musicgen.tune import Tune
 
@@ -41,8 +42,11 @@ def changed(tune: Tune, request: Mapping[str, Any]) -> Tune:
 
 
 def _transpose(tune: Tune, request: Mapping[str, Any]) -> Tune:
-    semitones = request.get("semitones")
-    return transpose(tune, request["key"] if semitones is None else f"{semitones:+d}")
+    if "semitones" in request:
+        return transpose(tune, f"{request['semitones']:+d}")
+    if parse_key(request["key"]) is None:
+        raise ControlError(f"'{printable(request['key'])}': write a key such as G, Em or Ador")
+    return transpose(tune, request["key"])
 
 
 def _title(tune: Tune, request: Mapping[str, Any]) -> Tune:
@@ -73,6 +77,7 @@ HEAVY = frozenset({"chords"})  # which need torch
 CHANGES: Mapping[str, tuple[Change, tuple[str, ...]]] = {
     "transpose": (_transpose, ("semitones", "key")),
     "rhythm": (lambda tune, request: to_rhythm(tune, request["rhythm"]), ("rhythm",)),
+    "voice": (lambda tune, request: one_voice(tune, request["voice"]), ("voice",)),
     "cut": (lambda tune, request: cut(tune, tuple(request["place"])), ("place",)),
     "title": (_title, ("title",)),
     "tempo": (_tempo, ("tempo",)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -132,7 +133,7 @@ def _generated(
     number = request["number"]
     controls = _controls(composer, request["controls"])
     selection = Selection(**request["selection"])
-    if selection.chooses:
+    if selection.rules(has_critic=composer.engine.critic is not None).choose:
         for take in composer.takes(number, controls, sampling, selection):
             yield _take(take)
         return
@@ -146,32 +147,46 @@ def _generated(
 
 
 def _controls(composer: Composer, asked: dict[str, Any]) -> Controls:
-    """What is asked, understood; where a field by itself is impossible, the error names it.
+    """What is asked, understood.
 
     Raises:
-        FieldError: a field that cannot be read or followed.
-        ControlError: fields that contradict each other.
+        FieldError: a field that cannot be read or followed, or contradicts others.
+        ControlError: fields that contradict each other, none of them more than the rest.
     """
     asked = dict(asked)
     if "motif" in asked:
         asked["motif"] = one_tune(asked["motif"], "controls.motif")
-    else:
-        asked.pop("motif_bars", None)
     engine = composer.engine
-    try:
+
+    def understood(asked: Mapping[str, Any]) -> Controls:
+        if "motif" not in asked:
+            asked = {name: value for name, value in asked.items() if name != "motif_bars"}
         controls = Controls(**asked).spelled_out()
         understand(controls, engine.openings, engine.vocabulary)
+        return controls
+
+    try:
+        return understood(asked)
     except ControlError as error:
-        for name, value in asked.items():
-            alone = {name: value}
-            if name == "motif_bars":
-                alone["motif"] = asked["motif"]
-            try:
-                understand(Controls(**alone).spelled_out(), engine.openings, engine.vocabulary)
-            except ControlError as own:
-                raise FieldError(f"controls.{name}", str(own)) from None
-        raise error from None
-    return controls
+        raise _at_fault(asked, understood, error) from None
+
+
+def _at_fault(
+    asked: Mapping[str, Any], understood: Callable[[Mapping[str, Any]], Controls], why: ControlError
+) -> MusicgenError:
+    """The error of the first field that cannot be followed by itself (bars of a motif: with it),
+    else `why`, of the last field without which all others can."""
+    for name in asked:
+        try:
+            alone = (name, "motif") if name == "motif_bars" else (name,)
+            understood({one: asked[one] for one in alone if one in asked})
+        except ControlError as error:
+            return FieldError(f"controls.{name}", str(error))
+    for name in reversed(tuple(asked)):
+        with suppress(ControlError):
+            understood({one: value for one, value in asked.items() if one != name})
+            return FieldError(f"controls.{name}", str(why))
+    return why
 
 
 def _draft(draft: Draft) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import musicgen
@@ -26,9 +27,14 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _object(description: str = "", **properties: Schema) -> Schema:
-    about = {"description": description} if description else {}
-    return {"type": "object", **about, "properties": properties}
+def _object(description: str = "", *, optional: Sequence[str] = (), **properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        **({"description": description} if description else {}),
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
 
 
 def _list(items: Schema) -> Schema:
@@ -41,15 +47,13 @@ def _ref(name: str) -> Schema:
 
 SCHEMAS: dict[str, Schema] = {
     "Error": _object(
-        error={
-            **_object(
-                message=_TEXT,
-                field={**_TEXT, "description": "dotted name of the field, where it is one"},
-                line=_or_null(_WHOLE),
-                column=_or_null(_WHOLE),
-            ),
-            "required": ["message"],
-        }
+        error=_object(
+            optional=("field", "line", "column"),
+            message=_TEXT,
+            field={**_TEXT, "description": "dotted name of the field, where it is one"},
+            line=_or_null(_WHOLE),
+            column=_or_null(_WHOLE),
+        )
     ),
     "Note": _object(
         "A note as it is played, repeats played out, in seconds of the recording.",
@@ -66,6 +70,7 @@ SCHEMAS: dict[str, Schema] = {
         message=_TEXT,
         severity={"enum": ["error", "warning"]},
     ),
+    "Problems": _object("Why text is no music.", problems=_list(_ref("Problem"))),
     "Novelty": _object(
         verdict=_TEXT,
         copied_bars=_WHOLE,
@@ -74,7 +79,8 @@ SCHEMAS: dict[str, Schema] = {
         nearest=_list(_object(title=_TEXT, place=_TEXT, similarity=_NUMBER)),
     ),
     "Tune": _object(
-        "A tune as it is shown; of text that is no music only `problems`.",
+        "A tune as it is shown.",
+        optional=("warning",),
         abc=_TEXT,
         title=_TEXT,
         key=_TEXT,
@@ -89,25 +95,55 @@ SCHEMAS: dict[str, Schema] = {
         novelty=_or_null(_ref("Novelty")),
         notes=_list(_ref("Note")),
         svg=_or_null({**_TEXT, "description": "every note has data-event: voice.bar.event"}),
-        given_events=_or_null(_WHOLE),
-        warning=_or_null(_TEXT),
+        given=_or_null({**_list(_PLACE), "description": "what was there before, of takes"}),
+        warning=_or_null({**_TEXT, "description": "what could not be met, of takes"}),
         problems=_list(_ref("Problem")),
     ),
-    "Event": _object(
-        "One line of the answer: notes so far, a whole take, one that failed, or the end.",
-        event={"enum": ["notes", "take", "failed", "end"]},
-        take=_WHOLE,
-        abc=_TEXT,
-        notes=_list(_ref("Note")),
-        tune=_ref("Tune"),
-        error=_object(message=_TEXT),
-    ),
+    "Event": {
+        "description": "A line of the answer.",
+        "oneOf": [
+            _object(
+                "The beginning of a take.",
+                event={"const": "notes"},
+                take=_WHOLE,
+                abc=_TEXT,
+                notes=_list(_ref("Note")),
+            ),
+            _object("A whole take.", event={"const": "take"}, take=_WHOLE, tune=_ref("Tune")),
+            _object(
+                "A take that failed; without a number all that are not there yet.",
+                optional=("take",),
+                event={"const": "failed"},
+                take=_WHOLE,
+                error={"$ref": "#/components/schemas/Error/properties/error"},
+            ),
+            _object("The last line.", event={"const": "end"}),
+        ],
+    },
     "Health": _object(
-        status=_TEXT, version=_TEXT, model=_TEXT, ready={"type": "boolean"}, running=_WHOLE,
+        status=_TEXT,
+        version=_TEXT,
+        model=_TEXT,
+        ready={"type": "boolean", "description": "it composes without loading anything first"},
+        running=_WHOLE,
         waiting=_WHOLE,
     ),
     "Choices": _object(
-        fields=_list(_object(name=_TEXT, group=_TEXT, label=_TEXT, help=_TEXT, kind=_TEXT)),
+        fields=_list(
+            _object(
+                optional=("choices", "minimum", "maximum", "step", "default"),
+                name=_TEXT,
+                group={"enum": ["controls", "sampling", "selection"]},
+                label=_TEXT,
+                help=_TEXT,
+                kind=_TEXT,
+                choices=_list(_TEXT),
+                minimum=_NUMBER,
+                maximum=_NUMBER,
+                step=_NUMBER,
+                default={"description": "what holds where it is left out"},
+            )
+        ),
         instruments=_list(_TEXT),
         formats=_list(_TEXT),
         changes=_list(_TEXT),
@@ -132,16 +168,25 @@ SCHEMAS: dict[str, Schema] = {
         weights=_list(_object(place=_PLACE, weight=_NUMBER)),
         svg=_TEXT,
     ),
-}  # fmt: skip
+}
 _REFUSALS = {
-    "400": "a field cannot be used; the error names it",
-    "401": "the token is missing or wrong",
-    "403": "from another site, or for another host",
-    "408": "the body came too slowly",
-    "413": "the body is too large",
-    "415": "the body is not JSON",
-    "422": "the work failed, or went over its limits of time and memory",
-    "429": f"too many requests wait; come again after Retry-After ({RETRY_S} s)",
+    400: "a field cannot be used; the error names it",
+    401: "the token is missing or wrong",
+    403: "from another site, or for another host",
+    404: "there is no such file",
+    408: "the body came too slowly",
+    413: "the body is too large",
+    415: "the body is not JSON",
+    422: "the work failed, or went over its limits of time and memory",
+    429: "too many requests wait; come again later",
+    500: "the studio failed; its terminal says more",
+    503: "the studio was stopped",
+}
+_ALWAYS = (400, 401, 403, 500)
+_WORKING = (*_ALWAYS, 422, 429, 503)
+_READING_BODY = (408, 413, 415)
+_RETRY: Schema = {
+    "Retry-After": {"description": "seconds", "schema": {**_WHOLE, "examples": [RETRY_S]}}
 }
 
 
@@ -155,15 +200,25 @@ def document() -> dict[str, Any]:
             "description": "Compose, continue, change and take away tunes. Requests are JSON.",
         },
         "paths": {
-            "/api/health": _reading("Whether the server is well, and how busy.", "Health"),
-            "/api/choices": _reading("What can be asked for.", "Choices"),
+            "/": _reading("The page.", {"text/html": {}}),
+            "/static/{name}": _reading("A part of the page.", {"*/*": {}}, (*_ALWAYS, 404))
+            | {"parameters": [{"name": "name", "in": "path", "required": True, "schema": _TEXT}]},
+            "/api/openapi.json": _reading(
+                "This description.", {"application/json": {"schema": {"type": "object"}}}
+            ),
+            "/api/health": _reading("Whether the server is well, and how busy.", _json("Health")),
+            "/api/choices": _reading("What can be asked for.", _json("Choices"), _WORKING),
             "/api/takes": _changing(
                 "New takes, a line of JSON for each event as they are sampled. A client that "
                 "leaves cancels the work. The same request gives the same takes.",
                 requests.TAKES,
                 {"application/x-ndjson": {"schema": _ref("Event")}},
             ),
-            "/api/tune": _changing("A tune with score and notes.", requests.TUNE, _json("Tune")),
+            "/api/tune": _changing(
+                "A tune with score and notes; of text that is no music its problems.",
+                requests.TUNE,
+                _json("Tune", "Problems"),
+            ),
             "/api/read": _changing("The tunes of a file.", requests.READ, _json("Read")),
             "/api/change": _changing("A tune changed.", requests.CHANGE, _json("Tune")),
             "/api/surprise": _changing(
@@ -186,20 +241,16 @@ def document() -> dict[str, Any]:
     }
 
 
-def _json(name: str) -> Schema:
-    return {"application/json": {"schema": _ref(name)}}
+def _json(*names: str) -> Schema:
+    schemas = [_ref(name) for name in names]
+    return {"application/json": {"schema": {"anyOf": schemas} if schemas[1:] else schemas[0]}}
 
 
-def _reading(summary: str, answer: str) -> Schema:
-    responses = {"200": {"description": "OK", "content": _json(answer)}}
-    return {"get": {"summary": summary, "responses": responses}}
+def _reading(summary: str, content: Schema, refusals: Iterable[int] = _ALWAYS) -> Schema:
+    return {"get": {"summary": summary, "responses": _responses(content, refusals)}}
 
 
 def _changing(summary: str, group: Group, content: Schema) -> Schema:
-    refusals = {
-        status: {"description": what, "content": _json("Error")}
-        for status, what in _REFUSALS.items()
-    }
     return {
         "post": {
             "summary": summary,
@@ -207,6 +258,16 @@ def _changing(summary: str, group: Group, content: Schema) -> Schema:
                 "required": True,
                 "content": {"application/json": {"schema": group.schema}},
             },
-            "responses": {"200": {"description": "OK", "content": content}, **refusals},
+            "responses": _responses(content, (*_WORKING, *_READING_BODY)),
         }
     }
+
+
+def _responses(content: Schema, refusals: Iterable[int]) -> Schema:
+    """What may come back: an answer, or an error of one of those statuses."""
+    found: Schema = {"200": {"description": "OK", "content": content}}
+    for status in sorted(refusals):
+        found[str(status)] = {"description": _REFUSALS[status], "content": _json("Error")}
+    if "429" in found:
+        found["429"]["headers"] = _RETRY
+    return found

@@ -9,6 +9,7 @@ from musicgen.controls.scale import NAMED
 from musicgen.controls.values import MOST_BARS, WIDEST_INTERVAL
 from musicgen.formats.engraving.score import LARGEST, SMALLEST
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
+from musicgen.sampling import TEMPERATURE
 from musicgen.studio.changes import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
 from musicgen.theory import RHYTHM_METERS
@@ -17,6 +18,7 @@ from musicgen.transposition import MOST_SEMITONES
 MOST_TAKES = 8
 MOST_SEED = 2**53 - 1  # what JavaScript can say exactly
 MOST_REPEATS = 64
+MOST_VOICES = 64
 KINDS = ("generate", "continue", "infill", "vary")
 FORMATS = ("abc", "mid", "musicxml", "svg", "png", "pdf", "wav", "ogg", "mp3", "flac", "zip")
 _UNITS = ("1/4", "1/8", "1/16")
@@ -31,8 +33,8 @@ CONTROLS = Group(
         Field(
             name="like",
             label="In words",
-            help="What you would tell a musician: slow waltz in E minor. What is asked below "
-            "comes first.",
+            help="What you would tell a musician: slow waltz in E minor. Ask below only for what "
+            "it leaves open.",
         ),
         Field(
             name="key",
@@ -153,7 +155,7 @@ SAMPLING = Group(
             minimum=0,
             maximum=5,
             step=0.05,
-            default=1.0,
+            default=TEMPERATURE,
             help="Below 1 plays safe, above 1 takes risks; 0 is always the likeliest note.",
         ),
         Field(
@@ -197,7 +199,7 @@ SELECTION = Group(
             minimum=1,
             maximum=16,
             step=1,
-            default=1,
+            default=1,  # what comes first can be shown while it is sampled
             help="Compose so many for each take and keep the best.",
         ),
         Field(
@@ -205,9 +207,9 @@ SELECTION = Group(
             kind="choice",
             label="Judge",
             choices=tuple(JUDGES),
-            default="likelihood",
-            help="Who says what is best: the model itself (likelihood), rules of form and novelty "
-            "(structure), or a judge fitted on real tunes (fitted).",
+            help="Who says what is best: a critic that knows real tunes from new (likeness), "
+            "the model itself (likelihood), rules of form and novelty (structure), or a judge that "
+            "knows mistakes (fitted). Left out: the critic, if the model has one.",
         ),
         Field(
             name="max_copied_bars",
@@ -306,6 +308,13 @@ CHANGE = Group(
         ),
         Field(name="key", help="transpose: to this key, such as G, the nearer way."),
         Field(name="rhythm", help="rhythm: the dance it is to become, such as reel."),
+        Field(
+            name="voice",
+            kind="integer",
+            minimum=1,
+            maximum=MOST_VOICES,
+            help="voice: which one stays, counted from 1.",
+        ),
         Field(name="tempo", help="tempo: beats a minute, 110, or 3/8=110."),
         Field(name="title", longest=200, help="title: the new one."),
         Field(name="place", kind="place", help="cut: the first event that goes, [bar, event]."),

@@ -53,7 +53,7 @@ def tune_view(
         "novelty": None,
         "notes": [],
         "svg": None,
-        "given_events": None,
+        "given": None,
         "problems": problems,
     }
     try:
@@ -67,7 +67,7 @@ def tune_view(
     except MusicgenError as error:
         problems.append(problem(str(error)))
     if given is not None:
-        view["given_events"] = sum(map(given, places(tune)))
+        view["given"] = list(filter(given, places(tune)))
     if svg:
         try:
             view["svg"] = rendered([tune], ".svg", named=True, size=size).decode()

@@ -3,7 +3,7 @@
 import { post } from "./api.js";
 import { badgesOf } from "./badges.js";
 import { Amount, titleOf } from "./compose.js";
-import { ControlForm } from "./controls.js";
+import { ControlForm, TONICS } from "./controls.js";
 import { announce, button, el, toast } from "./elements.js";
 import { Gallery } from "./gallery.js";
 import { barRange, summary } from "./notes.js";
@@ -12,7 +12,6 @@ import { History, tunebook } from "./state.js";
 import { takeawayMenu } from "./takeaway.js";
 import { TuneView } from "./tuneview.js";
 
-const KEYS = ["C", "G", "D", "A", "E", "F", "Bb", "Eb"];
 const BANDS = [["0.8-0.95", "close"], ["0.6-0.8", "a new setting"], ["0.4-0.6", "a distant relative"]];
 
 /** Tells listeners "motif" with {abc, bars, title}, and "continue" with the ABC text. */
@@ -85,9 +84,8 @@ export class Change extends EventTarget {
     this.band = el("select", { id: "band" },
       ...BANDS.map(([value, name]) => el("option", { value }, name)));
     this.band.value = BANDS[1][0];
-    this.vary = button("Vary", () => this.#vary());
     this.key = el("select", { "aria-label": "To the key" },
-      ...KEYS.map((key) => el("option", { value: key }, key.replace("b", "♭"))));
+      ...TONICS.map((key) => el("option", { value: key }, key.replace("b", "♭").replace("#", "♯"))));
     this.rhythm = el("select", { "aria-label": "To the rhythm" },
       ...rhythms.map((name) => el("option", { value: name }, name)));
     this.tempo = el("input", { type: "text", value: "110", size: 6, inputmode: "numeric",
@@ -98,8 +96,9 @@ export class Change extends EventTarget {
     this.error,
     el("fieldset", {}, el("legend", {}, "Bars"), this.selection,
       el("div", { class: "row" }, this.rewrite, this.motif)),
-    el("fieldset", {}, el("legend", {}, "The whole tune"),
-      el("div", { class: "row" }, this.vary, el("label", { for: "band", class: "sr" }, "How close"),
+    this.whole = el("fieldset", {}, el("legend", {}, "The whole tune"),
+      el("div", { class: "row" }, button("Vary", () => this.#vary()),
+        el("label", { for: "band", class: "sr" }, "How close"),
         this.band),
       el("div", { class: "row" },
         button("Semitone up", change(() => "a semitone up", () => ({ change: "transpose", semitones: 1 }))),
@@ -154,7 +153,7 @@ export class Change extends EventTarget {
     this.#bars = bars;
     this.rewrite.disabled = this.motif.disabled = bars === null;
     const tune = this.#history?.current?.tune;
-    this.vary.disabled = !tune;
+    this.whole.disabled = !tune;
     if (bars === null || !tune) {
       this.selection.textContent = "Choose bars on the score: click, drag or Shift and click; "
         + "with the keyboard the arrow keys, Enter, Shift and arrows.";

@@ -33,8 +33,9 @@ export class Continue {
     });
     this.ends = el("p", { class: "ends", "aria-live": "polite" });
     this.several = el("select", { "aria-label": "Tune of the file", hidden: true });
+    this.voice = el("select", { "aria-label": "Voice of the tune", hidden: true });
     this.given = el("section", { class: "given-part take", hidden: true, "aria-label": "The given part" },
-      el("header", {}, this.title = el("h2", {}), this.several), this.ends, this.view.element);
+      el("header", {}, this.title = el("h2", {}), this.several, this.voice), this.ends, this.view.element);
     this.bars = el("input", { type: "number", id: "continue-bars", min: 1, max: 256,
       placeholder: "as its form asks", "aria-describedby": "continue-bars-help" });
     this.start = el("button", { type: "submit", class: "primary", disabled: true }, "Continue");
@@ -149,20 +150,36 @@ export class Continue {
   }
 
   async #show(abc) {
+    this.voice.hidden = true;
+    await this.#give(async (size) => {
+      const tune = await post("/api/tune", { abc, size });
+      if (this.editor.text === abc) this.editor.report(tune.problems ?? []);
+      return tune.voices > 1 ? this.#offerVoices(tune, size) : tune;
+    });
+  }
+
+  /** The model continues one line: the first of the tune's voices, or another. */
+  #offerVoices({ abc, voices }, size) {
+    const alone = (voice) => post("/api/change", { abc, change: "voice", voice, size });
+    this.voice.replaceChildren(...Array.from({ length: voices }, (_, index) =>
+      el("option", { value: index + 1 }, `Voice ${index + 1} of ${voices}`)));
+    this.voice.onchange = () => this.#give(() => alone(Number(this.voice.value)));
+    this.voice.hidden = false;
+    return alone(1);
+  }
+
+  /** Show what is given, once the server has answered; unless something else was asked since. */
+  async #give(answer) {
     const asked = this.#asked += 1;
     this.error.textContent = "";
     try {
-      const tune = await post("/api/tune", { abc, size: this.view.size });
+      const tune = await answer(this.view.size);
       if (asked !== this.#asked) return;
-      this.editor.report(tune.problems ?? []);
-      if (!tune.svg) {
-        this.start.disabled = true;
-        return;
-      }
+      this.start.disabled = !tune.svg;
+      if (!tune.svg) return;
       this.#tune = tune;
-      this.#given = abc;
+      this.#given = tune.abc;
       this.given.hidden = false;
-      this.start.disabled = false;
       this.title.textContent = tune.title || "Beginning";
       this.view.show(tune, { label: "Score of the given part; choose its last note" });
       this.#say(null);

@@ -16,7 +16,7 @@ const GROUPS = [
 // Fields that this form does not show: they have their own place on the page.
 const ELSEWHERE = new Set(["motif", "motif_bars"]);
 const FREE = new Set(["form", "scale"]); // other values than those listed are usual
-const TONICS = ["C", "G", "D", "A", "E", "B", "F#", "F", "Bb", "Eb", "Ab", "Db", "Gb", "C#",
+export const TONICS = ["C", "G", "D", "A", "E", "B", "F#", "F", "Bb", "Eb", "Ab", "Db", "Gb", "C#",
   "D#", "G#"];
 const MODES = ["major", "minor", "dorian", "mixolydian", "lydian", "phrygian", "locrian"];
 
@@ -63,7 +63,7 @@ export class ControlForm {
     const input = this.#inputs.get(name);
     if (input === undefined) return false;
     input.box.closest("details")?.setAttribute("open", "");
-    input.box.querySelector(".error").textContent = error.message;
+    input.box.querySelector(".error").textContent = error.message.replace(`${error.field}: `, "");
     const target = input.box.querySelector("input, select");
     target.setAttribute("aria-invalid", "true");
     target.focus();

@@ -3,6 +3,7 @@
 import { button, el, svg } from "./elements.js";
 import { pitchName } from "./notes.js";
 import { KEYS, LENGTHS, METERS, pitchOf, signatureOf, toAbc } from "./sketch.js";
+import { tone } from "./tone.js";
 
 const [LOWEST, HIGHEST] = [57, 84]; // A3 to C6
 const BLACK = new Set([1, 3, 6, 8, 10]);
@@ -61,7 +62,10 @@ export class Notepad extends EventTarget {
     this.dispatchEvent(new CustomEvent("edit", { detail: abc }));
   }
 
-  #play(pitch) { this.#add({ pitch, length: this.#length }); }
+  #play(pitch) {
+    tone(pitch);
+    this.#add({ pitch, length: this.#length });
+  }
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select")) return;

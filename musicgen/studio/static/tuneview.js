@@ -57,9 +57,9 @@ export class TuneView extends EventTarget {
     if (this.#sketched) this.view("score");
     this.#sketched = false;
     if (tune.svg) this.score.show(tune.svg, tune, { choosing: this.#choosing, label });
-    const given = (tune.notes ?? []).some((note) => note.given);
-    this.legend.hidden = !given;
-    if (given) this.score.colour(classesOf(tune));
+    const given = new Set((tune.given ?? []).map((place) => placeKey(place)));
+    this.legend.hidden = given.size === 0;
+    if (given.size > 0) this.score.colour((key) => (given.has(key) ? "given" : "new"));
     this.player.show(tune);
     if (this.editor) this.editor.show(tune.abc);
     else this.text.textContent = tune.abc;
@@ -136,10 +136,4 @@ export class TuneView extends EventTarget {
     this.#tabs.get(next).focus();
     event.preventDefault();
   }
-}
-
-/** "given" or "new" by the place of a note. */
-function classesOf(tune) {
-  const given = new Map((tune.notes ?? []).map((note) => [placeKey(note.place, note.voice), note.given]));
-  return (key) => (given.has(key) ? (given.get(key) ? "given" : "new") : null);
 }
