@@ -223,6 +223,16 @@ def test_a_name_says_what_the_melody_is_and_options_choose_another() -> None:
         midi.parse(data, track="9")
 
 
+def test_double_stops_of_a_line_stay_and_chords_leave_their_highest_note() -> None:
+    head = "X:1\nM:4/4\nL:1/4\nK:C\n"
+    fiddle = tune(head + "CDEF|GABc|cBAG|[Ec]4|]")
+    (again,) = midi.parse(midi.render([fiddle])).tunes
+    assert sounding(again) == sounding(fiddle)
+    (top,) = midi.parse(midi.render([tune(head + "[CE][DF]|[EG]2|]")])).tunes
+    assert [n.midi for n in played_notes(top)] == [64, 65, 67]
+    assert "notes struck together with a higher one, left out: 3" in warnings(top)
+
+
 def test_all_parts_become_voices_tick_for_tick() -> None:
     data = midi.render([tune(TWO)])
     (both,) = midi.parse(data, voices="all").tunes

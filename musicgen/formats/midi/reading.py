@@ -51,7 +51,8 @@ def parse(
 
     - melody: `parts.choose_melody`; with `voices="all"` every part but drums becomes a voice;
     - notes: sustain pedals do not lengthen them; those without duration or end are left out; in
-      the melody the newer of two that overlap, and the highest of those struck together, goes on;
+      the melody the newer of two that overlap goes on; double stops of a line stay, of chords the
+      highest note does;
     - time: a score comes through exactly, a performance by its beat (`quantising`);
     - SMPTE time: a quarter is what the first tempo says, half a second without one;
     - meter, key, pickup: `framing`.
