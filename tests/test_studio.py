@@ -22,13 +22,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import musicgen
+from musicgen.cli import main
 from musicgen.composer import Composer
 from musicgen.controls import Controls
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.performance import perform
 from musicgen.sampling import SamplingConfig
-from musicgen.studio import Settings, jobs
+from musicgen.studio import Settings, StudioServer, jobs
 from musicgen.studio.server import listen
 from tests.studio_client import JIG, Client, require_described, running, wait_until
 
@@ -483,6 +484,22 @@ def test_a_signal_stops_it_in_time_whatever_is_under_way() -> None:
         assert time.monotonic() - began < 15
         assert process.stderr is not None
         assert process.stderr.read() == "Ctrl-C stops it\n"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_address_is_printed_and_opened(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(StudioServer, "run", lambda self: self._listening.close() or 0)
+    monkeypatch.setattr("sys.argv", ["musicgen", "studio", "--port", "0", "--host", host])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 0
+    assert [f"the studio is at {address}" in said for address in opened] == [True]
+    assert ("?token=" in said) == ("it asks for the token" in said) == (host != "127.0.0.1")
 
 
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:
