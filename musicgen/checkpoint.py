@@ -1,7 +1,7 @@
 """A finished model as a folder a person can read: weights, config, vocabulary, card; save, load.
 
     weights.safetensors  config.json  vocab.json  openings.json  metrics.json  README.md
-    novelty.npz (optional)  manifest.json
+    novelty.npz, critic.json (optional)  manifest.json
 
 manifest.json holds the format version and the SHA-256 of every other file. Nothing is a pickle,
 and everything is checked before a network is built, so a folder from a stranger can be loaded.
@@ -24,6 +24,8 @@ from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
 from musicgen.files import read_bytes
 from musicgen.grammar import Outline, Part, may_be_new
+from musicgen.metrics import critic as critics
+from musicgen.metrics.critic import Critic
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.novelty import FILE_NAME, NoveltyIndex
 from musicgen.sealed import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
@@ -32,7 +34,8 @@ from musicgen.tokenizer import SPECIALS
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = "musicgen-checkpoint-2"  # since 2 openings may come with outlines
+# Since 2 openings may come with outlines, since 3 there may be a critic.
+FORMAT = "musicgen-checkpoint-3"
 MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30, ".npz": 1 << 30}
 _FILES = (
     "weights.safetensors",
@@ -59,7 +62,7 @@ class Checkpoint:
     `outlines`, where they are known, the parts of those tunes with their counts;
     `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
     of the token set; `card` is README.md, Markdown for people; `novelty` is the index of the
-    corpus it was trained on, if it has one.
+    corpus it was trained on and `critic` what tells its tunes from real ones, if it has them.
     """
 
     weights: Weights
@@ -74,6 +77,7 @@ class Checkpoint:
     metrics: dict[str, float] = field(default_factory=dict)
     card: str = ""
     novelty: NoveltyIndex | None = None
+    critic: Critic | None = None
     device: str = "cpu"
 
     @cached_property
@@ -116,7 +120,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         folder,
         _FILES,
         kind=FORMAT,
-        optional=(FILE_NAME,),
+        optional=(FILE_NAME, critics.FILE_NAME),
         read=_read,
         advice="name the folder that train wrote",
     )
@@ -161,6 +165,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         metrics=metrics,
         card=files["README.md"].decode("utf-8", "replace"),
         novelty=_index(files, folder),
+        critic=_critic(files, folder),
         device=device,
     )
 
@@ -210,8 +215,11 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         "fingerprint": checkpoint.fingerprint,
         "training": checkpoint.training,
     }
-    index = checkpoint.novelty
-    optional = {} if index is None else {FILE_NAME: index.to_bytes()}
+    optional = {}
+    if checkpoint.novelty is not None:
+        optional[FILE_NAME] = checkpoint.novelty.to_bytes()
+    if checkpoint.critic is not None:
+        optional[critics.FILE_NAME] = checkpoint.critic.to_bytes()
     return {
         **optional,
         "weights.safetensors": arrays_to(checkpoint.weights),
@@ -240,6 +248,13 @@ def _index(files: Mapping[str, bytes], folder: Path) -> NoveltyIndex | None:
         return NoveltyIndex.from_bytes(files[FILE_NAME], f"{printable(str(folder))}/{FILE_NAME}")
     except CorpusError as error:
         raise CheckpointError(str(error)) from None
+
+
+def _critic(files: Mapping[str, bytes], folder: Path) -> Critic | None:
+    name = critics.FILE_NAME
+    if name not in files:
+        return None
+    return Critic.from_bytes(files[name], f"{printable(str(folder))}/{name}")
 
 
 def shipped() -> dict[str, Path]:

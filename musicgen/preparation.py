@@ -105,11 +105,13 @@ def prepare(
     workers: int = 1,
     progress: Progress | None = None,
     tokenizer: str | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Prepared:
     """Read a corpus (see `corpus.load`) and encode every tune of it, with `tokenizer` or the one
     that fits it (see `languages.choose`).
 
-    The vocabulary is that of the training split alone. With a `folder` the token files are
+    The vocabulary is that of the training split alone, or the one given, whose model then can be
+    trained on; tokens that are not in it are unknown. With a `folder` the token files are
     written there and stay on disk, and the index beside them; it may hold older token files,
     which are replaced.
 
@@ -145,10 +147,12 @@ def prepare(
             raise CorpusError(
                 f"no tune of the corpus is a {language.what} (first: {first.id}: {first.reason})"
             )
-        vocabulary = waiting.vocabulary([entry.split == "train" for entry in corpus.entries])
+        spoken = vocabulary or waiting.vocabulary(
+            [entry.split == "train" for entry in corpus.entries]
+        )
         tokens = build_tokenset(
-            waiting.rows(corpus.entries, vocabulary, progress),
-            vocab=vocabulary.tokens,
+            waiting.rows(corpus.entries, spoken, progress),
+            vocab=spoken.tokens,
             feature_sizes=language.feature_sizes,
             tokenizer=language.name,
             n_header=language.n_header,

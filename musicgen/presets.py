@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from musicgen.checkpoint import Checkpoint
 from musicgen.config import unknown
 from musicgen.datamodule import DataConfig
 from musicgen.errors import ConfigError
@@ -34,6 +37,17 @@ PRESETS = {
         learning_rate=2e-3,
     ),
 }
+
+
+# Of the rate from random weights, for a model that is trained on (CHANGELOG).
+FINE_TUNING = 0.25
+
+
+def onward(model: Checkpoint) -> TrainConfig:
+    """The configuration to train a finished model on: its own network, smaller steps."""
+    config = PRESETS[model.model.kind]
+    rate = config.learning_rate * FINE_TUNING
+    return replace(config, model=model.model, learning_rate=rate)
 
 
 def preset(name: str) -> TrainConfig:

@@ -1,8 +1,8 @@
-"""Score a finished run on its test families and write it, with its card, as a shipped model.
+"""Score a finished model on its test families and write it, with its card, as a shipped model.
 
-    musicgen evaluate --checkpoint runs/celtic -n 500 --json runs/celtic/evaluation.json --force
-    python scripts/publish_model.py runs/celtic checkpoints/celtic --corpus celtic \\
-        --evaluation runs/celtic/evaluation.json
+    musicgen evaluate --checkpoint runs/mine -n 500 --json evaluation.json
+    python scripts/publish_model.py runs/mine checkpoints/celtic --corpus celtic \\
+        --evaluation evaluation.json
     python scripts/publish_model.py checkpoints/celtic checkpoints/celtic --index-only
 
 The last line only makes the index of the corpus anew, in a model that is published already.
@@ -39,7 +39,7 @@ no test tune has a variant in the training set.
 
 Bits per note count everything that has to be known to write a tune down: rhythm, meter, unit, key
 and all music to its end, divided by its notes.
-{evaluation}
+{finish}{evaluation}
 ## How to make it again
 
 `scripts/train_reference.sh` (this one: {date}, {machine}, CPU, {steps:,} steps).
@@ -51,6 +51,12 @@ come close to a tune it was trained on: `musicgen novelty` says how close, by th
 books in novelty.npz. A key or meter that the books hardly use comes out worse.
 """
 
+FINISH = """
+How often it expects each token was calibrated on the validation tunes (scripts/calibrate_model.py).
+critic.json tells its tunes from the training tunes (scripts/fit_critic.py); unless told otherwise
+musicgen draws four attempts at each tune and keeps the one that the critic finds most like a real
+one.
+"""
 
 EVALUATION = """
 ## How good its tunes are
@@ -108,7 +114,7 @@ def evaluation_text(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the model folder; the weights are the run's best by validation, untouched."""
+    """Write the model folder; the weights stay as they are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
@@ -127,6 +133,7 @@ def main() -> None:
         return
     score = bits_per_note(model, prepared.tokens)
     text = CARD.format(
+        finish="" if model.critic is None else FINISH,
         evaluation=evaluated,
         bits=score.bits_per_note,
         low=score.low,

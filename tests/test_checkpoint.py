@@ -143,9 +143,9 @@ def test_one_flipped_bit_anywhere(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("format_", "message"),
     [
-        ("musicgen-checkpoint-3", ", newer than 'musicgen-checkpoint-2'; update musicgen"),
-        ("musicgen-checkpoint-x", ", not 'musicgen-checkpoint-2'; get another folder"),
-        ("musicgen-head-1", ", not 'musicgen-checkpoint-2'; get another folder"),
+        ("musicgen-checkpoint-4", ", newer than 'musicgen-checkpoint-3'; update musicgen"),
+        ("musicgen-checkpoint-x", ", not 'musicgen-checkpoint-3'; get another folder"),
+        ("musicgen-head-1", ", not 'musicgen-checkpoint-3'; get another folder"),
     ],
 )
 def test_another_format_is_refused_by_name(folder: Path, format_: str, message: str) -> None:

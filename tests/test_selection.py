@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer, Selection, Take, selection
-from musicgen.composer.generation import ATTEMPTS
-from musicgen.composer.selection import PATIENCE, Judge, select
+from musicgen.composer.engine import ATTEMPTS
+from musicgen.composer.selection import PATIENCE, Judge, Rules, select
 from musicgen.composer.structure import structure
 from musicgen.controls import Controls
 from musicgen.errors import ConfigError, ControlError
@@ -57,6 +58,10 @@ def draft(indices: Sequence[int]) -> list[Take]:
     return [Take(Tune(number=i), i, bits(i), corpus=FakeIndex()) for i in indices]
 
 
+def rules(**asked: Any) -> Rules:
+    return Selection(**asked).rules(has_critic=False)
+
+
 def attempts(take: int) -> list[int]:
     return [take + a * ATTEMPTS for a in range(100)]
 
@@ -67,18 +72,18 @@ def test_the_best_of_the_first_that_are_not_copied_is_kept(
     monkeypatch: pytest.MonkeyPatch, batch: int, best_of: int
 ) -> None:
     monkeypatch.setattr(selection, "BATCH", batch)
-    asked = Selection(max_copied_bars=3, best_of=best_of)
-    chosen = list(select(draft, 40, asked))
+    asked = rules(max_copied_bars=3, best_of=best_of)
+    chosen = list(select(draft, range(40), asked))
     for k, take in enumerate(chosen):
         fitting = [i for i in attempts(k) if copied(i) <= 3][:best_of]
         assert take.tune.number == min(fitting, key=bits)
         assert (take.index, take.warning) == (k, "")
-    assert [t.tune for t in select(draft, 7, asked)] == [t.tune for t in chosen[:7]]
+    assert [t.tune for t in select(draft, range(7), asked)] == [t.tune for t in chosen[:7]]
 
 
 def test_any_function_of_a_take_can_be_the_judge() -> None:
     worst: Judge = lambda take: take.bits_per_note  # noqa: E731
-    (take,) = select(draft, 1, Selection(best_of=5, judge=worst))
+    (take,) = select(draft, [0], rules(best_of=5, judge=worst))
     assert take.bits_per_note == max(bits(i) for i in attempts(0)[:5])
 
 
@@ -88,7 +93,7 @@ def test_what_cannot_be_had_is_said_and_the_least_copied_is_given() -> None:
 
     impossible = [i for i in range(500) if min(map(copied, attempts(i)[:PATIENCE])) > 0]
     number = impossible[0]
-    chosen = list(select(all_copied, number + 1, Selection(max_copied_bars=0)))[number]
+    chosen = next(select(all_copied, [number], rules(max_copied_bars=0)))
     least = min(attempts(number)[:PATIENCE], key=copied)
     assert chosen.tune.number == least
     assert chosen.warning == (
@@ -102,7 +107,7 @@ def test_what_cannot_be_had_is_said_and_the_least_copied_is_given() -> None:
     [
         ({"max_copied_bars": -1}, "max_copied_bars: -1 is negative"),
         ({"best_of": 0}, "best_of: 0 is not at least 1"),
-        ({"judge": "me"}, "judge: 'me' is none of likelihood, structure"),
+        ({"judge": "me"}, "judge: 'me' is none of likeness, likelihood, structure"),
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object], message: str) -> None:

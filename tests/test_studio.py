@@ -23,7 +23,7 @@ import pytest
 
 import musicgen
 from musicgen.cli import main
-from musicgen.composer import Composer
+from musicgen.composer import FIRST, Composer
 from musicgen.controls import Controls
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
@@ -60,7 +60,7 @@ def test_takes_are_those_of_the_python_api(client: Client) -> None:
     answer = client.post("/api/takes", kind="generate", seed=7, number=2, controls=ASKED)
     composer = musicgen.load()
     assert isinstance(composer, Composer)
-    takes = composer.takes(2, Controls(**ASKED), SamplingConfig(seed=7))
+    takes = composer.takes(2, Controls(**ASKED), SamplingConfig(seed=7), FIRST)
     tunes = answer.tunes
     for tune, take in zip(tunes, takes, strict=True):
         assert tune["abc"] == to_abc(take.tune)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgen.composer import Selection
+from musicgen.composer import FIRST, Selection
 from musicgen.controls import Controls
 from musicgen.errors import FieldError
 from musicgen.sampling import SamplingConfig
@@ -179,12 +179,12 @@ def test_the_fields_are_those_of_the_python_api() -> None:
     sampling = {one.name: one.default for one in requests.SAMPLING.fields}
     assert SamplingConfig(**sampling) == SamplingConfig()
     selection = {one.name: one.default for one in requests.SELECTION.fields}
-    assert Selection(**selection) == Selection()
+    assert Selection(**selection) == FIRST
 
 
 def test_defaults_are_filled_in() -> None:
     asked = requests.TAKES.read({"kind": "generate"})
     assert asked["seed"] == 0
     assert asked["number"] == 1
-    assert asked["sampling"] == {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+    assert asked["sampling"] == {"temperature": 0.95, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
     assert asked["controls"] == {"end_on_tonic": False, "max_repeats": 0, "motif_bars": "1-2"}

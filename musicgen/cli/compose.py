@@ -63,13 +63,13 @@ def generate(
     checkpoint: options.Checkpoint = "celtic",
     number: options.Number = 1,
     seed: options.Seed = None,
-    temperature: options.Temperature = 1.0,
+    temperature: options.Temperature = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
     max_copied_bars: options.MaxCopiedBars = None,
-    best_of: options.BestOf = 1,
-    judge: options.Judge = "likelihood",
+    best_of: options.BestOf = None,
+    judge: options.Judge = None,
     novelty: options.Novelty = True,
     output: options.Output = None,
     to: Annotated[
@@ -123,7 +123,7 @@ def generate(
     model = checkpoints.load(checkpoints.locate(checkpoint))
     selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
     if model.tokenizer == char.NAME:
-        if controls != Controls() or selection.chooses or resume:
+        if controls != Controls() or selection.rules(has_critic=False).choose or resume:
             raise ControlError(
                 "this model writes plain text and takes no controls; begin the text with --prompt"
             )

@@ -79,7 +79,7 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write all numbers to a file; - is the screen.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the model's tunes.")] = 0,
-    temperature: options.Temperature = 1.0,
+    temperature: options.Temperature = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
     min_p: options.MinP = 0.0,
@@ -218,6 +218,7 @@ class _Jobs:
 
     def _judge_model(self, name: str, folder: Path, reference: Reference, report: Report) -> None:
         from musicgen import checkpoint as checkpoints
+        from musicgen.cli.progress import available_cores
         from musicgen.composer import Composer
         from musicgen.controls import Controls
         from musicgen.evaluation.control import continuation, obedience
@@ -229,7 +230,7 @@ class _Jobs:
         model = checkpoints.load(folder)
         composer = Composer(model)
         tunes = []
-        for take in composer.takes(self.n, Controls(), self.sampling):
+        for take in composer.takes(self.n, Controls(), self.sampling, workers=available_cores()):
             tunes.append(take.tune)
             report(f"composing with {name}", len(tunes), self.n)
         one = set_of(name, tunes, report)

@@ -15,6 +15,7 @@ from musicgen.cli.output import MOST_LISTED, say
 from musicgen.errors import ConfigError, printable
 
 if TYPE_CHECKING:
+    from musicgen.checkpoint import Checkpoint
     from musicgen.corpus import Corpus
     from musicgen.novelty import NoveltyIndex
     from musicgen.preparation import Prepared
@@ -26,6 +27,14 @@ Tokenizer = Annotated[
     typer.Option(
         help="melody, remi (music in parts) or char (any text); default: melody or remi, as the "
         "tunes are."
+    ),
+]
+
+_From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="A trained model to go on from, by name or folder: its network, vocabulary, weights.",
     ),
 ]
 
@@ -42,8 +51,12 @@ def train(
     ] = None,
     tokenizer: Tokenizer = None,
     preset: Annotated[
-        str, typer.Option("--preset", "--network", help="lstm, transformer or rnn.")
-    ] = "lstm",
+        str | None,
+        typer.Option(
+            "--preset", "--network", help="lstm, transformer or rnn.", show_default="lstm"
+        ),
+    ] = None,
+    from_: _From = None,
     out: Annotated[Path, typer.Option(help="The run folder; it must be new.")],
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes of training.")
@@ -68,7 +81,10 @@ def train(
     """Train a model; the best one by validation is kept in the run folder."""
     if accumulate is not None:
         settings = [*(settings or []), f"data.accumulate={accumulate}"]
-    config = _configure(preset, settings or [], seed, minutes=minutes, epochs=epochs)
+    start = _model(from_)
+    if start is not None and preset is not None:
+        raise ConfigError("--preset and --from: the model has its network; drop --preset")
+    config = _configure(preset, start, settings or [], seed, minutes=minutes, epochs=epochs)
     if resume:
         if settings or seed is not None or minutes is not None or epochs is not None:
             raise ConfigError(
@@ -81,14 +97,23 @@ def train(
         raise ConfigError("--corpus and --tokens: give one of them")
     if tokens is not None and tokenizer is not None:
         raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
-    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer)
+    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer, start)
+    if start is not None:
+        about = f"Trained on from the model {from_}, described below.\n{about}\n{start.card}"
 
     from musicgen.training import reporting
     from musicgen.training import train as run
 
     with reporting(sys.stderr) as report:
         summary = run(
-            config, token_set, out, resume=resume, report=report, about=about, novelty=novelty
+            config,
+            token_set,
+            out,
+            resume=resume,
+            report=report,
+            about=about,
+            novelty=novelty,
+            start=start,
         )
     say(
         f"{summary.best_bits_per_note:.3f} bits per {summary.unit} on validation after "
@@ -98,8 +123,18 @@ def train(
     say(f"next: musicgen generate --checkpoint {out}")
 
 
+def _model(name: str | None) -> Checkpoint | None:
+    """A trained model to go on from."""
+    if name is None:
+        return None
+    from musicgen import checkpoint as checkpoints
+
+    return checkpoints.load(checkpoints.locate(name))
+
+
 def _configure(
-    preset: str,
+    preset: str | None,
+    start: Checkpoint | None,
     settings: list[str],
     seed: int | None,
     *,
@@ -107,9 +142,10 @@ def _configure(
     epochs: int | None,
 ) -> TrainConfig:
     from musicgen.config import override
+    from musicgen.presets import DEFAULT, onward
     from musicgen.presets import preset as find_preset
 
-    config = find_preset(preset)
+    config = find_preset(preset or DEFAULT) if start is None else onward(start)
     for setting in settings:
         config = override(config, setting)
     if seed is not None:
@@ -120,7 +156,7 @@ def _configure(
 
 
 def _load_tokens(
-    corpus: list[str], tokens: Path | None, tokenizer: str | None
+    corpus: list[str], tokens: Path | None, tokenizer: str | None, start: Checkpoint | None
 ) -> tuple[TokenSet, str, NoveltyIndex | None]:
     """Token files; for the model's card, where the music is from; the index of its melodies."""
     from musicgen.novelty import FILE_NAME, NoveltyIndex
@@ -131,7 +167,7 @@ def _load_tokens(
         index = NoveltyIndex.load(file) if file.exists() else None
         return token_set, f"Trained on the token files {tokens}.", index
     say(f"reading {', '.join(corpus)}")
-    prepared = _prepare(corpus, None, tokenizer, workers=None)
+    prepared = _prepare(corpus, None, tokenizer, start, workers=None)
     return prepared.tokens, _about(prepared.corpus), prepared.novelty
 
 
@@ -144,6 +180,7 @@ def prepare(
     ],
     out: Annotated[Path, typer.Option(help="The folder of token files to write.")],
     tokenizer: Tokenizer = None,
+    from_: _From = None,
     workers: options.Workers = None,
     force: options.Force = False,
 ) -> None:
@@ -151,16 +188,26 @@ def prepare(
     from musicgen.cli.output import require_free
 
     require_free(out, force=force)
-    _prepare(corpus, out, tokenizer, workers=workers)
+    _prepare(corpus, out, tokenizer, _model(from_), workers=workers)
     say(f"next: musicgen train --tokens {out} --out runs/{out.name}")
 
 
 def _prepare(
-    corpus: list[str], folder: Path | None, tokenizer: str | None, *, workers: int | None
+    corpus: list[str],
+    folder: Path | None,
+    tokenizer: str | None,
+    start: Checkpoint | None,
+    *,
+    workers: int | None,
 ) -> Prepared:
-    """Prepare a corpus and say what came of it."""
+    """Prepare a corpus, in the vocabulary of a model to start from, and say what came of it."""
+    if start is not None:
+        if tokenizer not in (None, start.tokenizer):
+            raise ConfigError(f"--tokenizer and --from: the model speaks {start.tokenizer} tokens")
+        tokenizer = start.tokenizer
     from musicgen.cli.progress import available_cores, progress_bar
     from musicgen.preparation import prepare as run
+    from musicgen.tokenizer import Vocabulary
 
     with progress_bar() as progress:
         prepared = run(
@@ -169,6 +216,7 @@ def _prepare(
             workers=workers or available_cores(),
             progress=progress,
             tokenizer=tokenizer,
+            vocabulary=None if start is None else Vocabulary(start.vocab),
         )
     loaded = prepared.corpus
     say(f"{prepared.choice.name} tokens: {prepared.choice.reason}")

@@ -40,7 +40,11 @@ Output = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
 Temperature = Annotated[
-    float, typer.Option(help="Below 1 plays safe, above 1 takes risks; 0 is the likeliest tune.")
+    float | None,
+    typer.Option(
+        help="Below 1 plays safe, above 1 takes risks; 0 is the likeliest tune.",
+        show_default="0.95",
+    ),
 ]
 TopK = Annotated[int, typer.Option(help="Choose among the k likeliest tokens; 0 is off.")]
 TopP = Annotated[float, typer.Option(help="Choose among the likeliest that make up this share.")]
@@ -49,10 +53,19 @@ MaxCopiedBars = Annotated[
     int | None,
     typer.Option(min=0, help="Draw again what shares more bars with a tune of the corpus."),
 ]
-BestOf = Annotated[int, typer.Option(min=1, help="Keep the best of so many.")]
+BestOf = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Keep the best of so many; by default of 4 where the model has a critic. 1 is faster.",
+    ),
+]
 Judge = Annotated[
-    str,
-    typer.Option(help="What is best: likelihood (the model's own), or structure (new and made)."),
+    str | None,
+    typer.Option(
+        help="What is best: likeness (to real tunes, by the model's critic; the default), "
+        "likelihood (the model's own), structure (new and made), fitted (no mistakes)."
+    ),
 ]
 Novelty = Annotated[
     bool, typer.Option("--novelty/--no-novelty", help="Say how close each comes to the corpus.")
@@ -129,14 +142,14 @@ def common_first(arguments: Sequence[str]) -> list[str]:
 
 
 def sampling_config(
-    seed: int | None, temperature: float, *, top_k: int, top_p: float, min_p: float
+    seed: int | None, temperature: float | None, *, top_k: int, top_p: float, min_p: float
 ) -> SamplingConfig:
     """The options as one; a seed that was not given is drawn."""
-    from musicgen.sampling import SamplingConfig
+    from musicgen.sampling import TEMPERATURE, SamplingConfig
 
     return SamplingConfig(
         seed=secrets.randbelow(2**31) if seed is None else seed,
-        temperature=temperature,
+        temperature=TEMPERATURE if temperature is None else temperature,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,

@@ -11,26 +11,26 @@ allows. Take k of a seed is the same however many takes are asked for.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Unpack
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
-from musicgen.composer.generation import draft, request_of, takes
+from musicgen.composer.generation import takes
 from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
-from musicgen.composer.selection import Selection, select
+from musicgen.composer.selection import FIRST, OWN_WAY, Selection
 from musicgen.composer.streaming import Draft, Step, Stream, watch
 from musicgen.composer.texts import TextComposer
 from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls
 from musicgen.errors import CheckpointError
-from musicgen.sampling import SamplingConfig
+from musicgen.sampling import TEMPERATURE, SamplingConfig
 from musicgen.tokenizer import char, remi
 from musicgen.tune import Tune
 
 __all__ = [
+    "FIRST",
     "Composer",
     "Draft",
     "PolyphonicComposer",
@@ -41,8 +41,6 @@ __all__ = [
     "TextComposer",
     "composer_of",
 ]
-
-FIRST = Selection()  # whatever comes first
 
 DEFAULT_SAMPLING = SamplingConfig()
 
@@ -63,11 +61,11 @@ class Composer:
         self,
         *,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         top_k: int = 0,
         top_p: float = 1.0,
         min_p: float = 0.0,
-        selection: Selection = FIRST,
+        selection: Selection = OWN_WAY,
         **controls: Unpack[ControlOptions],
     ) -> Tune:
         """One new tune; the same arguments give the same tune. For what can be asked, key, form,
@@ -87,30 +85,28 @@ class Composer:
         n: int,
         controls: Controls,
         sampling: SamplingConfig,
-        selection: Selection = FIRST,
+        selection: Selection = OWN_WAY,
         *,
         start: int = 0,
         workers: int = 1,
     ) -> Iterator[Take]:
         """New tunes from number `start` up to `n`, sampled a batch at a time, in order;
-        `selection` may draw some again. Many
-        are made by `workers` processes, which compose the same (a script that asks for them needs
-        `if __name__ == "__main__":`).
+        `selection` says which attempt at each is kept. Many are made by `workers` processes, which
+        compose the same (a script that asks for them needs `if __name__ == "__main__":`).
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them, or
                 copied bars are to be counted without an index of the corpus.
+            ConfigError: the selection asks for a critic and the model has none.
         """
-        if not selection.chooses:
-            return takes(self.engine, n, controls, sampling, start=start, workers=workers)
-        request = request_of(self.engine, controls)
-        drafts = partial(draft, self.engine, request=request, sampling=sampling)
-        return select(drafts, n, selection, start=start)
+        rules = selection.rules(has_critic=self.engine.critic is not None)
+        return takes(self.engine, range(start, n), controls, sampling, rules, workers=workers)
 
     def stream(
         self, controls: Controls | None = None, sampling: SamplingConfig | None = None
     ) -> Stream:
-        """One new tune as it is sampled, note by note; see `streaming.Stream`.
+        """One new tune as it is sampled, note by note; see `streaming.Stream`. It is what comes
+        first (`FIRST`), as nothing can be chosen from before it is whole.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
@@ -121,7 +117,7 @@ class Composer:
         self, n: int, controls: Controls, sampling: SamplingConfig = DEFAULT_SAMPLING
     ) -> Iterator[Draft | Take]:
         """`n` new tunes side by side: a `Draft` after each bar of each, and each take when it ends,
-        so not in order; the takes are those of `takes`.
+        so not in order; the takes are those of `takes` with the selection `FIRST`.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
@@ -129,7 +125,12 @@ class Composer:
         return watch(self.engine, n, controls, sampling)
 
     def continue_(
-        self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
+        self,
+        tune: Tune,
+        *,
+        bars: int | None = None,
+        seed: int = 0,
+        temperature: float = TEMPERATURE,
     ) -> Tune:
         """The tune finished: every note given stays as it was, and the rest follows from it.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from musicgen.composer.engine import BATCH, Engine, Take
-from musicgen.composer.generation import ATTEMPTS
+from musicgen.composer.engine import ATTEMPTS, BATCH, Engine, Take
 from musicgen.controls.values import MOST_BARS, read_count
 from musicgen.errors import ControlError
 from musicgen.prompt import Course, Courses, Sketch, heard_as

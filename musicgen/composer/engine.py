@@ -16,6 +16,7 @@ from musicgen.files import write_bytes
 from musicgen.formats import extension, write
 from musicgen.grammar import FEATURE_SIZES
 from musicgen.guesses import can_echo, guess_sizes
+from musicgen.metrics.critic import Critic
 from musicgen.novelty import Novelty, NoveltyIndex
 from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
@@ -25,6 +26,8 @@ from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
 from musicgen.tune import Tune
 
 BATCH = 128
+# Attempt a (0, 1, ...) at take k of a seed is number k + a * ATTEMPTS.
+ATTEMPTS = 1 << 32
 # The grammar ends every tune (`Limits`, and hurry after so many tokens), so the sampler need not.
 HURRY_AFTER = 1500
 ENDLESS = 1 << 20
@@ -45,6 +48,7 @@ class Take:
     bits_per_note: float
     warning: str = field(default="", kw_only=True)
     corpus: NoveltyIndex | None = field(default=None, kw_only=True, repr=False, compare=False)
+    critic: Critic | None = field(default=None, kw_only=True, repr=False, compare=False)
     exact: Mapping[str, bytes] = field(default_factory=dict, kw_only=True, repr=False)
     name: str = field(default="", kw_only=True)
 
@@ -67,12 +71,18 @@ class Take:
         None where the model has no index of it."""
         return None if self.corpus is None else self.corpus.assess(self.tune)
 
+    @cached_property
+    def likeness(self) -> float | None:
+        """Log odds that the tune is a real one and not the model's, by the model's critic; None
+        where it has none."""
+        return None if self.critic is None else self.critic(self.tune)
+
 
 @dataclass(frozen=True, eq=False)
 class Engine:
     """The parts of a model that composing needs. `openings` are header tokens with counts,
     `outlines` the parts of tunes that begin so, where they are known; `corpus` is the index of
-    what it was trained on, where the model has one."""
+    what it was trained on and `critic` tells its tunes from real ones, where the model has them."""
 
     stepper: Stepper
     vocabulary: Vocabulary
@@ -80,6 +90,7 @@ class Engine:
     openings: tuple[Opening, ...]
     outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
     corpus: NoveltyIndex | None = None
+    critic: Critic | None = None
 
     @staticmethod
     def of(checkpoint: Checkpoint) -> Engine:
@@ -105,6 +116,7 @@ class Engine:
             openings,
             dict(zip(headers, checkpoint.outlines, strict=bool(checkpoint.outlines))),
             checkpoint.novelty,
+            checkpoint.critic,
         )
 
     def sample(

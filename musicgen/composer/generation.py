@@ -7,8 +7,9 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from musicgen.composer.engine import BATCH, HURRY_AFTER, Engine, Take
-from musicgen.composer.pool import MIN_TAKES, in_order
+from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take
+from musicgen.composer.pool import MIN_TAKES, Job, in_order
+from musicgen.composer.selection import Rules, select
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
 from musicgen.grammar import Limits, Outline
@@ -18,28 +19,43 @@ from musicgen.tokenizer import BOS
 from musicgen.tokenizer.melody import decode
 from musicgen.tune import Tune
 
-# Attempt a (0, 1, ...) at take k of a seed is number k + a * ATTEMPTS.
-ATTEMPTS = 1 << 32
-
 
 def takes(
     engine: Engine,
-    n: int,
+    numbers: range,
     controls: Controls,
     sampling: SamplingConfig,
+    rules: Rules,
     *,
-    start: int = 0,
     workers: int = 1,
 ) -> Iterator[Take]:
-    """New tunes from number `start` up to `n`, sampled a batch at a time, in order; many of them
-    by `workers` processes.
+    """New tunes of these numbers in order, sampled a batch at a time; many of them by `workers`
+    processes.
 
     Raises:
-        ControlError: the controls contradict each other or the model does not know them.
+        ControlError: the controls contradict each other or the model does not know them, or copied
+            bars are to be counted without an index of the corpus.
     """
-    job = partial(draft, request=request_of(engine, controls), sampling=sampling)
-    batches = [range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH)]
-    return in_order(engine, job, batches, workers=workers if n - start >= MIN_TAKES else 1)
+    request = request_of(engine, controls)
+    job: Job = partial(draft, request=request, sampling=sampling)
+    if rules.choose:
+        job = partial(chosen, request=request, sampling=sampling, rules=rules)
+    size = max(1, BATCH // rules.best_of)
+    batches = [numbers[begin : begin + size] for begin in range(0, len(numbers), size)]
+    many = len(numbers) * rules.best_of >= MIN_TAKES
+    return in_order(engine, job, batches, workers=workers if many else 1)
+
+
+def chosen(
+    engine: Engine,
+    numbers: Sequence[int],
+    request: Request,
+    sampling: SamplingConfig,
+    rules: Rules,
+) -> list[Take]:
+    """The takes of these numbers, each chosen from several attempts."""
+    attempts = partial(draft, engine, request=request, sampling=sampling)
+    return list(select(attempts, numbers, rules))
 
 
 def request_of(engine: Engine, controls: Controls) -> Request:
@@ -86,7 +102,8 @@ def finished(
     """The take whose music is these ids; `bits` is what they cost, `named` its seed and number."""
     music = engine.vocabulary.decode(ids)
     tune = titled(request.fulfil(decode([*header, *music]), header), *named)
-    return Take(tune, named[1], bits / max(1, tune.n_notes), corpus=engine.corpus)
+    bits_per_note = bits / max(1, tune.n_notes)
+    return Take(tune, named[1], bits_per_note, corpus=engine.corpus, critic=engine.critic)
 
 
 def prompt_of(engine: Engine, header: Sequence[str]) -> list[int]:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.composer.engine import Engine, Take
-from musicgen.composer.generation import ATTEMPTS
+from musicgen.composer.engine import ATTEMPTS, Engine, Take
 from musicgen.constraint import Tracer
 from musicgen.errors import ControlError
 from musicgen.grammar import FEATURE_SIZES

@@ -17,15 +17,15 @@ from functools import partial
 import numpy as np
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.composer.engine import BATCH, ENDLESS, Take, fastest_stepper, require_spoken
+from musicgen.composer.engine import ATTEMPTS, BATCH, ENDLESS, Take, fastest_stepper, require_spoken
 from musicgen.composer.scoring import spliced
-from musicgen.composer.selection import Selection, select
+from musicgen.composer.selection import OWN_WAY, Selection, select
 from musicgen.controls import Controls
 from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
 from musicgen.prompt.manuscript import Manuscript
-from musicgen.sampling import SamplingConfig, sample
+from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.theme import Theme
 from musicgen.theory import Key, Meter, parse_key, parse_meter
 from musicgen.tokenizer import BOS, Vocabulary
@@ -44,8 +44,6 @@ from musicgen.tune import Tune
 
 Header = dict[str, str]  # token of each of HEADER_KINDS
 SHORTEST, LONGEST = 2, 999  # bars
-FIRST = Selection()  # whatever comes first
-ATTEMPTS = 1 << 32  # attempt a at take k of a seed is number k + a * ATTEMPTS
 
 
 class PolyphonicComposer:
@@ -79,7 +77,7 @@ class PolyphonicComposer:
         meter: str | None = None,
         bars: int | None = None,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
     ) -> Tune:
         """One new piece; the same arguments give the same piece. `bars` are full bars.
 
@@ -96,23 +94,24 @@ class PolyphonicComposer:
         n: int,
         controls: Controls,
         sampling: SamplingConfig,
-        selection: Selection = FIRST,
+        selection: Selection = OWN_WAY,
         *,
         start: int = 0,
         workers: int = 1,
         parallels: bool = False,
     ) -> Iterator[Take]:
-        """New pieces from number `start` up to `n` in order; `selection` may draw some again.
-        Singers move in no parallel fifths and octaves unless `parallels` are allowed. One process
-        composes, whatever `workers` says.
+        """New pieces from number `start` up to `n` in order; `selection` says which attempt is
+        kept. Singers move in no parallel fifths and octaves unless `parallels` are allowed. One
+        process composes, whatever `workers` says.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
         """
         request = Request.understand(controls, self.openings, self.vocabulary)
         draft = partial(self._draft, request=request, sampling=sampling, parallels=parallels)
-        if selection.chooses:
-            return select(draft, n, selection, start=start)
+        rules = selection.rules(has_critic=False)
+        if rules.choose:
+            return select(draft, range(start, n), rules)
         batches = (range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH))
         return (take for indices in batches for take in draft(indices))
 
@@ -144,7 +143,12 @@ class PolyphonicComposer:
         return composed
 
     def continue_(
-        self, tune: Tune, *, bars: int | None = None, seed: int = 0, temperature: float = 1.0
+        self,
+        tune: Tune,
+        *,
+        bars: int | None = None,
+        seed: int = 0,
+        temperature: float = TEMPERATURE,
     ) -> Tune:
         """The piece finished: every bar given stays as it was, in the same voices. `bars` are the
         full bars of the whole.

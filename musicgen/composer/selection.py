@@ -1,22 +1,27 @@
 """Of several attempts at each take, the one to keep: not copied, and best in the eyes of a judge.
 
+A model with a critic draws `CANDIDATES` for each take unless told otherwise, and keeps the one that
+is most like a real tune.
+
 Attempt a (0, 1, ...) at take k is row k + a * ATTEMPTS of the seed, so what is chosen does not
 depend on how many takes are asked for nor on the size of batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from musicgen.composer.engine import BATCH, Take
-from musicgen.composer.generation import ATTEMPTS
+from musicgen.composer.engine import ATTEMPTS, BATCH, Take
 from musicgen.composer.structure import structure
 from musicgen.errors import ConfigError, ControlError
 from musicgen.metrics.judge import load_judge
 
 # Attempts at a take for each candidate that is wanted.
 PATIENCE = 20
+# Of a model with a critic: more bring its tunes no nearer to real ones (CHANGELOG).
+CANDIDATES = 4
 
 Judge = Callable[[Take], float]  # higher is better
 Draft = Callable[[Sequence[int]], list[Take]]  # rows of a seed, each as a take
@@ -38,7 +43,14 @@ def fitted(take: Take) -> float:
     return load_judge()(take.tune).ranked
 
 
+def likeness(take: Take) -> float:
+    """That of the model's critic, fitted to tell real tunes from the model's own."""
+    assert take.likeness is not None  # or another judge would have been chosen
+    return take.likeness
+
+
 JUDGES: dict[str, Judge] = {
+    "likeness": likeness,
     "likelihood": likelihood,
     "structure": novelty_and_structure,
     "fitted": fitted,
@@ -51,6 +63,9 @@ class Selection:
     are drawn again (None: kept); of the first `best_of` that remain, the one is kept that `judge`
     (a name of `JUDGES`, or a function of a take) gives most, of equals the earliest.
 
+    What is None is the model's own way: with a critic the one most like a real tune of
+    `CANDIDATES`, without one whatever comes first, and of several the likeliest.
+
     After `PATIENCE` attempts for each of `best_of` the best of those found so far is taken; if
     there is none, the take with the fewest copied bars, and its `warning` says so.
 
@@ -59,36 +74,61 @@ class Selection:
     """
 
     max_copied_bars: int | None = None
-    best_of: int = 1
-    judge: str | Judge = "likelihood"
+    best_of: int | None = None
+    judge: str | Judge | None = None
 
     def __post_init__(self) -> None:
         if self.max_copied_bars is not None and self.max_copied_bars < 0:
             raise ConfigError(f"max_copied_bars: {self.max_copied_bars} is negative")
-        if self.best_of < 1:
+        if self.best_of is not None and self.best_of < 1:
             raise ConfigError(f"best_of: {self.best_of} is not at least 1")
         if isinstance(self.judge, str) and self.judge not in JUDGES:
             raise ConfigError(f"judge: '{self.judge}' is none of {', '.join(JUDGES)}")
 
+    def rules(self, *, has_critic: bool) -> Rules:
+        """What that means for a model.
+
+        Raises:
+            ConfigError: it is to judge by a critic that it has not.
+        """
+        if self.judge == "likeness" and not has_critic:
+            raise ConfigError("judge: this model has no critic to say likeness; choose another")
+        best_of = self.best_of or (CANDIDATES if has_critic and self.judge is None else 1)
+        judge = self.judge or ("likeness" if has_critic else "likelihood")
+        chosen = JUDGES[judge] if isinstance(judge, str) else judge
+        return Rules(self.max_copied_bars, best_of, chosen)
+
+
+OWN_WAY = Selection()  # the model's
+FIRST = Selection(best_of=1)  # whatever comes first
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A selection with nothing left to the model."""
+
+    max_copied_bars: int | None
+    best_of: int
+    judge: Judge
+
     @property
-    def chooses(self) -> bool:
+    def choose(self) -> bool:
         """Whether a take may need more than its first attempt."""
         return self.max_copied_bars is not None or self.best_of > 1
 
 
-def select(draft: Draft, n: int, selection: Selection, *, start: int = 0) -> Iterator[Take]:
-    """Takes from number `start` up to `n` in order, each the best of its attempts, as soon as they
-    are settled.
+def select(draft: Draft, numbers: Iterable[int], rules: Rules) -> Iterator[Take]:
+    """Takes of these numbers in order, each the best of its attempts, as soon as they are settled.
 
     Raises:
         ControlError: copied bars cannot be counted, since the model has no index of its corpus.
     """
     contests: list[_Contest] = []
-    begun = start
-    while begun < n or contests:
-        while begun < n and len(contests) < BATCH:
-            contests.append(_Contest(selection, begun))
-            begun += 1
+    coming = iter(numbers)
+    while True:
+        contests += (_Contest(rules, i) for i in islice(coming, BATCH - len(contests)))
+        if not contests:
+            return
         # One attempt each; as many as there is room for where takes are few.
         open_contests = [contest for contest in contests if not contest.settled]
         each = max(1, BATCH // len(open_contests))
@@ -104,7 +144,7 @@ def select(draft: Draft, n: int, selection: Selection, *, start: int = 0) -> Ite
 class _Contest:
     """The attempts at one take."""
 
-    selection: Selection
+    rules: Rules
     number: int
     attempts: int = 0
     accepted: list[Take] = field(default_factory=list)
@@ -112,20 +152,24 @@ class _Contest:
 
     @property
     def settled(self) -> bool:
-        wanted = self.selection.best_of
-        return len(self.accepted) >= wanted or self.attempts >= wanted * PATIENCE
+        return not self._wanted
 
     def next_attempts(self, most: int) -> list[int]:
         """Rows of the seed to draw next: no more than are wanted, nor than patience allows."""
-        wanted = self.selection.best_of
-        left = min(most, wanted - len(self.accepted), wanted * PATIENCE - self.attempts)
+        left = min(most, self._wanted)
         first = self.attempts
         self.attempts += left
         return [self.number + attempt * ATTEMPTS for attempt in range(first, first + left)]
 
+    @property
+    def _wanted(self) -> int:
+        """Attempts that may still be of use."""
+        most = self.rules.best_of
+        return max(0, min(most - len(self.accepted), most * PATIENCE - self.attempts))
+
     def enter(self, take: Take) -> None:
         """An attempt, in order."""
-        most = self.selection.max_copied_bars
+        most = self.rules.max_copied_bars
         if most is None:
             self.accepted.append(take)
             return
@@ -143,14 +187,13 @@ class _Contest:
     def winner(self) -> Take:
         """The take to keep."""
         if self.accepted:
-            judge = self.selection.judge
-            chosen = JUDGES[judge] if isinstance(judge, str) else judge
-            best = self.accepted[0] if len(self.accepted) == 1 else max(self.accepted, key=chosen)
+            several = len(self.accepted) > 1
+            best = max(self.accepted, key=self.rules.judge) if several else self.accepted[0]
             return replace(best, index=self.number)
         assert self.least_copied is not None
         copied, take = self.least_copied
         warning = (
             f"{take.tune.title}: {self.attempts} attempts all share more than "
-            f"{self.selection.max_copied_bars} bars with the corpus; this one shares {copied}"
+            f"{self.rules.max_copied_bars} bars with the corpus; this one shares {copied}"
         )
         return replace(take, index=self.number, warning=warning)

@@ -8,7 +8,7 @@
     for news in composer.watch(8, Controls(key="D"), SamplingConfig(seed=7)):
         news.tune                               # of a Draft as far as it is, of a Take the whole
 
-They are the same tunes that `generate` and `takes` give for that seed.
+They are the same tunes that `generate` and `takes` give for that seed with the selection `FIRST`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, fastest_stepper
 from musicgen.corpus.texts import tune_in
 from musicgen.errors import CheckpointError
-from musicgen.sampling import SamplingConfig, sample
+from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.char import NAME, decode, prompt_ids
 from musicgen.tokenset import BOS_ID
@@ -51,7 +51,7 @@ class TextComposer:
         self.stepper = fastest_stepper(checkpoint)
         self.vocabulary = Vocabulary(checkpoint.vocab)
 
-    def write(self, *, prompt: str = "", seed: int = 0, temperature: float = 1.0) -> str:
+    def write(self, *, prompt: str = "", seed: int = 0, temperature: float = TEMPERATURE) -> str:
         """One new text that begins with the prompt; the same arguments give the same text.
 
         Raises:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicgen.composer.engine import Engine, Take
-from musicgen.composer.generation import ATTEMPTS
+from musicgen.composer.engine import ATTEMPTS, Engine, Take
 from musicgen.composer.infilling import Candidate, draw, sample_stretch
 from musicgen.errors import ControlError
 from musicgen.novelty import similarity

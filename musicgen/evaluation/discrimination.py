@@ -13,23 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.metrics.distances import (
-    RESAMPLES,
-    Interval,
-    bootstrap_weights,
-    kinds_of,
-    tabulate,
-)
-from musicgen.metrics.distributions import DISTRIBUTIONS
+from musicgen.metrics.distances import RESAMPLES, Interval, bootstrap_weights
 from musicgen.metrics.features import Features
-from musicgen.metrics.measures import MEASURES
 from musicgen.metrics.played import Floats
+from musicgen.metrics.space import FeatureSpace, learnable
 
 N_FOLDS = 5
 MIN_TUNES = 20  # of each set
-KINDS = 24  # of each distribution that the classifier sees, the most frequent ones
-# A set with other types of tune than the reference's is no worse music for it.
-_UNSEEN = {"type of tune"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +44,6 @@ class Discrimination:
     giveaways: tuple[Giveaway, ...]
 
 
-class FeatureSpace:
-    """Everything that is measured as one vector a tune: measures, and shares of frequent kinds."""
-
-    def __init__(self, reference: Features) -> None:
-        shown = [
-            (number, kinds_of(counts, KINDS)[:KINDS])
-            for number, counts in enumerate(reference.counts)
-            if DISTRIBUTIONS[number].name not in _UNSEEN
-        ]
-        self._shown = shown
-        self.names = (
-            *(measure.name for measure in MEASURES),
-            *(f"{DISTRIBUTIONS[n].name}: {kind}" for n, kinds in shown for kind in kinds),
-        )
-
-    def vectors(self, features: Features) -> Floats:
-        """(tunes, features); NaN where a measure does not apply."""
-        parts = [features.values]
-        for number, kinds in self._shown:
-            table = tabulate(features.counts[number], (*kinds, "")).counts
-            totals = np.maximum(table.sum(axis=1, keepdims=True), 1)
-            parts.append((table / totals)[:, : len(kinds)])
-        return np.hstack(parts)
-
-
 def discriminate(real: Features, new: Features, *, seed: int = 0) -> Discrimination | None:
     """Five-fold cross-validated AUC of gradient-boosted trees; None for too few tunes.
 
@@ -86,7 +51,7 @@ def discriminate(real: Features, new: Features, *, seed: int = 0) -> Discriminat
     """
     if min(len(real), len(new)) < MIN_TUNES:
         return None
-    space = FeatureSpace(real)
+    space = FeatureSpace.of(real)
     vectors = np.vstack([space.vectors(real), space.vectors(new)])
     labels = np.repeat([0, 1], [len(real), len(new)])
     groups = [f"real {g}" for g in real.groups] + [f"new {g}" for g in new.groups]
@@ -123,7 +88,7 @@ def _held_out_scores(
                 l2_regularization=1.0,
                 random_state=seed,
             )
-            trees.fit(vectors[train], labels[train])
+            trees.fit(learnable(vectors[train]), labels[train])
             scores[test] = trees.decision_function(vectors[test])
     return scores
 

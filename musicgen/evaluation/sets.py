@@ -236,6 +236,22 @@ class Reference:
         return found
 
 
+def measured(sources: Sequence[str | Path], split: str, report: Report = silent) -> Features:
+    """Counts and measures of all melodies of one split of a corpus, with their families.
+
+    Raises:
+        CorpusError: it cannot be read.
+    """
+    kept: list[Tune] = []
+    corpus = corpora.load(sources, extract=_identity, keep=kept.append, progress=report)
+    own = [
+        (entry, tune)
+        for entry, tune in zip(corpus.entries, kept, strict=True)
+        if entry.split == split and _is_melody(tune)
+    ]
+    return _as_set(f"{split} tunes", own, report).features(report)
+
+
 def _counted(what: str, n: int, report: Report) -> Iterator[int]:
     for i in range(n):
         yield i

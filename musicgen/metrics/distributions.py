@@ -5,9 +5,11 @@ pooled = Histogram.of([distribution.count(played(tune)) for tune in tunes])
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,10 +41,11 @@ def _runs(values: Sequence[Hashable], length: int) -> Counts:
     return Counter(" ".join(map(str, window)) for window in windows)
 
 
+@lru_cache(4096)  # a tune has few different ones
 def quarters(ticks: int) -> str:
     """A time in quarters as text, exact."""
-    whole = np.gcd(ticks, TICKS)
-    top, bottom = int(ticks // whole), int(TICKS // whole)
+    whole = math.gcd(ticks, TICKS)
+    top, bottom = ticks // whole, TICKS // whole
     return str(top) if bottom == 1 else f"{top}/{bottom}"
 
 

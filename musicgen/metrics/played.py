@@ -134,7 +134,8 @@ def played(tune: Tune) -> Played:
 
 
 def _ticks(quarters: Fraction) -> int:
-    return round(quarters * TICKS)
+    whole, rest = divmod(quarters.numerator * TICKS, quarters.denominator)
+    return round(quarters * TICKS) if rest else whole
 
 
 def _skyline(notes: Sequence[PlayedNote]) -> list[PlayedNote]:

@@ -117,6 +117,19 @@ class NoveltyIndex:
         self.melodies = melodies
         self.titles, self.places, self.numbers = titles, places, numbers
 
+    def __add__(self, other: NoveltyIndex) -> NoveltyIndex:
+        """An index of both corpora."""
+        both = {
+            name: np.concatenate([getattr(one.melodies, name) for one in (self, other)])
+            for name in _ARRAYS
+        }
+        return NoveltyIndex(
+            Melodies(**both),
+            self.titles + other.titles,
+            self.places + other.places,
+            self.numbers + other.numbers,
+        )
+
     @staticmethod
     def build(tunes: Iterable[Tune | Melody]) -> NoveltyIndex:
         """An index of tunes, or of what `Melody.of` kept of them."""

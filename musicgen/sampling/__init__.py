@@ -19,7 +19,7 @@ import numpy as np
 
 from musicgen.errors import ConfigError
 from musicgen.sampling.choosing import Floats, Ints, choose, filters_of
-from musicgen.sampling.config import SamplingConfig
+from musicgen.sampling.config import TEMPERATURE, SamplingConfig
 from musicgen.sampling.reading import Chance, Constraint, Reader
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.stepping.threads import single_threaded
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 
     from musicgen.models import ModelConfig
 
-__all__ = ["Constraint", "Sampled", "SamplingConfig", "sample", "stepper_of", "stream"]
+__all__ = [
+    "TEMPERATURE",
+    "Constraint",
+    "Sampled",
+    "SamplingConfig",
+    "sample",
+    "stepper_of",
+    "stream",
+]
 
 _CROWDED = 0.8  # rows are left out once no more than this share of the batch goes on
 

@@ -133,7 +133,7 @@ def _generated(
     number = request["number"]
     controls = _controls(composer, request["controls"])
     selection = Selection(**request["selection"])
-    if selection.chooses:
+    if selection.rules(has_critic=composer.engine.critic is not None).choose:
         for take in composer.takes(number, controls, sampling, selection):
             yield _take(take)
         return

@@ -9,6 +9,7 @@ from musicgen.controls.scale import NAMED
 from musicgen.controls.values import MOST_BARS, WIDEST_INTERVAL
 from musicgen.formats.engraving.score import LARGEST, SMALLEST
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
+from musicgen.sampling import TEMPERATURE
 from musicgen.studio.changes import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
 from musicgen.theory import RHYTHM_METERS
@@ -154,7 +155,7 @@ SAMPLING = Group(
             minimum=0,
             maximum=5,
             step=0.05,
-            default=1.0,
+            default=TEMPERATURE,
             help="Below 1 plays safe, above 1 takes risks; 0 is always the likeliest note.",
         ),
         Field(
@@ -198,7 +199,7 @@ SELECTION = Group(
             minimum=1,
             maximum=16,
             step=1,
-            default=1,
+            default=1,  # what comes first can be shown while it is sampled
             help="Compose so many for each take and keep the best.",
         ),
         Field(
@@ -206,9 +207,9 @@ SELECTION = Group(
             kind="choice",
             label="Judge",
             choices=tuple(JUDGES),
-            default="likelihood",
-            help="Who says what is best: the model itself (likelihood), rules of form and novelty "
-            "(structure), or a judge fitted on real tunes (fitted).",
+            help="Who says what is best: a critic that knows real tunes from new (likeness), "
+            "the model itself (likelihood), rules of form and novelty (structure), or a judge that "
+            "knows mistakes (fitted). Left out: the critic, if the model has one.",
         ),
         Field(
             name="max_copied_bars",

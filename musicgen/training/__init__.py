@@ -28,7 +28,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted, printable
-from musicgen.models import weights_of
+from musicgen.models import weight_shapes, weights_of
 from musicgen.novelty import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
@@ -76,6 +76,7 @@ def train(
     report: Report = lambda progress: None,
     about: str = "",
     novelty: NoveltyIndex | None = None,
+    start: Checkpoint | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
     """Train until the budget is used up or scores get no better; the best model is kept.
@@ -88,6 +89,8 @@ def train(
         report: called with the progress every few steps.
         about: Markdown for the model's card, such as sources and licences.
         novelty: the index of the corpus, to be kept with the model.
+        start: a model to go on from; the tokens must be prepared in its vocabulary. Its index of
+            melodies is kept beside the new one.
         clock: what a budget of minutes is measured by, in seconds; `time.process_time` gives every
             network the same CPU time, however busy the machine.
 
@@ -97,6 +100,9 @@ def train(
     """
     started = clock()
     config = config.fitted(tokens)
+    if start is not None:
+        require_same_shape(start, config, tokens)
+        novelty = _both(start.novelty, novelty)
     if (config.minutes, config.epochs, config.steps).count(None) != 2:
         raise TrainingError("minutes, epochs, steps: set exactly one of them")
     if not len(tokens.splits["val"]):
@@ -111,7 +117,7 @@ def train(
         else:
             run.begin(config, tokens)
         torch.manual_seed(config.seed)
-        module = NextTokenModule(config)
+        module = NextTokenModule(config, start)
         data = TokenDataModule(tokens, config.data, seed=config.seed)
 
         def describe(module: NextTokenModule, bits_per_note: float, step: int) -> Checkpoint:
@@ -192,6 +198,29 @@ def require_devices(config: TrainConfig) -> None:
     cores = os.cpu_count() or 1
     if isinstance(trainer.accelerator, CPUAccelerator) and config.devices > cores:
         raise TrainingError(f"devices={config.devices}: this machine has {cores} processors")
+
+
+def require_same_shape(start: Checkpoint, config: TrainConfig, tokens: TokenSet) -> None:
+    """Refuse to go on from a model that does not fit.
+
+    Raises:
+        TrainingError: it speaks another vocabulary, hears other features or is another network.
+    """
+    if (start.tokenizer, start.vocab) != (tokens.tokenizer, tokens.vocab):
+        raise TrainingError(
+            "the token files have another vocabulary than the model to start from; prepare them "
+            "with --from, too"
+        )
+    if weight_shapes(start.model) != weight_shapes(config.model):
+        raise TrainingError(
+            "the model to start from is another network; leave model.* alone but for dropout"
+        )
+
+
+def _both(first: NoveltyIndex | None, second: NoveltyIndex | None) -> NoveltyIndex | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
 
 
 def build_trainer(config: TrainConfig, keeper: RunKeeper, folder: Path) -> pl.Trainer:

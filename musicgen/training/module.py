@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from musicgen.checkpoint import Checkpoint
 from musicgen.datamodule import Batch, collate, pack
 from musicgen.models import build_model
 from musicgen.models.cost import nats
@@ -21,12 +22,15 @@ from musicgen.training.optimizers import build_optimizer
 
 
 class NextTokenModule(pl.LightningModule):
-    """Learns to predict each next token. `config.model` must be fitted to the tokens."""
+    """Learns to predict each next token. `config.model` must be fitted to the tokens; `start` is a
+    model of the same shape to begin with, instead of random weights."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, start: Checkpoint | None = None) -> None:
         super().__init__()
         self.config = config
         self.network = build_model(config.model)
+        if start is not None:
+            self.network.load_state_dict(start.network.state_dict())
         self.average: nn.Module | None = None
         if config.ema > 0:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
