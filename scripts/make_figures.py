@@ -13,6 +13,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,36 @@ def unrolled(path: Path) -> None:
                   ha="center", fontsize=9)  # fmt: skip
 
 
+@torch.no_grad()
+def states(path: Path) -> None:
+    """What the hidden units of the network from scratch say along the tune."""
+    model = shipped("celtic-rnn")
+    heard = heard_by(model)
+    network: Any = model.network
+    x = network.embedding(*heard.batch)  # (1, T, C)
+    outputs, _ = network.layers[0](x, x.new_zeros(1, x.shape[2]))
+    shown = outputs[0, :FIRST_PART].numpy()  # (T, C)
+    changing = np.abs(np.diff(shown, axis=0)).mean(axis=0)
+    chosen = np.argsort(changing)[np.linspace(0, len(changing) - 1, 60).astype(int)]
+    with chart(path, width=11, height=4.2) as figure:
+        axes = figure.subplots()
+        drawn = axes.imshow(shown[:, chosen].T, cmap="PuOr", aspect="auto", vmin=-1, vmax=1)
+        along_tokens(axes, heard)
+        axes.set_ylabel(f"60 of {len(changing)} hidden units,\nfrom the steadiest to the liveliest")
+        figure.colorbar(drawn, ax=axes, label="$h_t$")
+
+
+FIRST_PART = 71  # tokens of the tune up to its first repeat
+
+
+def along_tokens(axes: Any, heard: Heard) -> None:
+    """Name the tokens of the first part along the x axis; no marks on the other."""
+    tokens = heard.tokens[:FIRST_PART]
+    axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=7)
+    axes.set_yticks([])
+    axes.set_xlabel("token read: heading, then the first part of The Kilfinane Jig")
+
+
 def one_hot(path: Path) -> None:
     """One-hot vectors of seven pitches, and the rows of a table that they pick out."""
     model = shipped("celtic")
@@ -179,16 +210,14 @@ def gates(path: Path) -> None:
         gate = (step[None] @ w_in.T + b_in + h @ w_hidden.T + b_hidden).chunk(4, dim=1)[1]
         forget.append(torch.sigmoid(gate)[0])
         h, c = network.layers[0].step(step[None], h, c)
-    kept = torch.stack(forget).numpy()[:71]  # (T, C), to the first repeat
+    kept = torch.stack(forget).numpy()[:FIRST_PART]  # (T, C)
     order = np.argsort(kept.mean(axis=0))
     chosen = order[np.linspace(0, len(order) - 1, 60).astype(int)]
     with chart(path, width=11, height=4.2) as figure:
         axes = figure.subplots()
         shown = axes.imshow(kept[:, chosen].T, cmap="viridis", aspect="auto", vmin=0, vmax=1)
-        axes.set_xticks(range(len(kept)), heard.tokens[: len(kept)], rotation=90, fontsize=7)
-        axes.set_yticks([])
-        axes.set_ylabel("60 of 384 cells, from the most\nforgetful to the most faithful")
-        axes.set_xlabel("token read: heading, then the first part of The Kilfinane Jig")
+        along_tokens(axes, heard)
+        axes.set_ylabel(f"60 of {len(order)} cells, from the most\nforgetful to the most faithful")
         figure.colorbar(shown, ax=axes, label="forget gate: share kept")
 
 
@@ -233,6 +262,43 @@ def positions(path: Path) -> None:
         right.set_xlabel("distance back")
         right.set_ylabel("query times key")
         right.legend(frameon=False)
+
+
+def block(path: Path) -> None:
+    """A block of the transformer: two branches, each added to the stream that goes past them."""
+    box = {"boxstyle": "round,pad=0.45", "fc": "#DCEBF5", "ec": COLORS[0]}
+    circle = {"boxstyle": "circle,pad=0.2", "fc": "#FBE6D6", "ec": COLORS[1]}
+    style = {"arrowstyle": "->", "lw": 1.4}
+    branches = (
+        (0.9, "attention: queries,\nkeys, values, softmax", 0.85),
+        (5.2, "feed-forward:\nup, gate, down", 0.65),
+    )
+    with chart(path, width=10, height=2.6) as figure:
+        axes = figure.subplots()
+        axes.axis("off")
+        axes.set_xlim(-1.2, 10.0)
+        axes.set_ylim(-0.7, 1.6)
+        axes.annotate("", (9.1, 0), (0, 0), arrowprops=style)
+        axes.text(-0.1, 0, "x: one vector\nfor each token", ha="right", va="center", fontsize=9)
+        axes.text(9.2, 0, "to the next\nblock", va="center", fontsize=9)
+        axes.text(4.5, -0.55, "the stream goes straight through, and so do gradients",
+                  ha="center", fontsize=9, color=COLORS[1])  # fmt: skip
+        for at, work, half in branches:
+            middle, end = at + 0.95 + half, at + 3.2
+            for x, y, text, look in ((at, 1.1, "RMSNorm", box), (middle, 1.1, work, box),
+                                     (end, 0, "+", circle)):  # fmt: skip
+                axes.text(x, y, text, ha="center", va="center", fontsize=9, bbox=look)
+            axes.annotate("", (at, 0.85), (at, 0), arrowprops=style)
+            axes.annotate("", (middle - half - 0.05, 1.1), (at + 0.5, 1.1), arrowprops=style)
+            axes.plot((middle + half + 0.1, end), (1.1, 1.1), color="black", linewidth=1.4)
+            axes.annotate("", (end, 0.2), (end, 1.1), arrowprops=style)
+
+
+def chords(path: Path) -> None:
+    """Which notes each chord attended to, by the command that finds the chords."""
+    with tempfile.TemporaryDirectory() as folder:
+        command("harmonize", str(TUNE), "-o", f"{folder}/tune.abc", "--attention", str(path),
+                "--force")  # fmt: skip
 
 
 def confusion(path: Path) -> None:
@@ -314,6 +380,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "next-note": next_note,
     "one-hot": one_hot,
     "embeddings": inspected("embeddings"),
+    "states": states,
     "unrolled": unrolled,
     "learning": learning,
     "powers": powers,
@@ -323,7 +390,9 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "memory": inspected("memory"),
     "positions": positions,
     "attention": inspected("attention", str(TUNE)),
+    "block": block,
     "surprise": inspected("surprise", str(TUNE)),
+    "chords": chords,
     "networks": networks,
     "confusion": confusion,
 }

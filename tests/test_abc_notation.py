@@ -9,6 +9,7 @@ import pytest
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation import parse, parse_text
+from musicgen.playback import played_notes
 from musicgen.theory import CUT_TIME, FREE_METER, Key, Meter
 from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Tempo, Tune, Tuplet
 
@@ -285,6 +286,7 @@ WARNED = [
     ("A#|", "'#' has no meaning here; left out"),
     ("G3 ZA|", "'Z' inside a bar is read as a short rest"),
     ("A-", "a tie leads to no note"),
+    ("A&C-", "a tie leads to no note of its overlay"),
     ("[Ac|", "a chord is not closed; closed here"),
     ("^3/2A|", "a microtone is read without its fraction of a semitone"),
     ("A8|B8|\n&&c8|d8|", "an overlay of whole bars or several is read as music that follows them"),
@@ -295,6 +297,12 @@ WARNED = [
 @pytest.mark.parametrize(("music", "what"), WARNED, ids=[m for m, _ in WARNED])
 def test_what_is_wrong_is_put_up_with_and_said(music: str, what: str) -> None:
     assert what in warnings(music)
+
+
+@pytest.mark.parametrize("music", ["C4 & E4-|E4|", "C4 & E4-|\nC4 & E4|", "C4 & E4-|E4|C4 & G4|"])
+def test_a_tie_of_an_overlay_reaches_whatever_line_has_its_note(music: str) -> None:
+    held = played_notes(read(music, unit="1/4"))
+    assert 8 in {n.duration for n in held if n.midi == 64}
 
 
 def test_a_warning_has_its_line_and_column() -> None:

@@ -15,7 +15,7 @@ from musicgen.playback import played_notes
 from musicgen.tune import Bar, Note, Pitch, Rejected, Tune, Voice
 
 BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline="|]")
-KNOWN = ".abc, .txt, .mid, .midi, .musicxml, .mxl, .xml, .krn"
+KNOWN = ".abc, .txt, .mid, .midi, .kar, .musicxml, .mxl, .xml, .krn"
 SCALE = Tune(title="Scale", voices=(Voice(bars=(BAR,)),))
 
 
@@ -138,7 +138,7 @@ def content(kind: str) -> bytes:
             return formats.rendered([SCALE], f".{kind}")
 
 
-SUFFIXES = {"abc": ".abc .txt", "mid": ".mid .midi", "riff": ".mid .midi", "kern": ".krn",
+SUFFIXES = {"abc": ".abc .txt", "mid": ".mid .midi .kar", "riff": ".mid .midi .kar", "kern": ".krn",
             "musicxml": ".musicxml .xml .mxl", "mxl": ".musicxml .xml .mxl"}  # fmt: skip
 
 

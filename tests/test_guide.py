@@ -134,6 +134,7 @@ def test_the_answers_are_right_and_wrong_ones_are_told_why(
         "clipped": ("gradients, bound", "return [g * min(1, bound / float(g.norm())) for g in "
                     "gradients]", "common norm must become 1"),
         "with_temperature": ("scores, t", "return (scores * t).softmax(0)", "takes all"),
+        "bayes": ("priors, nats, power", "return priors", "What costs less is likelier"),
         "attend": ("q, k, v", "return (q @ k.T / 2).softmax(1) @ v", "attend to itself"),
     }  # fmt: skip
     mistakes = {n: f"def {n}({given}):\n    {body}\n" for n, (given, body, _) in wrong.items()}

@@ -22,16 +22,18 @@ from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.abc_notation.places import Page
 from musicgen.harmonization import baselines, chords, model, reduction
 from musicgen.harmonization.backing import backed
+from musicgen.harmonization.batches import collate, nats_per_slot
 from musicgen.harmonization.decoding import DecodingConfig, harmonies
-from musicgen.harmonization.learning import LearningConfig, collate, learn, nats_per_slot
+from musicgen.harmonization.learning import LearningConfig, learn
 from musicgen.harmonization.lesson import lesson, lesson_of
 from musicgen.harmonization.measuring import Course, measure
 from musicgen.harmonization.model import HarmonyModel
 from musicgen.harmonization.network import Harmonizer, HarmonizerConfig
+from musicgen.harmonization.progression import Progression, symbol_of
 from musicgen.harmonization.slots import places, slots_of
 from musicgen.harmonization.symbols import n_symbols, with_symbols, write_text
 from musicgen.harmony import parse_chord
-from musicgen.theory import Key, parse_meter
+from musicgen.theory import Key, Meter, parse_meter
 from musicgen.tune import Chord, Note, Rest, Tune
 
 TUNE = "X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n" + (
@@ -407,3 +409,85 @@ def test_a_lesson_of_nothing_is_empty() -> None:
     empty = lesson([])
     assert empty.melody.shape == (0, 5)
     assert empty.slots.shape == (0, 6)
+
+
+# --- the reverse: a melody for chords ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("Am | G | F | E7", "A minor"), ("C | Am | F | G7", "C major"), ("Em | D | Em | D", "E minor"),
+     ("D | C | G | D", "D mixolydian"), ("Dm | G | Dm | C", "D dorian"), ("F | G | C", "C major"),
+     ("Bb | F | Gm | Eb", "Bb major"), ("F#m | D | A | E", "F# minor"), ("| G/B |", "G major")],
+)  # fmt: skip
+def test_the_key_of_a_progression_is_what_a_musician_says(text: str, key: str) -> None:
+    assert str(Progression.read(text).key()) == key
+
+
+def test_bars_are_read_repeated_and_filled() -> None:
+    read = Progression.read("| Am | % | F  G7 || C |")
+    assert read.bars == (("Am",), ("Am",), ("F", "G7"), ("C",))
+    assert read.over(6).bars[4:] == (("Am",), ("Am",))
+    (bar,) = Progression.read("C F G7").changes(parse_meter("4/4") or Meter((), 4))
+    assert bar == [(0, "C"), (2, "F"), (3, "G7")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", 'melody-for: begins without a chord; write "Am | G | F | E7"'),
+     ("Am | H", "melody-for: 'H' in bar 2 is no chord; write it like \"Am | G | F | E7\""),
+     ("C|" * 65, "melody-for: 65 bars; 64 at most"),
+     ("C D E F G", "melody-for: bar 1 has 5 chords, 4/4 has 4 beats; write longer bars")],
+)  # fmt: skip
+def test_what_is_no_progression_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ControlError) as caught:
+        Progression.read(text).changes(parse_meter("4/4") or Meter((), 4))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [("Am | G | F | E7", ["--seed", "3"]),
+     ("G D7 | C G | Am D | G", ["--rhythm", "jig", "--seed", "5", "--key", "G"]),
+     ("D | A7 | Bm", ["--meter", "3/4", "--bars", "20", "--seed", "0"])],
+)  # fmt: skip
+def test_a_melody_for_chords_has_their_notes_on_strong_places(
+    text: str, options: list[str], tmp_path: Path
+) -> None:
+    made = tmp_path / "made.abc"
+    done = CliRunner().invoke(app, ["harmonize", "--melody-for", text, *options, "-o", str(made)])
+    assert done.exit_code == 0, done.output
+    tune = read(made)[0]
+    asked = Progression.read(text)
+    slots = slots_of(tune)
+    assert [slot.written for slot in slots if slot.index == 0] == [
+        names[0] for names in asked.over(len(tune.bars)).bars
+    ]
+    strong = [(slot, slot.pieces[0]) for slot in slots if not slot.pieces[0].held]
+    outside = [
+        slot
+        for slot, piece in strong
+        if piece.midi is not None and piece.midi % 12 not in symbol_of(slot.written).pitch_classes
+    ]
+    assert len(strong) > 6
+    assert not outside
+
+
+def test_a_melody_for_chords_is_a_function_of_its_seed() -> None:
+    words = ["harmonize", "--melody-for", "C | G", "--seed", "1"]
+    runs = [CliRunner().invoke(app, [*words, *more]).stdout for more in ([], [], ["-n", "2"])]
+    assert runs[0] == runs[1]
+    assert runs[2].startswith(runs[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [([], 'name a melody, or give chords with --melody-for "Am | G | F | E7"'),
+     (["x.abc", "--melody-for", "C"],
+      "--melody-for takes no file and no --attention; give chords alone"),
+     (["x.abc", "--key", "D"], "--key, --meter, --rhythm and --bars are for --melody-for")],
+)  # fmt: skip
+def test_the_two_ways_of_the_command_are_kept_apart(words: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, ["harmonize", *words])
+    assert isinstance(done.exception, ControlError)
+    assert str(done.exception) == message

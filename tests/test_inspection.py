@@ -85,6 +85,13 @@ def test_a_network_without_attention_is_refused(jig: Tune, untrained: Checkpoint
         attention.measure(jig, untrained)
 
 
+def test_attention_of_a_tune_without_end_is_refused(attending: Checkpoint) -> None:
+    music = "d2e fed|" * 300
+    (long,) = parse_text(f"X:1\nT:Long\nR:jig\nM:6/8\nL:1/8\nK:D\n{music}\n").tunes
+    with pytest.raises(ControlError, match=r"^2\d{3} tokens are too many .* 1500 at most, so cut"):
+        attention.measure(long, attending)
+
+
 @pytest.mark.parametrize(
     ("pair", "message"),
     [((3, 1, None), "layer 3: the model has layers 1 to 2"),
@@ -114,6 +121,32 @@ def test_gradients_fade_explode_and_are_cured() -> None:
     assert by_name["tanh, large weights"][100] > 1e3
     assert 0.1 < by_name["relu, identity"][100] < 10
     assert by_name["transformer"][100] > 0.01
+
+
+def test_a_clipped_gradient_reaches_as_far_and_is_smaller() -> None:
+    torch.manual_seed(0)
+    config = replace(gradients.VARIANTS["relu, random"], vocab_size=9, d_model=16)
+    ids = torch.randint(0, 9, (2, 61))
+    bound = gradients.measure_network("x", build_model(config), ids, clip=0.5)
+    ratios = {lag: bound.clipped[lag] / norm for lag, norm in bound.by_lag.items()}
+    expected = 0.5 / gradients.measure_network("x", build_model(config), ids, clip=1e9).by_lag[1]
+    assert max(ratios.values()) == pytest.approx(min(ratios.values()))
+    assert 0 < ratios[1] < expected
+    free = gradients.measure_network("x", build_model(config), ids, clip=1e30)
+    assert free.clipped == free.by_lag
+
+
+def test_a_trained_network_is_measured_at_places_of_a_tune(
+    jig: Tune, untrained: Checkpoint
+) -> None:
+    bars = "|:" + "d2e fed|" * 80 + "A3 A3:|"
+    (long,) = parse_text(f"X:1\nT:Long\nR:jig\nM:6/8\nL:1/8\nK:D\n{bars}\n").tunes
+    reach = gradients.measure_trained(untrained, long)
+    assert tuple(reach.by_lag) == gradients.LAGS
+    assert (reach.name, reach.like) == ("lstm, trained", "lstm")
+    assert 0 < reach.by_lag[500] < reach.by_lag[1]
+    with pytest.raises(ControlError, match=r"^'A jig' is too short: \d+ tokens of 502$"):
+        gradients.measure_trained(untrained, jig)
 
 
 def test_a_gradient_is_that_of_the_last_loss_at_one_input() -> None:
@@ -214,15 +247,17 @@ def test_a_picture_and_its_numbers_are_written(
     for words in (
         ["surprise", "jig.abc", "-c", "model", "-o", "surprise.svg"],
         ["attention", "jig.abc", "-c", "model"],
+        ["attention", "jig.abc", "-c", "model", "--every", "-o", "all.svg"],
         ["embeddings", "-c", "model"],
     ):
         assert run(app, ["inspect", *words]).exit_code == 0, words
-    names = {"attention.png", "attention.score.png", "embeddings.png", "surprise.svg"}
+    names = {"attention.png", "attention.score.png", "embeddings.png"}
+    vectors = {"all.svg", *(f"all.score.{i}.{j}.svg" for i in (1, 2) for j in (1, 2))}
     written = {path.name for path in tmp_path.iterdir()}
-    assert written - {"model", "jig.abc"} == names | {
-        "attention.csv", "embeddings.csv", "surprise.csv"
+    assert written - {"model", "jig.abc"} == names | vectors | {"surprise.svg"} | {
+        "attention.csv", "all.csv", "embeddings.csv", "surprise.csv"
     }  # fmt: skip
-    for name in names - {"surprise.svg"}:
+    for name in names:
         assert Path(name).read_bytes().startswith(b"\x89PNG")
     with Path("surprise.csv").open() as file:
         table = list(csv.DictReader(file))

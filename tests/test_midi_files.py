@@ -153,6 +153,36 @@ def test_words_in_a_track_of_their_own_are_sung_by_the_melody() -> None:
     assert sung == [("Joy",), ("to",), ("the",), ("world",)]
 
 
+def karaoke() -> mido.MidiFile:
+    """Words as text events, a few ticks beside the notes of one of two parts."""
+    file = mido.MidiFile(type=1, ticks_per_beat=480)
+    head, words, sung, above = (file.add_track() for _ in range(4))
+    head.append(mido.MetaMessage("text", text="@KMIDI KARAOKE FILE"))
+    for text in ("@LENGL", "@TOde to Joy", "@TBeethoven"):
+        words.append(mido.MetaMessage("text", text=text))
+    for text, pitch in (("\\Joy ", 64), ("to ", 64), ("the ", 65), ("/be", 67), ("ing", 67)):
+        words.append(mido.MetaMessage("text", text=text, time=3 if len(words) == 3 else 480))
+        sung.append(mido.Message("note_on", note=pitch))
+        sung.append(mido.Message("note_off", note=pitch, time=480))
+        for _ in range(2):
+            above.append(mido.Message("note_on", note=84, channel=1))
+            above.append(mido.Message("note_off", note=84, channel=1, time=240))
+    words.append(mido.MetaMessage("text", text="(End)", time=9600))
+    return file
+
+
+def test_karaoke_is_sung_by_the_part_under_its_words(tmp_path: Path) -> None:
+    karaoke().save(tmp_path / "joy.kar")
+    (music,) = read(tmp_path / "joy.kar")
+    assert (music.title, music.composer) == ("Ode to Joy", "Beethoven")
+    sung = [e.marks.lyrics[0] for e in music.voices[0].events if e.marks.lyrics]
+    assert sung == ["Joy", "to", "the", "be-", "ing"]
+    assert {n.midi for n in played_notes(music)} == {64, 65, 67}
+    assert "syllables beside all notes, left out: 1" in warnings(music)
+    chosen = "melody taken from track 3, by its words; 1 other parts are left out"
+    assert chosen in warnings(music)
+
+
 def test_symusic_reads_the_same_notes(tmp_path: Path) -> None:
     from symusic import Score
 

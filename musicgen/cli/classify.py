@@ -64,11 +64,15 @@ def classify(
                 print("\n".join(_lines(source.path, tune, answers)), flush=True)
     if as_json:
         print(json.dumps(report, indent=1, ensure_ascii=False))
-    said = "1 tune" if n_tunes == 1 else f"{n_tunes} tunes"
-    say(f"{said} in {len(sources)} files, by {by.value}; {len(failures)} left out")
+    heard, read = _counted(n_tunes, "tune"), _counted(len(sources), "file")
+    say(f"{heard} in {read}, by {by.value}; {len(failures)} left out")
     for failure in failures:
         say(f"left out: {failure}")
     raise typer.Exit(1 if failures else 0)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _answered(

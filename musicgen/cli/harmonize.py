@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,13 +20,31 @@ from musicgen.errors import ControlError
 if TYPE_CHECKING:
     from musicgen.composer import Take
     from musicgen.harmonization import Harmonized
+    from musicgen.sampling import SamplingConfig
     from musicgen.tune import Tune
 
 
 @app.command()
 def harmonize(
-    file: Annotated[Path, typer.Argument(help="A melody: ABC, MIDI, MusicXML or kern.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="A melody: ABC, MIDI, MusicXML or kern.")
+    ] = None,
     *,
+    melody_for: Annotated[
+        str | None,
+        typer.Option(help='The reverse: a melody for these chords, "Am | G | F | E7", bar by bar.'),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Of that melody (default: what the chords say).")
+    ] = None,
+    meter: Annotated[
+        str | None, typer.Option(help="Of that melody (default: the rhythm's, or 4/4).")
+    ] = None,
+    rhythm: Annotated[str | None, typer.Option(help="Of that melody, such as jig.")] = None,
+    bars: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Of that melody (default: all chords, 8 bars at least)."),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -34,8 +54,12 @@ def harmonize(
     tune: Annotated[int, typer.Option("--tune", min=1, help="Which tune of the file, from 1.")] = 1,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many ways.")] = 1,
     temperature: Annotated[
-        float, typer.Option(help="0 is the likeliest harmony; above it chords are drawn.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            help="0 is the likeliest harmony (default); above it chords are drawn. Of a melody for "
+            "chords: as of `generate`."
+        ),
+    ] = None,
     beam: Annotated[int, typer.Option(help="How widely the likeliest is searched for.")] = 4,
     seed: options.Seed = None,
     attention: Annotated[
@@ -45,12 +69,28 @@ def harmonize(
     output: options.Output = None,
     force: options.Force = False,
 ) -> None:
-    """Find chords for a melody: ABC with chord symbols, a score, or sound with bass and chords."""
+    """Find chords for a melody: ABC with chord symbols, a score, or sound with bass and chords.
+
+    With --melody-for it is the other way round: chords are given, and a melody is found.
+    """
     sink = TuneSink(output, number, force=force)
+    if melody_for is not None:
+        if file is not None or attention is not None:
+            raise ControlError("--melody-for takes no file and no --attention; give chords alone")
+        asked = {"key": key, "meter": meter, "rhythm": rhythm, "bars": bars}
+        sampling = options.sampling_config(seed, temperature)
+        sink.take(_melodies(melody_for, model, number, sampling, asked))
+        say(f"seed {sampling.seed}")
+        return
+    if file is None:
+        raise ControlError('name a melody, or give chords with --melody-for "Am | G | F | E7"')
+    if key or meter or rhythm or bars:
+        raise ControlError("--key, --meter, --rhythm and --bars are for --melody-for")
     if attention is not None:
         require_chart(attention)
         require_free(attention, force=force)
-    if number > 1 and temperature == 0:
+    heat = temperature or 0.0
+    if number > 1 and heat == 0:
         raise ControlError("the likeliest harmony is one; for several add --temperature 1")
     given = read_tune(file, tune)
     from musicgen.harmonization import harmonize as find
@@ -60,7 +100,7 @@ def harmonize(
     harmonizer = load(model)
     first = secrets.randbelow(2**31) if seed is None else seed
     ways = [
-        find(given, harmonizer, DecodingConfig(temperature=temperature, beam=beam, seed=first + i))
+        find(given, harmonizer, DecodingConfig(temperature=heat, beam=beam, seed=first + i))
         for i in range(number)
     ]
     _tell(ways[0])
@@ -70,21 +110,45 @@ def harmonize(
         draw(harmonizer.network, ways[0], attention)
         say(f"wrote {attention}")
     sink.take(_take(given, way, i, several=number > 1) for i, way in enumerate(ways))
-    if temperature > 0:
+    if heat > 0:
         say(f"seed {first}")
+
+
+def _melodies(
+    chords: str, model: Path | None, number: int, sampling: SamplingConfig, asked: dict[str, Any]
+) -> Iterator[Take]:
+    """Melodies for chords, to be written with them."""
+    from musicgen import checkpoint
+    from musicgen.composer.engine import Engine
+    from musicgen.harmonization import load
+    from musicgen.harmonization.melodizing import melodies
+    from musicgen.harmonization.progression import Progression
+
+    progression = Progression.read(chords)
+    if asked["key"] is None:
+        say(f"key: {progression.key()}; --key asks for another")
+    engine = Engine.of(checkpoint.load(checkpoint.locate("celtic")))
+    for take in melodies(engine, load(model).network, progression, number, sampling, **asked):
+        yield replace(take, exact=_heard(take.tune))
+
+
+def _heard(tune: Tune) -> dict[str, bytes]:
+    """MIDI of a tune with its chords as a second voice; other formats play or show the symbols."""
+    from musicgen.formats import rendered
+    from musicgen.harmonization.backing import backed
+
+    return {suffix: rendered([backed(tune)], suffix) for suffix in (".mid", ".midi")}
 
 
 def _take(given: Tune, found: Harmonized, index: int, *, several: bool) -> Take:
     """What goes to a file: the ABC that was given, with nothing but its chords changed."""
     from musicgen.composer import Take
-    from musicgen.formats import rendered
-    from musicgen.harmonization.backing import backed
 
     exact = found.abc(given)
     if exact is None and given.source is not None and given.source.text:
         say("note: the text could not be marked place by place; the tune is written anew")
     kept = {} if exact is None else {".abc": exact, ".txt": exact}
-    kept |= {suffix: rendered([backed(found.tune)], suffix) for suffix in (".mid", ".midi")}
+    kept |= _heard(found.tune)
     cost = -sum(math.log2(max(p, 1e-12)) for p in found.probabilities) / max(1, given.n_notes)
     name = f"{given.title} {index + 1}" if several else ""
     return Take(found.tune, index, cost, exact=kept, name=name)
@@ -96,5 +160,6 @@ def _tell(found: Harmonized) -> None:
         agreed = "" if found.agreement is None else f"; {found.agreement:.0%} of roots are the same"
         say(f"note: {found.n_replaced} chord symbols of its own are replaced{agreed}")
     sure = sum(found.probabilities) / len(found.probabilities)
-    n = len(found.slots)
-    say(f"{len(found.symbols)} chord symbols for {n} places; mean certainty {sure:.0%}")
+    n, n_symbols = len(found.slots), len(found.symbols)
+    said = f"{n_symbols} chord symbol{'' if n_symbols == 1 else 's'}"
+    say(f"{said} for {n} place{'' if n == 1 else 's'}; mean certainty {sure:.0%}")

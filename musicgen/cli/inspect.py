@@ -10,7 +10,7 @@ import typer
 
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import pick, require_free, say
+from musicgen.cli.output import read_tune, require_free, say
 from musicgen.errors import ControlError, CorpusError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ inspect = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(inspect, name="inspect")
+
+_SHIPPED = ("celtic-rnn", "celtic", "celtic-transformer")  # of melodies
 
 Transformer = Annotated[
     str, typer.Option("--checkpoint", "-c", help="A transformer: a run folder or a shipped model.")
@@ -50,15 +52,26 @@ def gradients(
     _claim(output, force=force)
     import torch
 
+    from musicgen.checkpoint import load, locate
     from musicgen.inspection import gradients as look
 
     ids, n_tokens = _music(8, max(look.LAGS) + 2)
     reaches = look.measure(torch.from_numpy(ids), n_tokens, seed=seed)
-    look.draw(reaches, output)
-    _write_numbers(output, ("network", "gradient", "steps", "norm"), look.rows(reaches))
+    long = next(tune for tune, tokens in _melodies() if len(tokens) > max(look.LAGS) + 50)
+    trained = [look.measure_trained(load(locate(name)), long) for name in _SHIPPED]
+    look.draw(reaches, trained, output)
+    everything = [*reaches, *trained]
+    _write_numbers(output, ("network", "gradient", "steps", "norm"), look.rows(everything))
     _table(
-        ("network", "10 steps back", "100", "500"),
-        [(r.name, *(f"{r.by_lag[lag]:.1e}" for lag in (10, 100, 500))) for r in reaches],
+        ("network", "10 steps back", "100", "500", "500, clipped"),
+        [
+            (
+                r.name,
+                *(f"{r.by_lag[lag]:.1e}" for lag in (10, 100, 500)),
+                f"{r.clipped[500]:.1e}" if r.clipped else "",
+            )
+            for r in everything
+        ],
     )
 
 
@@ -71,6 +84,9 @@ def attention(
     layer: Annotated[int | None, typer.Option(help="Layer drawn on the score, from 1.")] = None,
     head: Annotated[int | None, typer.Option(help="Head drawn on the score, from 1.")] = None,
     note: Annotated[int | None, typer.Option(help="Only from this note, counted from 1.")] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="A score for each layer and head, not for one.")
+    ] = False,
     output: Annotated[Path, _picture("attention.png")] = Path("attention.png"),
     force: options.Force = False,
 ) -> None:
@@ -80,6 +96,8 @@ def attention(
     from musicgen.tokenizer import char
 
     model = load(locate(checkpoint))
+    if every and (layer or head):
+        raise ControlError("--every draws all layers and heads; leave --layer and --head out")
     on_score = output.with_suffix(".score" + output.suffix)
     _claim(output, *([] if model.tokenizer == char.NAME else [on_score]), force=force)
     given = _given(file, tune, model)
@@ -90,13 +108,24 @@ def attention(
         look.draw(seen, output)
         _write_numbers(output, names, look.rows(seen))
         return
-    telling = look.furthest_head(seen)
-    pair = (layer or telling[0], head or telling[1])
-    score = look.score(seen, given, *pair, note)
+    if every:
+        scores = {
+            output.with_suffix(f".score.{pair[0]}.{pair[1]}{output.suffix}"): pair
+            for pair in look.heads(seen)
+        }
+    else:
+        telling = look.furthest_head(seen)
+        scores = {on_score: (layer or telling[0], head or telling[1])}
+    drawn = {path: look.score(seen, given, *pair, note) for path, pair in scores.items()}
+    for path in drawn:
+        require_free(path, force=force)
     look.draw(seen, output)
-    _write_score(score, on_score)
+    for path, score in drawn.items():
+        _write_score(score, path)
     _write_numbers(output, names, look.rows(seen))
-    say(f"arcs of layer {pair[0]}, head {pair[1]}; --layer, --head and --note choose others")
+    if not every:
+        ((at_layer, at_head),) = scores.values()
+        say(f"arcs of layer {at_layer}, head {at_head}; --layer, --head, --note and --every choose")
 
 
 @inspect.command()
@@ -113,16 +142,19 @@ def embeddings(
 
     model = load(locate(checkpoint))
     ends = {end: look.measure(model, end=end) for end in look.ENDS}
-    look.draw(ends, output)
+    asked = {end: look.questions(groups) for end, groups in ends.items()}
+    look.draw(ends, asked, output)
     _write_numbers(output, ("end", "group", "token", "x", "y", "nearest"), look.rows(ends))
     _table(
         ("table", "do near tokens have near", "rank correlation", "p"),
         [
             (end, f"{q.group}: {q.what}", f"{q.correlation:+.2f}", f"{q.p:.4f}")
-            for end, groups in ends.items()
-            for q in look.questions(groups)
+            for end, answers in asked.items()
+            for q in answers
         ],
     )
+    names = [f"nearest by the {end} (cosine)" for end in ends]
+    _table(("token", *names), look.nearest(ends))
     say("one-hot vectors are all equally far apart: correlation 0 for each question")
 
 
@@ -202,7 +234,7 @@ def _music(n_rows: int, length: int) -> tuple[Any, int]:
     from musicgen.tokenizer import BOS, Vocabulary
 
     tokens: list[str] = []
-    for encoded in _encoded():
+    for _, encoded in _melodies():
         tokens += [BOS, *encoded]
         if len(tokens) >= n_rows * length:
             break
@@ -213,8 +245,8 @@ def _music(n_rows: int, length: int) -> tuple[Any, int]:
     return ids.reshape(n_rows, length), len(vocabulary)
 
 
-def _encoded() -> Iterator[list[str]]:
-    """Tokens of the tunes of a bundled collection."""
+def _melodies() -> Iterator[tuple[Tune, list[str]]]:
+    """The tunes of a bundled collection, each with its tokens."""
     from musicgen import formats
     from musicgen.corpus.finding import find_files
     from musicgen.errors import InvalidTuneError
@@ -226,7 +258,7 @@ def _encoded() -> Iterator[list[str]]:
             if isinstance(tune, Rejected):
                 continue
             try:
-                yield encode(melody(tune).tune)
+                yield tune, encode(melody(tune).tune)
             except InvalidTuneError:
                 continue
 
@@ -234,11 +266,10 @@ def _encoded() -> Iterator[list[str]]:
 def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
     """What a model is to look at: a tune of a file, or for a model of characters a document."""
     from musicgen.corpus.texts import documents, read_text
-    from musicgen.formats import read
     from musicgen.tokenizer import char
 
     if model.tokenizer != char.NAME:
-        return pick(read(file), number, file)
+        return read_tune(file, number)
     found = [text for _, text in documents(read_text(file))]
     if not 1 <= number <= len(found):
         raise ControlError(f"{file}: has no text {number}; it holds {len(found)}")

@@ -142,7 +142,12 @@ def common_first(arguments: Sequence[str]) -> list[str]:
 
 
 def sampling_config(
-    seed: int | None, temperature: float | None, *, top_k: int, top_p: float, min_p: float
+    seed: int | None,
+    temperature: float | None,
+    *,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
 ) -> SamplingConfig:
     """The options as one; a seed that was not given is drawn."""
     from musicgen.sampling import TEMPERATURE, SamplingConfig

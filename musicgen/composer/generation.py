@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -77,14 +77,21 @@ def drafts(
 
 
 def draft(
-    engine: Engine, indices: Sequence[int], request: Request, sampling: SamplingConfig
+    engine: Engine,
+    indices: Sequence[int],
+    request: Request,
+    sampling: SamplingConfig,
+    *,
+    hold: Callable[[Constraint], Constraint] = lambda constraint: constraint,
 ) -> list[Take]:
-    """Any takes of a seed in one batch: take `index` is the same whatever else is in it."""
+    """Any takes of a seed in one batch: take `index` is the same whatever else is in it. `hold`
+    may put a constraint of its own around the request's."""
     if not indices:
         return []
     drawn = [request.draw(sampling.seed, index) for index in indices]
     prompts = [prompt_of(engine, header) for header, _ in drawn]
-    rows = engine.sample(prompts, constraint_of(engine, request, drawn), sampling, indices)
+    constraint = hold(constraint_of(engine, request, drawn))
+    rows = engine.sample(prompts, constraint, sampling, indices)
     return [
         finished(engine, request, header, row.ids[row.n_prompt :], row.bits, (sampling.seed, index))
         for index, row, (header, _) in zip(indices, rows, drawn, strict=True)

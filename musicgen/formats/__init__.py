@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,13 +26,14 @@ READERS = {
     ".txt": "abc_notation",
     ".mid": "midi",
     ".midi": "midi",
+    ".kar": "midi",
     ".musicxml": "musicxml",
     ".mxl": "musicxml.mxl",
     ".xml": "musicxml",
     ".krn": "kern",
 }
 WRITERS = {
-    **{suffix: name for suffix, name in READERS.items() if name != "kern"},
+    **{suffix: name for suffix, name in READERS.items() if suffix not in (".krn", ".kar")},
     ".svg": "engraving.svg",
     ".png": "engraving.png",
     ".pdf": "engraving.pdf",
@@ -205,10 +207,12 @@ def readable(path: str | Path) -> bool:
     return extension(path) in READERS
 
 
+@lru_cache(maxsize=256)
 def extension(path: str | Path) -> str:
     """The extension that says the format, in lower case: the last, or the last two together where
     they name one (".roll.svg"); "" for none."""
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    named = path if isinstance(path, Path) else Path(path)
+    suffixes = [suffix.lower() for suffix in named.suffixes]
     double = "".join(suffixes[-2:])
     return double if double in WRITERS else "".join(suffixes[-1:])
 
@@ -220,6 +224,7 @@ def _options(module: ModuleType) -> tuple[str, ...]:
     return _keywords(module.render)
 
 
+@cache
 def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)

@@ -44,7 +44,8 @@ _TEXTS = (
 )  # fmt: skip
 _NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a]")
 _ZIPPED = frozenset({".mxl", ".musicxml", ".xml"})
-_OF_SUFFIX = {".mid": ".mid", ".midi": ".mid", ".abc": ".abc", ".txt": ".abc", ".krn": ".krn",
+_OF_SUFFIX = {".mid": ".mid", ".midi": ".mid", ".kar": ".mid",
+              ".abc": ".abc", ".txt": ".abc", ".krn": ".krn",
               ".mxl": ".musicxml", ".musicxml": ".musicxml", ".xml": ".musicxml"}  # fmt: skip
 
 

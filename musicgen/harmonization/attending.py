@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from musicgen.charts import chart
 from musicgen.harmonization import Harmonized
+from musicgen.harmonization.batches import collate
 from musicgen.harmonization.chords import chord_id
-from musicgen.harmonization.learning import collate
 from musicgen.harmonization.lesson import lesson
 from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.slots import Piece, Slot
 from musicgen.stepping.threads import torch_single_threaded
 from musicgen.theory import ACCIDENTAL_TEXT, spell
 
-_MOST = 32  # slots that are drawn
+_MOST = 16  # slots that are drawn
 
 
 def attention(network: Harmonizer, found: Harmonized) -> NDArray[np.float64]:
@@ -41,14 +41,14 @@ def attention(network: Harmonizer, found: Harmonized) -> NDArray[np.float64]:
 
 
 def draw(network: Harmonizer, found: Harmonized, path: str | Path) -> None:
-    """A panel for each head of the last layer: rows are the chords of the first 32 places, columns
+    """A panel for each head of the last layer: rows are the chords of the first 16 places, columns
     the notes, lines the places; dark is much attention."""
     shares = attention(network, found)[-1][:, :_MOST]
     slots = found.slots[:_MOST]
     names = [_name(piece, slot) for slot in slots for piece in slot.pieces]
     edges = np.cumsum([0, *(len(slot.pieces) for slot in slots)]) - 0.5
     n_heads = len(shares)
-    width, height = max(7.0, 0.11 * len(names)), max(2.5, 0.16 * len(slots))
+    width, height = max(6.0, 0.15 * len(names)), max(2.5, 0.21 * len(slots))
     with chart(path, width=2 * width, height=height * -(-n_heads // 2) + 0.8) as figure:
         panels = figure.subplots(-(-n_heads // 2), 2, squeeze=False).ravel()
         for head, axes in enumerate(panels):
@@ -56,11 +56,13 @@ def draw(network: Harmonizer, found: Harmonized, path: str | Path) -> None:
                 axes.set_axis_off()
                 continue
             axes.imshow(shares[head, :, : len(names)], cmap="Blues", aspect="auto", vmin=0)
-            axes.set_xticks(range(len(names)), names, fontsize=5)
-            axes.set_yticks(range(len(slots)), found.chords[: len(slots)], fontsize=6)
+            axes.set_xticks(range(len(names)), names, fontsize=7)
+            axes.set_yticks(range(len(slots)), found.chords[: len(slots)], fontsize=8)
             for edge in edges:
                 axes.axvline(edge, color="#ccc", linewidth=0.4)
-            axes.set_title(f"head {head + 1} of the last layer: chords by notes", fontsize=9)
+            axes.set_title(f"head {head + 1} of the last layer", fontsize=9)
+            axes.set_xlabel("notes of the melody; lines: places for chords", fontsize=8)
+            axes.set_ylabel("chords found", fontsize=8)
 
 
 def _name(piece: Piece, slot: Slot) -> str:

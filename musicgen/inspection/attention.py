@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +20,14 @@ from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.engraving.annotation import Annotated, Arc
 from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.transformer import Transformer
+from musicgen.tokenizer.melody import pickup_of
 from musicgen.tune import Tune
 
 Weights = NDArray[np.float64]
 _STRONGEST = 3  # arcs of a note
 _FAINTEST = 0.08  # share of the attention that is still drawn
+MAX_TOKENS = 1500  # weights of more, for all heads, take too much memory and no picture shows them
+_LANDMARKS = 12  # marks on an axis of tokens, at most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +71,7 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
 
     Raises:
         CheckpointError: the model has no attention.
-        ControlError: the tune is no single line in one key and one meter.
+        ControlError: the tune is no single line in one key and one meter, or too long.
     """
     network = checkpoint.network
     if not isinstance(network, Transformer):
@@ -76,6 +80,11 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
             "name a transformer, such as --checkpoint celtic-transformer"
         )
     own = heard(music, checkpoint)
+    if len(own.ids) > MAX_TOKENS:
+        raise ControlError(
+            f"{len(own.ids)} tokens are too many to show what attends to what; "
+            f"{MAX_TOKENS} at most, so cut it"
+        )
     layers, alone = (
         torch.stack([w[0] for w in network.attention(*own.batch, positions_only=only)])
         for only in (False, True)
@@ -113,59 +122,90 @@ def score(
 def draw(attention: Attention, path: str | Path) -> None:
     """Heat maps: for each layer (row) and head, the shares that each token gives to earlier ones.
     The last row: mean share by distance, as it is (lines) and by positions alone (dashed)."""
+    from matplotlib.colors import PowerNorm
+
     n_layers, n_heads = attention.weights.shape[:2]
-    actual, alone = attention.by_distance()
-    with chart(path, width=2.6 * n_heads + 0.6, height=2.5 * n_layers + 2.4) as figure:
+    # The square root shows faint attention beside strong.
+    scale = PowerNorm(0.5, vmin=0, vmax=0.64)
+    ticks, labels, unit = _landmarks(attention.heard)
+    with chart(path, width=2.6 * n_heads + 1.2, height=2.5 * n_layers + 2.6) as figure:
         panels = figure.subplots(n_layers + 1, n_heads, squeeze=False)
-        for layer in range(n_layers):
-            for head in range(n_heads):
-                axes = panels[layer, head]
-                # The square root shows faint attention beside strong.
-                axes.imshow(
-                    np.sqrt(attention.weights[layer, head]), cmap="magma_r", vmin=0, vmax=0.8
-                )
-                axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
-                axes.tick_params(labelsize=6)
-                if head == 0:
-                    axes.set_ylabel("token that attends", fontsize=7)
-                if layer == n_layers - 1:
-                    axes.set_xlabel("token attended to", fontsize=7)
-        for head in range(n_heads):
-            axes = panels[n_layers, head]
-            for layer in range(n_layers):
-                (line,) = axes.plot(actual[layer, head], linewidth=1, label=f"layer {layer + 1}")
-                axes.plot(alone[layer, head], "--", linewidth=0.8, color=line.get_color())
-            axes.set_yscale("log")
-            axes.set_ylim(1e-4, 1)
-            axes.set_title(f"head {head + 1}", fontsize=8)
-            axes.tick_params(labelsize=6)
-            axes.set_xlabel("tokens back; dashed: by positions alone", fontsize=7)
+        for (layer, head), axes in np.ndenumerate(panels[:n_layers]):
+            weights = attention.weights[layer, head]
+            future = np.triu(np.ones_like(weights, np.bool_), 1)
+            shown = axes.imshow(np.ma.array(weights, mask=future), cmap="magma_r", norm=scale)
+            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
+            axes.set_xticks(ticks, labels, fontsize=6)
+            axes.set_yticks(ticks, labels, fontsize=6)
             if head == 0:
-                axes.set_ylabel("mean share of attention", fontsize=7)
+                axes.set_ylabel(f"token that attends, by {unit}", fontsize=7)
+            if layer == n_layers - 1:
+                axes.set_xlabel(f"token attended to, by {unit}", fontsize=7)
+        bar = figure.colorbar(shown, ax=panels[:n_layers], extend="max", aspect=60, pad=0.01)
+        bar.set_label("share of the attention", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+        for head, axes in enumerate(panels[n_layers]):
+            _draw_distances(axes, attention, head)
+        panels[n_layers, 0].set_ylabel("mean share of attention", fontsize=7)
         panels[n_layers, 0].legend(fontsize=6)
+
+
+def _draw_distances(axes: Any, attention: Attention, head: int) -> None:
+    """How much a head of each layer gives to what is so many tokens back."""
+    actual, alone = attention.by_distance()
+    for layer in range(len(actual)):
+        (line,) = axes.plot(actual[layer, head], linewidth=1, label=f"layer {layer + 1}")
+        axes.plot(alone[layer, head], "--", linewidth=0.8, color=line.get_color())
+    axes.set_yscale("log")
+    axes.set_ylim(1e-4, 1)
+    axes.set_title(f"head {head + 1}", fontsize=8)
+    axes.tick_params(labelsize=6)
+    axes.set_xlabel("tokens back; dashed: by positions alone", fontsize=7)
+
+
+def _landmarks(heard: Heard) -> tuple[list[int], list[str], str]:
+    """Where an axis of tokens is marked: the first notes of some bars, a pickup at the beginning
+    being bar 0, or the beginnings of lines of a text."""
+    firsts: dict[int, int] = {}
+    for t, place in enumerate(heard.places):
+        if place is not None:
+            firsts.setdefault(place[0], t)
+    if heard.tune is None:
+        numbers = {line: line + 1 for line in firsts}
+    else:
+        pickup = pickup_of(heard.tune) > 0
+        numbers = {bar: bar + 1 - pickup for bar in firsts}
+    every = 1
+    while len(firsts) > _LANDMARKS * every:
+        every *= 2
+    chosen = [line for line, n in numbers.items() if (n - 1) % every == 0]
+    unit = "line" if heard.tune is None else "bar"
+    return [firsts[i] for i in chosen], [str(numbers[i]) for i in chosen], unit
 
 
 def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
     """The numbers as a table: layer, head, note, earlier note (all from 1; of a text characters),
     share; shares under 1 % left out."""
     table: list[tuple[int, int, int, int, float]] = []
-    n_layers, n_heads = attention.weights.shape[:2]
-    for layer in range(n_layers):
-        for head in range(n_heads):
-            _, shares = attention.among_notes(layer, head)
-            for i, j in zip(*np.nonzero(shares >= 0.01), strict=True):
-                pair = (layer + 1, head + 1, int(i) + 1, int(j) + 1)
-                table.append((*pair, float(shares[i, j])))
+    for layer, head in heads(attention):
+        _, shares = attention.among_notes(layer - 1, head - 1)
+        for i, j in zip(*np.nonzero(shares >= 0.01), strict=True):
+            table.append((layer, head, int(i) + 1, int(j) + 1, float(shares[i, j])))
     return table
 
 
-def furthest_head(attention: Attention) -> tuple[int, int]:
-    """Layer and head (from 1) that look back among the notes with most resolve, the most telling
-    to draw: those whose notes give most to a single one at least eight back."""
+def heads(attention: Attention) -> list[tuple[int, int]]:
+    """Every layer and head, from 1."""
     n_layers, n_heads = attention.weights.shape[:2]
+    return [(layer + 1, head + 1) for layer, head in np.ndindex(n_layers, n_heads)]
+
+
+def furthest_head(attention: Attention) -> tuple[int, int]:
+    """Layer and head that look back among the notes with most resolve, the most telling to draw:
+    those whose notes give most to a single one at least eight back."""
 
     def far(pair: tuple[int, int]) -> float:
-        return float(np.tril(attention.among_notes(*pair)[1], -8).max(axis=1).sum())
+        _, shares = attention.among_notes(pair[0] - 1, pair[1] - 1)
+        return float(np.tril(shares, -8).max(axis=1).sum())
 
-    layer, head = max(np.ndindex(n_layers, n_heads), key=far)
-    return layer + 1, head + 1
+    return max(heads(attention), key=far)

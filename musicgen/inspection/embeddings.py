@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.charts import chart
+from musicgen.charts import COLORS, chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.theory import Key
@@ -161,27 +161,97 @@ def _ranks(values: Floats) -> Floats:
     return ranks
 
 
-def draw(ends: Mapping[str, Sequence[Group]], path: str | Path) -> None:
-    """A map of each group, a row for each end; keys are joined along the circle of fifths."""
-    with chart(path, width=14.0, height=4.6 * len(ends)) as figure:
-        panels = figure.subplots(len(ends), len(_KINDS), squeeze=False)
-        for row, (end, groups) in zip(panels, ends.items(), strict=True):
+def draw(
+    ends: Mapping[str, Sequence[Group]], asked: Mapping[str, Sequence[Question]], path: str | Path
+) -> None:
+    """A map of each group with what was `asked` of it, a row for each end, keys joined along the
+    circle of fifths; below them how alike the vectors of a group are, learned and one-hot."""
+    with chart(path, width=15.0, height=5.0 * len(ends) + 5.0) as figure:
+        panels = figure.subplots(len(ends) + 1, len(_KINDS), squeeze=False)
+        for row, (end, groups) in zip(panels, ends.items(), strict=False):
             for axes, group in zip(row, groups, strict=True):
-                _draw_map(axes, group, f"{end}: {group.name}")
+                answers = [q for q in asked[end] if q.group == group.name]
+                _draw_map(axes, group, "\n".join([f"{end}: {group.name}", *map(_told, answers)]))
+        end, groups = next(iter(ends.items()))
+        for axes, group in zip(panels[-1], groups, strict=True):
+            shown = _draw_likeness(axes, group, end)
+        figure.colorbar(shown, ax=panels[-1], label="cosine similarity", pad=0.01)
+
+
+def _told(question: Question) -> str:
+    return f"{question.what}: correlation {question.correlation:+.2f}, p {question.p:.2g}"
 
 
 def _draw_map(axes: Any, group: Group, title: str) -> None:
     x, y = group.flat.T
-    axes.scatter(x, y, s=12, color="#1f77b4")
-    for text, at in zip(group.tokens, group.flat, strict=True):
-        axes.annotate(
-            text.removeprefix("K:"), at, fontsize=7, xytext=(2, 2), textcoords="offset points"
-        )
+    values = [parse_token(text).value for text in group.tokens]
+    altered = [group.name == "pitches" and value[1] != 0 for value in values]
+    axes.scatter(x, y, s=14, color=[COLORS[each] for each in altered])
+    axes.margins(0.07)
     if group.name == "keys":
-        order = np.argsort([_fifths(parse_token(text)) for text in group.tokens])
+        order = _in_order(group)
         axes.plot(x[order], y[order], linewidth=0.6, color="#999")
-    axes.set_title(f"{title}, in the plane in which they differ most", fontsize=9)
-    axes.tick_params(labelsize=6)
+    _put_labels(axes, [text.removeprefix("K:") for text in group.tokens], group.flat)
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel(f"first principal component{_NOTE.get(group.name, '')}", fontsize=8)
+    axes.set_ylabel("second", fontsize=8)
+    axes.tick_params(labelsize=7)
+
+
+_NOTE = {"pitches": "; orange: altered degrees", "keys": "; line: round the circle of fifths"}
+
+
+_AROUND = [(r * math.cos(a), r * math.sin(a)) for r in (13, 22, 34, 48)
+           for a in np.linspace(0.5, 6.78, 16).tolist()]  # fmt: skip
+
+
+def _put_labels(axes: Any, texts: Sequence[str], points: Floats) -> None:
+    """A name beside each point where it hides least; thin lines lead to those further off."""
+    axes.figure.draw_without_rendering()  # the layout is settled before places are compared
+    taken: list[tuple[float, float]] = axes.transData.transform(points).tolist()  # in pixels
+    points_per_pixel = 72 / axes.figure.dpi
+    for text, (x, y), point in zip(texts, list(taken), points, strict=True):
+        wide = 9 + 3.0 * len(text)
+        crowding = {
+            offset: 0.01 * math.hypot(*offset)
+            + sum(abs(x + offset[0] - u) < wide and abs(y + offset[1] - v) < 11 for u, v in taken)
+            for offset in _AROUND
+        }
+        right, up = min(crowding, key=crowding.__getitem__)
+        taken.append((x + right, y + up))
+        lead = {"arrowstyle": "-", "lw": 0.3, "color": "#888", "shrinkA": 0, "shrinkB": 1}
+        axes.annotate(
+            text, point, (right * points_per_pixel, up * points_per_pixel), fontsize=7,
+            textcoords="offset points", ha="center", va="center",
+            arrowprops=lead if math.hypot(right, up) > 20 else None,
+        )  # fmt: skip
+
+
+_ORDER: Mapping[str, Measure] = {
+    "pitches": _semitones, "durations": lambda token: float(token.value), "keys": _fifths
+}  # fmt: skip
+
+
+def _in_order(group: Group) -> NDArray[np.int64]:
+    """Positions of the tokens from low to high, short to long, or along the circle of fifths."""
+    order: NDArray[np.int64] = np.argsort(
+        [_ORDER[group.name](parse_token(text)) for text in group.tokens], kind="stable"
+    )
+    return order
+
+
+def _draw_likeness(axes: Any, group: Group, end: str) -> Any:
+    """Cosines between the vectors of a group in musical order: learned below the diagonal,
+    one-hot above it, where all are 0."""
+    order = _in_order(group)
+    unit = group.vectors[order] / np.linalg.norm(group.vectors[order], axis=1, keepdims=True)
+    shown = axes.imshow(np.tril(unit @ unit.T), cmap="PuOr_r", vmin=-1, vmax=1)
+    names = [group.tokens[i].removeprefix("K:") for i in order]
+    size = 7 if len(names) < 25 else 4.5
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set_title(f"{group.name}: {end}, learned, below the diagonal; one-hot above", fontsize=9)
+    return shown
 
 
 def rows(
@@ -193,6 +263,21 @@ def rows(
     for end, groups in ends.items():
         for group in groups:
             for token, (x, y) in zip(group.tokens, group.flat.tolist(), strict=True):
-                near = " ".join(f"{text}({value:.2f})" for text, value in group.neighbours(token))
-                table.append((end, group.name, token, x, y, near))
+                table.append((end, group.name, token, x, y, _near(group, token)))
     return table
+
+
+def nearest(ends: Mapping[str, Sequence[Group]]) -> list[tuple[str, ...]]:
+    """The plain degrees of the middle octave, the durations and the keys, each with the tokens
+    that are nearest to it at each end."""
+    table = []
+    for groups in zip(*ends.values(), strict=True):
+        for i in _in_order(groups[0]).tolist():
+            token = groups[0].tokens[i]
+            if groups[0].name != "pitches" or token.isdigit():
+                table.append((token, *(_near(group, token) for group in groups)))
+    return table
+
+
+def _near(group: Group, token: str) -> str:
+    return " ".join(f"{text}({value:.2f})" for text, value in group.neighbours(token))

@@ -8,17 +8,24 @@ descent is difficult", 1994).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.charts import chart
+from musicgen.checkpoint import Checkpoint
+from musicgen.errors import ControlError
+from musicgen.inspection.hearing import hear
 from musicgen.models import ModelConfig, build_model
 from musicgen.stepping.threads import torch_single_threaded
+from musicgen.tune import Tune
 
 # What stands for each idea. The random weights of "relu, random" are half as large again as those
 # that would keep a signal's size on average (He et al., 2015).
@@ -37,17 +44,23 @@ VARIANTS = {
 LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500)
 LENGTHS = (10, 20, 50, 100, 200, 500)
 CLIP = 1.0  # the norm at which training clips by default
+_PLACES = 8  # of a tune at which a trained network's loss is taken
+_SHOWN = (1e-12, 1e12)
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
     """One network's gradients. `by_lag` is the norm of the gradient of the last loss with respect
-    to the input `lag` steps before it, averaged over sequences; `by_length` the norm of the
-    gradient of all parameters when sequences have that length, and the same once clipped."""
+    to the input `lag` steps before it, averaged over sequences, and `clipped` the same once the
+    gradient of all parameters is scaled down to the bound; `by_length` the norm of that gradient
+    when sequences have that length, and the same clipped. Of a trained network there is `by_lag`
+    alone, and `like` names the variant that it began as."""
 
     name: str
     by_lag: dict[int, float]
-    by_length: dict[int, tuple[float, float]]
+    clipped: dict[int, float] = field(default_factory=dict)
+    by_length: dict[int, tuple[float, float]] = field(default_factory=dict)
+    like: str = ""
 
 
 @torch_single_threaded()
@@ -70,16 +83,42 @@ def measure_network(
     """Gradients of one network on ids (B, T) and, where it needs them, features (B, T, F)."""
     network.eval()
     time = ids.shape[1] - 1
-    inputs, _ = _backward(network, ids, features)
+    inputs, whole = _backward(network, ids, features)
     norms = inputs.norm(dim=2).mean(dim=0)  # (T,)
     by_lag = {lag: float(norms[time - 1 - lag]) for lag in LAGS if lag < time}
+    kept = min(1.0, clip / whole) if whole > 0 else 1.0
     by_length = {}
     for length in (n for n in LENGTHS if n <= time):
         end = slice(ids.shape[1] - length - 1, None)
         given = None if features is None else features[:, end]
         _, norm = _backward(network, ids[:, end], given)
         by_length[length] = (norm, min(norm, clip))
-    return Reach(name, by_lag, by_length)
+    return Reach(name, by_lag, {lag: kept * norm for lag, norm in by_lag.items()}, by_length)
+
+
+@torch_single_threaded()
+def measure_trained(checkpoint: Checkpoint, tune: Tune) -> Reach:
+    """How far back a trained network's loss reaches at some places of a tune, each with all of
+    the tune before it in view.
+
+    Raises:
+        CheckpointError: the model does not read melody tokens.
+        ControlError: the tune is no single line, or not long enough for `LAGS`.
+    """
+    ids, features = hear(tune, checkpoint).batch
+    shortest = LAGS[-1] + 2
+    if ids.shape[1] < shortest:
+        raise ControlError(f"'{tune.title}' is too short: {ids.shape[1]} tokens of {shortest}")
+    network = copy.deepcopy(checkpoint.network).double().eval()
+    norms = []
+    for end in np.linspace(shortest, ids.shape[1], _PLACES).round().astype(int).tolist():
+        inputs, _ = _backward(network, ids[:, :end], features[:, :end])
+        at_end = inputs[0].norm(dim=1)  # (T,)
+        norms.append([float(at_end[end - 2 - lag]) for lag in LAGS])
+    by_lag = dict(zip(LAGS, np.mean(norms, axis=0).tolist(), strict=True))
+    kind = checkpoint.model.kind
+    like = checkpoint.model.activation if kind == "rnn" else kind
+    return Reach(f"{kind}, trained", by_lag, like=like)
 
 
 def _backward(network: nn.Module, ids: Tensor, features: Tensor | None) -> tuple[Tensor, float]:
@@ -108,42 +147,56 @@ def _backward(network: nn.Module, ids: Tensor, features: Tensor | None) -> tuple
 
 
 def rows(reaches: Iterable[Reach]) -> list[tuple[str, str, int, float]]:
-    """The numbers as a table: network, what (input, parameters, parameters clipped), steps,
-    norm of the gradient."""
+    """The numbers as a table: network, what (input or parameters, clipped or not), steps, norm of
+    the gradient."""
     table: list[tuple[str, str, int, float]] = []
     for reach in reaches:
         table += [(reach.name, "input", lag, norm) for lag, norm in reach.by_lag.items()]
+        table += [(reach.name, "input, clipped", lag, norm) for lag, norm in reach.clipped.items()]
         for length, (norm, clipped) in reach.by_length.items():
             table.append((reach.name, "parameters", length, norm))
             table.append((reach.name, "parameters, clipped", length, clipped))
     return table
 
 
-def draw(reaches: Sequence[Reach], path: str | Path, *, clip: float = CLIP) -> None:
-    """Two charts: how the gradient fades or grows with the distance, and what clipping does."""
-    with chart(path, width=11.0, height=4.6) as figure:
-        left, right = figure.subplots(1, 2)
+def draw(
+    reaches: Sequence[Reach], trained: Sequence[Reach], path: str | Path, *, clip: float = CLIP
+) -> None:
+    """Four charts: how the gradient fades or grows with the distance, the same once clipped, what
+    clipping does to the gradient of all parameters, and what training has made of it."""
+    with chart(path, width=11.0, height=8.6) as figure:
+        panels = figure.subplots(2, 2)
+        (back, clipped), (whole, learned) = panels
+        colors = {}
         for reach in reaches:
-            (line,) = left.plot(*_shown(reach.by_lag.items()), ".-", label=reach.name)
-            color = line.get_color()
-            raw = [(n, norm) for n, (norm, _) in reach.by_length.items()]
-            clipped = [(n, after) for n, (_, after) in reach.by_length.items()]
-            right.plot(*_shown(raw), ".-", color=color, label=reach.name)
-            right.plot(*_shown(clipped), "--", color=color, linewidth=1)
-        left.set_title("gradient of the last loss at an earlier input")
-        left.set_xlabel("steps back")
-        right.set_title(f"gradient of all parameters; dashed: clipped at {clip:g}")
-        right.set_xlabel("length of the sequence")
-        for axes in (left, right):
-            axes.set_yscale("log")
+            colors[reach.name] = _plot(back, reach.by_lag, label=reach.name)
+            _plot(clipped, reach.clipped)
+            lengths = reach.by_length.items()
+            _plot(whole, {n: norm for n, (norm, _) in lengths})
+            bounded = {n: after for n, (_, after) in lengths}
+            _plot(whole, bounded, "--", color=colors[reach.name], linewidth=1)
+        for reach in trained:
+            _plot(learned, reach.by_lag, label=reach.name, color=colors.get(reach.like))
+        back.set_title("gradient of the last loss at an earlier input, untrained")
+        clipped.set_title(f"the same, all gradients clipped at {clip:g}")
+        whole.set_title(f"gradient of all parameters; dashed: clipped at {clip:g}")
+        learned.set_title("the shipped networks, trained: at an earlier input")
+        for axes in panels.flat:
+            axes.set_xlabel("steps back")
+            axes.set_ylabel("norm of the gradient")
             axes.set_xscale("log")
-            axes.set_ylim(1e-12, 1e12)
-            axes.set_ylabel("norm")
+            axes.set_yscale("log")
+            ticks = (10, 30, 100, 500) if axes is whole else (1, 3, 10, 30, 100, 500)
+            axes.set_xticks(ticks, [str(n) for n in ticks])
+            axes.set_ylim(*_SHOWN)
             axes.grid(alpha=0.3)
-        left.legend(fontsize=8, loc="lower left")
+        whole.set_xlabel("length of the sequence, steps")
+        back.legend(fontsize=8, loc="lower left")
+        learned.legend(fontsize=8, loc="upper right")
 
 
-def _shown(points: Iterable[tuple[int, float]]) -> tuple[list[int], list[float]]:
-    """Points that a logarithmic axis can show: a gradient of 0 is drawn at its lower end."""
-    pairs = [(x, min(max(y, 1e-12), 1e12)) for x, y in points]
-    return [x for x, _ in pairs], [y for _, y in pairs]
+def _plot(axes: Any, points: Mapping[int, float], style: str = ".-", **look: Any) -> str:
+    """A line over points, those beyond a logarithmic axis at its ends; its colour."""
+    (line,) = axes.plot(list(points), np.clip(list(points.values()), *_SHOWN), style, **look)
+    color: str = line.get_color()
+    return color

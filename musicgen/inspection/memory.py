@@ -125,8 +125,9 @@ def draw(memories: Sequence[Memory], path: str | Path) -> None:
     """Bits per note against the length of the context, a line for each network."""
     with chart(path) as figure:
         axes = figure.subplots()
-        for memory in memories:
-            x = list(memory.bits_per_note)
+        for k, memory in enumerate(memories):
+            # Side by side, so that no bar hides another.
+            x = [n * 1.04 ** (k - (len(memories) - 1) / 2) for n in memory.bits_per_note]
             axes.errorbar(x, list(memory.bits_per_note.values()), list(memory.error.values()),
                           fmt="o-", markersize=4, capsize=2, label=memory.name)  # fmt: skip
         axes.set_xscale("log", base=2)

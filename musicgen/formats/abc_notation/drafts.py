@@ -169,6 +169,13 @@ class Lane:
         self.tie = False
         self.tuplet: TupletDraft | None = None
 
+    def keep_tie(self) -> None:
+        """The tie that waits for a note stays where it is: it may lead to one of another line."""
+        last = self.events[self.index]
+        assert not isinstance(last, Change)
+        self.events[self.index] = tied(last)
+        self.tie = False
+
 
 class VoiceDraft:
     """A voice being read, with all that its notes depend on."""
@@ -273,6 +280,9 @@ class VoiceDraft:
                 before.repeat_end = max(before.repeat_end, repeat_end)
                 before.end = bar.start = end
         else:
+            for number, lane in enumerate(self.lanes[1:]):
+                if lane.tie and lane.events not in bar.overlays[number : number + 1]:
+                    lane.keep_tie()
             bar.barline, bar.repeat_end, bar.end = barline, repeat_end, end
             self.bars.append(bar)
             self.bar = BarDraft(end, repeat_start=repeat_start)

@@ -157,9 +157,11 @@ class Placer:
         """At the end of the voice: what still waits goes to its last note."""
         self.settle(0)
         voice = self.voice
-        if voice.lane.tie:
-            self.warn("a tie leads to no note", 0)
-            voice.amend_last(tied)
+        for lane in voice.lanes:
+            if lane.tie:
+                own = "" if lane is voice.lanes[0] else " of its overlay"
+                self.warn(f"a tie leads to no note{own}", 0)
+                lane.keep_tie()
         left = voice.pending
         if left is None or voice.last is None:
             return

@@ -28,7 +28,7 @@ _EVENT = re.compile(
     r'<g class="(?:note|rest|mRest)" data-event="0\.(?P<bar>\d+)\.(?P<event>\d+)"'
 )
 _HEAD = re.compile(r"translate\(\s*(-?[\d.]+)[ ,]+(-?[\d.]+)\s*\)")
-_WORD_POINTS = 5.5
+_WORD_POINTS = 6.0
 _STEM_MM = 5.5
 _LEGEND_MM = 7.0
 
@@ -73,6 +73,9 @@ class Annotated:
         put_heading(page, SetTune(tune, None, (drawing,), ()))
         self._put_legend(page)
         places = heads(drawing)
+        lines = _above_systems(places)
+        if self.words and lines:  # above the highest notes, but below the legend
+            page.y += max(0.0, 2.5 - min(lines.values()))
         page.place(replace(drawing, body=self._colored(drawing.body)), MARGIN)
         top = page.y
         page.parts += [
@@ -80,15 +83,14 @@ class Annotated:
             for arc in self.arcs
             if arc.source in places and arc.target in places
         ]
-        lines = _above_systems(places)
         for place, word in self.words.items():
             if place in places:
                 page.y = top + lines[places[place].staff]
-                page.write(word, MARGIN + places[place].x, points=_WORD_POINTS, fill="#666")
+                page.write(word, MARGIN + places[place].x, points=_WORD_POINTS, fill="#333")
         height = top + drawing.height + 10.0
         return page.svg(height=height, background="white"), height
 
-    def render(self, suffix: str, *, dpi: int = 110) -> bytes:
+    def render(self, suffix: str, *, dpi: int = 150) -> bytes:
         """The same as a file of that extension: .svg, .png or .pdf."""
         svg, height = self.svg()
         size = (self.sheet.page[0], height)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 from musicgen.estimation import FEWEST_NOTES, Heard, estimate_key, estimate_meter
 from musicgen.formats.midi.grid import UNITS
@@ -105,9 +105,15 @@ def _written_meters(file: MidiFile, warnings: list[str]) -> list[tuple[int, Mete
         onset = tick * UNITS // file.ticks_per_quarter if meters else 0
         if meters and meters[-1][0] == onset:
             meters.pop()
-        if not meters or meters[-1][1] != Meter((beats,), unit):
-            meters.append((onset, Meter((beats,), unit)))
+        meter = _meter(beats, unit)
+        if not meters or meters[-1][1] != meter:
+            meters.append((onset, meter))
     return meters
+
+
+@cache
+def _meter(beats: int, unit: int) -> Meter:
+    return Meter((beats,), unit)
 
 
 def _mean_nothing(meters: Sequence[tuple[int, Meter]], end: int) -> bool:
@@ -186,8 +192,7 @@ def _tempos(file: MidiFile, warnings: list[str]) -> list[tuple[int, Tempo]]:
     for tick, mspq in sorted(file.tempos):
         if mspq < SHORTEST_QUARTER:
             continue
-        # Microseconds round what was a whole or simple number of quarters a minute.
-        tempo = Tempo(Fraction(round(Fraction(60_000_000, mspq), 2)).limit_denominator(100))
+        tempo = _tempo(mspq)
         onset = tick * UNITS // file.ticks_per_quarter
         if tempos and tempos[-1][0] == onset:
             tempos.pop()
@@ -197,3 +202,9 @@ def _tempos(file: MidiFile, warnings: list[str]) -> list[tuple[int, Tempo]]:
         warnings.append(f"{len(tempos)} tempo changes left out, as those of a performance")
         return tempos[:1]
     return tempos
+
+
+@lru_cache(maxsize=1024)
+def _tempo(mspq: int) -> Tempo:
+    """Microseconds round what was a whole or simple number of quarters a minute."""
+    return Tempo(Fraction(round(Fraction(60_000_000, mspq), 2)).limit_denominator(100))

@@ -6,7 +6,9 @@ the resolution has none for it (341 of 1024 for a third). A performed place hard
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from math import gcd
 
 import numpy as np
 
@@ -22,14 +24,14 @@ COARSEST_ROUNDED = 200  # ticks a quarter; below, one tick is a rhythm and no ro
 
 # Places at which scores have nearly all of their notes, and a performance few. Where ticks are so
 # coarse that nearly all are such places, whoever wrote the file has quantised it.
-_PLAIN = (24, 10, 14, 9)
+_PLAIN = frozenset(number * UNITS // grid for grid in (24, 10, 14, 9) for number in range(grid))
 QUANTISED_TICKS = 48
 NEAR_TICKS = 160  # of a quarter: so near a place that it was meant
 SCORE_SHARE, PLAIN_SHARE = 0.95, 0.5
 
 
-@lru_cache(maxsize=64)
-def _places(ticks_per_quarter: int) -> Ints:
+@lru_cache(maxsize=16)
+def _places(ticks_per_quarter: int) -> list[int]:
     """For each tick of a quarter its place in units, -1 where a score has none."""
     ticks = np.arange(ticks_per_quarter, dtype=np.int64)
     denominators = ticks_per_quarter // np.gcd(ticks, ticks_per_quarter)
@@ -44,15 +46,18 @@ def _places(ticks_per_quarter: int) -> Ints:
             off = np.abs(near * ticks_per_quarter - ticks * grid)
             good = (places < 0) & (off <= ROUNDING_TICKS * grid)
             places[good] = near[good] * UNITS // grid
-    return places
-
-
-def score_places(ticks: Ints, ticks_per_quarter: int) -> Ints:
-    """Places of a score in units, -1 for each tick that is none."""
-    quarters, rest = np.divmod(ticks, ticks_per_quarter)
-    within: Ints = _places(ticks_per_quarter)[rest]
-    found: Ints = np.where(within < 0, -1, quarters * UNITS + within)
+    found: list[int] = places.tolist()
     return found
+
+
+def score_places(ticks: Iterable[int], ticks_per_quarter: int) -> list[int]:
+    """Places of a score in units, -1 for each tick that is none."""
+    places = _places(ticks_per_quarter)
+    return [
+        -1 if (within := places[tick % ticks_per_quarter]) < 0
+        else tick // ticks_per_quarter * UNITS + within
+        for tick in ticks
+    ]  # fmt: skip
 
 
 def near_places(ticks: Ints, ticks_per_quarter: int) -> Ints | None:
@@ -67,20 +72,21 @@ def near_places(ticks: Ints, ticks_per_quarter: int) -> Ints | None:
     return nearest * (UNITS // 24)
 
 
-def is_score(onsets: Ints, ticks_per_quarter: int) -> bool:
+def is_score(onsets: Sequence[int], ticks_per_quarter: int) -> bool:
     """Whether notes were written, not played: `onsets` are `score_places`."""
-    written = onsets >= 0
-    if written.mean() < SCORE_SHARE:
+    written = [place % UNITS for place in onsets if place >= 0]
+    if len(written) < SCORE_SHARE * len(onsets):
         return False
     if ticks_per_quarter <= QUANTISED_TICKS:
         return True
-    plain = np.zeros(len(onsets), bool)
-    for grid in _PLAIN:
-        plain |= onsets % (UNITS // grid) == 0
-    return bool((plain & written).mean() >= PLAIN_SHARE)
+    return sum(place in _PLAIN for place in written) >= PLAIN_SHARE * len(onsets)
 
 
-def denominators(places: Ints) -> Ints:
+def denominators(places: Iterable[int]) -> list[int]:
     """Of places in units, those of quarters."""
-    found: Ints = UNITS // np.gcd(places % UNITS, UNITS)
-    return found
+    return [_denominator(place % UNITS) for place in places]
+
+
+@cache
+def _denominator(within: int) -> int:
+    return UNITS // gcd(within, UNITS)

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from musicgen.errors import ParseError
 from musicgen.formats.midi.grid import UNITS
@@ -40,8 +41,7 @@ class Frame:
         return self.keys[bisect_right(self.keys, onset, key=lambda item: item[0]) - 1][1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     """A bar to be filled: from `start` to `stop`, in a meter that is announced when it is new."""
 
     start: int
@@ -81,11 +81,10 @@ def write_bars(
     barline = _last_line(spans, end)
     written = []
     for number, line in enumerate(lines):
+        context = _Context(frame, changes, lyrics if not number else None)
         bars = [
-            _write_bar(
-                pieces, sounds, span, _Context(frame, changes, lyrics if not number else None)
-            )
-            for span, (pieces, sounds) in zip(spans, _cut(line, spans, end), strict=True)
+            _write_bar(rhythm, struck, span, context)
+            for span, (rhythm, struck) in zip(spans, _cut(line, spans, end), strict=True)
         ]
         bars[-1] = replace(bars[-1], barline=barline)
         written.append(tuple(bars))
@@ -200,6 +199,11 @@ class _Context:
     changes: Mapping[int, list[Change]]
     lyrics: Mapping[int, tuple[str, ...]] | None
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing changes and nothing is sung."""
+        return not self.changes and not self.lyrics and len(self.frame.keys) == 1
+
 
 def _write_bar(
     rhythm: Rhythm,
@@ -209,9 +213,8 @@ def _write_bar(
 ) -> Bar:
     frame, changes = context.frame, context.changes
     length = span.stop - span.start
-    if not changes and not context.lyrics and len(frame.keys) == 1:
-        plain = _events(rhythm, tuple(struck), span.meter, length, frame.keys[0][1].fifths)
-        return Bar(events=(Change(meter=span.meter), *plain) if span.announced else plain)
+    if context.plain and not span.announced:
+        return _plain_bar(rhythm, tuple(struck), span.meter, length, frame.keys[0][1].fifths)
     written = heads(rhythm, span.meter, length)
     events: list[Event] = [Change(meter=span.meter)] if span.announced else []
     first = -1
@@ -227,11 +230,11 @@ def _write_bar(
 
 
 @lru_cache(maxsize=8192)
-def _events(
+def _plain_bar(
     rhythm: Rhythm, struck: tuple[tuple[int, ...], ...], meter: Meter, length: int, fifths: int
-) -> tuple[Event, ...]:
+) -> Bar:
     """A bar in which nothing changes; music repeats its bars."""
-    return tuple(head.event(struck, fifths) for head in heads(rhythm, meter, length))
+    return Bar(events=tuple(head.event(struck, fifths) for head in heads(rhythm, meter, length)))
 
 
 def _sing(event: Event, syllables: tuple[str, ...]) -> Event:

@@ -8,49 +8,68 @@ end of the next; and a note-off just before a note-on of the same tick is that o
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-_Ints = NDArray[np.int64]
+Strike = tuple[int, int, int]  # tick, channel << 7 | pitch, velocity (0 for a note-off)
+Row = tuple[int, int, int, int, int]  # onset and end in ticks, pitch, velocity, channel
 
 
-def pair(voice: _Ints, is_on: NDArray[np.bool_], ticks: _Ints) -> tuple[_Ints, _Ints]:
-    """Numbers of the events that begin and end each note, the first struck first."""
+def pair(strikes: Sequence[Strike]) -> Sequence[Sequence[int]]:
+    """Notes, each a `Row`, the first struck first."""
+    held: dict[int, list[int]] = {}
+    notes = []
+    for tick, voice, velocity in strikes:
+        if velocity:
+            if voice in held:
+                return _pair_any(strikes)
+            held[voice] = note = [tick, tick, voice & 0x7F, velocity, voice >> 7]
+            notes.append(note)
+        elif voice in held:
+            held.pop(voice)[1] = tick
+        else:
+            return _pair_any(strikes)
+    return _pair_any(strikes) if held else notes
+
+
+def _pair_any(strikes: Sequence[Strike]) -> list[Row]:
+    """Where notes of one pitch overlap, or some are lost."""
     events: dict[int, list[int]] = {}
-    for number, key in enumerate(voice.tolist()):
-        events.setdefault(key, []).append(number)
-    on, when = is_on.tolist(), ticks.tolist()
+    for number, (_, voice, _) in enumerate(strikes):
+        events.setdefault(voice, []).append(number)
     pairs: list[tuple[int, int]] = []
     for numbers in events.values():
-        found = _first_out(numbers, on)
-        pairs += found if 2 * len(found) == len(numbers) else _restruck(numbers, on, when)
-    table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1]
+        found = _first_out(numbers, strikes)
+        pairs += found if 2 * len(found) == len(numbers) else _restruck(numbers, strikes)
+    rows = []
+    for on, off in sorted(pairs):
+        tick, voice, velocity = strikes[on]
+        rows.append((tick, strikes[off][0], voice & 0x7F, velocity, voice >> 7))
+    return rows
 
 
-def _first_out(numbers: list[int], on: list[bool]) -> list[tuple[int, int]]:
+def _first_out(numbers: Sequence[int], strikes: Sequence[Strike]) -> list[tuple[int, int]]:
     held: deque[int] = deque()
     pairs = []
     for number in numbers:
-        if on[number]:
+        if strikes[number][2]:
             held.append(number)
         elif held:
             pairs.append((held.popleft(), number))
     return pairs
 
 
-def _restruck(numbers: list[int], on: list[bool], when: list[int]) -> list[tuple[int, int]]:
+def _restruck(numbers: Sequence[int], strikes: Sequence[Strike]) -> list[tuple[int, int]]:
     held = stray = -1
     pairs = []
     for number in numbers:
-        if not on[number]:
+        tick, _, velocity = strikes[number]
+        if not velocity:
             if held < 0:
                 stray = number
             else:
                 pairs.append((held, number))
             held = -1
-        elif stray >= 0 and when[stray] == when[number]:
+        elif stray >= 0 and strikes[stray][0] == tick:
             pairs.append((number, stray))
             stray = -1
         else:

@@ -1,10 +1,10 @@
 """The parts of a MIDI file, which of them is the melody, and the lines in a part.
 
 A part is what one track plays on one channel; channel 10, drums, is none. The melody is, in this
-order: the part that was asked for; a part whose name says so; of the parts that mostly play one
-note at a time and have at least a quarter as many notes as the fullest, the highest on average; of
-all parts, the highest. Parts that are basses or chords by name come last. Of a part with chords it
-is the skyline: the highest note at any time.
+order: the part that was asked for; a part whose name says so; the part that has the words; of the
+parts that mostly play one note at a time and have at least a quarter as many notes as the fullest,
+the highest on average; of all parts, the highest. Parts that are basses or chords by name come
+last. Of a part with chords it is the skyline: the highest note at any time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ _MELODY_NAMES = re.compile(
 )
 _NO_MELODY_NAMES = re.compile(r"\b(back\w*|bass|chords?|alto|tenor|harmon\w*|accomp\w*)\b", re.I)
 
-TickNote = tuple[int, int, int]  # onset and end in ticks, MIDI pitch
 Strike = tuple[int, int, tuple[int, ...]]  # onset and end in ticks, MIDI pitches struck together
 
 
@@ -151,14 +150,19 @@ def unrolled(part: Part, ticks_per_quarter: int, warnings: list[str]) -> Part:
     return replace(part, notes=notes)
 
 
-def choose_melody(parts: list[Part], n_parts: int, warnings: list[str]) -> Part:
-    """The part that has the melody; where there were `n_parts` to choose from, it is said."""
+def choose_melody(
+    parts: list[Part], n_parts: int, warnings: list[str], *, singer: Part | None = None
+) -> Part:
+    """The part that has the melody; where there were `n_parts` to choose from, it is said. `singer`
+    is who has the words of the file."""
     fullest = max(len(part.notes) for part in parts)
     likely = [p for p in parts if not _NO_MELODY_NAMES.search(p.name)] or parts
     named = [p for p in likely if _MELODY_NAMES.search(p.name)]
     if len(parts) > 1 and len({p.name for p in parts}) == 1:
         named = []  # all of a track, or of a file that gives its tracks its own name
-    lines = [p for p in named or likely if p.single_line] or named or likely
+    singing = [p for p in likely if p is singer]
+    wanted = named or singing or likely
+    lines = [p for p in wanted if p.single_line] or wanted
     full = [p for p in lines if len(p.notes) >= FULLEST_SHARE * fullest] or lines
     chosen = max(full, key=lambda part: part.mean_pitch)
     if n_parts > 1:
@@ -167,6 +171,8 @@ def choose_melody(parts: list[Part], n_parts: int, warnings: list[str]) -> Part:
             reason = "as asked for"
         elif named:
             reason = "by its name"
+        elif singing:
+            reason = "by its words"
         elif lines is likely:
             reason = "the highest"
         else:
@@ -183,11 +189,11 @@ def _same_track(parts: list[Part], chosen: Part) -> bool:
 
 
 def single_line(part: Part, warnings: list[str]) -> list[Strike]:
-    """At most one note at a time.
+    """At most one note or double stop at a time.
 
-    Of notes struck together the highest stays. In a part that is a single line, a note ends with
-    the next; in one with chords the skyline goes on with a note below the one that sounds only
-    where that ends soon.
+    In a part that is a single line, notes that begin and end together stay together, and a note
+    ends with the next. Else the highest of those struck together stays, and the skyline goes on
+    with a note below the one that sounds only where that ends soon.
     """
     notes = part.notes
     onsets, ends = notes[:, 0], notes[:, 1]
@@ -195,21 +201,24 @@ def single_line(part: Part, warnings: list[str]) -> list[Strike]:
     if (onsets[1:] >= ends[:-1]).all():
         return [(onset, end, (pitch,)) for onset, end, pitch in rows]
     is_line = part.single_line
-    line: list[TickNote] = []
+    line: list[Strike] = []
     n_dropped = n_below = n_trimmed = 0
     for onset, end, pitch in sorted(rows):
-        if line and line[-1][0] == onset:
+        before = line[-1] if line else (-1, -1, ())
+        if before[0] == onset:
+            if is_line and before[1] == end and pitch not in before[2]:
+                line[-1] = (onset, end, (pitch, *before[2]))
+                continue
             n_dropped += 1
-            line[-1] = max(line[-1], (onset, end, pitch), key=lambda note: note[2])
+            line[-1] = max(before, (onset, end, (pitch,)), key=lambda strike: strike[2][0])
             continue
-        if line and line[-1][1] > onset:
-            before = line[-1]
-            if not is_line and pitch < before[2] and _covers(before, onset, end):
+        if before[1] > onset:
+            if not is_line and pitch < before[2][0] and _covers(before, onset, end):
                 n_below += 1
                 continue
             n_trimmed += 1
             line[-1] = (before[0], onset, before[2])
-        line.append((onset, end, pitch))
+        line.append((onset, end, (pitch,)))
     for n, what in (
         (n_dropped, "notes struck together with a higher one, left out"),
         (n_below, "notes under one that sounds on, left out"),
@@ -217,10 +226,10 @@ def single_line(part: Part, warnings: list[str]) -> list[Strike]:
     ):
         if n:
             warnings.append(f"{what}: {n}")
-    return [(onset, end, (pitch,)) for onset, end, pitch in line]
+    return line
 
 
-def _covers(before: TickNote, onset: int, end: int) -> bool:
+def _covers(before: Strike, onset: int, end: int) -> bool:
     return before[1] - onset > LEGATO_SHARE * (end - onset)
 
 

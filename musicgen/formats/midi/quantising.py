@@ -7,8 +7,9 @@ a performance the beat is followed (see `beat`), and notes are put where a liste
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from functools import cache
 from operator import ge, gt
 
 import numpy as np
@@ -24,7 +25,6 @@ from musicgen.formats.midi.grid import (
 )
 from musicgen.formats.midi.notating import Sound
 from musicgen.formats.midi.parts import Strike
-from musicgen.formats.midi.smf import Ints
 
 SHORTEST = UNITS // 8
 # A gap this short (share of the time to the next note) is how a note is played, not a rest.
@@ -70,27 +70,33 @@ def quantise(
     Raises:
         ParseError: a performance in which no beat can be found.
     """
-    onsets = np.array(sorted({s[0] for line in lines for s in line}), np.int64)
+    onsets = sorted({s[0] for line in lines for s in line})
     places = score_places(onsets, ticks_per_quarter)
     near = None
     written = is_score(places, ticks_per_quarter)
     if not written and ticks_per_quarter >= COARSEST_ROUNDED:
-        near = near_places(onsets, ticks_per_quarter)
+        near = near_places(np.array(onsets, np.int64), ticks_per_quarter)
     result = Quantised([])
     exactly = False
     if near is not None:
-        places = near
+        places = near.tolist()
     elif written:
-        strays = places < 0
-        exactly = not strays.any()
-        exact = onsets[strays] * (UNITS / ticks_per_quarter)
-        places[strays] = [_nearest(place) for place in exact.tolist()]
+        exactly = -1 not in places
+        unit = UNITS / ticks_per_quarter
+        if not exactly:
+            places = [
+                place if place >= 0 else _nearest(tick * unit)
+                for tick, place in zip(onsets, places, strict=True)
+            ]
     else:
-        result.beat = follow(onsets, ticks_per_quarter, quarter_s, chords=len(lines) > 1)
-        places = result.beat.places
-    place_of = dict(zip(onsets.tolist(), places.tolist(), strict=True))
-    ends = np.array(sorted({s[1] for line in lines for s in line}), np.int64)
-    end_of = _ends(ends, ticks_per_quarter, result.beat, denominators(places))
+        several = len(lines) > 1
+        result.beat = follow(
+            np.array(onsets, np.int64), ticks_per_quarter, quarter_s, chords=several
+        )
+        places = result.beat.places.tolist()
+    place_of = dict(zip(onsets, places, strict=True))
+    ends = sorted({s[1] for line in lines for s in line})
+    end_of = _ends(ends, ticks_per_quarter, result.beat, frozenset(denominators(places)))
     for line in lines:
         sounds = _as_written(line, place_of, end_of) if exactly else None
         if sounds is None:
@@ -104,25 +110,28 @@ def quantise(
 _End = tuple[int, float]  # place in units, -1 where a score has none; the same unrounded
 
 
-def _ends(ticks: Ints, ticks_per_quarter: int, beat: Beat | None, struck: Ints) -> dict[int, _End]:
+def _ends(
+    ticks: Sequence[int], ticks_per_quarter: int, beat: Beat | None, struck: Set[int]
+) -> dict[int, _End]:
     """Where ends of notes fall; `struck` are the denominators of the places of onsets."""
     if beat is not None:
-        exact = beat.place(ticks) * UNITS
-        return {t: (-1, e) for t, e in zip(ticks.tolist(), exact.tolist(), strict=True)}
-    places = score_places(ticks, ticks_per_quarter)
-    exact = np.where(places < 0, ticks * (UNITS / ticks_per_quarter), places)
-    ended = denominators(places)
-    places[~np.isin(_odd(ended), [1, 3, *_odd(np.unique(struck))])] = -1
-    rare = ~np.isin(ended, [*SIMPLE, *np.unique(struck)])
-    if rare.sum() >= FEWEST_RARE and rare.mean() > RARE_SHARE:
-        places[rare] = -1
-    return dict(zip(ticks.tolist(), zip(places.tolist(), exact.tolist(), strict=True), strict=True))
+        exact = beat.place(np.array(ticks, np.int64)) * UNITS
+        return {t: (-1, e) for t, e in zip(ticks, exact.tolist(), strict=True)}
+    places, unit = score_places(ticks, ticks_per_quarter), UNITS / ticks_per_quarter
+    ended, usual = denominators(places), {1, 3, *map(_odd, struck)}
+    rare = [parts not in struck and parts not in SIMPLE for parts in ended]
+    articulated = sum(rare) >= FEWEST_RARE and sum(rare) > RARE_SHARE * len(rare)
+    found = {}
+    for tick, place, parts, is_rare in zip(ticks, places, ended, rare, strict=True):
+        meant = place >= 0 and _odd(parts) in usual and not (articulated and is_rare)
+        found[tick] = (place if meant else -1, tick * unit if place < 0 else place)
+    return found
 
 
-def _odd(numbers: Ints) -> Ints:
-    """What is left of each when it is halved as often as possible: 3 for triplets, and so on."""
-    left: Ints = numbers // (numbers & -numbers)
-    return left
+@cache
+def _odd(number: int) -> int:
+    """What is left of it when it is halved as often as possible: 3 for triplets, and so on."""
+    return number // (number & -number)
 
 
 def _place(

@@ -23,11 +23,12 @@ from musicgen.formats.midi.parts import (
 )
 from musicgen.formats.midi.quantising import Quantised, quantise
 from musicgen.formats.midi.smf import USUAL_MSPQ, MidiFile, parse_file
-from musicgen.formats.midi.words import syllables
+from musicgen.formats.midi.words import Words, sung_shares, syllables, take_karaoke
 from musicgen.theory import Key, Meter, parse_fraction, parse_key, parse_meter
 from musicgen.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
 
 VOICES = ("melody", "all")
+SUNG_SHARE = 0.5  # of a file's words that fall on the notes of who sings them
 # To a quarter, where it has no whole number of SMPTE ticks: the most that are surely the nearest.
 SMPTE_TICKS = (480, 240, 120, 96, 48, 24, 12)
 
@@ -72,9 +73,12 @@ def parse(
     request = _Request(_wanted(key, meter, pickup), voices, str(track).strip(), channel)
     try:
         file = parse_file(data)
+        title, author = take_karaoke(file)
         if file.kind == 2 and len(file.tracks) > 1:
             return _read_patterns(file, request, path)
-        return Reading((_read_file(file, request, path),))
+        tune = _read_file(file, request, path)
+        tune = replace(tune, title=title, composer=author) if title else tune
+        return Reading((tune,))
     except ParseError as error:
         raise ParseError(error.what, path=path or None) from None
 
@@ -136,7 +140,7 @@ def _read_file(file: MidiFile, request: _Request, path: str) -> Tune:
     parts = parts_of(file, warnings)
     chosen = select(parts, request.track, request.channel)
     if request.voices == "melody":
-        chosen = [choose_melody(chosen, len(parts), warnings)]
+        chosen = [choose_melody(chosen, len(parts), warnings, singer=_singer(file, chosen))]
     chosen = [unrolled(part, per_quarter, warnings) for part in chosen]
     if request.voices == "melody":
         lines = [[single_line(chosen[0], warnings)]]
@@ -181,7 +185,9 @@ def _write(
         frame = replace(frame, tempos=[(0, placed.beat.tempo)])
     stop = 0 if placed.beat is not None else file.end * UNITS // file.ticks_per_quarter
     lyrics = _lyrics(file, parts[0])
-    words = syllables(lyrics, music.onsets()) if lyrics else None
+    words = None
+    if lyrics:
+        words = syllables(lyrics, music.onsets(), file.ticks_per_quarter, warnings)
     bars = write_bars(placed.lines, frame, stop, words)
     name = file.tracks[0].name if file.kind != 0 or len(file.tracks) == 1 else ""
     return Tune(
@@ -197,10 +203,25 @@ def _write(
 
 def _lyrics(file: MidiFile, part: Part) -> Sequence[tuple[int, str]]:
     """Those of the part's own track, or of another whose words mostly fall on the part's notes."""
-    onsets = set(part.notes[:, 0].tolist())
-    sung = [track.lyrics for track in file.tracks if track.lyrics and not part.lyrics]
-    fitting = (words for words in sung if 2 * sum(at in onsets for at, _ in words) > len(words))
-    return part.lyrics or max(fitting, key=len, default=())
+    if part.lyrics:
+        return part.lyrics
+    others = (track.lyrics for track in file.tracks if track.lyrics)
+    return max((w for w in others if _shares(part, w, file)[0] > SUNG_SHARE), key=len, default=())
+
+
+def _singer(file: MidiFile, parts: Sequence[Part]) -> Part | None:
+    """The part that most of the file's words fall on, and of several the one with fewest notes
+    without words; none where several tracks have words."""
+    sung = [track.lyrics for track in file.tracks if track.lyrics]
+    if len(sung) != 1:
+        return None
+    shares = [(part, *_shares(part, sung[0], file)) for part in parts]
+    singing = [(of_notes, part) for part, of_words, of_notes in shares if of_words > SUNG_SHARE]
+    return max(singing, key=lambda item: item[0], default=(0.0, None))[1]
+
+
+def _shares(part: Part, words: Words, file: MidiFile) -> tuple[float, float]:
+    return sung_shares(words, set(part.notes[:, 0].tolist()), file.ticks_per_quarter)
 
 
 def _voices(
