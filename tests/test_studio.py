@@ -31,6 +31,7 @@ from musicgen.performance import perform
 from musicgen.sampling import SamplingConfig
 from musicgen.studio import Settings, StudioServer, jobs
 from musicgen.studio.server import listen
+from tests import hostile
 from tests.studio_client import JIG, Client, require_described, running, wait_until
 
 ASKED = {"key": "D", "rhythm": "jig", "bars": 16}
@@ -360,6 +361,22 @@ def test_a_hostile_file_is_refused(client: Client, name: str, data: bytes, field
     answer = client.post("/api/read", name=name, data=encoded(data))
     assert (answer.status, answer.field) == (400, field)
     assert b"root:" not in answer.body
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".abc", ".mid", ".mxl", ".musicxml"])
+def test_bombs_and_lies_are_read_or_refused(client: Client, suffix: str) -> None:
+    names = [name for name in hostile.FILES if name.endswith(suffix)]
+    assert len(names) > 10
+    for name in names:
+        data = hostile.FILES[name]()
+        if len(data) > jobs.MAX_FILE_BYTES:
+            continue
+        answer = client.post("/api/read", name=name, data=encoded(data))
+        assert answer.status in (200, 400, 422), name  # 422: over a limit of its child
+        assert answer.status != 400 or answer.field == "data", name
+        assert b"root:" not in answer.body, name
+    assert client.get("/api/health").json["running"] == 0
 
 
 def test_a_large_book_is_read_as_far_as_it_goes(client: Client) -> None:
