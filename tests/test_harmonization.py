@@ -424,6 +424,12 @@ def test_the_key_of_a_progression_is_what_a_musician_says(text: str, key: str) -
     assert str(Progression.read(text).key()) == key
 
 
+def test_chords_without_a_usual_key_are_refused() -> None:
+    with pytest.raises(ControlError) as caught:
+        Progression.read("Fb").key()
+    assert str(caught.value) == "melody-for: no usual key has such chords; name one with --key"
+
+
 def test_bars_are_read_repeated_and_filled() -> None:
     read = Progression.read("| Am | % | F  G7 || C |")
     assert read.bars == (("Am",), ("Am",), ("F", "G7"), ("C",))
@@ -449,7 +455,7 @@ def test_what_is_no_progression_is_refused(text: str, message: str) -> None:
     ("text", "options"),
     [("Am | G | F | E7", ["--seed", "3"]),
      ("G D7 | C G | Am D | G", ["--rhythm", "jig", "--seed", "5", "--key", "G"]),
-     ("D | A7 | Bm", ["--meter", "3/4", "--bars", "20", "--seed", "0"])],
+     ("D | A7 | Bm", ["--meter", "3/4", "--bars", "17", "--seed", "0"])],
 )  # fmt: skip
 def test_a_melody_for_chords_has_their_notes_on_strong_places(
     text: str, options: list[str], tmp_path: Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,25 +93,32 @@ def harmonize(
     if number > 1 and heat == 0:
         raise ControlError("the likeliest harmony is one; for several add --temperature 1")
     given = read_tune(file, tune)
+    first = secrets.randbelow(2**31) if seed is None else seed
+    searches = [{"temperature": heat, "beam": beam, "seed": first + i} for i in range(number)]
+    sink.take(list(_harmonies(given, model, searches, attention)))
+    if heat > 0:
+        say(f"seed {first}")
+
+
+def _harmonies(
+    given: Tune, model: Path | None, searches: Sequence[dict[str, Any]], attention: Path | None
+) -> Iterator[Take]:
+    """A melody with chords, once for each search; a picture of what the first attended to."""
     from musicgen.harmonization import harmonize as find
     from musicgen.harmonization import load
     from musicgen.harmonization.decoding import DecodingConfig
 
     harmonizer = load(model)
-    first = secrets.randbelow(2**31) if seed is None else seed
-    ways = [
-        find(given, harmonizer, DecodingConfig(temperature=heat, beam=beam, seed=first + i))
-        for i in range(number)
-    ]
-    _tell(ways[0])
-    if attention is not None:
-        from musicgen.harmonization.attending import draw
+    for i, search in enumerate(searches):
+        found = find(given, harmonizer, DecodingConfig(**search))
+        if i == 0:
+            _tell(found)
+        if i == 0 and attention is not None:
+            from musicgen.harmonization.attending import draw
 
-        draw(harmonizer.network, ways[0], attention)
-        say(f"wrote {attention}")
-    sink.take(_take(given, way, i, several=number > 1) for i, way in enumerate(ways))
-    if heat > 0:
-        say(f"seed {first}")
+            draw(harmonizer.network, found, attention)
+            say(f"wrote {attention}")
+        yield _take(given, found, i, several=len(searches) > 1)
 
 
 def _melodies(
@@ -128,8 +135,8 @@ def _melodies(
     if asked["key"] is None:
         say(f"key: {progression.key()}; --key asks for another")
     engine = Engine.of(checkpoint.load(checkpoint.locate("celtic")))
-    for take in melodies(engine, load(model).network, progression, number, sampling, **asked):
-        yield replace(take, exact=_heard(take.tune))
+    found = melodies(engine, load(model).network, progression, number, sampling, **asked)
+    return (replace(take, exact=_heard(take.tune)) for take in found)
 
 
 def _heard(tune: Tune) -> dict[str, bytes]:

@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import accumulate
+from string import ascii_uppercase
 
 import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer import Take
 from musicgen.composer.engine import Engine
-from musicgen.composer.generation import draft, request_of
+from musicgen.composer.generation import draft, request_of, titled
 from musicgen.controls import Controls
 from musicgen.controls.following import ControlledConstraint
 from musicgen.grammar import State
@@ -63,14 +65,13 @@ def melodies(
     n_bars = bars or len(progression.bars) * -(-FEWEST_BARS // len(progression.bars))
     progression = progression.over(n_bars)
     n_parts = -(-n_bars // _LONGEST_PART)
-    while n_bars % n_parts:
-        n_parts += 1
+    part_bars = [n_bars // n_parts + (part < n_bars % n_parts) for part in range(n_parts)]
     controls = Controls(
         key=key or str(progression.key()),
         meter=meter or next(iter(rhythm_meters(rhythm or "")), "4/4"),
         rhythm=rhythm,
-        form="ABCDEFGH"[:n_parts] if n_parts <= 8 else None,
-        part_bars=n_bars // n_parts,
+        form=ascii_uppercase[:n_parts],
+        part_bars=part_bars,
         pickup="0",
     )
     request = request_of(engine, controls)
@@ -80,17 +81,19 @@ def melodies(
 
     def hold(constraint: Constraint) -> Constraint:
         assert isinstance(constraint, ControlledConstraint)
-        return OverChords(constraint, changes, asked, n_bars // n_parts) if held else constraint
+        return OverChords(constraint, changes, asked, part_bars) if held else constraint
 
-    for index in range(n):
+    def best(index: int) -> Take:
         numbers = range(index * tries, (index + 1) * tries)
         takes = [
             replace(take, tune=_with_chords(take.tune, changes))
             for take in draft(engine, numbers, request, sampling, hold=hold)
         ]
         costs = [nats_per_slot(harmonizer, [lesson_of(take.tune)]) for take in takes]
-        best = takes[int(np.argmin(costs))]
-        yield replace(best, index=index)
+        chosen = takes[int(np.argmin(costs))]
+        return replace(chosen, index=index, tune=titled(chosen.tune, sampling.seed, index))
+
+    return map(best, range(n))
 
 
 class OverChords:
@@ -104,12 +107,12 @@ class OverChords:
         inner: ControlledConstraint,
         changes: Sequence[Sequence[tuple[Fraction, str]]],
         meter: Meter,
-        part_bars: int,
+        part_bars: Sequence[int],
     ) -> None:
         self.inner = inner
         self.changes = changes
         self.strong = places(meter)
-        self.part_bars = part_bars
+        self.first_bars = [0, *accumulate(part_bars)]  # of each part, and past the last
         self.full = sum(meter.beat_durations, Fraction(0))
         base = inner.rows[0].plan.automaton.base
         self.is_pitch = base.is_pitch
@@ -159,7 +162,7 @@ class OverChords:
         return inside
 
     def _bar(self, state: State) -> int:
-        return state.part * self.part_bars + state.bar
+        return self.first_bars[state.part] + state.bar
 
     def _next_change(self, state: State) -> Fraction:
         bar = self._bar(state)

@@ -77,9 +77,16 @@ class Progression:
 
     def key(self) -> Key:
         """The key that has most of the chords' notes (in minor with the raised seventh degree),
-        and a tonic chord where they begin or end."""
+        and a tonic chord where they begin or end.
+
+        Raises:
+            ControlError: no root of the chords is the tonic of a key of seven signs at most.
+        """
         chords = [chord for bar in self.bars for chord in bar]
-        return max(_keys(chords), key=lambda key: _fit(key, chords))
+        keys = list(_keys(chords))
+        if not keys:
+            raise ControlError("melody-for: no usual key has such chords; name one with --key")
+        return max(keys, key=lambda key: _fit(key, chords))
 
 
 def _keys(chords: list[str]) -> Iterator[Key]:
