@@ -22,14 +22,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import musicgen
+from musicgen.cli import main
 from musicgen.composer import FIRST, Composer
 from musicgen.controls import Controls
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.performance import perform
 from musicgen.sampling import SamplingConfig
-from musicgen.studio import Settings, jobs
+from musicgen.studio import Settings, StudioServer, jobs
 from musicgen.studio.server import listen
+from tests import hostile
 from tests.studio_client import JIG, Client, require_described, running, wait_until
 
 ASKED = {"key": "D", "rhythm": "jig", "bars": 16}
@@ -361,6 +363,22 @@ def test_a_hostile_file_is_refused(client: Client, name: str, data: bytes, field
     assert b"root:" not in answer.body
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".abc", ".mid", ".mxl", ".musicxml"])
+def test_bombs_and_lies_are_read_or_refused(client: Client, suffix: str) -> None:
+    names = [name for name in hostile.FILES if name.endswith(suffix)]
+    assert len(names) > 10
+    for name in names:
+        data = hostile.FILES[name]()
+        if len(data) > jobs.MAX_FILE_BYTES:
+            continue
+        answer = client.post("/api/read", name=name, data=encoded(data))
+        assert answer.status in (200, 400, 422), name  # 422: over a limit of its child
+        assert answer.status != 400 or answer.field == "data", name
+        assert b"root:" not in answer.body, name
+    assert client.get("/api/health").json["running"] == 0
+
+
 def test_a_large_book_is_read_as_far_as_it_goes(client: Client) -> None:
     book = "X:1\nT:a\nK:D\nABcd|\n\n" * 5_000
     answer = client.post("/api/read", name="book.abc", data=encoded(book.encode())).json
@@ -483,6 +501,22 @@ def test_a_signal_stops_it_in_time_whatever_is_under_way() -> None:
         assert time.monotonic() - began < 15
         assert process.stderr is not None
         assert process.stderr.read() == "Ctrl-C stops it\n"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_address_is_printed_and_opened(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(StudioServer, "run", lambda self: self._listening.close() or 0)
+    monkeypatch.setattr("sys.argv", ["musicgen", "studio", "--port", "0", "--host", host])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 0
+    assert [f"the studio is at {address}" in said for address in opened] == [True]
+    assert ("?token=" in said) == ("it asks for the token" in said) == (host != "127.0.0.1")
 
 
 def test_a_port_that_is_taken_is_said_in_one_line() -> None:

@@ -211,6 +211,7 @@ def test_a_link_gives_the_same_take_again(here: Visit, chromium: Any) -> None:
     takes.nth(1).get_by_role("button", name="Copy link").click()
     link = here.page.evaluate("() => navigator.clipboard.readText()")
     assert "seed=7" in link
+    assert "temperature=" in link
     with visit(chromium) as other:
         other.page.goto(link)
         assert here.abc(other.takes(1, timeout=60_000)) == second

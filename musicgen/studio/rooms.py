@@ -18,7 +18,7 @@ from musicgen.studio.work import Closed, Desk
 Answer = dict[str, Any]
 
 COMPOSING = Limits(memory_mib=3072, cpu_s=180, wall_s=300.0, answer_mib=16)
-VIEWING = Limits(memory_mib=3072, cpu_s=45, wall_s=60.0, answer_mib=64)
+VIEWING = Limits(memory_mib=3072, cpu_s=45, wall_s=75.0, answer_mib=64)  # the engraver has 60 s
 EXPORTING = Limits(memory_mib=3072, cpu_s=240, wall_s=300.0, answer_mib=512)
 READING = Limits(memory_mib=1024, cpu_s=30, wall_s=45.0, file_mib=16, answer_mib=64)
 ANALYSING = Limits(memory_mib=4096, cpu_s=60, wall_s=90.0, answer_mib=16)  # torch reserves much

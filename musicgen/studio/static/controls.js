@@ -141,7 +141,7 @@ function sliderWidget(field, id) {
   };
   say();
   return { element: el("div", { class: "slider" }, element, shown),
-    read: () => (Number(element.value) === usual ? null : Number(element.value)),
+    read: () => Number(element.value), // so that a link says it, whatever is usual later
     write: (value) => { element.value = value ?? usual; say(); } };
 }
 
