@@ -9,6 +9,7 @@ import pytest
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation import parse, parse_text
+from musicgen.performance import perform
 from musicgen.playback import played_notes
 from musicgen.theory import CUT_TIME, FREE_METER, Key, Meter
 from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Tempo, Tune, Tuplet
@@ -308,6 +309,15 @@ def test_a_tie_of_an_overlay_reaches_whatever_line_has_its_note(music: str) -> N
 def test_a_warning_has_its_line_and_column() -> None:
     (warning,) = parse_text("\n\nX:1\nK:C\nABc#d|\n").tunes[0].warnings
     assert (warning.line, warning.column) == (5, 4)
+
+
+def test_a_voice_without_music_is_left_out_and_said() -> None:
+    tune = read("V:1 name=Flute\nV:2 name=Fiddle\nCDEF GABc|c8|]")
+    assert [(voice.id, voice.name) for voice in tune.voices] == [("2", "Fiddle")]
+    assert [warning.what for warning in tune.warnings] == ["voice 1 has no music and was left out"]
+    assert perform(tune).notes
+    plain = read("CDEF GABc|c8|]\nV:2")
+    assert [voice.id for voice in plain.voices] == [""]
 
 
 def test_a_file_with_a_header_prose_voices_lyrics_and_repeated_numbers() -> None:

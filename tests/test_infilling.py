@@ -108,6 +108,7 @@ def test_versions_differ_from_the_tune_and_from_each_other(composer: Composer) -
          "the bars hold only notes that are tied over their edges"),
         ("X:1\nM:4/4\nL:1/4\nK:C\nCDEF|CD[K:G]EF|CDEF|", "2",
          "bar 2: key or meter change inside it; choose other bars"),
+        ("X:1\nM:4/4\nL:1/4\nK:C\nCDEF|D100000|", "2", "bar 2: longer than 64 quarters"),
         ("X:1\nM:4/4\nL:1/4\nK:C\nCDEF|CD&EF|CDEF|\nw:a b c d e f g h i j", "9", ""),
     ],
 )  # fmt: skip

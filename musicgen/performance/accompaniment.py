@@ -111,8 +111,8 @@ def _steps(bars: Sequence[PlacedBar], end: Fraction) -> Iterator[tuple[Fraction,
         if bar.meter.bar_duration is None:
             strokes.append((bar.onset, "B"))
             strokes.append((bar.onset, "C"))
-    ends = [onset for onset, _ in strokes[1:]] + [end]
-    for (onset, sign), stop in zip(strokes, ends, strict=True):
+    ends = [*(onset for onset, _ in strokes[1:]), end]
+    for (onset, sign), stop in zip(strokes, ends, strict=False):  # where there are strokes
         yield onset, (stop - onset) or Fraction(1), sign
 
 

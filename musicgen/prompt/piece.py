@@ -28,6 +28,7 @@ from musicgen.tokenizer.tokens import parse_token
 from musicgen.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Source, Timed, Tune
 
 Notes = tuple[Timed, ...]
+MOST_QUARTERS = 64  # of a bar that is written anew
 _RANGE = re.compile(r"\s*(\d{1,5})\s*(?:-\s*(\d{1,5})\s*)?")
 # Signs that say where the player goes; they stay when the notes under them change.
 _ROAD_SIGNS = frozenset({"segno", "coda", "fine", "D.C.", "D.S.", "dacapo", "dacoda", "fermata"})
@@ -105,7 +106,8 @@ class Piece:
         A note tied over an edge of the stretch stays, so that the tie still leads to it.
 
         Raises:
-            ControlError: nothing in them is free, or the key changes inside a bar of them.
+            ControlError: nothing in them is free, the key changes inside a bar of them, or one is
+                too long.
         """
         notes = [changed.get(i, bar.notes) for i, bar in enumerate(self.heard)]
         for i in range(start_bar, stop_bar):
@@ -129,6 +131,10 @@ class Piece:
         return Stretch(start_bar, stop_bar, Plan(tuple(before), state, measures), (*after, EOS))
 
     def _require_plain(self, index: int) -> None:
+        if self.heard[index].duration > MOST_QUARTERS:
+            raise ControlError(
+                f"bar {self.numbers[index]}: longer than {MOST_QUARTERS} quarters; choose other bars"
+            )
         begun = False
         for event in self.tune.bars[self.heard[index].number].events:
             begun = begun or not isinstance(event, Change)

@@ -373,6 +373,9 @@ class TuneReader:
             self._finish_voice(voice, end)
         if not any(draft.bars for draft in self.voices.drafts.values()):
             raise ParseError("has no music; write some after K:", line=source.line)
+        for draft in self.voices.drafts.values():
+            if draft.id and not draft.bars:
+                self._warn(f"voice {draft.id} has no music and was left out", 0)
         header = self.header
         return Tune(
             title=header.title,

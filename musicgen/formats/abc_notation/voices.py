@@ -55,17 +55,15 @@ class Voices:
             _add_properties(voice, header.key.properties)
 
     def freeze(self) -> tuple[Voice, ...]:
-        """The finished voices; a nameless one beside others gets a number."""
-        drafts = list(self.drafts.values())
+        """The finished voices that have music; a nameless one beside others gets a number."""
+        drafts = [draft for draft in self.drafts.values() if draft.bars]
         unnamed = self.drafts.get("")
-        if unnamed is not None and len(drafts) > 1:
-            drafts.remove(unnamed)
-            if unnamed.bars:
-                numbers = map(str, range(1, MAX_VOICES + 1))
-                unnamed.id = next(n for n in numbers if n not in self.drafts)
-                drafts.insert(0, unnamed)
-            elif drafts[0].bars:
-                drafts[0].bars[0].events[:0] = unnamed.bar.events
+        if unnamed is not None and unnamed.bars and len(drafts) > 1:
+            numbers = map(str, range(1, MAX_VOICES + 1))
+            unnamed.id = next(n for n in numbers if n not in self.drafts)
+            drafts.sort(key=lambda draft: draft is not unnamed)  # it comes first
+        elif unnamed is not None and not unnamed.bars and drafts:
+            drafts[0].bars[0].events[:0] = unnamed.bar.events
         return tuple(draft.freeze() for draft in drafts)
 
 
