@@ -132,8 +132,9 @@ class Piece:
 
     def _require_plain(self, index: int) -> None:
         if self.heard[index].duration > MOST_QUARTERS:
+            number = self.numbers[index]
             raise ControlError(
-                f"bar {self.numbers[index]}: longer than {MOST_QUARTERS} quarters; choose other bars"
+                f"bar {number}: longer than {MOST_QUARTERS} quarters; choose other bars"
             )
         begun = False
         for event in self.tune.bars[self.heard[index].number].events:
