@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -76,6 +77,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for suffix in NOTATION:
         write(line, folder / f"line{suffix}")
     (folder / "line.krn").write_text(KERN)
+    shutil.copy(folder / "line.mid", folder / "line.kar")
     return {suffix: folder / f"line{suffix}" for suffix in READERS}
 
 
