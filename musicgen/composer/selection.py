@@ -20,7 +20,7 @@ from musicgen.metrics.judge import load_judge
 
 # Attempts at a take for each candidate that is wanted.
 PATIENCE = 20
-# Of a model with a critic: more bring its tunes no nearer to real ones (CHANGELOG).
+# Of a model with a critic: more bring its tunes hardly nearer to real ones (CHANGELOG).
 CANDIDATES = 4
 
 Judge = Callable[[Take], float]  # higher is better
