@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from musicgen.errors import InvalidTuneError
 from musicgen.tune import Tuplet
@@ -36,6 +37,8 @@ _DOTTED = {
     if base / 2**dots >= _SHORTEST
 }
 _LONGEST_FIRST = sorted(_DOTTED, reverse=True)
+_NAMES = list(TYPES.values())
+_BEAMS = {name: max(0, i - _NAMES.index("quarter")) for i, name in enumerate(_NAMES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,11 @@ class Value:
     @property
     def beams(self) -> int:
         """Beams or flags: 1 for an eighth."""
-        names = list(TYPES.values())
-        return max(0, names.index(self.type) - names.index("quarter"))
+        return _BEAMS[self.type]
 
 
-def written(duration: Fraction, tuplet: Tuplet | None) -> list[Value]:
+@lru_cache(4096)  # a piece has few different ones
+def written(duration: Fraction, tuplet: Tuplet | None) -> tuple[Value, ...]:
     """The values that add up to a duration in quarters, longest first; one where that is possible.
 
     A duration such as 1/3 outside any tuplet is written as a member of one.
@@ -81,4 +84,4 @@ def written(duration: Fraction, tuplet: Tuplet | None) -> list[Value]:
         name, dots = _DOTTED[size]
         values.append(Value(name, dots, size * normal / actual, actual, normal))
         left -= size
-    return values
+    return tuple(values)
