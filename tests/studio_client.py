@@ -14,10 +14,20 @@ from typing import Any
 
 import jsonschema
 
-from musicgen.studio import Settings, StudioServer
+from musicgen.studio import Settings, StudioServer, requests
 from musicgen.studio.openapi import document
 
 DOCUMENT = document()
+# What each POST takes.
+GROUPS = {
+    "takes": requests.TAKES,
+    "tune": requests.TUNE,
+    "read": requests.READ,
+    "change": requests.CHANGE,
+    "surprise": requests.SURPRISE,
+    "attention": requests.ATTENTION,
+    "export": requests.EXPORT,
+}
 JSON = {"Content-Type": "application/json"}
 JIG = """X:1
 T:Kesh

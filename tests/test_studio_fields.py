@@ -18,17 +18,8 @@ from musicgen.errors import FieldError
 from musicgen.sampling import SamplingConfig
 from musicgen.studio import Settings, requests
 from musicgen.studio.fields import Field, Group
-from tests.studio_client import Client, running
+from tests.studio_client import GROUPS, Client, running
 
-GROUPS = {
-    "takes": requests.TAKES,
-    "tune": requests.TUNE,
-    "read": requests.READ,
-    "change": requests.CHANGE,
-    "surprise": requests.SURPRISE,
-    "attention": requests.ATTENTION,
-    "export": requests.EXPORT,
-}
 DEEP: Any = []
 for _ in range(50):
     DEEP = [DEEP]

@@ -11,21 +11,21 @@ import jsonschema
 import pytest
 from starlette.routing import Route
 
-from musicgen.studio import Settings, requests
+from musicgen.studio import Settings
 from musicgen.studio.app import build
 from musicgen.studio.guard import Door
 from musicgen.studio.rooms import Rooms
-from tests.studio_client import DOCUMENT, JIG, JSON, Client, operation, require_described, running
+from tests.studio_client import (
+    DOCUMENT,
+    GROUPS,
+    JIG,
+    JSON,
+    Client,
+    operation,
+    require_described,
+    running,
+)
 
-REQUESTS = {
-    "takes": requests.TAKES,
-    "tune": requests.TUNE,
-    "read": requests.READ,
-    "change": requests.CHANGE,
-    "surprise": requests.SURPRISE,
-    "attention": requests.ATTENTION,
-    "export": requests.EXPORT,
-}
 BOOK = JIG + "\nX:2\nT:Broken\n"
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("takes", {"kind": "generate", "seed": 3, "controls": {"bars": 8}}),
@@ -66,7 +66,7 @@ def test_every_route_is_there() -> None:
 
 def test_every_field_is_there_with_its_bounds() -> None:
     json.dumps(DOCUMENT, allow_nan=False)
-    for name, group in REQUESTS.items():
+    for name, group in GROUPS.items():
         schema = operation(f"/api/{name}")["requestBody"]["content"]["application/json"]["schema"]
         jsonschema.Draft202012Validator.check_schema(schema)
         assert set(schema["properties"]) == {one.name for one in group.fields}
@@ -116,7 +116,7 @@ def test_answers_are_as_described(client: Client, name: str, request_: dict[str,
     require_described(answer, path)
 
 
-@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("name", GROUPS)
 def test_refusals_are_as_described(client: Client, name: str) -> None:
     path = f"/api/{name}"
     other_site = JSON | {"Origin": "http://evil.com"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli.options import Json, app
-from musicgen.cli.output import say
+from musicgen.cli.output import counted, say
 from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:
@@ -64,15 +64,11 @@ def classify(
                 print("\n".join(_lines(source.path, tune, answers)), flush=True)
     if as_json:
         print(json.dumps(report, indent=1, ensure_ascii=False))
-    heard, read = _counted(n_tunes, "tune"), _counted(len(sources), "file")
+    heard, read = counted(n_tunes, "tune"), counted(len(sources), "file")
     say(f"{heard} in {read}, by {by.value}; {len(failures)} left out")
     for failure in failures:
         say(f"left out: {failure}")
     raise typer.Exit(1 if failures else 0)
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _answered(

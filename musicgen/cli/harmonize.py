@@ -14,7 +14,7 @@ import typer
 from musicgen.charts import require_chart
 from musicgen.cli import options
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, read_tune, require_free, say
+from musicgen.cli.output import TuneSink, counted, read_tune, require_free, say
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
@@ -167,6 +167,5 @@ def _tell(found: Harmonized) -> None:
         agreed = "" if found.agreement is None else f"; {found.agreement:.0%} of roots are the same"
         say(f"note: {found.n_replaced} chord symbols of its own are replaced{agreed}")
     sure = sum(found.probabilities) / len(found.probabilities)
-    n, n_symbols = len(found.slots), len(found.symbols)
-    said = f"{n_symbols} chord symbol{'' if n_symbols == 1 else 's'}"
-    say(f"{said} for {n} place{'' if n == 1 else 's'}; mean certainty {sure:.0%}")
+    symbols, slots = counted(len(found.symbols), "chord symbol"), counted(len(found.slots), "place")
+    say(f"{symbols} for {slots}; mean certainty {sure:.0%}")

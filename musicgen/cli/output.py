@@ -33,6 +33,11 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+def counted(n: int, what: str) -> str:
+    """ "1 tune", "3 tunes"."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
     """Tune `number`, from 1, of those of a file.
 

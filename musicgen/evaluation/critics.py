@@ -72,7 +72,7 @@ def _trees(vectors: Floats, labels: Ints, seed: int) -> Any:
 def _critic(space: FeatureSpace, trees: Any) -> Critic:
     # scikit-learn has no public way to its trees; a test compares what they say.
     nodes = [[_node(node) for node in one.nodes] for (one,) in trees._predictors]
-    return Critic.of(space, nodes, float(trees._baseline_prediction.item()))
+    return Critic(space, nodes, float(trees._baseline_prediction.item()))
 
 
 def _node(node: Any) -> Node:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,26 +79,26 @@ class Trees:
 
 @dataclass(frozen=True, eq=False)
 class Critic:
-    """Boosted `trees` over a `space`, as lists of nodes; `bias` is the odds of the first guess."""
+    """Boosted trees over a `space`, as lists of `nodes`; `bias` is the odds of the first guess.
+
+    Raises:
+        ValueError: a node that leads nowhere or looks at nothing, a number that is not finite.
+    """
 
     space: FeatureSpace
     nodes: list[list[Node]]
     bias: float
-    trees: Trees
 
-    @staticmethod
-    def of(space: FeatureSpace, nodes: list[list[Node]], bias: float) -> Critic:
-        """A critic of these trees.
-
-        Raises:
-            ValueError: a node that leads nowhere or looks at nothing, a number that is not finite.
-        """
-        for tree in nodes:
+    def __post_init__(self) -> None:
+        for tree in self.nodes:
             for place, node in enumerate(tree):
-                _check(node, place, len(tree), len(space.names))
-        if not math.isfinite(bias) or not all(nodes):
+                _check(node, place, len(tree), len(self.space.names))
+        if not math.isfinite(self.bias) or not all(self.nodes):
             raise ValueError("no odds to begin with, or an empty tree")
-        return Critic(space, nodes, bias, Trees.of(nodes))
+
+    @cached_property
+    def _trees(self) -> Trees:
+        return Trees.of(self.nodes)
 
     def __call__(self, tune: Tune) -> float:
         """Natural log of the odds that the tune is real; about 5 ms. Minus infinity for one that
@@ -110,7 +111,7 @@ class Critic:
 
     def of_vector(self, vector: Floats) -> float:
         """The same of what has been measured already: (names,)."""
-        return self.bias + self.trees.total(vector)
+        return self.bias + self._trees.total(vector)
 
     def to_bytes(self) -> bytes:
         """JSON, a tree a line."""
@@ -129,7 +130,7 @@ class Critic:
             given = json.loads(data)
             if given["version"] != VERSION:
                 raise CheckpointError(f"{where}: is of another version; update musicgen")
-            return Critic.of(
+            return Critic(
                 FeatureSpace(_kinds(given["kinds"])),
                 [[_node(node) for node in tree] for tree in given["trees"]],
                 float(given["bias"]),
