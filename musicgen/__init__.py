@@ -40,6 +40,15 @@ __all__ = [
 ]
 
 
+def _display(tune: Tune) -> dict[str, str]:
+    from musicgen import notebook
+
+    return notebook.mimebundle(tune)
+
+
+Tune.display = _display
+
+
 def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     """Scores and players of tunes, for a notebook."""
     from musicgen import notebook

@@ -41,7 +41,7 @@ def rasterise(svg: bytes, size: tuple[float, float], *, dpi: int) -> bytes:
     if not 30 <= dpi <= 1200 or width * height > MAX_PIXELS:
         raise ConfigError(f"{dpi} dots an inch: use 30 to 1200, fewer for a long tune")
     return run(
-        "musicgen.imaging:to_png",
+        f"{__name__}:to_png",
         svg,
         what="the drawing of the PNG",
         limits=_LIMITS,

@@ -1,35 +1,26 @@
-"""The token languages a corpus can be prepared in, and which of them a corpus asks for.
+"""The token languages that a corpus can be prepared in.
 
-choose(["chorales"])      # Choice("remi", "300 of 310 tunes have several voices or chords")
 LANGUAGES["remi"].encode(tune)
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen import formats, grammar, polyphony
-from musicgen.config import unknown
+from musicgen import grammar, polyphony
 from musicgen.constraint import Tracer
-from musicgen.corpus import find_files
-from musicgen.corpus.texts import tune_in
-from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError
+from musicgen.errors import InvalidTuneError
 from musicgen.tokenizer import BOS, EOS, char, melody, remi, tokens
 from musicgen.tokenizer.notating import tune_of
-from musicgen.tokenizer.parts import is_polyphonic, piece_of
+from musicgen.tokenizer.parts import piece_of
 from musicgen.tune import Tune
-
-_FILES_LOOKED_AT = 60
-_TUNES_OF_A_FILE = 20
-
 
 SEPARATOR = "\0"  # between the tokens of a text; part of none
 
@@ -114,7 +105,7 @@ def _encode_text(text: str) -> Encoded:
 
 
 def _decode_text(spoken: Sequence[str]) -> Tune | None:
-    return tune_in(char.decode(spoken))
+    return char.tune_in(char.decode(spoken))
 
 
 LANGUAGES = {
@@ -148,42 +139,3 @@ LANGUAGES = {
         encode_text=_encode_text,
     ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A key of `LANGUAGES`, and why that one."""
-
-    name: str
-    reason: str
-
-
-def choose(sources: Sequence[str], asked: str | None = None) -> Choice:
-    """The language that is `asked` for, or else the one that fits a corpus: `remi` where at least
-    half of its tunes have several voices or chords. A sample is looked at, from all over it.
-
-    Raises:
-        ConfigError: there is no such language.
-        CorpusError: the corpus cannot be found.
-    """
-    if asked is not None:
-        if asked not in LANGUAGES:
-            raise ConfigError(unknown(asked, asked, LANGUAGES, kind="tokenizer"))
-        return Choice(asked, "asked for")
-    several = [is_polyphonic(tune) for tune in _sample(sources)]
-    n = sum(several)
-    if several and 2 * n >= len(several):
-        return Choice(remi.NAME, f"{n} of {len(several)} tunes looked at have voices or chords")
-    single = f"{len(several) - n} of {len(several)} tunes looked at are single lines"
-    return Choice(melody.NAME, single)
-
-
-def _sample(sources: Sequence[str]) -> Iterable[Tune]:
-    files = find_files(sources)
-    for file in files[:: -(-len(files) // _FILES_LOOKED_AT)]:
-        try:
-            for tune in islice(formats.scan_each(file.path, all_voices=True), _TUNES_OF_A_FILE):
-                if isinstance(tune, Tune):
-                    yield tune
-        except MusicgenError:
-            continue  # the full reading will list it with its reason

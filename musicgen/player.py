@@ -35,7 +35,7 @@ def play(wav: bytes, *, duration_s: float) -> None:
         MusicgenError: this machine has no audio device.
     """
     limits = Limits(cpu_s=round(60 + duration_s), wall_s=duration_s + _PATIENCE_S)
-    run("musicgen.player:sound_out", wav, what="the player", limits=limits)
+    run(f"{__name__}:sound_out", wav, what="the player", limits=limits)
 
 
 def sound_out(wav: bytes) -> bytes:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -22,16 +23,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen import corpus as corpora
-from musicgen.corpus import Corpus, Entry, Omitted, Progress
-from musicgen.errors import CorpusError
-from musicgen.languages import LANGUAGES, SEPARATOR, Choice, Encoded, Language, choose
+from musicgen import formats
+from musicgen.config import unknown
+from musicgen.corpus import Corpus, Entry, Omitted, Progress, find_files
+from musicgen.errors import ConfigError, CorpusError, MusicgenError
+from musicgen.languages import LANGUAGES, SEPARATOR, Encoded, Language
 from musicgen.novelty import FILE_NAME, Collector, Melody, NoveltyIndex
-from musicgen.tokenizer import UNKNOWN, Vocabulary
+from musicgen.tokenizer import UNKNOWN, Vocabulary, melody, remi
+from musicgen.tokenizer.parts import is_polyphonic
 from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
 from musicgen.tune import Tune
 
+_FILES_LOOKED_AT = 60
+_TUNES_OF_A_FILE = 20
+
 # Tokens that occur more rarely in the training split are read as unknown.
 MIN_COUNT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A key of `LANGUAGES`, and why that one."""
+
+    name: str
+    reason: str
+
+
+def choose(sources: Sequence[str], asked: str | None = None) -> Choice:
+    """The language that is `asked` for, or else the one that fits a corpus: `remi` where at least
+    half of its tunes have several voices or chords. A sample is looked at, from all over it.
+
+    Raises:
+        ConfigError: there is no such language.
+        CorpusError: the corpus cannot be found.
+    """
+    if asked is not None:
+        if asked not in LANGUAGES:
+            raise ConfigError(unknown(asked, asked, LANGUAGES, kind="tokenizer"))
+        return Choice(asked, "asked for")
+    several = [is_polyphonic(tune) for tune in _sample(sources)]
+    n = sum(several)
+    if several and 2 * n >= len(several):
+        return Choice(remi.NAME, f"{n} of {len(several)} tunes looked at have voices or chords")
+    single = f"{len(several) - n} of {len(several)} tunes looked at are single lines"
+    return Choice(melody.NAME, single)
+
+
+def _sample(sources: Sequence[str]) -> Iterable[Tune]:
+    files = find_files(sources)
+    for file in files[:: -(-len(files) // _FILES_LOOKED_AT)]:
+        try:
+            for tune in islice(formats.scan_each(file.path, all_voices=True), _TUNES_OF_A_FILE):
+                if isinstance(tune, Tune):
+                    yield tune
+        except MusicgenError:
+            continue  # the full reading will list it with its reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +121,7 @@ def examine(
     tokenizer: str | None = None,
 ) -> Examined:
     """Read a corpus (see `corpus.load`) and see what of it can be learned, in the language of
-    `tokenizer` or the one that fits it (see `languages.choose`).
+    `tokenizer` or the one that fits it (see `choose`).
 
     Raises:
         CorpusError: nothing can be read.
@@ -108,7 +154,7 @@ def prepare(
     vocabulary: Vocabulary | None = None,
 ) -> Prepared:
     """Read a corpus (see `corpus.load`) and encode every tune of it, with `tokenizer` or the one
-    that fits it (see `languages.choose`).
+    that fits it (see `choose`).
 
     The vocabulary is that of the training split alone, or the one given, whose model then can be
     trained on; tokens that are not in it are unknown. With a `folder` the token files are

@@ -10,10 +10,10 @@ part in equality.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from importlib import import_module
+from typing import ClassVar
 
 from musicgen.theory import C_MAJOR, COMMON_TIME, Key, Meter, Pitch
 
@@ -234,15 +234,17 @@ class Tune:
     source: Source | None = field(default=None, compare=False, repr=False)
     warnings: tuple[ReadWarning, ...] = field(default=(), compare=False, repr=False)
 
+    # How a notebook shows a tune; `musicgen/__init__.py` sets it, since drawing is above this row.
+    display: ClassVar[Callable[[Tune], dict[str, str]] | None] = None
+
     @property
     def bars(self) -> tuple[Bar, ...]:
         """Bars of the first voice; () for a tune without music."""
         return self.voices[0].bars if self.voices else ()
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
-        """What a notebook shows: the score and a player."""
-        bundle: dict[str, str] = import_module("musicgen.notebook").mimebundle(self)
-        return bundle
+        """What a notebook shows, as MIME types and content."""
+        return {"text/plain": repr(self)} if Tune.display is None else Tune.display(self)
 
     @property
     def n_notes(self) -> int:

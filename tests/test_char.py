@@ -20,7 +20,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.composer import TextComposer, composer_of
 from musicgen.corpus.finding import find_files
-from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_shingles, tune_in
+from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_shingles
 from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseError
 from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
 from musicgen.families import SAME_FAMILY_JACCARD
@@ -30,6 +30,7 @@ from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.preparation import Prepared, prepare
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS, EOS, Vocabulary, char
+from musicgen.tokenizer.char import tune_in
 from musicgen.tokenset import TokenSet
 
 REEL = "X:{n}\nT:Reel {n}\nM:2/4\nL:1/8\nK:G\n{music}|\n"

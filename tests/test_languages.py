@@ -12,8 +12,8 @@ from musicgen import checkpoint
 from musicgen.cli import main
 from musicgen.errors import ConfigError
 from musicgen.formats import read, write
-from musicgen.languages import LANGUAGES, Choice, choose
-from musicgen.preparation import examine, prepare
+from musicgen.languages import LANGUAGES
+from musicgen.preparation import Choice, choose, examine, prepare
 from musicgen.tokenset import TokenSet
 
 from .pieces import CHORALE, SONG, THEME, tune

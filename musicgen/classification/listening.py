@@ -14,8 +14,8 @@ from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
 from musicgen.estimation import Heard, estimate_key, estimate_meter
-from musicgen.formats.midi.grid import UNITS
 from musicgen.formats.midi.notating import Frame, Sound, write_bars
+from musicgen.formats.midi.rhythms import UNITS
 from musicgen.theory import Key, Meter, default_unit
 from musicgen.tokenizer.melody import melody
 from musicgen.tune import Note, Tune, Voice

@@ -27,8 +27,8 @@ from musicgen.cli import (
     studio,
     study,
 )
+from musicgen.cli.messages import say
 from musicgen.cli.options import app, common_first
-from musicgen.cli.output import say
 from musicgen.errors import MusicgenError, TrainingInterrupted
 
 __all__ = [

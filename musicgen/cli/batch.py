@@ -13,7 +13,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicgen.cli.output import require_free, say
+from musicgen.cli.messages import say
+from musicgen.cli.output import require_free
 from musicgen.errors import MusicgenError, locate
 from musicgen.workers import in_order
 

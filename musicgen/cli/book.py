@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicgen.cli.output import say
+from musicgen.cli.messages import say
 from musicgen.cli.progress import progress_bar
 from musicgen.errors import MusicgenError
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import say
 from musicgen.cli.options import app
-from musicgen.cli.output import require_free, say
+from musicgen.cli.output import require_free
 from musicgen.cli.progress import available_cores
 from musicgen.errors import MusicgenError, UnsupportedFormatError, locate, reason_of
 

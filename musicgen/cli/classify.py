@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from musicgen.cli.messages import counted, say
 from musicgen.cli.options import Json, app
-from musicgen.cli.output import counted, say
 from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import say
 from musicgen.cli.options import app
-from musicgen.cli.output import say
 from musicgen.errors import CheckpointError, MusicgenError
 
 if TYPE_CHECKING:

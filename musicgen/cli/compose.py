@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import said, say
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, said, say
+from musicgen.cli.output import TuneSink
 from musicgen.cli.progress import available_cores
 from musicgen.cli.texts import write_texts
 from musicgen.errors import ControlError

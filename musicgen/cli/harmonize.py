@@ -13,8 +13,9 @@ import typer
 
 from musicgen.charts import require_chart
 from musicgen.cli import options
+from musicgen.cli.messages import counted, say
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, counted, read_tune, require_free, say
+from musicgen.cli.output import TuneSink, read_tune, require_free
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:

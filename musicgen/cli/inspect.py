@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import say
 from musicgen.cli.options import app
-from musicgen.cli.output import read_tune, require_free, say
+from musicgen.cli.output import read_tune, require_free
 from musicgen.errors import ControlError, CorpusError
 
 if TYPE_CHECKING:

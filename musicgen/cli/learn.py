@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import say
 from musicgen.cli.options import app
-from musicgen.cli.output import MOST_LISTED, say
+from musicgen.cli.output import MOST_LISTED
 from musicgen.errors import ConfigError, printable
 
 if TYPE_CHECKING:

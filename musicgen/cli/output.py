@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musicgen.cli.messages import say, warn_of
 from musicgen.errors import (
     ControlError,
     InvalidTuneError,
     MusicgenError,
     UnsupportedFormatError,
-    printable,
 )
 
 if TYPE_CHECKING:
@@ -26,16 +25,6 @@ FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")
 MOST_LISTED = 500  # files and tunes that could not be read, a line each
 # A folder for so many tunes has a page that shows and plays them; for more it is a book.
 PAGE_TUNES = 24
-
-
-def say(text: str) -> None:
-    """One line for the person at the terminal."""
-    print(printable(text), file=sys.stderr, flush=True)
-
-
-def counted(n: int, what: str) -> str:
-    """ "1 tune", "3 tunes"."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
@@ -66,23 +55,6 @@ def read_tune(
         say(f"{path}: tune {number} of {len(tunes)}; --tune chooses another")
     warn_of(chosen, path)
     return chosen
-
-
-def warn_of(tune: Tune, path: Path) -> None:
-    """The reader's warnings of a tune, a line each."""
-    for warning in tune.warnings:
-        place = f"{path}:{warning.line}:{warning.column}" if warning.line else f"{path}"
-        say(f"{place}: warning: {warning.what}")
-
-
-def said(takes: Iterable[Take], *, novelty: bool) -> Iterator[Take]:
-    """The takes, each with its warning and, if asked for, a line on how new it is."""
-    for take in takes:
-        if take.warning:
-            say(f"warning: {take.warning}")
-        if novelty and take.novelty is not None:
-            say(f"{take.tune.title}: {take.novelty.line()}")
-        yield take
 
 
 class TuneSink:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import say, warn_of
 from musicgen.cli.options import app
-from musicgen.cli.output import say, warn_of
 from musicgen.errors import ControlError
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import say, warn_of
 from musicgen.cli.options import app
-from musicgen.cli.output import require_free, say, warn_of
+from musicgen.cli.output import require_free
 from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError, UnsupportedFormatError
 
 if TYPE_CHECKING:

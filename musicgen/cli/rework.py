@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import said, say
 from musicgen.cli.options import app
-from musicgen.cli.output import TuneSink, read_tune, said, say
+from musicgen.cli.output import TuneSink, read_tune
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.messages import say
 from musicgen.cli.options import app
-from musicgen.cli.output import say
 from musicgen.cli.progress import available_cores
 
 MOST_WORKERS = 4

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgen.cli.output import TuneSink, require_free, said, say
+from musicgen.cli.messages import said, say
+from musicgen.cli.output import TuneSink, require_free
 from musicgen.errors import InvalidTuneError
 
 if TYPE_CHECKING:

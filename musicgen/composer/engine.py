@@ -18,9 +18,10 @@ from musicgen.grammar import FEATURE_SIZES
 from musicgen.guesses import can_echo, guess_sizes
 from musicgen.metrics.critic import Critic
 from musicgen.novelty import Novelty, NoveltyIndex
-from musicgen.sampling import Constraint, Sampled, SamplingConfig, sample, stepper_of
+from musicgen.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.tokenizer import Vocabulary
+from musicgen.tokenizer.constraint import Constraint
 from musicgen.tokenizer.melody import NAME
 from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
 from musicgen.tune import Tune

@@ -14,8 +14,9 @@ from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
 from musicgen.grammar import Limits, Outline
 from musicgen.prompt import heard_as
-from musicgen.sampling import Constraint, SamplingConfig
+from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS
+from musicgen.tokenizer.constraint import Constraint
 from musicgen.tokenizer.melody import decode
 from musicgen.tune import Tune
 

@@ -35,6 +35,7 @@ from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
 from musicgen.families import Shingles, group_families, melody_digest, shingles
 from musicgen.playback import melody
 from musicgen.theory import canonical_rhythm
+from musicgen.tokenizer.char import tune_in
 from musicgen.tune import Rejected, Tune
 from musicgen.workers import in_order
 
@@ -334,7 +335,7 @@ def _read_documents(file: File, extract_text: ExtractText) -> _FileRead:
     for line, document in texts.documents(text):
         seen[line] += 1
         name = f"{file.label}:{line}" + (f"#{seen[line]}" if seen[line] > 1 else "")
-        tune = texts.tune_in(document)
+        tune = tune_in(document)
         known = None if tune is None else _examine(name, file.source, tune, None)
         facts = _NO_FACTS if known is None else known.entry.facts
         facts = facts if facts.title else replace(facts, title=document.split("\n")[0][:60])

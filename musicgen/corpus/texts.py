@@ -8,7 +8,6 @@ another, blank line and all, until there is enough for a network to read on in.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,14 +16,11 @@ import numpy as np
 from musicgen.errors import ParseError
 from musicgen.families import SHINGLE_INTERVALS, Shingles, interval_runs
 from musicgen.files import read_bytes
-from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.abc_notation.text import decode_bytes
-from musicgen.tune import Tune
 
 # Characters. Paragraphs are joined up to the first bound; what is longer than the second is cut,
 # at a line's end where there is one: matches are looked for in time that grows with its square.
 JOINED, LONGEST = 512, 2048
-_KEY = re.compile(r"^K:", re.MULTILINE)
 
 
 def read_text(path: Path) -> str:
@@ -83,18 +79,6 @@ def _cut(line: int, text: str) -> Iterator[tuple[int, str]]:
         start = end
     if text[start:].strip():
         yield line, text[start:]
-
-
-def tune_in(text: str) -> Tune | None:
-    """The one tune that a document is, if it is ABC that can be read, with or without its number
-    and title."""
-    text = text.strip()
-    if not text.startswith("X:"):
-        if _KEY.search(text) is None:
-            return None
-        text = "X:1\nT:\n" + text
-    reading = parse_text(text)
-    return reading.tunes[0] if len(reading.tunes) == 1 and not reading.rejected else None
 
 
 def text_shingles(text: str) -> Shingles:

@@ -233,6 +233,6 @@ def _keywords(function: Callable[..., Any]) -> tuple[str, ...]:
 def _module(path: str | Path, table: dict[str, str], verb: str) -> ModuleType:
     suffix = extension(path)
     if suffix in table:
-        return import_module(f"musicgen.formats.{table[suffix]}")
+        return import_module(f"{__name__}.{table[suffix]}")
     known = ", ".join(table)
     raise UnsupportedFormatError(f"{path}: cannot {verb} '{suffix or 'no extension'}'; use {known}")

@@ -31,8 +31,9 @@ from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.progression import Progression, symbol_of
 from musicgen.harmonization.slots import places
 from musicgen.harmonization.symbols import with_symbols
-from musicgen.sampling import Constraint, SamplingConfig
+from musicgen.sampling import SamplingConfig
 from musicgen.theory import Meter, rhythm_meters
+from musicgen.tokenizer.constraint import Constraint
 from musicgen.tune import Change, Tune
 
 FEWEST_BARS = 8  # a shorter progression is gone through again

@@ -1,6 +1,6 @@
 """One of our functions in a child process with limits, so that no foreign library takes us down.
 
-    run("musicgen.formats.engraving.engraver:engrave", xml, limits=Limits(wall_s=30), scale=40)
+    run("musicgen.formats.engraving.drawing:engrave", xml, limits=Limits(wall_s=30), scale=40)
 
 The function is `(data: bytes, **options) -> bytes`, its options plain JSON. Children stay warm:
 the next call takes an idle one. What they answer is read as JSON and bytes, never unpickled.

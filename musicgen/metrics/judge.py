@@ -190,4 +190,4 @@ def _weights(given: dict[str, Any]) -> Weights:
 @cache
 def load_judge() -> Judge:
     """The judge that comes with the package."""
-    return from_json(files("musicgen.metrics").joinpath("judge.json").read_text("utf-8"))
+    return from_json(files(__package__).joinpath("judge.json").read_text("utf-8"))

@@ -20,9 +20,10 @@ import numpy as np
 from musicgen.errors import ConfigError
 from musicgen.sampling.choosing import Floats, Ints, choose, filters_of
 from musicgen.sampling.config import TEMPERATURE, SamplingConfig
-from musicgen.sampling.reading import Chance, Constraint, Reader
+from musicgen.sampling.reading import Chance, Reader
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.stepping.threads import single_threaded
+from musicgen.tokenizer.constraint import Constraint
 from musicgen.tokenset import EOS_ID, PAD_ID
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TEMPERATURE",
-    "Constraint",
     "Sampled",
     "SamplingConfig",
     "sample",

@@ -20,9 +20,10 @@ from musicgen.errors import ConfigError
 from musicgen.sampling import stepper_of
 from musicgen.sampling.choosing import Bools, Floats, chances, choose, filters_of
 from musicgen.sampling.config import SamplingConfig
-from musicgen.sampling.reading import Chance, Constraint, Reader
+from musicgen.sampling.reading import Chance, Reader
 from musicgen.stepping import Stepper
 from musicgen.stepping.threads import single_threaded
+from musicgen.tokenizer.constraint import Constraint
 
 if TYPE_CHECKING:
     from torch import nn

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -11,27 +10,10 @@ from musicgen.errors import ConfigError
 from musicgen.guesses import GuessTracker, do_echo
 from musicgen.sampling.choosing import Bools, Floats, Ints
 from musicgen.stepping import Stepper
+from musicgen.tokenizer.constraint import Constraint
 from musicgen.tokenset import BOS_ID, PAD_ID, UNK_ID
 
 _DRAWN = 256  # random numbers drawn at once
-
-
-class Constraint(Protocol):
-    """What may come next in each of B sequences, and what the network should know about them.
-
-    It is told every token, prompts included. One that has a method `keep(rows)` is told which
-    rows go on, by their places in the batch, and the others leave it; one without is told
-    `PAD_ID` for rows that are done.
-    """
-
-    def advance(self, ids: Ints) -> None:
-        """Read one token a row: (B,)."""
-
-    def mask(self) -> Bools:
-        """(B, V): True where a token may come next; at least one in every row not done."""
-
-    def features(self) -> Ints:
-        """(B, F): the feature columns before the match columns, after the last `advance`."""
 
 
 class Reader:

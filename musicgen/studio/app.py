@@ -274,7 +274,7 @@ async def _failed(_request: Request, _error_: Exception) -> Response:
 def _asset(request: Request, name: str) -> Response:
     """A file of the page by its name, which must be one that a file of ours can have."""
     match = _ASSET.fullmatch(name) if len(name) <= MAX_NAME else None
-    found = files("musicgen.studio").joinpath("static", *name.split("/")) if match else None
+    found = files(__package__).joinpath("static", *name.split("/")) if match else None
     if match is None or found is None or not found.is_file():
         return _error(404, "there is no such file")
     content = found.read_bytes()

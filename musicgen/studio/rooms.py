@@ -22,9 +22,9 @@ VIEWING = Limits(memory_mib=3072, cpu_s=45, wall_s=75.0, answer_mib=64)  # the e
 EXPORTING = Limits(memory_mib=3072, cpu_s=240, wall_s=300.0, answer_mib=512)
 READING = Limits(memory_mib=1024, cpu_s=30, wall_s=45.0, file_mib=16, answer_mib=64)
 ANALYSING = Limits(memory_mib=4096, cpu_s=60, wall_s=90.0, answer_mib=16)  # torch reserves much
-_COMPOSING = "musicgen.studio.composing:"
-_JOBS = "musicgen.studio.jobs:"
-_LOOKING = "musicgen.studio.looking:"
+_COMPOSING = f"{__package__}.composing:"
+_JOBS = f"{__package__}.jobs:"
+_LOOKING = f"{__package__}.looking:"
 
 
 class Rooms:

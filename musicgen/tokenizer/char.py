@@ -9,16 +9,18 @@ notes can be given the same music.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from musicgen.errors import ControlError
-from musicgen.formats.abc_notation import to_abc
+from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.tokenizer import SPECIALS, UNKNOWN, Vocabulary
 from musicgen.tune import Tune
 
 NAME = "char"
 UNIT = "character"
 _NOT_MUSIC = ("X:", "T:")
+_KEY = re.compile(r"^K:", re.MULTILINE)
 _STRANGER = "\ufffd"  # stands for a character that a vocabulary does not have
 
 
@@ -40,6 +42,18 @@ def text_of(tune: Tune) -> str:
     """Canonical ABC without number and title: rhythm, meter, unit, key, and the music."""
     lines = to_abc(tune).splitlines()
     return "\n".join(line for line in lines if not line.startswith(_NOT_MUSIC)).strip()
+
+
+def tune_in(text: str) -> Tune | None:
+    """The one tune that a document is, if it is ABC that can be read, with or without its number
+    and title."""
+    text = text.strip()
+    if not text.startswith("X:"):
+        if _KEY.search(text) is None:
+            return None
+        text = "X:1\nT:\n" + text
+    reading = parse_text(text)
+    return reading.tunes[0] if len(reading.tunes) == 1 and not reading.rejected else None
 
 
 def prompt_ids(text: str, vocabulary: Vocabulary) -> list[int]:

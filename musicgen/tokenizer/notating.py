@@ -8,10 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from musicgen.formats.midi.grid import UNITS
 from musicgen.formats.midi.notating import Frame, Sound, write_bars
 from musicgen.formats.midi.parts import Part as MidiPart
 from musicgen.formats.midi.parts import chord_lines
+from musicgen.formats.midi.rhythms import UNITS
 from musicgen.instruments import GENERAL_MIDI
 from musicgen.tokenizer.parts import ROLES, TICKS, Part, Piece
 from musicgen.tune import Bar, Rest, Tune, Voice

@@ -46,7 +46,6 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
-    "nats",
     "reporting",
     "score_tunes",
     "train",

@@ -48,7 +48,7 @@ def record_performances(performances: Sequence[Performance], extension: str, sou
         answer_mib=1024,
     )
     return run(
-        "musicgen.formats.audio.studio:record",
+        f"{__package__}.studio:record",
         to_json(performances),
         what="the synthesizer",
         limits=limits,

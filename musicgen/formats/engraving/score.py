@@ -14,7 +14,7 @@ from musicgen.musicxml.barlines import shared_bars
 from musicgen.transposition import transpose
 from musicgen.tune import NO_MARKS, Bar, Change, Tune
 
-_CHILD = "musicgen.formats.engraving.drawing:"
+_CHILD = f"{__package__}.drawing:"
 LIMITS = Limits(memory_mib=2048, cpu_s=40, wall_s=60.0)
 MAX_BARS = 2_000  # of all voices together: some forty pages
 MAX_EVENTS = 40_000

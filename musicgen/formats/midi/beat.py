@@ -20,7 +20,7 @@ import numpy as np
 
 from musicgen.errors import ParseError
 from musicgen.estimation import GRID
-from musicgen.formats.midi.grid import UNITS
+from musicgen.formats.midi.rhythms import UNITS
 from musicgen.formats.midi.smf import Ints
 from musicgen.formats.midi.tracking import (
     Fit,

@@ -14,8 +14,8 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 from musicgen.estimation import FEWEST_NOTES, Heard, estimate_key, estimate_meter
-from musicgen.formats.midi.grid import UNITS
 from musicgen.formats.midi.notating import Frame, Sound
+from musicgen.formats.midi.rhythms import UNITS
 from musicgen.formats.midi.smf import MidiFile
 from musicgen.theory import C_MAJOR, Key, Meter
 from musicgen.tune import Tempo

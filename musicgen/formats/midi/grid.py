@@ -12,9 +12,8 @@ from math import gcd
 
 import numpy as np
 
+from musicgen.formats.midi.rhythms import UNITS
 from musicgen.formats.midi.smf import Ints
-
-UNITS = 20160  # of a quarter: the least that holds all places of `SCORE_GRIDS`
 
 # Odd part of a place's denominator -> the greatest power of two that goes with it in a score.
 SCORE_GRIDS = {1: 64, 3: 16, 5: 16, 7: 16, 9: 4, 15: 4}

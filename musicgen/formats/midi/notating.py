@@ -12,8 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from musicgen.errors import ParseError
-from musicgen.formats.midi.grid import UNITS
-from musicgen.formats.midi.rhythms import NOTE, REST, TIED, Rhythm, heads
+from musicgen.formats.midi.rhythms import NOTE, REST, TIED, UNITS, Rhythm, heads
 from musicgen.theory import Key, Meter
 from musicgen.tune import Bar, Change, Chord, Event, Marks, Note, Tempo
 

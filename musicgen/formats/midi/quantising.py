@@ -17,7 +17,6 @@ import numpy as np
 from musicgen.formats.midi.beat import Beat, follow
 from musicgen.formats.midi.grid import (
     COARSEST_ROUNDED,
-    UNITS,
     denominators,
     is_score,
     near_places,
@@ -25,6 +24,7 @@ from musicgen.formats.midi.grid import (
 )
 from musicgen.formats.midi.notating import Sound
 from musicgen.formats.midi.parts import Strike
+from musicgen.formats.midi.rhythms import UNITS
 
 SHORTEST = UNITS // 8
 # A gap this short (share of the time to the next note) is how a note is played, not a rest.

@@ -12,9 +12,10 @@ from functools import lru_cache
 from itertools import pairwise
 from math import lcm
 
-from musicgen.formats.midi.grid import UNITS
 from musicgen.theory import Key, Meter, Pitch, spell
 from musicgen.tune import Chord, Event, Note, Rest, Tuplet
+
+UNITS = 20160  # of a quarter: the least that holds all places of `formats.midi.grid.SCORE_GRIDS`
 
 # A single note head with up to two dots: 1, 3 or 7 times a power of two.
 _NOTE_HEADS = (1, 3, 7)

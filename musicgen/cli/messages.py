@@ -1,0 +1,41 @@
+"""Messages for the person at the terminal, on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicgen.errors import printable
+
+if TYPE_CHECKING:
+    from musicgen.composer import Take
+    from musicgen.tune import Tune
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def counted(n: int, what: str) -> str:
+    """ "1 tune", "3 tunes"."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def warn_of(tune: Tune, path: Path) -> None:
+    """The reader's warnings of a tune, a line each."""
+    for warning in tune.warnings:
+        place = f"{path}:{warning.line}:{warning.column}" if warning.line else f"{path}"
+        say(f"{place}: warning: {warning.what}")
+
+
+def said(takes: Iterable[Take], *, novelty: bool) -> Iterator[Take]:
+    """The takes, each with its warning and, if asked for, a line on how new it is."""
+    for take in takes:
+        if take.warning:
+            say(f"warning: {take.warning}")
+        if novelty and take.novelty is not None:
+            say(f"{take.tune.title}: {take.novelty.line()}")
+        yield take
