@@ -9,8 +9,8 @@ from typing import Any
 
 from musicgen.errors import MusicgenError
 from musicgen.formats.audio.recorder import read_options, record_performances
-from musicgen.isolation import Limits, run
 from musicgen.performance import Performance, perform
+from musicgen.system.sandbox import Limits, run
 from musicgen.tune import Tune
 
 _POLL_S = 0.02

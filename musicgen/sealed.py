@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError, ParseError, printable
-from musicgen.files import read_bytes, replacing_folder
+from musicgen.system.files import read_bytes, replacing_folder
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 << 20

@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import CorpusError, ParseError, printable
-from musicgen.files import (
+from musicgen.guesses import can_echo, guess_features, guess_sizes
+from musicgen.system.files import (
     open_regular,
     read_array_header,
     read_bytes,
     replacing_folder,
     write_bytes,
 )
-from musicgen.guesses import can_echo, guess_features, guess_sizes
 from musicgen.tokenizer import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)

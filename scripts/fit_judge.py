@@ -18,12 +18,12 @@ import numpy as np
 
 from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
-from musicgen.files import write_bytes
 from musicgen.metrics.baselines import SPOILERS
 from musicgen.metrics.judge import Judge, Weights, described, from_json, to_json
 from musicgen.metrics.played import played
 from musicgen.metrics.structure import longest_loop
 from musicgen.metrics.style import Style
+from musicgen.system.files import write_bytes
 from musicgen.tokenizer.melody import melody
 from musicgen.tune import Tune
 

@@ -27,7 +27,6 @@ from typer.testing import CliRunner
 
 import musicgen
 from musicgen import checkpoint
-from musicgen.charts import COLORS, chart
 from musicgen.cli import app
 from musicgen.inspection.hearing import Heard, hear
 from musicgen.models import ModelConfig, build_model
@@ -35,6 +34,7 @@ from musicgen.models.rnn import Recurrence
 from musicgen.models.transformer import rotate, rotation_at
 from musicgen.sampling.choosing import chances, filters_of
 from musicgen.sampling.config import SamplingConfig
+from musicgen.system.charts import COLORS, chart
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FIGURES = DOCS / "figures"

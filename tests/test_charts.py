@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from musicgen.charts import FORMATS, chart
+from musicgen.system.charts import FORMATS, chart
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

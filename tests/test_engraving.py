@@ -28,10 +28,10 @@ from musicgen.formats.engraving.lines import line_starts
 from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
 from musicgen.formats.engraving.score import Sheet
-from musicgen.isolation import Limits
 from musicgen.musicxml.lengths import written
-from musicgen.musicxml.markup import text
 from musicgen.sampling import SamplingConfig
+from musicgen.system.markup import text
+from musicgen.system.sandbox import Limits
 from musicgen.theory import Meter, Pitch
 from musicgen.tune import Bar, Chord, Note, Rest, Tune, Voice
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from musicgen.errors import MusicgenError, ParseError
-from musicgen.files import read_bytes, slug, write_bytes
+from musicgen.system.files import read_bytes, slug, write_bytes
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from musicgen.errors import ConfigError, IsolationError, ParseError
-from musicgen.isolation import MAX_CALLS, Limits, Pool, Ticket, run
+from musicgen.system.sandbox import MAX_CALLS, Limits, Pool, Ticket, run
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 HERE = "tests.test_isolation:"

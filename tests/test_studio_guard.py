@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 
 from musicgen.errors import IsolationError, MusicgenError
-from musicgen.isolation import Limits
 from musicgen.studio import Settings, bodies, server
 from musicgen.studio.guard import COOKIE, HEADERS, host_name
 from musicgen.studio.rooms import Rooms
 from musicgen.studio.server import is_loopback, listen
 from musicgen.studio.work import Busy, Closed, Desk
+from musicgen.system.sandbox import Limits
 from tests.studio_client import JSON, Client, heading, running
 
 TUNE = "/api/tune"

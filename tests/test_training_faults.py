@@ -20,7 +20,7 @@ import pytest
 
 from musicgen import checkpoint
 from musicgen.errors import TrainingError, TrainingInterrupted
-from musicgen.files import locked
+from musicgen.system.files import locked
 from musicgen.tokenset import TokenSet
 from musicgen.training import RunFolder, keeper, train
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from musicgen.errors import MusicgenError
-from musicgen.workers import in_order
+from musicgen.system.workers import in_order
 
 
 def double(n: int) -> int:
@@ -50,7 +50,7 @@ def test_a_process_that_dies_is_said_in_one_line() -> None:
 PROGRAM = """
 import os, sys, time
 sys.path.insert(0, {root!r})
-from musicgen.workers import in_order
+from musicgen.system.workers import in_order
 from tests.test_workers import slow
 if __name__ == "__main__":
     for pid in in_order(slow, range(99), workers=2, advice=""):

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen import corpus as corpora
-from musicgen.charts import chart
 from musicgen.classification.listening import Listening, listen
 from musicgen.classification.questions import QUESTIONS, Question
 from musicgen.errors import InvalidTuneError
 from musicgen.metrics.accuracy import confusion, share_right
 from musicgen.metrics.distances import Interval
+from musicgen.system.charts import chart
 from musicgen.tokenizer.melody import encode, melody
 from musicgen.tune import Tune
 

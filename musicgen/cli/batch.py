@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from musicgen.cli.messages import say
 from musicgen.cli.output import require_free
 from musicgen.errors import MusicgenError, locate
-from musicgen.workers import in_order
+from musicgen.system.workers import in_order
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -144,7 +144,7 @@ class Batch:
         Raises:
             MusicgenError: something failed; all else has been written.
         """
-        from musicgen.files import make_folder
+        from musicgen.system.files import make_folder
 
         make_folder(self.folder)
         sources = find_sources(names)
@@ -197,7 +197,7 @@ class Batch:
 
     def _take(self, piece: _Piece, outcome: _Outcome) -> None:
         """Write what a piece has become."""
-        from musicgen.files import make_folder, write_bytes
+        from musicgen.system.files import make_folder, write_bytes
 
         self.failures += outcome.failures
         self.warnings += outcome.warnings
@@ -218,7 +218,7 @@ class Batch:
 
     def _unique(self, folder: Path, name: str) -> Path:
         """A file name that no tune before had, numbered where names are the same."""
-        from musicgen.files import slug
+        from musicgen.system.files import slug
 
         base = folder / slug(name)
         path, number = base, max(1, self._numbers[base])

@@ -45,7 +45,7 @@ class Book:
             MusicgenError: there is a book already and neither is asked for, there is none to go
                 on with, or it was made with other settings.
         """
-        from musicgen.files import make_folder, write_bytes
+        from musicgen.system.files import make_folder, write_bytes
 
         wanted = _plain(settings)
         there = (folder / SETTINGS).exists()
@@ -83,8 +83,8 @@ class Book:
     def _add(self, take: Take, formats: Sequence[str]) -> None:
         from musicgen import formats as writers
         from musicgen.controls import form_of
-        from musicgen.files import slug
         from musicgen.formats.abc_notation import to_abc
+        from musicgen.system.files import slug
 
         tune = take.tune
         name = slug(tune.title)
@@ -122,7 +122,7 @@ def _row(values: Iterable[object]) -> str:
 
 def _recover(folder: Path) -> int:
     """How many tunes are there whole; book and index are cut back to them."""
-    from musicgen.files import read_bytes, write_bytes
+    from musicgen.system.files import read_bytes, write_bytes
 
     lines = read_bytes(folder / INDEX).decode("utf-8", "replace").splitlines(keepends=True)
     kept, books = [_row(COLUMNS)], []
@@ -157,7 +157,7 @@ def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
-    from musicgen.files import read_bytes
+    from musicgen.system.files import read_bytes
 
     try:
         found = json.loads(read_bytes(folder / SETTINGS))

@@ -68,7 +68,7 @@ def validate(
     What cannot be read at all is listed at the end.
     """
     from musicgen.cli.batch import FEWEST_FOR_PROCESSES, find_sources
-    from musicgen.workers import in_order
+    from musicgen.system.workers import in_order
 
     paths = [source.path for source in find_sources(files)]
     few = len(paths) < FEWEST_FOR_PROCESSES
@@ -158,10 +158,10 @@ def _judge(
 def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> list[str]:
     """Write the file anew beside the old one; whatever needed no repair stays to the letter. What
     was done, a line each."""
-    from musicgen.files import read_bytes, write_bytes
     from musicgen.formats.abc_notation import to_abc
     from musicgen.formats.abc_notation.text import decode_bytes
     from musicgen.formats.abc_notation.tunebook import without_controls
+    from musicgen.system.files import read_bytes, write_bytes
     from musicgen.validation import fix
 
     if path.suffix.lower() not in (".abc", ".txt"):

@@ -272,7 +272,7 @@ class _Jobs:
         """Print the tables, write the page and the numbers."""
         from musicgen.evaluation.page import render_page
         from musicgen.evaluation.report import as_data
-        from musicgen.files import write_bytes
+        from musicgen.system.files import write_bytes
 
         assert self.bench is not None
         if as_json is not None:
@@ -318,7 +318,7 @@ def _model(group: Sequence[str]) -> Path | None:
 
 
 def _write_json(data: dict[str, Any], path: Path) -> None:
-    from musicgen.files import write_bytes
+    from musicgen.system.files import write_bytes
 
     text = json.dumps(data, indent=1, ensure_ascii=False)
     if str(path) == "-":

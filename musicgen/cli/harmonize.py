@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from musicgen.charts import require_chart
 from musicgen.cli import options
 from musicgen.cli.messages import counted, say
 from musicgen.cli.options import app
 from musicgen.cli.output import TuneSink, read_tune, require_free
 from musicgen.errors import ControlError
+from musicgen.system.charts import require_chart
 
 if TYPE_CHECKING:
     from musicgen.composer import Take

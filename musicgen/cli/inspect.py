@@ -279,7 +279,7 @@ def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
 
 def _claim(picture: Path, *others: Path, force: bool) -> None:
     """See before any work that what will be written can be."""
-    from musicgen.charts import require_chart
+    from musicgen.system.charts import require_chart
 
     require_chart(picture)
     for path in (picture, *others, picture.with_suffix(".csv")):
@@ -287,7 +287,7 @@ def _claim(picture: Path, *others: Path, force: bool) -> None:
 
 
 def _write_score(score: Score, path: Path) -> None:
-    from musicgen.files import write_bytes
+    from musicgen.system.files import write_bytes
 
     write_bytes(path, score.render(path.suffix.lower()))
     say(f"wrote {path}")
@@ -298,7 +298,7 @@ def _write_numbers(picture: Path, names: Sequence[str], rows: Iterable[Sequence[
     import csv
     import io
 
-    from musicgen.files import write_bytes
+    from musicgen.system.files import write_bytes
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

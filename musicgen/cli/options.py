@@ -118,7 +118,7 @@ def _options(
         bool, typer.Option("--debug", help="Print the traceback of an error; for any command.")
     ] = False,
 ) -> None:
-    from musicgen.files import limit_inputs
+    from musicgen.system.files import limit_inputs
 
     limit_inputs(max_size * 2**20)
 

@@ -121,8 +121,8 @@ class TuneSink:
             say(f"wrote {self.output}")
 
     def _write_folder(self, takes: Iterable[Take], folder: Path) -> None:
-        from musicgen.files import make_folder, write_bytes
         from musicgen.gallery import page
+        from musicgen.system.files import make_folder, write_bytes
 
         make_folder(folder)
         index = folder / "index.html"
@@ -132,8 +132,8 @@ class TuneSink:
         say(f"wrote {index}: open it in a browser")
 
     def _write_formats(self, take: Take, folder: Path) -> Entry:
-        from musicgen.files import slug
         from musicgen.gallery import Entry
+        from musicgen.system.files import slug
 
         name = slug(take.name or take.tune.title)
         files = [folder / (name + suffix) for suffix in self.formats]
@@ -155,7 +155,7 @@ def content_of(take: Take, suffix: str) -> bytes:
 def _write_book(takes: list[Take], path: Path) -> None:
     """One file of all the takes."""
     from musicgen import formats
-    from musicgen.files import write_bytes
+    from musicgen.system.files import write_bytes
 
     suffix = formats.extension(path)
     if any(suffix in take.exact for take in takes):

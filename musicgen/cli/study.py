@@ -63,8 +63,8 @@ def corpus(
 
 
 def _write_report(facts: dict[str, Any], path: Path) -> None:
-    from musicgen.files import write_bytes
     from musicgen.survey.page import render_page
+    from musicgen.system.files import write_bytes
 
     as_page = path.suffix.lower() == ".html"
     text = render_page(facts) if as_page else json.dumps(facts, indent=1, ensure_ascii=False)

@@ -83,7 +83,7 @@ def _name(written: Written, seed: int) -> str:
 
 
 def _write_each(written: Sequence[Written], folder: Path, seed: int, *, force: bool) -> None:
-    from musicgen.files import make_folder
+    from musicgen.system.files import make_folder
 
     make_folder(folder)
     files = [folder / f"{_name(w, seed)}.txt" for w in written]
@@ -94,7 +94,7 @@ def _write_each(written: Sequence[Written], folder: Path, seed: int, *, force: b
 
 
 def _write(path: Path, text: str) -> None:
-    from musicgen.files import write_bytes
+    from musicgen.system.files import write_bytes
 
     write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"))
     say(f"wrote {path}")

@@ -12,7 +12,6 @@ from musicgen.checkpoint import Checkpoint, Outlines
 from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError, InvalidTuneError, printable
-from musicgen.files import write_bytes
 from musicgen.formats import extension, write
 from musicgen.grammar import FEATURE_SIZES
 from musicgen.guesses import can_echo, guess_sizes
@@ -20,6 +19,7 @@ from musicgen.metrics.critic import Critic
 from musicgen.novelty import Novelty, NoveltyIndex
 from musicgen.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
+from musicgen.system.files import write_bytes
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.constraint import Constraint
 from musicgen.tokenizer.melody import NAME

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from musicgen.composer.engine import Engine, Take
-from musicgen.workers import in_order as workers_in_order
+from musicgen.system.workers import in_order as workers_in_order
 
 # Composes the takes of these numbers; must be a function of a module, or a `partial` of one.
 Job = Callable[[Engine, Sequence[int]], list[Take]]

@@ -15,8 +15,8 @@ import numpy as np
 
 from musicgen.errors import ParseError
 from musicgen.families import SHINGLE_INTERVALS, Shingles, interval_runs
-from musicgen.files import read_bytes
 from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.system.files import read_bytes
 
 # Characters. Paragraphs are joined up to the first bound; what is longer than the second is cut,
 # at a line's end where there is one: matches are looked for in time that grows with its square.

@@ -17,8 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, ParseError, UnsupportedFormatError
-from musicgen.files import read_bytes, write_bytes
 from musicgen.formats.signatures import other_music, require_readable
+from musicgen.system.files import read_bytes, write_bytes
 from musicgen.tune import Reading, Rejected, Tune
 
 READERS = {

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.charts import chart
 from musicgen.harmonization import Harmonized
 from musicgen.harmonization.batches import collate
 from musicgen.harmonization.chords import chord_id
@@ -20,6 +19,7 @@ from musicgen.harmonization.lesson import lesson
 from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.slots import Piece, Slot
 from musicgen.stepping.threads import torch_single_threaded
+from musicgen.system.charts import chart
 from musicgen.theory import ACCIDENTAL_TEXT, spell
 
 _MOST = 16  # slots that are drawn

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.engraving.annotation import Annotated, Arc
 from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.transformer import Transformer
+from musicgen.system.charts import chart
 from musicgen.tokenizer.melody import pickup_of
 from musicgen.tune import Tune
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.charts import COLORS, chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
+from musicgen.system.charts import COLORS, chart
 from musicgen.theory import Key
 from musicgen.tokenizer.melody import NAME
 from musicgen.tokenizer.tokens import Token, parse_token

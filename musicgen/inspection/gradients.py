@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import ControlError
 from musicgen.inspection.hearing import hear
 from musicgen.models import ModelConfig, build_model
 from musicgen.stepping.threads import torch_single_threaded
+from musicgen.system.charts import chart
 from musicgen.tune import Tune
 
 # What stands for each idea. The random weights of "relu, random" are half as large again as those

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, CorpusError
 from musicgen.guesses import guess_features, n_given_columns
 from musicgen.models.cost import nats
 from musicgen.stepping.threads import torch_single_threaded
+from musicgen.system.charts import chart
 from musicgen.tokenset import TokenSet
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from musicgen.charts import chart
 from musicgen.checkpoint import Checkpoint
 from musicgen.formats.engraving.annotation import Annotated
 from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.cost import nats
+from musicgen.system.charts import chart
 from musicgen.tokenizer.tokens import HEADER_KINDS
 from musicgen.tune import Tune
 

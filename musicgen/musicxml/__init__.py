@@ -15,9 +15,9 @@ from musicgen.errors import InvalidTuneError
 from musicgen.musicxml.attributes import clef_name, clef_of
 from musicgen.musicxml.barlines import ending_stops, shared_bars
 from musicgen.musicxml.lengths import written
-from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.measures import MeasureWriter, Shape
 from musicgen.musicxml.reading import from_musicxml
+from musicgen.system.markup import element, text
 from musicgen.tune import EIGHTH, Bar, Change, Chord, Tune, Voice
 
 __all__ = ["from_musicxml", "to_musicxml"]

@@ -7,8 +7,8 @@ import zipfile
 import zlib
 
 from musicgen.errors import ParseError
-from musicgen.files import MAX_INPUT_BYTES
 from musicgen.musicxml.document import read_document
+from musicgen.system.files import MAX_INPUT_BYTES
 
 MAX_MEMBERS = 10_000
 _CONTAINER = "META-INF/container.xml"

@@ -7,9 +7,9 @@ from statistics import fmean
 
 from musicgen.errors import InvalidTuneError
 from musicgen.musicxml.lengths import written
-from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.remarks import change_remark, key_remark
 from musicgen.musicxml.signs import direction
+from musicgen.system.markup import element, text
 from musicgen.theory import FIFTHS_ORDER, Key, Meter
 from musicgen.tune import Change, Chord, Note, Tempo, Voice
 

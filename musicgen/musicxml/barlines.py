@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from musicgen.musicxml.markup import element
 from musicgen.musicxml.remarks import remark
+from musicgen.system.markup import element
 from musicgen.tune import Bar, Voice
 
 STYLES = {

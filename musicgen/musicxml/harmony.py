@@ -5,8 +5,8 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from musicgen.harmony import Spelling, spelled_chord
-from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.values import content, integer
+from musicgen.system.markup import element, text
 from musicgen.theory import STEPS
 
 KINDS = {

@@ -15,9 +15,9 @@ from musicgen.musicxml.barlines import bar_remark, left_barline, right_barline
 from musicgen.musicxml.beaming import beam
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.lines import Reach, reach
-from musicgen.musicxml.markup import element
 from musicgen.musicxml.notes import NoteWriter, Piece
 from musicgen.musicxml.remarks import change_remark, opening_remark
+from musicgen.system.markup import element
 from musicgen.theory import Meter
 from musicgen.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 

@@ -11,8 +11,8 @@ from musicgen.musicxml.accidentals import Accidentals
 from musicgen.musicxml.harmony import harmony
 from musicgen.musicxml.lengths import Value, written
 from musicgen.musicxml.lines import Reach, Syllable
-from musicgen.musicxml.markup import element, text
 from musicgen.musicxml.remarks import marks_remark, remark
+from musicgen.system.markup import element, text
 from musicgen.theory import Pitch
 from musicgen.tune import Chord, Note, Rest, Timed, Tuplet
 

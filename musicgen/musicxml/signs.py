@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from musicgen.musicxml.markup import element, text
+from musicgen.system.markup import element, text
 
 # Name -> (group inside <notations>, element).
 NOTATIONS = {

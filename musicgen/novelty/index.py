@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from musicgen.errors import CorpusError, ParseError
-from musicgen.files import read_array_header, read_bytes, write_bytes
 from musicgen.novelty.alignment import Line, best_alignments, similarity_of, transposed
 from musicgen.novelty.melody import MAX_NOTES, Melody
 from musicgen.novelty.search import Candidate, Finder
 from musicgen.novelty.shared import Ruler, Run
 from musicgen.novelty.strands import Melodies
+from musicgen.system.files import read_array_header, read_bytes, write_bytes
 from musicgen.tune import Tune
 
 FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from musicgen import formats
 from musicgen.errors import MusicgenError
-from musicgen.files import read_bytes
 from musicgen.formats.abc_notation.places import Page
 from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.system.files import read_bytes
 from musicgen.tune import Tune
 
 _LINE_END = re.compile(r"\r\n|\r|\n")

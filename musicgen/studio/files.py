@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from musicgen.errors import FieldError, MusicgenError
-from musicgen.files import slug
 from musicgen.formats import AUDIO, BOOKS, rendered
+from musicgen.system.files import slug
 from musicgen.tune import Tune
 
 TYPES = {

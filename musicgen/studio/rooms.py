@@ -10,10 +10,10 @@ from typing import Any
 
 from musicgen.errors import MusicgenError
 from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI
-from musicgen.isolation import Limits
 from musicgen.studio import requests
 from musicgen.studio.changes import HEAVY
 from musicgen.studio.work import Closed, Desk
+from musicgen.system.sandbox import Limits
 
 Answer = dict[str, Any]
 

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from musicgen.errors import MusicgenError
-from musicgen.isolation import Limits, Pool, Ticket
+from musicgen.system.sandbox import Limits, Pool, Ticket
 
 RETRY_S = 3  # what a client is told that has to come again
 

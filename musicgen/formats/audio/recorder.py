@@ -10,8 +10,8 @@ from typing import Any
 from musicgen.config import from_dict, to_dict, unknown
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.audio.sound import Sound, to_json
-from musicgen.isolation import Limits, run
 from musicgen.performance import Performance, Style, perform
+from musicgen.system.sandbox import Limits, run
 from musicgen.tune import Tune
 
 OPTIONS = tuple(field.name for field in (*fields(Style), *fields(Sound)))

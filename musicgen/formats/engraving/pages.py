@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, engrave
-from musicgen.musicxml.markup import element, text
+from musicgen.system.markup import element, text
 from musicgen.tune import Tune
 
 FONTS = "STIXGeneral, 'STIX Two Text', 'Times New Roman', Times, serif"

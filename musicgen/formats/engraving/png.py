@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from musicgen.errors import InvalidTuneError, IsolationError
 from musicgen.formats.engraving.pages import single_page
 from musicgen.formats.engraving.score import Sheet
-from musicgen.imaging import rasterise
+from musicgen.system.raster import rasterise
 from musicgen.tune import Tune
 
 

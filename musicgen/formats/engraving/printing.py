@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from musicgen.formats.engraving.outlines import outline
-from musicgen.imaging import FACES, FALLBACK, font_file
+from musicgen.system.raster import FACES, FALLBACK, font_file
 
 _MM = 72 / 25.4
 _TRANSFORM = re.compile(r"(translate|scale)\(([^)]*)\)")

@@ -8,9 +8,9 @@ from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, IsolationError
 from musicgen.formats.engraving.lines import line_starts
-from musicgen.isolation import Limits, run
 from musicgen.musicxml import to_musicxml
 from musicgen.musicxml.barlines import shared_bars
+from musicgen.system.sandbox import Limits, run
 from musicgen.transposition import transpose
 from musicgen.tune import NO_MARKS, Bar, Change, Tune
 

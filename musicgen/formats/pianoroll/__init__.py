@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import ConfigError, InvalidTuneError
-from musicgen.musicxml.markup import element, text
 from musicgen.playback import PlayedNote, Timeline, timeline
+from musicgen.system.markup import element, text
 from musicgen.theory import STEP_SEMITONES, Key
 from musicgen.tune import Tune
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from musicgen.errors import InvalidTuneError, IsolationError
 from musicgen.formats.pianoroll import draw
-from musicgen.imaging import rasterise
+from musicgen.system.raster import rasterise
 from musicgen.tune import Tune
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgen.errors import UnsupportedFormatError
-from musicgen.files import write_bytes
+from musicgen.system.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

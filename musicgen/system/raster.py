@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from musicgen.errors import ConfigError
-from musicgen.isolation import Limits, run
+from musicgen.system.sandbox import Limits, run
 
 # STIX is a Times with every European letter, DejaVu has the rest; both come with matplotlib.
 FACES = {

@@ -28,8 +28,8 @@ from typing import Any
 
 from musicgen import errors
 from musicgen.errors import IsolationError, MusicgenError
-from musicgen.isolation.framing import receive, send
-from musicgen.isolation.limits import MIB, Limits
+from musicgen.system.sandbox.framing import receive, send
+from musicgen.system.sandbox.limits import MIB, Limits
 
 __all__ = ["DEFAULT_LIMITS", "MAX_CALLS", "MIB", "Limits", "Pool", "Ticket", "run"]
 
@@ -37,7 +37,7 @@ GRACE_S = 1.0  # for a call that was given up to come to its next answer
 MAX_CALLS = 200  # then a child is replaced, so that leaks of a library stay small
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from musicgen.isolation.serving import serve; serve()"
+    "from musicgen.system.sandbox.serving import serve; serve()"
 )
 # One thread each: several children already share the processor, and idle threads of a numeric
 # library reserve address space that counts against the limit.

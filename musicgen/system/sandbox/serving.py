@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import IO, Any
 
-from musicgen.isolation.framing import receive, send
-from musicgen.isolation.limits import MIB, Limits, keep_to
+from musicgen.system.sandbox.framing import receive, send
+from musicgen.system.sandbox.limits import MIB, Limits, keep_to
 
 
 def serve() -> None:

@@ -1,0 +1,1 @@
+"""Disk, child processes, workers, charts: what the rest needs of the machine."""
