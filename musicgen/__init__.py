@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from musicgen.errors import MusicgenError
 from musicgen.formats import read, scan, write
-from musicgen.tune import Bar, Chord, Note, Rest, Tune, Voice
+from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
 
 if TYPE_CHECKING:
     from musicgen.composer import Composer, PolyphonicComposer

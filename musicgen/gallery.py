@@ -9,7 +9,7 @@ from html import escape
 
 from musicgen.errors import MusicgenError
 from musicgen.formats import rendered
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 STYLE = """
 :root { color-scheme: light dark; --ground: #f6f4ef; --card: #fff; --ink: #222; --soft: #6d6a63;

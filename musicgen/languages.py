@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from musicgen import grammar, polyphony
 from musicgen.constraint import Tracer
 from musicgen.errors import InvalidTuneError
+from musicgen.music.tune import Tune
 from musicgen.tokenizer import BOS, EOS, char, melody, remi, tokens
 from musicgen.tokenizer.notating import tune_of
 from musicgen.tokenizer.parts import piece_of
-from musicgen.tune import Tune
 
 SEPARATOR = "\0"  # between the tokens of a text; part of none
 

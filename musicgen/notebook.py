@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from musicgen.gallery import fragment
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 MAX_SHOWN = 12
 

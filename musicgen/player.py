@@ -9,9 +9,9 @@ from typing import Any
 
 from musicgen.errors import MusicgenError
 from musicgen.formats.audio.recorder import read_options, record_performances
-from musicgen.performance import Performance, perform
+from musicgen.music.performance import Performance, perform
+from musicgen.music.tune import Tune
 from musicgen.system.sandbox import Limits, run
-from musicgen.tune import Tune
 
 _POLL_S = 0.02
 _PATIENCE_S = 30.0  # beyond the length of the music, for a slow device

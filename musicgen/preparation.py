@@ -28,11 +28,11 @@ from musicgen.config import unknown
 from musicgen.corpus import Corpus, Entry, Omitted, Progress, find_files
 from musicgen.errors import ConfigError, CorpusError, MusicgenError
 from musicgen.languages import LANGUAGES, SEPARATOR, Encoded, Language
-from musicgen.novelty import FILE_NAME, Collector, Melody, NoveltyIndex
+from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
+from musicgen.music.tune import Tune
 from musicgen.tokenizer import UNKNOWN, Vocabulary, melody, remi
 from musicgen.tokenizer.parts import is_polyphonic
 from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
-from musicgen.tune import Tune
 
 _FILES_LOOKED_AT = 60
 _TUNES_OF_A_FILE = 20

@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import combinations
 
 from musicgen.errors import ControlError, InvalidTuneError
+from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.notating import tune_of
 from musicgen.tokenizer.parts import (
@@ -35,7 +36,6 @@ from musicgen.tokenizer.remi import (
     parse_token,
     part_token,
 )
-from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
 
 REACH = 5  # semitones that a part may go beyond what it was given
 BARS_ADDED = 8

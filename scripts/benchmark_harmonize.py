@@ -27,7 +27,7 @@ from musicgen.harmonization.baselines import Guess
 from musicgen.harmonization.decoding import DecodingConfig, harmonies
 from musicgen.harmonization.lesson import Lesson
 from musicgen.harmonization.measuring import Score, fit_baselines, measure, read_courses
-from musicgen.metrics.distances import Interval
+from musicgen.music.metrics.distances import Interval
 
 
 def network_guess(folder: Path, beam: int) -> Guess:

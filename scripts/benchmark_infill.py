@@ -28,9 +28,9 @@ from musicgen.composer import Composer
 from musicgen.composer.infilling import draw, right_bits, sample_stretch
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.music.tune import Tune
 from musicgen.prompt import Piece
 from musicgen.sampling import SamplingConfig
-from musicgen.tune import Tune
 
 LENGTH = 4
 CANDIDATES = 32

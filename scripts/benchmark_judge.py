@@ -17,9 +17,9 @@ from musicgen.evaluation.copying import look_up
 from musicgen.evaluation.discrimination import discriminate
 from musicgen.evaluation.sets import Reference, read_set
 from musicgen.evaluation.wording import spread
-from musicgen.metrics.features import family_ratios
-from musicgen.metrics.judge import load_judge
-from musicgen.novelty import NoveltyIndex
+from musicgen.music.metrics.features import family_ratios
+from musicgen.music.metrics.judge import load_judge
+from musicgen.music.similarity import NoveltyIndex
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from fit_estimation import Sample, samples
 
-from musicgen.estimation import GRID, estimate_key
-from musicgen.theory import Key, parse_key
+from musicgen.music.estimation import GRID, estimate_key
+from musicgen.music.theory import Key, parse_key
 
 SEED = 1
 Guess = Callable[[Sample], Key | None]

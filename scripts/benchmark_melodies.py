@@ -30,8 +30,8 @@ from musicgen.harmonization.lesson import lesson
 from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.progression import Progression
 from musicgen.harmonization.slots import slots_of
+from musicgen.music.tune import Tune
 from musicgen.sampling import SamplingConfig
-from musicgen.tune import Tune
 
 PROGRESSIONS = (
     "Am | G | F | E7", "C | Am | F | G7", "G | C | D7 | G", "D | A7 | Bm | G", "Em | D | C | D",

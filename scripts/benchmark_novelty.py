@@ -33,12 +33,12 @@ from pathlib import Path
 
 from musicgen import corpus, formats
 from musicgen.cli.progress import available_cores
-from musicgen.families import shingles
-from musicgen.novelty import COPY, Melody, Novelty, NoveltyIndex
-from musicgen.playback import melody
-from musicgen.theory import Meter, spell
-from musicgen.transposition import transpose
-from musicgen.tune import Bar, Note, Timed, Tune
+from musicgen.music.playback import melody
+from musicgen.music.similarity import COPY, Melody, Novelty, NoveltyIndex
+from musicgen.music.similarity.families import shingles
+from musicgen.music.theory import Meter, spell
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Bar, Note, Timed, Tune
 
 SOURCES = ["celtic", "essenFolksong"]
 LITTLE_IN_COMMON = 0.05

@@ -21,8 +21,8 @@ from pathlib import Path
 from musicgen import corpus
 from musicgen.errors import MusicgenError
 from musicgen.formats import AUDIO, rendered
-from musicgen.performance import perform
-from musicgen.tune import Tune
+from musicgen.music.performance import perform
+from musicgen.music.tune import Tune
 
 SEED = 1
 

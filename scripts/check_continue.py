@@ -28,8 +28,8 @@ import mido
 
 from musicgen import cli, corpus, formats
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.tune import Tune
-from musicgen.validation import validate
+from musicgen.music.tune import Tune
+from musicgen.music.validation import validate
 
 
 def cut_abc(tune: Tune, random: Random) -> bytes | None:

@@ -25,13 +25,13 @@ from musicgen.composer import Composer
 from musicgen.controls import Controls
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import to_abc
-from musicgen.instruments import RANGES, written_range
-from musicgen.playback import playing_order
+from musicgen.music.instruments import RANGES, written_range
+from musicgen.music.playback import playing_order
+from musicgen.music.theory import Key, canonical_rhythm, parse_key, parse_meter
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Bar, Note, Tune
+from musicgen.music.validation import validate
 from musicgen.sampling import SamplingConfig
-from musicgen.theory import Key, canonical_rhythm, parse_key, parse_meter
-from musicgen.transposition import transpose
-from musicgen.tune import Bar, Note, Tune
-from musicgen.validation import validate
 
 FORMS = ["AABB", "ABAC", "AAB", "ABA", "AB", "A", "AABBCC", "ABAB"]
 FORMS += ["AABA", "AAA", "ABACA", "AABBA", "ABCD", "AA", "ABBA"]

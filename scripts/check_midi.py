@@ -34,9 +34,9 @@ from musicgen.errors import MusicgenError
 from musicgen.formats import abc_notation, midi, scan
 from musicgen.formats.midi.parts import Part, choose_melody, parts_of
 from musicgen.formats.midi.smf import parse_file
-from musicgen.playback import played_notes
-from musicgen.theory import parse_key
-from musicgen.tune import Tune
+from musicgen.music.playback import played_notes
+from musicgen.music.theory import parse_key
+from musicgen.music.tune import Tune
 
 REPEATED = "the same bars, repeated otherwise"
 BAR = Fraction(1)  # a length that bars and parts are multiples of

@@ -28,9 +28,9 @@ from typing import Any
 from musicgen.corpus import find_files
 from musicgen.errors import MusicgenError
 from musicgen.formats import read, scan
+from musicgen.music.playback import timeline
+from musicgen.music.tune import Bar, Change, Chord, Marks, Note, Tune, Voice
 from musicgen.musicxml import from_musicxml, to_musicxml
-from musicgen.playback import timeline
-from musicgen.tune import Bar, Change, Chord, Marks, Note, Tune, Voice
 
 SUFFIXES = (".mxl", ".musicxml", ".xml", ".krn")
 Sounds = Counter[tuple[int, Fraction, int, Fraction]]  # bar, onset in it, pitch, duration

@@ -27,10 +27,10 @@ import mido
 from musicgen import corpus
 from musicgen.errors import MusicgenError
 from musicgen.formats import midi
-from musicgen.performance import EXACT, perform
-from musicgen.playback import PlayedNote, played_notes, tempo_map
-from musicgen.theory import default_qpm
-from musicgen.tune import Tune
+from musicgen.music.performance import EXACT, perform
+from musicgen.music.playback import PlayedNote, played_notes, tempo_map
+from musicgen.music.theory import default_qpm
+from musicgen.music.tune import Tune
 
 TICKS = 480
 

@@ -31,8 +31,8 @@ from pathlib import Path
 
 from musicgen.errors import MusicgenError
 from musicgen.formats import scan
-from musicgen.playback import implicit_repeat_starts, timeline
-from musicgen.tune import Bar, Change, Event, Tune
+from musicgen.music.playback import implicit_repeat_starts, timeline
+from musicgen.music.tune import Bar, Change, Event, Tune
 
 TOLERANCE = Fraction(1, 10)  # quarters; abc2midi spreads chords and shortens notes by a tick
 ORNAMENTS = re.compile(r"![^! ]*(?:trill|roll|turn|mordent|slide)[^! ]*!|[~TMPRJk](?![^!|]*!)")

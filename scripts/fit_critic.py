@@ -23,8 +23,8 @@ from musicgen.controls import Controls
 from musicgen.evaluation.critics import fit, held_out_odds
 from musicgen.evaluation.discrimination import auc
 from musicgen.evaluation.sets import measured
-from musicgen.metrics.features import Features
-from musicgen.metrics.played import played
+from musicgen.music.metrics.features import Features
+from musicgen.music.metrics.note_arrays import played
 from musicgen.sampling import SamplingConfig
 
 

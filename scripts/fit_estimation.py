@@ -1,6 +1,6 @@
-"""Count rhythms and fit keys on the bundled tunes' training split, for `musicgen.estimation`.
+"""Count rhythms and fit keys on the bundled tunes' training split, for `musicgen.music.estimation`.
 
-    python scripts/fit_estimation.py            # writes musicgen/estimation/tables.json
+    python scripts/fit_estimation.py            # writes musicgen/music/estimation/tables.json
 
 Takes about three minutes on one core. Validation figures are printed; the test split is left alone
 (`scripts/benchmark_key.py` measures on it).
@@ -21,14 +21,14 @@ from torch.nn.functional import cross_entropy
 
 from musicgen import corpus
 from musicgen.errors import MusicgenError
-from musicgen.estimation import GRID, METERS, Heard, estimate_key, estimate_meter, tables
-from musicgen.estimation.key import MODES, key_features
-from musicgen.estimation.meter import bar_length, best_phase, meter_features, steps
-from musicgen.estimation.rhythm import LONGEST, previous_class
-from musicgen.playback import timeline
-from musicgen.theory import KEY_PROFILES
+from musicgen.music.estimation import GRID, METERS, Heard, estimate_key, estimate_meter, tables
+from musicgen.music.estimation.key import MODES, key_features
+from musicgen.music.estimation.meter import bar_length, best_phase, meter_features, steps
+from musicgen.music.estimation.rhythm import LONGEST, previous_class
+from musicgen.music.playback import timeline
+from musicgen.music.theory import KEY_PROFILES
+from musicgen.music.tune import Change, Tune
 from musicgen.tokenizer.melody import pickup_of
-from musicgen.tune import Change, Tune
 
 TARGET = Path(tables.__file__).with_suffix(".json")
 SEED = 1

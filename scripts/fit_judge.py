@@ -1,7 +1,7 @@
 """Fit the judge on the training families of a corpus and report how it ranks held-out tunes.
 
-    python scripts/fit_judge.py --corpus celtic --out musicgen/metrics/judge.json
-    python scripts/fit_judge.py --corpus celtic --score musicgen/metrics/judge.json --split test
+    python scripts/fit_judge.py --corpus celtic --out musicgen/music/metrics/judge.json
+    python scripts/fit_judge.py --corpus celtic --score musicgen/music/metrics/judge.json --split test
 
 Every training tune is spoilt once in each way of `metrics.baselines.SPOILERS`; a logistic
 regression learns to tell the real tunes from the spoilt ones. The tables of style are counted on
@@ -18,14 +18,14 @@ import numpy as np
 
 from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
-from musicgen.metrics.baselines import SPOILERS
-from musicgen.metrics.judge import Judge, Weights, described, from_json, to_json
-from musicgen.metrics.played import played
-from musicgen.metrics.structure import longest_loop
-from musicgen.metrics.style import Style
+from musicgen.music.metrics.baselines import SPOILERS
+from musicgen.music.metrics.judge import Judge, Weights, described, from_json, to_json
+from musicgen.music.metrics.note_arrays import played
+from musicgen.music.metrics.structure import longest_loop
+from musicgen.music.metrics.style import Style
+from musicgen.music.tune import Tune
 from musicgen.system.files import write_bytes
 from musicgen.tokenizer.melody import melody
-from musicgen.tune import Tune
 
 N_FITTED = 1500  # real tunes that the regression sees
 

@@ -57,7 +57,7 @@ def folder_files(kind: str) -> dict[str, bytes]:
     from musicgen.grammar import FEATURE_SIZES
     from musicgen.matching import match_sizes
     from musicgen.models import ModelConfig, build_model, weights_of
-    from musicgen.novelty import NoveltyIndex
+    from musicgen.music.similarity import NoveltyIndex
     from musicgen.preparation import prepare
     from musicgen.tokenizer import Vocabulary
 
@@ -102,7 +102,7 @@ def small_tunes() -> list[bytes]:
 def use_folder(kind: str, path: Path) -> Uses:
     """Load a folder and, if it loads, do what it is for."""
     if kind == "tokens":
-        from musicgen.novelty import FILE_NAME, NoveltyIndex
+        from musicgen.music.similarity import FILE_NAME, NoveltyIndex
         from musicgen.tokenset import TokenSet
 
         tokens = TokenSet.load(path)

@@ -13,8 +13,8 @@ import musicgen
 from musicgen.composer import Composer
 from musicgen.controls import Controls
 from musicgen.corpus import load
+from musicgen.music.tune import Tune
 from musicgen.sampling import SamplingConfig
-from musicgen.tune import Tune
 
 MOST = 3
 

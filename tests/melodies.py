@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from musicgen.formats.abc_notation import parse
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 REEL = """X:3
 T:A reel

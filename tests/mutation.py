@@ -21,10 +21,10 @@ from musicgen import formats
 from musicgen.errors import MusicgenError, printable
 from musicgen.formats.abc_notation import parse_text
 from musicgen.languages import LANGUAGES
-from musicgen.novelty import Melody
-from musicgen.playback import timeline, unfold
-from musicgen.tune import Tune
-from musicgen.validation import fix, validate
+from musicgen.music.playback import timeline, unfold
+from musicgen.music.similarity import Melody
+from musicgen.music.tune import Tune
+from musicgen.music.validation import fix, validate
 
 from .pieces import CHORALE, SONG
 

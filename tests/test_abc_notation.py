@@ -9,10 +9,10 @@ import pytest
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation import parse, parse_text
-from musicgen.performance import perform
-from musicgen.playback import played_notes
-from musicgen.theory import CUT_TIME, FREE_METER, Key, Meter
-from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Tempo, Tune, Tuplet
+from musicgen.music.performance import perform
+from musicgen.music.playback import played_notes
+from musicgen.music.theory import CUT_TIME, FREE_METER, Key, Meter
+from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Tempo, Tune, Tuplet
 
 DATA = Path(__file__).parent / "data"
 

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 from tests.test_abc_notation_writer import bundled
 
 pytestmark = pytest.mark.skipif(shutil.which("abc2midi") is None, reason="needs abc2midi")

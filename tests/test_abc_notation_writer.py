@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation import original_text, parse, parse_text, render, to_abc
-from musicgen.theory import Key, Meter, Pitch
-from musicgen.tune import Bar, Note, Rest, Tempo, Tune, Tuplet, Voice
+from musicgen.music.theory import Key, Meter, Pitch
+from musicgen.music.tune import Bar, Note, Rest, Tempo, Tune, Tuplet, Voice
 from tests.tunes import tunes
 
 JIG = """\

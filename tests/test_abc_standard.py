@@ -10,8 +10,8 @@ from __future__ import annotations
 import pytest
 
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.playback import timeline
-from musicgen.tune import Reading
+from musicgen.music.playback import timeline
+from musicgen.music.tune import Reading
 
 HEAD = "X:1\nT:t\nM:4/4\nL:1/4\nK:C\n"
 CDEF = "60:1 62:1 64:1 65:1"

@@ -29,10 +29,10 @@ from musicgen.formats.audio.pitch import cents_off
 from musicgen.formats.audio.recorder import record
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, from_json, to_json
 from musicgen.formats.audio.studio import ENCODINGS, TAIL_S
-from musicgen.performance import EXACT, Style, perform
+from musicgen.music.performance import EXACT, Style, perform
+from musicgen.music.theory import C_MAJOR, canonical_rhythm, spell
+from musicgen.music.tune import Bar, Note, Tempo, Tune, Voice
 from musicgen.sampling import SamplingConfig
-from musicgen.theory import C_MAJOR, canonical_rhythm, spell
-from musicgen.tune import Bar, Note, Tempo, Tune, Voice
 
 SYNTHESIZERS = ["fluidsynth", "additive"]
 NOTE_S = 0.5

@@ -23,10 +23,10 @@ from musicgen.corpus.finding import find_files
 from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_shingles
 from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseError
 from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
-from musicgen.families import SAME_FAMILY_JACCARD
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.inspection import attention, surprise
 from musicgen.models import ModelConfig, build_model, weights_of
+from musicgen.music.similarity.families import SAME_FAMILY_JACCARD
 from musicgen.preparation import Prepared, prepare
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS, EOS, Vocabulary, char

@@ -19,9 +19,9 @@ from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
 from musicgen.grammar import Part
 from musicgen.models import KINDS, ModelConfig, build_model, weights_of
-from musicgen.novelty import NoveltyIndex
+from musicgen.music.similarity import NoveltyIndex
+from musicgen.music.validation import validate
 from musicgen.tokenizer import SPECIALS
-from musicgen.validation import validate
 
 VOCAB = (*SPECIALS, "C", "D", "E")
 

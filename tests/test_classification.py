@@ -25,10 +25,10 @@ from musicgen.formats import read, write
 from musicgen.formats.abc_notation import parse_text
 from musicgen.inspection.hearing import hear
 from musicgen.inspection.surprise import measure
-from musicgen.playback import unfold
-from musicgen.theory import parse_meter
-from musicgen.transposition import transpose
-from musicgen.tune import Tune
+from musicgen.music.playback import unfold
+from musicgen.music.theory import parse_meter
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Tune
 
 # Traditional; in none of the three collections under these notes.
 KESH = (

@@ -17,10 +17,10 @@ from musicgen.composer import Composer, Draft
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.music.tune import Tune
+from musicgen.music.validation import validate
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import Vocabulary
-from musicgen.tune import Tune
-from musicgen.validation import validate
 
 from .test_grammar import assert_valid
 

@@ -28,12 +28,12 @@ from musicgen.controls.melodic import Line, MelodicAutomaton
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.grammar import Limits, Part, advance, outline_of, start
-from musicgen.instruments import RANGES, written_range
+from musicgen.music.instruments import RANGES, written_range
+from musicgen.music.tune import Rest, Tune
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS, EOS
 from musicgen.tokenizer.melody import encode
 from musicgen.tokenizer.tokens import parse_token
-from musicgen.tune import Rest, Tune
 
 from .test_grammar import JIG, LENGTHS, VOCABULARY, assert_valid
 

@@ -13,7 +13,7 @@ import pytest
 from musicgen.cli import main
 from musicgen.formats import AUDIO, READERS, WRITERS, read, write
 from musicgen.formats.abc_notation import parse_text
-from musicgen.playback import played_notes
+from musicgen.music.playback import played_notes
 
 # A pickup, triplets, a tie over a bar line, dots, accidentals, repeats with two endings.
 LINE = """X:1

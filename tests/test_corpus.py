@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from musicgen import corpus, playback
+from musicgen import corpus
 from musicgen.errors import CorpusError
-from musicgen.families import SAME_FAMILY_JACCARD, shingles
-from musicgen.tune import Tune
+from musicgen.music import playback
+from musicgen.music.similarity.families import SAME_FAMILY_JACCARD, shingles
+from musicgen.music.tune import Tune
 
 SCALE = ["C", "D", "E", "F", "G", "A", "B", "c", "d", "e", "f", "g"]
 

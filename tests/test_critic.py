@@ -18,13 +18,13 @@ from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ConfigError
 from musicgen.evaluation import critics
 from musicgen.evaluation.discrimination import auc
-from musicgen.metrics.baselines import shuffled
-from musicgen.metrics.critic import Critic
-from musicgen.metrics.features import Features
-from musicgen.metrics.played import played
-from musicgen.metrics.space import FeatureSpace
+from musicgen.music.metrics.baselines import shuffled
+from musicgen.music.metrics.critic import Critic
+from musicgen.music.metrics.features import Features
+from musicgen.music.metrics.note_arrays import played
+from musicgen.music.metrics.vectors import FeatureSpace
+from musicgen.music.tune import Tune
 from musicgen.sampling import SamplingConfig
-from musicgen.tune import Tune
 from tests.melodies import notes
 
 

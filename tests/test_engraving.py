@@ -28,12 +28,12 @@ from musicgen.formats.engraving.lines import line_starts
 from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
 from musicgen.formats.engraving.score import Sheet
+from musicgen.music.theory import Meter, Pitch
+from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
 from musicgen.musicxml.lengths import written
 from musicgen.sampling import SamplingConfig
 from musicgen.system.markup import text
 from musicgen.system.sandbox import Limits
-from musicgen.theory import Meter, Pitch
-from musicgen.tune import Bar, Chord, Note, Rest, Tune, Voice
 
 FULL = """X:1
 T:Full House, The

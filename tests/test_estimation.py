@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import pytest
 
-from musicgen.estimation import Heard, estimate_key, estimate_meter, rhythm_probability
 from musicgen.formats.abc_notation import parse
-from musicgen.playback import timeline
-from musicgen.theory import Key, Meter
-from musicgen.tune import Tune
+from musicgen.music.estimation import Heard, estimate_key, estimate_meter, rhythm_probability
+from musicgen.music.playback import timeline
+from musicgen.music.theory import Key, Meter
+from musicgen.music.tune import Tune
 
 KESH = """X:1
 T:The Kesh

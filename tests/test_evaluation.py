@@ -28,10 +28,10 @@ from musicgen.evaluation.page import render_page
 from musicgen.evaluation.report import Assessment, Bench, as_data, ranking
 from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
 from musicgen.grammar import FEATURE_SIZES
-from musicgen.metrics.baselines import changed_pitches
+from musicgen.music.metrics.baselines import changed_pitches
+from musicgen.music.transposition import transpose
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenset import TokenSet, build_tokenset
-from musicgen.transposition import transpose
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgen import families
-from musicgen.families import Line, group_families, melody_digest, shingles
-from musicgen.theory import parse_meter
+from musicgen.music.similarity import families
+from musicgen.music.similarity.families import Line, group_families, melody_digest, shingles
+from musicgen.music.theory import parse_meter
 
 
 def line(*pitches: int | None, duration: Fraction = Fraction(1, 2)) -> Line:

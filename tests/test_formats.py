@@ -11,8 +11,8 @@ import pytest
 
 from musicgen import formats
 from musicgen.errors import InvalidTuneError, ParseError, UnsupportedFormatError
-from musicgen.playback import played_notes
-from musicgen.tune import Bar, Note, Pitch, Rejected, Tune, Voice
+from musicgen.music.playback import played_notes
+from musicgen.music.tune import Bar, Note, Pitch, Rejected, Tune, Voice
 
 BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline="|]")
 KNOWN = ".abc, .txt, .mid, .midi, .kar, .musicxml, .mxl, .xml, .krn"

@@ -22,10 +22,10 @@ from musicgen.grammar import (
     permits,
     start,
 )
+from musicgen.music.tune import Note, Rest, Tune
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import decode, encode
 from musicgen.tokenizer.tokens import parse_token
-from musicgen.tune import Note, Rest, Tune
 
 PITCHES = ["5,", "7,", "1", "2", "3", "#4", "5", "b7", "1'"]
 LENGTHS = ["*1/4", "*1/2", "*3/4", "*3/2", "*2", "*3", "*4", "*6"]

@@ -32,9 +32,9 @@ from musicgen.harmonization.network import Harmonizer, HarmonizerConfig
 from musicgen.harmonization.progression import Progression, symbol_of
 from musicgen.harmonization.slots import places, slots_of
 from musicgen.harmonization.symbols import n_symbols, with_symbols, write_text
-from musicgen.harmony import parse_chord
-from musicgen.theory import Key, Meter, parse_meter
-from musicgen.tune import Chord, Note, Rest, Tune
+from musicgen.music.chord_symbols import parse_chord
+from musicgen.music.theory import Key, Meter, parse_meter
+from musicgen.music.tune import Chord, Note, Rest, Tune
 
 TUNE = "X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n" + (
     'D2|"G"G2 B>d "C"e4|"D7"(3ABc !trill!~d2 {g}f2 "Am"a2|[1"G"g8:|[2"G"g4 d4|]\n'

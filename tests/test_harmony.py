@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgen.harmony import NO_CHORD, QUALITIES, ChordSymbol, parse_chord
+from musicgen.music.chord_symbols import NO_CHORD, QUALITIES, ChordSymbol, parse_chord
 
 NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 

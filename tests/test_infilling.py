@@ -18,11 +18,11 @@ from musicgen.composer.variation import Band
 from musicgen.errors import ControlError
 from musicgen.formats import read, rendered
 from musicgen.formats.abc_notation import parse_text
-from musicgen.novelty import similarity
+from musicgen.music.similarity import similarity
+from musicgen.music.tune import Note, Tune
+from musicgen.music.validation import validate
 from musicgen.prompt import Piece
 from musicgen.sampling import SamplingConfig
-from musicgen.tune import Note, Tune
-from musicgen.validation import validate
 
 from .test_continuation import facts
 

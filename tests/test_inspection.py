@@ -20,8 +20,8 @@ from musicgen.formats.abc_notation import parse_text
 from musicgen.inspection import attention, embeddings, gradients, memory, surprise
 from musicgen.inspection.hearing import hear
 from musicgen.models import build_model, weights_of
+from musicgen.music.tune import Tune
 from musicgen.tokenset import TokenSet, build_tokenset
-from musicgen.tune import Tune
 
 JIG = "X:1\nT:A jig\nR:jig\nM:6/8\nL:1/8\nK:D\nA|:d2e (3fed B|A>FA- A2A:|\n"
 

@@ -6,7 +6,7 @@ import pretty_midi
 import pytest
 
 from musicgen.errors import ConfigError
-from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI, program
+from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI, program
 
 
 @pytest.mark.parametrize(

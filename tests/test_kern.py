@@ -13,8 +13,8 @@ from musicgen import formats
 from musicgen.errors import ParseError, UnsupportedFormatError
 from musicgen.formats.abc_notation import to_abc
 from musicgen.formats.kern import parse
-from musicgen.playback import timeline
-from musicgen.tune import Tune
+from musicgen.music.playback import timeline
+from musicgen.music.tune import Tune
 
 CORPUS = Path(music21.__file__).parent / "corpus"
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats import midi
-from musicgen.metrics import pitch, rhythm, structure
-from musicgen.metrics.baselines import SPOILERS, MarkovChain, shuffled
-from musicgen.metrics.distances import (
+from musicgen.music.metrics import pitch, rhythm, structure
+from musicgen.music.metrics.baselines import SPOILERS, MarkovChain, shuffled
+from musicgen.music.metrics.distances import (
     bootstrap_weights,
     interval,
     jensen_shannon,
@@ -23,14 +23,14 @@ from musicgen.metrics.distances import (
     tabulate,
     wasserstein,
 )
-from musicgen.metrics.distributions import DISTRIBUTIONS
-from musicgen.metrics.features import Features, Yardstick, family_ratios
-from musicgen.metrics.judge import from_json, load_judge, to_json
-from musicgen.metrics.measures import FAMILIES, MEASURES, measure_all
-from musicgen.metrics.played import TICKS, played
-from musicgen.transposition import transpose
-from musicgen.tune import Tune
-from musicgen.validation import validate
+from musicgen.music.metrics.distributions import DISTRIBUTIONS
+from musicgen.music.metrics.features import Features, Yardstick, family_ratios
+from musicgen.music.metrics.judge import from_json, load_judge, to_json
+from musicgen.music.metrics.note_arrays import TICKS, played
+from musicgen.music.metrics.table import FAMILIES, MEASURES, measure_all
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Tune
+from musicgen.music.validation import validate
 from tests import tunes as strategies
 from tests.melodies import REEL, notes, tune
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from musicgen.errors import InvalidTuneError, ParseError
 from musicgen.formats import midi
-from musicgen.playback import played_notes
-from musicgen.theory import FREE_METER, Key, Meter, Pitch, default_qpm, spell
-from musicgen.tune import Bar, Change, Note, Rest, Tempo, Tune, Tuplet, Voice
+from musicgen.music.playback import played_notes
+from musicgen.music.theory import FREE_METER, Key, Meter, Pitch, default_qpm, spell
+from musicgen.music.tune import Bar, Change, Note, Rest, Tempo, Tune, Tuplet, Voice
 
 JIG = Meter((6,), 8)
 

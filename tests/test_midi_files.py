@@ -21,9 +21,9 @@ from musicgen.errors import ConfigError, MusicgenError, ParseError
 from musicgen.formats import midi, read, reading_options
 from musicgen.formats.abc_notation import parse as parse_abc
 from musicgen.formats.midi.smf import parse_file
-from musicgen.playback import played_notes
-from musicgen.theory import Key, Meter
-from musicgen.tune import Tune
+from musicgen.music.playback import played_notes
+from musicgen.music.theory import Key, Meter
+from musicgen.music.tune import Tune
 
 ABC = """X:1
 T:Kesh

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from musicgen.errors import InvalidTuneError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse
+from musicgen.music.playback import timeline
+from musicgen.music.theory import MODE_FIFTHS, Key, Meter, Pitch
+from musicgen.music.tune import Bar, Note, Tune, Tuplet, Voice
 from musicgen.musicxml import from_musicxml, to_musicxml
 from musicgen.musicxml.accidentals import Accidentals
 from musicgen.musicxml.barlines import ending_stops
@@ -22,9 +25,6 @@ from musicgen.musicxml.beaming import beam
 from musicgen.musicxml.harmony import harmony
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.lines import reach
-from musicgen.playback import timeline
-from musicgen.theory import MODE_FIFTHS, Key, Meter, Pitch
-from musicgen.tune import Bar, Note, Tune, Tuplet, Voice
 from tests.tunes import tunes
 
 HEAD = "X:1\nT:Test\nM:6/8\nL:1/8\nK:D\n"

@@ -11,8 +11,8 @@ import musicgen
 from musicgen import gallery
 from musicgen.formats.abc_notation import parse
 from musicgen.gallery import Entry, page
+from musicgen.music.tune import Tune
 from musicgen.notebook import MAX_SHOWN
-from musicgen.tune import Tune
 
 ABC = 'X:1\nT:The <Best> & "Last"\nR:jig\nM:6/8\nL:1/8\nK:D\nDFA d2A|B3 B2A|]\n'
 VOID = {"meta", "input", "link", "br"}

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen.errors import CorpusError
-from musicgen.novelty import COPY, NEW, SHORT, NoveltyIndex, similarity
-from musicgen.novelty.alignment import Line, line_similarity, transposed
-from musicgen.novelty.melody import Melody
-from musicgen.transposition import transpose
-from musicgen.tune import Tune
+from musicgen.music.similarity import COPY, NEW, SHORT, NoveltyIndex, similarity
+from musicgen.music.similarity.alignment import Line, line_similarity, transposed
+from musicgen.music.similarity.melody import Melody
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Tune
 from tests.melodies import REEL, notes, tune
 
 KESH = """X:1

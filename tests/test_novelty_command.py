@@ -10,7 +10,7 @@ import pytest
 
 from musicgen import checkpoint as checkpoints
 from musicgen.checkpoint import Checkpoint
-from musicgen.novelty import NoveltyIndex
+from musicgen.music.similarity import NoveltyIndex
 
 from .test_cli import run
 from .test_novelty import BUTTERFLY, KESH, REEL, tune

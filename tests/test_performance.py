@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.abc_notation import parse_text
-from musicgen.performance import EXACT, FOLK, Performance, SoundingNote, Style, cues, perform
-from musicgen.playback import played_notes
-from musicgen.tune import Tune
+from musicgen.music.performance import EXACT, FOLK, Performance, SoundingNote, Style, cues, perform
+from musicgen.music.playback import played_notes
+from musicgen.music.tune import Tune
 
 
 def tune(body: str, *, meter: str = "4/4", rhythm: str = "reel", key: str = "D") -> Tune:

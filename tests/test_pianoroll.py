@@ -10,8 +10,8 @@ from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse
 from musicgen.formats.pianoroll import OTHER_ROW, SCALE_ROW, TONIC_ROW
-from musicgen.playback import played_notes, timeline
-from musicgen.tune import Tune
+from musicgen.music.playback import played_notes, timeline
+from musicgen.music.tune import Tune
 
 JIG = "X:1\nT:Jig & Reel\nR:jig\nM:6/8\nL:1/8\nK:D\n|:DFA d2A|B3- B2A:|\n"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from symusic import Score
 
-from musicgen import playback
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation import parse_text
-from musicgen.theory import Key, Pitch
-from musicgen.tune import Bar, Change, Chord, Marks, Note, Rest, Tempo, Tune, Voice
+from musicgen.music import playback
+from musicgen.music.theory import Key, Pitch
+from musicgen.music.tune import Bar, Change, Chord, Marks, Note, Rest, Tempo, Tune, Voice
 
 STEPS = {letter: Pitch(letter, 0, 4) for letter in "ABCDEFG"}
 

@@ -11,7 +11,7 @@ import pytest
 from musicgen import corpus, formats
 from musicgen.errors import CorpusError
 from musicgen.grammar import FEATURE_SIZES
-from musicgen.novelty import NoveltyIndex
+from musicgen.music.similarity import NoveltyIndex
 from musicgen.preparation import examine, prepare
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import decode, encode, melody

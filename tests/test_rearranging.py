@@ -6,10 +6,10 @@ import pytest
 
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.playback import melody
-from musicgen.rearranging import cut, one_voice, to_rhythm
-from musicgen.tune import Tune
-from musicgen.validation import validate
+from musicgen.music.arranging import cut, one_voice, to_rhythm
+from musicgen.music.playback import melody
+from musicgen.music.tune import Tune
+from musicgen.music.validation import validate
 
 KESH = """X:1
 T:Kesh

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen.errors import InvalidTuneError
-from musicgen.playback import played_notes
-from musicgen.theory import Key, Meter
+from musicgen.music.playback import played_notes
+from musicgen.music.theory import Key, Meter
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.notating import tune_of
 from musicgen.tokenizer.parts import (

@@ -22,10 +22,10 @@ from musicgen import checkpoint, formats
 from musicgen.errors import MusicgenError
 from musicgen.formats.abc_notation import parse_text
 from musicgen.languages import LANGUAGES
-from musicgen.novelty import NoveltyIndex
-from musicgen.playback import timeline
+from musicgen.music.playback import timeline
+from musicgen.music.similarity import NoveltyIndex
+from musicgen.music.validation import validate
 from musicgen.tokenset import TokenSet
-from musicgen.validation import validate
 
 from . import hostile, mutation
 

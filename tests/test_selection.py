@@ -17,9 +17,9 @@ from musicgen.composer.structure import structure
 from musicgen.controls import Controls
 from musicgen.errors import ConfigError, ControlError
 from musicgen.formats.abc_notation import parse
-from musicgen.novelty import COPY, NoveltyIndex
+from musicgen.music.similarity import COPY, NoveltyIndex
+from musicgen.music.tune import Tune
 from musicgen.sampling import SamplingConfig
-from musicgen.tune import Tune
 
 WELL_MADE = """X:1
 T:t

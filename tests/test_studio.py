@@ -27,7 +27,7 @@ from musicgen.composer import FIRST, Composer
 from musicgen.controls import Controls
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.performance import perform
+from musicgen.music.performance import perform
 from musicgen.sampling import SamplingConfig
 from musicgen.studio import Settings, StudioServer, jobs
 from musicgen.studio.server import listen

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from musicgen.formats.abc_notation import parse_text
-from musicgen.validation import validate
+from musicgen.music.validation import validate
 from tests.studio_browser import HERE, STATIC, Canned, Visit, browser, colours, contrast, visit
 
 JIG = """X:1

@@ -12,12 +12,12 @@ import pytest
 from musicgen.composer import PolyphonicComposer
 from musicgen.errors import ControlError
 from musicgen.formats import read, write
-from musicgen.playback import played_notes, timeline
+from musicgen.music.playback import played_notes, timeline
+from musicgen.music.tune import Tune
+from musicgen.music.validation import validate
 from musicgen.sampling import SamplingConfig
 from musicgen.theme import Theme
 from musicgen.tokenizer import Vocabulary
-from musicgen.tune import Tune
-from musicgen.validation import validate
 
 from .pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, THEME, UNFINISHED, tune, untrained
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgen import theory
-from musicgen.theory import Interval, Key, Meter, Pitch
+from musicgen.music import theory
+from musicgen.music.theory import Interval, Key, Meter, Pitch
 
 KEYS = [
     Key(f"{s}{a}", mode) for s in "ABCDEFG" for a in ("", "#", "b") for mode in theory.MODE_FIFTHS

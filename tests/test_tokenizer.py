@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgen.errors import InvalidTuneError
-from musicgen.theory import Key, Meter, Pitch
+from musicgen.music.theory import Key, Meter, Pitch
+from musicgen.music.tune import Bar, Change, Chord, Marks, Note, Rest, Tune, Tuplet, Voice
 from musicgen.tokenizer import SPECIALS, Vocabulary
 from musicgen.tokenizer.melody import decode, encode, melody
 from musicgen.tokenizer.tokens import parse_token, pitch_token
-from musicgen.tune import Bar, Change, Chord, Marks, Note, Rest, Tune, Tuplet, Voice
 
 EIGHTH = Fraction(1, 2)
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from musicgen.errors import ConfigError
 from musicgen.formats.abc_notation import parse, to_abc
-from musicgen.playback import played_notes
-from musicgen.transposition import transpose
-from musicgen.tune import Change, Tune
+from musicgen.music.playback import played_notes
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Change, Tune
 
 TEXT = 'X:1\nT:Test\nM:4/4\nL:1/8\nK:D\n"D"F2{g}A2 "A7/C#"[ce]4|[K:Bm]"Bm"B4 ^A4|]\n'
 

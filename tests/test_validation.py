@@ -8,9 +8,9 @@ from fractions import Fraction
 import pytest
 
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.theory import Meter, Pitch
-from musicgen.tune import Bar, Note, Tune, Tuplet, Voice
-from musicgen.validation import KINDS, fix, validate
+from musicgen.music.theory import Meter, Pitch
+from musicgen.music.tune import Bar, Note, Tune, Tuplet, Voice
+from musicgen.music.validation import KINDS, fix, validate
 
 
 def read(music: str, *, meter: str = "3/4") -> Tune:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from musicgen.theory import Key, Meter
+from musicgen.music.theory import Key, Meter
 from musicgen.tokenizer.parts import Part, Piece, piece_of
 from musicgen.voiceleading import Counts, total, voice_leading
 

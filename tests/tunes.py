@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from musicgen.theory import (
+from musicgen.music.theory import (
     COMMON_TIME,
     CUT_TIME,
     FREE_METER,
@@ -16,7 +16,7 @@ from musicgen.theory import (
     Pitch,
     default_unit,
 )
-from musicgen.tune import (
+from musicgen.music.tune import (
     NO_MARKS,
     Bar,
     Change,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from musicgen.classification.listening import listen
 from musicgen.classification.questions import QUESTIONS, Question
 from musicgen.errors import CheckpointError
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 if TYPE_CHECKING:
     from musicgen.checkpoint import Checkpoint

@@ -23,12 +23,12 @@ from musicgen.classification.head import Answers
 from musicgen.classification.listening import Listening
 from musicgen.classification.questions import QUESTIONS, meter_class
 from musicgen.classification.states import padded
-from musicgen.estimation.key import MODES, key_scores, tonic_name
 from musicgen.inspection.hearing import hear
 from musicgen.models.cost import nats
-from musicgen.theory import Key, Meter, parse_meter
+from musicgen.music.estimation.key import MODES, key_scores, tonic_name
+from musicgen.music.theory import Key, Meter, parse_meter
+from musicgen.music.tune import Tune
 from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
-from musicgen.tune import Tune
 
 ASKED = ("rhythm", "mode", "meter")
 # Nats of a whole tune count this much: scripts/benchmark_classify.py --fit-power, every third tune.

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.estimation import Heard, estimate_key, estimate_meter
-from musicgen.formats.midi.notating import Frame, Sound, write_bars
-from musicgen.formats.midi.rhythms import UNITS
-from musicgen.theory import Key, Meter, default_unit
+from musicgen.music.estimation import Heard, estimate_key, estimate_meter
+from musicgen.music.notation.bars import Frame, Sound, write_bars
+from musicgen.music.notation.rhythms import UNITS
+from musicgen.music.theory import Key, Meter, default_unit
+from musicgen.music.tune import Note, Tune, Voice
 from musicgen.tokenizer.melody import melody
-from musicgen.tune import Note, Tune, Voice
 
 MAX_QUARTERS = 400  # what comes later in a longer tune is not listened to
 

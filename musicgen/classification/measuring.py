@@ -13,11 +13,11 @@ from musicgen import corpus as corpora
 from musicgen.classification.listening import Listening, listen
 from musicgen.classification.questions import QUESTIONS, Question
 from musicgen.errors import InvalidTuneError
-from musicgen.metrics.accuracy import confusion, share_right
-from musicgen.metrics.distances import Interval
+from musicgen.music.metrics.accuracy import confusion, share_right
+from musicgen.music.metrics.distances import Interval
+from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
 from musicgen.tokenizer.melody import encode, melody
-from musicgen.tune import Tune
 
 Ints = NDArray[np.int64]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from musicgen.theory import Meter
-from musicgen.tune import Tune
+from musicgen.music.theory import Meter
+from musicgen.music.tune import Tune
 
 
 @dataclass(frozen=True, slots=True)

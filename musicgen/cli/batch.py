@@ -21,7 +21,7 @@ from musicgen.system.workers import in_order
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 FEWEST_FOR_PROCESSES = 32  # files or tunes; fewer are done sooner than processes start
 LARGE_BOOK_BYTES = 64_000  # a book of more is cut up, so that all cores have some of it

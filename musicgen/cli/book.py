@@ -143,7 +143,7 @@ def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
     """Settings as JSON has them, a tune by its ABC; what is as always is left out."""
 
     from musicgen.formats.abc_notation import to_abc
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
     def plain(value: object) -> Any:
         if isinstance(value, Tune):

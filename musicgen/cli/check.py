@@ -19,7 +19,7 @@ from musicgen.cli.progress import available_cores
 from musicgen.errors import MusicgenError, UnsupportedFormatError, locate, reason_of
 
 if TYPE_CHECKING:
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _judge(
     path: Path, asked: Mapping[str, Any], *, strict: bool
 ) -> tuple[tuple[Tune, ...], list[Finding]]:
     from musicgen import formats
-    from musicgen.validation import validate as problems_of
+    from musicgen.music.validation import validate as problems_of
 
     reading = formats.scan(path, **formats.options_for(path, asked))
     file = str(path)
@@ -161,8 +161,8 @@ def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> list[str]:
     from musicgen.formats.abc_notation import to_abc
     from musicgen.formats.abc_notation.text import decode_bytes
     from musicgen.formats.abc_notation.tunebook import without_controls
+    from musicgen.music.validation import fix
     from musicgen.system.files import read_bytes, write_bytes
-    from musicgen.validation import fix
 
     if path.suffix.lower() not in (".abc", ".txt"):
         raise UnsupportedFormatError(f"{path}: only ABC can be repaired")

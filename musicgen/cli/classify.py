@@ -16,7 +16,7 @@ from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:
     from musicgen.classification import Classifier
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 
 class By(StrEnum):

@@ -17,8 +17,8 @@ from musicgen.cli.options import app
 from musicgen.errors import CheckpointError, MusicgenError
 
 if TYPE_CHECKING:
-    from musicgen.novelty import Neighbour, Novelty, NoveltyIndex
-    from musicgen.tune import Tune
+    from musicgen.music.similarity import Neighbour, Novelty, NoveltyIndex
+    from musicgen.music.tune import Tune
 
 
 @app.command()
@@ -78,7 +78,7 @@ def novelty(
 def _index_of(checkpoint: str) -> NoveltyIndex:
     """The index that comes with a model."""
     from musicgen import checkpoint as checkpoints
-    from musicgen.novelty import FILE_NAME, NoveltyIndex
+    from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 
     folder = checkpoints.locate(checkpoint)
     if not (folder / FILE_NAME).exists():
@@ -89,7 +89,7 @@ def _index_of(checkpoint: str) -> NoveltyIndex:
 def _read_corpus(names: Sequence[str], workers: int | None) -> NoveltyIndex:
     """The index beside token files, or one made now."""
     from musicgen.cli.progress import available_cores, progress_bar
-    from musicgen.novelty import FILE_NAME, NoveltyIndex
+    from musicgen.music.similarity import FILE_NAME, NoveltyIndex
     from musicgen.preparation import index_corpus
 
     prepared = Path(names[0], FILE_NAME)

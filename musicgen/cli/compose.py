@@ -16,7 +16,7 @@ from musicgen.cli.texts import write_texts
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 _Text = str | None
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from musicgen.cli.progress import Report
     from musicgen.evaluation.report import Assessment, Bench, Step
     from musicgen.evaluation.sets import Reference, TuneSet
+    from musicgen.music.tune import Tune
     from musicgen.sampling import SamplingConfig
-    from musicgen.tune import Tune
 
 DEFAULT_TUNES = 500
 _N_ASKED, _N_CONTINUED = 24, 24

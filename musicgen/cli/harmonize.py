@@ -21,8 +21,8 @@ from musicgen.system.charts import require_chart
 if TYPE_CHECKING:
     from musicgen.composer import Take
     from musicgen.harmonization import Harmonized
+    from musicgen.music.tune import Tune
     from musicgen.sampling import SamplingConfig
-    from musicgen.tune import Tune
 
 
 @app.command()

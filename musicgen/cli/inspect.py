@@ -17,7 +17,7 @@ from musicgen.errors import ControlError, CorpusError
 if TYPE_CHECKING:
     from musicgen.checkpoint import Checkpoint
     from musicgen.formats.engraving.annotation import Annotated as Score
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 inspect = typer.Typer(
     help="See what a network does inside: a picture, and its numbers as CSV beside it.",
@@ -251,8 +251,8 @@ def _melodies() -> Iterator[tuple[Tune, list[str]]]:
     from musicgen import formats
     from musicgen.corpus.finding import find_files
     from musicgen.errors import InvalidTuneError
+    from musicgen.music.tune import Rejected
     from musicgen.tokenizer.melody import encode, melody
-    from musicgen.tune import Rejected
 
     for file in find_files(["ryansMammoth"]):
         for tune in formats.scan_each(file.path):

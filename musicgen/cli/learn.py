@@ -18,7 +18,7 @@ from musicgen.errors import ConfigError, printable
 if TYPE_CHECKING:
     from musicgen.checkpoint import Checkpoint
     from musicgen.corpus import Corpus
-    from musicgen.novelty import NoveltyIndex
+    from musicgen.music.similarity import NoveltyIndex
     from musicgen.preparation import Prepared
     from musicgen.tokenset import TokenSet
     from musicgen.training import TrainConfig
@@ -160,7 +160,7 @@ def _load_tokens(
     corpus: list[str], tokens: Path | None, tokenizer: str | None, start: Checkpoint | None
 ) -> tuple[TokenSet, str, NoveltyIndex | None]:
     """Token files; for the model's card, where the music is from; the index of its melodies."""
-    from musicgen.novelty import FILE_NAME, NoveltyIndex
+    from musicgen.music.similarity import FILE_NAME, NoveltyIndex
     from musicgen.tokenset import TokenSet
 
     if tokens is not None:

@@ -11,7 +11,7 @@ from musicgen.errors import printable
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 
 def say(text: str) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from musicgen.cli.book import Book
     from musicgen.composer import Take
     from musicgen.gallery import Entry
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 # What a folder gets for each tune.
 FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")

@@ -46,7 +46,7 @@ def play(
     """Play a tune as a folk musician would, where this machine has an audio device."""
     from musicgen import player
     from musicgen.formats import read
-    from musicgen.performance import EXACT, FOLK
+    from musicgen.music.performance import EXACT, FOLK
 
     asked = options.reading(
         voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup

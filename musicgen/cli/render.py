@@ -16,7 +16,7 @@ from musicgen.cli.output import require_free
 from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError, UnsupportedFormatError
 
 if TYPE_CHECKING:
-    from musicgen.tune import Tune
+    from musicgen.music.tune import Tune
 
 Text = Annotated[str | None, typer.Option()]
 

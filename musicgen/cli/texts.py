@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from musicgen.checkpoint import Checkpoint
     from musicgen.composer import Take
     from musicgen.composer.texts import Written
-    from musicgen.novelty import NoveltyIndex
+    from musicgen.music.similarity import NoveltyIndex
     from musicgen.sampling import SamplingConfig
 
 

@@ -25,9 +25,9 @@ from musicgen.composer.texts import TextComposer
 from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls
 from musicgen.errors import CheckpointError
+from musicgen.music.tune import Tune
 from musicgen.sampling import TEMPERATURE, SamplingConfig
 from musicgen.tokenizer import char, remi
-from musicgen.tune import Tune
 
 __all__ = [
     "FIRST",

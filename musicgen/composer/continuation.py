@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from musicgen.composer.engine import ATTEMPTS, BATCH, Engine, Take
 from musicgen.controls.values import MOST_BARS, read_count
 from musicgen.errors import ControlError
+from musicgen.music.tune import Tune
 from musicgen.prompt import Course, Courses, Sketch, heard_as
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS
-from musicgen.tune import Tune
 
 _FINISHED = "its form was complete already; a part is added"
 TRIES = 16  # of a take that comes out like an earlier one

@@ -15,8 +15,9 @@ from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.formats import extension, write
 from musicgen.grammar import FEATURE_SIZES
 from musicgen.guesses import can_echo, guess_sizes
-from musicgen.metrics.critic import Critic
-from musicgen.novelty import Novelty, NoveltyIndex
+from musicgen.music.metrics.critic import Critic
+from musicgen.music.similarity import Novelty, NoveltyIndex
+from musicgen.music.tune import Tune
 from musicgen.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.system.files import write_bytes
@@ -24,7 +25,6 @@ from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.constraint import Constraint
 from musicgen.tokenizer.melody import NAME
 from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
-from musicgen.tune import Tune
 
 BATCH = 128
 # Attempt a (0, 1, ...) at take k of a seed is number k + a * ATTEMPTS.

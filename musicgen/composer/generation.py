@@ -13,12 +13,12 @@ from musicgen.composer.selection import Rules, select
 from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
 from musicgen.grammar import Limits, Outline
+from musicgen.music.tune import Tune
 from musicgen.prompt import heard_as
 from musicgen.sampling import SamplingConfig
 from musicgen.tokenizer import BOS
 from musicgen.tokenizer.constraint import Constraint
 from musicgen.tokenizer.melody import decode
-from musicgen.tune import Tune
 
 
 def takes(

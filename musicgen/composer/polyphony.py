@@ -23,11 +23,12 @@ from musicgen.composer.selection import OWN_WAY, Selection, select
 from musicgen.controls import Controls
 from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
+from musicgen.music.theory import Key, Meter, parse_key, parse_meter
+from musicgen.music.tune import Tune
 from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
 from musicgen.prompt.manuscript import Manuscript
 from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.theme import Theme
-from musicgen.theory import Key, Meter, parse_key, parse_meter
 from musicgen.tokenizer import BOS, Vocabulary
 from musicgen.tokenizer.notating import tune_of
 from musicgen.tokenizer.parts import Piece, plain_meter
@@ -40,7 +41,6 @@ from musicgen.tokenizer.remi import (
     known_as,
     parse_token,
 )
-from musicgen.tune import Tune
 
 Header = dict[str, str]  # token of each of HEADER_KINDS
 SHORTEST, LONGEST = 2, 999  # bars

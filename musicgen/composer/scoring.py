@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from musicgen.formats.midi.splicing import Score, TickedNote
-from musicgen.playback import PlayedNote, played_notes
-from musicgen.tune import Tune
+from musicgen.music.playback import PlayedNote, played_notes
+from musicgen.music.tune import Tune
 
 
 def spliced(given: Tune, whole: Tune, midi: bytes) -> bytes:

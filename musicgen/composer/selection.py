@@ -16,7 +16,7 @@ from itertools import islice
 from musicgen.composer.engine import ATTEMPTS, BATCH, Take
 from musicgen.composer.structure import structure
 from musicgen.errors import ConfigError, ControlError
-from musicgen.metrics.judge import load_judge
+from musicgen.music.metrics.judge import load_judge
 
 # Attempts at a take for each candidate that is wanted.
 PATIENCE = 20
@@ -39,7 +39,7 @@ def novelty_and_structure(take: Take) -> float:
 
 
 def fitted(take: Take) -> float:
-    """That of `musicgen.metrics.judge`, fitted to tell real tunes from spoilt ones."""
+    """That of `musicgen.music.metrics.judge`, fitted to tell real tunes from spoilt ones."""
     return load_judge()(take.tune).ranked
 
 

@@ -30,12 +30,12 @@ from musicgen.composer.generation import (
 )
 from musicgen.controls import Controls, Request
 from musicgen.errors import ControlError
+from musicgen.music.tune import Timed, Tune
 from musicgen.sampling import SamplingConfig, stream
 from musicgen.tokenizer import BOS, EOS
 from musicgen.tokenizer.melody import decode
 from musicgen.tokenizer.tokens import parse_token
 from musicgen.tokenset import EOS_ID
-from musicgen.tune import Timed, Tune
 
 
 @dataclass(frozen=True, slots=True)

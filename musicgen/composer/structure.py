@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
-from musicgen.novelty import COPY_SIMILARITY, RELATED_SIMILARITY
-from musicgen.playback import melody
-from musicgen.tune import Chord, Note, Rest, Timed, Tune
+from musicgen.music.playback import melody
+from musicgen.music.similarity import COPY_SIMILARITY, RELATED_SIMILARITY
+from musicgen.music.tune import Chord, Note, Rest, Timed, Tune
 
 # Between the middle two numbers all is as in 90 % of the tunes of the shipped corpus (1,502 of
 # every third file); at the outer two nothing of the value is left.

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, fastest_stepper
 from musicgen.errors import CheckpointError
+from musicgen.music.tune import Tune
 from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.char import NAME, decode, prompt_ids, tune_in
 from musicgen.tokenset import BOS_ID
-from musicgen.tune import Tune
 
 
 @dataclass(frozen=True)

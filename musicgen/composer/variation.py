@@ -16,11 +16,11 @@ import numpy as np
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
 from musicgen.composer.infilling import Candidate, draw, sample_stretch
 from musicgen.errors import ControlError
-from musicgen.novelty import similarity
+from musicgen.music.similarity import similarity
+from musicgen.music.tune import Tune
 from musicgen.prompt import Piece
 from musicgen.prompt.piece import Notes, sounding
 from musicgen.sampling import SamplingConfig
-from musicgen.tune import Tune
 
 CANDIDATES = 8
 LONGEST = 4  # bars of a stretch

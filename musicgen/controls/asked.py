@@ -28,9 +28,9 @@ from musicgen.controls.values import (
 )
 from musicgen.errors import ControlError
 from musicgen.grammar import Limits
-from musicgen.instruments import written_range
-from musicgen.theory import Key, Meter, Pitch, canonical_rhythm, rhythm_meters
-from musicgen.tune import Tempo, Tune
+from musicgen.music.instruments import written_range
+from musicgen.music.theory import Key, Meter, Pitch, canonical_rhythm, rhythm_meters
+from musicgen.music.tune import Tempo, Tune
 
 
 class ControlOptions(TypedDict, total=False):

@@ -12,7 +12,7 @@ from string import ascii_uppercase
 from musicgen.controls.values import MOST_BARS, MOST_PART_BARS, refuse
 from musicgen.errors import ControlError
 from musicgen.grammar import Limits, Part
-from musicgen.tune import Bar, Tune
+from musicgen.music.tune import Bar, Tune
 
 MOST_PARTS = Limits.parts
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.theory import Interval, Key, Meter
+from musicgen.music.theory import Interval, Key, Meter
+from musicgen.music.transposition import move
+from musicgen.music.tune import Bar, Note, Tune
 from musicgen.tokenizer.melody import encode_bars, melody, pickup_of
-from musicgen.transposition import move
-from musicgen.tune import Bar, Note, Tune
 
 MOST_BARS = 16
 _BARS = re.compile(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?")

@@ -13,8 +13,8 @@ from typing import Any
 from musicgen.controls.form import Form
 from musicgen.controls.scale import NAMED
 from musicgen.errors import ControlError, printable
-from musicgen.instruments import RANGES
-from musicgen.theory import (
+from musicgen.music.instruments import RANGES
+from musicgen.music.theory import (
     MODE_ALIASES,
     MODE_FIFTHS,
     RHYTHM_ALIASES,

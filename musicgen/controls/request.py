@@ -19,11 +19,11 @@ from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
 from musicgen.grammar import Limits, Outline, State, advance, is_tonic, leaving_open, start
-from musicgen.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
+from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
+from musicgen.music.transposition import move
+from musicgen.music.tune import Tune
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.tokens import parse_token
-from musicgen.transposition import move
-from musicgen.tune import Tune
 
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]

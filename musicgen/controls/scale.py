@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from musicgen.controls.values import refuse
-from musicgen.theory import ACCIDENTALS, MODE_FIFTHS, STEP_SEMITONES, Key, Pitch
+from musicgen.music.theory import ACCIDENTALS, MODE_FIFTHS, STEP_SEMITONES, Key, Pitch
 
 MIN_NOTES = 3
 MAJOR_LIKE = ("lydian", "major", "mixolydian")

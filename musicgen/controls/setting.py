@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from musicgen.controls.melodic import Line
 from musicgen.controls.scale import Scale
 from musicgen.errors import ControlError
-from musicgen.theory import Interval, Key, Pitch, transpose_pitch
+from musicgen.music.theory import Interval, Key, Pitch, transpose_pitch
 from musicgen.tokenizer.melody import pitch_of
 from musicgen.tokenizer.tokens import Token
 

@@ -8,8 +8,16 @@ from fractions import Fraction
 from typing import NoReturn
 
 from musicgen.errors import ControlError, printable
-from musicgen.theory import ACCIDENTALS, Key, Meter, Pitch, parse_fraction, parse_key, parse_meter
-from musicgen.tune import Tempo
+from musicgen.music.theory import (
+    ACCIDENTALS,
+    Key,
+    Meter,
+    Pitch,
+    parse_fraction,
+    parse_key,
+    parse_meter,
+)
+from musicgen.music.tune import Tempo
 
 MIN_BPM, MAX_BPM = 10, 1000
 MOST_ACCIDENTALS = 7  # in a key signature

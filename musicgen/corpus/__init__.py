@@ -32,12 +32,12 @@ from musicgen import formats
 from musicgen.corpus import texts
 from musicgen.corpus.finding import CORPORA, NON_COMMERCIAL, File, find_files
 from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
-from musicgen.families import Shingles, group_families, melody_digest, shingles
-from musicgen.playback import melody
+from musicgen.music.playback import melody
+from musicgen.music.similarity.families import Shingles, group_families, melody_digest, shingles
+from musicgen.music.theory import canonical_rhythm
+from musicgen.music.tune import Rejected, Tune
 from musicgen.system.workers import in_order
-from musicgen.theory import canonical_rhythm
 from musicgen.tokenizer.char import tune_in
-from musicgen.tune import Rejected, Tune
 
 __all__ = [
     "CORPORA",

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from musicgen.errors import ParseError
-from musicgen.families import SHINGLE_INTERVALS, Shingles, interval_runs
 from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.music.similarity.families import SHINGLE_INTERVALS, Shingles, interval_runs
 from musicgen.system.files import read_bytes
 
 # Characters. Paragraphs are joined up to the first bound; what is longer than the second is cut,

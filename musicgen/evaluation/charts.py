@@ -9,8 +9,8 @@ from html import escape
 
 import numpy as np
 
-from musicgen.metrics.features import Likeness
-from musicgen.metrics.played import Floats
+from musicgen.music.metrics.features import Likeness
+from musicgen.music.metrics.note_arrays import Floats
 
 # Classes of the page's style sheet: the real tunes and up to six sets.
 REAL = "real"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from musicgen.errors import MusicgenError
 from musicgen.evaluation.sets import Report, silent
-from musicgen.metrics.distances import Interval, share
-from musicgen.metrics.played import Played, played
-from musicgen.theory import canonical_rhythm, parse_key, parse_meter
-from musicgen.tune import Tune
-from musicgen.validation import validate
+from musicgen.music.metrics.distances import Interval, share
+from musicgen.music.metrics.note_arrays import Played, played
+from musicgen.music.theory import canonical_rhythm, parse_key, parse_meter
+from musicgen.music.tune import Tune
+from musicgen.music.validation import validate
 
 if TYPE_CHECKING:
     from musicgen.composer import Composer

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicgen.evaluation.sets import Report, TuneSet, silent
-from musicgen.families import group_families, melody_digest, shingles
-from musicgen.metrics.distances import RESAMPLES, Interval, bootstrap_weights, mean_interval
-from musicgen.metrics.played import Floats
-from musicgen.novelty import COPY, NoveltyIndex
-from musicgen.playback import melody as line_of
-from musicgen.tune import Tune
+from musicgen.music.metrics.distances import RESAMPLES, Interval, bootstrap_weights, mean_interval
+from musicgen.music.metrics.note_arrays import Floats
+from musicgen.music.playback import melody as line_of
+from musicgen.music.similarity import COPY, NoveltyIndex
+from musicgen.music.similarity.families import group_families, melody_digest, shingles
+from musicgen.music.tune import Tune
 
 N_HELD_OUT = 300  # real tunes that are looked up for comparison
 QUANTILES = (0.5, 0.9, 0.99)
@@ -24,7 +24,7 @@ class Nearness:
     """How near the tunes of a set are to those of a corpus they are not in.
 
     `copied_bars` and `similarity` are means over the tunes, `*_quantiles` their medians, 90 % and
-    99 % points; `copies` is the share that `musicgen.novelty` calls a copy.
+    99 % points; `copies` is the share that `musicgen.music.similarity` calls a copy.
     """
 
     n: int
@@ -49,7 +49,7 @@ class Copy:
 @dataclass(frozen=True, slots=True)
 class Diversity:
     """How much the tunes of a set differ from each other: exact `duplicates` (in any key), and
-    families of near-duplicates as `musicgen.families` groups them."""
+    families of near-duplicates as `musicgen.music.similarity.families` groups them."""
 
     n: int
     duplicates: int

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from musicgen.metrics.critic import Critic, Node
-from musicgen.metrics.features import Features
-from musicgen.metrics.played import Floats, Ints
-from musicgen.metrics.space import FeatureSpace, learnable
+from musicgen.music.metrics.critic import Critic, Node
+from musicgen.music.metrics.features import Features
+from musicgen.music.metrics.note_arrays import Floats, Ints
+from musicgen.music.metrics.vectors import FeatureSpace, learnable
 
 _FAR = 1e30  # instead of an infinite threshold
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.metrics.distances import RESAMPLES, Interval, bootstrap_weights
-from musicgen.metrics.features import Features
-from musicgen.metrics.played import Floats
-from musicgen.metrics.space import FeatureSpace, learnable
+from musicgen.music.metrics.distances import RESAMPLES, Interval, bootstrap_weights
+from musicgen.music.metrics.features import Features
+from musicgen.music.metrics.note_arrays import Floats
+from musicgen.music.metrics.vectors import FeatureSpace, learnable
 
 N_FOLDS = 5
 MIN_TUNES = 20  # of each set

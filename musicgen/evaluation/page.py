@@ -24,12 +24,12 @@ from musicgen.evaluation.wording import (
     spread,
 )
 from musicgen.gallery import CARD_STYLE, SCRIPT, Entry, card
-from musicgen.metrics.distances import tabulate
-from musicgen.metrics.distributions import DISTRIBUTIONS
-from musicgen.metrics.features import Features
-from musicgen.metrics.measures import MEASURES
-from musicgen.metrics.played import Played
-from musicgen.metrics.structure import similarity_curve
+from musicgen.music.metrics.distances import tabulate
+from musicgen.music.metrics.distributions import DISTRIBUTIONS
+from musicgen.music.metrics.features import Features
+from musicgen.music.metrics.note_arrays import Played
+from musicgen.music.metrics.structure import similarity_curve
+from musicgen.music.metrics.table import MEASURES
 
 MAX_LISTED = 500  # faults and copies on the page; the JSON has all
 _N_CURVE = 200  # tunes that the curve of likeness by distance is the mean of

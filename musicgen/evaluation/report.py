@@ -22,11 +22,11 @@ from musicgen.evaluation.copying import (
 )
 from musicgen.evaluation.discrimination import Discrimination, discriminate
 from musicgen.evaluation.sets import CEILINGS, Fault, Reference, Report, TuneSet, silent
-from musicgen.metrics.distances import Interval, share
-from musicgen.metrics.features import Features, Likeness, Yardstick, family_ratios
-from musicgen.metrics.judge import load_judge
-from musicgen.metrics.played import Floats
-from musicgen.novelty import NoveltyIndex
+from musicgen.music.metrics.distances import Interval, share
+from musicgen.music.metrics.features import Features, Likeness, Yardstick, family_ratios
+from musicgen.music.metrics.judge import load_judge
+from musicgen.music.metrics.note_arrays import Floats
+from musicgen.music.similarity import NoveltyIndex
 
 if TYPE_CHECKING:
     from musicgen.evaluation.likelihood import Likelihood

@@ -13,12 +13,12 @@ import numpy as np
 from musicgen import corpus as corpora
 from musicgen import formats
 from musicgen.errors import CorpusError, InvalidTuneError, MusicgenError
-from musicgen.metrics.baselines import MarkovChain
-from musicgen.metrics.features import Features, Yardstick
-from musicgen.metrics.played import Played, played
+from musicgen.music.metrics.baselines import MarkovChain
+from musicgen.music.metrics.features import Features, Yardstick
+from musicgen.music.metrics.note_arrays import Played, played
+from musicgen.music.tune import Rejected, Tune
+from musicgen.music.validation import validate
 from musicgen.tokenizer.melody import melody
-from musicgen.tune import Rejected, Tune
-from musicgen.validation import validate
 
 Report = Callable[[str, int, int], None]
 

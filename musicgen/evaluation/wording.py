@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from musicgen.evaluation.report import Assessment, Bench
-from musicgen.metrics.distances import Interval
-from musicgen.metrics.measures import FAMILIES
+from musicgen.music.metrics.distances import Interval
+from musicgen.music.metrics.table import FAMILIES
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, ParseError, UnsupportedFormatError
 from musicgen.formats.signatures import other_music, require_readable
+from musicgen.music.tune import Reading, Rejected, Tune
 from musicgen.system.files import read_bytes, write_bytes
-from musicgen.tune import Reading, Rejected, Tune
 
 READERS = {
     ".abc": "abc_notation",

@@ -13,14 +13,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from musicgen.errors import ParseError
-from musicgen.musicxml.reading.attributes import tonic
-from musicgen.musicxml.reading.barlines import Frame
-from musicgen.musicxml.reading.part import PartMusic, Placed
-from musicgen.musicxml.reading.score import Part, assemble
-from musicgen.musicxml.reading.sounds import Sound
-from musicgen.musicxml.signs import DYNAMICS
-from musicgen.musicxml.values import LeftOut
-from musicgen.theory import (
+from musicgen.music.theory import (
     ACCIDENTAL_TEXT,
     COMMON_TIME,
     CUT_TIME,
@@ -30,7 +23,14 @@ from musicgen.theory import (
     parse_key,
     parse_meter,
 )
-from musicgen.tune import EIGHTH, Change, Note, Reading, Source, Tempo, Tune
+from musicgen.music.tune import EIGHTH, Change, Note, Reading, Source, Tempo, Tune
+from musicgen.musicxml.reading.attributes import tonic
+from musicgen.musicxml.reading.barlines import Frame
+from musicgen.musicxml.reading.part import PartMusic, Placed
+from musicgen.musicxml.reading.score import Part, assemble
+from musicgen.musicxml.reading.sounds import Sound
+from musicgen.musicxml.signs import DYNAMICS
+from musicgen.musicxml.values import LeftOut
 
 MAX_BYTES = 8 * 2**20  # a string quartet is a fifth of a megabyte
 MAX_SPINES = 200

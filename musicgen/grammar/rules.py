@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from musicgen.grammar.limits import DEFAULT, UNLIMITED, Limits, ends, may_open_ending, part_length
 from musicgen.grammar.state import ONE, ZERO, State, advance, in_first_ending, start
-from musicgen.theory import rhythm_meters
+from musicgen.music.theory import rhythm_meters
 from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token
 
 

@@ -18,8 +18,8 @@ from musicgen.harmonization.chords import NOT_KNOWN, chord_id, chord_name, root_
 from musicgen.harmonization.lesson import MAX_PIECES, MAX_SLOTS, lesson
 from musicgen.harmonization.slots import Slot, slots_of
 from musicgen.harmonization.symbols import n_symbols, with_symbols, write_text
+from musicgen.music.tune import Tune
 from musicgen.prompt.manuscript import Manuscript
-from musicgen.tune import Tune
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,9 +18,9 @@ from musicgen.harmonization.chords import chord_id
 from musicgen.harmonization.lesson import lesson
 from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.slots import Piece, Slot
+from musicgen.music.theory import ACCIDENTAL_TEXT, spell
 from musicgen.stepping.threads import torch_single_threaded
 from musicgen.system.charts import chart
-from musicgen.theory import ACCIDENTAL_TEXT, spell
 
 _MOST = 16  # slots that are drawn
 

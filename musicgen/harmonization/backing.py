@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
-from musicgen.harmony import ChordSymbol, parse_chord
-from musicgen.performance.accompaniment import BASS_FROM, CHORD_FROM
-from musicgen.theory import Key, spell
-from musicgen.tune import Bar, Change, Chord, Note, Rest, Timed, Tune, Voice
+from musicgen.music.chord_symbols import ChordSymbol, parse_chord
+from musicgen.music.performance.accompaniment import BASS_FROM, CHORD_FROM
+from musicgen.music.theory import Key, spell
+from musicgen.music.tune import Bar, Change, Chord, Note, Rest, Timed, Tune, Voice
 
 GUITAR = 24  # General MIDI number of the nylon-string guitar, from 0
 

@@ -9,8 +9,8 @@ measure of chord accuracy on folk tunes (root and major/minor/diminished/dominan
 
 from __future__ import annotations
 
-from musicgen.harmony import ChordSymbol, parse_chord
-from musicgen.theory import ACCIDENTAL_TEXT, Key, spell
+from musicgen.music.chord_symbols import ChordSymbol, parse_chord
+from musicgen.music.theory import ACCIDENTAL_TEXT, Key, spell
 
 KINDS = ("", "m", "7", "dim")  # as they are written after the root
 _INTERVALS = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 10), (0, 3, 6))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from musicgen.harmonization.chords import chord_id
 from musicgen.harmonization.slots import Slot, slots_of
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 Ints = NDArray[np.int64]
 

@@ -12,9 +12,9 @@ from musicgen.harmonization.baselines import Guess, HmmConfig, fit_hmm, fit_majo
 from musicgen.harmonization.chords import KINDS, NOT_KNOWN
 from musicgen.harmonization.lesson import MAX_PIECES, MAX_SLOTS, Lesson, lesson
 from musicgen.harmonization.reduction import learned_slots
-from musicgen.metrics.accuracy import difference_right, share_right
-from musicgen.metrics.distances import Interval
-from musicgen.tune import Tune
+from musicgen.music.metrics.accuracy import difference_right, share_right
+from musicgen.music.metrics.distances import Interval
+from musicgen.music.tune import Tune
 
 # Settings of the hidden Markov model that are tried on the validation tunes.
 HMM_GRID = tuple(HmmConfig(weight=w) for w in (0.1, 0.2, 0.3, 0.5, 0.8))

@@ -31,10 +31,10 @@ from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.progression import Progression, symbol_of
 from musicgen.harmonization.slots import places
 from musicgen.harmonization.symbols import with_symbols
+from musicgen.music.theory import Meter, rhythm_meters
+from musicgen.music.tune import Change, Tune
 from musicgen.sampling import SamplingConfig
-from musicgen.theory import Meter, rhythm_meters
 from musicgen.tokenizer.constraint import Constraint
-from musicgen.tune import Change, Tune
 
 FEWEST_BARS = 8  # a shorter progression is gone through again
 TRIES = 8  # melodies for each that is wanted

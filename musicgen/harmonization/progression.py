@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from musicgen.errors import ControlError, printable
-from musicgen.harmony import ChordSymbol, parse_chord, spelled_chord
-from musicgen.theory import STEP_SEMITONES, Key, Meter
+from musicgen.music.chord_symbols import ChordSymbol, parse_chord, spelled_chord
+from musicgen.music.theory import STEP_SEMITONES, Key, Meter
 
 MOST_BARS = 64
 # Modes that a progression may be in, and how much a key of each has to fit better to be believed:

@@ -19,8 +19,8 @@ import numpy as np
 
 from musicgen.harmonization.chords import KINDS, N_CHORDS, chord_name, notes_of, root_of
 from musicgen.harmonization.slots import Slot, slots_of
-from musicgen.theory import Key
-from musicgen.tune import Chord, Note, Rest, Tune, Voice
+from musicgen.music.theory import Key
+from musicgen.music.tune import Chord, Note, Rest, Tune, Voice
 
 FEWEST_VOICES = 3
 # What a kind of chord has to fit better than a plain triad to be believed, in quarters of time.

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from musicgen.theory import C_MAJOR, Key, Meter
-from musicgen.tune import Bar, Change, Chord, Rest, Timed, Tune
+from musicgen.music.theory import C_MAJOR, Key, Meter
+from musicgen.music.tune import Bar, Change, Chord, Rest, Timed, Tune
 
 DOTTED_QUARTER = Fraction(3, 2)
 

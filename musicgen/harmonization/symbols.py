@@ -15,7 +15,7 @@ from musicgen.formats.abc_notation.body import is_field
 from musicgen.formats.abc_notation.places import Page
 from musicgen.formats.abc_notation.scanner import TOKEN, is_chord_symbol, subgroup
 from musicgen.formats.abc_notation.text import decode_text
-from musicgen.tune import Bar, Change, Event, Tune
+from musicgen.music.tune import Bar, Change, Event, Tune
 
 # Bar and event of the bar, counted from 0, of the first voice.
 Symbols = Mapping[tuple[int, int], str]

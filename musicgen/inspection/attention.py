@@ -19,9 +19,9 @@ from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.engraving.annotation import Annotated, Arc
 from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.transformer import Transformer
+from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
 from musicgen.tokenizer.melody import pickup_of
-from musicgen.tune import Tune
 
 Weights = NDArray[np.float64]
 _STRONGEST = 3  # arcs of a note

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
+from musicgen.music.theory import Key
 from musicgen.system.charts import COLORS, chart
-from musicgen.theory import Key
 from musicgen.tokenizer.melody import NAME
 from musicgen.tokenizer.tokens import Token, parse_token
 

@@ -23,9 +23,9 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.errors import ControlError
 from musicgen.inspection.hearing import hear
 from musicgen.models import ModelConfig, build_model
+from musicgen.music.tune import Tune
 from musicgen.stepping.threads import torch_single_threaded
 from musicgen.system.charts import chart
-from musicgen.tune import Tune
 
 # What stands for each idea. The random weights of "relu, random" are half as large again as those
 # that would keep a signal's size on average (He et al., 2015).

@@ -14,10 +14,10 @@ from musicgen.constraint import Tracer
 from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
 from musicgen.guesses import do_echo, guess_features
 from musicgen.matching import match_features
+from musicgen.music.tune import Tune
 from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary, char
 from musicgen.tokenizer.melody import NAME, encode, melody
 from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
-from musicgen.tune import Tune
 
 # Place of a note or rest: number of its bar and its number among the timed events of the bar.
 Place = tuple[int, int]

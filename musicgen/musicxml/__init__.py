@@ -12,13 +12,13 @@ from fractions import Fraction
 from math import lcm
 
 from musicgen.errors import InvalidTuneError
+from musicgen.music.tune import EIGHTH, Bar, Change, Chord, Tune, Voice
 from musicgen.musicxml.attributes import clef_name, clef_of
 from musicgen.musicxml.barlines import ending_stops, shared_bars
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.measures import MeasureWriter, Shape
 from musicgen.musicxml.reading import from_musicxml
 from musicgen.system.markup import element, text
-from musicgen.tune import EIGHTH, Bar, Change, Chord, Tune, Voice
 
 __all__ = ["from_musicxml", "to_musicxml"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musicgen.theory import Key, Pitch
+from musicgen.music.theory import Key, Pitch
 
 NAMES = {-2: "flat-flat", -1: "flat", 0: "natural", 1: "sharp", 2: "double-sharp"}
 

@@ -6,12 +6,12 @@ from fractions import Fraction
 from statistics import fmean
 
 from musicgen.errors import InvalidTuneError
+from musicgen.music.theory import FIFTHS_ORDER, Key, Meter
+from musicgen.music.tune import Change, Chord, Note, Tempo, Voice
 from musicgen.musicxml.lengths import written
 from musicgen.musicxml.remarks import change_remark, key_remark
 from musicgen.musicxml.signs import direction
 from musicgen.system.markup import element, text
-from musicgen.theory import FIFTHS_ORDER, Key, Meter
-from musicgen.tune import Change, Chord, Note, Tempo, Voice
 
 # Name -> sign, line, octave change.
 CLEFS = {

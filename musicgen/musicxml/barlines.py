@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from musicgen.music.tune import Bar, Voice
 from musicgen.musicxml.remarks import remark
 from musicgen.system.markup import element
-from musicgen.tune import Bar, Voice
 
 STYLES = {
     "": "none",

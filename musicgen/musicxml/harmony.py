@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from musicgen.harmony import Spelling, spelled_chord
+from musicgen.music.chord_symbols import Spelling, spelled_chord
+from musicgen.music.theory import STEPS
 from musicgen.musicxml.values import content, integer
 from musicgen.system.markup import element, text
-from musicgen.theory import STEPS
 
 KINDS = {
     "": "major",

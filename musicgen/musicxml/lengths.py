@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from musicgen.errors import InvalidTuneError
-from musicgen.tune import Tuplet
+from musicgen.music.tune import Tuplet
 
 # Quarters in each note value, longest first. Two dots are as many as anybody reads at sight.
 TYPES = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from musicgen.tune import Chord, Marks, Note, Rest, Timed
+from musicgen.music.tune import Chord, Marks, Note, Rest, Timed
 
 MAX_SLURS = 16  # open at once; MusicXML numbers them
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
+from musicgen.music.theory import Meter
+from musicgen.music.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 from musicgen.musicxml.accidentals import Accidentals
 from musicgen.musicxml.attributes import attributes, clef_of, rehearsal, tempo
 from musicgen.musicxml.barlines import bar_remark, left_barline, right_barline
@@ -18,8 +20,6 @@ from musicgen.musicxml.lines import Reach, reach
 from musicgen.musicxml.notes import NoteWriter, Piece
 from musicgen.musicxml.remarks import change_remark, opening_remark
 from musicgen.system.markup import element
-from musicgen.theory import Meter
-from musicgen.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 
 _NOTE = re.compile("<note(?=[ >])(?!><grace)")
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from musicgen.music.theory import Pitch
+from musicgen.music.tune import Chord, Note, Rest, Timed, Tuplet
 from musicgen.musicxml import signs
 from musicgen.musicxml.accidentals import Accidentals
 from musicgen.musicxml.harmony import harmony
@@ -13,8 +15,6 @@ from musicgen.musicxml.lengths import Value, written
 from musicgen.musicxml.lines import Reach, Syllable
 from musicgen.musicxml.remarks import marks_remark, remark
 from musicgen.system.markup import element, text
-from musicgen.theory import Pitch
-from musicgen.tune import Chord, Note, Rest, Timed, Tuplet
 
 Neighbours = tuple[Timed | None, Timed | None]
 

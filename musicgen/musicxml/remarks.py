@@ -15,10 +15,7 @@ from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element, ProcessingInstruction, fromstring
 
-from musicgen.musicxml import signs
-from musicgen.musicxml.harmony import harmony, read_harmony
-from musicgen.musicxml.lines import Reach
-from musicgen.theory import (
+from musicgen.music.theory import (
     ACCIDENTALS,
     FREE_METER,
     MODE_FIFTHS,
@@ -28,7 +25,10 @@ from musicgen.theory import (
     parse_fraction,
     parse_meter,
 )
-from musicgen.tune import Change, Marks, Tempo, Tune
+from musicgen.music.tune import Change, Marks, Tempo, Tune
+from musicgen.musicxml import signs
+from musicgen.musicxml.harmony import harmony, read_harmony
+from musicgen.musicxml.lines import Reach
 
 TARGET = "musicgen"
 MAX_QPM = 10_000

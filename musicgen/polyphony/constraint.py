@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen.music.theory import Key
 from musicgen.polyphony.following import FREE, GRAINS, Follower
-from musicgen.theory import Key
 from musicgen.tokenizer import BOS, EOS, PAD, Vocabulary
 from musicgen.tokenizer.parts import CHOIR, FIFTH, MAX_PARTS, OCTAVE, ROLES
 from musicgen.tokenizer.remi import HEADER_KINDS, key_shift, parse_token

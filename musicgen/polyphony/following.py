@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.theory import Key, Meter
+from musicgen.music.theory import Key, Meter
 from musicgen.tokenizer import BOS, EOS
 from musicgen.tokenizer.parts import MAX_PARTS, ROLES, plain_meter
 from musicgen.tokenizer.remi import HEADER_KINDS, Token, key_shift, parse_token

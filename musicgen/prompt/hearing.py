@@ -11,11 +11,11 @@ from itertools import groupby
 from typing import Any
 
 from musicgen.errors import InvalidTuneError
-from musicgen.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
+from musicgen.music.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
+from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune
 from musicgen.tokenizer import Vocabulary
 from musicgen.tokenizer.melody import encode_bars, encode_header, explicit_repeats
 from musicgen.tokenizer.tokens import Token, parse_token
-from musicgen.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune
 
 _PLAIN_LINES = ("|", "||", "|]")
 

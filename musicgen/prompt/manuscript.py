@@ -10,8 +10,8 @@ from musicgen import formats
 from musicgen.errors import MusicgenError
 from musicgen.formats.abc_notation.places import Page
 from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.music.tune import Tune
 from musicgen.system.files import read_bytes
-from musicgen.tune import Tune
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _BLANK_END = re.compile(r"(?:\r\n|\r|\n)[ \t]+")

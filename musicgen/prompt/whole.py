@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from musicgen.controls.values import read_tempo, tempo_of
 from musicgen.errors import ConfigError, ControlError, FieldError, printable
-from musicgen.rearranging import cut, one_voice, to_rhythm
-from musicgen.theory import parse_key
-from musicgen.transposition import transpose
-from musicgen.tune import Tune
+from musicgen.music.arranging import cut, one_voice, to_rhythm
+from musicgen.music.theory import parse_key
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Tune
 
 if TYPE_CHECKING:
     from musicgen.harmonization.model import HarmonyModel

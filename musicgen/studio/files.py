@@ -12,8 +12,8 @@ from typing import Any
 
 from musicgen.errors import FieldError, MusicgenError
 from musicgen.formats import AUDIO, BOOKS, rendered
+from musicgen.music.tune import Tune
 from musicgen.system.files import slug
-from musicgen.tune import Tune
 
 TYPES = {
     "abc": "text/vnd.abc; charset=utf-8",

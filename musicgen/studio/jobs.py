@@ -18,10 +18,10 @@ from musicgen.checkpoint import Checkpoint, load, locate
 from musicgen.errors import FieldError, MusicgenError, ParseError
 from musicgen.formats import READERS, parsed_each, readable
 from musicgen.formats.abc_notation import original_text
-from musicgen.novelty import FILE_NAME, NoveltyIndex
+from musicgen.music.similarity import FILE_NAME, NoveltyIndex
+from musicgen.music.tune import Rejected, Tune
 from musicgen.studio import views
 from musicgen.studio.changes import changed
-from musicgen.tune import Rejected, Tune
 
 Answer = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from musicgen.errors import ControlError, FieldError
+from musicgen.music.tune import Tune
 from musicgen.studio.jobs import Answer, job, model, one_tune
-from musicgen.tune import Tune
 
 MOST_NOTES = 2_000
 MOST_ATTENDING = 600  # notes, since every token looks at every earlier one

@@ -8,12 +8,12 @@ from musicgen.composer.selection import JUDGES
 from musicgen.controls.scale import NAMED
 from musicgen.controls.values import MOST_BARS, WIDEST_INTERVAL
 from musicgen.formats.engraving.score import LARGEST, SMALLEST
-from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
+from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
+from musicgen.music.theory import RHYTHM_METERS
+from musicgen.music.transposition import MOST_SEMITONES
 from musicgen.sampling import TEMPERATURE
 from musicgen.studio.changes import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
-from musicgen.theory import RHYTHM_METERS
-from musicgen.transposition import MOST_SEMITONES
 
 MOST_TAKES = 8
 MOST_SEED = 2**53 - 1  # what JavaScript can say exactly

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from musicgen.errors import MusicgenError
-from musicgen.instruments import FOLK_NAMES, GENERAL_MIDI
+from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI
 from musicgen.studio import requests
 from musicgen.studio.changes import HEAVY
 from musicgen.studio.work import Closed, Desk

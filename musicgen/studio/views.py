@@ -10,12 +10,12 @@ from typing import Any
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.instruments import GENERAL_MIDI
-from musicgen.novelty import Novelty
-from musicgen.performance import cues, perform
+from musicgen.music.instruments import GENERAL_MIDI
+from musicgen.music.performance import cues, perform
+from musicgen.music.similarity import Novelty
+from musicgen.music.tune import Tune
+from musicgen.music.validation import validate
 from musicgen.prompt.piece import Piece
-from musicgen.tune import Tune
-from musicgen.validation import validate
 
 Place = tuple[int, int]
 View = dict[str, Any]

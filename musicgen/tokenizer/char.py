@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.music.tune import Tune
 from musicgen.tokenizer import SPECIALS, UNKNOWN, Vocabulary
-from musicgen.tune import Tune
 
 NAME = "char"
 UNIT = "character"

@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.playback import implicit_repeat_starts
-from musicgen.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
-from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token, pitch_token, tuplet_token
-from musicgen.tune import (
+from musicgen.music.playback import implicit_repeat_starts
+from musicgen.music.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
+from musicgen.music.tune import (
     NO_MARKS,
     Bar,
     Change,
@@ -32,6 +31,7 @@ from musicgen.tune import (
     Tuplet,
     Voice,
 )
+from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token, pitch_token, tuplet_token
 
 NAME = "melody"
 

@@ -8,13 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from musicgen.formats.midi.notating import Frame, Sound, write_bars
 from musicgen.formats.midi.parts import Part as MidiPart
 from musicgen.formats.midi.parts import chord_lines
-from musicgen.formats.midi.rhythms import UNITS
-from musicgen.instruments import GENERAL_MIDI
+from musicgen.music.instruments import GENERAL_MIDI
+from musicgen.music.notation.bars import Frame, Sound, write_bars
+from musicgen.music.notation.rhythms import UNITS
+from musicgen.music.tune import Bar, Rest, Tune, Voice
 from musicgen.tokenizer.parts import ROLES, TICKS, Part, Piece
-from musicgen.tune import Bar, Rest, Tune, Voice
 
 CHORALE = "chorale"
 _LOW = 57  # mean MIDI pitch under which a part is written in the bass clef

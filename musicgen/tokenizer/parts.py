@@ -16,10 +16,10 @@ from fractions import Fraction
 from itertools import pairwise
 
 from musicgen.errors import InvalidTuneError
-from musicgen.playback import PlayedNote, Timeline, separate, timeline
-from musicgen.theory import Key, Meter
+from musicgen.music.playback import PlayedNote, Timeline, separate, timeline
+from musicgen.music.theory import Key, Meter
+from musicgen.music.tune import Change, Chord, Note, Tune, Voice
 from musicgen.tokenizer.melody import marks_left_out
-from musicgen.tune import Change, Chord, Note, Tune, Voice
 
 TICKS = 24  # a quarter note
 MAX_PARTS = 16

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from musicgen.errors import InvalidTuneError
-from musicgen.theory import Key, Meter, parse_meter
+from musicgen.music.theory import Key, Meter, parse_meter
 from musicgen.tokenizer import UNKNOWN, Vocabulary
 from musicgen.tokenizer.parts import (
     MAX_PARTS,

@@ -30,7 +30,7 @@ from functools import lru_cache
 from typing import Any
 
 from musicgen.errors import InvalidTuneError, printable
-from musicgen.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, parse_meter
+from musicgen.music.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, parse_meter
 from musicgen.tokenizer import SPECIALS
 
 HEADER_KINDS = ("rhythm", "meter", "unit", "tonic", "mode", "pickup")

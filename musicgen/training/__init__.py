@@ -29,7 +29,7 @@ from musicgen.config import to_dict
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted, printable
 from musicgen.models import weight_shapes, weights_of
-from musicgen.novelty import NoveltyIndex
+from musicgen.music.similarity import NoveltyIndex
 from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig

@@ -21,7 +21,7 @@ from musicgen.formats.abc_notation.macros import expand
 from musicgen.formats.abc_notation.music import MusicReader
 from musicgen.formats.abc_notation.text import decode_text, one_line
 from musicgen.formats.abc_notation.voices import Voices, describe
-from musicgen.tune import Change, ReadWarning, Source, Tune
+from musicgen.music.tune import Change, ReadWarning, Source, Tune
 
 MAX_LINE_LENGTH = 50_000  # characters
 MAX_TOKENS = 200_000  # notes, bar lines, signs in a tune

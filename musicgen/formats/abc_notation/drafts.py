@@ -7,8 +7,8 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
-from musicgen.theory import Key, Meter
-from musicgen.tune import (
+from musicgen.music.theory import Key, Meter
+from musicgen.music.tune import (
     Bar,
     Change,
     Chord,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.formats.abc_notation.text import decode_text, one_line, quote
-from musicgen.theory import FREE_METER, Key, Meter, parse_key, parse_meter, parse_mode
-from musicgen.tune import Tempo
+from musicgen.music.theory import FREE_METER, Key, Meter, parse_key, parse_meter, parse_mode
+from musicgen.music.tune import Tempo
 
 # The scale of the Highland bagpipe (K:Hp, K:HP; 3.1.14).
 BAGPIPE = Key("", "none", (("F", 1), ("C", 1), ("G", 0)))

@@ -9,7 +9,7 @@ from musicgen.formats.abc_notation.decorations import canonical_name
 from musicgen.formats.abc_notation.drafts import with_slurs
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import GRACE_NOTE, duration_of
-from musicgen.tune import NO_MARKS, Grace, Marks, Note
+from musicgen.music.tune import NO_MARKS, Grace, Marks, Note
 
 
 def read_grace(

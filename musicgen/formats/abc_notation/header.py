@@ -20,8 +20,8 @@ from musicgen.formats.abc_notation.fields import (
 from musicgen.formats.abc_notation.macros import Macro, parse_macro
 from musicgen.formats.abc_notation.scanner import NOTE_LIKE
 from musicgen.formats.abc_notation.text import decode_text, one_line
-from musicgen.theory import FREE_METER, Key, Meter, default_unit
-from musicgen.tune import Tempo
+from musicgen.music.theory import FREE_METER, Key, Meter, default_unit
+from musicgen.music.tune import Tempo
 
 Warn = Callable[[str], None]
 

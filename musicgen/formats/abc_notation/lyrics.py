@@ -10,7 +10,7 @@ from musicgen.formats.abc_notation.decorations import canonical_name
 from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_marks, with_signs
 from musicgen.formats.abc_notation.scanner import is_chord_symbol
 from musicgen.formats.abc_notation.text import decode_text, encode_text
-from musicgen.tune import Chord, Note
+from musicgen.music.tune import Chord, Note
 
 MAX_VERSES = 50
 

@@ -30,7 +30,7 @@ from musicgen.formats.abc_notation.scanner import (
     tuplet_times,
 )
 from musicgen.formats.abc_notation.text import decode_text
-from musicgen.tune import Grace, Note, Rest
+from musicgen.music.tune import Grace, Note, Rest
 
 MAX_OVERLAYS = 8
 MAX_BAR_RESTS = 2000  # bars that the Zs of a tune may stand for

@@ -9,8 +9,8 @@ from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation.decorations import SHORT, is_known
 from musicgen.formats.abc_notation.scanner import NOTE_LIKE, tuplet_times
 from musicgen.formats.abc_notation.text import quote
-from musicgen.theory import Key, Meter, Pitch
-from musicgen.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
+from musicgen.music.theory import Key, Meter, Pitch
+from musicgen.music.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
 
 _SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
 _NAME = re.compile(r"[^!\s|\"\\%]{1,40}")

@@ -18,8 +18,8 @@ from musicgen.formats.abc_notation.drafts import (
     with_slurs,
 )
 from musicgen.formats.abc_notation.scanner import ALTERS, factor, pitch_of
-from musicgen.theory import Pitch
-from musicgen.tune import NO_MARKS, Chord, Note, Rest, Timed
+from musicgen.music.theory import Pitch
+from musicgen.music.tune import NO_MARKS, Chord, Note, Rest, Timed
 
 # Words at a bar line that belong to the note before it.
 _CLOSING_TEXT = re.compile(r"[\^_<>@]?\s*(?:D\.? ?C\b|D\.? ?S\b|fine\b|da ?capo|dal ?segno)", re.I)

@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation.tunebook import parse_text
-from musicgen.theory import Key, Meter, Pitch
-from musicgen.tune import Bar, Change, Chord, Note, Rest, Timed, Tune, Tuplet
+from musicgen.music.theory import Key, Meter, Pitch
+from musicgen.music.tune import Bar, Change, Chord, Note, Rest, Timed, Tune, Tuplet
 
 PROBE = "CDEFGAB"
 _JOINS = ("", " ", "\n", " |", "\n|")

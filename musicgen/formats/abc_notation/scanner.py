@@ -10,8 +10,8 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from musicgen.theory import Pitch
-from musicgen.tune import Note, Rest
+from musicgen.music.theory import Pitch
+from musicgen.music.tune import Note, Rest
 
 _LENGTH = r"\d{0,4}(?:/{1,6}\d{0,4})?"
 _VOLTA = r"\d{1,2}(?:[,-]\d{1,2}){0,16}\.?"

@@ -20,8 +20,8 @@ from musicgen.formats.abc_notation.notes import NoteWriter
 from musicgen.formats.abc_notation.places import PROBE, Page, Place, Stop, examine, sound, stretched
 from musicgen.formats.abc_notation.scanner import TOKEN
 from musicgen.formats.abc_notation.writer import BARS_A_LINE, VoiceWriter
-from musicgen.theory import Meter, Pitch
-from musicgen.tune import Bar, Change, Event, Tune
+from musicgen.music.theory import Meter, Pitch
+from musicgen.music.tune import Bar, Change, Event, Tune
 
 _HEAVY = ("||", "|]", "[|", "[|]")
 _UNSAID = 99  # no alteration: the next note of the step says its own

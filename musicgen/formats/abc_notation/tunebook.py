@@ -9,7 +9,7 @@ from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.body import Line, TuneReader, is_field, is_prose
 from musicgen.formats.abc_notation.header import INHERITED
 from musicgen.formats.abc_notation.text import decode_bytes
-from musicgen.tune import Reading, Rejected, Tune
+from musicgen.music.tune import Reading, Rejected, Tune
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")

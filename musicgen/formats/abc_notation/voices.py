@@ -6,7 +6,7 @@ from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.drafts import VoiceDraft
 from musicgen.formats.abc_notation.fields import PIECE, VoiceField
 from musicgen.formats.abc_notation.header import Header
-from musicgen.tune import Voice
+from musicgen.music.tune import Voice
 
 MAX_VOICES = 64
 MAX_OCTAVES = 9  # that octave= may move a voice

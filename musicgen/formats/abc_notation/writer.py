@@ -10,7 +10,7 @@ from musicgen.formats.abc_notation.lyrics import join_syllables
 from musicgen.formats.abc_notation.notes import NoteWriter
 from musicgen.formats.abc_notation.text import encode_text, one_line
 from musicgen.formats.abc_notation.tunebook import parse_text
-from musicgen.tune import EIGHTH, Bar, Change, Event, Rest, Tune, Voice
+from musicgen.music.tune import EIGHTH, Bar, Change, Event, Rest, Tune, Voice
 
 BARS_A_LINE = 4
 _INLINE = frozenset("IKNRr")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, Samples
-from musicgen.performance import Part, Performance, SoundingNote
+from musicgen.music.performance import Part, Performance, SoundingNote
 
 _NYQUIST = 0.45 * SAMPLE_RATE  # partials above are left out
 _RELEASE_S = 0.08

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.audio.pitch import cents_off
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, Samples
-from musicgen.performance import Part, Performance
+from musicgen.music.performance import Part, Performance
 
 _POINTER, _TEXT, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_double
 _DOUBLES = ctypes.POINTER(ctypes.c_double)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from musicgen.formats.audio.recorder import OPTIONS, record
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 __all__ = ["OPTIONS", "render"]
 

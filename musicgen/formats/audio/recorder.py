@@ -10,9 +10,9 @@ from typing import Any
 from musicgen.config import from_dict, to_dict, unknown
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.audio.sound import Sound, to_json
-from musicgen.performance import Performance, Style, perform
+from musicgen.music.performance import Performance, Style, perform
+from musicgen.music.tune import Tune
 from musicgen.system.sandbox import Limits, run
-from musicgen.tune import Tune
 
 OPTIONS = tuple(field.name for field in (*fields(Style), *fields(Sound)))
 MAX_DURATION_S = 60 * 60  # of all tunes of a file together

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import ConfigError
-from musicgen.performance import Part, Performance, SoundingNote
+from musicgen.music.performance import Part, Performance, SoundingNote
 
 SAMPLE_RATE = 44_100
 BLOCK_FRAMES = 65_536  # a long recording is never in memory as a whole

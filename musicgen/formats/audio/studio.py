@@ -22,7 +22,7 @@ from musicgen.formats.audio.sound import (
     Synthesizer,
     from_json,
 )
-from musicgen.performance import Performance
+from musicgen.music.performance import Performance
 
 # Extension -> container and encoding, as libsndfile calls them.
 ENCODINGS = {

@@ -16,9 +16,9 @@ from musicgen.formats.engraving.pages import Block as SetTune
 from musicgen.formats.engraving.pages import Page, put_heading
 from musicgen.formats.engraving.printing import to_pdf
 from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, engrave
+from musicgen.music.tune import Tune
 from musicgen.system.markup import element
 from musicgen.system.raster import rasterise
-from musicgen.tune import Tune
 
 Place = tuple[int, int]
 

@@ -23,8 +23,8 @@ from musicgen.formats.engraving.pages import (
 )
 from musicgen.formats.engraving.printing import Bookmark
 from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, incipit
-from musicgen.theory import canonical_rhythm
-from musicgen.tune import Tune
+from musicgen.music.theory import canonical_rhythm
+from musicgen.music.tune import Tune
 
 MOST_AFTER_TUNE = 30.0
 _COLUMN_GAP = 9.0

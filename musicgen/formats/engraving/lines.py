@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from musicgen.theory import Meter
-from musicgen.tune import Bar
+from musicgen.music.theory import Meter
+from musicgen.music.tune import Bar
 
 MOST_BARS = 16  # in one line
 USUAL_BARS = 4

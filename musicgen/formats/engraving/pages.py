@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, engrave
+from musicgen.music.tune import Tune
 from musicgen.system.markup import element, text
-from musicgen.tune import Tune
 
 FONTS = "STIXGeneral, 'STIX Two Text', 'Times New Roman', Times, serif"
 TOP, BOTTOM = 16.0, 20.0  # margins, mm; the page number stands in the lower one

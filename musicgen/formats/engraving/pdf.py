@@ -8,7 +8,7 @@ from musicgen.errors import InvalidTuneError
 from musicgen.formats.engraving.book import Book
 from musicgen.formats.engraving.printing import to_pdf
 from musicgen.formats.engraving.score import Sheet
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 MAX_TUNES = 3_000
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from musicgen.errors import InvalidTuneError, IsolationError
 from musicgen.formats.engraving.pages import single_page
 from musicgen.formats.engraving.score import Sheet
+from musicgen.music.tune import Tune
 from musicgen.system.raster import rasterise
-from musicgen.tune import Tune
 
 
 def render(

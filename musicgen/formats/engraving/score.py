@@ -8,11 +8,11 @@ from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, IsolationError
 from musicgen.formats.engraving.lines import line_starts
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import NO_MARKS, Bar, Change, Tune
 from musicgen.musicxml import to_musicxml
 from musicgen.musicxml.barlines import shared_bars
 from musicgen.system.sandbox import Limits, run
-from musicgen.transposition import transpose
-from musicgen.tune import NO_MARKS, Bar, Change, Tune
 
 _CHILD = f"{__package__}.drawing:"
 LIMITS = Limits(memory_mib=2048, cpu_s=40, wall_s=60.0)

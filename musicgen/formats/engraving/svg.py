@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.engraving.pages import single_page
 from musicgen.formats.engraving.score import Sheet
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 
 def render(

@@ -19,8 +19,6 @@ from fractions import Fraction
 import numpy as np
 
 from musicgen.errors import ParseError
-from musicgen.estimation import GRID
-from musicgen.formats.midi.rhythms import UNITS
 from musicgen.formats.midi.smf import Ints
 from musicgen.formats.midi.tracking import (
     Fit,
@@ -31,7 +29,9 @@ from musicgen.formats.midi.tracking import (
     usual_off,
     viterbi,
 )
-from musicgen.tune import Tempo
+from musicgen.music.estimation import GRID
+from musicgen.music.notation.rhythms import UNITS
+from musicgen.music.tune import Tempo
 
 MAX_ONSETS = 20_000
 FEWEST_ONSETS = 8  # below, the file's own beat is taken

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
 
-from musicgen.estimation import FEWEST_NOTES, Heard, estimate_key, estimate_meter
-from musicgen.formats.midi.notating import Frame, Sound
-from musicgen.formats.midi.rhythms import UNITS
 from musicgen.formats.midi.smf import MidiFile
-from musicgen.theory import C_MAJOR, Key, Meter
-from musicgen.tune import Tempo
+from musicgen.music.estimation import FEWEST_NOTES, Heard, estimate_key, estimate_meter
+from musicgen.music.notation.bars import Frame, Sound
+from musicgen.music.notation.rhythms import UNITS
+from musicgen.music.theory import C_MAJOR, Key, Meter
+from musicgen.music.tune import Tempo
 
 MAX_TEMPOS = 64
 SHORTEST_QUARTER = 40_000  # microseconds

@@ -12,8 +12,8 @@ from math import gcd
 
 import numpy as np
 
-from musicgen.formats.midi.rhythms import UNITS
 from musicgen.formats.midi.smf import Ints
+from musicgen.music.notation.rhythms import UNITS
 
 # Odd part of a place's denominator -> the greatest power of two that goes with it in a score.
 SCORE_GRIDS = {1: 64, 3: 16, 5: 16, 7: 16, 9: 4, 15: 4}

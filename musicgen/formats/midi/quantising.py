@@ -22,9 +22,9 @@ from musicgen.formats.midi.grid import (
     near_places,
     score_places,
 )
-from musicgen.formats.midi.notating import Sound
 from musicgen.formats.midi.parts import Strike
-from musicgen.formats.midi.rhythms import UNITS
+from musicgen.music.notation.bars import Sound
+from musicgen.music.notation.rhythms import UNITS
 
 SHORTEST = UNITS // 8
 # A gap this short (share of the time to the next note) is how a note is played, not a rest.

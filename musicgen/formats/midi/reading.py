@@ -9,7 +9,6 @@ from pathlib import PurePath
 
 from musicgen.errors import ConfigError, ParseError
 from musicgen.formats.midi.framing import Wanted, frame_of
-from musicgen.formats.midi.notating import Sound, write_bars
 from musicgen.formats.midi.parts import (
     Part,
     Strike,
@@ -21,11 +20,12 @@ from musicgen.formats.midi.parts import (
     unrolled,
 )
 from musicgen.formats.midi.quantising import Quantised, quantise
-from musicgen.formats.midi.rhythms import UNITS
 from musicgen.formats.midi.smf import USUAL_MSPQ, MidiFile, parse_file
 from musicgen.formats.midi.words import Words, sung_shares, syllables, take_karaoke
-from musicgen.theory import Key, Meter, parse_fraction, parse_key, parse_meter
-from musicgen.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
+from musicgen.music.notation.bars import Sound, write_bars
+from musicgen.music.notation.rhythms import UNITS
+from musicgen.music.theory import Key, Meter, parse_fraction, parse_key, parse_meter
+from musicgen.music.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
 
 VOICES = ("melody", "all")
 SUNG_SHARE = 0.5  # of a file's words that fall on the notes of who sings them

@@ -9,7 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.estimation import (
+from musicgen.formats.midi.smf import Ints
+from musicgen.music.estimation import (
     GRID,
     PREVIOUS,
     place_probability,
@@ -17,7 +18,6 @@ from musicgen.estimation import (
     style_probabilities,
     style_weights,
 )
-from musicgen.formats.midi.smf import Ints
 
 Floats = NDArray[np.float64]
 

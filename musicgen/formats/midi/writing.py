@@ -12,11 +12,11 @@ from math import lcm
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.midi import encoding
 from musicgen.formats.midi.encoding import Event
-from musicgen.instruments import program as program_of
-from musicgen.performance import Style
-from musicgen.performance.pulse import Swing, place_bars
-from musicgen.performance.style import MAX_SWING, tempo_factor
-from musicgen.playback import (
+from musicgen.music.instruments import program as program_of
+from musicgen.music.performance import Style
+from musicgen.music.performance.pulse import Swing, place_bars
+from musicgen.music.performance.style import MAX_SWING, tempo_factor
+from musicgen.music.playback import (
     PlayedBar,
     PlayedNote,
     Timeline,
@@ -24,9 +24,9 @@ from musicgen.playback import (
     separate,
     timeline,
 )
-from musicgen.theory import Meter, default_qpm
-from musicgen.transposition import transpose as transposed
-from musicgen.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
+from musicgen.music.theory import Meter, default_qpm
+from musicgen.music.transposition import transpose as transposed
+from musicgen.music.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
 
 USUAL_TICKS_PER_QUARTER = 480
 MAX_TICKS_PER_QUARTER = 0x7FFF

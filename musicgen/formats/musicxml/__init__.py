@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from musicgen.errors import InvalidTuneError
+from musicgen.music.tune import Reading, Tune
 from musicgen.musicxml import from_musicxml, to_musicxml
-from musicgen.tune import Reading, Tune
 
 
 def parse(data: bytes, path: str = "") -> Reading:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import ConfigError, InvalidTuneError
-from musicgen.playback import PlayedNote, Timeline, timeline
+from musicgen.music.playback import PlayedNote, Timeline, timeline
+from musicgen.music.theory import STEP_SEMITONES, Key
+from musicgen.music.tune import Tune
 from musicgen.system.markup import element, text
-from musicgen.theory import STEP_SEMITONES, Key
-from musicgen.tune import Tune
 
 MAX_NOTES = 50_000
 MAX_ROLLS = 100

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from musicgen.errors import InvalidTuneError, IsolationError
 from musicgen.formats.pianoroll import draw
+from musicgen.music.tune import Tune
 from musicgen.system.raster import rasterise
-from musicgen.tune import Tune
 
 
 def render(

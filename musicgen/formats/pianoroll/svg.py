@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from musicgen.formats.pianoroll import draw
-from musicgen.tune import Tune
+from musicgen.music.tune import Tune
 
 
 def render(tunes: Sequence[Tune], *, given: int | None = None, columns: int = 1) -> bytes:

@@ -8,6 +8,8 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from musicgen.errors import ParseError
+from musicgen.music.theory import Interval, Meter
+from musicgen.music.tune import Change
 from musicgen.musicxml.harmony import read_harmony
 from musicgen.musicxml.reading import attributes
 from musicgen.musicxml.reading.barlines import Frame, read_barline, read_frame
@@ -16,8 +18,6 @@ from musicgen.musicxml.reading.notes import NoteReader
 from musicgen.musicxml.reading.sounds import Sound
 from musicgen.musicxml.remarks import read_change, read_opening, read_remark
 from musicgen.musicxml.values import LeftOut, Ticks, number, quarters, words
-from musicgen.theory import Interval, Meter
-from musicgen.tune import Change
 
 MAX_LINES = 256
 LineName = tuple[str, str, int]  # voice, staff, and a number where a voice overlaps itself

@@ -1,0 +1,1 @@
+"""Music as data: the tune, its theory, and every pure function of a tune."""

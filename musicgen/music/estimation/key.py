@@ -1,0 +1,68 @@
+"""Key and mode from notes: how long each degree sounds, how the tune begins, where it ends."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.music.estimation.note_line import Heard
+from musicgen.music.estimation.tables import tables
+from musicgen.music.theory import C_MAJOR, Key
+
+MODES = ("major", "minor", "dorian", "mixolydian")
+N_FEATURES = 36
+_TONICS = {
+    "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
+    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
+    "dorian": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
+    "mixolydian": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
+}
+
+
+def key_features(heard: Heard) -> NDArray[np.float64]:
+    """For each of twelve tonics (12, 36): the share of time on each degree, from the tonic up by
+    semitones, then which degree comes last, then which comes first."""
+    times = np.array(heard.pitch_classes(), float)
+    shares = times / (times.sum() or 1)
+    last, first = np.zeros(12), np.zeros(12)
+    if heard.notes:
+        last[heard.notes[-1][2] % 12] = first[heard.notes[0][2] % 12] = 1
+    return np.stack(
+        [np.concatenate([np.roll(part, -tonic) for part in (shares, last, first)])
+         for tonic in range(12)]
+    )  # fmt: skip
+
+
+def key_scores(heard: Heard) -> NDArray[np.float64]:
+    """How well each mode (row, as in `MODES`) on each tonic (column, from C up) fits: (4, 12)
+    logits."""
+    weights, bias = _weights()
+    scores: NDArray[np.float64] = weights @ key_features(heard).T + bias[:, None]
+    return scores
+
+
+@cache
+def _weights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    table = tables()["key"]
+    return np.array(table["weights"]), np.array(table["bias"])
+
+
+def estimate_key(heard: Heard) -> Key:
+    """The likeliest of 48 keys: major, minor, dorian, mixolydian on each tonic.
+
+    A multinomial logit as in Krumhansl and Kessler's key profiles (Krumhansl, Cognitive
+    Foundations of Musical Pitch, 1990), with the last and first note besides, fitted to
+    public-domain folk tunes, whole ones and fragments, by `scripts/fit_estimation.py`. C major
+    where there are no notes.
+    """
+    if not heard.notes:
+        return C_MAJOR
+    mode, tonic = divmod(int(key_scores(heard).argmax()), 12)
+    return Key(tonic_name(MODES[mode], tonic), MODES[mode])
+
+
+def tonic_name(mode: str, pitch_class: int) -> str:
+    """How a tonic is spelled in one of `MODES`."""
+    return _TONICS[mode][pitch_class]

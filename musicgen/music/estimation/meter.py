@@ -1,0 +1,183 @@
+"""Meter and pickup from notes: which bar makes their rhythm likely, and repeats itself.
+
+Under a meter and a pickup every note has a place in its bar. How often tunes of that meter go on
+from that place with a note so long was counted; the product over all notes, times how usual the
+pickup and the place of the last note are, says how likely the rhythm is in that meter. To tell
+meters apart, how much of pitches and onsets comes again a bar, two bars and half a line later
+counts as well (autocorrelation; Brown 1993, J. Acoust. Soc. Am. 94).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from musicgen.music.estimation.note_line import GRID, Heard
+from musicgen.music.estimation.rhythm import LONGEST, rhythm_probability
+from musicgen.music.estimation.tables import tables
+from musicgen.music.theory import Meter
+
+# Those that there are enough tunes of; others are never guessed, only taken from the reader.
+METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
+SIXTEENTH = GRID // 4
+# Lags at which music comes again, in bars.
+LAGS: Mapping[str, tuple[float, ...]] = {
+    "2/4": (1, 2, 4),
+    "3/4": (1, 2, 4),
+    "4/4": (1, 2, 0.5),
+    "6/8": (1, 2, 4),
+    "9/8": (1, 2, 1),
+}
+FEWEST_NOTES = 8  # to tell a meter from
+_BACKING = 2.0  # tunes' worth of the rhythm of all meters, where one has few
+
+
+@dataclass(frozen=True, slots=True)
+class MeterEstimate:
+    """A meter, and the length of the incomplete first bar in quarter notes, 0 for none. `margin`
+    is how much likelier they are than the next best with the same meter, in nats."""
+
+    meter: Meter
+    pickup: Fraction
+    margin: float = 0.0
+
+
+def estimate_meter(
+    heard: Heard, *, meter: Meter | None = None, pickup: Fraction | None = None
+) -> MeterEstimate:
+    """The likeliest meter and pickup; what is given stays as it is.
+
+    Meters are those of `METERS`; one that is given may be any, and is taken for the most similar of
+    them, or for one without a pickup. 4/4 without a pickup where there
+    are too few notes to tell.
+    """
+    if len(heard.notes) < FEWEST_NOTES:
+        return MeterEstimate(meter or Meter((4,), 4), pickup or Fraction(0))
+    if meter is not None:
+        name = _similar(meter)
+        if pickup is not None or name is None or meter.bar_duration is None:
+            return MeterEstimate(meter, pickup or Fraction(0))
+        best = best_phase(heard, name, None)
+        return MeterEstimate(meter, Fraction(best[1], GRID), best[2])
+    weights = np.array(tables()["meter"]["weights"])
+    scored = []
+    for i, name in enumerate(METERS):
+        phase = best_phase(heard, name, pickup)
+        features = meter_features(heard, name, phase[0])
+        scored.append((float(features @ weights), i, phase))
+    _, i, (_, start, margin) = max(scored)
+    beats, unit = map(int, METERS[i].split("/"))
+    return MeterEstimate(Meter((beats,), unit), Fraction(start, GRID), margin)
+
+
+def bar_length(name: str) -> int:
+    """Length of a bar of one of `METERS`, in `GRID`-ths."""
+    beats, unit = map(int, name.split("/"))
+    return beats * 4 * GRID // unit
+
+
+def _similar(meter: Meter) -> str | None:
+    text = "/".join((str(sum(meter.beats)), str(meter.unit)))
+    text = {"2/2": "4/4", "12/8": "6/8", "3/8": "3/4"}.get(text, text)
+    return text if text in METERS and bar_length(text) == (meter.bar_duration or 0) * GRID else None
+
+
+def meter_features(heard: Heard, name: str, likelihood: float) -> np.ndarray:
+    """Likelihood of the rhythm (in all and a note), what comes again at each of `LAGS`, and which
+    of `METERS` it is."""
+    bar = bar_length(name)
+    lags = [_again(heard, round(bar * lag) // SIXTEENTH) for lag in LAGS[name]]
+    which = [float(name == other) for other in METERS]
+    return np.array([likelihood / 10, likelihood / len(heard.notes), *lags, *which])
+
+
+def _again(heard: Heard, lag: int) -> float:
+    """The share of sixteenths that have the same pitch so many later, plus that of onsets."""
+    n = max(heard.end // SIXTEENTH, 1)
+    if lag >= n:
+        return 0.0
+    pitches, onsets = _sampled(heard, n)
+    same = pitches[:-lag] == pitches[lag:]
+    struck = onsets[:-lag] == onsets[lag:]
+    return float(same.mean() + struck.mean())
+
+
+def _sampled(heard: Heard, n: int) -> tuple[np.ndarray, np.ndarray]:
+    pitches, onsets = np.zeros(n, np.int64), np.zeros(n, bool)
+    for onset, end, midi in heard.notes:
+        first = round(onset / SIXTEENTH)
+        pitches[first : max(first + 1, round(end / SIXTEENTH))] = midi
+        onsets[min(first, n - 1)] = True
+    return pitches, onsets
+
+
+def best_phase(heard: Heard, name: str, pickup: Fraction | None) -> tuple[float, int, float]:
+    """Log-likelihood, pickup in `GRID`-ths, and the margin to the next best pickup."""
+    bar = bar_length(name)
+    step = SIXTEENTH if name == "2/4" else 2 * SIXTEENTH
+    starts = list(range(0, bar, step)) if pickup is None else [round(pickup * GRID) % bar]
+    scored = sorted(((rhythm_likelihood(heard, name, p), -p) for p in starts), reverse=True)
+    margin = scored[0][0] - scored[1][0] if len(scored) > 1 else 0.0
+    return scored[0][0], -scored[0][1], margin
+
+
+def rhythm_likelihood(heard: Heard, name: str, pickup: int) -> float:
+    """Log-likelihood of the rhythm in a meter after a pickup of so many `GRID`-ths."""
+    model, bar = _model(name), bar_length(name)
+    score = model.pickup(pickup)
+    place = 0
+    for place, length in steps(heard, pickup, bar):
+        score += model.step(place, length)
+    complete = heard.end % bar == 0 or (heard.end - pickup) % bar == 0
+    return score + model.last(place) + math.log(0.1 * SIXTEENTH * 2 / bar + 0.9 * complete)
+
+
+def steps(heard: Heard, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
+    """For each onset its place in the bar and the time to the next, in `GRID`-ths."""
+    onsets = sorted({onset for onset, _, _ in heard.notes})
+    for onset, following in zip(onsets, [*onsets[1:], heard.end], strict=True):
+        yield (onset - pickup) % bar, min(following - onset, LONGEST)
+
+
+class _Model:
+    """Log-probabilities from the counts of one meter, backed by those of all."""
+
+    def __init__(self, counts: Mapping[str, Mapping[str, int]], name: str) -> None:
+        self._counts = {
+            int(place): {int(k): n for k, n in row.items()} for place, row in counts.items()
+        }
+        self._sums = {place: sum(row.values()) for place, row in self._counts.items()}
+        self._bar = bar_length(name)
+        meters = tables()["meter"]
+        self._pickups = {int(k): n for k, n in meters["pickups"][name].items()}
+        self._lasts = {int(k): n for k, n in meters["lasts"][name].items()}
+        self._cache: dict[tuple[int, int], float] = {}
+
+    def step(self, place: int, length: int) -> float:
+        found = self._cache.get((place, length))
+        if found is None:
+            row, n = self._counts.get(place, {}), self._sums.get(place, 0)
+            backing = rhythm_probability(place % GRID, length)
+            found = math.log((row.get(length, 0) + _BACKING * backing) / (n + _BACKING))
+            self._cache[place, length] = found
+        return found
+
+    def pickup(self, pickup: int) -> float:
+        return _smoothed(self._pickups, pickup, self._bar // (2 * SIXTEENTH))
+
+    def last(self, place: int) -> float:
+        return _smoothed(self._lasts, place, self._bar // (2 * SIXTEENTH))
+
+
+def _smoothed(counts: Mapping[int, int], value: int, kinds: int, more: float = 0.5) -> float:
+    return math.log((counts.get(value, 0) + more) / (sum(counts.values()) + more * kinds))
+
+
+@cache
+def _model(name: str) -> _Model:
+    return _Model(tables()["meter"]["counts"][name], name)

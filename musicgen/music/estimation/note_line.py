@@ -1,0 +1,48 @@
+"""Notes as a listener has them, without key, meter or bar lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from musicgen.music.tune import Chord, Rest, Voice
+
+GRID = 24  # places of a quarter note: thirty-seconds and sixteenth triplets
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A line of notes by onset: (onset, end, MIDI pitch), times in `GRID`-ths of a quarter note."""
+
+    notes: tuple[tuple[int, int, int], ...]
+
+    @staticmethod
+    def of(notes: Iterable[tuple[int | Fraction, int | Fraction, int]], units: int = 1) -> Heard:
+        """From onsets and ends in so many units to a quarter note, moved to the nearest place."""
+        rounded = ((round(on * GRID / units), round(end * GRID / units), p) for on, end, p in notes)
+        return Heard(tuple(sorted(rounded)))
+
+    @staticmethod
+    def of_voice(voice: Voice) -> Heard:
+        """The main line of a voice as written, chords by their highest note, ties not joined."""
+        position, notes = Fraction(0), []
+        for event in voice.events:
+            if not isinstance(event, Rest):
+                pitches = event.notes if isinstance(event, Chord) else (event,)
+                top = max(note.midi for note in pitches)
+                notes.append((position, position + event.duration, top))
+            position += event.duration
+        return Heard.of(notes)
+
+    @property
+    def end(self) -> int:
+        """Where the last note ends; 0 without notes."""
+        return max((end for _, end, _ in self.notes), default=0)
+
+    def pitch_classes(self) -> list[int]:
+        """Time spent on each pitch class, from C up, in `GRID`-ths."""
+        times = [0] * 12
+        for onset, end, midi in self.notes:
+            times[midi % 12] += end - onset
+        return times

@@ -1,0 +1,178 @@
+"""The table of distributions: what a tune's notes, runs of notes and form are counted by.
+
+pooled = Histogram.of([distribution.count(played(tune)) for tune in tunes])
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from musicgen.music.metrics import structure
+from musicgen.music.metrics.note_arrays import TICKS, Played
+
+Counts = Counter[str]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What is counted in each tune and pooled over a set. `family` is one of
+    `measures.FAMILIES`."""
+
+    name: str
+    family: str
+    about: str
+    source: str
+    count: Callable[[Played], Counts]
+
+
+def _each(values: Iterable[Hashable]) -> Counts:
+    return Counter(map(str, values))
+
+
+def _runs(values: Sequence[Hashable], length: int) -> Counts:
+    """Counts of the runs of `length` successive values."""
+    windows = zip(*(values[i:] for i in range(length)), strict=False)
+    return Counter(" ".join(map(str, window)) for window in windows)
+
+
+@lru_cache(4096)  # a tune has few different ones
+def quarters(ticks: int) -> str:
+    """A time in quarters as text, exact."""
+    whole = math.gcd(ticks, TICKS)
+    top, bottom = ticks // whole, TICKS // whole
+    return str(top) if bottom == 1 else f"{top}/{bottom}"
+
+
+def _lengths(tune: Played) -> list[str]:
+    return [quarters(ticks) for ticks in tune.durations.tolist()]
+
+
+def _positions(tune: Played) -> Counts:
+    meter, places = tune.meter, tune.positions.tolist()
+    return Counter(f"{meter} {quarters(place)}" for place in places)
+
+
+def _moves(tune: Played) -> list[str]:
+    """Each interval as one of five: leap down, step down, unison, step up, leap up."""
+    edges = np.array([-2, 0, 1, 3])
+    return [("L", "d", "=", "u", "U")[i] for i in np.searchsorted(edges, tune.intervals, "right")]
+
+
+def _bar_rhythms(tune: Played) -> Counts:
+    bars: dict[int, list[int]] = {}
+    places = zip(tune.measures.tolist(), tune.positions.tolist(), strict=True)
+    for measure, position in places:
+        if measure >= 0:
+            bars.setdefault(measure, []).append(position)
+    return Counter(
+        f"{tune.meter}: " + " ".join(quarters(p) for p in places) for places in bars.values()
+    )
+
+
+def _repeat_distances(tune: Played) -> Counts:
+    lags = structure.repeat_lags(tune)
+    return _each(np.minimum(lags, structure.MAX_LAG + 1).tolist())
+
+
+_MGEVAL, _OURS = "mgeval", "musicgen"
+DISTRIBUTIONS: tuple[Distribution, ...] = (
+    Distribution(
+        "scale degrees",
+        "pitch",
+        "semitones above the tonic",
+        "mgeval's pitch-class histogram, by key",
+        lambda t: _each(t.degrees.tolist()),
+    ),
+    Distribution(
+        "degree pairs",
+        "pitch",
+        "a degree and the next",
+        "mgeval's pitch-class transition matrix, by key",
+        lambda t: _runs(t.degrees.tolist(), 2),
+    ),
+    Distribution(
+        "degree triples",
+        "pitch",
+        "three degrees in a row",
+        _OURS,
+        lambda t: _runs(t.degrees.tolist(), 3),
+    ),
+    Distribution(
+        "intervals",
+        "pitch",
+        "semitones from note to note",
+        _OURS,
+        lambda t: _each(np.clip(t.intervals, -16, 16).tolist()),
+    ),
+    Distribution(
+        "contour",
+        "pitch",
+        "five moves in a row: leap or step down, same, step or leap up",
+        "after Huron 1996",
+        lambda t: _runs(_moves(t), 5),
+    ),
+    Distribution(
+        "note lengths",
+        "rhythm",
+        "in quarters",
+        "mgeval's note-length histogram",
+        lambda t: _each(_lengths(t)),
+    ),
+    Distribution(
+        "length pairs",
+        "rhythm",
+        "a length and the next",
+        "mgeval's note-length transition matrix",
+        lambda t: _runs(_lengths(t), 2),
+    ),
+    Distribution(
+        "rhythm", "rhythm", "four lengths in a row", _OURS, lambda t: _runs(_lengths(t), 4)
+    ),
+    Distribution(
+        "positions", "rhythm", "where in the bar notes begin, by meter", _OURS, _positions
+    ),
+    Distribution(
+        "measure rhythms", "rhythm", "the onsets of a whole measure, by meter", _OURS, _bar_rhythms
+    ),
+    Distribution(
+        "type of tune",
+        "form",
+        "type, meter and mode",
+        _OURS,
+        lambda t: _each([f"{t.rhythm or 'none'} {t.meter} {t.key.mode}"]),
+    ),
+    Distribution(
+        "form",
+        "form",
+        "letters of the 8-measure strains as heard",
+        _OURS,
+        lambda t: _each([structure.form(t)]),
+    ),
+    Distribution(
+        "section lengths",
+        "form",
+        "of the written parts, in measures",
+        _OURS,
+        lambda t: _each(t.sections),
+    ),
+    Distribution(
+        "repeat distances",
+        "structure",
+        "measures since a measure was last heard; 0 if it is new",
+        _OURS,
+        _repeat_distances,
+    ),
+    Distribution(
+        "cadences",
+        "structure",
+        "degree on which each strain of 8 measures ends",
+        _OURS,
+        lambda t: _each(structure.cadence_degrees(t)),
+    ),
+)

@@ -1,0 +1,75 @@
+"""Measures of rhythm: density, lengths, groove, empty beats, with MusPy's and mgeval's formulas.
+
+Onsets and durations are whole ticks of any size. Sources as in `pitch`; on the same notes the
+numbers are MusPy's (tested). NaN where there is nothing to measure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.music.metrics.pitch import entropy
+
+Ticks = Sequence[int] | NDArray[np.int64]
+
+
+def mean_inter_onset(onsets: Ticks, ticks_per_quarter: int) -> float:
+    """Mean time from one note's beginning to the next's, in quarters (mgeval's "average IOI")."""
+    if len(onsets) < 2:
+        return math.nan
+    return float(np.diff(onsets).mean() / ticks_per_quarter)
+
+
+def duration_entropy(durations: Ticks) -> float:
+    """Bits of the distribution of note lengths."""
+    _, counts = np.unique(np.asarray(durations), return_counts=True)
+    return entropy(counts)
+
+
+def groove_consistency(onsets: Ticks, length: int, measure_ticks: int) -> float:
+    """1 less the mean Hamming distance of the onset patterns of neighbouring measures (MusPy; Wu
+    and Yang, ISMIR 2020).
+
+        1 - sum_i d(G_i, G_{i+1}) / (measure_ticks * (T - 1)),   T = length // measure_ticks + 1
+
+    where G_i has a one at each tick of measure i on which a note begins and `length` is the end of
+    the last note in ticks. NaN for a single measure. It depends on how fine the ticks are.
+    """
+    n_measures = length // measure_ticks + 1
+    if n_measures < 2:
+        return math.nan
+    places = np.unique(np.asarray(onsets, np.int64))
+    measures, positions = np.divmod(places, measure_ticks)
+    here = measures * measure_ticks + positions
+    after = here + measure_ticks
+    both = len(np.intersect1d(after, here, assume_unique=True))
+    # A note of a middle measure is compared with the measures on both of its sides.
+    compared = (measures > 0).sum() + (measures < n_measures - 1).sum()
+    distance = int(compared) - 2 * both
+    return 1 - distance / (measure_ticks * (n_measures - 1))
+
+
+def empty_beat_rate(onsets: Ticks, durations: Ticks, ticks_per_quarter: int) -> float:
+    """Share of beats (quarters) in which nothing sounds (MusPy; Pypianoroll 2018).
+
+    As in MusPy a note also fills the beat in which it ends, to the tick.
+    """
+    begins = np.asarray(onsets, np.int64)
+    ends = begins + np.asarray(durations, np.int64)
+    length = int(ends.max(initial=0))
+    if length < 1:
+        return math.nan
+    n_beats = length // ticks_per_quarter + 1
+    changes = np.zeros(n_beats + 1, np.int64)
+    np.add.at(changes, begins // ticks_per_quarter, 1)
+    np.add.at(changes, ends // ticks_per_quarter + 1, -1)
+    return float(1 - (np.cumsum(changes[:n_beats]) > 0).sum() / n_beats)
+
+
+def off_beat_rate(positions: Ticks, beat_ticks: int) -> float:
+    """Share of notes that do not begin on a beat of the meter."""
+    return float((np.asarray(positions) % beat_ticks != 0).mean()) if len(positions) else math.nan

@@ -1,0 +1,267 @@
+"""The table of measures: one number a tune, each with its definition and source.
+
+for measure in MEASURES:
+    print(measure.name, measure.of(played(tune)))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from musicgen.music.metrics import pitch, rhythm, structure
+from musicgen.music.metrics.note_arrays import TICKS, Floats, Played
+
+# "form" is what a baseline is given: heading, length, repeats.
+FAMILIES = ("pitch", "rhythm", "structure", "form")
+
+# Enough for any note that is not a grace: MusPy's usual resolution, so that its numbers compare.
+GROOVE_TICKS = 24
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number for a tune; NaN where the tune has too little music for it.
+
+    `about` is the definition, `source` where it comes from, `family` one of `FAMILIES`.
+    """
+
+    name: str
+    family: str
+    about: str
+    source: str
+    of: Callable[[Played], float]
+
+
+def _accidentals(tune: Played) -> float:
+    return float((~tune.scale[tune.degrees]).mean())
+
+
+def _tessitura(tune: Played) -> float:
+    return float(tune.pitches.mean())
+
+
+def _groove(tune: Played) -> float:
+    scale = TICKS // GROOVE_TICKS
+    measure = max(1, tune.measure_ticks // scale)
+    # Counted from the first whole measure, so that a pickup does not shift every pattern.
+    onsets = (tune.measures + 1) * measure + np.minimum(tune.positions // scale, measure - 1)
+    end = int(onsets[-1]) + 1
+    return rhythm.groove_consistency(onsets, end, measure)
+
+
+def _silence(tune: Played) -> float:
+    total = int(tune.onsets[-1] + tune.durations[-1] - tune.onsets[0])
+    return max(0.0, 1 - int(tune.durations.sum()) / total)
+
+
+def _bar_rhythms(tune: Played) -> float:
+    places = zip(tune.measures.tolist(), tune.positions.tolist(), strict=True)
+    bars: dict[int, list[int]] = {}
+    for measure, position in places:
+        if measure >= 0:
+            bars.setdefault(measure, []).append(position)
+    return len(set(map(tuple, bars.values()))) / len(bars) if bars else math.nan
+
+
+def _lag(lag: int) -> Callable[[Played], float]:
+    return lambda tune: structure.lag_similarity(tune, lag)
+
+
+_MUSPY, _MGEVAL, _OURS = "MusPy", "mgeval", "musicgen"
+MEASURES: tuple[Measure, ...] = (
+    Measure(
+        "pitches used",
+        "pitch",
+        "number of different pitches",
+        f"{_MUSPY}, {_MGEVAL}",
+        lambda t: pitch.n_pitches_used(t.pitches),
+    ),
+    Measure(
+        "pitch classes used",
+        "pitch",
+        "number of different pitch classes",
+        _MUSPY,
+        lambda t: pitch.n_pitch_classes_used(t.pitches),
+    ),
+    Measure(
+        "range",
+        "pitch",
+        "highest less lowest pitch, in semitones",
+        f"{_MUSPY}, {_MGEVAL}",
+        lambda t: pitch.pitch_range(t.pitches),
+    ),
+    Measure("tessitura", "pitch", "mean MIDI pitch", _OURS, _tessitura),
+    Measure(
+        "pitch entropy",
+        "pitch",
+        "bits of the distribution of pitches",
+        _MUSPY,
+        lambda t: pitch.pitch_entropy(t.pitches),
+    ),
+    Measure(
+        "pitch-class entropy",
+        "pitch",
+        "bits of the distribution of pitch classes",
+        _MUSPY,
+        lambda t: pitch.pitch_class_entropy(t.pitches),
+    ),
+    Measure(
+        "scale consistency",
+        "pitch",
+        "greatest share of notes in one major or minor scale",
+        _MUSPY,
+        lambda t: pitch.scale_consistency(t.pitches),
+    ),
+    Measure(
+        "accidentals", "pitch", "share of notes outside the scale of the key", _OURS, _accidentals
+    ),
+    Measure(
+        "interval size",
+        "pitch",
+        "mean size of the intervals, in semitones",
+        _MGEVAL,
+        lambda t: pitch.mean_interval(t.pitches),
+    ),
+    Measure(
+        "leaps",
+        "pitch",
+        "share of intervals of a fourth or more",
+        _OURS,
+        lambda t: pitch.leap_rate(t.pitches),
+    ),
+    Measure(
+        "repeated notes",
+        "pitch",
+        "share of intervals that are unisons",
+        _OURS,
+        lambda t: pitch.repeated_note_rate(t.pitches),
+    ),
+    Measure(
+        "turns",
+        "pitch",
+        "share of places where the melody changes direction",
+        _OURS,
+        lambda t: pitch.turn_rate(t.pitches),
+    ),
+    Measure("notes", "form", "number of notes as heard", _MGEVAL, lambda t: len(t.pitches)),
+    Measure(
+        "notes a measure",
+        "rhythm",
+        "notes divided by measures",
+        _OURS,
+        lambda t: len(t.pitches) / t.n_measures if t.n_measures else math.nan,
+    ),
+    Measure(
+        "inter-onset time",
+        "rhythm",
+        "mean time between onsets, in quarters",
+        _MGEVAL,
+        lambda t: rhythm.mean_inter_onset(t.onsets, TICKS),
+    ),
+    Measure(
+        "length entropy",
+        "rhythm",
+        "bits of the distribution of note lengths",
+        _OURS,
+        lambda t: rhythm.duration_entropy(t.durations),
+    ),
+    Measure(
+        "groove consistency",
+        "rhythm",
+        "likeness of the onsets of neighbouring measures",
+        _MUSPY,
+        _groove,
+    ),
+    Measure(
+        "off the beat",
+        "rhythm",
+        "share of notes that begin between beats",
+        _OURS,
+        lambda t: rhythm.off_beat_rate(t.positions, t.beat_ticks),
+    ),
+    Measure(
+        "measure rhythms",
+        "rhythm",
+        "different rhythms of a measure, by measures",
+        _OURS,
+        _bar_rhythms,
+    ),
+    Measure("silence", "rhythm", "share of the time in which nothing sounds", _OURS, _silence),
+    Measure("measures", "form", "length in measures as heard", _OURS, lambda t: t.n_measures),
+    Measure("sections", "form", "number of written parts", _OURS, lambda t: len(t.sections)),
+    Measure(
+        "repeated measures",
+        "structure",
+        "share of measures that repeat an earlier one",
+        _OURS,
+        structure.repeated_measure_rate,
+    ),
+    Measure(
+        "repeated phrases",
+        "structure",
+        "share of 4-measure runs that occur earlier",
+        _OURS,
+        structure.repeated_phrase_rate,
+    ),
+    Measure(
+        "loop",
+        "structure",
+        "longest stay in a loop of 1 to 4 measures, in measures",
+        _OURS,
+        structure.longest_loop,
+    ),
+    Measure(
+        "likeness 1 apart",
+        "structure",
+        "mean similarity of measures next to each other",
+        "Foote 1999",
+        _lag(1),
+    ),
+    Measure("likeness 2 apart", "structure", "the same of measures 2 apart", "Foote 1999", _lag(2)),
+    Measure("likeness 4 apart", "structure", "the same of measures 4 apart", "Foote 1999", _lag(4)),
+    Measure("likeness 8 apart", "structure", "the same of measures 8 apart", "Foote 1999", _lag(8)),
+    Measure(
+        "likeness 16 apart", "structure", "the same of measures 16 apart", "Foote 1999", _lag(16)
+    ),
+    Measure(
+        "contrast",
+        "structure",
+        "how different the first two different strains are",
+        _OURS,
+        structure.strain_contrast,
+    ),
+    Measure(
+        "ends on the tonic",
+        "structure",
+        "1 if the last note is the tonic",
+        _OURS,
+        structure.ends_on_tonic,
+    ),
+    Measure(
+        "cadences",
+        "structure",
+        "share of 8-measure strains that end on the tonic",
+        _OURS,
+        structure.cadence_rate,
+    ),
+    Measure(
+        "compressibility",
+        "structure",
+        "share of the melody that Lempel-Ziv coding saves",
+        "Ziv and Lempel 1977",
+        structure.compressibility,
+    ),
+)
+
+
+def measure_all(tunes: Sequence[Played]) -> Floats:
+    """Every measure of every tune: (tunes, measures), NaN where one does not apply."""
+    table = np.full((len(tunes), len(MEASURES)), math.nan)
+    for row, tune in enumerate(tunes):
+        for column, measure in enumerate(MEASURES):
+            table[row, column] = measure.of(tune)
+    return table

@@ -1,0 +1,1 @@
+"""Timed notes to written bars: note heads, rests, ties, tuplets, spelling."""

@@ -1,0 +1,242 @@
+"""One performance in the making: voices, accompaniment and count-in, brought into seconds."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from musicgen.errors import InvalidTuneError
+from musicgen.music.instruments import program
+from musicgen.music.performance import accompaniment
+from musicgen.music.performance.accompaniment import Stroke
+from musicgen.music.performance.dynamics import PLAIN_VELOCITY, Dynamics, velocity
+from musicgen.music.performance.ornaments import Sound, play_out
+from musicgen.music.performance.pulse import Pulse, Swing, place_bars
+from musicgen.music.performance.sounding import Cue, Part, Performance, SoundingNote
+from musicgen.music.performance.style import Style, swing_ratio, tempo_factor
+from musicgen.music.playback import PlayedNote, Timeline, separate, tempo_map, timeline, unfold
+from musicgen.music.theory import Key, default_qpm
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import NO_MARKS, Marks, Tune
+
+MAX_DURATION_S = 30 * 60
+MAX_NOTES = 200_000
+MAX_VOICES = 32
+LOWEST, HIGHEST = 12, 119  # MIDI pitches that can be heard as notes
+DEFAULT_INSTRUMENTS = ("fiddle", "flute", "accordion", "piano")  # of the voices, in turn
+BASS_INSTRUMENT, DRONE_INSTRUMENT = "acoustic bass", "reed organ"
+
+# Share of its written length that a note sounds.
+ARTICULATION = {"staccato": 0.5, "wedge": 0.35, "tenuto": 1.0, "fermata": 1.0}
+USUAL_ARTICULATION = 0.95
+
+
+class Clock:
+    """Quarter notes to seconds.
+
+    `tempos` are (onset in quarters, quarters a minute), the first at 0.
+    """
+
+    def __init__(self, tempos: Sequence[tuple[Fraction, Fraction]]) -> None:
+        self._onsets = [onset for onset, _ in tempos]
+        self._pace_s = [60 / qpm for _, qpm in tempos]  # of a quarter
+        self._seconds = [Fraction(0)]
+        for i in range(1, len(tempos)):
+            span = self._onsets[i] - self._onsets[i - 1]
+            self._seconds.append(self._seconds[-1] + span * self._pace_s[i - 1])
+
+    def __call__(self, moment: Fraction) -> Fraction:
+        """When a moment comes, in seconds from the beginning, exactly."""
+        i = max(bisect_right(self._onsets, moment) - 1, 0)
+        return self._seconds[i] + (moment - self._onsets[i]) * self._pace_s[i]
+
+
+class Stage:
+    """Collects parts and the notes of the tune played once, then puts the whole together."""
+
+    def __init__(self, tune: Tune, style: Style) -> None:
+        tune = transpose(tune, style.transpose) if style.transpose else tune
+        self._tune, self._style = tune, style
+        self._played = timeline(tune)
+        self._require_playable()
+        self._bars = place_bars(self._played.bars)
+        tempos = _tempos(tune)
+        self._meter = self._bars[0].meter if self._bars else tune.meter
+        factor = tempo_factor(style, tempos[0][1], self._meter)
+        self._clock = Clock([(onset, qpm * factor) for onset, qpm in tempos])
+        self._swing = Swing(self._bars, self._played.notes, swing_ratio(style, tune.rhythm))
+        self._parts: list[Part] = []
+        self._notes: list[SoundingNote] = []
+        self._warnings: list[str] = []
+
+    def _require_playable(self) -> None:
+        title, n_voices = self._tune.title, len(self._tune.voices)
+        if not self._played.notes:
+            raise InvalidTuneError(f"'{title}' has no notes to play")
+        if n_voices > MAX_VOICES:
+            raise InvalidTuneError(
+                f"'{title}' has {n_voices} voices, more than the {MAX_VOICES} that can be played"
+            )
+
+    def perform(self) -> Performance:
+        """All of it, loops and count-in included."""
+        loops, once_s = self._style.loops, float(self._clock(self._played.duration))
+        self._require_short(loops * once_s, loops * len(self._played.notes))  # before any work
+        self._play_voices()
+        self._accompany()
+        clicks, opening_s = self._count_in()
+        duration_s = opening_s + loops * once_s
+        self._require_short(duration_s, loops * len(self._notes))
+        starts_s = [opening_s + i * once_s for i in range(loops)]
+        notes = [replace(n, onset_s=s + n.onset_s) for s in starts_s for n in self._notes]
+        notes = sorted(clicks + notes, key=lambda n: (n.onset_s, n.part, n.midi))
+        return Performance(tuple(self._parts), tuple(notes), duration_s, tuple(self._warnings))
+
+    def _require_short(self, duration_s: float, n_notes: int) -> None:
+        for measured, most, unit in (
+            (duration_s / 60, MAX_DURATION_S // 60, "minutes"),
+            (n_notes, MAX_NOTES, "notes"),
+        ):
+            if measured > most:
+                raise InvalidTuneError(
+                    f"'{self._tune.title}' makes {measured:.0f} {unit} of music, more than {most}; "
+                    "play fewer repeats or loops"
+                )
+
+    def cues(self) -> tuple[Cue, ...]:
+        """When each written note sounds, once through, without what is added to it."""
+        cues = []
+        for number in range(len(self._tune.voices)):
+            for note in separate([n for n in self._played.notes if n.voice == number]):
+                sound = self._sound(note.onset, note.duration, note.midi)
+                cues.append(Cue(sound.onset_s, sound.duration_s, note.midi, number, note.place))
+        return tuple(sorted(cues, key=lambda cue: (cue.onset_s, cue.voice, cue.midi)))
+
+    def _play_voices(self) -> None:
+        pulse, keys = Pulse(self._bars), _keys(self._tune, self._played)
+        self._parts += _voice_parts(self._tune, self._style)
+        for number, marks in enumerate(_marks(self._tune)):
+            dynamics = Dynamics(marks.items())
+            written = [n for n in self._played.notes if n.voice == number]
+            tops = {n.onset: n.midi for n in written}  # of chords; notes are by onset and pitch
+            for note in separate(written):
+                on_note = marks.get(note.onset, NO_MARKS)
+                key = keys[bisect_right(keys, note.onset, key=lambda pair: pair[0]) - 1][1]
+                strength = pulse.strength(note.onset)
+                loudness = velocity(strength, on_note.decorations, dynamics.at(note.onset))
+                plain = not self._style.ornaments or note.midi != tops[note.onset]
+                for sound in self._sounds(note, on_note, key, plain=plain):
+                    self._add(sound, loudness, number)
+
+    def _sounds(self, note: PlayedNote, marks: Marks, key: Key, *, plain: bool) -> list[Sound]:
+        share = 1.0
+        if self._style.articulation:
+            shares = [ARTICULATION[d] for d in marks.decorations if d in ARTICULATION]
+            share = min(shares, default=USUAL_ARTICULATION)
+        sound = self._sound(note.onset, note.duration, note.midi)
+        sound = replace(sound, duration_s=share * sound.duration_s)
+        if plain:
+            return [sound]
+        return play_out(sound, marks, key)
+
+    def _accompany(self) -> None:
+        style, end = self._style, self._played.duration
+        if style.backing:
+            backing = accompaniment.back(self._tune, self._bars, end)
+            self._warnings += [f"chord symbol '{text}' is not known" for text in backing.unknown]
+            guitar = program(style.backing_instrument)
+            self._add_part(Part("bass", program(BASS_INSTRUMENT), -0.2, 0.75), backing.bass)
+            self._add_part(Part("chords", guitar, 0.35, 0.6), backing.chords)
+        if style.drone:
+            strokes = accompaniment.drone(self._tune, self._played)
+            if not strokes:
+                self._warnings.append("there is no drone, since the key has no tonic")
+            self._add_part(Part("drone", program(DRONE_INSTRUMENT), 0.0, 0.4), strokes)
+
+    def _add_part(self, part: Part, strokes: Sequence[Stroke]) -> None:
+        if not strokes:
+            return
+        self._parts.append(part)
+        for stroke in strokes:
+            sound = self._sound(stroke.onset, stroke.duration, stroke.midi)
+            self._add(sound, velocity(stroke.strength), len(self._parts) - 1)
+
+    def _add(self, sound: Sound, loudness: int, part: int) -> None:
+        if not LOWEST <= sound.midi <= HIGHEST:
+            raise InvalidTuneError(
+                f"'{self._tune.title}' has pitch {sound.midi}, beyond what can be heard as a note "
+                f"({LOWEST} to {HIGHEST}); transpose it"
+            )
+        loudness = loudness if self._style.accents else PLAIN_VELOCITY
+        note = SoundingNote(sound.onset_s, sound.duration_s, sound.midi, loudness, part)
+        self._notes.append(note)
+
+    def _count_in(self) -> tuple[list[SoundingNote], float]:
+        """Clicks, and the seconds until the music begins."""
+        if not self._style.count_in:
+            return [], 0.0
+        pickup = self._bars[0].offset if self._bars else Fraction(0)
+        clicks, length = accompaniment.count_in(self._meter, pickup, self._style.count_in)
+        pace_s = float(self._clock(Fraction(1)))
+        self._parts.append(Part("count-in", percussion=True, level=0.35))
+        number = len(self._parts) - 1
+        notes = [
+            SoundingNote(
+                float(click.onset) * pace_s,
+                float(click.duration) * pace_s,
+                click.midi,
+                velocity(click.strength),
+                number,
+            )
+            for click in clicks
+        ]
+        return notes, float(length) * pace_s
+
+    def _sound(self, onset: Fraction, duration: Fraction, midi: int) -> Sound:
+        """Quarters as written to seconds as played."""
+        onset_s = self._clock(self._swing(onset))
+        end_s = self._clock(self._swing(onset + duration))
+        return Sound(float(onset_s), float(end_s - onset_s), midi)
+
+
+def _tempos(tune: Tune) -> list[tuple[Fraction, Fraction]]:
+    """(onset, quarters a minute) from the beginning on, the usual tempo where none is given."""
+    tempos = tempo_map(tune)
+    if not tempos or tempos[0][0] > 0:
+        tempos.insert(0, (Fraction(0), Fraction(default_qpm(tune.rhythm))))
+    return tempos
+
+
+def _keys(tune: Tune, played: Timeline) -> list[tuple[Fraction, Key]]:
+    changed = [(at, change.key) for at, change in played.changes if change.key is not None]
+    return [(Fraction(0), tune.key), *changed]
+
+
+def _marks(tune: Tune) -> list[dict[Fraction, Marks]]:
+    """For each voice, what is written around its notes, by their onsets as played."""
+    voices = []
+    for voice in unfold(tune).voices:
+        marks, position = {}, Fraction(0)
+        for event in voice.events:
+            if event.marks != NO_MARKS:
+                marks[position] = event.marks
+            position += event.duration
+        voices.append(marks)
+    return voices
+
+
+def _voice_parts(tune: Tune, style: Style) -> Iterable[Part]:
+    """The players of the voices, spread a little from left to right."""
+    asked = [name for name in style.instrument.split(",") if name.strip()]
+    n = len(tune.voices)
+    for i, voice in enumerate(tune.voices):
+        if asked:
+            number = program(asked[i % len(asked)])
+        elif voice.program is not None:
+            number = voice.program
+        else:
+            number = program(DEFAULT_INSTRUMENTS[i % len(DEFAULT_INSTRUMENTS)])
+        pan = 0.0 if n == 1 else 0.5 * (2 * i / (n - 1) - 1)
+        yield Part(voice.name or voice.id or f"voice {i + 1}", number, pan)

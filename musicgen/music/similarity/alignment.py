@@ -1,0 +1,159 @@
+"""Two melodies laid side by side: the best local alignment of pitch classes weighed by length.
+
+Edit distances between melodies with costs that depend on length are due to Mongeau and Sankoff,
+"Comparison of musical sequences", Computers and the Humanities 24, 1990; that the best *part* of
+an alignment counts, to Smith and Waterman, 1981. Here notes of the same pitch class match, and a
+note that the other melody has not costs something, the less the shorter it is: so passing notes
+and cuts are cheap. A note's weight is the square root of its length against the typical one of
+its melody, so that doubling all lengths changes nothing. All scores are integers, whence
+alignments of A with B and of B with A score exactly the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.music.similarity.melody import Ints, Melody
+
+Scores = NDArray[np.int32]
+
+MATCH, GAP = 4, 3  # a matched pair scores MATCH times both weights, a left-out note costs GAP
+TYPICAL_WEIGHT = 16
+_MAX_WEIGHT = 3 * TYPICAL_WEIGHT
+_TABLE_CELLS = 1 << 23  # of alignments worked out at a time, 32 MiB
+_NO_PITCH = 12  # padding, which matches nothing
+
+
+def typical_length(lengths: Ints) -> float:
+    """The length in ticks that most of the time is made of: its mean, each tick counted once."""
+    values = lengths.astype(np.float64)
+    return float((values * values).sum() / values.sum()) if len(values) else 1.0
+
+
+def weights(lengths: Ints) -> Scores:
+    """How much each note counts, at least 1."""
+    relative = lengths / typical_length(lengths)
+    found = np.rint(TYPICAL_WEIGHT * np.sqrt(relative)).astype(np.int32)
+    clipped: Scores = np.clip(found, 1, _MAX_WEIGHT)
+    return clipped
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Line:
+    """What aligning needs of a melody: pitch classes (n,) and weights (n,)."""
+
+    pitch_classes: NDArray[np.uint8]
+    weights: Scores
+
+    @staticmethod
+    def of(melody: Melody) -> Line:
+        """The line of a melody."""
+        return Line(melody.pitches % 12, weights(melody.lengths))
+
+    @property
+    def own_score(self) -> int:
+        """The score of its alignment with itself, the highest it can have."""
+        return 2 * MATCH * int(self.weights.sum())
+
+
+def score_rows(a: Line, targets: list[Line]) -> Iterator[Scores]:
+    """The scores of the best alignments that end at each note of `a` and each of every target:
+    for each note of `a` a table (K, 1 + m), padded to the longest target.
+
+    Targets must be transposed already.
+    """
+    n_targets, longest = len(targets), max(len(line.weights) for line in targets)
+    pitches = np.full((n_targets, longest), _NO_PITCH, np.uint8)
+    sizes = np.zeros((n_targets, longest), np.int32)
+    for row, line in enumerate(targets):
+        pitches[row, : len(line.weights)] = line.pitch_classes
+        sizes[row, : len(line.weights)] = line.weights
+    # What a match with each pitch class adds, for the target's part; no match never pays.
+    never = np.int32(-(1 << 28))
+    gains = [np.where(pitches == p, MATCH * sizes, never) for p in range(12)]
+    ramp = np.zeros((n_targets, longest + 1), np.int32)
+    np.cumsum(GAP * sizes, axis=1, out=ramp[:, 1:])
+    before = np.zeros((n_targets, longest + 1), np.int32)
+    for pitch, weight in zip(a.pitch_classes.tolist(), a.weights.tolist(), strict=True):
+        row = before - GAP * weight
+        matched = before[:, :-1] + gains[pitch]
+        matched += MATCH * weight
+        np.maximum(row[:, 1:], matched, out=row[:, 1:])
+        np.maximum(row, 0, out=row)
+        # Leaving out notes of the target: the best of all cells to the left, less their cost.
+        row += ramp
+        np.maximum.accumulate(row, axis=1, out=row)
+        row -= ramp
+        yield row
+        before = row
+
+
+def transposed(line: Line, semitones: int) -> Line:
+    """The line moved up."""
+    return Line((line.pitch_classes + semitones % 12) % 12, line.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The best local alignment of two lines: its score, and which notes (i, j) match, in order."""
+
+    score: int
+    pairs: list[tuple[int, int]]
+
+
+def best_alignments(a: Line, targets: list[Line], n: int) -> list[tuple[int, Alignment]]:
+    """The best local alignments of `a` with the `n` targets with which it scores highest, each
+    with the number of the target; targets are transposed already."""
+    longest = max((len(line.weights) for line in targets), default=0)
+    at_a_time = max(1, _TABLE_CELLS // max(1, len(a.weights) * longest))
+    found: list[tuple[int, int, Alignment]] = []
+    for begin in range(0, len(targets), at_a_time):
+        some = targets[begin : begin + at_a_time]
+        tables = np.stack(list(score_rows(a, some)))  # (n, K, 1 + m)
+        scores = tables.max(axis=(0, 2))
+        for k in np.argsort(-scores, kind="stable")[:n].tolist():
+            found.append((-int(scores[k]), begin + k, _trace(a, some[k], tables[:, k])))
+    return [(k, alignment) for _, k, alignment in sorted(found, key=lambda f: f[:2])[:n]]
+
+
+def _trace(a: Line, b: Line, table: Scores) -> Alignment:
+    """The alignment that ends in the best cell of a table of `score_rows` (n, >= 1 + m)."""
+    i, j = (int(k) for k in np.unravel_index(int(table.argmax()), table.shape))
+    score = int(table[i, j])
+    pairs: list[tuple[int, int]] = []
+    ours, theirs = a.pitch_classes.tolist(), b.pitch_classes.tolist()
+    mine, others = a.weights.tolist(), b.weights.tolist()
+    cell, here = table.item, score
+    while here > 0:
+        diagonal = cell(i - 1, j - 1) if i else 0
+        above = cell(i - 1, j) if i else 0
+        if ours[i] == theirs[j - 1] and here == diagonal + MATCH * (mine[i] + others[j - 1]):
+            pairs.append((i, j - 1))
+            i, j, here = i - 1, j - 1, diagonal
+        elif here == above - GAP * mine[i]:
+            i, here = i - 1, above
+        else:
+            j -= 1
+            here = cell(i, j)
+    return Alignment(score, pairs[::-1])
+
+
+def similarity_of(score: int, a: Line, b: Line) -> float:
+    """A score over the mean of the scores of both lines with themselves."""
+    return 2 * score / (a.own_score + b.own_score)
+
+
+def line_similarity(a: Line, b: Line) -> float:
+    """See `musicgen.music.similarity.similarity`."""
+    if not len(a.weights) or not len(b.weights):
+        return float(len(a.weights) == len(b.weights))
+    if len(a.weights) > len(b.weights):
+        a, b = b, a  # fewer, longer rows
+    best = 0
+    for row in score_rows(a, [transposed(b, semitones) for semitones in range(12)]):
+        best = max(best, int(row.max()))
+    return similarity_of(best, a, b)

@@ -1,0 +1,347 @@
+"""An index of melodies that can be kept in a file, and what it says of a tune."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from musicgen.errors import CorpusError, ParseError
+from musicgen.music.similarity.alignment import Line, best_alignments, similarity_of, transposed
+from musicgen.music.similarity.melody import MAX_NOTES, Melody
+from musicgen.music.similarity.search import Candidate, Finder
+from musicgen.music.similarity.shared import Ruler, Run
+from musicgen.music.similarity.strands import Melodies
+from musicgen.music.tune import Tune
+from musicgen.system.files import read_array_header, read_bytes, write_bytes
+
+FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
+FORMAT = "musicgen-novelty-1"
+MAX_FILE_BYTES = 1 << 30
+# Tunes that are scored note by note: at least so many, and more for a short tune, which is harder
+# to tell apart and sooner compared; so many notes of it in all, but no more than the last number.
+CANDIDATES, CANDIDATE_NOTES, MOST_CANDIDATES = 8, 800, 24
+ALIGNED = 4  # of them whose bars are compared
+MIN_NOTES = 8  # of a melody that anything can be said of
+
+# Set by hand on validation families, on the same tunes played backwards and on planted copies;
+# scripts/benchmark_novelty.py measures what they give.
+COPY_SIMILARITY, COPY_BARS, COPY_NOTES = 0.68, 8, 40
+RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES = 0.56, 5, 24
+
+NEW, RELATED, COPY, SHORT = "new", "related", "copy", "too short to tell"
+
+# What reading a file that is no index, or a damaged one, may raise.
+_DAMAGE = (
+    *(ValueError, KeyError, TypeError, SyntaxError, OSError, EOFError, RecursionError),
+    *(OverflowError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
+_ARRAYS = {
+    "pitches": np.uint8,
+    "lengths": np.uint16,
+    "sizes": np.uint32,
+    "leads": np.uint32,
+    "beats": np.uint16,
+    "bars": np.uint16,
+    "n_bars": np.uint32,
+}
+_TYPECODES = {np.uint8: "B", np.uint16: "H", np.uint32: "I"}
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A tune of an index that a tune is like.
+
+    `title`, `place` (collection or file, with the line) and `number` (X:) say which. `similarity`
+    is that of `musicgen.music.similarity.similarity`. `run` is the longest run of bars that both share.
+    Moved up by `transposition` semitones (-60 to 60) the neighbour lies where the tune does.
+    """
+
+    title: str
+    place: str
+    number: int
+    similarity: float
+    run: Run
+    transposition: int
+
+    def __str__(self) -> str:
+        name = self.title or "a tune without a title"
+        return f"{name} ({self.place})" if self.place else name
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """How close a tune is to those of an index.
+
+    `neighbours` are the most similar tunes, the most similar first; the one that shares the
+    longest run of bars is always among them. `copied_bars` is the length of that run in full bars
+    of the tune. `verdict` is `NEW`, `RELATED`, `COPY` or, below `MIN_NOTES` notes, `SHORT`.
+    """
+
+    neighbours: tuple[Neighbour, ...]
+    copied_bars: int
+    verdict: str
+
+    @property
+    def similarity(self) -> float:
+        """That of the nearest tune, 0 where there is none."""
+        return self.neighbours[0].similarity if self.neighbours else 0.0
+
+    def line(self) -> str:
+        """One line for people."""
+        if self.verdict == SHORT:
+            return SHORT
+        if not self.neighbours:
+            return f"{self.verdict}: like no tune of the corpus"
+        nearest = self.neighbours[0]
+        bars = "1 bar" if self.copied_bars == 1 else f"{self.copied_bars} bars"
+        return f"{self.verdict}: nearest {nearest}, similarity {self.similarity:.2f}; {bars} shared"
+
+
+class NoveltyIndex:
+    """The melodies of a corpus, to be asked whether a tune is among them or like one of them."""
+
+    def __init__(
+        self, melodies: Melodies, titles: list[str], places: list[str], numbers: list[int]
+    ) -> None:
+        self.melodies = melodies
+        self.titles, self.places, self.numbers = titles, places, numbers
+
+    def __add__(self, other: NoveltyIndex) -> NoveltyIndex:
+        """An index of both corpora."""
+        both = {
+            name: np.concatenate([getattr(one.melodies, name) for one in (self, other)])
+            for name in _ARRAYS
+        }
+        return NoveltyIndex(
+            Melodies(**both),
+            self.titles + other.titles,
+            self.places + other.places,
+            self.numbers + other.numbers,
+        )
+
+    @staticmethod
+    def build(tunes: Iterable[Tune | Melody]) -> NoveltyIndex:
+        """An index of tunes, or of what `Melody.of` kept of them."""
+        collector = Collector()
+        for tune in tunes:
+            collector.append(tune if isinstance(tune, Melody) else Melody.of(tune))
+        return collector.index()
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+    def melody(self, number: int) -> Melody:
+        """A melody of the index, with what it is called."""
+        return self.melodies.melody(
+            number,
+            title=self.titles[number],
+            place=self.places[number],
+            tune_number=self.numbers[number],
+        )
+
+    @cached_property
+    def _finder(self) -> Finder:
+        return Finder(self.melodies)
+
+    def assess(self, tune: Tune | Melody, n: int = 3) -> Novelty:
+        """The nearest `n` tunes, the longest run of bars shared with any, and a verdict."""
+        melody = tune if isinstance(tune, Melody) else Melody.of(tune)
+        if len(melody) < MIN_NOTES:
+            return Novelty((), 0, SHORT)
+        n_candidates = min(MOST_CANDIDATES, max(CANDIDATES, CANDIDATE_NOTES // len(melody)))
+        found = self._compare(melody, self._finder.candidates(melody, n_candidates))
+        if not found:
+            return Novelty((), 0, NEW)
+        longest = max(found, key=lambda neighbour: neighbour.run.length)
+        nearest = found[:n]
+        if n and longest.run.length > max(neighbour.run.length for neighbour in nearest):
+            nearest[-1] = longest
+        return Novelty(tuple(nearest), longest.run.length, _verdict(found))
+
+    def _compare(self, melody: Melody, candidates: list[Candidate]) -> list[Neighbour]:
+        """The candidates that align best, by similarity."""
+        ours, ruler = Line.of(melody), Ruler(melody)
+        others = [self.melody(candidate.melody) for candidate in candidates]
+        lines = [
+            transposed(Line.of(other), candidate.semitones)
+            for other, candidate in zip(others, candidates, strict=True)
+        ]
+        found = []
+        for k, best in best_alignments(ours, lines, ALIGNED):
+            i, j = np.array(best.pairs).T
+            moved = melody.pitches[i].astype(int) - others[k].pitches[j]
+            neighbour = Neighbour(
+                title=others[k].title,
+                place=others[k].place,
+                number=others[k].number,
+                similarity=similarity_of(best.score, ours, lines[k]),
+                run=ruler.longest_run(others[k], best.pairs),
+                transposition=sorted(moved.tolist())[len(moved) // 2],
+            )
+            found.append(neighbour)
+        return sorted(found, key=lambda neighbour: -neighbour.similarity)
+
+    # --- the file ---------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """The index as a compressed .npz of integers with a JSON of names; the same melodies give
+        the same bytes."""
+        arrays = {name: getattr(self.melodies, name) for name in _ARRAYS}
+        names = {"titles": self.titles, "places": self.places, "numbers": self.numbers}
+        text = json.dumps(names, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        arrays["names"] = np.frombuffer(text, np.uint8)
+        meta = json.dumps({"format": FORMAT, "sha256": _digest(arrays)})
+        arrays["meta"] = np.frombuffer(meta.encode(), np.uint8)
+        data = io.BytesIO()
+        np.savez_compressed(data, **arrays)
+        return data.getvalue()
+
+    def save(self, path: str | Path) -> None:
+        """Write the index to a file.
+
+        Raises:
+            MusicgenError: it cannot be written.
+        """
+        write_bytes(path, self.to_bytes())
+
+    @staticmethod
+    def load(path: str | Path) -> NoveltyIndex:
+        """The index in a file.
+
+        Raises:
+            CorpusError: there is no such file, or it is no index, or it is damaged.
+        """
+        try:
+            data = read_bytes(path, max_bytes=MAX_FILE_BYTES)
+        except ParseError as error:
+            raise CorpusError(str(error)) from None
+        return NoveltyIndex.from_bytes(data, str(path))
+
+    @staticmethod
+    def from_bytes(data: bytes, where: str = "novelty index") -> NoveltyIndex:
+        """The inverse of `to_bytes`.
+
+        Raises:
+            CorpusError: it is no index, or damaged.
+        """
+        try:
+            arrays = _unpack(data)
+            meta = json.loads(bytes(arrays.pop("meta")))
+            if meta["format"] != FORMAT:
+                raise CorpusError(
+                    f"{where}: is of format {meta['format']!r}, not {FORMAT!r}; update musicgen"
+                )
+            if meta["sha256"] != _digest(arrays):
+                raise CorpusError(f"{where}: was changed or damaged; make it again")
+            names = json.loads(bytes(arrays.pop("names")))
+            index = NoveltyIndex(
+                Melodies(**arrays),
+                [str(title) for title in names["titles"]],
+                [str(place) for place in names["places"]],
+                [int(number) for number in names["numbers"]],
+            )
+        except _DAMAGE:
+            raise CorpusError(f"{where}: is not an index of melodies; make it again") from None
+        if not index._fits():
+            raise CorpusError(f"{where}: its parts do not fit together; make it again")
+        return index
+
+    def _fits(self) -> bool:
+        m = self.melodies
+        n = len(self)
+        counts = (m.sizes, m.leads, m.beats, m.n_bars, self.places, self.numbers)
+        return (
+            all(len(values) == n for values in counts)
+            and int(m.sizes.sum(dtype=np.uint64)) == len(m.pitches) == len(m.lengths)
+            and (not n or int(m.sizes.max()) <= MAX_NOTES)
+            and int(m.n_bars.sum(dtype=np.uint64)) == len(m.bars)
+            and (not len(m.pitches) or int(m.pitches.max()) < 128)
+            and (not len(m.lengths) or int(m.lengths.min()) > 0)
+        )
+
+
+class Collector:
+    """Takes melodies one by one for an index, at a few bytes a note."""
+
+    def __init__(self) -> None:
+        self._numbers = {name: array(_TYPECODES[kind]) for name, kind in _ARRAYS.items()}
+        self._titles: list[str] = []
+        self._places: list[str] = []
+        self._tune_numbers: list[int] = []
+
+    def append(self, melody: Melody) -> None:
+        """Take the next one."""
+        numbers = self._numbers
+        for name in ("pitches", "lengths", "bars"):
+            numbers[name].frombytes(getattr(melody, name).tobytes())
+        numbers["sizes"].append(len(melody))
+        numbers["n_bars"].append(len(melody.bars))
+        numbers["leads"].append(melody.lead)
+        numbers["beats"].append(melody.beat)
+        self._titles.append(melody.title)
+        self._places.append(melody.place)
+        self._tune_numbers.append(melody.number)
+
+    def index(self, places: list[str] | None = None) -> NoveltyIndex:
+        """The index of all of them; `places` says where they are from, if they do not."""
+        arrays = {n: np.array(self._numbers[n], kind) for n, kind in _ARRAYS.items()}
+        return NoveltyIndex(
+            Melodies(**arrays), self._titles, places or self._places, self._tune_numbers
+        )
+
+
+def _verdict(found: list[Neighbour]) -> str:
+    if any(
+        f.similarity >= COPY_SIMILARITY or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
+        for f in found
+    ):
+        return COPY
+    if any(
+        f.similarity >= RELATED_SIMILARITY
+        or (f.run.length >= RELATED_BARS and f.run.notes >= RELATED_NOTES)
+        for f in found
+    ):
+        return RELATED
+    return NEW
+
+
+def _digest(arrays: dict[str, Any]) -> str:
+    """SHA-256 of the content of every array, by name."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {len(arrays[name])}\n".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
+
+
+def _unpack(data: bytes) -> dict[str, Any]:
+    """The arrays of an .npz, whose sizes are looked at before anything is unpacked."""
+    kinds = {**_ARRAYS, "names": np.uint8, "meta": np.uint8}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        if members.keys() != {f"{name}.npy" for name in kinds}:
+            raise ValueError("other members")
+        if sum(info.file_size for info in members.values()) > MAX_FILE_BYTES:
+            raise ValueError("too large")
+        arrays = {}
+        for name, kind in kinds.items():
+            with archive.open(f"{name}.npy") as file:
+                found, shape = read_array_header(file)
+                if found != np.dtype(kind).str or len(shape) != 1:
+                    raise ValueError("other kinds")
+                array = np.frombuffer(file.read(), kind)
+            if array.shape != shape:
+                raise ValueError("other sizes")
+            arrays[name] = array
+    return arrays

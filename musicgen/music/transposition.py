@@ -1,0 +1,135 @@
+"""A whole tune in another key: notes, chords, grace notes, chord symbols, changes of key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from musicgen.errors import ConfigError
+from musicgen.music.chord_symbols import Spelling, spelled_chord
+from musicgen.music.theory import (
+    ACCIDENTAL_TEXT,
+    ACCIDENTALS,
+    Interval,
+    Key,
+    Pitch,
+    parse_key,
+    spell,
+    transpose_pitch,
+)
+from musicgen.music.tune import Bar, Change, Chord, Event, Grace, Marks, Note, Rest, Tune, Voice
+
+MOST_SEMITONES = 24
+# The usual name of each tonic, major-like modes first, then minor-like ones.
+_MAJOR = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+_MINOR = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
+_MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
+
+
+def transpose(tune: Tune, to: str) -> Tune:
+    """Move a tune to a key such as "G" or "Em" (by the smaller way, its mode stays), or by
+    semitones such as "+2" or "-12".
+
+    Raises:
+        ConfigError: `to` is neither.
+    """
+    return move(tune, _interval(tune.key, to))
+
+
+def move(tune: Tune, interval: Interval) -> Tune:
+    """A whole tune moved by a spelled interval, its key too."""
+    return _Mover(interval).tune(tune)
+
+
+def move_voice(voice: Voice, interval: Interval) -> Voice:
+    """A voice moved by an interval, its changes of key included."""
+    return _Mover(interval).voice(voice)
+
+
+def move_key(key: Key, interval: Interval) -> Key:
+    """A key moved by an interval; one without a tonic stays."""
+    return _Mover(interval).key(key)
+
+
+def _interval(key: Key, to: str) -> Interval:
+    text = to.strip()
+    if re.fullmatch(r"[+-]?\d{1,3}", text):
+        semitones = int(text)
+        if abs(semitones) > MOST_SEMITONES:
+            raise ConfigError(f"transpose '{to}': more than {MOST_SEMITONES} semitones")
+        return _by_semitones(key, semitones)
+    target = parse_key(text)
+    if target is None:
+        raise ConfigError(f"transpose '{to}': write a key such as G, or semitones such as +2")
+    return Interval.between(key, target)
+
+
+def _by_semitones(key: Key, semitones: int) -> Interval:
+    names = _MINOR if key.mode in _MINOR_MODES else _MAJOR
+    tonic = names[(key.tonic_pitch_class + semitones) % 12]
+    near = Interval.between(key, Key(tonic, key.mode))
+    octaves = (semitones - near.semitones) // 12
+    return Interval(near.steps + 7 * octaves, near.semitones + 12 * octaves)
+
+
+class _Mover:
+    """Moves everything in a tune by one interval."""
+
+    def __init__(self, interval: Interval) -> None:
+        self.interval = interval
+
+    def tune(self, tune: Tune) -> Tune:
+        return replace(tune, key=self.key(tune.key), voices=tuple(map(self.voice, tune.voices)))
+
+    def voice(self, voice: Voice) -> Voice:
+        return replace(voice, bars=tuple(map(self._bar, voice.bars)))
+
+    def _bar(self, bar: Bar) -> Bar:
+        overlays = tuple(tuple(map(self._event, line)) for line in bar.overlays)
+        return replace(bar, events=tuple(map(self._event, bar.events)), overlays=overlays)
+
+    def _event(self, event: Event) -> Event:
+        if isinstance(event, Change):
+            return event if event.key is None else replace(event, key=self.key(event.key))
+        marks = self._marks(event.marks)
+        if isinstance(event, Chord):
+            return replace(event, notes=tuple(map(self._note, event.notes)), marks=marks)
+        if isinstance(event, Rest):
+            return replace(event, marks=marks)
+        return self._note(event)
+
+    def _note(self, note: Note) -> Note:
+        return replace(note, pitch=self._pitch(note.pitch), marks=self._marks(note.marks))
+
+    def _pitch(self, pitch: Pitch) -> Pitch:
+        return transpose_pitch(pitch, self.interval)
+
+    def _marks(self, marks: Marks) -> Marks:
+        if marks.grace is None and not marks.chord_symbol:
+            return marks
+        grace = marks.grace
+        if grace is not None:
+            grace = Grace(tuple(map(self._note, grace.notes)), grace.slashed)
+        symbol = marks.chord_symbol
+        spelled = spelled_chord(symbol)
+        if spelled is not None:
+            bass = "/" + self._spelled(spelled.bass) if spelled.bass else ""
+            symbol = self._spelled(spelled.root) + spelled.kind + bass
+        return replace(marks, grace=grace, chord_symbol=symbol)
+
+    def _spelled(self, spelling: Spelling) -> str:
+        moved = self._pitch(Pitch(*spelling, 4))
+        if abs(moved.alter) > 1:
+            moved = spell(moved.midi, Key())
+        return moved.step + ACCIDENTAL_TEXT[moved.alter]
+
+    def key(self, key: Key) -> Key:
+        if not key.tonic:
+            return key
+        step, alter = key.tonic[0], key.tonic[1:]
+        moved = self._pitch(Pitch(step, ACCIDENTALS[alter], 4))
+        accidentals = []
+        for name, raised in key.accidentals:
+            other = self._pitch(Pitch(name, raised, 4))
+            accidentals.append((other.step, other.alter))
+        return Key(moved.step + ACCIDENTAL_TEXT[moved.alter], key.mode, tuple(accidentals))

@@ -1,0 +1,269 @@
+"""Tune, Voice, Bar, Note, Chord, Rest: the one data model, frozen and without any input or output.
+
+    Tune(title="Kesh", meter=Meter((6,), 8), key=Key("G"), voices=(Voice(bars=(Bar(...), ...)),))
+
+A tune is written music, not a performance: repeats are marks, not copies (`playback.unfold` plays
+them out). Change one with `dataclasses.replace`. Durations are `Fraction`s of a quarter note.
+Fields that say where something came from (`source`, `span`, `warnings`, `line_break`) take no
+part in equality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import ClassVar
+
+from musicgen.music.theory import C_MAJOR, COMMON_TIME, Key, Meter, Pitch
+
+EIGHTH = Fraction(1, 2)
+
+# Right-hand bar lines. "" is no line at all (the music stops without one).
+BARLINES = ("", "|", "||", "|]", "[|", ".|", "[|]")
+
+
+@dataclass(frozen=True, slots=True)
+class Tuplet:
+    """Membership of a note in a group: `actual` in the time of `normal` (a triplet is 3, 2).
+
+    `size` notes belong to the group and this is number `index` (from 0), so that a group can be
+    recognised from any of its members. A note's `duration` is already scaled.
+    """
+
+    actual: int
+    normal: int
+    size: int
+    index: int
+
+    @property
+    def scale(self) -> Fraction:
+        """Sounding over written duration."""
+        return Fraction(self.normal, self.actual)
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """Grace notes before a note; their durations are as written and take no time in the bar."""
+
+    notes: tuple[Note, ...]
+    slashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What is written around a note, chord or rest and does not change its pitch or time.
+
+    `decorations` are canonical names ("trill", "roll", "fermata"); unknown ones are kept as they
+    are. `annotations` keep their placement sign ("^slow"). `lyrics` has one syllable a verse; a
+    trailing "-" joins it to the next, "_" holds the one before, "" is none.
+    """
+
+    chord_symbol: str = ""
+    annotations: tuple[str, ...] = ()
+    decorations: tuple[str, ...] = ()
+    grace: Grace | None = None
+    slurs_opened: int = 0
+    slurs_closed: int = 0
+    lyrics: tuple[str, ...] = ()
+
+
+NO_MARKS = Marks()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note. `duration` is what sounds, tuplet included; `tie` joins it to the next note."""
+
+    pitch: Pitch
+    duration: Fraction = EIGHTH
+    tie: bool = False
+    tuplet: Tuplet | None = None
+    marks: Marks = NO_MARKS
+
+    @property
+    def midi(self) -> int:
+        """MIDI note number of the pitch."""
+        return self.pitch.midi
+
+
+@dataclass(frozen=True, slots=True)
+class Chord:
+    """Notes struck together, in the order written. `duration` is the time it takes in the bar,
+    that of its first note (ABC 2.1, section 4.17); notes may be longer or shorter."""
+
+    notes: tuple[Note, ...]
+    duration: Fraction = EIGHTH
+    tuplet: Tuplet | None = None
+    marks: Marks = NO_MARKS
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Silence. `visible` is False for ABC's x; `full_bar` marks a rest that stands for a bar."""
+
+    duration: Fraction = EIGHTH
+    visible: bool = True
+    full_bar: bool = False
+    tuplet: Tuplet | None = None
+    marks: Marks = NO_MARKS
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """`bpm` beats a minute of `beat` quarter notes each; either may be missing when only words
+    (`text`) are given."""
+
+    bpm: Fraction | None = None
+    beat: Fraction = Fraction(1)
+    text: str = ""
+
+    @property
+    def qpm(self) -> Fraction | None:
+        """Quarter notes a minute."""
+        return None if self.bpm is None else self.bpm * self.beat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that takes effect between two notes and takes no time.
+
+    Exactly one of the fields is set. `part` is a section label (ABC P:). `text` is any other field
+    or directive met in the music, as (letter, content), kept for round trips.
+    """
+
+    key: Key | None = None
+    meter: Meter | None = None
+    tempo: Tempo | None = None
+    part: str | None = None
+    text: tuple[str, str] | None = None
+
+
+Event = Note | Chord | Rest | Change
+Timed = Note | Chord | Rest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Everything between two bar lines.
+
+    `repeat_start` is |: at its left, `repeat_end` the number of extra times :| at its right sends
+    the player back (usually 1), `volta` the passes on which this ending is played, given only on
+    the first bar of the ending. `barline` is the line at the right, one of `BARLINES`.
+    `span` is the slice of `Tune.source.text` that the bar was read from.
+    """
+
+    events: tuple[Event, ...] = ()
+    overlays: tuple[tuple[Event, ...], ...] = ()
+    repeat_start: bool = False
+    volta: tuple[int, ...] = ()
+    repeat_end: int = 0
+    barline: str = "|"
+    line_break: bool = field(default=False, compare=False)
+    span: tuple[int, int] | None = field(default=None, compare=False)
+
+    @property
+    def duration(self) -> Fraction:
+        """Sum of the durations of the main line, in quarter notes."""
+        return sum((e.duration for e in self.events if not isinstance(e, Change)), Fraction(0))
+
+    @property
+    def timed(self) -> Iterator[Timed]:
+        """Notes, chords and rests of the main line."""
+        return (e for e in self.events if not isinstance(e, Change))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """One line of music. `program` is a General MIDI number 0-127 where the source has one."""
+
+    id: str = ""
+    name: str = ""
+    clef: str = ""
+    properties: str = ""
+    program: int | None = None
+    bars: tuple[Bar, ...] = ()
+
+    @property
+    def events(self) -> Iterator[Timed]:
+        """Notes, chords and rests of the main line of every bar, in written order."""
+        return (event for bar in self.bars for event in bar.timed)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWarning:
+    """Something a reader had to put up with. `line` and `column` are 1-based, 0 when unknown."""
+
+    what: str
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a tune came from: the file, the 1-based line of its first line, its text verbatim
+    ("" for binary formats), the resolution of MIDI (0 for other formats)."""
+
+    path: str = ""
+    line: int = 0
+    text: str = field(default="", repr=False)
+    ticks_per_quarter: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tune:
+    """A piece of music with its heading.
+
+    `unit` is the unit note length, in quarters (ABC L:1/8 is 1/2). `parts` is the playing order
+    such as "AABB". `fields` are all other heading lines in order, as (letter, text); `words` the
+    verses printed below the music.
+    """
+
+    title: str = ""
+    number: int = 1
+    rhythm: str = ""
+    composer: str = ""
+    meter: Meter = COMMON_TIME
+    unit: Fraction = EIGHTH
+    tempo: Tempo | None = None
+    key: Key = C_MAJOR
+    parts: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    words: tuple[str, ...] = ()
+    voices: tuple[Voice, ...] = ()
+    source: Source | None = field(default=None, compare=False, repr=False)
+    warnings: tuple[ReadWarning, ...] = field(default=(), compare=False, repr=False)
+
+    # How a notebook shows a tune; `musicgen/__init__.py` sets it, since drawing is above this row.
+    display: ClassVar[Callable[[Tune], dict[str, str]] | None] = None
+
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """Bars of the first voice; () for a tune without music."""
+        return self.voices[0].bars if self.voices else ()
+
+    def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
+        """What a notebook shows, as MIME types and content."""
+        return {"text/plain": repr(self)} if Tune.display is None else Tune.display(self)
+
+    @property
+    def n_notes(self) -> int:
+        """Notes and chords over all voices, as written (grace notes and overlays aside)."""
+        return sum(not isinstance(e, Rest) for voice in self.voices for e in voice.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A tune that a reader could not make music of: which, where and why."""
+
+    name: str
+    reason: str
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that a reader made of one file: the tunes, and those it had to leave out."""
+
+    tunes: tuple[Tune, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
