@@ -21,7 +21,7 @@ from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
 
 if TYPE_CHECKING:
     from musicgen.composer import Composer, PolyphonicComposer
-    from musicgen.notebook import Gallery
+    from musicgen.formats.webpage import Gallery
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,9 +41,9 @@ __all__ = [
 
 
 def _display(tune: Tune) -> dict[str, str]:
-    from musicgen import notebook
+    from musicgen.formats import webpage
 
-    return notebook.mimebundle(tune)
+    return webpage.mimebundle(tune)
 
 
 Tune.display = _display
@@ -51,9 +51,9 @@ Tune.display = _display
 
 def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     """Scores and players of tunes, for a notebook."""
-    from musicgen import notebook
+    from musicgen.formats import webpage
 
-    return notebook.show(tunes)
+    return webpage.show(tunes)
 
 
 def load(checkpoint: str | Path = "celtic") -> Composer | PolyphonicComposer:

@@ -28,9 +28,10 @@ from typing import Any
 from musicgen.corpus import find_files
 from musicgen.errors import MusicgenError
 from musicgen.formats import read, scan
+from musicgen.formats.musicxml.reading import from_musicxml
+from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.playback import timeline
 from musicgen.music.tune import Bar, Change, Chord, Marks, Note, Tune, Voice
-from musicgen.musicxml import from_musicxml, to_musicxml
 
 SUFFIXES = (".mxl", ".musicxml", ".xml", ".krn")
 Sounds = Counter[tuple[int, Fraction, int, Fraction]]  # bar, onset in it, pitch, duration

@@ -1,7 +1,7 @@
 """Fit the judge on the training families of a corpus and report how it ranks held-out tunes.
 
     python scripts/fit_judge.py --corpus celtic --out musicgen/music/metrics/judge.json
-    python scripts/fit_judge.py --corpus celtic --score musicgen/music/metrics/judge.json --split test
+    python scripts/fit_judge.py --score musicgen/music/metrics/judge.json --split test
 
 Every training tune is spoilt once in each way of `metrics.baselines.SPOILERS`; a logistic
 regression learns to tell the real tunes from the spoilt ones. The tables of style are counted on

@@ -25,10 +25,10 @@ from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.audio import fluid
 from musicgen.formats.audio.loudness import LoudnessMeter
+from musicgen.formats.audio.mixing import ENCODINGS, TAIL_S
 from musicgen.formats.audio.pitch import cents_off
 from musicgen.formats.audio.recorder import record
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, from_json, to_json
-from musicgen.formats.audio.studio import ENCODINGS, TAIL_S
 from musicgen.music.performance import EXACT, Style, perform
 from musicgen.music.theory import C_MAJOR, canonical_rhythm, spell
 from musicgen.music.tune import Bar, Note, Tempo, Tune, Voice
@@ -311,13 +311,13 @@ def test_a_pitch_that_an_instrument_does_not_have_is_an_error() -> None:
 
 
 def test_without_fluidsynth_our_own_synthesizer_plays(monkeypatch: pytest.MonkeyPatch) -> None:
-    from musicgen.formats.audio import studio
+    from musicgen.formats.audio import mixing
 
-    monkeypatch.setattr(studio, "library", lambda: None)
+    monkeypatch.setattr(mixing, "library", lambda: None)
     options = {"soundfont": "", "reverb": 0.3, "loudness": -18.0}
     data = to_json([perform(jig())])
     auto, own = (
-        studio.record(data, extension=".wav", synthesizer=name, **options)  # type: ignore[arg-type]
+        mixing.record(data, extension=".wav", synthesizer=name, **options)  # type: ignore[arg-type]
         for name in ("auto", "additive")
     )
     assert auto == own

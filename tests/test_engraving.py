@@ -28,9 +28,9 @@ from musicgen.formats.engraving.lines import line_starts
 from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
 from musicgen.formats.engraving.score import Sheet
+from musicgen.formats.musicxml.lengths import written
 from musicgen.music.theory import Meter, Pitch
 from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
-from musicgen.musicxml.lengths import written
 from musicgen.sampling import SamplingConfig
 from musicgen.system.markup import text
 from musicgen.system.sandbox import Limits

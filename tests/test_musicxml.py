@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 from musicgen.errors import InvalidTuneError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse
+from musicgen.formats.musicxml.accidentals import Accidentals
+from musicgen.formats.musicxml.barlines import ending_stops
+from musicgen.formats.musicxml.beaming import beam
+from musicgen.formats.musicxml.harmony import harmony
+from musicgen.formats.musicxml.lengths import written
+from musicgen.formats.musicxml.lines import reach
+from musicgen.formats.musicxml.reading import from_musicxml
+from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.playback import timeline
 from musicgen.music.theory import MODE_FIFTHS, Key, Meter, Pitch
 from musicgen.music.tune import Bar, Note, Tune, Tuplet, Voice
-from musicgen.musicxml import from_musicxml, to_musicxml
-from musicgen.musicxml.accidentals import Accidentals
-from musicgen.musicxml.barlines import ending_stops
-from musicgen.musicxml.beaming import beam
-from musicgen.musicxml.harmony import harmony
-from musicgen.musicxml.lengths import written
-from musicgen.musicxml.lines import reach
 from tests.tunes import tunes
 
 HEAD = "X:1\nT:Test\nM:6/8\nL:1/8\nK:D\n"

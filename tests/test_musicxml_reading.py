@@ -16,10 +16,11 @@ import pytest
 from musicgen import formats
 from musicgen.errors import MusicgenError, ParseError
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.formats.musicxml.archive import pack
+from musicgen.formats.musicxml.reading import from_musicxml
+from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.playback import played_notes, timeline
 from musicgen.music.tune import Bar, Change, Chord, Note, Rest, Tune
-from musicgen.musicxml import from_musicxml, to_musicxml
-from musicgen.musicxml.archive import pack
 
 CORPUS = Path(music21.__file__).parent / "corpus"
 

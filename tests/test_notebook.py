@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 import musicgen
-from musicgen import gallery
+from musicgen.formats import webpage
 from musicgen.formats.abc_notation import parse
-from musicgen.gallery import Entry, page
+from musicgen.formats.webpage import MAX_SHOWN, Entry, page
 from musicgen.music.tune import Tune
-from musicgen.notebook import MAX_SHOWN
 
 ABC = 'X:1\nT:The <Best> & "Last"\nR:jig\nM:6/8\nL:1/8\nK:D\nDFA d2A|B3 B2A|]\n'
 VOID = {"meta", "input", "link", "br"}
@@ -41,12 +40,12 @@ def tune() -> Tune:
 @pytest.fixture(autouse=True)
 def short_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recordings have their own tests; here they only have to be put in."""
-    true = gallery.rendered
+    true = webpage.rendered
 
     def rendered(tunes: list[Tune], suffix: str) -> bytes:
         return b"ID3" if suffix == ".mp3" else true(tunes, suffix)
 
-    monkeypatch.setattr(gallery, "rendered", rendered)
+    monkeypatch.setattr(webpage, "rendered", rendered)
 
 
 def test_a_page_shows_and_plays_every_tune(tune: Tune) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from musicgen import player
 from musicgen.errors import ConfigError
 from musicgen.formats.abc_notation import parse_text
+from musicgen.formats.audio import player
 
 JIG = """X:1
 T:A jig

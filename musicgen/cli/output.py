@@ -17,7 +17,7 @@ from musicgen.errors import (
 if TYPE_CHECKING:
     from musicgen.cli.book import Book
     from musicgen.composer import Take
-    from musicgen.gallery import Entry
+    from musicgen.formats.webpage import Entry
     from musicgen.music.tune import Tune
 
 # What a folder gets for each tune.
@@ -121,7 +121,7 @@ class TuneSink:
             say(f"wrote {self.output}")
 
     def _write_folder(self, takes: Iterable[Take], folder: Path) -> None:
-        from musicgen.gallery import page
+        from musicgen.formats.webpage import page
         from musicgen.system.files import make_folder, write_bytes
 
         make_folder(folder)
@@ -132,7 +132,7 @@ class TuneSink:
         say(f"wrote {index}: open it in a browser")
 
     def _write_formats(self, take: Take, folder: Path) -> Entry:
-        from musicgen.gallery import Entry
+        from musicgen.formats.webpage import Entry
         from musicgen.system.files import slug
 
         name = slug(take.name or take.tune.title)

@@ -44,8 +44,8 @@ def play(
     pickup: options.Pickup = None,
 ) -> None:
     """Play a tune as a folk musician would, where this machine has an audio device."""
-    from musicgen import player
     from musicgen.formats import read
+    from musicgen.formats.audio import player
     from musicgen.music.performance import EXACT, FOLK
 
     asked = options.reading(

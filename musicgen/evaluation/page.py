@@ -23,7 +23,7 @@ from musicgen.evaluation.wording import (
     number,
     spread,
 )
-from musicgen.gallery import CARD_STYLE, SCRIPT, Entry, card
+from musicgen.formats.webpage import CARD_STYLE, SCRIPT, Entry, card
 from musicgen.music.metrics.distances import tabulate
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
 from musicgen.music.metrics.features import Features

@@ -13,6 +13,13 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from musicgen.errors import ParseError
+from musicgen.formats.musicxml.reading.attributes import tonic
+from musicgen.formats.musicxml.reading.barlines import Frame
+from musicgen.formats.musicxml.reading.part import PartMusic, Placed
+from musicgen.formats.musicxml.reading.score import Part, assemble
+from musicgen.formats.musicxml.reading.sounds import Sound
+from musicgen.formats.musicxml.signs import DYNAMICS
+from musicgen.formats.musicxml.values import LeftOut
 from musicgen.music.theory import (
     ACCIDENTAL_TEXT,
     COMMON_TIME,
@@ -24,13 +31,6 @@ from musicgen.music.theory import (
     parse_meter,
 )
 from musicgen.music.tune import EIGHTH, Change, Note, Reading, Source, Tempo, Tune
-from musicgen.musicxml.reading.attributes import tonic
-from musicgen.musicxml.reading.barlines import Frame
-from musicgen.musicxml.reading.part import PartMusic, Placed
-from musicgen.musicxml.reading.score import Part, assemble
-from musicgen.musicxml.reading.sounds import Sound
-from musicgen.musicxml.signs import DYNAMICS
-from musicgen.musicxml.values import LeftOut
 
 MAX_BYTES = 8 * 2**20  # a string quartet is a fifth of a megabyte
 MAX_SPINES = 200

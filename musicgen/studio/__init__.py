@@ -5,7 +5,7 @@
     server.run()
 
 The server only moves bytes. What reads music, composes or draws runs in child processes with limits
-(`musicgen.system.sandbox`), so no request can stop the others. All of it is in the Python API below.
+(`system.sandbox`), so no request can stop the others. All of it is in the Python API below.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The work behind the requests, done in child processes: JSON in, JSON or the bytes of a file out.
 
-Every function is called through `musicgen.system.sandbox`. What is wrong with a request is an answer
+Every function is called through `system.sandbox`. What is wrong with a request is an answer
 too: {"error": {"message", "field", "line", "column"}}.
 """
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError, IsolationError
 from musicgen.formats.engraving.lines import line_starts
+from musicgen.formats.musicxml.barlines import shared_bars
+from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import NO_MARKS, Bar, Change, Tune
-from musicgen.musicxml import to_musicxml
-from musicgen.musicxml.barlines import shared_bars
 from musicgen.system.sandbox import Limits, run
 
 _CHILD = f"{__package__}.drawing:"

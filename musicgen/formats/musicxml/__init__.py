@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from musicgen.errors import InvalidTuneError
+from musicgen.formats.musicxml.reading import from_musicxml
+from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.tune import Reading, Tune
-from musicgen.musicxml import from_musicxml, to_musicxml
 
 
 def parse(data: bytes, path: str = "") -> Reading:

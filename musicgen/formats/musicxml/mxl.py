@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from musicgen.formats.musicxml import parse
 from musicgen.formats.musicxml import render as render_document
+from musicgen.formats.musicxml.archive import pack
 from musicgen.music.tune import Tune
-from musicgen.musicxml.archive import pack
 
 __all__ = ["parse", "render"]
 

@@ -63,7 +63,7 @@ class Neighbour:
     """A tune of an index that a tune is like.
 
     `title`, `place` (collection or file, with the line) and `number` (X:) say which. `similarity`
-    is that of `musicgen.music.similarity.similarity`. `run` is the longest run of bars that both share.
+    is that of `music.similarity.similarity`. `run` is the longest run of bars that both share.
     Moved up by `transposition` semitones (-60 to 60) the neighbour lies where the tune does.
     """
 

@@ -8,16 +8,16 @@ from fractions import Fraction
 from xml.etree.ElementTree import Element
 
 from musicgen.errors import ParseError
+from musicgen.formats.musicxml.harmony import read_harmony
+from musicgen.formats.musicxml.reading import attributes
+from musicgen.formats.musicxml.reading.barlines import Frame, read_barline, read_frame
+from musicgen.formats.musicxml.reading.directions import Signs, read_direction, read_sound
+from musicgen.formats.musicxml.reading.notes import NoteReader
+from musicgen.formats.musicxml.reading.sounds import Sound
+from musicgen.formats.musicxml.remarks import read_change, read_opening, read_remark
+from musicgen.formats.musicxml.values import LeftOut, Ticks, number, quarters, words
 from musicgen.music.theory import Interval, Meter
 from musicgen.music.tune import Change
-from musicgen.musicxml.harmony import read_harmony
-from musicgen.musicxml.reading import attributes
-from musicgen.musicxml.reading.barlines import Frame, read_barline, read_frame
-from musicgen.musicxml.reading.directions import Signs, read_direction, read_sound
-from musicgen.musicxml.reading.notes import NoteReader
-from musicgen.musicxml.reading.sounds import Sound
-from musicgen.musicxml.remarks import read_change, read_opening, read_remark
-from musicgen.musicxml.values import LeftOut, Ticks, number, quarters, words
 
 MAX_LINES = 256
 LineName = tuple[str, str, int]  # voice, staff, and a number where a voice overlaps itself

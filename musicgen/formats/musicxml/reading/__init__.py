@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from musicgen.errors import ParseError
+from musicgen.formats.musicxml.archive import is_archive, unpack
+from musicgen.formats.musicxml.document import read_document
+from musicgen.formats.musicxml.reading.score import read_score
 from musicgen.music.tune import Tune
-from musicgen.musicxml.archive import is_archive, unpack
-from musicgen.musicxml.document import read_document
-from musicgen.musicxml.reading.score import read_score
 
 __all__ = ["from_musicxml"]
 

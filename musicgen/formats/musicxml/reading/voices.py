@@ -8,10 +8,10 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
+from musicgen.formats.musicxml.reading.barlines import Frame
+from musicgen.formats.musicxml.reading.part import LineName, PartMusic, Placed
+from musicgen.formats.musicxml.reading.sounds import Sound
 from musicgen.music.tune import Bar, Event, Note, Tuplet
-from musicgen.musicxml.reading.barlines import Frame
-from musicgen.musicxml.reading.part import LineName, PartMusic, Placed
-from musicgen.musicxml.reading.sounds import Sound
 
 OWN_VOICE_SHARE = 0.5  # of the bars of a staff that a second line plays in to be a voice itself
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.values import LeftOut, content, integer
 from musicgen.music.tune import BARLINES
-from musicgen.musicxml.values import LeftOut, content, integer
 
 MAX_TIMES = 16
 _LINES = {

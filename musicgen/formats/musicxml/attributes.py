@@ -6,11 +6,11 @@ from fractions import Fraction
 from statistics import fmean
 
 from musicgen.errors import InvalidTuneError
+from musicgen.formats.musicxml.lengths import written
+from musicgen.formats.musicxml.remarks import change_remark, key_remark
+from musicgen.formats.musicxml.signs import direction
 from musicgen.music.theory import FIFTHS_ORDER, Key, Meter
 from musicgen.music.tune import Change, Chord, Note, Tempo, Voice
-from musicgen.musicxml.lengths import written
-from musicgen.musicxml.remarks import change_remark, key_remark
-from musicgen.musicxml.signs import direction
 from musicgen.system.markup import element, text
 
 # Name -> sign, line, octave change.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import accumulate
 
+from musicgen.formats.musicxml.lengths import Value
 from musicgen.music.theory import Meter
-from musicgen.musicxml.lengths import Value
 
 # How the beats of asymmetric meters are counted, in units of the meter.
 _ASYMMETRIC = {5: (3, 2), 7: (2, 2, 3), 8: (3, 3, 2), 10: (3, 2, 3, 2), 11: (2, 2, 3, 2, 2)}

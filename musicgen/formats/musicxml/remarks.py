@@ -15,6 +15,9 @@ from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element, ProcessingInstruction, fromstring
 
+from musicgen.formats.musicxml import signs
+from musicgen.formats.musicxml.harmony import harmony, read_harmony
+from musicgen.formats.musicxml.lines import Reach
 from musicgen.music.theory import (
     ACCIDENTALS,
     FREE_METER,
@@ -26,9 +29,6 @@ from musicgen.music.theory import (
     parse_meter,
 )
 from musicgen.music.tune import Change, Marks, Tempo, Tune
-from musicgen.musicxml import signs
-from musicgen.musicxml.harmony import harmony, read_harmony
-from musicgen.musicxml.lines import Reach
 
 TARGET = "musicgen"
 MAX_QPM = 10_000

@@ -8,8 +8,8 @@ from fractions import Fraction
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.lengths import TYPES
 from musicgen.music.tune import ReadWarning
-from musicgen.musicxml.lengths import TYPES
 
 Ticks = int | Fraction  # divisions of a quarter note; whole in all but a few odd files
 _DECIMAL = re.compile(r"[+-]?\d{1,9}(?:\.\d{0,6})?|[+-]?\.\d{1,6}")

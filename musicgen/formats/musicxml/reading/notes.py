@@ -7,12 +7,18 @@ from fractions import Fraction
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.reading.signs import Around, read_notations
+from musicgen.formats.musicxml.reading.sounds import (
+    Sound,
+    apply_remark,
+    read_lyric,
+    read_pitch,
+    read_ratio,
+)
+from musicgen.formats.musicxml.remarks import read_remark
+from musicgen.formats.musicxml.values import LeftOut, Ticks, number, quarters, words, written
 from musicgen.music.theory import Pitch
 from musicgen.music.tune import EIGHTH, NO_MARKS, Marks, Note
-from musicgen.musicxml.reading.signs import Around, read_notations
-from musicgen.musicxml.reading.sounds import Sound, apply_remark, read_lyric, read_pitch, read_ratio
-from musicgen.musicxml.remarks import read_remark
-from musicgen.musicxml.values import LeftOut, Ticks, number, quarters, words, written
 
 _SEVERAL = frozenset(("lyric", "notations"))
 _NOWHERE = Fraction(0)

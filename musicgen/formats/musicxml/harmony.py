@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.values import content, integer
 from musicgen.music.chord_symbols import Spelling, spelled_chord
 from musicgen.music.theory import STEPS
-from musicgen.musicxml.values import content, integer
 from musicgen.system.markup import element, text
 
 KINDS = {

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.reading.signs import read_dynamics
+from musicgen.formats.musicxml.remarks import MAX_QPM, read_change, read_remark
+from musicgen.formats.musicxml.signs import ROAD_WORDS
+from musicgen.formats.musicxml.values import LeftOut, content, number, words, written
 from musicgen.music.tune import Change, Tempo
-from musicgen.musicxml.reading.signs import read_dynamics
-from musicgen.musicxml.remarks import MAX_QPM, read_change, read_remark
-from musicgen.musicxml.signs import ROAD_WORDS
-from musicgen.musicxml.values import LeftOut, content, number, words, written
 
 _JUMPS = {re.sub(r"[\s.]", "", text).lower(): name for name, text in ROAD_WORDS.items()}
 _JUMPS |= {

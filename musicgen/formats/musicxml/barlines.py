@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from musicgen.formats.musicxml.remarks import remark
 from musicgen.music.tune import Bar, Voice
-from musicgen.musicxml.remarks import remark
 from musicgen.system.markup import element
 
 STYLES = {

@@ -1,9 +1,9 @@
-"""Tunes on a web page that needs nothing else: scores, players, speed, search, offline."""
+"""Tunes as HTML that needs nothing else: a page to open offline, or cells of a notebook."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -11,6 +11,7 @@ from musicgen.errors import MusicgenError
 from musicgen.formats import rendered
 from musicgen.music.tune import Tune
 
+MAX_SHOWN = 12  # tunes in a notebook
 STYLE = """
 :root { color-scheme: light dark; --ground: #f6f4ef; --card: #fff; --ink: #222; --soft: #6d6a63;
   --line: #dcd8ce; --accent: #9c4a2f; }
@@ -125,3 +126,28 @@ def player(tune: Tune) -> str:
     except MusicgenError as error:
         return f"<span>{escape(str(error))}</span>"
     return _PLAYER.format(source="data:audio/mpeg;base64," + base64.b64encode(sound).decode())
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What `show` gives to the notebook."""
+
+    tunes: tuple[Tune, ...]
+
+    def _repr_html_(self) -> str:
+        more = len(self.tunes) - MAX_SHOWN
+        note = f"<p>and {more} more</p>" if more > 0 else ""
+        return fragment(self.tunes[:MAX_SHOWN]) + note
+
+    def __repr__(self) -> str:
+        return "\n".join(tune.title or "Untitled" for tune in self.tunes)
+
+
+def show(tunes: Tune | Iterable[Tune]) -> Gallery:
+    """A gallery of scores and players; the first `MAX_SHOWN` tunes of a long list."""
+    return Gallery((tunes,) if isinstance(tunes, Tune) else tuple(tunes))
+
+
+def mimebundle(tune: Tune) -> dict[str, str]:
+    """What a notebook shows for one tune."""
+    return {"text/html": fragment([tune]), "text/plain": repr(tune)}

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
+from musicgen.formats.musicxml.accidentals import Accidentals
+from musicgen.formats.musicxml.attributes import attributes, clef_of, rehearsal, tempo
+from musicgen.formats.musicxml.barlines import bar_remark, left_barline, right_barline
+from musicgen.formats.musicxml.beaming import beam
+from musicgen.formats.musicxml.lengths import written
+from musicgen.formats.musicxml.lines import Reach, reach
+from musicgen.formats.musicxml.notes import NoteWriter, Piece
+from musicgen.formats.musicxml.remarks import change_remark, opening_remark
 from musicgen.music.theory import Meter
 from musicgen.music.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
-from musicgen.musicxml.accidentals import Accidentals
-from musicgen.musicxml.attributes import attributes, clef_of, rehearsal, tempo
-from musicgen.musicxml.barlines import bar_remark, left_barline, right_barline
-from musicgen.musicxml.beaming import beam
-from musicgen.musicxml.lengths import written
-from musicgen.musicxml.lines import Reach, reach
-from musicgen.musicxml.notes import NoteWriter, Piece
-from musicgen.musicxml.remarks import change_remark, opening_remark
 from musicgen.system.markup import element
 
 _NOTE = re.compile("<note(?=[ >])(?!><grace)")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.attributes import clef_name
+from musicgen.formats.musicxml.remarks import read_change, read_remark
+from musicgen.formats.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.music.theory import (
     ACCIDENTAL_TEXT,
     COMMON_TIME,
@@ -19,9 +22,6 @@ from musicgen.music.theory import (
     parse_meter,
     parse_mode,
 )
-from musicgen.musicxml.attributes import clef_name
-from musicgen.musicxml.remarks import read_change, read_remark
-from musicgen.musicxml.values import LeftOut, content, integer, number, words
 
 MAX_FIFTHS = 14  # no letter is altered by more than two; Fb locrian has 13 flats
 _USUAL_LINES = {"G": 2, "F": 4, "C": 3}

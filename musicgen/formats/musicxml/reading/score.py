@@ -10,14 +10,14 @@ from pathlib import PurePath
 from xml.etree.ElementTree import Element
 
 from musicgen.errors import ParseError
+from musicgen.formats.musicxml.reading.barlines import Frame
+from musicgen.formats.musicxml.reading.modes import with_modes
+from musicgen.formats.musicxml.reading.part import PartMusic, PartReader, Placed
+from musicgen.formats.musicxml.reading.voices import VoiceBuilder, staves
+from musicgen.formats.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.music.theory import FREE_METER, Key, Meter
 from musicgen.music.transposition import move_key, move_voice
 from musicgen.music.tune import EIGHTH, Chord, Note, Source, Tempo, Tune, Voice
-from musicgen.musicxml.reading.barlines import Frame
-from musicgen.musicxml.reading.modes import with_modes
-from musicgen.musicxml.reading.part import PartMusic, PartReader, Placed
-from musicgen.musicxml.reading.voices import VoiceBuilder, staves
-from musicgen.musicxml.values import LeftOut, content, integer, number, words
 
 MAX_PARTS = 200
 _FILE_NAME = re.compile(r"\.(?:mxl|xml|musicxml)$", re.I)

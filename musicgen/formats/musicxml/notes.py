@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from musicgen.formats.musicxml import signs
+from musicgen.formats.musicxml.accidentals import Accidentals
+from musicgen.formats.musicxml.harmony import harmony
+from musicgen.formats.musicxml.lengths import Value, written
+from musicgen.formats.musicxml.lines import Reach, Syllable
+from musicgen.formats.musicxml.remarks import marks_remark, remark
 from musicgen.music.theory import Pitch
 from musicgen.music.tune import Chord, Note, Rest, Timed, Tuplet
-from musicgen.musicxml import signs
-from musicgen.musicxml.accidentals import Accidentals
-from musicgen.musicxml.harmony import harmony
-from musicgen.musicxml.lengths import Value, written
-from musicgen.musicxml.lines import Reach, Syllable
-from musicgen.musicxml.remarks import marks_remark, remark
 from musicgen.system.markup import element, text
 
 Neighbours = tuple[Timed | None, Timed | None]

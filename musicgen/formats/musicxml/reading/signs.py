@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, fromstring
 
-from musicgen.musicxml.signs import DYNAMICS, NOTATIONS
-from musicgen.musicxml.values import LeftOut, words
+from musicgen.formats.musicxml.signs import DYNAMICS, NOTATIONS
+from musicgen.formats.musicxml.values import LeftOut, words
 
 _GROUPS = frozenset(("ornaments", "technical", "articulations"))
 # The attribute that tells apart signs which are the same element, and its default.

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from musicgen.formats.musicxml.reading.attributes import tonic
+from musicgen.formats.musicxml.values import LeftOut
 from musicgen.music.theory import Key, profile_fit
 from musicgen.music.tune import Bar, Change, Chord, Note, Tune
-from musicgen.musicxml.reading.attributes import tonic
-from musicgen.musicxml.values import LeftOut
 
 
 def with_modes(tune: Tune, left_out: LeftOut) -> Tune:

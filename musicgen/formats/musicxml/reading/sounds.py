@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.remarks import strings
+from musicgen.formats.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.music.theory import ACCIDENTAL_TEXT, STEPS, Key, Pitch, spell
 from musicgen.music.tune import NO_MARKS, Chord, Grace, Marks, Note, Rest, Timed, Tuplet
-from musicgen.musicxml.remarks import strings
-from musicgen.musicxml.values import LeftOut, content, integer, number, words
 
 MAX_RATIO = 99  # of a tuplet; ABC has two digits
 MAX_VERSES = 50

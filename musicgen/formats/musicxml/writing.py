@@ -1,4 +1,4 @@
-"""MusicXML 4.0, exact to the last division: our own writer, the engraver's only food, and reader.
+"""Write MusicXML 4.0, exact to the last division; the engraver reads nothing else.
 
 Every duration is a whole number of divisions, beams, accidentals and tuplet brackets are written
 out, nothing is left for a reader to guess. What MusicXML has no place for is kept beside the music:
@@ -12,15 +12,12 @@ from fractions import Fraction
 from math import lcm
 
 from musicgen.errors import InvalidTuneError
+from musicgen.formats.musicxml.attributes import clef_name, clef_of
+from musicgen.formats.musicxml.barlines import ending_stops, shared_bars
+from musicgen.formats.musicxml.lengths import written
+from musicgen.formats.musicxml.measures import MeasureWriter, Shape
 from musicgen.music.tune import EIGHTH, Bar, Change, Chord, Tune, Voice
-from musicgen.musicxml.attributes import clef_name, clef_of
-from musicgen.musicxml.barlines import ending_stops, shared_bars
-from musicgen.musicxml.lengths import written
-from musicgen.musicxml.measures import MeasureWriter, Shape
-from musicgen.musicxml.reading import from_musicxml
 from musicgen.system.markup import element, text
-
-__all__ = ["from_musicxml", "to_musicxml"]
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'

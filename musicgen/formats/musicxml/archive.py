@@ -7,7 +7,7 @@ import zipfile
 import zlib
 
 from musicgen.errors import ParseError
-from musicgen.musicxml.document import read_document
+from musicgen.formats.musicxml.document import read_document
 from musicgen.system.files import MAX_INPUT_BYTES
 
 MAX_MEMBERS = 10_000
