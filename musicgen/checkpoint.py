@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
-from musicgen.grammar import Outline, Part, may_be_new
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.music.metrics import critic as critics
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.sealed import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
 from musicgen.system.files import read_bytes
-from musicgen.tokenizer import SPECIALS
+from musicgen.tokens.melody.grammar import Outline, Part, may_be_new
+from musicgen.tokens.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
     from torch import nn

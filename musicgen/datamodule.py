@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from musicgen.corpus.tokenset import PAD_ID, TokenSet, TokenSplit
 from musicgen.errors import ConfigError
-from musicgen.tokenset import PAD_ID, TokenSet, TokenSplit
 
 _LENGTH_NOISE = 0.05  # tunes whose lengths differ by less may meet in a batch
 

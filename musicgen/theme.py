@@ -13,9 +13,16 @@ from itertools import combinations
 
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.notating import tune_of
-from musicgen.tokenizer.parts import (
+from musicgen.tokens.remi.encoding import (
+    decode,
+    encode_notes,
+    header_tokens,
+    known_as,
+    parse_token,
+    part_token,
+)
+from musicgen.tokens.remi.notation import tune_of
+from musicgen.tokens.remi.pieces import (
     CHOIR,
     MAX_BARS,
     ROLES,
@@ -28,14 +35,7 @@ from musicgen.tokenizer.parts import (
     piece_of,
     plain_meter,
 )
-from musicgen.tokenizer.remi import (
-    decode,
-    encode_notes,
-    header_tokens,
-    known_as,
-    parse_token,
-    part_token,
-)
+from musicgen.tokens.vocabulary import Vocabulary
 
 REACH = 5  # semitones that a part may go beyond what it was given
 BARS_ADDED = 8

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from musicgen import corpus, formats
 from musicgen.cli.progress import available_cores
-from musicgen.preparation import prepare
+from musicgen.corpus.preparation import prepare
 
 BUNDLED = ["celtic", "essenFolksong"]
 TUNES_PER_FILE = 100

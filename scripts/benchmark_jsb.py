@@ -30,11 +30,11 @@ import numpy as np
 import torch
 
 from musicgen import checkpoint
+from musicgen.corpus.tokenset import TokenRow, TokenSet, TokenSplit, build_tokenset
 from musicgen.datamodule import DataConfig, collate, pack
 from musicgen.models import ModelConfig
 from musicgen.models.cost import nats
-from musicgen.tokenizer import BOS, EOS, Vocabulary
-from musicgen.tokenset import TokenRow, TokenSet, TokenSplit, build_tokenset
+from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 from musicgen.training import TrainConfig, train
 
 FILES = {"quarter": "jsb-chorales-quarter.json", "sixteenth": "jsb-chorales-16th.json"}

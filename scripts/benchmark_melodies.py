@@ -21,7 +21,7 @@ import torch
 
 from musicgen import checkpoint, harmonization
 from musicgen.composer.engine import Engine
-from musicgen.corpus.finding import find_files
+from musicgen.corpus.sources import find_files
 from musicgen.formats import read
 from musicgen.harmonization import melodizing
 from musicgen.harmonization.chords import NOT_KNOWN, chord_id, notes_of, root_of

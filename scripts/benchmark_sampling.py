@@ -29,9 +29,8 @@ import musicgen
 from musicgen import checkpoint as checkpoints
 from musicgen.cli.progress import available_cores
 from musicgen.composer import FIRST, Composer, Selection
-from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls
-from musicgen.matching import MatchTracker
+from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenSet
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.sampling import SamplingConfig, sample
 from musicgen.sampling import choosing as choosing_module
@@ -39,7 +38,8 @@ from musicgen.sampling import reading as reading_module
 from musicgen.sampling.lanes import TorchStepper
 from musicgen.sampling.live import Live
 from musicgen.stepping import ArrayStepper
-from musicgen.tokenset import BOS_ID, EOS_ID, TokenSet
+from musicgen.tokens.lookback.match import MatchTracker
+from musicgen.tokens.melody.automaton import GrammarConstraint
 
 VOCAB = 130
 BATCHES = (1, 16, 64)
@@ -295,7 +295,7 @@ def _tunes_line(n: int, label: str, selection: Selection) -> None:
 
 def likelihood_line() -> None:
     """Bits per note of the shipped model on held-out tunes, in numpy and in torch."""
-    from musicgen.preparation import prepare
+    from musicgen.corpus.preparation import prepare
     from musicgen.training import score_tunes
 
     tokens: TokenSet = prepare(["celtic"]).tokens

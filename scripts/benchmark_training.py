@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from musicgen.corpus.preparation import prepare
+from musicgen.corpus.tokenset import PAD_ID, TokenSet
 from musicgen.datamodule import Plan
 from musicgen.models import build_model
 from musicgen.models.cost import nats
-from musicgen.preparation import prepare
 from musicgen.presets import PRESETS, preset
-from musicgen.tokenset import PAD_ID, TokenSet
 from musicgen.training import NextTokenModule, Progress, TrainConfig, train
 
 BLOCK = 100  # steps

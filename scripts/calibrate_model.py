@@ -23,9 +23,9 @@ from torch.nn.functional import cross_entropy
 
 from musicgen import checkpoint as checkpoints
 from musicgen.checkpoint import Checkpoint
+from musicgen.corpus.preparation import prepare
+from musicgen.corpus.tokenset import PAD_ID, TokenSplit
 from musicgen.datamodule import collate
-from musicgen.preparation import prepare
-from musicgen.tokenset import PAD_ID, TokenSplit
 
 BIAS = "readout.output.bias"
 ROWS = 16  # tunes at once

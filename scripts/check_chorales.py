@@ -19,8 +19,8 @@ from musicgen.composer import PolyphonicComposer
 from musicgen.controls import Controls
 from musicgen.corpus import find_files, load
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer.parts import ROLES, Part, Piece, piece_of
-from musicgen.voiceleading import Counts, ends_on_triad, total, voice_leading
+from musicgen.tokens.remi.pieces import ROLES, Part, Piece, piece_of
+from musicgen.tokens.remi.voice_leading import Counts, ends_on_triad, total, voice_leading
 
 MARGIN = 0.02  # parallel fifths a bar
 COLUMNS = ("parallel_fifths", "parallel_octaves", "crossed", "silent", "out_of_range")

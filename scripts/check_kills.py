@@ -34,11 +34,11 @@ from typing import Any
 
 import numpy as np
 
+from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
 from musicgen.datamodule import DataConfig
 from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
-from musicgen.tokenizer import SPECIALS
-from musicgen.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
+from musicgen.tokens.vocabulary import SPECIALS
 from musicgen.training import RunFolder, TrainConfig, keeper, train
 from musicgen.training.folder import parse_rows
 from musicgen.training.module import score_tunes

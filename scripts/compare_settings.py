@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from musicgen.config import override
-from musicgen.preparation import prepare
+from musicgen.corpus.preparation import prepare
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.presets import PRESETS, preset
-from musicgen.tokenset import TokenSet
 from musicgen.training import Summary, TrainConfig, train
 
 

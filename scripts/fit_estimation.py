@@ -28,7 +28,7 @@ from musicgen.music.estimation.rhythm import LONGEST, previous_class
 from musicgen.music.playback import timeline
 from musicgen.music.theory import KEY_PROFILES
 from musicgen.music.tune import Change, Tune
-from musicgen.tokenizer.melody import pickup_of
+from musicgen.tokens.melody.encoding import pickup_of
 
 TARGET = Path(tables.__file__).with_suffix(".json")
 SEED = 1

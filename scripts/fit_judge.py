@@ -25,7 +25,7 @@ from musicgen.music.metrics.structure import longest_loop
 from musicgen.music.metrics.style import Style
 from musicgen.music.tune import Tune
 from musicgen.system.files import write_bytes
-from musicgen.tokenizer.melody import melody
+from musicgen.tokens.melody.encoding import melody
 
 N_FITTED = 1500  # real tunes that the regression sees
 

@@ -54,12 +54,12 @@ def folder_files(kind: str) -> dict[str, bytes]:
     import torch
 
     from musicgen import checkpoint
-    from musicgen.grammar import FEATURE_SIZES
-    from musicgen.matching import match_sizes
+    from musicgen.corpus.preparation import prepare
     from musicgen.models import ModelConfig, build_model, weights_of
     from musicgen.music.similarity import NoveltyIndex
-    from musicgen.preparation import prepare
-    from musicgen.tokenizer import Vocabulary
+    from musicgen.tokens.lookback.match import match_sizes
+    from musicgen.tokens.melody.grammar import FEATURE_SIZES
+    from musicgen.tokens.vocabulary import Vocabulary
 
     with tempfile.TemporaryDirectory() as temp:
         book = Path(temp, "book.abc")
@@ -102,8 +102,8 @@ def small_tunes() -> list[bytes]:
 def use_folder(kind: str, path: Path) -> Uses:
     """Load a folder and, if it loads, do what it is for."""
     if kind == "tokens":
+        from musicgen.corpus.tokenset import TokenSet
         from musicgen.music.similarity import FILE_NAME, NoveltyIndex
-        from musicgen.tokenset import TokenSet
 
         tokens = TokenSet.load(path)
         yield tokens.openings

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from musicgen import checkpoint
+from musicgen.corpus.preparation import prepare
 from musicgen.evaluation import bits_per_note
-from musicgen.preparation import prepare
 
 CARD = """
 ## Where it comes from

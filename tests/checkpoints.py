@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.matching import match_sizes
 from musicgen.models import ModelConfig, build_model, weights_of
-from musicgen.tokenizer import Vocabulary
+from musicgen.tokens.lookback.match import match_sizes
+from musicgen.tokens.vocabulary import Vocabulary
 
 
 def random_checkpoint(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.grammar import FEATURE_SIZES
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.melody import NAME
+from musicgen.tokens.melody.encoding import NAME
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
+from musicgen.tokens.vocabulary import Vocabulary
 
 from .checkpoints import random_checkpoint
 

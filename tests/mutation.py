@@ -20,11 +20,11 @@ from pathlib import Path
 from musicgen import formats
 from musicgen.errors import MusicgenError, printable
 from musicgen.formats.abc_notation import parse_text
-from musicgen.languages import LANGUAGES
 from musicgen.music.playback import timeline, unfold
 from musicgen.music.similarity import Melody
 from musicgen.music.tune import Tune
 from musicgen.music.validation import fix, validate
+from musicgen.tokens.languages import LANGUAGES
 
 from .pieces import CHORALE, SONG
 

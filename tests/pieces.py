@@ -7,9 +7,9 @@ from pathlib import Path
 from musicgen.checkpoint import Checkpoint
 from musicgen.formats.abc_notation import parse_text
 from musicgen.music.tune import Tune
-from musicgen.polyphony import FEATURE_SIZES
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.remi import NAME
+from musicgen.tokens.remi.encoding import NAME
+from musicgen.tokens.remi.grammar import FEATURE_SIZES
+from musicgen.tokens.vocabulary import Vocabulary
 
 from .checkpoints import random_checkpoint
 

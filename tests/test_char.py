@@ -19,19 +19,20 @@ from musicgen import corpus
 from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.composer import TextComposer, composer_of
-from musicgen.corpus.finding import find_files
+from musicgen.corpus.preparation import Prepared, prepare
+from musicgen.corpus.sources import find_files
 from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_shingles
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseError
 from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.inspection import attention, surprise
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.music.similarity.families import SAME_FAMILY_JACCARD
-from musicgen.preparation import Prepared, prepare
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import BOS, EOS, Vocabulary, char
-from musicgen.tokenizer.char import tune_in
-from musicgen.tokenset import TokenSet
+from musicgen.tokens import char
+from musicgen.tokens.char import tune_in
+from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 
 REEL = "X:{n}\nT:Reel {n}\nM:2/4\nL:1/8\nK:G\n{music}|\n"
 VERSES = ("The time you won your town the race\nWe chaired you through the market-place;",

@@ -17,11 +17,11 @@ from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
-from musicgen.grammar import Part
 from musicgen.models import KINDS, ModelConfig, build_model, weights_of
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.music.validation import validate
-from musicgen.tokenizer import SPECIALS
+from musicgen.tokens.melody.grammar import Part
+from musicgen.tokens.vocabulary import SPECIALS
 
 VOCAB = (*SPECIALS, "C", "D", "E")
 

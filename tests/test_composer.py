@@ -20,7 +20,7 @@ from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import Vocabulary
+from musicgen.tokens.vocabulary import Vocabulary
 
 from .test_grammar import assert_valid
 

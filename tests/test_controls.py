@@ -16,7 +16,6 @@ import pytest
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.composer.generation import draft
-from musicgen.constraint import Automaton, Tracer
 from musicgen.controls import (
     ControlOptions,
     Controls,
@@ -27,13 +26,14 @@ from musicgen.controls import (
 from musicgen.controls.melodic import Line, MelodicAutomaton
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.grammar import Limits, Part, advance, outline_of, start
 from musicgen.music.instruments import RANGES, written_range
 from musicgen.music.tune import Rest, Tune
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import BOS, EOS
-from musicgen.tokenizer.melody import encode
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.automaton import Automaton, Tracer
+from musicgen.tokens.melody.encoding import encode
+from musicgen.tokens.melody.grammar import Limits, Part, advance, outline_of, start
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import BOS, EOS
 
 from .test_grammar import JIG, LENGTHS, VOCABULARY, assert_valid
 

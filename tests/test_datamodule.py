@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from musicgen.corpus.tokenset import PAD_ID, TokenSet, build_tokenset
 from musicgen.datamodule import Batch, DataConfig, Plan, TokenDataModule, pack
 from musicgen.errors import ConfigError
-from musicgen.tokenizer import SPECIALS
-from musicgen.tokenset import PAD_ID, TokenSet, build_tokenset
+from musicgen.tokens.vocabulary import SPECIALS
 
 VOCAB = (*SPECIALS, *(f"t{i}" for i in range(2000)))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from musicgen.constraint import Tracer
-from musicgen.echoes import (
+from musicgen.tokens.lookback.echo import (
     LAGS,
     N_COLUMNS,
     NAMES,
@@ -15,7 +14,8 @@ from musicgen.echoes import (
     echo_features,
     echo_sizes,
 )
-from musicgen.tokenizer import BOS, EOS
+from musicgen.tokens.melody.automaton import Tracer
+from musicgen.tokens.vocabulary import BOS, EOS
 
 HEADING = "R:jig M:6/8 L:1/8 K:D mode:major up:0"
 # Each bar is six notes; the fifth bar is the first again, but for its last note.

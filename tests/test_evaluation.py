@@ -18,6 +18,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.composer import Composer
 from musicgen.corpus import find_files
+from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CheckpointError, CorpusError, MusicgenError
 from musicgen.evaluation import bits_per_note
 from musicgen.evaluation.control import continuation, obedience
@@ -27,11 +28,10 @@ from musicgen.evaluation.likelihood import rates
 from musicgen.evaluation.page import render_page
 from musicgen.evaluation.report import Assessment, Bench, as_data, ranking
 from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
-from musicgen.grammar import FEATURE_SIZES
 from musicgen.music.metrics.baselines import changed_pitches
 from musicgen.music.transposition import transpose
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenset import TokenSet, build_tokenset
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
 
 
 @pytest.fixture

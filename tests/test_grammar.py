@@ -8,8 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from musicgen.constraint import Automaton, GrammarConstraint, Tracer
-from musicgen.grammar import (
+from musicgen.music.tune import Note, Rest, Tune
+from musicgen.tokens.melody.automaton import Automaton, GrammarConstraint, Tracer
+from musicgen.tokens.melody.encoding import decode, encode
+from musicgen.tokens.melody.grammar import (
     FEATURE_SIZES,
     Limits,
     Outline,
@@ -22,10 +24,8 @@ from musicgen.grammar import (
     permits,
     start,
 )
-from musicgen.music.tune import Note, Rest, Tune
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.melody import decode, encode
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import Vocabulary
 
 PITCHES = ["5,", "7,", "1", "2", "3", "#4", "5", "b7", "1'"]
 LENGTHS = ["*1/4", "*1/2", "*3/4", "*3/2", "*2", "*3", "*4", "*6"]

@@ -11,26 +11,26 @@ import torch
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.composer.infilling import right_bits
-from musicgen.constraint import Tracer
 from musicgen.controls import Controls
-from musicgen.echoes import echo_features
+from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CorpusError
-from musicgen.grammar import FEATURE_SIZES
-from musicgen.guesses import (
+from musicgen.inspection.hearing import hear
+from musicgen.models import ModelConfig, build_model, weights_of
+from musicgen.models.cost import nats
+from musicgen.sampling import SamplingConfig
+from musicgen.tokens.lookback.echo import echo_features
+from musicgen.tokens.lookback.features import (
     GuessTracker,
     can_echo,
     guess_features,
     guess_sizes,
     n_given_columns,
 )
-from musicgen.inspection.hearing import hear
-from musicgen.matching import match_features
-from musicgen.models import ModelConfig, build_model, weights_of
-from musicgen.models.cost import nats
-from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import BOS, EOS, Vocabulary
-from musicgen.tokenizer.melody import encode
-from musicgen.tokenset import TokenSet, build_tokenset
+from musicgen.tokens.lookback.match import match_features
+from musicgen.tokens.melody.automaton import Tracer
+from musicgen.tokens.melody.encoding import encode
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
+from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 from musicgen.training import TrainConfig
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from musicgen import checkpoint
 from musicgen.cli import main
+from musicgen.corpus.preparation import Choice, choose, examine, prepare
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
 from musicgen.formats import read, write
-from musicgen.languages import LANGUAGES
-from musicgen.preparation import Choice, choose, examine, prepare
-from musicgen.tokenset import TokenSet
+from musicgen.tokens.languages import LANGUAGES
 
 from .pieces import CHORALE, SONG, THEME, tune
 

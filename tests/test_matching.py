@@ -6,8 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgen import matching
-from musicgen.matching import BUCKETS, MIN_MATCH, MatchTracker, match_features, match_sizes
+from musicgen.tokens.lookback import match
+from musicgen.tokens.lookback.match import (
+    BUCKETS,
+    MIN_MATCH,
+    MatchTracker,
+    match_features,
+    match_sizes,
+)
 
 IDS = st.lists(st.integers(1, 4), min_size=1, max_size=90)
 
@@ -47,11 +53,11 @@ def test_features_are_the_longest_earlier_match(ids: list[int]) -> None:
 @given(ids=IDS)
 def test_blocks_of_lags_change_nothing(ids: list[int]) -> None:
     whole = match_features(np.array(ids))
-    size, matching._BLOCK = matching._BLOCK, 7
+    size, match._BLOCK = match._BLOCK, 7
     try:
         np.testing.assert_array_equal(match_features(np.array(ids)), whole)
     finally:
-        matching._BLOCK = size
+        match._BLOCK = size
 
 
 @given(

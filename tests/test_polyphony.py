@@ -8,12 +8,12 @@ import pytest
 from musicgen.composer import PolyphonicComposer
 from musicgen.controls import Controls
 from musicgen.errors import ControlError
-from musicgen.polyphony import FEATURE_SIZES, Follower, PieceConstraint, trace
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import BOS, EOS, Vocabulary
-from musicgen.tokenizer.parts import ROLES, Piece, bar_lines, piece_of
-from musicgen.tokenizer.remi import encode, parse_token
-from musicgen.voiceleading import ends_on_triad, voice_leading
+from musicgen.tokens.remi.encoding import encode, parse_token
+from musicgen.tokens.remi.grammar import FEATURE_SIZES, Follower, PieceConstraint, trace
+from musicgen.tokens.remi.pieces import ROLES, Piece, bar_lines, piece_of
+from musicgen.tokens.remi.voice_leading import ends_on_triad, voice_leading
+from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 
 from .pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, tune, untrained
 

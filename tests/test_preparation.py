@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from musicgen import corpus, formats
+from musicgen.corpus.preparation import examine, prepare
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CorpusError
-from musicgen.grammar import FEATURE_SIZES
 from musicgen.music.similarity import NoveltyIndex
-from musicgen.preparation import examine, prepare
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.melody import decode, encode, melody
-from musicgen.tokenset import TokenSet
+from musicgen.tokens.melody.encoding import decode, encode, melody
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
+from musicgen.tokens.vocabulary import Vocabulary
 
 BOOK = """X:1
 R:reel

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import played_notes
 from musicgen.music.theory import Key, Meter
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.notating import tune_of
-from musicgen.tokenizer.parts import (
+from musicgen.tokens.remi.encoding import decode, encode, in_key, key_shift, known_as, parse_token
+from musicgen.tokens.remi.notation import tune_of
+from musicgen.tokens.remi.pieces import (
     TICKS,
     Part,
     Piece,
@@ -24,7 +24,7 @@ from musicgen.tokenizer.parts import (
     piece_of,
     plain_meter,
 )
-from musicgen.tokenizer.remi import decode, encode, in_key, key_shift, known_as, parse_token
+from musicgen.tokens.vocabulary import Vocabulary
 
 from .pieces import CHORALE, SONG, THEME, tune
 

@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen import checkpoint, formats
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import MusicgenError
 from musicgen.formats.abc_notation import parse_text
-from musicgen.languages import LANGUAGES
 from musicgen.music.playback import timeline
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.music.validation import validate
-from musicgen.tokenset import TokenSet
+from musicgen.tokens.languages import LANGUAGES
 
 from . import hostile, mutation
 

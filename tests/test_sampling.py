@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from musicgen.corpus.tokenset import BOS_ID, EOS_ID, PAD_ID
 from musicgen.errors import ConfigError, ControlError
-from musicgen.matching import match_features, match_sizes
 from musicgen.models import KINDS, ModelConfig, build_model
 from musicgen.sampling import SamplingConfig, sample, stepper_of, stream
 from musicgen.sampling.choosing import (
@@ -30,7 +30,7 @@ from musicgen.sampling.choosing import (
 from musicgen.sampling.lanes import LANES, TorchStepper
 from musicgen.sampling.live import Live
 from musicgen.stepping import Stepper
-from musicgen.tokenset import BOS_ID, EOS_ID, PAD_ID
+from musicgen.tokens.lookback.match import match_features, match_sizes
 
 V = 24
 SHORT = SamplingConfig(max_tokens=40, seed=5)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgen import corpus, survey
-from musicgen.survey.page import bar_chart, histogram, render_page
+from musicgen import corpus
+from musicgen.corpus import report as survey
+from musicgen.corpus.report_page import bar_chart, histogram, render_page
 
 SCALE = "CDEFGABc|dcBAGFED"
 BOOK = f"""X:1

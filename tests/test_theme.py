@@ -17,7 +17,7 @@ from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
 from musicgen.sampling import SamplingConfig
 from musicgen.theme import Theme
-from musicgen.tokenizer import Vocabulary
+from musicgen.tokens.vocabulary import Vocabulary
 
 from .pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, THEME, UNFINISHED, tune, untrained
 

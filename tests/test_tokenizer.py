@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from musicgen.errors import InvalidTuneError
 from musicgen.music.theory import Key, Meter, Pitch
 from musicgen.music.tune import Bar, Change, Chord, Marks, Note, Rest, Tune, Tuplet, Voice
-from musicgen.tokenizer import SPECIALS, Vocabulary
-from musicgen.tokenizer.melody import decode, encode, melody
-from musicgen.tokenizer.tokens import parse_token, pitch_token
+from musicgen.tokens.melody.encoding import decode, encode, melody
+from musicgen.tokens.melody.table import parse_token, pitch_token
+from musicgen.tokens.vocabulary import SPECIALS, Vocabulary
 
 EIGHTH = Fraction(1, 2)
 

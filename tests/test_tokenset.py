@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from musicgen.corpus.tokenset import SPLITS, UNK_ID, TokenSet, build_tokenset
 from musicgen.errors import CorpusError
-from musicgen.matching import match_features
-from musicgen.tokenizer import SPECIALS
-from musicgen.tokenset import SPLITS, UNK_ID, TokenSet, build_tokenset
+from musicgen.tokens.lookback.match import match_features
+from musicgen.tokens.vocabulary import SPECIALS
 
 VOCAB = (*SPECIALS, "C", "D", "E")
 TUNES = [

@@ -19,12 +19,12 @@ import pytorch_lightning as pl
 import torch
 
 from musicgen import checkpoint
+from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
 from musicgen.datamodule import DataConfig
 from musicgen.errors import ConfigError, TrainingError, TrainingInterrupted
 from musicgen.models import KINDS, ModelConfig
 from musicgen.presets import DEFAULT, PRESETS, preset
-from musicgen.tokenizer import SPECIALS
-from musicgen.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
+from musicgen.tokens.vocabulary import SPECIALS
 from musicgen.training import (
     NextTokenModule,
     Progress,

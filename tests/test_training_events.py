@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
-from musicgen.tokenset import TokenSet
 from musicgen.training import events, train
 from musicgen.training.events import EventLog, crc32c
 from musicgen.training.folder import parse_rows

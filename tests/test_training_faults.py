@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from musicgen import checkpoint
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.system.files import locked
-from musicgen.tokenset import TokenSet
 from musicgen.training import RunFolder, keeper, train
 
 from .test_training import SMALL, losses, make_tokens, signal_at

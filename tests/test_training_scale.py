@@ -15,10 +15,10 @@ import torch
 
 from musicgen import checkpoint
 from musicgen.config import to_dict
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.datamodule import DataConfig
 from musicgen.errors import TrainingInterrupted
 from musicgen.models import KINDS
-from musicgen.tokenset import TokenSet
 from musicgen.training import RunFolder, TrainConfig, train
 
 from .test_training import SMALL, losses, make_tokens, signal_at
@@ -91,7 +91,7 @@ def train_on_two(config: TrainConfig, tokens: TokenSet, folder: Path, before: st
     program.write_text(
         "from pathlib import Path\n"
         "from musicgen.config import from_dict\n"
-        "from musicgen.tokenset import TokenSet\n"
+        "from musicgen.corpus.tokenset import TokenSet\n"
         "from musicgen.training import TrainConfig, train\n"
         f"{before}\n"
         f"config = from_dict(TrainConfig, {to_dict(config)!r})\n"

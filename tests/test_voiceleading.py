@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from musicgen.music.theory import Key, Meter
-from musicgen.tokenizer.parts import Part, Piece, piece_of
-from musicgen.voiceleading import Counts, total, voice_leading
+from musicgen.tokens.remi.pieces import Part, Piece, piece_of
+from musicgen.tokens.remi.voice_leading import Counts, total, voice_leading
 
 from .pieces import CHORALE, tune
 

@@ -28,7 +28,7 @@ from musicgen.models.cost import nats
 from musicgen.music.estimation.key import MODES, key_scores, tonic_name
 from musicgen.music.theory import Key, Meter, parse_meter
 from musicgen.music.tune import Tune
-from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
+from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
 
 ASKED = ("rhythm", "mode", "meter")
 # Nats of a whole tune count this much: scripts/benchmark_classify.py --fit-power, every third tune.

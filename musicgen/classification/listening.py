@@ -18,7 +18,7 @@ from musicgen.music.notation.bars import Frame, Sound, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.theory import Key, Meter, default_unit
 from musicgen.music.tune import Note, Tune, Voice
-from musicgen.tokenizer.melody import melody
+from musicgen.tokens.melody.encoding import melody
 
 MAX_QUARTERS = 400  # what comes later in a longer tune is not listened to
 

@@ -17,7 +17,7 @@ from musicgen.music.metrics.accuracy import confusion, share_right
 from musicgen.music.metrics.distances import Interval
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
-from musicgen.tokenizer.melody import encode, melody
+from musicgen.tokens.melody.encoding import encode, melody
 
 Ints = NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.inspection.hearing import Heard, hear
 from musicgen.music.tune import Tune
 from musicgen.sealed import arrays_to
-from musicgen.tokenizer.tokens import HEADER_KINDS
+from musicgen.tokens.melody.table import HEADER_KINDS
 
 BATCH = 32
 MAX_TOKENS = 512  # a longer tune is heard so far

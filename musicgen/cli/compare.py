@@ -89,8 +89,8 @@ def _index_of(checkpoint: str) -> NoveltyIndex:
 def _read_corpus(names: Sequence[str], workers: int | None) -> NoveltyIndex:
     """The index beside token files, or one made now."""
     from musicgen.cli.progress import available_cores, progress_bar
+    from musicgen.corpus.preparation import index_corpus
     from musicgen.music.similarity import FILE_NAME, NoveltyIndex
-    from musicgen.preparation import index_corpus
 
     prepared = Path(names[0], FILE_NAME)
     if len(names) == 1 and prepared.is_file():

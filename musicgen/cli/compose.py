@@ -119,7 +119,7 @@ def generate(
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     from musicgen import checkpoint as checkpoints
     from musicgen.composer import Selection, composer_of
-    from musicgen.tokenizer import char
+    from musicgen.tokens import char
 
     model = checkpoints.load(checkpoints.locate(checkpoint))
     selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)

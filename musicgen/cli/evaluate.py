@@ -139,8 +139,8 @@ def _print_likelihood(
 ) -> None:
     from musicgen import checkpoint as checkpoints
     from musicgen.corpus import EVERY_SPLIT
+    from musicgen.corpus.preparation import prepare
     from musicgen.evaluation.likelihood import rates
-    from musicgen.preparation import prepare
 
     model = checkpoints.load(checkpoints.locate(name))
     prepared = prepare([*apart_from, *corpus], tokenizer=model.tokenizer)
@@ -222,10 +222,10 @@ class _Jobs:
         from musicgen.cli.progress import available_cores
         from musicgen.composer import Composer
         from musicgen.controls import Controls
+        from musicgen.corpus.preparation import prepare
         from musicgen.evaluation.control import continuation, obedience
         from musicgen.evaluation.likelihood import bits_per_note
         from musicgen.evaluation.sets import set_of
-        from musicgen.preparation import prepare
 
         assert self.bench is not None
         model = checkpoints.load(folder)

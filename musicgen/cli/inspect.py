@@ -94,7 +94,7 @@ def attention(
     """Which earlier notes each note attends to: heat maps, and arcs over the score."""
     from musicgen.checkpoint import load, locate
     from musicgen.inspection import attention as look
-    from musicgen.tokenizer import char
+    from musicgen.tokens import char
 
     model = load(locate(checkpoint))
     if every and (layer or head):
@@ -204,10 +204,10 @@ def memory(
     _claim(output, force=force)
     from musicgen.checkpoint import load, locate, shipped
     from musicgen.cli.progress import available_cores
+    from musicgen.corpus.preparation import prepare
+    from musicgen.corpus.tokenset import TokenSet
     from musicgen.inspection import memory as look
-    from musicgen.preparation import prepare
-    from musicgen.tokenizer.melody import NAME
-    from musicgen.tokenset import TokenSet
+    from musicgen.tokens.melody.encoding import NAME
 
     models = {name: load(locate(name)) for name in checkpoints or shipped()}
     if not checkpoints:  # of the shipped ones, those that write melodies
@@ -232,7 +232,7 @@ def _music(n_rows: int, length: int) -> tuple[Any, int]:
     """Real music as ids (n_rows, length), tunes end to end, and the size of their vocabulary."""
     import numpy as np
 
-    from musicgen.tokenizer import BOS, Vocabulary
+    from musicgen.tokens.vocabulary import BOS, Vocabulary
 
     tokens: list[str] = []
     for _, encoded in _melodies():
@@ -249,10 +249,10 @@ def _music(n_rows: int, length: int) -> tuple[Any, int]:
 def _melodies() -> Iterator[tuple[Tune, list[str]]]:
     """The tunes of a bundled collection, each with its tokens."""
     from musicgen import formats
-    from musicgen.corpus.finding import find_files
+    from musicgen.corpus.sources import find_files
     from musicgen.errors import InvalidTuneError
     from musicgen.music.tune import Rejected
-    from musicgen.tokenizer.melody import encode, melody
+    from musicgen.tokens.melody.encoding import encode, melody
 
     for file in find_files(["ryansMammoth"]):
         for tune in formats.scan_each(file.path):
@@ -267,7 +267,7 @@ def _melodies() -> Iterator[tuple[Tune, list[str]]]:
 def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
     """What a model is to look at: a tune of a file, or for a model of characters a document."""
     from musicgen.corpus.texts import documents, read_text
-    from musicgen.tokenizer import char
+    from musicgen.tokens import char
 
     if model.tokenizer != char.NAME:
         return read_tune(file, number)

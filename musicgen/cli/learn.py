@@ -18,9 +18,9 @@ from musicgen.errors import ConfigError, printable
 if TYPE_CHECKING:
     from musicgen.checkpoint import Checkpoint
     from musicgen.corpus import Corpus
+    from musicgen.corpus.preparation import Prepared
+    from musicgen.corpus.tokenset import TokenSet
     from musicgen.music.similarity import NoveltyIndex
-    from musicgen.preparation import Prepared
-    from musicgen.tokenset import TokenSet
     from musicgen.training import TrainConfig
 
 Tokenizer = Annotated[
@@ -160,8 +160,8 @@ def _load_tokens(
     corpus: list[str], tokens: Path | None, tokenizer: str | None, start: Checkpoint | None
 ) -> tuple[TokenSet, str, NoveltyIndex | None]:
     """Token files; for the model's card, where the music is from; the index of its melodies."""
+    from musicgen.corpus.tokenset import TokenSet
     from musicgen.music.similarity import FILE_NAME, NoveltyIndex
-    from musicgen.tokenset import TokenSet
 
     if tokens is not None:
         token_set, file = TokenSet.load(tokens), tokens / FILE_NAME
@@ -207,8 +207,8 @@ def _prepare(
             raise ConfigError(f"--tokenizer and --from: the model speaks {start.tokenizer} tokens")
         tokenizer = start.tokenizer
     from musicgen.cli.progress import available_cores, progress_bar
-    from musicgen.preparation import prepare as run
-    from musicgen.tokenizer import Vocabulary
+    from musicgen.corpus.preparation import prepare as run
+    from musicgen.tokens.vocabulary import Vocabulary
 
     with progress_bar() as progress:
         prepared = run(

@@ -34,8 +34,8 @@ def corpus(
 ) -> None:
     """What a corpus holds: tunes, keys, meters, rhythms, what was left out and why."""
     from musicgen.cli.progress import available_cores, progress_bar
-    from musicgen.preparation import examine
-    from musicgen.survey import report as survey
+    from musicgen.corpus.preparation import examine
+    from musicgen.corpus.report import report as survey
 
     if report is not None:
         if report.suffix.lower() not in (".html", ".json"):
@@ -63,7 +63,7 @@ def corpus(
 
 
 def _write_report(facts: dict[str, Any], path: Path) -> None:
-    from musicgen.survey.page import render_page
+    from musicgen.corpus.report_page import render_page
     from musicgen.system.files import write_bytes
 
     as_page = path.suffix.lower() == ".html"

@@ -27,7 +27,7 @@ from musicgen.controls import ControlOptions, Controls
 from musicgen.errors import CheckpointError
 from musicgen.music.tune import Tune
 from musicgen.sampling import TEMPERATURE, SamplingConfig
-from musicgen.tokenizer import char, remi
+from musicgen.tokens import char, remi
 
 __all__ = [
     "FIRST",

@@ -10,7 +10,7 @@ from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
 from musicgen.prompt import Course, Courses, Sketch, heard_as
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import BOS
+from musicgen.tokens.vocabulary import BOS
 
 _FINISHED = "its form was complete already; a part is added"
 TRIES = 16  # of a take that comes out like an earlier one

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from musicgen.checkpoint import Checkpoint, Outlines
-from musicgen.constraint import Automaton
 from musicgen.controls import Opening
 from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.formats import extension, write
-from musicgen.grammar import FEATURE_SIZES
-from musicgen.guesses import can_echo, guess_sizes
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import Novelty, NoveltyIndex
 from musicgen.music.tune import Tune
 from musicgen.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.system.files import write_bytes
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.constraint import Constraint
-from musicgen.tokenizer.melody import NAME
-from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
+from musicgen.tokens.constraint import Constraint
+from musicgen.tokens.lookback.features import can_echo, guess_sizes
+from musicgen.tokens.melody.automaton import Automaton
+from musicgen.tokens.melody.encoding import NAME
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
+from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
+from musicgen.tokens.vocabulary import Vocabulary
 
 BATCH = 128
 # Attempt a (0, 1, ...) at take k of a seed is number k + a * ATTEMPTS.

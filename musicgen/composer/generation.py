@@ -10,15 +10,15 @@ from itertools import islice
 from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take
 from musicgen.composer.pool import MIN_TAKES, Job, in_order
 from musicgen.composer.selection import Rules, select
-from musicgen.constraint import GrammarConstraint
 from musicgen.controls import Controls, Request, understand
-from musicgen.grammar import Limits, Outline
 from musicgen.music.tune import Tune
 from musicgen.prompt import heard_as
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer import BOS
-from musicgen.tokenizer.constraint import Constraint
-from musicgen.tokenizer.melody import decode
+from musicgen.tokens.constraint import Constraint
+from musicgen.tokens.melody.automaton import GrammarConstraint
+from musicgen.tokens.melody.encoding import decode
+from musicgen.tokens.melody.grammar import Limits, Outline
+from musicgen.tokens.vocabulary import BOS
 
 
 def takes(

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
-from musicgen.constraint import Tracer
 from musicgen.errors import ControlError
-from musicgen.grammar import FEATURE_SIZES
-from musicgen.guesses import do_echo, guess_features
 from musicgen.music.tune import Tune
 from musicgen.prompt import Course, Courses, Piece, Stretch, heard_as
 from musicgen.prompt.piece import Notes, sounding
 from musicgen.sampling import SamplingConfig
 from musicgen.sampling.choosing import log_softmax
-from musicgen.tokenizer import BOS
+from musicgen.tokens.lookback.features import do_echo, guess_features
+from musicgen.tokens.melody.automaton import Tracer
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
+from musicgen.tokens.vocabulary import BOS
 
 CANDIDATES = 32
 ROUNDS = 4  # of candidates, while none is new

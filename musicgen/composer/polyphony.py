@@ -25,14 +25,10 @@ from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.music.theory import Key, Meter, parse_key, parse_meter
 from musicgen.music.tune import Tune
-from musicgen.polyphony import FEATURE_SIZES, PieceConstraint
 from musicgen.prompt.manuscript import Manuscript
 from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.theme import Theme
-from musicgen.tokenizer import BOS, Vocabulary
-from musicgen.tokenizer.notating import tune_of
-from musicgen.tokenizer.parts import Piece, plain_meter
-from musicgen.tokenizer.remi import (
+from musicgen.tokens.remi.encoding import (
     HEADER_KINDS,
     NAME,
     bars_tokens,
@@ -41,6 +37,10 @@ from musicgen.tokenizer.remi import (
     known_as,
     parse_token,
 )
+from musicgen.tokens.remi.grammar import FEATURE_SIZES, PieceConstraint
+from musicgen.tokens.remi.notation import tune_of
+from musicgen.tokens.remi.pieces import Piece, plain_meter
+from musicgen.tokens.vocabulary import BOS, Vocabulary
 
 Header = dict[str, str]  # token of each of HEADER_KINDS
 SHORTEST, LONGEST = 2, 999  # bars

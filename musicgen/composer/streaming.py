@@ -29,13 +29,13 @@ from musicgen.composer.generation import (
     titled,
 )
 from musicgen.controls import Controls, Request
+from musicgen.corpus.tokenset import EOS_ID
 from musicgen.errors import ControlError
 from musicgen.music.tune import Timed, Tune
 from musicgen.sampling import SamplingConfig, stream
-from musicgen.tokenizer import BOS, EOS
-from musicgen.tokenizer.melody import decode
-from musicgen.tokenizer.tokens import parse_token
-from musicgen.tokenset import EOS_ID
+from musicgen.tokens.melody.encoding import decode
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import BOS, EOS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, fastest_stepper
+from musicgen.corpus.tokenset import BOS_ID
 from musicgen.errors import CheckpointError
 from musicgen.music.tune import Tune
 from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.char import NAME, decode, prompt_ids, tune_in
-from musicgen.tokenset import BOS_ID
+from musicgen.tokens.char import NAME, decode, prompt_ids, tune_in
+from musicgen.tokens.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

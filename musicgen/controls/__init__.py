@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from musicgen.constraint import shortest_length
 from musicgen.controls.asked import Asked, ControlOptions, Controls
 from musicgen.controls.form import form_of
 from musicgen.controls.phrase import said, understand_phrase
 from musicgen.controls.request import Opening, Outlines, Request
-from musicgen.tokenizer import Vocabulary
+from musicgen.tokens.melody.automaton import shortest_length
+from musicgen.tokens.vocabulary import Vocabulary
 
 __all__ = [
     "ControlOptions",

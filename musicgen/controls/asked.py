@@ -27,10 +27,10 @@ from musicgen.controls.values import (
     tempo_of,
 )
 from musicgen.errors import ControlError
-from musicgen.grammar import Limits
 from musicgen.music.instruments import written_range
 from musicgen.music.theory import Key, Meter, Pitch, canonical_rhythm, rhythm_meters
 from musicgen.music.tune import Tempo, Tune
+from musicgen.tokens.melody.grammar import Limits
 
 
 class ControlOptions(TypedDict, total=False):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from musicgen.controls.form import Form
 from musicgen.controls.melodic import MelodicAutomaton
-from musicgen.grammar import State
-from musicgen.tokenizer import PAD
+from musicgen.tokens.melody.grammar import State
+from musicgen.tokens.vocabulary import PAD
 
 
 @dataclass(frozen=True, eq=False)

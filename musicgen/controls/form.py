@@ -11,8 +11,8 @@ from string import ascii_uppercase
 
 from musicgen.controls.values import MOST_BARS, MOST_PART_BARS, refuse
 from musicgen.errors import ControlError
-from musicgen.grammar import Limits, Part
 from musicgen.music.tune import Bar, Tune
+from musicgen.tokens.melody.grammar import Limits, Part
 
 MOST_PARTS = Limits.parts
 

@@ -19,10 +19,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.constraint import Automaton
 from musicgen.controls.room import Room, latest_end, motif_bar
-from musicgen.grammar import Limits, State, ends, in_first_ending, part_length
-from musicgen.tokenizer.tokens import HEADER_KINDS
+from musicgen.tokens.melody.automaton import Automaton
+from musicgen.tokens.melody.grammar import Limits, State, ends, in_first_ending, part_length
+from musicgen.tokens.melody.table import HEADER_KINDS
 
 Bools = NDArray[np.bool_]
 UNREACHABLE = 1 << 30  # notes

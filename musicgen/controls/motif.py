@@ -10,7 +10,7 @@ from musicgen.errors import ControlError, InvalidTuneError, printable
 from musicgen.music.theory import Interval, Key, Meter
 from musicgen.music.transposition import move
 from musicgen.music.tune import Bar, Note, Tune
-from musicgen.tokenizer.melody import encode_bars, melody, pickup_of
+from musicgen.tokens.melody.encoding import encode_bars, melody, pickup_of
 
 MOST_BARS = 16
 _BARS = re.compile(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?")

@@ -11,19 +11,27 @@ from typing import Any
 
 import numpy as np
 
-from musicgen.constraint import Automaton
 from musicgen.controls.asked import Asked, alike
 from musicgen.controls.following import ControlledConstraint, Plan
 from musicgen.controls.form import with_motif
 from musicgen.controls.melodic import MelodicAutomaton
 from musicgen.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.grammar import Limits, Outline, State, advance, is_tonic, leaving_open, start
 from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.music.transposition import move
 from musicgen.music.tune import Tune
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.automaton import Automaton
+from musicgen.tokens.melody.grammar import (
+    Limits,
+    Outline,
+    State,
+    advance,
+    is_tonic,
+    leaving_open,
+    start,
+)
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import Vocabulary
 
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]

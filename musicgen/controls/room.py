@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar import Limits, State, ends
+from musicgen.tokens.melody.grammar import Limits, State, ends
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from musicgen.controls.melodic import Line
 from musicgen.controls.scale import Scale
 from musicgen.errors import ControlError
 from musicgen.music.theory import Interval, Key, Pitch, transpose_pitch
-from musicgen.tokenizer.melody import pitch_of
-from musicgen.tokenizer.tokens import Token
+from musicgen.tokens.melody.encoding import pitch_of
+from musicgen.tokens.melody.table import Token
 
 MIN_PITCHES = 3
 # Most of a folk fiddler's notes (D4 to B5), where a model writes by habit.

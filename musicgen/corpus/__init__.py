@@ -30,14 +30,14 @@ import numpy as np
 
 from musicgen import formats
 from musicgen.corpus import texts
-from musicgen.corpus.finding import CORPORA, NON_COMMERCIAL, File, find_files
+from musicgen.corpus.sources import CORPORA, NON_COMMERCIAL, File, find_files
 from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
 from musicgen.music.playback import melody
 from musicgen.music.similarity.families import Shingles, group_families, melody_digest, shingles
 from musicgen.music.theory import canonical_rhythm
 from musicgen.music.tune import Rejected, Tune
 from musicgen.system.workers import in_order
-from musicgen.tokenizer.char import tune_in
+from musicgen.tokens.char import tune_in
 
 __all__ = [
     "CORPORA",

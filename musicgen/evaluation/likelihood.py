@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.corpus import EVERY_SPLIT
+from musicgen.corpus.tokenset import UNK_ID, TokenSet, TokenSplit
 from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
-from musicgen.guesses import guess_features, n_given_columns
-from musicgen.languages import LANGUAGES
-from musicgen.tokenizer import SPECIALS, UNKNOWN, Vocabulary, char
-from musicgen.tokenset import UNK_ID, TokenSet, TokenSplit
+from musicgen.tokens import char
+from musicgen.tokens.languages import LANGUAGES
+from musicgen.tokens.lookback.features import guess_features, n_given_columns
+from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 from musicgen.training import score_tunes
 
 RESAMPLES = 1000

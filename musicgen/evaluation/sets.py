@@ -18,7 +18,7 @@ from musicgen.music.metrics.features import Features, Yardstick
 from musicgen.music.metrics.note_arrays import Played, played
 from musicgen.music.tune import Rejected, Tune
 from musicgen.music.validation import validate
-from musicgen.tokenizer.melody import melody
+from musicgen.tokens.melody.encoding import melody
 
 Report = Callable[[str, int, int], None]
 

@@ -24,7 +24,6 @@ from musicgen.composer.engine import Engine
 from musicgen.composer.generation import draft, request_of, titled
 from musicgen.controls import Controls
 from musicgen.controls.following import ControlledConstraint
-from musicgen.grammar import State
 from musicgen.harmonization.batches import nats_per_slot
 from musicgen.harmonization.lesson import lesson_of
 from musicgen.harmonization.network import Harmonizer
@@ -34,7 +33,8 @@ from musicgen.harmonization.symbols import with_symbols
 from musicgen.music.theory import Meter, rhythm_meters
 from musicgen.music.tune import Change, Tune
 from musicgen.sampling import SamplingConfig
-from musicgen.tokenizer.constraint import Constraint
+from musicgen.tokens.constraint import Constraint
+from musicgen.tokens.melody.grammar import State
 
 FEWEST_BARS = 8  # a shorter progression is gone through again
 TRIES = 8  # melodies for each that is wanted

@@ -21,7 +21,7 @@ from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.transformer import Transformer
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
-from musicgen.tokenizer.melody import pickup_of
+from musicgen.tokens.melody.encoding import pickup_of
 
 Weights = NDArray[np.float64]
 _STRONGEST = 3  # arcs of a note

@@ -21,8 +21,8 @@ from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.music.theory import Key
 from musicgen.system.charts import COLORS, chart
-from musicgen.tokenizer.melody import NAME
-from musicgen.tokenizer.tokens import Token, parse_token
+from musicgen.tokens.melody.encoding import NAME
+from musicgen.tokens.melody.table import Token, parse_token
 
 Floats = NDArray[np.float64]
 ENDS = ("input", "output")

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen.checkpoint import Checkpoint
-from musicgen.constraint import Tracer
 from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
-from musicgen.guesses import do_echo, guess_features
-from musicgen.matching import match_features
 from musicgen.music.tune import Tune
-from musicgen.tokenizer import BOS, EOS, UNKNOWN, Vocabulary, char
-from musicgen.tokenizer.melody import NAME, encode, melody
-from musicgen.tokenizer.tokens import HEADER_KINDS, parse_token
+from musicgen.tokens import char
+from musicgen.tokens.lookback.features import do_echo, guess_features
+from musicgen.tokens.lookback.match import match_features
+from musicgen.tokens.melody.automaton import Tracer
+from musicgen.tokens.melody.encoding import NAME, encode, melody
+from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
+from musicgen.tokens.vocabulary import BOS, EOS, UNKNOWN, Vocabulary
 
 # Place of a note or rest: number of its bar and its number among the timed events of the bar.
 Place = tuple[int, int]

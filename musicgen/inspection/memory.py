@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from musicgen.checkpoint import Checkpoint
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CheckpointError, CorpusError
-from musicgen.guesses import guess_features, n_given_columns
 from musicgen.models.cost import nats
 from musicgen.stepping.threads import torch_single_threaded
 from musicgen.system.charts import chart
-from musicgen.tokenset import TokenSet
+from musicgen.tokens.lookback.features import guess_features, n_given_columns
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
 _EARLIEST = 192  # places with less before them say nothing about long contexts

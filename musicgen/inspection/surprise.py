@@ -20,7 +20,7 @@ from musicgen.inspection.hearing import Heard, Place, heard
 from musicgen.models.cost import nats
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
-from musicgen.tokenizer.tokens import HEADER_KINDS
+from musicgen.tokens.melody.table import HEADER_KINDS
 
 COLORS = ((1.0, "#2c7fb8", "under 1 bit"), (3.0, "#41b6c4", "1 to 3"), (5.0, "#fd8d3c", "3 to 5"),
           (math.inf, "#d7191c", "5 bits and more"))  # fmt: skip

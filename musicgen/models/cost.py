@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from musicgen.tokenset import PAD_ID
+from musicgen.corpus.tokenset import PAD_ID
 
 
 def nats(logits: Tensor, targets: Tensor) -> Tensor:

@@ -14,10 +14,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar import Options, State, advance, features, may_be_last, permits
 from musicgen.prompt.hearing import nearest
-from musicgen.tokenizer import EOS, PAD, Vocabulary
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.grammar import Options, State, advance, features, may_be_last, permits
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import EOS, PAD, Vocabulary
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.integer]

@@ -13,9 +13,9 @@ from typing import Any
 from musicgen.errors import InvalidTuneError
 from musicgen.music.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune
-from musicgen.tokenizer import Vocabulary
-from musicgen.tokenizer.melody import encode_bars, encode_header, explicit_repeats
-from musicgen.tokenizer.tokens import Token, parse_token
+from musicgen.tokens.melody.encoding import encode_bars, encode_header, explicit_repeats
+from musicgen.tokens.melody.table import Token, parse_token
+from musicgen.tokens.vocabulary import Vocabulary
 
 _PLAIN_LINES = ("|", "||", "|]")
 

@@ -15,7 +15,6 @@ from fractions import Fraction
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.splicing import replace_bars
 from musicgen.formats.midi.splicing import Score, TickedNote
-from musicgen.grammar import advance, start
 from musicgen.music.playback import played_notes
 from musicgen.music.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Source, Timed, Tune
 from musicgen.prompt.course import Measure, Plan
@@ -23,9 +22,10 @@ from musicgen.prompt.form import Stopped, sections
 from musicgen.prompt.hearing import Heard, header_tokens, hear, note_tokens, prevailing_meter
 from musicgen.prompt.manuscript import Manuscript
 from musicgen.prompt.whole import Whole
-from musicgen.tokenizer import EOS
-from musicgen.tokenizer.melody import decode_bars
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.encoding import decode_bars
+from musicgen.tokens.melody.grammar import advance, start
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import EOS
 
 Notes = tuple[Timed, ...]
 MOST_QUARTERS = 64  # of a bar that is written anew

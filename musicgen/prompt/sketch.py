@@ -10,7 +10,6 @@ from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.places import Stop, find_stop
 from musicgen.formats.abc_notation.splicing import append
 from musicgen.formats.midi.splicing import Score, TickedNote
-from musicgen.grammar import State, advance, start
 from musicgen.music.playback import timeline
 from musicgen.music.theory import Key, Meter
 from musicgen.music.tune import Bar, Change, Event, Source, Tune
@@ -19,8 +18,9 @@ from musicgen.prompt.form import Outline, Stopped, outline
 from musicgen.prompt.hearing import header_tokens, hear, note_tokens, prevailing_meter
 from musicgen.prompt.manuscript import Manuscript
 from musicgen.prompt.whole import Whole
-from musicgen.tokenizer.melody import decode_bars
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.encoding import decode_bars
+from musicgen.tokens.melody.grammar import State, advance, start
+from musicgen.tokens.melody.table import parse_token
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from musicgen.corpus.tokenset import EOS_ID, PAD_ID
 from musicgen.errors import ConfigError
 from musicgen.sampling.choosing import Floats, Ints, choose, filters_of
 from musicgen.sampling.config import TEMPERATURE, SamplingConfig
 from musicgen.sampling.reading import Chance, Reader
 from musicgen.stepping import ArrayStepper, Stepper
 from musicgen.stepping.threads import single_threaded
-from musicgen.tokenizer.constraint import Constraint
-from musicgen.tokenset import EOS_ID, PAD_ID
+from musicgen.tokens.constraint import Constraint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,7 +23,7 @@ from musicgen.sampling.config import SamplingConfig
 from musicgen.sampling.reading import Chance, Reader
 from musicgen.stepping import Stepper
 from musicgen.stepping.threads import single_threaded
-from musicgen.tokenizer.constraint import Constraint
+from musicgen.tokens.constraint import Constraint
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from musicgen.corpus.tokenset import BOS_ID, PAD_ID, UNK_ID
 from musicgen.errors import ConfigError
-from musicgen.guesses import GuessTracker, do_echo
 from musicgen.sampling.choosing import Bools, Floats, Ints
 from musicgen.stepping import Stepper
-from musicgen.tokenizer.constraint import Constraint
-from musicgen.tokenset import BOS_ID, PAD_ID, UNK_ID
+from musicgen.tokens.constraint import Constraint
+from musicgen.tokens.lookback.features import GuessTracker, do_echo
 
 _DRAWN = 256  # random numbers drawn at once
 

@@ -16,7 +16,7 @@ from musicgen.errors import ConfigError, ControlError, FieldError, MusicgenError
 from musicgen.sampling import SamplingConfig
 from musicgen.studio import views
 from musicgen.studio.jobs import Answer, error_of, model, one_tune, to_json
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.table import parse_token
 
 MOST_BARS = 512  # of a tune that is worked on
 DRAFT_S = 0.25  # of each take, between two drafts

@@ -26,11 +26,11 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from musicgen.checkpoint import Checkpoint
 from musicgen.config import to_dict
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted, printable
 from musicgen.models import weight_shapes, weights_of
 from musicgen.music.similarity import NoveltyIndex
-from musicgen.tokenset import TokenSet
 from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import RunFolder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from musicgen.tokenset import TokenSet
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 
 _NAMES = {

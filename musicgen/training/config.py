@@ -6,11 +6,11 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.datamodule import DataConfig
-from musicgen.echoes import echo_sizes
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
-from musicgen.tokenset import TokenSet
+from musicgen.tokens.lookback.echo import echo_sizes
 
 MOST_SEED = 2**63 - 1  # what torch's generators take
 

@@ -22,10 +22,10 @@ from typing import Any
 from musicgen import checkpoint
 from musicgen.checkpoint import Checkpoint
 from musicgen.config import from_dict, to_dict
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError, MusicgenError, ParseError, TrainingError
 from musicgen.system.charts import chart
 from musicgen.system.files import locked, open_regular, read_bytes, recover_folder, write_bytes
-from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 from musicgen.training.events import EventLog
 

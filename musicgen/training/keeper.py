@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from musicgen.checkpoint import Checkpoint
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.datamodule import Batch, Plan
 from musicgen.errors import TrainingError
-from musicgen.tokenset import TokenSet
 from musicgen.training.config import TrainConfig
 from musicgen.training.folder import Row, RunFolder
 from musicgen.training.module import NextTokenModule, ScoringStopped, score_tunes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from musicgen.checkpoint import Opening, Outlines
-from musicgen.grammar import Outline, outline_of
-from musicgen.guesses import can_echo
-from musicgen.tokenset import TokenSet
+from musicgen.corpus.tokenset import TokenSet
+from musicgen.tokens.lookback.features import can_echo
+from musicgen.tokens.melody.grammar import Outline, outline_of
 
 MIN_TUNES = 3  # that share an outline, or it is one tune's own way
 

@@ -31,7 +31,7 @@ from musicgen.music.tune import (
     Tuplet,
     Voice,
 )
-from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token, pitch_token, tuplet_token
+from musicgen.tokens.melody.table import HEADER_KINDS, Token, parse_token, pitch_token, tuplet_token
 
 NAME = "melody"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 
-from musicgen.grammar.state import State, in_first_ending
+from musicgen.tokens.melody.grammar.state import State, in_first_ending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

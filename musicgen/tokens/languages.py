@@ -14,13 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen import grammar, polyphony
-from musicgen.constraint import Tracer
 from musicgen.errors import InvalidTuneError
 from musicgen.music.tune import Tune
-from musicgen.tokenizer import BOS, EOS, char, melody, remi, tokens
-from musicgen.tokenizer.notating import tune_of
-from musicgen.tokenizer.parts import piece_of
+from musicgen.tokens import char, melody, remi
+from musicgen.tokens.melody import grammar
+from musicgen.tokens.melody.automaton import Tracer
+from musicgen.tokens.melody.table import HEADER_KINDS
+from musicgen.tokens.remi.grammar import FEATURE_SIZES, trace
+from musicgen.tokens.remi.notation import tune_of
+from musicgen.tokens.remi.pieces import piece_of
+from musicgen.tokens.vocabulary import BOS, EOS
 
 SEPARATOR = "\0"  # between the tokens of a text; part of none
 
@@ -82,7 +85,7 @@ def _encode_piece(tune: Tune) -> Encoded | str:
         spoken = (BOS, *remi.encode(piece), EOS)
     except InvalidTuneError as error:
         return str(error)
-    features, irregular = polyphony.trace(spoken)
+    features, irregular = trace(spoken)
     return Encoded(SEPARATOR.join(spoken), features, piece.n_notes, irregular, dropped)
 
 
@@ -112,7 +115,7 @@ LANGUAGES = {
     melody.NAME: Language(
         melody.NAME,
         "single-line melody",
-        len(tokens.HEADER_KINDS),
+        len(HEADER_KINDS),
         grammar.FEATURE_SIZES,
         _encode_melody,
         melody.decode,
@@ -121,7 +124,7 @@ LANGUAGES = {
         remi.NAME,
         "piece in parts",
         len(remi.HEADER_KINDS),
-        polyphony.FEATURE_SIZES,
+        FEATURE_SIZES,
         _encode_piece,
         _decode_piece,
         small=50,

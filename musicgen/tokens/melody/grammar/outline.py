@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar.limits import DEFAULT, Part
-from musicgen.grammar.rules import is_tonic
-from musicgen.grammar.state import FEATURE_SIZES
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.grammar.limits import DEFAULT, Part
+from musicgen.tokens.melody.grammar.rules import is_tonic
+from musicgen.tokens.melody.grammar.state import FEATURE_SIZES
+from musicgen.tokens.melody.table import parse_token
 
 # What `Limits.form` holds a new tune to; () is an outline that is not known.
 Outline = tuple[Part, ...]

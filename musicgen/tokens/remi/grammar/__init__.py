@@ -10,7 +10,7 @@ line strikes only when it is free, nothing sounds past the end, and the last bar
 pickup. So every sequence decodes, and the piece that it makes adds up.
 """
 
-from musicgen.polyphony.constraint import PieceConstraint
-from musicgen.polyphony.following import FEATURE_SIZES, Follower, trace
+from musicgen.tokens.remi.grammar.constraint import PieceConstraint
+from musicgen.tokens.remi.grammar.following import FEATURE_SIZES, Follower, trace
 
 __all__ = ["FEATURE_SIZES", "Follower", "PieceConstraint", "trace"]

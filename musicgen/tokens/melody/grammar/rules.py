@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from musicgen.grammar.limits import DEFAULT, UNLIMITED, Limits, ends, may_open_ending, part_length
-from musicgen.grammar.state import ONE, ZERO, State, advance, in_first_ending, start
 from musicgen.music.theory import rhythm_meters
-from musicgen.tokenizer.tokens import HEADER_KINDS, Token, parse_token
+from musicgen.tokens.melody.grammar.limits import (
+    DEFAULT,
+    UNLIMITED,
+    Limits,
+    ends,
+    may_open_ending,
+    part_length,
+)
+from musicgen.tokens.melody.grammar.state import ONE, ZERO, State, advance, in_first_ending, start
+from musicgen.tokens.melody.table import HEADER_KINDS, Token, parse_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

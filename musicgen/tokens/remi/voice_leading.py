@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
 
-from musicgen.tokenizer.parts import FIFTH, OCTAVE, ROLES, Part, Piece
+from musicgen.tokens.remi.pieces import FIFTH, OCTAVE, ROLES, Part, Piece
 
 
 @dataclass(frozen=True, slots=True)

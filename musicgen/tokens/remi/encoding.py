@@ -21,8 +21,7 @@ from typing import Any
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.theory import Key, Meter, parse_meter
-from musicgen.tokenizer import UNKNOWN, Vocabulary
-from musicgen.tokenizer.parts import (
+from musicgen.tokens.remi.pieces import (
     MAX_PARTS,
     MAX_QUARTERS,
     ROLES,
@@ -33,6 +32,7 @@ from musicgen.tokenizer.parts import (
     bar_lines,
     plain_meter,
 )
+from musicgen.tokens.vocabulary import UNKNOWN, Vocabulary
 
 NAME = "remi"
 HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")

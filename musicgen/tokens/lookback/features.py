@@ -12,11 +12,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen import echoes, matching
-from musicgen.grammar import FEATURE_SIZES
+from musicgen.tokens.lookback import echo as echoes
+from musicgen.tokens.lookback import match
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
 
 Ids = NDArray[np.integer]
-N_WITH_ECHOES = matching.N_COLUMNS + echoes.N_COLUMNS
+N_WITH_ECHOES = match.N_COLUMNS + echoes.N_COLUMNS
 
 
 def can_echo(given: Iterable[str]) -> bool:
@@ -32,7 +33,7 @@ def do_echo(n_columns: int, n_given: int) -> bool:
 def guess_sizes(vocab_size: int, *, echo: bool) -> dict[str, int]:
     """Names and sizes of the columns, in order. The name of a guess ends in "_next", that of how
     far to trust it in "_length"."""
-    sizes = matching.match_sizes(vocab_size)
+    sizes = match.match_sizes(vocab_size)
     return sizes | echoes.echo_sizes(vocab_size) if echo else sizes
 
 
@@ -40,13 +41,13 @@ def n_given_columns(columns: Iterable[str]) -> tuple[int, bool]:
     """Of all columns of a token set, how many come before the guesses; and whether these echo."""
     names = tuple(columns)
     echo = any(name in echoes.echo_sizes(1) for name in names)
-    return len(names) - (N_WITH_ECHOES if echo else matching.N_COLUMNS), echo
+    return len(names) - (N_WITH_ECHOES if echo else match.N_COLUMNS), echo
 
 
 def guess_features(ids: Ids, given: Ids, *, echo: bool) -> NDArray[np.uint16]:
     """The columns of a whole tune: ids (T,) and the features given (T, F) -> (T, 2) or (T, 12), row
     t from `ids[: t + 1]` only."""
-    matches = matching.match_features(ids)
+    matches = match.match_features(ids)
     return np.hstack([matches, echoes.echo_features(ids, given)]) if echo else matches
 
 
@@ -54,7 +55,7 @@ class GuessTracker:
     """The same columns for `batch` tunes that grow by one token a step."""
 
     def __init__(self, batch: int, *, echo: bool) -> None:
-        self._matches = matching.MatchTracker(batch)
+        self._matches = match.MatchTracker(batch)
         self._echoes = echoes.EchoTracker(batch) if echo else None
 
     def advance(self, ids: Ids, given: Ids) -> NDArray[np.uint16]:

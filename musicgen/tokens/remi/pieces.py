@@ -19,7 +19,7 @@ from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import PlayedNote, Timeline, separate, timeline
 from musicgen.music.theory import Key, Meter
 from musicgen.music.tune import Change, Chord, Note, Tune, Voice
-from musicgen.tokenizer.melody import marks_left_out
+from musicgen.tokens.melody.encoding import marks_left_out
 
 TICKS = 24  # a quarter note
 MAX_PARTS = 16

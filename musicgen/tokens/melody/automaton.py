@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.grammar import (
+from musicgen.tokens.melody.grammar import (
     FEATURE_SIZES,
     UNLIMITED,
     Limits,
@@ -29,8 +29,8 @@ from musicgen.grammar import (
     permits,
     start,
 )
-from musicgen.tokenizer import BOS, PAD, Vocabulary
-from musicgen.tokenizer.tokens import parse_token
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import BOS, PAD, Vocabulary
 
 Numbers = NDArray[np.integer]
 UNKNOWN = -1  # in a table of transitions: not asked for yet

@@ -26,13 +26,14 @@ from musicgen import corpus as corpora
 from musicgen import formats
 from musicgen.config import unknown
 from musicgen.corpus import Corpus, Entry, Omitted, Progress, find_files
+from musicgen.corpus.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
 from musicgen.errors import ConfigError, CorpusError, MusicgenError
-from musicgen.languages import LANGUAGES, SEPARATOR, Encoded, Language
 from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.music.tune import Tune
-from musicgen.tokenizer import UNKNOWN, Vocabulary, melody, remi
-from musicgen.tokenizer.parts import is_polyphonic
-from musicgen.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
+from musicgen.tokens import melody, remi
+from musicgen.tokens.languages import LANGUAGES, SEPARATOR, Encoded, Language
+from musicgen.tokens.remi.pieces import is_polyphonic
+from musicgen.tokens.vocabulary import UNKNOWN, Vocabulary
 
 _FILES_LOOKED_AT = 60
 _TUNES_OF_A_FILE = 20

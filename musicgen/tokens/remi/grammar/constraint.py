@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.music.theory import Key
-from musicgen.polyphony.following import FREE, GRAINS, Follower
-from musicgen.tokenizer import BOS, EOS, PAD, Vocabulary
-from musicgen.tokenizer.parts import CHOIR, FIFTH, MAX_PARTS, OCTAVE, ROLES
-from musicgen.tokenizer.remi import HEADER_KINDS, key_shift, parse_token
+from musicgen.tokens.remi.encoding import HEADER_KINDS, key_shift, parse_token
+from musicgen.tokens.remi.grammar.following import FREE, GRAINS, Follower
+from musicgen.tokens.remi.pieces import CHOIR, FIFTH, MAX_PARTS, OCTAVE, ROLES
+from musicgen.tokens.vocabulary import BOS, EOS, PAD, Vocabulary
 
 MAJOR_THIRD, MINOR_OR_PICARDY = frozenset({4}), frozenset({3, 4})  # semitones
 _MAJOR = ("major", "mixolydian", "lydian")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
-from musicgen.tokenizer import SPECIALS, UNKNOWN, Vocabulary
+from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 
 NAME = "char"
 UNIT = "character"

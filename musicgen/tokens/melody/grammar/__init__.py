@@ -17,9 +17,9 @@ has let through:
 
 from __future__ import annotations
 
-from musicgen.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
-from musicgen.grammar.outline import Outline, leaving_open, may_be_new, outline_of
-from musicgen.grammar.rules import (
+from musicgen.tokens.melody.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
+from musicgen.tokens.melody.grammar.outline import Outline, leaving_open, may_be_new, outline_of
+from musicgen.tokens.melody.grammar.rules import (
     Options,
     allowed,
     irregularity,
@@ -27,7 +27,7 @@ from musicgen.grammar.rules import (
     may_be_last,
     permits,
 )
-from musicgen.grammar.state import (
+from musicgen.tokens.melody.grammar.state import (
     FEATURE_SIZES,
     State,
     advance,

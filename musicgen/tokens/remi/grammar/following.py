@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.music.theory import Key, Meter
-from musicgen.tokenizer import BOS, EOS
-from musicgen.tokenizer.parts import MAX_PARTS, ROLES, plain_meter
-from musicgen.tokenizer.remi import HEADER_KINDS, Token, key_shift, parse_token
+from musicgen.tokens.remi.encoding import HEADER_KINDS, Token, key_shift, parse_token
+from musicgen.tokens.remi.pieces import MAX_PARTS, ROLES, plain_meter
+from musicgen.tokens.vocabulary import BOS, EOS
 
 GRAINS = 96  # times are counted in so many to a quarter note: all of MidiTok's are whole
 _COARSE = 8  # grains of a step in the features

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import CorpusError, ParseError, printable
-from musicgen.guesses import can_echo, guess_features, guess_sizes
 from musicgen.system.files import (
     open_regular,
     read_array_header,
@@ -32,7 +31,8 @@ from musicgen.system.files import (
     replacing_folder,
     write_bytes,
 )
-from musicgen.tokenizer import SPECIALS
+from musicgen.tokens.lookback.features import can_echo, guess_features, guess_sizes
+from musicgen.tokens.vocabulary import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 SPLITS = ("train", "val", "test")

@@ -31,7 +31,7 @@ from typing import Any
 
 from musicgen.errors import InvalidTuneError, printable
 from musicgen.music.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, parse_meter
-from musicgen.tokenizer import SPECIALS
+from musicgen.tokens.vocabulary import SPECIALS
 
 HEADER_KINDS = ("rhythm", "meter", "unit", "tonic", "mode", "pickup")
 CLOSES = ("|", "||", ":|", "|]")

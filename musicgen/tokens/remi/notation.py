@@ -14,7 +14,7 @@ from musicgen.music.instruments import GENERAL_MIDI
 from musicgen.music.notation.bars import Frame, Sound, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.tune import Bar, Rest, Tune, Voice
-from musicgen.tokenizer.parts import ROLES, TICKS, Part, Piece
+from musicgen.tokens.remi.pieces import ROLES, TICKS, Part, Piece
 
 CHORALE = "chorale"
 _LOW = 57  # mean MIDI pitch under which a part is written in the bass clef

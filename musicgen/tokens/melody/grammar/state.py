@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from musicgen.tokenizer.tokens import HEADER_KINDS, Token
+from musicgen.tokens.melody.table import HEADER_KINDS, Token
 
 ZERO = Fraction(0)
 ONE = Fraction(1)
