@@ -62,9 +62,9 @@ def load(checkpoint: str | Path = "celtic") -> Composer | PolyphonicComposer:
     Raises:
         CheckpointError: there is no such model, or it is damaged.
     """
-    from musicgen import checkpoint as checkpoints
     from musicgen.composer import composer_of
     from musicgen.errors import CheckpointError, printable
+    from musicgen.models import checkpoint as checkpoints
 
     folder = checkpoints.locate(checkpoint)
     loaded = checkpoints.load(folder)

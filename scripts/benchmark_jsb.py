@@ -29,13 +29,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from musicgen import checkpoint
 from musicgen.corpus.tokenset import TokenRow, TokenSet, TokenSplit, build_tokenset
-from musicgen.datamodule import DataConfig, collate, pack
-from musicgen.models import ModelConfig
+from musicgen.models import ModelConfig, checkpoint
 from musicgen.models.cost import nats
 from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 from musicgen.training import TrainConfig, train
+from musicgen.training.datamodule import DataConfig, collate, pack
 
 FILES = {"quarter": "jsb-chorales-quarter.json", "sixteenth": "jsb-chorales-16th.json"}
 SPLITS = {"train": "train", "valid": "val", "test": "test"}

@@ -30,15 +30,15 @@ import numpy as np
 import torch
 from baselines import Score, Text, train_folk_rnn, train_lab, train_ngram
 
-from musicgen import checkpoint
 from musicgen import corpus as corpora
 from musicgen.corpus.preparation import Prepared, prepare
 from musicgen.errors import InvalidTuneError
 from musicgen.evaluation.likelihood import rate_of
 from musicgen.formats.abc_notation import to_abc
-from musicgen.presets import PRESETS, preset
+from musicgen.models import checkpoint
 from musicgen.tokens.melody.encoding import melody
 from musicgen.training import Progress, score_tunes, train
+from musicgen.training.presets import PRESETS, preset
 
 BASELINES = {
     "lab": "lab character LSTM",

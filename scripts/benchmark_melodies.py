@@ -19,7 +19,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from musicgen import checkpoint, harmonization
+from musicgen import harmonization
 from musicgen.composer.engine import Engine
 from musicgen.corpus.sources import find_files
 from musicgen.formats import read
@@ -30,6 +30,7 @@ from musicgen.harmonization.lesson import lesson
 from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.progression import Progression
 from musicgen.harmonization.slots import slots_of
+from musicgen.models import checkpoint
 from musicgen.music.tune import Tune
 from musicgen.sampling import SamplingConfig
 

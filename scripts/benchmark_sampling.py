@@ -26,18 +26,18 @@ import torch
 from torch import nn
 
 import musicgen
-from musicgen import checkpoint as checkpoints
 from musicgen.cli.progress import available_cores
 from musicgen.composer import FIRST, Composer, Selection
 from musicgen.controls import Controls
 from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenSet
 from musicgen.models import ModelConfig, build_model, weights_of
+from musicgen.models import checkpoint as checkpoints
+from musicgen.models.inference import ArrayStepper
+from musicgen.models.inference.torch_stepper import TorchStepper
 from musicgen.sampling import SamplingConfig, sample
 from musicgen.sampling import choosing as choosing_module
 from musicgen.sampling import reading as reading_module
-from musicgen.sampling.lanes import TorchStepper
 from musicgen.sampling.live import Live
-from musicgen.stepping import ArrayStepper
 from musicgen.tokens.lookback.match import MatchTracker
 from musicgen.tokens.melody.automaton import GrammarConstraint
 

@@ -24,11 +24,11 @@ import torch
 
 from musicgen.corpus.preparation import prepare
 from musicgen.corpus.tokenset import PAD_ID, TokenSet
-from musicgen.datamodule import Plan
 from musicgen.models import build_model
 from musicgen.models.cost import nats
-from musicgen.presets import PRESETS, preset
 from musicgen.training import NextTokenModule, Progress, TrainConfig, train
+from musicgen.training.datamodule import Plan
+from musicgen.training.presets import PRESETS, preset
 
 BLOCK = 100  # steps
 

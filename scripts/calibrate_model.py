@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from musicgen import checkpoint as checkpoints
-from musicgen.checkpoint import Checkpoint
 from musicgen.corpus.preparation import prepare
 from musicgen.corpus.tokenset import PAD_ID, TokenSplit
-from musicgen.datamodule import collate
+from musicgen.models import checkpoint as checkpoints
+from musicgen.models.checkpoint import Checkpoint
+from musicgen.training.datamodule import collate
 
 BIAS = "readout.output.bias"
 ROWS = 16  # tunes at once

@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from musicgen import checkpoint
 from musicgen.errors import CheckpointError
+from musicgen.models import checkpoint
 
 
 def noticed(folder: Path, path: Path, data: bytes) -> bool:

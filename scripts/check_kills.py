@@ -35,13 +35,13 @@ from typing import Any
 import numpy as np
 
 from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
-from musicgen.datamodule import DataConfig
 from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
 from musicgen.tokens.vocabulary import SPECIALS
-from musicgen.training import RunFolder, TrainConfig, keeper, train
-from musicgen.training.folder import parse_rows
-from musicgen.training.module import score_tunes
+from musicgen.training import RunFolder, TrainConfig, callback, train
+from musicgen.training.datamodule import DataConfig
+from musicgen.training.lightning_module import score_tunes
+from musicgen.training.run_folder import parse_rows
 
 VOCAB = (*SPECIALS, *"ABCDEFGH")
 CONFIG = TrainConfig(
@@ -113,7 +113,7 @@ class Kill:
 
         sys.addaudithook(count)
         os.fsync = fsync
-        keeper.score_tunes = announced
+        callback.score_tunes = announced
 
 
 def make_tokens(n: int = 40) -> TokenSet:

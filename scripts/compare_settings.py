@@ -20,8 +20,8 @@ import torch
 from musicgen.config import override
 from musicgen.corpus.preparation import prepare
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.presets import PRESETS, preset
 from musicgen.training import Summary, TrainConfig, train
+from musicgen.training.presets import PRESETS, preset
 
 
 def run(config: TrainConfig, tokens: TokenSet) -> Summary:

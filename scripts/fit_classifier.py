@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from musicgen import checkpoint as checkpoints
 from musicgen.classification.fitting import FittingConfig, fit
 from musicgen.classification.head import Floats, Head, save
 from musicgen.classification.measuring import Examples, likeliest, read_examples, score
 from musicgen.classification.questions import QUESTIONS
 from musicgen.classification.states import fingerprint_of, states_of
 from musicgen.config import override
+from musicgen.models import checkpoint as checkpoints
 
 CARD = """# A head that says what kind of tune it is
 

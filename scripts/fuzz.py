@@ -53,9 +53,8 @@ def folder_files(kind: str) -> dict[str, bytes]:
     """A small sound folder of token files, or a small untrained model."""
     import torch
 
-    from musicgen import checkpoint
     from musicgen.corpus.preparation import prepare
-    from musicgen.models import ModelConfig, build_model, weights_of
+    from musicgen.models import ModelConfig, build_model, checkpoint, weights_of
     from musicgen.music.similarity import NoveltyIndex
     from musicgen.tokens.lookback.match import match_sizes
     from musicgen.tokens.melody.grammar import FEATURE_SIZES

@@ -26,12 +26,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import musicgen
-from musicgen import checkpoint
 from musicgen.cli import app
 from musicgen.inspection.hearing import Heard, hear
-from musicgen.models import ModelConfig, build_model
-from musicgen.models.rnn import Recurrence
-from musicgen.models.transformer import rotate, rotation_at
+from musicgen.models import ModelConfig, build_model, checkpoint
+from musicgen.models.networks.rnn import Recurrence
+from musicgen.models.networks.transformer import rotate, rotation_at
 from musicgen.sampling.choosing import chances, filters_of
 from musicgen.sampling.config import SamplingConfig
 from musicgen.system.charts import COLORS, chart

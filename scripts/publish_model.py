@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from musicgen import checkpoint
 from musicgen.corpus.preparation import prepare
 from musicgen.evaluation import bits_per_note
+from musicgen.models import checkpoint
 
 CARD = """
 ## Where it comes from

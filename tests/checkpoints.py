@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.models import ModelConfig, build_model, weights_of
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.tokens.lookback.match import match_sizes
 from musicgen.tokens.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
-from musicgen.checkpoint import Checkpoint
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.tokens.melody.encoding import NAME
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
 from musicgen.tokens.vocabulary import Vocabulary

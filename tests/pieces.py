@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.formats.abc_notation import parse_text
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.tokens.remi.encoding import NAME
 from musicgen.tokens.remi.grammar import FEATURE_SIZES

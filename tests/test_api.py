@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import musicgen
-from musicgen import checkpoint as checkpoints
-from musicgen.checkpoint import Checkpoint
+from musicgen.models import checkpoint as checkpoints
+from musicgen.models.checkpoint import Checkpoint
 
 
 def test_the_public_names_are_these() -> None:

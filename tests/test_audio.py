@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 import musicgen
 from musicgen import corpus
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.controls import Controls
 from musicgen.errors import ConfigError, InvalidTuneError
@@ -29,6 +28,7 @@ from musicgen.formats.audio.mixing import ENCODINGS, TAIL_S
 from musicgen.formats.audio.pitch import cents_off
 from musicgen.formats.audio.recorder import record
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, from_json, to_json
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.performance import EXACT, Style, perform
 from musicgen.music.theory import C_MAJOR, canonical_rhythm, spell
 from musicgen.music.tune import Bar, Note, Tempo, Tune, Voice

@@ -14,9 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from musicgen import checkpoint as checkpoints
 from musicgen import corpus
-from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.composer import TextComposer, composer_of
 from musicgen.corpus.preparation import Prepared, prepare
@@ -28,6 +26,8 @@ from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.inspection import attention, surprise
 from musicgen.models import ModelConfig, build_model, weights_of
+from musicgen.models import checkpoint as checkpoints
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity.families import SAME_FAMILY_JACCARD
 from musicgen.sampling import SamplingConfig
 from musicgen.tokens import char

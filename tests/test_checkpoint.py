@@ -13,11 +13,10 @@ import safetensors.torch
 import torch
 
 import musicgen
-from musicgen import checkpoint
-from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
-from musicgen.models import KINDS, ModelConfig, build_model, weights_of
+from musicgen.models import KINDS, ModelConfig, build_model, checkpoint, weights_of
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.music.validation import validate
 from musicgen.tokens.melody.grammar import Part

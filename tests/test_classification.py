@@ -11,7 +11,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.classification import QUESTIONS, Classifier, head, likelihood
 from musicgen.classification.baselines import fit_majority, fit_naive_bayes, fit_regression
 from musicgen.classification.fitting import FittingConfig, fit
@@ -25,6 +24,7 @@ from musicgen.formats import read, write
 from musicgen.formats.abc_notation import parse_text
 from musicgen.inspection.hearing import hear
 from musicgen.inspection.surprise import measure
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.playback import unfold
 from musicgen.music.theory import parse_meter
 from musicgen.music.transposition import transpose

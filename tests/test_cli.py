@@ -12,10 +12,10 @@ from random import Random
 
 import pytest
 
-from musicgen import checkpoint as checkpoints
-from musicgen.checkpoint import Checkpoint
 from musicgen.cli import main
 from musicgen.formats import read
+from musicgen.models import checkpoint as checkpoints
+from musicgen.models.checkpoint import Checkpoint
 
 HALF = "X:1\nT:Half\nR:jig\nM:6/8\nL:1/8\nK:D\nA|d2f fed|BAB A2G|F"
 

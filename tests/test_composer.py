@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer, Draft
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
 from musicgen.sampling import SamplingConfig

@@ -15,11 +15,11 @@ from pathlib import Path
 import mido
 import pytest
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer, Take
 from musicgen.errors import ControlError
 from musicgen.formats import read, rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate
 from musicgen.sampling import SamplingConfig

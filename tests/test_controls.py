@@ -13,7 +13,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.composer.generation import draft
 from musicgen.controls import (
@@ -26,6 +25,7 @@ from musicgen.controls import (
 from musicgen.controls.melodic import Line, MelodicAutomaton
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.instruments import RANGES, written_range
 from musicgen.music.tune import Rest, Tune
 from musicgen.sampling import SamplingConfig

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import FIRST, Composer, Selection
 from musicgen.controls import Controls
 from musicgen.errors import CheckpointError, ConfigError
 from musicgen.evaluation import critics
 from musicgen.evaluation.discrimination import auc
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.metrics.baselines import shuffled
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.metrics.features import Features

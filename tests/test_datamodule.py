@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgen.corpus.tokenset import PAD_ID, TokenSet, build_tokenset
-from musicgen.datamodule import Batch, DataConfig, Plan, TokenDataModule, pack
 from musicgen.errors import ConfigError
 from musicgen.tokens.vocabulary import SPECIALS
+from musicgen.training.datamodule import Batch, DataConfig, Plan, TokenDataModule, pack
 
 VOCAB = (*SPECIALS, *(f"t{i}" for i in range(2000)))
 

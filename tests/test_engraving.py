@@ -16,7 +16,6 @@ import music21
 import pytest
 
 from musicgen import formats
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.controls import Controls
 from musicgen.errors import ConfigError, InvalidTuneError
@@ -29,6 +28,7 @@ from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
 from musicgen.formats.engraving.score import Sheet
 from musicgen.formats.musicxml.lengths import written
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Meter, Pitch
 from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
 from musicgen.sampling import SamplingConfig

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.composer import Composer
 from musicgen.corpus import find_files
@@ -28,6 +27,7 @@ from musicgen.evaluation.likelihood import rates
 from musicgen.evaluation.page import render_page
 from musicgen.evaluation.report import Assessment, Bench, as_data, ranking
 from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.metrics.baselines import changed_pitches
 from musicgen.music.transposition import transpose
 from musicgen.sampling import SamplingConfig

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from musicgen import checkpoint as checkpoints
 from musicgen.errors import TrainingError
+from musicgen.models import checkpoint as checkpoints
 from musicgen.training import train
 from tests.test_cli import run
 from tests.test_training import SMALL, VOCAB, make_tokens

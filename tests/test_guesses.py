@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.composer.infilling import right_bits
 from musicgen.controls import Controls
@@ -16,6 +15,7 @@ from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CorpusError
 from musicgen.inspection.hearing import hear
 from musicgen.models import ModelConfig, build_model, weights_of
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.sampling import SamplingConfig
 from musicgen.tokens.lookback.echo import echo_features

@@ -48,16 +48,18 @@ def test_the_code_in_the_guide_is_the_code_of_the_project() -> None:
 
 def test_code_is_quoted_by_what_it_says() -> None:
     quoted = make_guide.code_of(
-        "musicgen.models.rnn", "Recurrence.forward", "outputs = []", "for u"
+        "musicgen.models.networks.rnn", "Recurrence.forward", "outputs = []", "for u"
     )
     assert quoted.splitlines() == [
-        "# musicgen/models/rnn.py: Recurrence.forward",
+        "# musicgen/models/networks/rnn.py: Recurrence.forward",
         "outputs = []",
         "for u in inputs.unbind(dim=1):",
     ]
     assert make_guide.code_of("musicgen", "load", None, None).startswith("# musicgen/__init__.py")
     with pytest.raises(ValueError, match="which is there no more"):
-        make_guide.code_of("musicgen.models.rnn", "Recurrence.forward", "no such line", None)
+        make_guide.code_of(
+            "musicgen.models.networks.rnn", "Recurrence.forward", "no such line", None
+        )
 
 
 def test_the_notebook_is_made_of_the_guide_and_has_no_outputs() -> None:

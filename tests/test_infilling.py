@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer
 from musicgen.composer.infilling import Candidate, draw, right_bits
 from musicgen.composer.variation import Band
 from musicgen.errors import ControlError
 from musicgen.formats import read, rendered
 from musicgen.formats.abc_notation import parse_text
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import similarity
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate

@@ -12,8 +12,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from musicgen import checkpoint as checkpoints
-from musicgen.checkpoint import Checkpoint
 from musicgen.cli import app
 from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CheckpointError, ControlError, CorpusError
@@ -21,6 +19,8 @@ from musicgen.formats.abc_notation import parse_text
 from musicgen.inspection import attention, embeddings, gradients, memory, surprise
 from musicgen.inspection.hearing import hear
 from musicgen.models import build_model, weights_of
+from musicgen.models import checkpoint as checkpoints
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 
 JIG = "X:1\nT:A jig\nR:jig\nM:6/8\nL:1/8\nK:D\nA|:d2e (3fed B|A>FA- A2A:|\n"

@@ -8,12 +8,12 @@ from pathlib import Path
 import mido
 import pytest
 
-from musicgen import checkpoint
 from musicgen.cli import main
 from musicgen.corpus.preparation import Choice, choose, examine, prepare
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
 from musicgen.formats import read, write
+from musicgen.models import checkpoint
 from musicgen.tokens.languages import LANGUAGES
 
 from .pieces import CHORALE, SONG, THEME, tune

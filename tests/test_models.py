@@ -9,9 +9,9 @@ import torch
 
 from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig, build_model
-from musicgen.models.lstm import Layer
-from musicgen.models.rnn import Recurrence
-from musicgen.models.transformer import Block, Transformer
+from musicgen.models.networks.lstm import Layer
+from musicgen.models.networks.rnn import Recurrence
+from musicgen.models.networks.transformer import Block, Transformer
 
 SMALL = ModelConfig(
     vocab_size=11,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from musicgen import checkpoint as checkpoints
-from musicgen.checkpoint import Checkpoint
+from musicgen.models import checkpoint as checkpoints
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import NoveltyIndex
 
 from .test_cli import run

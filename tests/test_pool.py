@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer, Take, generation
 from musicgen.composer.engine import Engine
 from musicgen.composer.pool import in_order
 from musicgen.controls import Controls
 from musicgen.errors import MusicgenError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.sampling import SamplingConfig
 
 

@@ -18,10 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgen import checkpoint, formats
+from musicgen import formats
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import MusicgenError
 from musicgen.formats.abc_notation import parse_text
+from musicgen.models import checkpoint
 from musicgen.music.playback import timeline
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.music.validation import validate

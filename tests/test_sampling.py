@@ -16,6 +16,8 @@ from hypothesis.extra.numpy import arrays
 from musicgen.corpus.tokenset import BOS_ID, EOS_ID, PAD_ID
 from musicgen.errors import ConfigError, ControlError
 from musicgen.models import KINDS, ModelConfig, build_model
+from musicgen.models.inference import Stepper
+from musicgen.models.inference.torch_stepper import LANES, TorchStepper
 from musicgen.sampling import SamplingConfig, sample, stepper_of, stream
 from musicgen.sampling.choosing import (
     Bools,
@@ -27,9 +29,7 @@ from musicgen.sampling.choosing import (
     keep_top_p,
     log_softmax,
 )
-from musicgen.sampling.lanes import LANES, TorchStepper
 from musicgen.sampling.live import Live
-from musicgen.stepping import Stepper
 from musicgen.tokens.lookback.match import match_features, match_sizes
 
 V = 24

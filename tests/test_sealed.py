@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from musicgen.errors import CheckpointError
-from musicgen.sealed import arrays_from, arrays_to, seal, unseal
+from musicgen.models.sealed_folder import arrays_from, arrays_to, seal, unseal
 
 KIND = "test-1"
 

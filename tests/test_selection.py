@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer import Composer, Selection, Take, selection
 from musicgen.composer.engine import ATTEMPTS
 from musicgen.composer.selection import PATIENCE, Judge, Rules, select
@@ -17,6 +16,7 @@ from musicgen.composer.structure import structure
 from musicgen.controls import Controls
 from musicgen.errors import ConfigError, ControlError
 from musicgen.formats.abc_notation import parse
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import COPY, NoveltyIndex
 from musicgen.music.tune import Tune
 from musicgen.sampling import SamplingConfig

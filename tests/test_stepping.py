@@ -16,9 +16,9 @@ from hypothesis.extra.numpy import arrays
 
 from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig, build_model, weight_shapes, weights_of
-from musicgen.stepping import ArrayStepper, ends
-from musicgen.stepping.exact import LIMIT, Product, Table, exact_product, on_grid
-from musicgen.stepping.transformer import MAX_TIMES
+from musicgen.models.inference import ArrayStepper, ends
+from musicgen.models.inference.exact import LIMIT, Product, Table, exact_product, on_grid
+from musicgen.models.inference.transformer import MAX_TIMES
 
 BASE = ModelConfig(
     vocab_size=30, feature_sizes=(7, 30, 5), token_columns=(1,), d_model=64, n_layers=3, n_heads=2
@@ -198,7 +198,7 @@ def test_a_fixed_product_is_as_good_as_float64_needs() -> None:
 _DIGEST = """
 import hashlib, numpy as np
 from musicgen.models import ModelConfig, weight_shapes
-from musicgen.stepping import ArrayStepper
+from musicgen.models.inference import ArrayStepper
 for kind in ("lstm", "rnn", "transformer"):
     config = ModelConfig(kind=kind, vocab_size=30, d_model=192, n_layers=2)
     rng = np.random.default_rng(0)

@@ -390,8 +390,8 @@ def test_a_large_book_is_read_as_far_as_it_goes(client: Client) -> None:
 
 
 def test_surprise_and_attention_are_those_of_the_inspection(client: Client) -> None:
-    from musicgen.checkpoint import load, locate
     from musicgen.inspection import surprise
+    from musicgen.models.checkpoint import load, locate
 
     heard = client.post("/api/surprise", abc=JIG)
     require_described(heard, "/api/surprise")

@@ -18,12 +18,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from musicgen import checkpoint
 from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
-from musicgen.datamodule import DataConfig
 from musicgen.errors import ConfigError, TrainingError, TrainingInterrupted
-from musicgen.models import KINDS, ModelConfig
-from musicgen.presets import DEFAULT, PRESETS, preset
+from musicgen.models import KINDS, ModelConfig, checkpoint
 from musicgen.tokens.vocabulary import SPECIALS
 from musicgen.training import (
     NextTokenModule,
@@ -35,7 +32,9 @@ from musicgen.training import (
     score_tunes,
     train,
 )
-from musicgen.training.folder import Row, parse_rows, render_rows
+from musicgen.training.datamodule import DataConfig
+from musicgen.training.presets import DEFAULT, PRESETS, preset
+from musicgen.training.run_folder import Row, parse_rows, render_rows
 
 VOCAB = (*SPECIALS, *"ABCDEFGH")
 SMALL = TrainConfig(
@@ -348,7 +347,7 @@ def test_a_uniform_network_costs_the_logarithm_of_the_vocabulary(tokens: TokenSe
 
 def test_training_loads_no_music_library() -> None:
     program = (
-        "import sys, musicgen.presets\n"
+        "import sys, musicgen.training.presets\n"
         "heavy = {'music21', 'symusic', 'mido', 'pretty_midi'} & sys.modules.keys()\n"
         "assert not heavy, heavy\n"
     )

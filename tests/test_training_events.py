@@ -15,7 +15,7 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.training import events, train
 from musicgen.training.events import EventLog, crc32c
-from musicgen.training.folder import parse_rows
+from musicgen.training.run_folder import parse_rows
 
 from .test_training import SMALL, make_tokens, signal_at
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from musicgen import checkpoint
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.models import checkpoint
 from musicgen.system.files import locked
-from musicgen.training import RunFolder, keeper, train
+from musicgen.training import RunFolder, callback, train
 
 from .test_training import SMALL, losses, make_tokens, signal_at
 
@@ -39,7 +39,7 @@ def test_a_signal_stops_scoring_too_and_the_score_is_made_up_for(
     tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """Also at the very end, where a resumed run has nothing to do but to score."""
-    scored = keeper.score_tunes
+    scored = callback.score_tunes
     calls = []
 
     def slow(*arguments: Any, **options: Any) -> Any:
@@ -49,7 +49,7 @@ def test_a_signal_stops_scoring_too_and_the_score_is_made_up_for(
         return scored(*arguments, **options)
 
     train(SMALL, tokens, tmp_path / "whole")
-    monkeypatch.setattr(keeper, "score_tunes", slow)
+    monkeypatch.setattr(callback, "score_tunes", slow)
     with pytest.raises(TrainingInterrupted, match=f"stopped at step {step}, state saved"):
         train(SMALL, tokens, tmp_path / "run")
     monkeypatch.undo()
@@ -186,7 +186,7 @@ import sys
 sys.path.insert(0, {root!r})
 from pathlib import Path
 from musicgen.cli import main
-from musicgen.presets import PRESETS
+from musicgen.training.presets import PRESETS
 from tests.test_training import SMALL, make_tokens
 from musicgen.errors import MusicgenError
 from musicgen.training import train

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from musicgen import checkpoint
 from musicgen.config import to_dict
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.datamodule import DataConfig
 from musicgen.errors import TrainingInterrupted
-from musicgen.models import KINDS
+from musicgen.models import KINDS, checkpoint
 from musicgen.training import RunFolder, TrainConfig, train
+from musicgen.training.datamodule import DataConfig
 
 from .test_training import SMALL, losses, make_tokens, signal_at
 
@@ -113,7 +112,7 @@ def test_two_devices_give_the_losses_of_one(tmp_path: Path, tokens: TokenSet, pa
 
 
 RECORDING = """
-from musicgen.training.keeper import RunKeeper
+from musicgen.training.callback import RunKeeper
 begin = RunKeeper.on_train_batch_start
 def recording(self, trainer, *rest):
     begin(self, trainer, *rest)

@@ -22,8 +22,8 @@ from musicgen.errors import CheckpointError
 from musicgen.music.tune import Tune
 
 if TYPE_CHECKING:
-    from musicgen.checkpoint import Checkpoint
     from musicgen.classification.head import Answers, Head
+    from musicgen.models.checkpoint import Checkpoint
 
 __all__ = ["QUESTIONS", "WAYS", "Classifier", "Question"]
 
@@ -46,9 +46,9 @@ class Classifier:
         Raises:
             CheckpointError: one is missing or damaged, or they do not belong together.
         """
-        from musicgen import checkpoint as checkpoints
         from musicgen.classification import head as heads
         from musicgen.classification.states import fingerprint_of
+        from musicgen.models import checkpoint as checkpoints
 
         found = heads.load(heads.SHIPPED if head is None else head)
         named = found.checkpoint if checkpoint is None else checkpoint
@@ -73,7 +73,7 @@ class Classifier:
             InvalidTuneError: a tune is no single line in one key and one meter.
             CheckpointError: the model has no head, or does not read melody tokens.
         """
-        from musicgen.stepping.threads import torch_single_threaded
+        from musicgen.models.inference.threads import torch_single_threaded
 
         listenings = [listen(tune) for tune in tunes]
         if by == "likelihood":

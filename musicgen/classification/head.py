@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from musicgen.classification.questions import N_ANSWERS, QUESTIONS
 from musicgen.errors import CheckpointError
-from musicgen.sealed import arrays_from, arrays_to, as_json, seal, unseal
+from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
 
 FORMAT = "musicgen-head-1"
 SHIPPED = Path(__file__).parent / "celtic-head"

@@ -18,12 +18,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.classification.head import Answers
 from musicgen.classification.listening import Listening
 from musicgen.classification.questions import QUESTIONS, meter_class
 from musicgen.classification.states import padded
 from musicgen.inspection.hearing import hear
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.music.estimation.key import MODES, key_scores, tonic_name
 from musicgen.music.theory import Key, Meter, parse_meter

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.inspection.hearing import Heard, hear
+from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.sealed_folder import arrays_to
 from musicgen.music.tune import Tune
-from musicgen.sealed import arrays_to
 from musicgen.tokens.melody.table import HEADER_KINDS
 
 BATCH = 32

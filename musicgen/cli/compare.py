@@ -77,7 +77,7 @@ def novelty(
 
 def _index_of(checkpoint: str) -> NoveltyIndex:
     """The index that comes with a model."""
-    from musicgen import checkpoint as checkpoints
+    from musicgen.models import checkpoint as checkpoints
     from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 
     folder = checkpoints.locate(checkpoint)

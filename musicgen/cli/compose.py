@@ -117,8 +117,8 @@ def generate(
     if resume and seed is None:
         seed = _seed_of(output)
     sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    from musicgen import checkpoint as checkpoints
     from musicgen.composer import Selection, composer_of
+    from musicgen.models import checkpoint as checkpoints
     from musicgen.tokens import char
 
     model = checkpoints.load(checkpoints.locate(checkpoint))

@@ -137,10 +137,10 @@ def _check_outputs(report: Path | None, as_json: Path | None, *, force: bool) ->
 def _print_likelihood(
     name: str, corpus: list[str], split: str, apart_from: list[str], as_json: Path | None
 ) -> None:
-    from musicgen import checkpoint as checkpoints
     from musicgen.corpus import EVERY_SPLIT
     from musicgen.corpus.preparation import prepare
     from musicgen.evaluation.likelihood import rates
+    from musicgen.models import checkpoint as checkpoints
 
     model = checkpoints.load(checkpoints.locate(name))
     prepared = prepare([*apart_from, *corpus], tokenizer=model.tokenizer)
@@ -218,7 +218,6 @@ class _Jobs:
         self.seconds = time.monotonic() - began
 
     def _judge_model(self, name: str, folder: Path, reference: Reference, report: Report) -> None:
-        from musicgen import checkpoint as checkpoints
         from musicgen.cli.progress import available_cores
         from musicgen.composer import Composer
         from musicgen.controls import Controls
@@ -226,6 +225,7 @@ class _Jobs:
         from musicgen.evaluation.control import continuation, obedience
         from musicgen.evaluation.likelihood import bits_per_note
         from musicgen.evaluation.sets import set_of
+        from musicgen.models import checkpoint as checkpoints
 
         assert self.bench is not None
         model = checkpoints.load(folder)
@@ -307,7 +307,7 @@ def _model(group: Sequence[str]) -> Path | None:
     Raises:
         CheckpointError: it is neither a model nor a file or folder.
     """
-    from musicgen import checkpoint as checkpoints
+    from musicgen.models import checkpoint as checkpoints
 
     if len(group) > 1:
         return None

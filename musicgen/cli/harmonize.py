@@ -126,11 +126,11 @@ def _melodies(
     chords: str, model: Path | None, number: int, sampling: SamplingConfig, asked: dict[str, Any]
 ) -> Iterator[Take]:
     """Melodies for chords, to be written with them."""
-    from musicgen import checkpoint
     from musicgen.composer.engine import Engine
     from musicgen.harmonization import load
     from musicgen.harmonization.melodizing import melodies
     from musicgen.harmonization.progression import Progression
+    from musicgen.models import checkpoint
 
     progression = Progression.read(chords)
     if asked["key"] is None:

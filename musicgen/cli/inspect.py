@@ -15,8 +15,8 @@ from musicgen.cli.output import read_tune, require_free
 from musicgen.errors import ControlError, CorpusError
 
 if TYPE_CHECKING:
-    from musicgen.checkpoint import Checkpoint
     from musicgen.formats.engraving.annotation import Annotated as Score
+    from musicgen.models.checkpoint import Checkpoint
     from musicgen.music.tune import Tune
 
 inspect = typer.Typer(
@@ -53,8 +53,8 @@ def gradients(
     _claim(output, force=force)
     import torch
 
-    from musicgen.checkpoint import load, locate
     from musicgen.inspection import gradients as look
+    from musicgen.models.checkpoint import load, locate
 
     ids, n_tokens = _music(8, max(look.LAGS) + 2)
     reaches = look.measure(torch.from_numpy(ids), n_tokens, seed=seed)
@@ -92,8 +92,8 @@ def attention(
     force: options.Force = False,
 ) -> None:
     """Which earlier notes each note attends to: heat maps, and arcs over the score."""
-    from musicgen.checkpoint import load, locate
     from musicgen.inspection import attention as look
+    from musicgen.models.checkpoint import load, locate
     from musicgen.tokens import char
 
     model = load(locate(checkpoint))
@@ -138,8 +138,8 @@ def embeddings(
 ) -> None:
     """What the table of tokens has learned: maps, neighbours, the circle of fifths."""
     _claim(output, force=force)
-    from musicgen.checkpoint import load, locate
     from musicgen.inspection import embeddings as look
+    from musicgen.models.checkpoint import load, locate
 
     model = load(locate(checkpoint))
     ends = {end: look.measure(model, end=end) for end in look.ENDS}
@@ -170,8 +170,8 @@ def surprise(
 ) -> None:
     """Bits per note over the score: how unexpected the model finds each."""
     _claim(output, force=force)
-    from musicgen.checkpoint import load, locate
     from musicgen.inspection import surprise as look
+    from musicgen.models.checkpoint import load, locate
 
     model = load(locate(checkpoint))
     given = _given(file, tune, model)
@@ -202,11 +202,11 @@ def memory(
 ) -> None:
     """How bits per note fall with the length of context that a network may use."""
     _claim(output, force=force)
-    from musicgen.checkpoint import load, locate, shipped
     from musicgen.cli.progress import available_cores
     from musicgen.corpus.preparation import prepare
     from musicgen.corpus.tokenset import TokenSet
     from musicgen.inspection import memory as look
+    from musicgen.models.checkpoint import load, locate, shipped
     from musicgen.tokens.melody.encoding import NAME
 
     models = {name: load(locate(name)) for name in checkpoints or shipped()}

@@ -16,10 +16,10 @@ from musicgen.cli.output import MOST_LISTED
 from musicgen.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from musicgen.checkpoint import Checkpoint
     from musicgen.corpus import Corpus
     from musicgen.corpus.preparation import Prepared
     from musicgen.corpus.tokenset import TokenSet
+    from musicgen.models.checkpoint import Checkpoint
     from musicgen.music.similarity import NoveltyIndex
     from musicgen.training import TrainConfig
 
@@ -128,7 +128,7 @@ def _model(name: str | None) -> Checkpoint | None:
     """A trained model to go on from."""
     if name is None:
         return None
-    from musicgen import checkpoint as checkpoints
+    from musicgen.models import checkpoint as checkpoints
 
     return checkpoints.load(checkpoints.locate(name))
 
@@ -143,8 +143,8 @@ def _configure(
     epochs: int | None,
 ) -> TrainConfig:
     from musicgen.config import override
-    from musicgen.presets import DEFAULT, onward
-    from musicgen.presets import preset as find_preset
+    from musicgen.training.presets import DEFAULT, onward
+    from musicgen.training.presets import preset as find_preset
 
     config = find_preset(preset or DEFAULT) if start is None else onward(start)
     for setting in settings:

@@ -12,9 +12,9 @@ from musicgen.cli.output import TuneSink, require_free
 from musicgen.errors import InvalidTuneError
 
 if TYPE_CHECKING:
-    from musicgen.checkpoint import Checkpoint
     from musicgen.composer import Take
     from musicgen.composer.texts import Written
+    from musicgen.models.checkpoint import Checkpoint
     from musicgen.music.similarity import NoveltyIndex
     from musicgen.sampling import SamplingConfig
 

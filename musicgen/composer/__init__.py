@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Unpack
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer.continuation import continuations
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
@@ -25,6 +24,7 @@ from musicgen.composer.texts import TextComposer
 from musicgen.composer.variation import variations
 from musicgen.controls import ControlOptions, Controls
 from musicgen.errors import CheckpointError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.sampling import TEMPERATURE, SamplingConfig
 from musicgen.tokens import char, remi

@@ -16,13 +16,13 @@ from functools import partial
 
 import numpy as np
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import ATTEMPTS, BATCH, ENDLESS, Take, fastest_stepper, require_spoken
 from musicgen.composer.scoring import spliced
 from musicgen.composer.selection import OWN_WAY, Selection, select
 from musicgen.controls import Controls
 from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Key, Meter, parse_key, parse_meter
 from musicgen.music.tune import Tune
 from musicgen.prompt.manuscript import Manuscript

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.composer.engine import BATCH, fastest_stepper
 from musicgen.corpus.tokenset import BOS_ID
 from musicgen.errors import CheckpointError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.tokens.char import NAME, decode, prompt_ids, tune_in

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.corpus import EVERY_SPLIT
 from musicgen.corpus.tokenset import UNK_ID, TokenSet, TokenSplit
 from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.tokens import char
 from musicgen.tokens.languages import LANGUAGES
 from musicgen.tokens.lookback.features import guess_features, n_given_columns

@@ -18,8 +18,8 @@ from musicgen.harmonization.chords import chord_id
 from musicgen.harmonization.lesson import lesson
 from musicgen.harmonization.network import Harmonizer
 from musicgen.harmonization.slots import Piece, Slot
+from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.music.theory import ACCIDENTAL_TEXT, spell
-from musicgen.stepping.threads import torch_single_threaded
 from musicgen.system.charts import chart
 
 _MOST = 16  # slots that are drawn

@@ -18,7 +18,7 @@ from musicgen.errors import ConfigError
 from musicgen.harmonization.chords import BEGIN, N_CHORDS
 from musicgen.harmonization.lesson import Lesson
 from musicgen.harmonization.network import Harmonizer
-from musicgen.stepping.threads import torch_single_threaded
+from musicgen.models.inference.threads import torch_single_threaded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from musicgen.harmonization.chords import KINDS
 from musicgen.harmonization.lesson import MELODY_SIZES, SLOT_SIZES
 from musicgen.harmonization.network import Harmonizer, HarmonizerConfig
 from musicgen.models import weights_of
-from musicgen.sealed import arrays_from, arrays_to, as_json, seal, unseal
+from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
 
 FORMAT = "musicgen-harmonizer-1"
 SHIPPED = Path(__file__).parent / "hymns"

@@ -20,7 +20,7 @@ from musicgen.errors import ConfigError
 from musicgen.harmonization.chords import N_CHORDS
 from musicgen.harmonization.lesson import MELODY_SIZES, SLOT_SIZES
 from musicgen.models import ModelConfig
-from musicgen.models.transformer import ROTARY_BASE, Block, State, rotate
+from musicgen.models.networks.transformer import ROTARY_BASE, Block, State, rotate
 
 FURTHEST = 16  # distances in slots; greater ones are as this
 

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.engraving.annotation import Annotated, Arc
 from musicgen.inspection.hearing import Heard, Place, heard
-from musicgen.models.transformer import Transformer
+from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.networks.transformer import Transformer
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
 from musicgen.tokens.melody.encoding import pickup_of

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Key
 from musicgen.system.charts import COLORS, chart
 from musicgen.tokens.melody.encoding import NAME

@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.errors import ControlError
 from musicgen.inspection.hearing import hear
 from musicgen.models import ModelConfig, build_model
+from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.music.tune import Tune
-from musicgen.stepping.threads import torch_single_threaded
 from musicgen.system.charts import chart
 
 # What stands for each idea. The random weights of "relu, random" are half as large again as those

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.tokens import char
 from musicgen.tokens.lookback.features import do_echo, guess_features

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CheckpointError, CorpusError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
-from musicgen.stepping.threads import torch_single_threaded
+from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.system.charts import chart
 from musicgen.tokens.lookback.features import guess_features, n_given_columns
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.formats.engraving.annotation import Annotated
 from musicgen.inspection.hearing import Heard, Place, heard
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart

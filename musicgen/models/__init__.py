@@ -33,9 +33,9 @@ def build_model(config: ModelConfig) -> nn.Module:
     """
     if config.vocab_size < 1:
         raise ConfigError("model.vocab_size: is 0; it comes from the vocabulary")
-    from musicgen.models.lstm import LSTM
-    from musicgen.models.rnn import RNN
-    from musicgen.models.transformer import Transformer
+    from musicgen.models.networks.lstm import LSTM
+    from musicgen.models.networks.rnn import RNN
+    from musicgen.models.networks.transformer import Transformer
 
     kinds: dict[str, type[RNN] | type[LSTM] | type[Transformer]] = {
         "rnn": RNN,

@@ -19,11 +19,11 @@ import numpy as np
 
 from musicgen.corpus.tokenset import EOS_ID, PAD_ID
 from musicgen.errors import ConfigError
+from musicgen.models.inference import ArrayStepper, Stepper
+from musicgen.models.inference.threads import single_threaded
 from musicgen.sampling.choosing import Floats, Ints, choose, filters_of
 from musicgen.sampling.config import TEMPERATURE, SamplingConfig
 from musicgen.sampling.reading import Chance, Reader
-from musicgen.stepping import ArrayStepper, Stepper
-from musicgen.stepping.threads import single_threaded
 from musicgen.tokens.constraint import Constraint
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def stepper_of(network: Stepper | nn.Module) -> Stepper:
         return cast("Stepper", network)
     module = cast("nn.Module", network)
     from musicgen.models import weights_of
-    from musicgen.sampling.lanes import TorchStepper
+    from musicgen.models.inference.torch_stepper import TorchStepper
 
     if next(module.parameters()).device.type != "cpu":
         return TorchStepper(module)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from musicgen.errors import ConfigError
+from musicgen.models.inference import Stepper
+from musicgen.models.inference.threads import single_threaded
 from musicgen.sampling import stepper_of
 from musicgen.sampling.choosing import Bools, Floats, chances, choose, filters_of
 from musicgen.sampling.config import SamplingConfig
 from musicgen.sampling.reading import Chance, Reader
-from musicgen.stepping import Stepper
-from musicgen.stepping.threads import single_threaded
 from musicgen.tokens.constraint import Constraint
 
 if TYPE_CHECKING:

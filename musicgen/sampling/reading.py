@@ -8,8 +8,8 @@ import numpy as np
 
 from musicgen.corpus.tokenset import BOS_ID, PAD_ID, UNK_ID
 from musicgen.errors import ConfigError
+from musicgen.models.inference import Stepper
 from musicgen.sampling.choosing import Bools, Floats, Ints
-from musicgen.stepping import Stepper
 from musicgen.tokens.constraint import Constraint
 from musicgen.tokens.lookback.features import GuessTracker, do_echo
 

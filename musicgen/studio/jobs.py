@@ -14,10 +14,10 @@ from dataclasses import replace
 from functools import cache, wraps
 from typing import Any
 
-from musicgen.checkpoint import Checkpoint, load, locate
 from musicgen.errors import FieldError, MusicgenError, ParseError
 from musicgen.formats import READERS, parsed_each, readable
 from musicgen.formats.abc_notation import original_text
+from musicgen.models.checkpoint import Checkpoint, load, locate
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.music.tune import Rejected, Tune
 from musicgen.studio import views

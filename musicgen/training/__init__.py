@@ -24,20 +24,20 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.utilities import rank_zero_only
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.config import to_dict
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.datamodule import TokenDataModule
 from musicgen.errors import TrainingError, TrainingInterrupted, printable
 from musicgen.models import weight_shapes, weights_of
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import NoveltyIndex
+from musicgen.training.callback import RunKeeper
 from musicgen.training.card import write_card
 from musicgen.training.config import TrainConfig
-from musicgen.training.folder import RunFolder
-from musicgen.training.keeper import RunKeeper
-from musicgen.training.module import NextTokenModule, score_tunes
+from musicgen.training.datamodule import TokenDataModule
+from musicgen.training.lightning_module import NextTokenModule, score_tunes
 from musicgen.training.outlines import outlines_of
 from musicgen.training.progress import Progress, Report, reporting
+from musicgen.training.run_folder import RunFolder
 
 __all__ = [
     "NextTokenModule",

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.datamodule import DataConfig
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.tokens.lookback.echo import echo_sizes
+from musicgen.training.datamodule import DataConfig
 
 MOST_SEED = 2**63 - 1  # what torch's generators take
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from musicgen.checkpoint import Opening, Outlines
 from musicgen.corpus.tokenset import TokenSet
+from musicgen.models.checkpoint import Opening, Outlines
 from musicgen.tokens.lookback.features import can_echo
 from musicgen.tokens.melody.grammar import Outline, outline_of
 

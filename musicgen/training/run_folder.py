@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from musicgen import checkpoint
-from musicgen.checkpoint import Checkpoint
 from musicgen.config import from_dict, to_dict
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError, MusicgenError, ParseError, TrainingError
+from musicgen.models import checkpoint
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.system.charts import chart
 from musicgen.system.files import locked, open_regular, read_bytes, recover_folder, write_bytes
 from musicgen.training.config import TrainConfig

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.embedding import Embedding, Readout, drop_channels
+from musicgen.models.networks.embedding import Embedding, Readout, drop_channels
 
 
 class Recurrence(nn.Module):

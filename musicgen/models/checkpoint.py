@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
 from musicgen.models import ModelConfig, build_model, weight_shapes
+from musicgen.models.sealed_folder import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
 from musicgen.music.metrics import critic as critics
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
-from musicgen.sealed import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
 from musicgen.system.files import read_bytes
 from musicgen.tokens.melody.grammar import Outline, Part, may_be_new
 from musicgen.tokens.vocabulary import SPECIALS
@@ -257,14 +257,17 @@ def _critic(files: Mapping[str, bytes], folder: Path) -> Critic | None:
     return Critic.from_bytes(files[name], f"{printable(str(folder))}/{name}")
 
 
+def shipped_folder() -> Path:
+    """The folder of all that comes trained: inside the package once installed, beside it in a
+    checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "checkpoints"
+    return installed if installed.is_dir() else package.parent / "checkpoints"
+
+
 def shipped() -> dict[str, Path]:
     """The models that come with musicgen, by name."""
-    package = Path(__file__).parent
-    # Inside the package once installed; beside it in a checkout.
-    for folder in (package / "checkpoints", package.parent / "checkpoints"):
-        if folder.is_dir():
-            return {path.name: path for path in sorted(folder.iterdir()) if is_checkpoint(path)}
-    return {}
+    return {path.name: path for path in sorted(shipped_folder().iterdir()) if is_checkpoint(path)}
 
 
 def locate(name: str | Path) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from musicgen.stepping.interface import Floats, Ints, Rows
+from musicgen.models.inference.interface import Floats, Ints, Rows
 
 LANES = 16
 

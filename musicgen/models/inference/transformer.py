@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from musicgen.errors import ConfigError
 from musicgen.models.config import ModelConfig
-from musicgen.stepping.ends import Entrance, Readout
-from musicgen.stepping.exact import LEVELS, LIMIT, Product, on_grid
-from musicgen.stepping.interface import Floats, Ints, State, Weights
+from musicgen.models.inference.ends import Entrance, Readout
+from musicgen.models.inference.exact import LEVELS, LIMIT, Product, on_grid
+from musicgen.models.inference.interface import Floats, Ints, State, Weights
 
 ROTARY_BASE = 10_000.0
 EPSILON = np.finfo(np.float32).eps  # torch's choice for RMSNorm

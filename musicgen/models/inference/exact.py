@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import ConfigError
-from musicgen.stepping.interface import Floats, Ints
+from musicgen.models.inference.interface import Floats, Ints
 
 # An activation is one of -LEVELS .. LEVELS; with more, the weights get coarser. 256, 512 and 1024
 # differ by less than 0.0005 bits per note (scripts/benchmark_sampling.py --only likelihood).

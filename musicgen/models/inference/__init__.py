@@ -16,19 +16,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from musicgen.models import ModelConfig
-from musicgen.stepping.interface import (
-    Floats,
-    Ints,
-    Network,
-    Rows,
-    State,
-    Stepper,
-    Weights,
-)
-from musicgen.stepping.lstm import LSTMStepper
-from musicgen.stepping.rnn import RNNStepper
-from musicgen.stepping.threads import single_threaded
-from musicgen.stepping.transformer import TransformerStepper
+from musicgen.models.inference.interface import Floats, Ints, Network, Rows, State, Stepper, Weights
+from musicgen.models.inference.lstm import LSTMStepper
+from musicgen.models.inference.rnn import RNNStepper
+from musicgen.models.inference.threads import single_threaded
+from musicgen.models.inference.transformer import TransformerStepper
 
 __all__ = ["ArrayStepper", "Rows", "Stepper"]
 

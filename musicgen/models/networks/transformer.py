@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.embedding import Embedding, Readout
+from musicgen.models.networks.embedding import Embedding, Readout
 from musicgen.models.shapes import inner_width
 
 ROTARY_BASE = 10_000.0

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.models.config import ModelConfig
-from musicgen.stepping.exact import LEVELS, Product, Table, exact_product
-from musicgen.stepping.interface import Floats, Ints, Weights
+from musicgen.models.inference.exact import LEVELS, Product, Table, exact_product
+from musicgen.models.inference.interface import Floats, Ints, Weights
 
 MAX_TABLE_BYTES = 64 << 20
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.embedding import Embedding, Readout, drop_channels
+from musicgen.models.networks.embedding import Embedding, Readout, drop_channels
 
 
 class Layer(nn.Module):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from musicgen.models.config import ModelConfig
-from musicgen.stepping.ends import Entrance, Readout
-from musicgen.stepping.exact import LEVELS, Product
-from musicgen.stepping.interface import Floats, Ints, State, Weights
+from musicgen.models.inference.ends import Entrance, Readout
+from musicgen.models.inference.exact import LEVELS, Product
+from musicgen.models.inference.interface import Floats, Ints, State, Weights
 
 
 class LSTMStepper:

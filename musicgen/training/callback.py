@@ -12,14 +12,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.datamodule import Batch, Plan
 from musicgen.errors import TrainingError
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.training.config import TrainConfig
-from musicgen.training.folder import Row, RunFolder
-from musicgen.training.module import NextTokenModule, ScoringStopped, score_tunes
+from musicgen.training.datamodule import Batch, Plan
+from musicgen.training.lightning_module import NextTokenModule, ScoringStopped, score_tunes
 from musicgen.training.progress import Progress, Report
+from musicgen.training.run_folder import Row, RunFolder
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLOSING_S = 3.0  # the last save, the picture

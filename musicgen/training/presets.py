@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.config import unknown
-from musicgen.datamodule import DataConfig
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.training import TrainConfig
+from musicgen.training.datamodule import DataConfig
 
 DEFAULT = "lstm"
 

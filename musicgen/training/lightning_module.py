@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from musicgen.checkpoint import Checkpoint
 from musicgen.corpus.tokenset import TokenSplit
-from musicgen.datamodule import Batch, collate, pack
 from musicgen.models import build_model
+from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.training.config import TrainConfig
+from musicgen.training.datamodule import Batch, collate, pack
 from musicgen.training.optimizers import build_optimizer
 
 

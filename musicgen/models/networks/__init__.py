@@ -1,0 +1,1 @@
+"""The networks: recurrent from scratch, LSTM, transformer; and what they share."""
