@@ -21,10 +21,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from musicgen.classification import QUESTIONS, Classifier
-from musicgen.classification.baselines import fit_majority, fit_naive_bayes, fit_regression
-from musicgen.classification.likelihood import ASKED, POWER, evidence, priors, weigh
-from musicgen.classification.measuring import (
+from musicgen.evaluation.classification import QUESTIONS, Classifier
+from musicgen.evaluation.classification.baselines import (
+    fit_majority,
+    fit_naive_bayes,
+    fit_regression,
+)
+from musicgen.evaluation.classification.likelihood import ASKED, POWER, evidence, priors, weigh
+from musicgen.evaluation.classification.measuring import (
     Examples,
     Score,
     draw,
@@ -33,7 +37,7 @@ from musicgen.classification.measuring import (
     read_examples,
     score,
 )
-from musicgen.classification.states import states_of
+from musicgen.evaluation.classification.states import states_of
 
 POWERS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 Evidence = list[Mapping[str, Mapping[str, float]]]

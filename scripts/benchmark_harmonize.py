@@ -1,7 +1,7 @@
 """How often chords for held-out melodies are those of the book: networks against three baselines.
 
     python scripts/benchmark_harmonize.py --corpus nottingham-dataset/ABC_cleaned \
-        --model runs/nottingham musicgen/harmonization/hymns
+        --model runs/nottingham checkpoints/harmonizers/hymns
 
 Root and chord (root and kind: major, minor, dominant, diminished) of every half bar (see
 `harmonization.slots`), found freely by beam search: no written chord is shown. The baselines are
@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 from train_harmonizer import sources_of
 
-from musicgen.harmonization import load
-from musicgen.harmonization.baselines import Guess
-from musicgen.harmonization.decoding import DecodingConfig, harmonies
-from musicgen.harmonization.lesson import Lesson
-from musicgen.harmonization.measuring import Score, fit_baselines, measure, read_courses
+from musicgen.composer.harmony import load
+from musicgen.composer.harmony.baselines import Guess
+from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
+from musicgen.composer.harmony.features import Lesson
+from musicgen.composer.harmony.measuring import Score, fit_baselines, measure, read_courses
 from musicgen.music.metrics.distances import Interval
 
 

@@ -26,11 +26,11 @@ import numpy as np
 from musicgen import corpus, formats, load, read
 from musicgen.composer import Composer
 from musicgen.composer.infilling import draw, right_bits, sample_stretch
+from musicgen.composer.prompts import Piece
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
-from musicgen.prompt import Piece
-from musicgen.sampling import SamplingConfig
 
 LENGTH = 4
 CANDIDATES = 32

@@ -19,20 +19,20 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from musicgen import harmonization
+from musicgen.composer import harmony
 from musicgen.composer.engine import Engine
+from musicgen.composer.harmony import melody_for_chords
+from musicgen.composer.harmony.chords import NOT_KNOWN, chord_id, notes_of, root_of
+from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
+from musicgen.composer.harmony.features import lesson
+from musicgen.composer.harmony.network import Harmonizer
+from musicgen.composer.harmony.progression import Progression
+from musicgen.composer.harmony.slots import slots_of
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus.sources import find_files
 from musicgen.formats import read
-from musicgen.harmonization import melodizing
-from musicgen.harmonization.chords import NOT_KNOWN, chord_id, notes_of, root_of
-from musicgen.harmonization.decoding import DecodingConfig, harmonies
-from musicgen.harmonization.lesson import lesson
-from musicgen.harmonization.network import Harmonizer
-from musicgen.harmonization.progression import Progression
-from musicgen.harmonization.slots import slots_of
 from musicgen.models import checkpoint
 from musicgen.music.tune import Tune
-from musicgen.sampling import SamplingConfig
 
 PROGRESSIONS = (
     "Am | G | F | E7", "C | Am | F | G7", "G | C | D7 | G", "D | A7 | Bm | G", "Em | D | C | D",
@@ -76,7 +76,7 @@ def made(engine: Engine, network: Harmonizer, *, held: bool, tries: int) -> Iter
     """A melody for every progression and seed."""
     for text in PROGRESSIONS:
         for seed in SEEDS:
-            takes = melodizing.melodies(
+            takes = melody_for_chords.melodies(
                 engine, network, Progression.read(text), 1, SamplingConfig(seed=seed),
                 tries=tries, held=held,
             )  # fmt: skip
@@ -104,7 +104,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     engine = Engine.of(checkpoint.load(checkpoint.locate("celtic")))
-    network = harmonization.load().network
+    network = harmony.load().network
     print(f"{'':28}{'strong places':>20}{'of the time':>20}{'root found again':>20}")
     show("without regard to chords", made(engine, network, held=False, tries=1), network)
     show("held on strong places", made(engine, network, held=True, tries=1), network)

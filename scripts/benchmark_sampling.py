@@ -28,16 +28,16 @@ from torch import nn
 import musicgen
 from musicgen.cli.progress import available_cores
 from musicgen.composer import FIRST, Composer, Selection
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig, sample
+from musicgen.composer.sampling import choosing as choosing_module
+from musicgen.composer.sampling import reading as reading_module
+from musicgen.composer.sampling.live import Live
 from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenSet
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.inference import ArrayStepper
 from musicgen.models.inference.torch_stepper import TorchStepper
-from musicgen.sampling import SamplingConfig, sample
-from musicgen.sampling import choosing as choosing_module
-from musicgen.sampling import reading as reading_module
-from musicgen.sampling.live import Live
 from musicgen.tokens.lookback.match import MatchTracker
 from musicgen.tokens.melody.automaton import GrammarConstraint
 
@@ -195,9 +195,9 @@ def parts_table(n: int) -> None:
         watch.wrap(GrammarConstraint, name, "grammar")
     for name in ("advance", "keep"):
         watch.wrap(MatchTracker, name, "matching")
-    watch.wrap(sys.modules["musicgen.sampling"], "choose", "choosing")
+    watch.wrap(sys.modules["musicgen.composer.sampling"], "choose", "choosing")
     watch.wrap(reading_module.Chance, "draw", "choosing")
-    assert choosing_module.choose is not sys.modules["musicgen.sampling"].choose
+    assert choosing_module.choose is not sys.modules["musicgen.composer.sampling"].choose
     parts = ("network", "grammar", "matching", "choosing")
     print(f"\n| {n} tunes of the shipped model | CPU-s | {' | '.join(parts)} | rest |")
     print("|---|---:|---:|---:|---:|---:|---:|")

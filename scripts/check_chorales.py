@@ -16,9 +16,9 @@ from itertools import pairwise
 
 import musicgen
 from musicgen.composer import PolyphonicComposer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus import find_files, load
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.remi.pieces import ROLES, Part, Piece, piece_of
 from musicgen.tokens.remi.voice_leading import Counts, ends_on_triad, total, voice_leading
 

@@ -22,7 +22,8 @@ from random import Random
 
 import musicgen
 from musicgen.composer import Composer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import to_abc
 from musicgen.music.instruments import RANGES, written_range
@@ -31,7 +32,6 @@ from musicgen.music.theory import Key, canonical_rhythm, parse_key, parse_meter
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import Bar, Note, Tune
 from musicgen.music.validation import validate
-from musicgen.sampling import SamplingConfig
 
 FORMS = ["AABB", "ABAC", "AAB", "ABA", "AB", "A", "AABBCC", "ABAB"]
 FORMS += ["AABA", "AAA", "ABACA", "AABBA", "ABCD", "AA", "ABBA"]

@@ -1,6 +1,6 @@
 """Fit the head of `musicgen classify` on the training families; the validation families choose.
 
-    python scripts/fit_classifier.py --out musicgen/classification/celtic-head
+    python scripts/fit_classifier.py --out checkpoints/classifiers/celtic
 
 The states of the network are worked out once (two CPU-minutes) and the head is fitted on them (two
 more); the epoch is the one with the highest likelihood of the right answers on the validation
@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from musicgen.classification.fitting import FittingConfig, fit
-from musicgen.classification.head import Floats, Head, save
-from musicgen.classification.measuring import Examples, likeliest, read_examples, score
-from musicgen.classification.questions import QUESTIONS
-from musicgen.classification.states import fingerprint_of, states_of
 from musicgen.config import override
+from musicgen.evaluation.classification.fitting import FittingConfig, fit
+from musicgen.evaluation.classification.head import Floats, Head, save
+from musicgen.evaluation.classification.measuring import Examples, likeliest, read_examples, score
+from musicgen.evaluation.classification.questions import QUESTIONS
+from musicgen.evaluation.classification.states import fingerprint_of, states_of
 from musicgen.models import checkpoint as checkpoints
 
 CARD = """# A head that says what kind of tune it is

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from musicgen.composer import FIRST, Composer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.evaluation.critics import fit, held_out_odds
 from musicgen.evaluation.discrimination import auc
 from musicgen.evaluation.sets import measured
 from musicgen.models import checkpoint as checkpoints
 from musicgen.music.metrics.features import Features
 from musicgen.music.metrics.note_arrays import played
-from musicgen.sampling import SamplingConfig
 
 
 def main() -> None:

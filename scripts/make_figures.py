@@ -27,12 +27,12 @@ from typer.testing import CliRunner
 
 import musicgen
 from musicgen.cli import app
-from musicgen.inspection.hearing import Heard, hear
+from musicgen.composer.sampling.choosing import chances, filters_of
+from musicgen.composer.sampling.config import SamplingConfig
+from musicgen.evaluation.inspection.hearing import Heard, hear
 from musicgen.models import ModelConfig, build_model, checkpoint
 from musicgen.models.networks.rnn import Recurrence
 from musicgen.models.networks.transformer import rotate, rotation_at
-from musicgen.sampling.choosing import chances, filters_of
-from musicgen.sampling.config import SamplingConfig
 from musicgen.system.charts import COLORS, chart
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -11,10 +11,10 @@ from itertools import groupby
 
 import musicgen
 from musicgen.composer import Composer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus import load
 from musicgen.music.tune import Tune
-from musicgen.sampling import SamplingConfig
 
 MOST = 3
 

@@ -3,7 +3,7 @@
     # the one that is shipped: Bach's chorales, from music21, and hymns in the public domain
     git clone https://github.com/mzealey/openhymnal
     python scripts/train_harmonizer.py --corpus chorales openhymnal/Complete --public-domain \
-        --out musicgen/harmonization/hymns
+        --out checkpoints/harmonizers/hymns
 
     # folk tunes with chords (GPL-3: the weights are for your own use)
     git clone https://github.com/jukedeck/nottingham-dataset
@@ -21,10 +21,10 @@ from pathlib import Path
 
 import torch
 
+from musicgen.composer.harmony import model as models
+from musicgen.composer.harmony.measuring import read_courses
+from musicgen.composer.harmony.training import LearningConfig, learn
 from musicgen.config import override
-from musicgen.harmonization import model as models
-from musicgen.harmonization.learning import LearningConfig, learn
-from musicgen.harmonization.measuring import read_courses
 
 CARD = """# Chords for melodies
 

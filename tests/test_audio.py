@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 import musicgen
 from musicgen import corpus
 from musicgen.composer import Composer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.audio import fluid
@@ -32,7 +33,6 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.performance import EXACT, Style, perform
 from musicgen.music.theory import C_MAJOR, canonical_rhythm, spell
 from musicgen.music.tune import Bar, Note, Tempo, Tune, Voice
-from musicgen.sampling import SamplingConfig
 
 SYNTHESIZERS = ["fluidsynth", "additive"]
 NOTE_S = 0.5

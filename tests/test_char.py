@@ -17,19 +17,19 @@ from typer.testing import CliRunner
 from musicgen import corpus
 from musicgen.cli import app
 from musicgen.composer import TextComposer, composer_of
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus.preparation import Prepared, prepare
 from musicgen.corpus.sources import find_files
 from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_shingles
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseError
+from musicgen.evaluation.inspection import attention, surprise
 from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.inspection import attention, surprise
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity.families import SAME_FAMILY_JACCARD
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens import char
 from musicgen.tokens.char import tune_in
 from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary

@@ -11,19 +11,23 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from musicgen.classification import QUESTIONS, Classifier, head, likelihood
-from musicgen.classification.baselines import fit_majority, fit_naive_bayes, fit_regression
-from musicgen.classification.fitting import FittingConfig, fit
-from musicgen.classification.listening import listen
-from musicgen.classification.measuring import Examples, draw, likeliest, score
-from musicgen.classification.questions import N_ANSWERS, meter_class
-from musicgen.classification.states import fingerprint_of, states_of
 from musicgen.cli import app
 from musicgen.errors import CheckpointError, InvalidTuneError
+from musicgen.evaluation.classification import QUESTIONS, Classifier, head, likelihood
+from musicgen.evaluation.classification.baselines import (
+    fit_majority,
+    fit_naive_bayes,
+    fit_regression,
+)
+from musicgen.evaluation.classification.fitting import FittingConfig, fit
+from musicgen.evaluation.classification.listening import listen
+from musicgen.evaluation.classification.measuring import Examples, draw, likeliest, score
+from musicgen.evaluation.classification.questions import N_ANSWERS, meter_class
+from musicgen.evaluation.classification.states import fingerprint_of, states_of
+from musicgen.evaluation.inspection.hearing import hear
+from musicgen.evaluation.inspection.surprise import measure
 from musicgen.formats import read, write
 from musicgen.formats.abc_notation import parse_text
-from musicgen.inspection.hearing import hear
-from musicgen.inspection.surprise import measure
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.playback import unfold
 from musicgen.music.theory import parse_meter

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from musicgen.composer import Composer, Draft
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.vocabulary import Vocabulary
 
 from .test_grammar import assert_valid

@@ -16,13 +16,13 @@ import mido
 import pytest
 
 from musicgen.composer import Composer, Take
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.formats import read, rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate
-from musicgen.sampling import SamplingConfig
 
 HEAD = "X:1\nT:Half a jig\nR:jig\nM:6/8\nL:1/8\nK:D\n"
 HALF_JIG = f'{HEAD}A|~d2f {{g}}fed|"G"BAB "A"A2G|FAd [fd]2e|'

@@ -14,21 +14,21 @@ import numpy as np
 import pytest
 
 from musicgen.composer import Composer
-from musicgen.composer.generation import draft
-from musicgen.controls import (
+from musicgen.composer.controls import (
     ControlOptions,
     Controls,
     form_of,
     understand,
     understand_phrase,
 )
-from musicgen.controls.melodic import Line, MelodicAutomaton
+from musicgen.composer.controls.pitch_automaton import Line, MelodicAutomaton
+from musicgen.composer.generation import draft
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.instruments import RANGES, written_range
 from musicgen.music.tune import Rest, Tune
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.melody.automaton import Automaton, Tracer
 from musicgen.tokens.melody.encoding import encode
 from musicgen.tokens.melody.grammar import Limits, Part, advance, outline_of, start

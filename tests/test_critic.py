@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from musicgen.composer import FIRST, Composer, Selection
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import CheckpointError, ConfigError
 from musicgen.evaluation import critics
 from musicgen.evaluation.discrimination import auc
@@ -24,7 +25,6 @@ from musicgen.music.metrics.features import Features
 from musicgen.music.metrics.note_arrays import played
 from musicgen.music.metrics.vectors import FeatureSpace
 from musicgen.music.tune import Tune
-from musicgen.sampling import SamplingConfig
 from tests.melodies import notes
 
 

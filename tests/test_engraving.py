@@ -17,7 +17,8 @@ import pytest
 
 from musicgen import formats
 from musicgen.composer import Composer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse
@@ -31,7 +32,6 @@ from musicgen.formats.musicxml.lengths import written
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Meter, Pitch
 from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
-from musicgen.sampling import SamplingConfig
 from musicgen.system.markup import text
 from musicgen.system.sandbox import Limits
 

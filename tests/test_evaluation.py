@@ -16,6 +16,7 @@ import torch
 
 from musicgen.cli import app
 from musicgen.composer import Composer
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus import find_files
 from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CheckpointError, CorpusError, MusicgenError
@@ -30,7 +31,6 @@ from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.metrics.baselines import changed_pitches
 from musicgen.music.transposition import transpose
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
 
 

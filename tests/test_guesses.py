@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from musicgen.composer import Composer
+from musicgen.composer.controls import Controls
 from musicgen.composer.infilling import right_bits
-from musicgen.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CorpusError
-from musicgen.inspection.hearing import hear
+from musicgen.evaluation.inspection.hearing import hear
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.lookback.echo import echo_features
 from musicgen.tokens.lookback.features import (
     GuessTracker,

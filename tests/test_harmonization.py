@@ -14,24 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from musicgen import harmonization
 from musicgen.cli import app
+from musicgen.composer import harmony
+from musicgen.composer.harmony import baselines, chords, model, reduction
+from musicgen.composer.harmony.backing import backed
+from musicgen.composer.harmony.batches import collate, nats_per_slot
+from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
+from musicgen.composer.harmony.features import lesson, lesson_of
+from musicgen.composer.harmony.measuring import Course, measure
+from musicgen.composer.harmony.model import HarmonyModel
+from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig
+from musicgen.composer.harmony.progression import Progression, symbol_of
+from musicgen.composer.harmony.slots import places, slots_of
+from musicgen.composer.harmony.symbols import n_symbols, with_symbols, write_text
+from musicgen.composer.harmony.training import LearningConfig, learn
 from musicgen.errors import CheckpointError, ConfigError, ControlError, CorpusError
 from musicgen.formats import read
 from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.abc_notation.places import Page
-from musicgen.harmonization import baselines, chords, model, reduction
-from musicgen.harmonization.backing import backed
-from musicgen.harmonization.batches import collate, nats_per_slot
-from musicgen.harmonization.decoding import DecodingConfig, harmonies
-from musicgen.harmonization.learning import LearningConfig, learn
-from musicgen.harmonization.lesson import lesson, lesson_of
-from musicgen.harmonization.measuring import Course, measure
-from musicgen.harmonization.model import HarmonyModel
-from musicgen.harmonization.network import Harmonizer, HarmonizerConfig
-from musicgen.harmonization.progression import Progression, symbol_of
-from musicgen.harmonization.slots import places, slots_of
-from musicgen.harmonization.symbols import n_symbols, with_symbols, write_text
 from musicgen.music.chord_symbols import parse_chord
 from musicgen.music.theory import Key, Meter, parse_meter
 from musicgen.music.tune import Chord, Note, Rest, Tune
@@ -53,7 +53,7 @@ def small() -> Harmonizer:
 
 @pytest.fixture(scope="module")
 def shipped() -> HarmonyModel:
-    return harmonization.load()
+    return harmony.load()
 
 
 # --- places ---------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_backing_holds_each_chord_until_the_next_over_repeats() -> None:
 
 def test_a_harmony_begins_every_part_and_says_only_changes(shipped: HarmonyModel) -> None:
     tune = abc("CEGc CEGc|CEGc CEGc||CEGc CEGc|c8|]")
-    found = harmonization.harmonize(tune, shipped)
+    found = harmony.harmonize(tune, shipped)
     assert {(0, 0), (2, 0)} <= set(found.symbols)
     assert len(found.chords) == 8
     assert found.n_replaced == 0
@@ -309,7 +309,7 @@ def test_a_harmony_begins_every_part_and_says_only_changes(shipped: HarmonyModel
 
 def test_the_shipped_model_hears_plain_harmony(shipped: HarmonyModel) -> None:
     tune = abc("c2e2 g2e2|c2e2 c4|B2d2 g2f2|e2c2 c4|]")
-    found = harmonization.harmonize(tune, shipped)
+    found = harmony.harmonize(tune, shipped)
     roots = [name.removesuffix("7") for name in found.chords]
     assert roots[0] == roots[-1] == "C"
     assert roots[4] == "G"
@@ -326,13 +326,13 @@ def test_the_shipped_model_hears_plain_harmony(shipped: HarmonyModel) -> None:
 def test_a_tune_without_places_is_refused(shipped: HarmonyModel, tune: Tune, title: str) -> None:
     message = f"'{title}' has no place for a chord: it needs a meter and a bar with notes"
     with pytest.raises(ControlError) as caught:
-        harmonization.harmonize(tune, shipped)
+        harmony.harmonize(tune, shipped)
     assert str(caught.value) == message
 
 
 def test_a_tune_without_end_is_refused(shipped: HarmonyModel) -> None:
     with pytest.raises(ControlError) as caught:
-        harmonization.harmonize(abc("CDEF GABc|" * 600), shipped)
+        harmony.harmonize(abc("CDEF GABc|" * 600), shipped)
     assert str(caught.value) == (
         "'A tune' is too long to be heard as a whole: 1200 places for chords, 4800 notes, "
         "of 1000 and 4000 at most; split it"

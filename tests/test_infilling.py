@@ -13,6 +13,8 @@ import pytest
 
 from musicgen.composer import Composer
 from musicgen.composer.infilling import Candidate, draw, right_bits
+from musicgen.composer.prompts import Piece
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.variation import Band
 from musicgen.errors import ControlError
 from musicgen.formats import read, rendered
@@ -21,8 +23,6 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import similarity
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate
-from musicgen.prompt import Piece
-from musicgen.sampling import SamplingConfig
 
 from .test_continuation import facts
 

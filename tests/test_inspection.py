@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from musicgen.cli import app
 from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CheckpointError, ControlError, CorpusError
+from musicgen.evaluation.inspection import attention, embeddings, gradients, memory, surprise
+from musicgen.evaluation.inspection.hearing import hear
 from musicgen.formats.abc_notation import parse_text
-from musicgen.inspection import attention, embeddings, gradients, memory, surprise
-from musicgen.inspection.hearing import hear
 from musicgen.models import build_model, weights_of
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from musicgen.composer import PolyphonicComposer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.remi.encoding import encode, parse_token
 from musicgen.tokens.remi.grammar import FEATURE_SIZES, Follower, PieceConstraint, trace
 from musicgen.tokens.remi.pieces import ROLES, Piece, bar_lines, piece_of

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import pytest
 
 from musicgen.composer import Composer, Take, generation
+from musicgen.composer.controls import Controls
 from musicgen.composer.engine import Engine
 from musicgen.composer.pool import in_order
-from musicgen.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import MusicgenError
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.sampling import SamplingConfig
 
 
 def die(engine: Engine, batch: Sequence[int]) -> list[Take]:

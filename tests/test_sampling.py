@@ -13,13 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from musicgen.corpus.tokenset import BOS_ID, EOS_ID, PAD_ID
-from musicgen.errors import ConfigError, ControlError
-from musicgen.models import KINDS, ModelConfig, build_model
-from musicgen.models.inference import Stepper
-from musicgen.models.inference.torch_stepper import LANES, TorchStepper
-from musicgen.sampling import SamplingConfig, sample, stepper_of, stream
-from musicgen.sampling.choosing import (
+from musicgen.composer.sampling import SamplingConfig, sample, stepper_of, stream
+from musicgen.composer.sampling.choosing import (
     Bools,
     Ints,
     choose,
@@ -29,7 +24,12 @@ from musicgen.sampling.choosing import (
     keep_top_p,
     log_softmax,
 )
-from musicgen.sampling.live import Live
+from musicgen.composer.sampling.live import Live
+from musicgen.corpus.tokenset import BOS_ID, EOS_ID, PAD_ID
+from musicgen.errors import ConfigError, ControlError
+from musicgen.models import KINDS, ModelConfig, build_model
+from musicgen.models.inference import Stepper
+from musicgen.models.inference.torch_stepper import LANES, TorchStepper
 from musicgen.tokens.lookback.match import match_features, match_sizes
 
 V = 24

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from musicgen.composer import Composer, Selection, Take, selection
+from musicgen.composer.controls import Controls
 from musicgen.composer.engine import ATTEMPTS
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.selection import PATIENCE, Judge, Rules, select
 from musicgen.composer.structure import structure
-from musicgen.controls import Controls
 from musicgen.errors import ConfigError, ControlError
 from musicgen.formats.abc_notation import parse
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import COPY, NoveltyIndex
 from musicgen.music.tune import Tune
-from musicgen.sampling import SamplingConfig
 
 WELL_MADE = """X:1
 T:t

@@ -24,11 +24,11 @@ import pytest
 import musicgen
 from musicgen.cli import main
 from musicgen.composer import FIRST, Composer
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.performance import perform
-from musicgen.sampling import SamplingConfig
 from musicgen.studio import Settings, StudioServer, jobs
 from musicgen.studio.server import listen
 from tests import hostile
@@ -390,7 +390,7 @@ def test_a_large_book_is_read_as_far_as_it_goes(client: Client) -> None:
 
 
 def test_surprise_and_attention_are_those_of_the_inspection(client: Client) -> None:
-    from musicgen.inspection import surprise
+    from musicgen.evaluation.inspection import surprise
     from musicgen.models.checkpoint import load, locate
 
     heard = client.post("/api/surprise", abc=JIG)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen.composer import FIRST, Selection
-from musicgen.controls import Controls
+from musicgen.composer.controls import Controls
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import FieldError
-from musicgen.sampling import SamplingConfig
 from musicgen.studio import Settings, requests
 from musicgen.studio.fields import Field, Group
 from tests.studio_client import GROUPS, Client, running

@@ -10,13 +10,13 @@ import mido
 import pytest
 
 from musicgen.composer import PolyphonicComposer
+from musicgen.composer.prompts.unfinished_parts import Theme
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.formats import read, write
 from musicgen.music.playback import played_notes, timeline
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
-from musicgen.sampling import SamplingConfig
-from musicgen.theme import Theme
 from musicgen.tokens.vocabulary import Vocabulary
 
 from .pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, THEME, UNFINISHED, tune, untrained

@@ -82,7 +82,7 @@ class Book:
 
     def _add(self, take: Take, formats: Sequence[str]) -> None:
         from musicgen import formats as writers
-        from musicgen.controls import form_of
+        from musicgen.composer.controls import form_of
         from musicgen.formats.abc_notation import to_abc
         from musicgen.system.files import slug
 

@@ -15,7 +15,7 @@ from musicgen.cli.options import Json, app
 from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:
-    from musicgen.classification import Classifier
+    from musicgen.evaluation.classification import Classifier
     from musicgen.music.tune import Tune
 
 
@@ -47,8 +47,8 @@ def classify(
     as_json: Json = False,
 ) -> None:
     """Type of tune, mode, meter and collection, heard from the notes alone: how likely is each?"""
-    from musicgen.classification import Classifier
     from musicgen.cli.batch import find_sources
+    from musicgen.evaluation.classification import Classifier
 
     sources = find_sources(files)
     classifier = Classifier.load(checkpoint, head)
@@ -95,7 +95,7 @@ def _answered(
 
 def _said(tune: Tune) -> dict[str, str]:
     """What the heading says itself."""
-    from musicgen.classification.questions import QUESTIONS
+    from musicgen.evaluation.classification.questions import QUESTIONS
 
     said = {question.name: question.truth(tune, "") or "" for question in QUESTIONS}
     return {name: value for name, value in said.items() if value}

@@ -89,7 +89,7 @@ def generate(
     A folder for more than 24 tunes becomes a tunebook: the tunes, book.abc with all of them, and
     index.csv. The same command with --resume goes on where it was stopped.
     """
-    from musicgen.controls import Controls
+    from musicgen.composer.controls import Controls
 
     controls = Controls(
         key=key,
@@ -149,7 +149,7 @@ def generate(
 
 
 def _understood(like: str) -> str:
-    from musicgen.controls import said, understand_phrase
+    from musicgen.composer.controls import said, understand_phrase
 
     return said(understand_phrase(like))
 

@@ -19,10 +19,10 @@ from musicgen.errors import ConfigError, UnsupportedFormatError
 
 if TYPE_CHECKING:
     from musicgen.cli.progress import Report
+    from musicgen.composer.sampling import SamplingConfig
     from musicgen.evaluation.report import Assessment, Bench, Step
     from musicgen.evaluation.sets import Reference, TuneSet
     from musicgen.music.tune import Tune
-    from musicgen.sampling import SamplingConfig
 
 DEFAULT_TUNES = 500
 _N_ASKED, _N_CONTINUED = 24, 24
@@ -220,7 +220,7 @@ class _Jobs:
     def _judge_model(self, name: str, folder: Path, reference: Reference, report: Report) -> None:
         from musicgen.cli.progress import available_cores
         from musicgen.composer import Composer
-        from musicgen.controls import Controls
+        from musicgen.composer.controls import Controls
         from musicgen.corpus.preparation import prepare
         from musicgen.evaluation.control import continuation, obedience
         from musicgen.evaluation.likelihood import bits_per_note

@@ -20,9 +20,9 @@ from musicgen.system.charts import require_chart
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
-    from musicgen.harmonization import Harmonized
+    from musicgen.composer.harmony import Harmonized
+    from musicgen.composer.sampling import SamplingConfig
     from musicgen.music.tune import Tune
-    from musicgen.sampling import SamplingConfig
 
 
 @app.command()
@@ -105,9 +105,9 @@ def _harmonies(
     given: Tune, model: Path | None, searches: Sequence[dict[str, Any]], attention: Path | None
 ) -> Iterator[Take]:
     """A melody with chords, once for each search; a picture of what the first attended to."""
-    from musicgen.harmonization import harmonize as find
-    from musicgen.harmonization import load
-    from musicgen.harmonization.decoding import DecodingConfig
+    from musicgen.composer.harmony import harmonize as find
+    from musicgen.composer.harmony import load
+    from musicgen.composer.harmony.decoding import DecodingConfig
 
     harmonizer = load(model)
     for i, search in enumerate(searches):
@@ -115,7 +115,7 @@ def _harmonies(
         if i == 0:
             _tell(found)
         if i == 0 and attention is not None:
-            from musicgen.harmonization.attending import draw
+            from musicgen.composer.harmony.attention_picture import draw
 
             draw(harmonizer.network, found, attention)
             say(f"wrote {attention}")
@@ -127,9 +127,9 @@ def _melodies(
 ) -> Iterator[Take]:
     """Melodies for chords, to be written with them."""
     from musicgen.composer.engine import Engine
-    from musicgen.harmonization import load
-    from musicgen.harmonization.melodizing import melodies
-    from musicgen.harmonization.progression import Progression
+    from musicgen.composer.harmony import load
+    from musicgen.composer.harmony.melody_for_chords import melodies
+    from musicgen.composer.harmony.progression import Progression
     from musicgen.models import checkpoint
 
     progression = Progression.read(chords)
@@ -142,8 +142,8 @@ def _melodies(
 
 def _heard(tune: Tune) -> dict[str, bytes]:
     """MIDI of a tune with its chords as a second voice; other formats play or show the symbols."""
+    from musicgen.composer.harmony.backing import backed
     from musicgen.formats import rendered
-    from musicgen.harmonization.backing import backed
 
     return {suffix: rendered([backed(tune)], suffix) for suffix in (".mid", ".midi")}
 

@@ -53,7 +53,7 @@ def gradients(
     _claim(output, force=force)
     import torch
 
-    from musicgen.inspection import gradients as look
+    from musicgen.evaluation.inspection import gradients as look
     from musicgen.models.checkpoint import load, locate
 
     ids, n_tokens = _music(8, max(look.LAGS) + 2)
@@ -92,7 +92,7 @@ def attention(
     force: options.Force = False,
 ) -> None:
     """Which earlier notes each note attends to: heat maps, and arcs over the score."""
-    from musicgen.inspection import attention as look
+    from musicgen.evaluation.inspection import attention as look
     from musicgen.models.checkpoint import load, locate
     from musicgen.tokens import char
 
@@ -138,7 +138,7 @@ def embeddings(
 ) -> None:
     """What the table of tokens has learned: maps, neighbours, the circle of fifths."""
     _claim(output, force=force)
-    from musicgen.inspection import embeddings as look
+    from musicgen.evaluation.inspection import embeddings as look
     from musicgen.models.checkpoint import load, locate
 
     model = load(locate(checkpoint))
@@ -170,7 +170,7 @@ def surprise(
 ) -> None:
     """Bits per note over the score: how unexpected the model finds each."""
     _claim(output, force=force)
-    from musicgen.inspection import surprise as look
+    from musicgen.evaluation.inspection import surprise as look
     from musicgen.models.checkpoint import load, locate
 
     model = load(locate(checkpoint))
@@ -205,7 +205,7 @@ def memory(
     from musicgen.cli.progress import available_cores
     from musicgen.corpus.preparation import prepare
     from musicgen.corpus.tokenset import TokenSet
-    from musicgen.inspection import memory as look
+    from musicgen.evaluation.inspection import memory as look
     from musicgen.models.checkpoint import load, locate, shipped
     from musicgen.tokens.melody.encoding import NAME
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from musicgen.sampling import SamplingConfig
+    from musicgen.composer.sampling import SamplingConfig
 
 app = typer.Typer(
     help="Write new tunes with trained models, finish unfinished ones, train on your own corpus.",
@@ -150,7 +150,7 @@ def sampling_config(
     min_p: float = 0.0,
 ) -> SamplingConfig:
     """The options as one; a seed that was not given is drawn."""
-    from musicgen.sampling import TEMPERATURE, SamplingConfig
+    from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
 
     return SamplingConfig(
         seed=secrets.randbelow(2**31) if seed is None else seed,

@@ -13,10 +13,10 @@ from musicgen.errors import InvalidTuneError
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
+    from musicgen.composer.sampling import SamplingConfig
     from musicgen.composer.texts import Written
     from musicgen.models.checkpoint import Checkpoint
     from musicgen.music.similarity import NoveltyIndex
-    from musicgen.sampling import SamplingConfig
 
 
 def write_texts(

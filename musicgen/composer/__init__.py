@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from musicgen.composer.continuation import continuations
+from musicgen.composer.controls import ControlOptions, Controls
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
 from musicgen.composer.infilling import infillings
 from musicgen.composer.polyphony import PolyphonicComposer
+from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
 from musicgen.composer.selection import FIRST, OWN_WAY, Selection
 from musicgen.composer.streaming import Draft, Step, Stream, watch
 from musicgen.composer.texts import TextComposer
 from musicgen.composer.variation import variations
-from musicgen.controls import ControlOptions, Controls
 from musicgen.errors import CheckpointError
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
-from musicgen.sampling import TEMPERATURE, SamplingConfig
 from musicgen.tokens import char, remi
 
 __all__ = [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from musicgen.composer.controls.values import MOST_BARS, read_count
 from musicgen.composer.engine import ATTEMPTS, BATCH, Engine, Take
-from musicgen.controls.values import MOST_BARS, read_count
+from musicgen.composer.prompts import Course, Courses, Sketch, heard_as
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
-from musicgen.prompt import Course, Courses, Sketch, heard_as
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.vocabulary import BOS
 
 _FINISHED = "its form was complete already; a part is added"

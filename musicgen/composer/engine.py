@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from musicgen.controls import Opening
+from musicgen.composer.controls import Opening
+from musicgen.composer.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.formats import extension, write
 from musicgen.models.checkpoint import Checkpoint, Outlines
@@ -16,7 +17,6 @@ from musicgen.models.inference import ArrayStepper, Stepper
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import Novelty, NoveltyIndex
 from musicgen.music.tune import Tune
-from musicgen.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.system.files import write_bytes
 from musicgen.tokens.constraint import Constraint
 from musicgen.tokens.lookback.features import can_echo, guess_sizes

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
+from musicgen.composer.controls import Controls, Request, understand
 from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take
 from musicgen.composer.pool import MIN_TAKES, Job, in_order
+from musicgen.composer.prompts import heard_as
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.selection import Rules, select
-from musicgen.controls import Controls, Request, understand
 from musicgen.music.tune import Tune
-from musicgen.prompt import heard_as
-from musicgen.sampling import SamplingConfig
 from musicgen.tokens.constraint import Constraint
 from musicgen.tokens.melody.automaton import GrammarConstraint
 from musicgen.tokens.melody.encoding import decode

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
+from musicgen.composer.prompts import Course, Courses, Piece, Stretch, heard_as
+from musicgen.composer.prompts.infill_target import Notes, sounding
+from musicgen.composer.sampling import SamplingConfig
+from musicgen.composer.sampling.choosing import log_softmax
 from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
-from musicgen.prompt import Course, Courses, Piece, Stretch, heard_as
-from musicgen.prompt.piece import Notes, sounding
-from musicgen.sampling import SamplingConfig
-from musicgen.sampling.choosing import log_softmax
 from musicgen.tokens.lookback.features import do_echo, guess_features
 from musicgen.tokens.melody.automaton import Tracer
 from musicgen.tokens.melody.grammar import FEATURE_SIZES

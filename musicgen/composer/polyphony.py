@@ -16,18 +16,18 @@ from functools import partial
 
 import numpy as np
 
+from musicgen.composer.controls import Controls
+from musicgen.composer.controls.values import read_count
 from musicgen.composer.engine import ATTEMPTS, BATCH, ENDLESS, Take, fastest_stepper, require_spoken
+from musicgen.composer.prompts.source_file import Manuscript
+from musicgen.composer.prompts.unfinished_parts import Theme
+from musicgen.composer.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.composer.scoring import spliced
 from musicgen.composer.selection import OWN_WAY, Selection, select
-from musicgen.controls import Controls
-from musicgen.controls.values import read_count
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Key, Meter, parse_key, parse_meter
 from musicgen.music.tune import Tune
-from musicgen.prompt.manuscript import Manuscript
-from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
-from musicgen.theme import Theme
 from musicgen.tokens.remi.encoding import (
     HEADER_KINDS,
     NAME,

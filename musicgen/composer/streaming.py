@@ -20,6 +20,7 @@ from functools import cached_property
 
 import numpy as np
 
+from musicgen.composer.controls import Controls, Request
 from musicgen.composer.engine import BATCH, ENDLESS, Engine, Take
 from musicgen.composer.generation import (
     constraint_of,
@@ -28,11 +29,10 @@ from musicgen.composer.generation import (
     request_of,
     titled,
 )
-from musicgen.controls import Controls, Request
+from musicgen.composer.sampling import SamplingConfig, stream
 from musicgen.corpus.tokenset import EOS_ID
 from musicgen.errors import ControlError
 from musicgen.music.tune import Timed, Tune
-from musicgen.sampling import SamplingConfig, stream
 from musicgen.tokens.melody.encoding import decode
 from musicgen.tokens.melody.table import parse_token
 from musicgen.tokens.vocabulary import BOS, EOS

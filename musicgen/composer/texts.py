@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from musicgen.composer.engine import BATCH, fastest_stepper
+from musicgen.composer.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.corpus.tokenset import BOS_ID
 from musicgen.errors import CheckpointError
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
-from musicgen.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.tokens.char import NAME, decode, prompt_ids, tune_in
 from musicgen.tokens.vocabulary import Vocabulary
 

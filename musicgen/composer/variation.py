@@ -15,12 +15,12 @@ import numpy as np
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
 from musicgen.composer.infilling import Candidate, draw, sample_stretch
+from musicgen.composer.prompts import Piece
+from musicgen.composer.prompts.infill_target import Notes, sounding
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.music.similarity import similarity
 from musicgen.music.tune import Tune
-from musicgen.prompt import Piece
-from musicgen.prompt.piece import Notes, sounding
-from musicgen.sampling import SamplingConfig
 
 CANDIDATES = 8
 LONGEST = 4  # bars of a stretch

@@ -16,7 +16,7 @@ from musicgen.music.validation import validate
 
 if TYPE_CHECKING:
     from musicgen.composer import Composer
-    from musicgen.sampling import SamplingConfig
+    from musicgen.composer.sampling import SamplingConfig
 
 MOTIF = 4  # notes: a motif is a run of so many degrees with their lengths
 
@@ -58,7 +58,7 @@ def obedience(
 
     The requests are real tunes' so that no impossible thing is asked for.
     """
-    from musicgen.controls import Controls
+    from musicgen.composer.controls import Controls
 
     held: dict[str, list[bool]] = {"key": [], "meter": [], "type of tune": []}
     wrong: dict[str, str] = {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from musicgen.controls.values import read_tempo, tempo_of
+from musicgen.composer.controls.values import read_tempo, tempo_of
 from musicgen.errors import ConfigError, ControlError, FieldError, printable
 from musicgen.music.arranging import cut, one_voice, to_rhythm
 from musicgen.music.theory import parse_key
@@ -15,7 +15,7 @@ from musicgen.music.transposition import transpose
 from musicgen.music.tune import Tune
 
 if TYPE_CHECKING:
-    from musicgen.harmonization.model import HarmonyModel
+    from musicgen.composer.harmony.model import HarmonyModel
 
 Change = Callable[[Tune, Mapping[str, Any]], Tune]
 
@@ -61,15 +61,15 @@ def _tempo(tune: Tune, request: Mapping[str, Any]) -> Tune:
 
 @cache
 def _harmonizer() -> HarmonyModel:
-    from musicgen import harmonization
+    from musicgen.composer import harmony
 
-    return harmonization.load()
+    return harmony.load()
 
 
 def _chords(tune: Tune, _request: Mapping[str, Any]) -> Tune:
-    from musicgen import harmonization
+    from musicgen.composer import harmony
 
-    return harmonization.harmonize(tune, _harmonizer()).tune
+    return harmony.harmonize(tune, _harmonizer()).tune
 
 
 HEAVY = frozenset({"chords"})  # which need torch

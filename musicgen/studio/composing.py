@@ -11,9 +11,9 @@ from functools import cache
 from typing import Any
 
 from musicgen.composer import Composer, Draft, Selection, Take, composer_of
-from musicgen.controls import Controls, understand
+from musicgen.composer.controls import Controls, understand
+from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ConfigError, ControlError, FieldError, MusicgenError
-from musicgen.sampling import SamplingConfig
 from musicgen.studio import views
 from musicgen.studio.jobs import Answer, error_of, model, one_tune, to_json
 from musicgen.tokens.melody.table import parse_token

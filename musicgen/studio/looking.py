@@ -23,7 +23,7 @@ def _given(request: dict[str, Any], most: int) -> Tune:
 
 def warm(data: bytes, *, checkpoint: str) -> bytes:
     """Have loaded torch and the model."""
-    from musicgen.inspection import surprise as look
+    from musicgen.evaluation.inspection import surprise as look
 
     look.measure(one_tune("X:1\nT:Warm\nM:6/8\nK:D\nABc def|]\n"), model(checkpoint))
     return data
@@ -32,7 +32,7 @@ def warm(data: bytes, *, checkpoint: str) -> bytes:
 @job
 def surprise(request: dict[str, Any], checkpoint: str) -> Answer:
     """Bits of each note under the model, and the score in their colours."""
-    from musicgen.inspection import surprise as look
+    from musicgen.evaluation.inspection import surprise as look
 
     tune = _given(request, MOST_NOTES)
     found = look.measure(tune, model(checkpoint))
@@ -47,7 +47,7 @@ def surprise(request: dict[str, Any], checkpoint: str) -> Answer:
 @job
 def attention(request: dict[str, Any], checkpoint: str) -> Answer:
     """The shares that a head gives from one note to the earlier ones, and arcs on the score."""
-    from musicgen.inspection import attention as look
+    from musicgen.evaluation.inspection import attention as look
 
     tune = _given(request, MOST_ATTENDING)
     kind = model(checkpoint).model.kind

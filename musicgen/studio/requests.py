@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from musicgen.composer.controls.scale import NAMED
+from musicgen.composer.controls.values import MOST_BARS, WIDEST_INTERVAL
+from musicgen.composer.sampling import TEMPERATURE
 from musicgen.composer.selection import JUDGES
-from musicgen.controls.scale import NAMED
-from musicgen.controls.values import MOST_BARS, WIDEST_INTERVAL
 from musicgen.formats.engraving.score import LARGEST, SMALLEST
 from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
 from musicgen.music.theory import RHYTHM_METERS
 from musicgen.music.transposition import MOST_SEMITONES
-from musicgen.sampling import TEMPERATURE
 from musicgen.studio.changes import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from musicgen.composer.prompts.infill_target import Piece
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
@@ -15,7 +16,6 @@ from musicgen.music.performance import cues, perform
 from musicgen.music.similarity import Novelty
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
-from musicgen.prompt.piece import Piece
 
 Place = tuple[int, int]
 View = dict[str, Any]

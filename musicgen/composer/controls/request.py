@@ -1,0 +1,392 @@
+"""A request understood: openings of the model's corpus that meet it, and what each tune must do."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from musicgen.composer.controls.asked import Asked, alike
+from musicgen.composer.controls.constraint import ControlledConstraint, Plan
+from musicgen.composer.controls.form import with_motif
+from musicgen.composer.controls.pitch_automaton import MelodicAutomaton
+from musicgen.composer.controls.setting import Setting, setting_of
+from musicgen.errors import ControlError, InvalidTuneError, printable
+from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
+from musicgen.music.transposition import move
+from musicgen.music.tune import Tune
+from musicgen.tokens.melody.automaton import Automaton
+from musicgen.tokens.melody.grammar import (
+    Limits,
+    Outline,
+    State,
+    advance,
+    is_tonic,
+    leaving_open,
+    start,
+)
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import Vocabulary
+
+# Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
+Opening = tuple[tuple[str, ...], int]
+Outlines = Sequence[tuple[Outline, int]]  # outlines with their counts
+# What may be let go of, one after the other, when the corpus never combines all that was asked:
+# the music is transposed, its unit rewritten, and pickup, mode and rhythm are put in the heading.
+_LETTING_GO = ("tonic", "unit", "pickup", "mode", "rhythm")
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Controls that have been understood, and the openings that meet them."""
+
+    asked: Asked
+    openings: tuple[Opening, ...]
+    vocabulary: Vocabulary
+    outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
+    _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)
+    _plans: dict[tuple[tuple[str, ...], Outline], Plan] = field(default_factory=dict)
+    _structures: dict[tuple[Outline, bool], Automaton] = field(default_factory=dict)
+    _automata: dict[tuple[str, str, Outline], MelodicAutomaton] = field(default_factory=dict)
+
+    @staticmethod
+    def understand(
+        asked: Asked,
+        openings: Sequence[Opening],
+        vocabulary: Vocabulary,
+        outlines: Mapping[tuple[str, ...], Outlines] | None = None,
+    ) -> Request:
+        """Find the openings that meet what is asked; `outlines` are those of the corpus's tunes by
+        their headings, where they are known.
+
+        Raises:
+            ControlError: what is asked contradicts itself, or names what no tune of the model's
+                corpus has.
+        """
+        headers = [_header(tokens) for tokens, _ in openings]
+        _require_known(asked, headers)
+        wanted = asked.header
+        fits = [_fits(asked, header) for header in headers]
+        if not any(fits):
+            raise ControlError(_why_none_fits(asked, headers))
+        for n in range(len(_LETTING_GO) + 1):
+            kept = {kind: v for kind, v in wanted.items() if kind not in _LETTING_GO[:n]}
+            found = [
+                opening
+                for opening, header, fit in zip(openings, headers, fits, strict=True)
+                if fit and all(header[kind] == value for kind, value in kept.items())
+            ]
+            if found:
+                return Request(asked, tuple(found), vocabulary, outlines or {})._feasible()
+        raise ControlError(_why_none_fits(asked, headers))
+
+    def _feasible(self) -> Request:
+        """The request with those openings only whose notes suffice."""
+        if not self.asked.exact:
+            return self
+        kept, reason = [], ""
+        for tokens, count in self.openings:
+            try:
+                self.plan(self._asked_header(tokens))
+            except ControlError as error:
+                reason = reason or str(error)
+            else:
+                kept.append((tokens, count))
+        if not kept:
+            raise ControlError(reason)
+        if self.asked.key is None and self.asked.line.scale is not None:
+            kept = _closest_keys(kept, self.asked.line.scale.pitch_classes)
+        return replace(self, openings=tuple(kept))
+
+    @cached_property
+    def _cumulative(self) -> list[float]:
+        counts = np.array([count for _, count in self.openings], dtype=np.float64)
+        return list(np.cumsum(counts) / counts.sum())
+
+    def draw(self, seed: int, index: int) -> tuple[tuple[str, ...], Outline]:
+        """Header tokens for take `index` of a seed and the outline it is to have, as often as the
+        corpus has them; () leaves the outline to the model."""
+        # A stream of its own, apart from the sampler's.
+        random = np.random.default_rng([seed, index, 1])
+        tokens, _ = self.openings[bisect_right(self._cumulative, random.random())]
+        found = self._outlines_for(tokens)
+        counts = np.array([count for _, count in found], np.float64)
+        at = int(np.searchsorted(np.cumsum(counts), random.random() * counts.sum(), side="right"))
+        return self._asked_header(tokens), found[at][0] if found else ()
+
+    def _outlines_for(self, tokens: tuple[str, ...]) -> Outlines:
+        """The outlines to draw from for a heading; none where what is asked says already how long
+        parts are. Where only the bars are asked in all, those of any heading."""
+        limits = self.asked.limits
+        if self.asked.motif is not None or limits not in (None, Limits(total_bars=self._total)):
+            return ()
+        return self.outlines.get(tokens, ()) if limits is None else self._outlines_of_total
+
+    @cached_property
+    def _outlines_of_total(self) -> Outlines:
+        return [
+            (outline, count)
+            for outlines in (self.outlines.get(header, ()) for header, _ in self.openings)
+            for outline, count in outlines
+            if sum(part.bars or 0 for part in outline) == self._total
+        ]
+
+    @property
+    def _total(self) -> int | None:
+        return None if self.asked.limits is None else self.asked.limits.total_bars
+
+    def _asked_header(self, tokens: Sequence[str]) -> tuple[str, ...]:
+        rhythm, meter, unit, tonic, mode, pickup = tokens
+        asked = self.asked
+        if asked.rhythm is not None:
+            rhythm = f"R:{asked.rhythm}"
+        if asked.key is not None:
+            mode = f"mode:{asked.key.mode}"
+        if asked.pickup is not None:
+            pickup = f"up:{asked.pickup}"
+        return rhythm, meter, unit, tonic, mode, pickup
+
+    # --- what each take must do ------------------------------------------------------------------
+
+    def constraint(
+        self, drawn: Sequence[tuple[tuple[str, ...], Outline]], *, hurry_after: int
+    ) -> ControlledConstraint | None:
+        """The constraint for takes with these headings and outlines; None where the grammar alone
+        will do."""
+        known = all(text in self.vocabulary.ids for header, _ in drawn for text in header)
+        if known and not self.asked.exact:
+            return None
+        return ControlledConstraint(
+            [self._outlined_plan(*d) for d in drawn], hurry_after=hurry_after
+        )
+
+    def _outlined_plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
+        """The plan with an outline, or without where the two do not go together."""
+        try:
+            return self.plan(header, outline)
+        except ControlError:
+            return self.plan(header)
+
+    def plan(self, header: tuple[str, ...], outline: Outline = ()) -> Plan:
+        """What a take with this heading must do.
+
+        Raises:
+            ControlError: it cannot.
+        """
+        if (header, outline) not in self._plans:
+            self._plans[header, outline] = self._plan(header, outline)
+        return self._plans[header, outline]
+
+    def _plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
+        asked = self.asked
+        _, _, unit, tonic, mode, _ = header
+        motif = self._motif(parse_token(unit).value, self._heard_key(header))
+        self._require_reach(header, motif)
+        key = (tonic, mode, outline)
+        if key not in self._automata:
+            line = self._setting(header).line
+            form, parts = asked.form, frozenset[int]()
+            if form is not None:
+                last = form.letters[-1]
+                parts = frozenset(i for i, letter in enumerate(form.letters) if letter == last)
+            # Where nothing else is asked of the notes, every place leads to every tonic.
+            tokens = self._structure.tokens
+            home = line.free and any(is_tonic(tokens[i]) for i in line.ids)
+            structure = self._structure_of(outline, home=home)
+            self._automata[key] = MelodicAutomaton(structure, line, parts)
+        automaton = self._automata[key]
+        states = [start(), start()]  # before and after <bos>
+        for text in header:
+            states.append(advance(states[-1], parse_token(text)))
+        line, coming = automaton.line, self._coming_back(header, motif)
+        edge = None if coming is None or line.widest is None else line.pitches[coming]
+        numbers = tuple(automaton.begin(state, edge) for state in states[1:])
+        return Plan(automaton, numbers, asked.form, motif, asked.max_repeats)
+
+    @cached_property
+    def _structure(self) -> Automaton:
+        return self._structure_of((), home=False)
+
+    def _structure_of(self, outline: Outline, *, home: bool) -> Automaton:
+        """The grammar with an outline, or with what is asked of bars and parts; with `home` it sees
+        to it that the tune ends on the tonic, too."""
+        if (outline, home) not in self._structures:
+            limits = Limits(form=outline) if outline else self._limits
+            parts = self._coming_home(limits.form) if home else leaving_open(limits.form)
+            automaton = Automaton(self.vocabulary, replace(limits, form=parts))
+            self._structures[outline, home] = automaton
+        return self._structures[outline, home]
+
+    @cached_property
+    def _limits(self) -> Limits:
+        motif = self.asked.motif
+        limits = self.asked.limits
+        if motif is not None:
+            limits = with_motif(limits, motif.n_bars, self.asked.pickup or motif.pickup)
+        return limits or Limits()
+
+    def _coming_home(self, parts: Outline) -> Outline:
+        """The parts, of which those that the tune ends with are to end on the tonic, where nothing
+        is known of that."""
+        if not parts or any(part.home is not None for part in parts):
+            return parts
+        form = self.asked.form
+        letters = form.letters if form is not None else range(len(parts))
+        return tuple(
+            replace(part, home=True) if letter == letters[-1] else part
+            for part, letter in zip(parts, letters, strict=True)
+        )
+
+    def _heard_key(self, header: Sequence[str]) -> Key:
+        return Key(parse_token(header[3]).value, parse_token(header[4]).value)
+
+    def _setting(self, header: tuple[str, ...], motif: Sequence[int] = ()) -> Setting:
+        known = self._settings.get(header[3:5])
+        if known is None:
+            heard = self._heard_key(header)
+            tokens = self._structure.tokens
+            known = setting_of(self.asked.line, heard, self.asked.key or heard, tokens, motif)
+            self._settings[header[3:5]] = known
+        return known
+
+    def _motif(self, unit: Any, heard: Key) -> tuple[int, ...]:
+        if self.asked.motif is None:
+            return ()
+        try:
+            tokens = self.asked.motif.tokens(heard, unit)
+        except InvalidTuneError as error:
+            raise ControlError(f"motif: {error}") from None
+        unknown = [text for text in tokens if text not in self.vocabulary.ids]
+        if unknown:
+            raise ControlError(
+                f"motif: the model knows no '{unknown[0]}' (a note or length its corpus lacks)"
+            )
+        return tuple(self.vocabulary.ids[text] for text in tokens)
+
+    def _require_reach(self, header: tuple[str, ...], motif: Sequence[int]) -> None:
+        """See that motif and pitches go together."""
+        line = self._setting(header, motif).line
+        pitches = [i for i in motif if self._structure.is_pitch[i]]
+        if not pitches or line.widest is None:
+            return
+        for one, other in pairwise(pitches):
+            apart = abs(line.pitches[one] - line.pitches[other])
+            if apart > line.widest:
+                raise ControlError(
+                    f"the motif leaps {apart} semitones; max-interval is {line.widest}"
+                )
+        place = {token_id: i for i, token_id in enumerate(line.ids)}
+        first, last = place[pitches[0]], place[pitches[-1]]
+        coming = self._coming_back(header, motif)
+        edges = [first] if coming is None else [first, place[coming]]
+        near = [t for t in np.flatnonzero(line.is_tonic).tolist() if line.near[edges, t].all()]
+        near = near if line.near[np.ix_(edges, edges)].all() else []
+        state = _after_header(header)
+        room = int((state.full - state.pickup) / (state.unit * self._structure.smallest))
+        if not near or max(line.steps[last, t] for t in (first, *near)) > room:
+            raise ControlError(
+                f"max-interval {line.widest} is too small to get from the motif to an end"
+            )
+
+    def _coming_back(self, header: tuple[str, ...], motif: Sequence[int]) -> int | None:
+        """The first pitch of the motif where it comes back, which is without its pickup."""
+        tokens = self._structure.tokens
+        closes = [i for i, t in enumerate(motif) if tokens[t].kind == "close"]
+        begin = closes[0] if _after_header(header).in_pickup and closes else 0
+        return next((t for t in motif[begin:] if self._structure.is_pitch[t]), None)
+
+    def fulfil(self, tune: Tune, header: tuple[str, ...]) -> Tune:
+        """The sampled tune in exactly the key, meter, unit and tempo that were asked."""
+        asked = self.asked
+        written = WRITTEN_METERS.get((tune.rhythm, tune.meter), tune.meter)
+        meter = asked.meter or written
+        tune = replace(tune, meter=meter, unit=asked.unit or tune.unit)
+        if asked.tempo is not None:
+            tune = replace(tune, tempo=asked.tempo_in(meter))
+        if not asked.exact:
+            if asked.key is None:
+                return tune
+            return move(tune, Interval.between(tune.key, asked.key))
+        interval = self._setting(header).interval
+        return tune if interval == Interval(0, 0) else move(tune, interval)
+
+
+def _header(tokens: Sequence[str]) -> dict[str, Any]:
+    parsed = [parse_token(text) for text in tokens]
+    return {token.kind: token.value for token in parsed}
+
+
+def _after_header(header: Sequence[str]) -> State:
+    state = start()
+    for text in header:
+        state = advance(state, parse_token(text))
+    return state
+
+
+def _closest_keys(openings: list[Opening], pitch_classes: Any) -> list[Opening]:
+    """Of openings in any key, those whose key has all notes of the scale; else whose tonic is in
+    it; else all."""
+
+    def key_of(opening: Opening) -> Key:
+        return Key(parse_token(opening[0][3]).value, parse_token(opening[0][4]).value)
+
+    def notes(key: Key) -> set[int]:
+        steps = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+        return {(steps[step] + alter) % 12 for step, alter in key.signature.items()}
+
+    tonic = [o for o in openings if key_of(o).tonic_pitch_class in pitch_classes(key_of(o))]
+    inside = [o for o in tonic if pitch_classes(key_of(o)) <= notes(key_of(o))]
+    return inside or tonic or openings
+
+
+def _fits(asked: Asked, header: dict[str, Any]) -> bool:
+    """Whether an opening can be made what is asked without changing its music."""
+    meter = header["meter"]
+    if asked.meter is not None and not alike(asked.meter, meter):
+        return False
+    danced = rhythm_meters(asked.rhythm or "")
+    if danced and str(meter) not in danced:
+        return False
+    full = meter.bar_duration
+    if asked.unit is not None and (full / asked.unit).denominator != 1:
+        return False
+    pickup = asked.pickup
+    if pickup is None:
+        return True
+    return bool(pickup < full and (pickup / (header["unit"] * asked.smallest)).denominator == 1)
+
+
+def _require_known(asked: Asked, headers: Sequence[dict[str, Any]]) -> None:
+    if asked.rhythm is not None:
+        _require(asked.rhythm, "rhythm", {h["rhythm"] for h in headers} - {""})
+    if asked.key is not None:
+        _require(asked.key.mode, "mode", {h["mode"] for h in headers})
+    if asked.meter is not None and not any(alike(asked.meter, h["meter"]) for h in headers):
+        _require(str(asked.meter), "meter", {str(h["meter"]) for h in headers})
+
+
+def _require(value: str, what: str, known: set[str]) -> None:
+    if value not in known:
+        raise ControlError(
+            f"{what} '{printable(value)}': the model knows no such tune; "
+            f"it knows {', '.join(sorted(known))}"
+        )
+
+
+def _why_none_fits(asked: Asked, headers: Sequence[dict[str, Any]]) -> str:
+    """Which of rhythm and meter, unit or pickup is the one too many."""
+    if not any(_fits(replace(asked, unit=None, pickup=None), header) for header in headers):
+        return f"the model knows no {asked.rhythm} in {asked.meter}; ask for one of them only"
+    if not any(_fits(replace(asked, pickup=None), header) for header in headers):
+        assert asked.unit is not None
+        return f"unit {asked.unit / 4}: it does not divide the bars that were asked for"
+    assert asked.pickup is not None
+    return (
+        f"pickup {asked.pickup / 4}: not shorter than a bar, or finer than the model's notes, in "
+        "the meters that were asked for"
+    )

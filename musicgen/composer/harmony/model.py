@@ -1,0 +1,88 @@
+"""A trained harmonizer as a folder: weights, config, card, each with its SHA-256; save, load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from musicgen.composer.harmony.chords import KINDS
+from musicgen.composer.harmony.features import MELODY_SIZES, SLOT_SIZES
+from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig
+from musicgen.config import from_dict, to_dict
+from musicgen.errors import CheckpointError, ConfigError
+from musicgen.models import weights_of
+from musicgen.models.checkpoint import shipped_folder
+from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
+
+FORMAT = "musicgen-harmonizer-1"
+SHIPPED = shipped_folder() / "harmonizers" / "hymns"
+_FILES = ("weights.safetensors", "config.json", "README.md")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HarmonyModel:
+    """A network in evaluation mode, numbers by name, and README.md for people."""
+
+    network: Harmonizer
+    metrics: Mapping[str, float]
+    card: str = ""
+
+
+def save(folder: str | Path, model: HarmonyModel) -> None:
+    """Write the folder of a harmonizer.
+
+    Raises:
+        CheckpointError: it cannot be written there.
+    """
+    config = {
+        "model": to_dict(model.network.config),
+        "language": _language(),
+        "metrics": dict(model.metrics),
+    }
+    contents = {
+        "weights.safetensors": arrays_to(weights_of(model.network)),
+        "config.json": as_json(config),
+        "README.md": model.card.encode(),
+    }
+    seal(folder, contents, kind=FORMAT)
+
+
+def load(folder: str | Path = SHIPPED) -> HarmonyModel:
+    """The harmonizer in a folder; by default the one that comes with musicgen.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or speaks of other chords.
+    """
+    folder = Path(folder)
+    files = unseal(folder, _FILES, kind=FORMAT)
+    try:
+        config = json.loads(files["config.json"])
+        shape = from_dict(HarmonizerConfig, config["model"], where="model")
+        metrics = {str(name): float(value) for name, value in config["metrics"].items()}
+        language = config["language"]
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}/config.json: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
+    if language != _language():
+        raise CheckpointError(f"{folder}: speaks of other chords or melodies; train it again")
+    state = torch.get_rng_state()  # building draws random weights; the caller must not notice
+    network = Harmonizer(shape)
+    torch.set_rng_state(state)
+    expected = {name: tuple(p.shape) for name, p in network.named_parameters()}
+    where = f"{folder}/weights.safetensors"
+    arrays = arrays_from(files["weights.safetensors"], expected, where)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(torch.from_numpy(arrays[name]))
+    card = files["README.md"].decode("utf-8", "replace")
+    return HarmonyModel(network=network.eval(), metrics=metrics, card=card)
+
+
+def _language() -> dict[str, object]:
+    """What the numbers of a lesson mean, as far as a network depends on it."""
+    return {"kinds": list(KINDS), "melody": MELODY_SIZES, "slots": SLOT_SIZES}

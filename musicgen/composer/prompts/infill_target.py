@@ -1,0 +1,385 @@
+"""A whole tune of which some bars may be written anew, and the tune with them in their places.
+
+Bars have the numbers that they have in print: those of endings count one after the other, and a
+pickup counts for none: the first is bar 0, and one before a later part goes with the bar that it
+leads into.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from musicgen.composer.prompts.bar_plan import Measure, Plan
+from musicgen.composer.prompts.form import Stopped, sections
+from musicgen.composer.prompts.result import Whole
+from musicgen.composer.prompts.source_file import Manuscript
+from musicgen.composer.prompts.tokens import (
+    Heard,
+    header_tokens,
+    hear,
+    note_tokens,
+    prevailing_meter,
+)
+from musicgen.errors import ControlError, InvalidTuneError
+from musicgen.formats.abc_notation.splicing import replace_bars
+from musicgen.formats.midi.splicing import Score, TickedNote
+from musicgen.music.playback import played_notes
+from musicgen.music.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Source, Timed, Tune
+from musicgen.tokens.melody.encoding import decode_bars
+from musicgen.tokens.melody.grammar import advance, start
+from musicgen.tokens.melody.table import parse_token
+from musicgen.tokens.vocabulary import EOS
+
+Notes = tuple[Timed, ...]
+MOST_QUARTERS = 64  # of a bar that is written anew
+_RANGE = re.compile(r"\s*(\d{1,5})\s*(?:-\s*(\d{1,5})\s*)?")
+# Signs that say where the player goes; they stay when the notes under them change.
+_ROAD_SIGNS = frozenset({"segno", "coda", "fine", "D.C.", "D.S.", "dacapo", "dacoda", "fermata"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some heard bars, [start, stop), to be written anew: what the model hears before them, what
+    it may write, and the tokens that come after, which it hears as well."""
+
+    start: int
+    stop: int
+    plan: Plan
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A tune as a model hears it. `numbers` are the printed numbers of the heard bars."""
+
+    tune: Tune
+    manuscript: Manuscript
+    heard: tuple[Heard, ...]
+    numbers: tuple[int, ...]
+    pickup: Fraction
+
+    @staticmethod
+    def read(tune: Tune) -> Piece:
+        """Understand a tune.
+
+        Raises:
+            ControlError: it is no single line in some meter.
+        """
+        try:
+            if len(tune.voices) != 1:
+                raise InvalidTuneError("more than one voice" if tune.voices else "no music")
+            heard = hear(tune, tune.bars)
+            if not any(isinstance(note, Note) for bar in heard for note in bar.notes):
+                raise InvalidTuneError("no notes")
+            full = prevailing_meter(heard).bar_duration
+        except InvalidTuneError as error:
+            raise ControlError(f"cannot be rewritten: {error}; give a single-line melody") from None
+        assert full is not None
+        stopped = Stopped(heard, tune.unit, full, is_open=False, own_full=full)
+        numbers: list[int] = []
+        parts = sections(stopped)
+        pickups = {part.start for part in parts if part.begins_short}
+        count = 0
+        for i in range(len(heard)):
+            count += i not in pickups
+            numbers.append(count + (i in pickups and i > 0))
+        first = heard[0].duration if 0 in pickups else Fraction(0)
+        pickup = first if first < full else Fraction(0)
+        return Piece(tune, Manuscript.of(tune), tuple(heard), tuple(numbers), pickup)
+
+    def select(self, bars: str) -> tuple[int, int]:
+        """The heard bars [start, stop) that "5-8" or "5" asks for.
+
+        Raises:
+            ControlError: not such a range, or not within the tune.
+        """
+        match = _RANGE.fullmatch(bars)
+        if match is None:
+            raise ControlError(f"--bars '{bars}': write it like 5-8, or 5 for one bar")
+        first, last = int(match[1]), int(match[2] or match[1])
+        found = [i for i, number in enumerate(self.numbers) if first <= number <= last]
+        if first > last or first not in self.numbers or last not in self.numbers:
+            least, most = self.numbers[0], self.numbers[-1]
+            raise ControlError(f"--bars {bars}: the tune has bars {least} to {most}")
+        return found[0], found[-1] + 1
+
+    def stretch(self, start_bar: int, stop_bar: int, changed: Mapping[int, Notes]) -> Stretch:
+        """Bars [start, stop) to be written anew in the tune with some bars `changed` already.
+
+        A note tied over an edge of the stretch stays, so that the tie still leads to it.
+
+        Raises:
+            ControlError: nothing in them is free, the key changes inside a bar of them, or one is
+                too long.
+        """
+        notes = [changed.get(i, bar.notes) for i, bar in enumerate(self.heard)]
+        for i in range(start_bar, stop_bar):
+            self._require_plain(i)
+        kept = _tied_over_edges(notes, start_bar, stop_bar)
+        if all(sum(kept[i]) >= len(notes[i]) for i in range(start_bar, stop_bar)):
+            raise ControlError("the bars hold only notes that are tied over their edges")
+        measures = tuple(self._measure(i, notes[i], kept[i]) for i in range(start_bar, stop_bar))
+        meter, key = self.heard[start_bar].meter, self.heard[start_bar].key
+        if meter.bar_duration is None:
+            meter = prevailing_meter(self.heard)
+        before = [*header_tokens(self.tune, key, meter, self.pickup)]
+        before += [t for i in range(start_bar) for t in self.tokens_of(i, notes[i])]
+        after = [t for i in range(stop_bar, len(notes)) for t in self.tokens_of(i, notes[i])]
+        state = start()
+        for text in before:
+            state = advance(state, parse_token(text))
+        bar = self.heard[start_bar]
+        in_pickup = state.in_pickup and bar.duration <= state.pickup
+        state = replace(state, in_pickup=in_pickup, closed="")
+        return Stretch(start_bar, stop_bar, Plan(tuple(before), state, measures), (*after, EOS))
+
+    def _require_plain(self, index: int) -> None:
+        if self.heard[index].duration > MOST_QUARTERS:
+            number = self.numbers[index]
+            raise ControlError(
+                f"bar {number}: longer than {MOST_QUARTERS} quarters; choose other bars"
+            )
+        begun = False
+        for event in self.tune.bars[self.heard[index].number].events:
+            begun = begun or not isinstance(event, Change)
+            if isinstance(event, Change) and begun and (event.key or event.meter):
+                raise ControlError(
+                    f"bar {self.numbers[index]}: key or meter change inside it; choose other bars"
+                )
+
+    def _measure(self, index: int, notes: Notes, kept: tuple[int, int]) -> Measure:
+        bar = self.heard[index]
+        n_head, n_tail = kept
+        head, tail = notes[:n_head], notes[len(notes) - n_tail :]
+        full = sum((note.duration for note in notes), Fraction(0))
+        return Measure(
+            length=full - sum((note.duration for note in tail), Fraction(0)),
+            head=(*bar.opens, *note_tokens(head, bar.key, self.tune.unit)),
+            tail=note_tokens(tail, bar.key, self.tune.unit),
+            close=bar.close or "|]",
+        )
+
+    def tokens_of(self, index: int, notes: Notes) -> tuple[str, ...]:
+        """What a model hears of a bar with these notes."""
+        bar = self.heard[index]
+        close = bar.close or "|"
+        if index + 1 == len(self.heard) and close in ("|", "||"):
+            close = "|]"
+        return (*bar.opens, *note_tokens(notes, bar.key, self.tune.unit), close)
+
+    def notes_of(self, stretch: Stretch, written: Sequence[str]) -> dict[int, Notes]:
+        """The notes of each bar of a stretch that the tokens `written` say."""
+        result: dict[int, Notes] = {}
+        tokens = [parse_token(text) for text in written]
+        for i in range(stretch.start, stretch.stop):
+            frame = Tune(key=self.heard[i].key, unit=self.tune.unit)
+            bars = decode_bars(frame, tokens)
+            events = bars[i - stretch.start].events
+            result[i] = tuple(e for e in events if not isinstance(e, Change))
+        return result
+
+    def melody_with(self, changed: Mapping[int, Notes]) -> Tune:
+        """The tune with other notes in some bars, as a Tune without its text."""
+        bars = list(self.tune.bars)
+        for i, notes in changed.items():
+            number = self.heard[i].number
+            events = self._dressed(i, notes)
+            lead = _leading_changes(bars[number].events)
+            bars[number] = replace(bars[number], events=(*lead, *events), span=None)
+        voice = replace(self.tune.voices[0], bars=tuple(bars))
+        return replace(self.tune, voices=(voice,), source=None)
+
+    def complete(self, changed: Mapping[int, Notes]) -> Whole:
+        """The tune with other notes in some bars, all else as it stood in its file.
+
+        Raises:
+            ControlError: the file holds something that cannot be kept.
+        """
+        page = self.manuscript.page
+        if page is None:
+            whole = self.melody_with(changed)
+            midi = self.manuscript.midi
+            return Whole(whole, {".mid": self._midi(changed)} if midi else {})
+        contents = {self.heard[i].number: self._dressed(i, n) for i, n in changed.items()}
+        try:
+            text = replace_bars(page, contents)
+        except InvalidTuneError as error:
+            raise ControlError(f"cannot be rewritten: {error}") from None
+        read = page.read(text)
+        assert read is not None
+        assert read.source is not None
+        where = self.tune.source.path if self.tune.source is not None else ""
+        whole = replace(read, source=Source(where, read.source.line, read.source.text))
+        return Whole(whole, {".abc": self.manuscript.file_of(text)})
+
+    def _dressed(self, index: int, notes: Notes) -> list[Event]:
+        """New notes with what stays of the bar: the notes that are the same as before, chord
+        symbols, texts and road signs at their places, slurs that lead out of it."""
+        old = [
+            event
+            for event in self.tune.bars[self.heard[index].number].events
+            if not isinstance(event, Change)
+        ]
+        plain = self.heard[index].notes
+        head = _common(plain, notes)
+        tail = _common(plain[head:][::-1], notes[head:][::-1])
+        dressed: list[Timed] = [*old[:head], *notes[head : len(notes) - tail]]
+        dressed += old[len(old) - tail :]
+        replaced = list(_with_onsets(old))[head : len(old) - tail]
+        if not replaced or len(notes) == head + tail:
+            return list(dressed)
+        new = list(_with_onsets(dressed))[head : len(dressed) - tail]
+        for onset, event in replaced:
+            marks = _staying(event.marks)
+            if marks != NO_MARKS:
+                place = next((k for k, (at, _) in enumerate(new) if at >= onset), len(new) - 1)
+                dressed[head + place] = _marked(dressed[head + place], marks)
+        opened, closed = _open_slurs([event for _, event in replaced])
+        if closed:
+            dressed[head] = _marked(dressed[head], Marks(slurs_closed=closed))
+        if opened:
+            last = head + len(new) - 1
+            dressed[last] = _marked(dressed[last], Marks(slurs_opened=opened))
+        return list(dressed)
+
+    def _midi(self, changed: Mapping[int, Notes]) -> bytes:
+        """The MIDI file with the notes that begin in what has changed taken out, others put in."""
+        score = Score.read(self.manuscript.midi)
+        ticks = score.ticks_per_quarter
+        before, after = played_notes(self.tune), played_notes(self.melody_with(changed))
+        same = {(n.onset, n.duration, n.midi) for n in before} & {
+            (n.onset, n.duration, n.midi) for n in after
+        }
+        read = [TickedNote(round(n.onset * ticks), 0, n.midi) for n in before]
+        line = score.line_of(read)
+        if not score.is_on_time(line, read):
+            raise ControlError(
+                "cannot be rewritten: the notes of the MIDI file keep to no beat; quantise it first"
+            )
+        gone = [n for n in before if (n.onset, n.duration, n.midi) not in same]
+        removed = []
+        left = list(line.notes)
+        for note in gone:
+            tick = note.onset * ticks
+            match = min((n for n in left if n[2] == note.midi), key=lambda n: abs(n[0] - tick))
+            left.remove(match)
+            removed.append(TickedNote(match[0], match[1], match[2]))
+        added = []
+        for n in after:
+            if (n.onset, n.duration, n.midi) in same or not 0 <= n.midi <= 127:
+                continue
+            onset, end = round(n.onset * ticks), round((n.onset + n.duration) * ticks)
+            added.append(TickedNote(onset, max(end - onset, 1), n.midi))
+        return score.replace(line, added=added, removed=removed)
+
+
+def _tied_over_edges(notes: Sequence[Notes], first: int, stop: int) -> dict[int, tuple[int, int]]:
+    """For each bar of [first, stop) how many of its first and last notes must stay."""
+    flat = [(i, k) for i in range(first, stop) for k in range(len(notes[i]))]
+    before = notes[first - 1] if first else ()
+    keep = set[tuple[int, int]]()
+    held = bool(before) and _is_tied(before[-1])
+    for place in flat:
+        if not held:
+            break
+        keep.add(place)
+        held = _is_tied(notes[place[0]][place[1]])
+    kept = {i: [sum((i, k) in keep for k in range(len(notes[i]))), 0] for i in range(first, stop)}
+    if stop < len(notes):
+        for place in reversed(flat):
+            if not _is_tied(notes[place[0]][place[1]]) or place in keep:
+                break
+            kept[place[0]][1] += 1
+    return {i: _whole_tuplets(notes[i], head, tail) for i, (head, tail) in kept.items()}
+
+
+def _whole_tuplets(notes: Notes, head: int, tail: int) -> tuple[int, int]:
+    """More notes at both edges, so that no tuplet is cut."""
+    while 0 < head < len(notes) and _inside_tuplet(notes[head]):
+        head += 1
+    while 0 < tail < len(notes) and _inside_tuplet(notes[len(notes) - tail]):
+        tail += 1
+    return head, min(tail, len(notes) - head)
+
+
+def _inside_tuplet(note: Timed) -> bool:
+    return note.tuplet is not None and note.tuplet.index > 0
+
+
+def _is_tied(note: Timed) -> bool:
+    return isinstance(note, Note) and note.tie
+
+
+def _common(first: Sequence[Timed], second: Sequence[Timed]) -> int:
+    """How many notes two lines begin with alike, up to the last place outside a tuplet."""
+    n = 0
+    while n < min(len(first), len(second)) and first[n] == second[n]:
+        n += 1
+    for line in (first, second):
+        while 0 < n < len(line) and line[n].tuplet is not None:
+            n -= 1
+    return n
+
+
+def _with_onsets(events: Sequence[Timed]) -> Iterator[tuple[Fraction, Timed]]:
+    at = Fraction(0)
+    for event in events:
+        yield at, event
+        at += event.duration
+
+
+def _leading_changes(events: Sequence[Event]) -> tuple[Event, ...]:
+    return tuple(event for event in events if isinstance(event, Change))
+
+
+def _staying(marks: Marks) -> Marks:
+    """What of a note's signs stays when the note changes."""
+    return Marks(
+        chord_symbol=marks.chord_symbol,
+        annotations=marks.annotations,
+        decorations=tuple(name for name in marks.decorations if name in _ROAD_SIGNS),
+    )
+
+
+def _open_slurs(events: Sequence[Timed]) -> tuple[int, int]:
+    """Slurs that begin in a run of notes and end after it, and that begin before it."""
+    opened = closed = 0
+    for event in events:
+        opened += event.marks.slurs_opened
+        inside = min(opened, event.marks.slurs_closed)
+        opened, closed = opened - inside, closed + event.marks.slurs_closed - inside
+    return opened, closed
+
+
+def _marked(event: Timed, more: Marks) -> Timed:
+    """The note with more signs; a second chord symbol becomes a text."""
+    marks = event.marks
+    texts = (*marks.annotations, *more.annotations)
+    symbol = marks.chord_symbol or more.chord_symbol
+    if marks.chord_symbol and more.chord_symbol:
+        texts = (*texts, more.chord_symbol)
+    return replace(
+        event,
+        marks=replace(
+            marks,
+            chord_symbol=symbol,
+            annotations=texts,
+            decorations=(*marks.decorations, *more.decorations),
+            slurs_opened=marks.slurs_opened + more.slurs_opened,
+            slurs_closed=marks.slurs_closed + more.slurs_closed,
+        ),
+    )
+
+
+def sounding(notes: Mapping[int, Notes]) -> tuple[object, ...]:
+    """What is heard of some bars, to tell versions apart."""
+    return tuple(
+        (i, None if isinstance(n, Rest) else n.pitch.midi, n.duration, _is_tied(n))
+        for i in sorted(notes)
+        for n in notes[i]
+        if not isinstance(n, Rest) or n.duration
+        if isinstance(n, (Note, Rest))
+    )

@@ -1,0 +1,93 @@
+"""What kind of tune is it? Rhythm, mode, meter, collection: many notes to one answer, two ways.
+
+    classifier = Classifier.load()
+    classifier.classify(tune)                      # {"rhythm": {"jig": 0.97, ...}, ...}
+    classifier.classify(tune, by="likelihood")
+
+By a small head on the states of a trained network that is left as it is (`head`), or by Bayes'
+rule from what the same network gives for the notes under each heading (`likelihood`). Both hear the
+notes alone (`listening`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from musicgen.errors import CheckpointError
+from musicgen.evaluation.classification.listening import listen
+from musicgen.evaluation.classification.questions import QUESTIONS, Question
+from musicgen.music.tune import Tune
+
+if TYPE_CHECKING:
+    from musicgen.evaluation.classification.head import Answers, Head
+    from musicgen.models.checkpoint import Checkpoint
+
+__all__ = ["QUESTIONS", "WAYS", "Classifier", "Question"]
+
+Way = Literal["head", "likelihood"]
+WAYS: tuple[Way, ...] = ("head", "likelihood")
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A model with a head that was fitted on its states; without one only likelihood answers."""
+
+    checkpoint: Checkpoint
+    head: Head | None
+
+    @staticmethod
+    def load(checkpoint: str | Path | None = None, head: str | Path | None = None) -> Classifier:
+        """A model by name or folder (default: the one that the head was fitted on), and a head by
+        folder (default: the shipped one, where it fits the model).
+
+        Raises:
+            CheckpointError: one is missing or damaged, or they do not belong together.
+        """
+        from musicgen.evaluation.classification import head as heads
+        from musicgen.evaluation.classification.states import fingerprint_of
+        from musicgen.models import checkpoint as checkpoints
+
+        found = heads.load(heads.SHIPPED if head is None else head)
+        named = found.checkpoint if checkpoint is None else checkpoint
+        model = checkpoints.load(checkpoints.locate(named))
+        if fingerprint_of(model) == found.fingerprint:
+            return Classifier(model, found)
+        if head is not None or checkpoint is None:
+            raise CheckpointError(
+                f"{named}: the head was fitted on another model; fit one with "
+                "scripts/fit_classifier.py"
+            )
+        return Classifier(model, None)
+
+    def classify(self, tune: Tune, *, by: Way = "head") -> Answers:
+        """The probability of every answer to every question; see `classify_all`."""
+        return self.classify_all([tune], by=by)[0]
+
+    def classify_all(self, tunes: Sequence[Tune], *, by: Way = "head") -> list[Answers]:
+        """The same for several tunes.
+
+        Raises:
+            InvalidTuneError: a tune is no single line in one key and one meter.
+            CheckpointError: the model has no head, or does not read melody tokens.
+        """
+        from musicgen.models.inference.threads import torch_single_threaded
+
+        listenings = [listen(tune) for tune in tunes]
+        if by == "likelihood":
+            from musicgen.evaluation.classification.likelihood import answer
+
+            with torch_single_threaded():
+                return [answer(each, self.checkpoint) for each in listenings]
+        if self.head is None:
+            raise CheckpointError(
+                "no head was fitted on this model; use --by likelihood, or fit one with "
+                "scripts/fit_classifier.py and name it with --head"
+            )
+        from musicgen.evaluation.classification.states import states_of
+
+        by_ear = [each.notated() for each in listenings]
+        with torch_single_threaded():
+            return [self.head.answer(states) for states in states_of(self.checkpoint, by_ear)]

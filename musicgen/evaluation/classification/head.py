@@ -1,0 +1,124 @@
+"""A small head on a network that is left as it is: its states of a tune, pooled, to answers.
+
+    pooled = mean, spread and last of the states, mean and maximum of K learned features of each
+    logits = pooled @ output + bias, one softmax for each question
+
+The states are what the network's last layer says after each token that it hears, with every token
+of the heading replaced by `<unk>`: what is asked must not be told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.errors import CheckpointError
+from musicgen.evaluation.classification.questions import N_ANSWERS, QUESTIONS
+from musicgen.models.checkpoint import shipped_folder
+from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
+
+FORMAT = "musicgen-head-1"
+SHIPPED = shipped_folder() / "classifiers" / "celtic"
+_FILES = ("weights.safetensors", "config.json", "README.md")
+Floats = NDArray[np.float32]
+Answers = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Head:
+    """`weights` as in `shapes`; `checkpoint` names the network it was fitted on, `fingerprint` the
+    SHA-256 of that network's weights; `scores` are accuracies on held-out families."""
+
+    weights: Mapping[str, Floats]
+    checkpoint: str
+    fingerprint: str
+    scores: Mapping[str, float]
+    card: str = ""
+
+    def answer(self, states: Floats) -> Answers:
+        """Probability of every answer to every question, from the states (T, C) of a tune."""
+        logits = self.logits(states)
+        answers: Answers = {}
+        begin = 0
+        for question in QUESTIONS:
+            own = logits[begin : begin + len(question.classes)]
+            begin += len(own)
+            odds = np.exp(own - own.max())
+            shares = (odds / odds.sum()).tolist()
+            answers[question.name] = dict(zip(question.classes, shares, strict=True))
+        return answers
+
+    def logits(self, states: Floats) -> NDArray[np.float64]:
+        """(N_ANSWERS,)."""
+        w = self.weights
+        x = (states - w["centre"]) / w["scale"]  # (T, C)
+        features = np.maximum(x @ w["feature"] + w["feature_bias"], 0)  # (T, K)
+        pooled = [x.mean(0), x.std(0), x[-1], features.mean(0), features.max(0)]
+        logits = np.concatenate(pooled) @ w["output"] + w["output_bias"]
+        return np.asarray(logits, np.float64)
+
+
+def shapes(width: int, n_features: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a head's weights, on states of `width` channels."""
+    return {
+        "centre": (width,),
+        "scale": (width,),
+        "feature": (width, n_features),
+        "feature_bias": (n_features,),
+        "output": (3 * width + 2 * n_features, N_ANSWERS),
+        "output_bias": (N_ANSWERS,),
+    }
+
+
+def save(folder: str | Path, head: Head) -> None:
+    """Write the folder of a head.
+
+    Raises:
+        CheckpointError: it cannot be written there.
+    """
+    config = {
+        "checkpoint": head.checkpoint,
+        "fingerprint": head.fingerprint,
+        "width": len(head.weights["centre"]),
+        "n_features": len(head.weights["feature_bias"]),
+        "questions": {q.name: q.classes for q in QUESTIONS},
+        "scores": dict(head.scores),
+    }
+    contents = {
+        "weights.safetensors": arrays_to(head.weights),
+        "config.json": as_json(config),
+        "README.md": head.card.encode(),
+    }
+    seal(folder, contents, kind=FORMAT)
+
+
+def load(folder: str | Path = SHIPPED) -> Head:
+    """The head in a folder.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or answers other questions.
+    """
+    files = unseal(folder, _FILES, kind=FORMAT)
+    try:
+        config = json.loads(files["config.json"])
+        asked = {name: tuple(classes) for name, classes in config["questions"].items()}
+        shape = shapes(int(config["width"]), int(config["n_features"]))
+        scores = {str(name): float(value) for name, value in config["scores"].items()}
+        checkpoint, fingerprint = str(config["checkpoint"]), str(config["fingerprint"])
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
+    if asked != {q.name: q.classes for q in QUESTIONS}:
+        raise CheckpointError(f"{folder}: answers other questions; fit it again")
+    where = f"{folder}/weights.safetensors"
+    return Head(
+        weights=arrays_from(files["weights.safetensors"], shape, where),
+        checkpoint=checkpoint,
+        fingerprint=fingerprint,
+        scores=scores,
+        card=files["README.md"].decode("utf-8", "replace"),
+    )

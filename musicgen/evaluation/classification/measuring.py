@@ -1,0 +1,144 @@
+"""How often the answers are right on held-out families, beside what has to be beaten; a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen import corpus as corpora
+from musicgen.errors import InvalidTuneError
+from musicgen.evaluation.classification.listening import Listening, listen
+from musicgen.evaluation.classification.questions import QUESTIONS, Question
+from musicgen.music.metrics.accuracy import confusion, share_right
+from musicgen.music.metrics.distances import Interval
+from musicgen.music.tune import Tune
+from musicgen.system.charts import chart
+from musicgen.tokens.melody.encoding import encode, melody
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Tunes of one split: what is heard, the same written down, its family, and the right answers
+    (n, questions), -1 where the book does not say."""
+
+    listenings: tuple[Listening, ...]
+    by_ear: tuple[Tune, ...]
+    families: tuple[str, ...]
+    targets: Ints
+
+    def __len__(self) -> int:
+        return len(self.families)
+
+    def texts(self) -> list[str]:
+        """The tokens that the network hears, as words."""
+        return [" ".join(("^", *encode(melody(tune).tune), "$")) for tune in self.by_ear]
+
+
+def read_examples(sources: Sequence[str] = ("celtic",)) -> dict[str, Examples]:
+    """The melodies of a corpus, split by family.
+
+    Raises:
+        CorpusError: nothing can be read.
+    """
+    found: list[tuple[Listening, Tune] | None] = []
+    corpus = corpora.load(sources, extract=_hear, keep=found.append)
+    splits: dict[str, list[tuple[Listening, Tune, str, list[int]]]] = {
+        split: [] for split in corpora.SPLITS
+    }
+    for entry, heard in zip(corpus.entries, found, strict=True):
+        if heard is not None:
+            listening, written = heard
+            targets = [question.target(written, entry.source) for question in QUESTIONS]
+            splits[entry.split].append((listening, listening.notated(), entry.family, targets))
+    return {
+        split: Examples(
+            tuple(row[0] for row in rows),
+            tuple(row[1] for row in rows),
+            tuple(row[2] for row in rows),
+            np.array([row[3] for row in rows], np.int64).reshape(-1, len(QUESTIONS)),
+        )
+        for split, rows in splits.items()
+    }
+
+
+def _hear(tune: Tune) -> tuple[Listening, Tune] | None:
+    try:
+        return listen(tune), melody(tune).tune
+    except InvalidTuneError:
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """Share of right answers, and counts: row the truth, column the guess."""
+
+    right: Interval
+    table: NDArray[np.float64]
+    n: int
+
+
+def score(guesses: Sequence[int], examples: Examples, question: int) -> Score:
+    """Score guesses (one for each tune) at the tunes of which the answer is known."""
+    truth = examples.targets[:, question]
+    known = np.flatnonzero(truth >= 0)
+    guessed = np.asarray(guesses, np.int64)[known]
+    right = guessed == truth[known]
+    return Score(
+        right=share_right(right, np.ones(len(known)), [examples.families[i] for i in known]),
+        table=confusion(guessed.tolist(), truth[known].tolist(), _n_classes(question)),
+        n=len(known),
+    )
+
+
+def _n_classes(question: int) -> int:
+    return len(QUESTIONS[question].classes)
+
+
+def estimated(examples: Examples, question: Question) -> list[int] | None:
+    """What `estimation` says, for the questions that it answers."""
+    if question.name not in ("mode", "meter"):
+        return None
+    return [question.target(tune, "") for tune in examples.by_ear]
+
+
+def likeliest(
+    answers: Sequence[Mapping[str, Mapping[str, float]]], question: Question
+) -> list[int]:
+    """The likeliest answer of each tune, as its position among the classes."""
+    key: Callable[[Mapping[str, float]], int] = lambda of_class: max(  # noqa: E731
+        range(len(question.classes)), key=lambda i: of_class[question.classes[i]]
+    )
+    return [key(each[question.name]) for each in answers]
+
+
+def draw(tables: Mapping[str, Mapping[str, NDArray[np.float64]]], path: str | Path) -> None:
+    """Confusion matrices: a row of panels for each way, a panel for each question; each row of a
+    matrix is the tunes of one true class, dark where most of them are."""
+    width = 4.2 * len(QUESTIONS)
+    with chart(path, width=width, height=4.0 * len(tables)) as figure:
+        panels = figure.subplots(len(tables), len(QUESTIONS), squeeze=False)
+        for row, (way, of_question) in zip(panels, tables.items(), strict=True):
+            for axes, question in zip(row, QUESTIONS, strict=True):
+                if question.name not in of_question:
+                    axes.set_axis_off()
+                    continue
+                table = of_question[question.name]
+                shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+                axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+                for (i, j), n in np.ndenumerate(table):
+                    if n:
+                        color = "white" if shares[i, j] > 0.5 else "black"
+                        axes.text(j, i, f"{n:.0f}", ha="center", va="center", color=color, size=8)
+                ticks = range(len(question.classes))
+                axes.set_xticks(ticks, question.classes, rotation=45, ha="right", fontsize=8)
+                axes.set_yticks(ticks, question.classes, fontsize=8)
+                right = np.trace(table) / max(1, table.sum())
+                axes.set_title(f"{question.name}, by {way}: {right:.1%} right", fontsize=9)
+                axes.set_xlabel("answer", fontsize=8)
+                axes.set_ylabel("book", fontsize=8)

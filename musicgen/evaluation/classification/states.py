@@ -1,0 +1,71 @@
+"""What a network's last layer says after each token of tunes: the states that a head is put on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from musicgen.evaluation.inspection.hearing import Heard, hear
+from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.sealed_folder import arrays_to
+from musicgen.music.tune import Tune
+from musicgen.tokens.melody.table import HEADER_KINDS
+
+BATCH = 32
+MAX_TOKENS = 512  # a longer tune is heard so far
+_BEFORE_MUSIC = 1 + len(HEADER_KINDS)  # <bos> and the heading
+
+
+def states_of(checkpoint: Checkpoint, tunes: Sequence[Tune]) -> list[NDArray[np.float32]]:
+    """For each tune (T, C), from its first note to its end.
+
+    Raises:
+        CheckpointError: the model does not read melody tokens.
+        ControlError: a tune is no single line in one key and one meter.
+    """
+    heard = [hear(tune, checkpoint) for tune in tunes]
+    order = np.argsort([len(each.ids) for each in heard], kind="stable").tolist()
+    found: dict[int, NDArray[np.float32]] = {}
+    for begin in range(0, len(order), BATCH):
+        rows = order[begin : begin + BATCH]
+        layer = _last_layer(checkpoint, [heard[i] for i in rows])
+        for i, states in zip(rows, layer, strict=True):
+            length = min(len(heard[i].ids), MAX_TOKENS)
+            found[i] = states[_BEFORE_MUSIC:length]
+    return [found[i] for i in range(len(tunes))]
+
+
+@torch.inference_mode()
+def _last_layer(checkpoint: Checkpoint, heard: Sequence[Heard]) -> NDArray[np.float32]:
+    """What the readout is given: (B, T, C)."""
+    ids, features = padded(heard)
+    network: Any = checkpoint.network
+    caught: list[torch.Tensor] = []
+    hook = network.readout.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    try:
+        network(ids, features)
+    finally:
+        hook.remove()
+    states: NDArray[np.float32] = caught[0].float().numpy()
+    return states
+
+
+def padded(heard: Sequence[Heard]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids (B, T) and features (B, T, F) side by side, padded on the right, `MAX_TOKENS` at most."""
+    longest = min(max(len(each.ids) for each in heard), MAX_TOKENS)
+    ids = np.zeros((len(heard), longest), np.int64)
+    features = np.zeros((len(heard), longest, heard[0].features.shape[1]), np.int64)
+    for row, each in enumerate(heard):
+        n = min(len(each.ids), longest)
+        ids[row, :n], features[row, :n] = each.ids[:n], each.features[:n]
+    return torch.from_numpy(ids), torch.from_numpy(features)
+
+
+def fingerprint_of(checkpoint: Checkpoint) -> str:
+    """SHA-256 of a model's weights, hexadecimal: a head fits no other."""
+    return hashlib.sha256(arrays_to(dict(checkpoint.weights))).hexdigest()

@@ -1,0 +1,108 @@
+"""How unexpected a model finds each note of a tune, in bits.
+
+The bits of a note are those of all tokens that say it: its length where it has one, the tuplet it
+opens, its pitch, its tie. Bar lines and repeats cost bits too and are counted beside; the heading
+is what the model is told. Shannon's information content, -log2 p; as a model of what listeners
+expect: Pearce, "Statistical learning and probabilistic prediction in music cognition", 2018.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from musicgen.evaluation.inspection.hearing import Heard, Place, heard
+from musicgen.formats.engraving.annotation import Annotated
+from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.cost import nats
+from musicgen.music.tune import Tune
+from musicgen.system.charts import chart
+from musicgen.tokens.melody.table import HEADER_KINDS
+
+COLORS = ((1.0, "#2c7fb8", "under 1 bit"), (3.0, "#41b6c4", "1 to 3"), (5.0, "#fd8d3c", "3 to 5"),
+          (math.inf, "#d7191c", "5 bits and more"))  # fmt: skip
+
+_LINES = 60  # of a text that are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Surprise:
+    """`bits` of each token after `<bos>`, in order, 0 for the heading; `of_note` those of each
+    note or rest; `bits_per_note` everything but the heading, over the notes."""
+
+    heard: Heard
+    bits: tuple[float, ...]
+    of_note: dict[Place, float]
+
+    @property
+    def bits_per_note(self) -> float:
+        """Bits of notes, bar lines and the end, over the number of notes (or of characters)."""
+        return sum(self.bits) / max(1, self.heard.n_notes)
+
+
+@torch.inference_mode()
+def measure(music: Tune | str, checkpoint: Checkpoint) -> Surprise:
+    """Bits of every token of a tune under a model, or of every character of a text.
+
+    Raises:
+        ControlError: the tune is no single line in one key and one meter.
+    """
+    own = heard(music, checkpoint)
+    tokens, features = own.batch
+    logits, _ = checkpoint.network(tokens[:, :-1], features[:, :-1])
+    cost = nats(logits, tokens[:, 1:])[0].double() / math.log(2)  # (T - 1,)
+    if own.tune is not None:
+        cost[: len(HEADER_KINDS)] = 0
+    bits = tuple(cost.tolist())
+    of_note: dict[Place, float] = {}
+    for place, value in zip(own.places[1:], bits, strict=True):
+        if place is not None:
+            of_note[place] = of_note.get(place, 0.0) + value
+    return Surprise(own, bits, of_note)
+
+
+def score(surprise: Surprise, tune: Tune) -> Annotated:
+    """The tune engraved, each note in the colour of its surprise and with its bits above it."""
+    return Annotated(
+        tune=tune,
+        colors={place: _color(bits) for place, bits in surprise.of_note.items()},
+        words={place: f"{bits:.1f}" for place, bits in surprise.of_note.items()},
+        legend=[(color, meaning) for _, color, meaning in COLORS],
+    )
+
+
+def draw_text(surprise: Surprise, path: str | Path) -> None:
+    """The text, each character on the colour of its surprise; line ends as a return sign."""
+    lines = "".join(surprise.heard.tokens[1:-1]).split("\n")
+    width, shown = max(map(len, lines)) + 1, lines[:_LINES]
+    with chart(path, width=0.1 * max(60, width) + 0.4, height=0.21 * len(shown) + 0.7) as figure:
+        axes = figure.subplots()
+        axes.axis("off")
+        axes.set_xlim(-0.5, max(60, width))
+        axes.set_ylim(len(shown), -1.6)
+        for (line, column), bits in surprise.of_note.items():
+            if line < len(shown):
+                text = (shown[line] + "\u21b5")[column]
+                axes.text(column, line, text, family="monospace", fontsize=8, ha="center",
+                          va="center", color="white", fontweight="bold",
+                          bbox={"fc": _color(bits), "ec": "none", "pad": 1.6})  # fmt: skip
+        for k, (_, color, meaning) in enumerate(COLORS):
+            axes.text(15 * k, -1.2, meaning, fontsize=8, color=color, fontweight="bold")
+
+
+def _color(bits: float) -> str:
+    return next(color for below, color, _ in COLORS if bits < below)
+
+
+def rows(surprise: Surprise) -> list[tuple[str, int, int, float]]:
+    """The numbers as a table: token, number of the bar from 1 and of the note in it (0: a bar
+    line or the heading), bits."""
+    table, bar = [], 1
+    places = surprise.heard.places[1:]
+    for token, place, bits in zip(surprise.heard.tokens[1:], places, surprise.bits, strict=True):
+        bar = place[0] + 1 if place is not None else bar
+        table.append((token, bar, 0 if place is None else place[1] + 1, bits))
+    return table
