@@ -18,7 +18,7 @@ import pytest
 
 import musicgen.studio
 from musicgen.studio import jobs, requests
-from musicgen.studio.guard import HEADERS
+from musicgen.studio.access import HEADERS
 
 STATIC = Path(musicgen.studio.__file__).parent / "static"
 HERE = "http://127.0.0.1:9"  # answered by `Canned`, not by the network

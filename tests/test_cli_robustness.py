@@ -147,7 +147,7 @@ def test_a_signal_ends_a_command_with_its_code(
     program = (
         # What runs in the background of a shell inherits that SIGINT is ignored.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import sys, time; from musicgen.cli import main; import musicgen.cli.learn as learn\n"
+        "import sys, time; from musicgen.cli import main; import musicgen.cli.train as learn\n"
         "def load(*a): print('reading', file=sys.stderr, flush=True); time.sleep(60)\n"
         "learn._load_tokens = load\n"
         f"sys.argv = ['musicgen', 'train', '--out', {str(tmp_path / 'run')!r}]\n"

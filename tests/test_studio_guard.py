@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from musicgen.errors import IsolationError, MusicgenError
-from musicgen.studio import Settings, bodies, server
-from musicgen.studio.guard import COOKIE, HEADERS, host_name
-from musicgen.studio.rooms import Rooms
+from musicgen.studio import Settings, request_bodies, server
+from musicgen.studio.access import COOKIE, HEADERS, host_name
+from musicgen.studio.job_queue import Busy, Closed, Desk
+from musicgen.studio.pools import Rooms
 from musicgen.studio.server import is_loopback, listen
-from musicgen.studio.work import Busy, Closed, Desk
 from musicgen.system.sandbox import Limits
 from tests.studio_client import JSON, Client, heading, running
 
@@ -33,8 +33,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less patience with slow clients than there is, if enough for one on a busy machine."""
     monkeypatch.setattr(server, "HEADER_S", 1.5)
     monkeypatch.setattr(server, "SEND_S", 1.5)
-    monkeypatch.setattr(bodies, "BODY_S", 1.5)
-    monkeypatch.setattr(bodies, "LINGER_S", 0.2)
+    monkeypatch.setattr(request_bodies, "BODY_S", 1.5)
+    monkeypatch.setattr(request_bodies, "LINGER_S", 0.2)
 
 
 # --- who asks -------------------------------------------------------------------------------------

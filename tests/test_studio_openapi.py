@@ -12,9 +12,9 @@ import pytest
 from starlette.routing import Route
 
 from musicgen.studio import Settings
+from musicgen.studio.access import Door
 from musicgen.studio.app import build
-from musicgen.studio.guard import Door
-from musicgen.studio.rooms import Rooms
+from musicgen.studio.pools import Rooms
 from tests.studio_client import (
     DOCUMENT,
     GROUPS,

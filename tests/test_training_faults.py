@@ -190,7 +190,7 @@ from musicgen.training.presets import PRESETS
 from tests.test_training import SMALL, make_tokens
 from musicgen.errors import MusicgenError
 from musicgen.training import train
-import musicgen.cli.learn as learn
+import musicgen.cli.train as learn
 learn._load_tokens = lambda *a: (make_tokens(n=400), "", None)
 learn._configure = lambda *a, **k: __import__("dataclasses").replace(
     SMALL, steps=100000, patience=0, save_minutes=9.0)

@@ -13,19 +13,19 @@ import sys
 import traceback
 
 from musicgen.cli import (
-    check,
     classify,
-    compare,
-    compose,
+    corpus,
     evaluate,
+    generate,
     harmonize,
     inspect,
-    learn,
+    novelty,
     play,
     render,
-    rework,
+    rewrite,
     studio,
-    study,
+    train,
+    validate,
 )
 from musicgen.cli.messages import say
 from musicgen.cli.options import app, common_first
@@ -33,20 +33,20 @@ from musicgen.errors import MusicgenError, TrainingInterrupted
 
 __all__ = [
     "app",
-    "check",
     "classify",
-    "compare",
-    "compose",
+    "corpus",
     "evaluate",
+    "generate",
     "harmonize",
     "inspect",
-    "learn",
     "main",
+    "novelty",
     "play",
     "render",
-    "rework",
+    "rewrite",
     "studio",
-    "study",
+    "train",
+    "validate",
 ]
 
 

@@ -15,7 +15,7 @@ from musicgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from musicgen.cli.book import Book
+    from musicgen.cli.tunebook import Book
     from musicgen.composer import Take
     from musicgen.formats.webpage import Entry
     from musicgen.music.tune import Tune
@@ -82,7 +82,7 @@ class TuneSink:
         self.number = number
         self.start = 0  # the first take that is wanted
         self.to_folder = output is not None and (output.is_dir() or not output.suffix)
-        from musicgen.cli.book import Book
+        from musicgen.cli.tunebook import Book
 
         is_book = self.to_folder and settings is not None and number > PAGE_TUNES
         if (to is not None and not self.to_folder) or (resume and not is_book):

@@ -30,7 +30,7 @@ def studio(
     """Open the studio: a web page on this machine to compose, continue, change and play tunes."""
     import signal
 
-    from musicgen.cli.rework import melodist
+    from musicgen.cli.rewrite import melodist
     from musicgen.studio import Settings, StudioServer
 
     melodist(checkpoint)  # a model that cannot be used is found before the page is opened

@@ -20,12 +20,12 @@ from starlette.routing import Route
 import musicgen
 from musicgen.errors import FieldError, IsolationError, MusicgenError
 from musicgen.studio import requests
-from musicgen.studio.bodies import linger, read_json
+from musicgen.studio.access import Door, Guard, Refusal, error_body
 from musicgen.studio.fields import Group
-from musicgen.studio.guard import Door, Guard, Refusal, error_body
+from musicgen.studio.job_queue import RETRY_S, Busy, Closed
 from musicgen.studio.openapi import document
-from musicgen.studio.rooms import Rooms
-from musicgen.studio.work import RETRY_S, Busy, Closed
+from musicgen.studio.pools import Rooms
+from musicgen.studio.request_bodies import linger, read_json
 
 MAX_NAME = 80
 MAX_BODY = 2**20

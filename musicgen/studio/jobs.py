@@ -21,7 +21,7 @@ from musicgen.models.checkpoint import Checkpoint, load, locate
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.music.tune import Rejected, Tune
 from musicgen.studio import views
-from musicgen.studio.changes import changed
+from musicgen.studio.edits import changed
 
 Answer = dict[str, Any]
 

@@ -9,7 +9,7 @@ import musicgen
 from musicgen.studio import requests
 from musicgen.studio.fields import Group
 from musicgen.studio.files import TYPES
-from musicgen.studio.work import RETRY_S
+from musicgen.studio.job_queue import RETRY_S
 
 Schema = dict[str, Any]
 

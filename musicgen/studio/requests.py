@@ -12,7 +12,7 @@ from musicgen.formats.engraving.score import LARGEST, SMALLEST
 from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
 from musicgen.music.theory import RHYTHM_METERS
 from musicgen.music.transposition import MOST_SEMITONES
-from musicgen.studio.changes import CHANGES
+from musicgen.studio.edits import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
 
 MOST_TAKES = 8

@@ -18,9 +18,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from musicgen.errors import MusicgenError
+from musicgen.studio.access import Door
 from musicgen.studio.app import build
-from musicgen.studio.guard import Door
-from musicgen.studio.rooms import Rooms
+from musicgen.studio.pools import Rooms
 
 HEADER_S = 10.0  # for a request to have come as far as its body
 KEEP_ALIVE_S = 15  # for the next one

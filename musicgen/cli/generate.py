@@ -164,6 +164,6 @@ def _first_tune(path: Path) -> Tune:
 
 
 def _seed_of(output: Path | None) -> int | None:
-    from musicgen.cli.book import stored_seed
+    from musicgen.cli.tunebook import stored_seed
 
     return None if output is None else stored_seed(output)

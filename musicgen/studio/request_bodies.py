@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from musicgen.studio.guard import Refusal
+from musicgen.studio.access import Refusal
 
 BODY_S = 20.0  # from the first byte to the last
 LINGER_S = 1.0  # what comes after a refusal is thrown away for so long, so that it can be read

@@ -11,8 +11,8 @@ from typing import Any
 from musicgen.errors import MusicgenError
 from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI
 from musicgen.studio import requests
-from musicgen.studio.changes import HEAVY
-from musicgen.studio.work import Closed, Desk
+from musicgen.studio.edits import HEAVY
+from musicgen.studio.job_queue import Closed, Desk
 from musicgen.system.sandbox import Limits
 
 Answer = dict[str, Any]
