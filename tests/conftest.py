@@ -14,8 +14,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.tokens.melody.encoding import NAME
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
 from musicgen.tokens.vocabulary import Vocabulary
-
-from .checkpoints import random_checkpoint
+from tests.checkpoints import random_checkpoint
 
 # The suite draws the same examples every time, however slow the machine; with
 # HYPOTHESIS_PROFILE=hunt, others and many more of them where a test does not say how many.

@@ -25,8 +25,8 @@ from musicgen.music.similarity import Melody
 from musicgen.music.tune import Tune
 from musicgen.music.validation import fix, validate
 from musicgen.tokens.languages import LANGUAGES
-
-from .pieces import CHORALE, SONG
+from tests import DATA
+from tests.pieces import CHORALE, SONG
 
 RICH = """X:7
 T:The Rich\\'e One
@@ -108,7 +108,7 @@ def seeds(suffix: str) -> tuple[bytes, ...]:
         RICH,
         CHORALE,
         SONG,
-        *(p.read_text("utf-8") for p in (Path(__file__).parent / "data").glob("*.abc")),
+        *(p.read_text("utf-8") for p in DATA.glob("*.abc")),
     )
     tunes = [tune for text in abc for tune in parse_text(text).tunes]
     match suffix:

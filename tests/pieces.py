@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from musicgen.formats.abc_notation import parse_text
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.tokens.remi.encoding import NAME
 from musicgen.tokens.remi.grammar import FEATURE_SIZES
 from musicgen.tokens.vocabulary import Vocabulary
+from tests import DATA
+from tests.checkpoints import random_checkpoint
 
-from .checkpoints import random_checkpoint
-
-THEME = Path(__file__).parent / "data" / "ode_to_joy.abc"
-UNFINISHED = Path(__file__).parent / "data" / "unfinished.abc"
+THEME = DATA / "ode_to_joy.abc"
+UNFINISHED = DATA / "unfinished.abc"
 # Ours: a pickup, a tie across a bar line, a passing note, a last bar that makes up for the pickup.
 CHORALE = """X:1
 T:A short chorale

@@ -42,7 +42,8 @@ def classify(
         typer.Option("--checkpoint", "-c", help="A run folder or a shipped model (celtic)."),
     ] = None,
     head: Annotated[
-        Path | None, typer.Option(help="A folder of scripts/fit_classifier.py (default: shipped).")
+        Path | None,
+        typer.Option(help="A fitted classifier (default: the shipped one)."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -49,7 +49,7 @@ def harmonize(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", help="A folder of scripts/train_harmonizer.py (default: the shipped one)."
+            "--model", help="A folder of scripts/fitting/harmonizer.py (default: the shipped one)."
         ),
     ] = None,
     tune: Annotated[int, typer.Option("--tune", min=1, help="Which tune of the file, from 1.")] = 1,

@@ -58,7 +58,7 @@ class Classifier:
         if head is not None or checkpoint is None:
             raise CheckpointError(
                 f"{named}: the head was fitted on another model; fit one with "
-                "scripts/fit_classifier.py"
+                "scripts/fitting/classifier.py"
             )
         return Classifier(model, None)
 
@@ -84,7 +84,7 @@ class Classifier:
         if self.head is None:
             raise CheckpointError(
                 "no head was fitted on this model; use --by likelihood, or fit one with "
-                "scripts/fit_classifier.py and name it with --head"
+                "scripts/fitting/classifier.py and name it with --head"
             )
         from musicgen.evaluation.classification.states import states_of
 

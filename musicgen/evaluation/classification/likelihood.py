@@ -31,7 +31,7 @@ from musicgen.music.tune import Tune
 from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
 
 ASKED = ("rhythm", "mode", "meter")
-# Nats of a whole tune count this much: scripts/benchmark_classify.py --fit-power, every third tune.
+# Weights of the nats of a whole tune, from scripts/benchmarks/classify.py --fit-power.
 POWER: Mapping[str, float] = {"rhythm": 0.1, "mode": 0.05, "meter": 0.1}
 _HEADER = len(HEADER_KINDS)
 

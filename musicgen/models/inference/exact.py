@@ -19,7 +19,7 @@ from musicgen.errors import ConfigError
 from musicgen.models.inference.interface import Floats, Ints
 
 # An activation is one of -LEVELS .. LEVELS; with more, the weights get coarser. 256, 512 and 1024
-# differ by less than 0.0005 bits per note (scripts/benchmark_sampling.py --only likelihood).
+# differ by less than 0.0005 bits per note (scripts/benchmarks/sampling.py --only likelihood).
 LEVELS = 512
 LIMIT = 1 << 24  # float32 holds every whole number up to here
 

@@ -54,7 +54,7 @@ def estimate_key(heard: Heard) -> Key:
 
     A multinomial logit as in Krumhansl and Kessler's key profiles (Krumhansl, Cognitive
     Foundations of Musical Pitch, 1990), with the last and first note besides, fitted to
-    public-domain folk tunes, whole ones and fragments, by `scripts/fit_estimation.py`. C major
+    public-domain folk tunes, whole ones and fragments, by `scripts/fitting/estimation.py`. C major
     where there are no notes.
     """
     if not heard.notes:

@@ -1,8 +1,8 @@
 """How rhythms go on: the time to the next note after each place of a quarter, counted.
 
 Tunes are of several styles, in eighths or in quarters, dotted or swung: a mixture of Markov chains,
-found by `scripts/fit_estimation.py` (expectation maximisation). Whoever follows a rhythm may learn
-on the way which style it is.
+found by `scripts/fitting/estimation.py` (expectation maximisation). Whoever follows a rhythm may
+learn on the way which style it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counts and weights that `scripts/fit_estimation.py` took from the bundled training split."""
+"""Counts and weights that `scripts/fitting/estimation.py` took from the bundled training split."""
 
 from __future__ import annotations
 

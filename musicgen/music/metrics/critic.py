@@ -7,8 +7,8 @@ A likelihood is blind to what shows only in a whole tune: its range, how alike i
 classifier that has seen many real and many new tunes is not, and the odds that it gives are the
 ratio of their densities. Keeping the best of a few tunes by it takes a model nearer to its corpus
 (Azadi et al., "Discriminator rejection sampling", ICLR 2019; Deng et al., "Residual energy-based
-models for text generation", ICLR 2020). The shipped models' are fitted by scripts/fit_critic.py on
-the training families.
+models for text generation", ICLR 2020). The shipped ones are fitted by scripts/fitting/critic.py
+on the training families.
 """
 
 from __future__ import annotations

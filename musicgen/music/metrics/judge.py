@@ -7,7 +7,7 @@ The criteria are those of the AI Music Generation Challenge (Sturm and Maruri-Ag
 Generation Challenge 2020: double jigs in the style of O'Neill's 1001", 2021), whose judges rejected
 for plagiarism, rhythm and mode, and graded structure and melody. Plagiarism needs an index of
 melodies and is `musicgen.music.similarity`'s. The parameters in judge.json were fitted by
-scripts/fit_judge.py on the training families of the default corpus: what tells a real tune from
+scripts/fitting/judge.py on the training families of the default corpus: what tells a real tune from
 the same tune spoilt.
 """
 

@@ -35,7 +35,7 @@ ALIGNED = 4  # of them whose bars are compared
 MIN_NOTES = 8  # of a melody that anything can be said of
 
 # Set by hand on validation families, on the same tunes played backwards and on planted copies;
-# scripts/benchmark_novelty.py measures what they give.
+# scripts/benchmarks/novelty.py measures what they give.
 COPY_SIMILARITY, COPY_BARS, COPY_NOTES = 0.68, 8, 40
 RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES = 0.56, 5, 24
 

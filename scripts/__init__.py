@@ -1,0 +1,1 @@
+"""Programs beside the package: checks, benchmarks, fitting of what is shipped, documents."""

@@ -1,0 +1,94 @@
+"""Single bits flipped in a model folder, and files cut short: is every one noticed?
+
+    python scripts/checks/flips.py --flips 1000 --model checkpoints/celtic
+
+Half of the places are drawn over all bytes of the folder, half over its files, so that the small
+ones, manifest.json among them, get their share. After each flip the model is loaded, which must be
+refused, and the bit is put back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from musicgen.errors import CheckpointError
+from musicgen.models import checkpoint
+
+
+def noticed(folder: Path, path: Path, data: bytes) -> bool:
+    """Whether loading refuses the folder while a file has this content; it is put back."""
+    original = path.read_bytes()
+    path.write_bytes(data)
+    try:
+        checkpoint.load(folder)
+    except CheckpointError as error:
+        return len(str(error).splitlines()) == 1 and str(folder) in str(error)
+    else:
+        return False
+    finally:
+        path.write_bytes(original)
+
+
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    """The data with one bit changed."""
+    changed = bytearray(data)
+    changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def cut(data: bytes, rng: random.Random) -> bytes:
+    """The data without its end, and not without its last line end alone."""
+    return data[: rng.randrange(len(data) - 1)]
+
+
+def check(
+    folder: Path, number: int, rng: random.Random, spoil: Callable[[bytes, random.Random], bytes]
+) -> tuple[int, Counter[str]]:
+    """How many of so many damages were noticed, and how many there were by file."""
+    files = [path for path in sorted(folder.iterdir()) if path.stat().st_size > 1]
+    sizes = [path.stat().st_size for path in files]
+    found, places = 0, Counter[str]()
+    for n in range(number):
+        path = rng.choices(files, sizes if n % 2 else None)[0]
+        places[path.name] += 1
+        if noticed(folder, path, spoil(path.read_bytes(), rng)):
+            found += 1
+        else:
+            print(f"not noticed: number {n}, {path.name}")
+    return found, places
+
+
+def main() -> None:
+    """Check from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=Path("checkpoints/celtic-transformer"))
+    parser.add_argument("--flips", type=int, default=1000)
+    parser.add_argument("--cuts", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as temp:
+        folder = Path(temp, "model")
+        shutil.copytree(options.model, folder)
+        checkpoint.load(folder)
+        wrong = 0
+        for what, number, spoil in (
+            ("flipped bits", options.flips, flipped),
+            ("files cut short", options.cuts, cut),
+        ):
+            found, places = check(folder, number, rng, spoil)
+            wrong += number - found
+            where = ", ".join(f"{name} {n}" for name, n in places.most_common())
+            print(f"{found} of {number} {what} noticed ({where})")
+        checkpoint.load(folder)
+    raise SystemExit(wrong > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Bring docs/guide.md up to date with the code, and make the notebook docs/guide.ipynb of it.
+
+    python scripts/docs/guide.py            # write both
+    python scripts/docs/guide.py --check    # say what would change; exit 1 if anything would
+
+The Markdown is the only source. Its fenced blocks are of four kinds, by the words after the dashes:
+
+    bash                             a command: a cell of the notebook
+    bash show                        a command that takes long: shown only
+    python                           a cell of the notebook
+    python from=MODULE:NAME[A...B]   that object's code, put in by this script; of a long one
+                                     the lines from the one with the text A to the one with B
+    python answer=NAME               the answer to an exercise: shown only
+    text, abc ...                    shown only
+
+Code that is put in loses its docstring and is given its file and name in a first line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import importlib
+import inspect
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+GUIDE, NOTEBOOK = DOCS / "guide.md", DOCS / "guide.ipynb"
+_FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_SOURCE = re.compile(r"from=([\w.]+):([\w.]+)(?:\[(.*)\.\.\.(.*)\])?")
+
+
+class Block(NamedTuple):
+    """A part of the guide: Markdown (language ""), or a fenced block with its words."""
+
+    language: str
+    words: str
+    text: str
+
+    @property
+    def is_cell(self) -> bool:
+        """Whether the notebook runs it."""
+        return self.language in ("bash", "python") and not self.words
+
+    def markdown(self) -> str:
+        """As it stands in the guide."""
+        if not self.language:
+            return self.text
+        words = f" {self.words}" if self.words else ""
+        return f"```{self.language}{words}\n{self.text}```"
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """The guide in parts, which joined give it back."""
+    end = 0
+    for found in _FENCE.finditer(text):
+        if found.start() > end:
+            yield Block("", "", text[end : found.start()])
+        yield Block(found[1], found[2].strip(), found[3])
+        end = found.end()
+    if end < len(text):
+        yield Block("", "", text[end:])
+
+
+def code_of(module: str, name: str, first: str | None, last: str | None) -> str:
+    """Lines of the source of an object, without its docstring, after a line that says whose."""
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(found)))
+    lines = source.splitlines()
+    node = ast.parse(source).body[0]
+    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
+    if ast.get_docstring(node) is not None:
+        doc = node.body[0]
+        assert doc.end_lineno is not None
+        del lines[doc.lineno - 1 : doc.end_lineno]
+    begin = _line_with(first, lines) if first else 0
+    end = _line_with(last, lines[begin:]) + begin + 1 if last else len(lines)
+    lines = lines[begin:end]
+    file = module.replace(".", "/") + ("/__init__" if is_package(module) else "")
+    return f"# {file}.py: {name}\n" + textwrap.dedent("\n".join(lines)).strip("\n") + "\n"
+
+
+def _line_with(text: str, lines: list[str]) -> int:
+    """Number of the first line that has a text in it."""
+    for number, line in enumerate(lines):
+        if text in line:
+            return number
+    raise ValueError(f"the guide quotes a line with '{text}', which is there no more")
+
+
+def is_package(module: str) -> bool:
+    """Whether a module is a package."""
+    return hasattr(importlib.import_module(module), "__path__")
+
+
+def refreshed(text: str) -> str:
+    """The guide with the code in it as it is now."""
+
+    def renew(block: Block) -> str:
+        source = _SOURCE.fullmatch(block.words)
+        if source is None:
+            return block.markdown()
+        return block._replace(text=code_of(*source.groups())).markdown()
+
+    return "".join(renew(block) for block in blocks(text))
+
+
+def notebook(text: str) -> str:
+    """The notebook of a guide, without outputs, as JSON."""
+    cells: list[dict[str, Any]] = []
+    shown = ""
+
+    def add(kind: str, source: str) -> None:
+        cell: dict[str, Any] = {"cell_type": kind, "id": f"cell-{len(cells):03}", "metadata": {}}
+        if kind == "code":
+            cell |= {"execution_count": None, "outputs": []}
+        cells.append({**cell, "source": source.splitlines(keepends=True)})
+
+    for block in blocks(text):
+        if not block.is_cell:
+            words = block.words if block.language else ""
+            plain = block._replace(words="") if words else block
+            shown += plain.markdown()
+            continue
+        if shown.strip():
+            add("markdown", shown.strip("\n"))
+        shown = ""
+        magic = "%%bash\n" if block.language == "bash" else ""
+        add("code", magic + block.text.rstrip("\n"))
+    if shown.strip():
+        add("markdown", shown.strip("\n"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    meta = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    whole = {"cells": cells, "metadata": meta, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write what has changed, or say it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args().check
+    guide = refreshed(GUIDE.read_text("utf-8"))
+    stale = False
+    for path, now in ((GUIDE, guide), (NOTEBOOK, notebook(guide))):
+        before = path.read_text("utf-8") if path.exists() else ""
+        if before == now:
+            continue
+        stale = True
+        if check:
+            lines = difflib.unified_diff(before.splitlines(), now.splitlines(), str(path), "now")
+            print("\n".join(lines))
+        else:
+            path.write_text(now, "utf-8")
+            print(f"wrote {path}")
+    sys.exit(1 if check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()

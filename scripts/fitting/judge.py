@@ -1,0 +1,127 @@
+"""Fit the judge on the training families of a corpus and report how it ranks held-out tunes.
+
+    python scripts/fitting/judge.py --corpus celtic --out musicgen/music/metrics/judge.json
+    python scripts/fitting/judge.py --score musicgen/music/metrics/judge.json --split test
+
+Every training tune is spoilt once in each way of `metrics.baselines.SPOILERS`; a logistic
+regression learns to tell the real tunes from the spoilt ones. The tables of style are counted on
+one half of the families and the regression fitted on the other, so that the tunes it learns from
+are as strange to the tables as a new tune will be; then the tables are counted on all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from musicgen import corpus as corpora
+from musicgen.errors import InvalidTuneError
+from musicgen.music.metrics.baselines import SPOILERS
+from musicgen.music.metrics.judge import Judge, Weights, described, from_json, to_json
+from musicgen.music.metrics.note_arrays import played
+from musicgen.music.metrics.structure import longest_loop
+from musicgen.music.metrics.style import Style
+from musicgen.music.tune import Tune
+from musicgen.system.files import write_bytes
+from musicgen.tokens.melody.encoding import melody
+
+N_FITTED = 1500  # real tunes that the regression sees
+
+
+def melodies(names: list[str]) -> dict[str, list[tuple[str, Tune]]]:
+    """Each split's melodies with their families."""
+    tunes: list[Tune] = []
+    corpus = corpora.load(names, extract=_same, keep=tunes.append)
+    found: dict[str, list[tuple[str, Tune]]] = {split: [] for split in corpora.SPLITS}
+    for entry, tune in zip(corpus.entries, tunes, strict=True):
+        try:
+            found[entry.split].append((entry.family, melody(tune).tune))
+        except InvalidTuneError:
+            continue
+    return found
+
+
+def _same(tune: Tune) -> Tune:
+    return tune
+
+
+def fit(train: list[tuple[str, Tune]], rng: np.random.Generator) -> Judge:
+    """A judge of the style of these tunes."""
+    from sklearn.linear_model import LogisticRegression
+
+    families = sorted({family for family, _ in train})
+    half = set(rng.permutation(families)[: len(families) // 2].tolist())
+    tables = Style.count([played(tune) for family, tune in train if family in half])
+    fitted = [tune for family, tune in train if family not in half][:N_FITTED]
+    rows = [(1, described(played(tune), tables)) for tune in fitted]
+    for spoil in SPOILERS.values():
+        rows += [(0, described(played(spoil(tune, rng)), tables)) for tune in fitted]
+    labels = np.array([label for label, _ in rows])
+    balance = {0: 1.0, 1: float(len(SPOILERS))}
+    parts = {}
+    for name in ("structure", "melody", "all"):
+        values = np.array([row[name] for _, row in rows])
+        real = values[labels == 1]
+        centre, scale = np.nanmean(real, axis=0), np.nanstd(real, axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        z = np.clip(np.nan_to_num((values - centre) / scale), -6, 6)
+        model = LogisticRegression(C=0.3, max_iter=3000, class_weight=balance)
+        model.fit(np.hstack([z, z**2]), labels)
+        linear, square = np.split(model.coef_[0], 2)
+        parts[name] = Weights(centre, scale, linear, square, float(model.intercept_[0]))
+    surprises = np.array([row["style"] for label, row in rows if label])
+    strange = [float((~p.scale[p.degrees]).mean()) for p in map(played, fitted)]
+    limits = {
+        "rhythms": float(np.nanquantile(surprises[:, 4], 0.99)),
+        "accidentals": float(np.quantile(strange, 0.99)),
+        "loop": float(np.quantile([longest_loop(played(tune)) for tune in fitted], 0.99)),
+    }
+    return Judge(Style.count([played(tune) for _, tune in train]), parts, limits)
+
+
+def score(judge: Judge, tunes: list[Tune], rng: np.random.Generator) -> dict[str, float]:
+    """For each way of spoiling, the probability that a real tune ranks above a spoilt one."""
+    from sklearn.metrics import roc_auc_score
+
+    real = [judge.parts["all"].probability(described(played(t), judge.style)["all"]) for t in tunes]
+    spoilt = {
+        name: [
+            judge.parts["all"].probability(described(played(spoil(t, rng)), judge.style)["all"])
+            for t in tunes
+        ]
+        for name, spoil in SPOILERS.items()
+    }
+    spoilt["all of them"] = [value for values in spoilt.values() for value in values]
+    return {
+        name: float(roc_auc_score([1] * len(real) + [0] * len(values), [*real, *values]))
+        for name, values in spoilt.items()
+    }
+
+
+def main() -> None:
+    """Fit or score, and print the AUCs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", nargs="+", default=["celtic"])
+    parser.add_argument("--out", type=Path, help="fit, and write the judge here")
+    parser.add_argument("--score", type=Path, help="a judge to score instead of a new one")
+    parser.add_argument("--split", default="val", choices=corpora.SPLITS)
+    arguments = parser.parse_args()
+    splits = melodies(arguments.corpus)
+    rng = np.random.default_rng(0)
+    if arguments.score is not None:
+        judge = from_json(arguments.score.read_text("utf-8"))
+    else:
+        judge = fit(splits["train"], rng)
+    if arguments.out is not None:
+        write_bytes(arguments.out, to_json(judge).encode())
+        print(f"wrote {arguments.out}")
+    held_out = [tune for _, tune in splits[arguments.split]]
+    print(f"{len(held_out)} {arguments.split} tunes against each spoilt once:")
+    for name, auc in score(judge, held_out, rng).items():
+        print(f"  {name:24s} AUC {auc:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The guide: its code is the project's, its notebook is itself, every cell and answer runs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from musicgen.cli import app
+from scripts.docs import guide
+from tests import ROOT
+
+DOCS = ROOT / "docs"
+GUIDE = (DOCS / "guide.md").read_text("utf-8")
+
+
+BLOCKS = list(guide.blocks(GUIDE))
+ANSWERS = {
+    block.words.removeprefix("answer="): block.text
+    for block in BLOCKS
+    if block.words.startswith("answer=")
+}
+
+
+def test_the_code_in_the_guide_is_the_code_of_the_project() -> None:
+    assert guide.refreshed(GUIDE) == GUIDE, "run scripts/docs/guide.py"
+    assert sum(block.words.startswith("from=") for block in BLOCKS) >= 10
+
+
+def test_code_is_quoted_by_what_it_says() -> None:
+    quoted = guide.code_of(
+        "musicgen.models.networks.rnn", "Recurrence.forward", "outputs = []", "for u"
+    )
+    assert quoted.splitlines() == [
+        "# musicgen/models/networks/rnn.py: Recurrence.forward",
+        "outputs = []",
+        "for u in inputs.unbind(dim=1):",
+    ]
+    assert guide.code_of("musicgen", "load", None, None).startswith("# musicgen/__init__.py")
+    with pytest.raises(ValueError, match="which is there no more"):
+        guide.code_of("musicgen.models.networks.rnn", "Recurrence.forward", "no such line", None)
+
+
+def test_the_notebook_is_made_of_the_guide_and_has_no_outputs() -> None:
+    written = (DOCS / "guide.ipynb").read_text("utf-8")
+    assert written == guide.notebook(GUIDE), "run scripts/docs/guide.py"
+    cells = [cell for cell in json.loads(written)["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) >= 20
+    assert not any(cell["outputs"] for cell in cells)
+
+
+def test_blocks_joined_give_the_guide_back() -> None:
+    assert "".join(block.markdown() for block in BLOCKS) == GUIDE
+
+
+def test_every_command_and_option_in_the_guide_exists() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    text = "".join(block.text for block in BLOCKS if block.language == "bash")
+    lines = [line for line in text.replace("\\\n", "").splitlines() if line.startswith("musicgen ")]
+    assert len(lines) >= 10
+    for line in lines:
+        _, name, *words = shlex.split(line)
+        command = commands[name]
+        if hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, line
+
+
+def test_every_picture_is_there_and_made_by_the_script() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(figures/([\w.-]+)\)", GUIDE)
+    there = {path.name for path in (DOCS / "figures").iterdir()}
+    assert set(pictures) == there
+    makers = importlib.import_module("scripts.docs.figures").MAKERS
+    assert {name.split(".")[0] for name in there} == set(makers)
+    assert sum((DOCS / "figures" / name).stat().st_size for name in there) < 1_500_000
+
+
+def run_cells(replacements: dict[str, str]) -> dict[str, Any]:
+    """Run the Python cells in one namespace, as the notebook does, some functions replaced."""
+    names: dict[str, Any] = {}
+    for number, block in enumerate(BLOCKS):
+        if block.language == "python" and not block.words:
+            text = block.text
+            for name, answer in replacements.items():
+                text = re.sub(rf"def {name}\(.*?\n\n\n", lambda _, a=answer: a + "\n\n", text,
+                              flags=re.DOTALL)  # fmt: skip
+            exec(compile(text, f"guide.md, block {number}", "exec"), names)
+    return names
+
+
+def test_the_cells_run_and_the_exercises_say_not_yet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(DOCS)
+    run_cells({})
+    verdicts = [line for line in capsys.readouterr().out.splitlines() if ": not yet. " in line]
+    assert len(verdicts) == len(ANSWERS) >= 6
+    assert all(". Return " in line for line in verdicts), verdicts
+
+
+def test_the_answers_are_right_and_wrong_ones_are_told_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(DOCS)
+    run_cells(ANSWERS)
+    said = capsys.readouterr().out
+    assert said.count(": right.") == len(ANSWERS)
+    assert "not yet" not in said
+    wrong = {
+        "distance_of_one_hots": ("size, i, j", "return 1.0", "square root of 2"),
+        "run": ("w_in, w_hidden, bias, x", "return torch.tanh(x @ w_in.T + bias)", "Later steps"),
+        "cross_entropy_bits": ("scores, target", "return -torch.log2(torch.exp(scores)[target] /"
+                               " torch.exp(scores).sum())", "must not overflow"),
+        "clipped": ("gradients, bound", "return [g * min(1, bound / float(g.norm())) for g in "
+                    "gradients]", "common norm must become 1"),
+        "with_temperature": ("scores, t", "return (scores * t).softmax(0)", "takes all"),
+        "bayes": ("priors, nats, power", "return priors", "What costs less is likelier"),
+        "attend": ("q, k, v", "return (q @ k.T / 2).softmax(1) @ v", "attend to itself"),
+    }  # fmt: skip
+    mistakes = {n: f"def {n}({given}):\n    {body}\n" for n, (given, body, _) in wrong.items()}
+    run_cells(mistakes)
+    said = capsys.readouterr().out
+    assert "right." not in said
+    for _, _, why in wrong.values():
+        assert why in said
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_from_top_to_bottom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    client = pytest.importorskip("nbclient")
+    shutil.copytree(DOCS, tmp_path / "docs")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    notebook = nbformat.read(tmp_path / "docs" / "guide.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    resources = {"metadata": {"path": str(tmp_path / "docs")}}
+    client.NotebookClient(notebook, timeout=600, resources=resources).execute()
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    assert not [out for out in outputs if out["output_type"] == "error"]
+    assert (tmp_path / "docs" / "gradients.png").stat().st_size > 10_000

@@ -1,0 +1,285 @@
+"""What kind of tune it is: what is heard, the two ways of answering, the shipped head."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from musicgen.cli import app
+from musicgen.errors import CheckpointError, InvalidTuneError
+from musicgen.evaluation.classification import QUESTIONS, Classifier, head, likelihood
+from musicgen.evaluation.classification.baselines import (
+    fit_majority,
+    fit_naive_bayes,
+    fit_regression,
+)
+from musicgen.evaluation.classification.fitting import FittingConfig, fit
+from musicgen.evaluation.classification.listening import listen
+from musicgen.evaluation.classification.measuring import Examples, draw, likeliest, score
+from musicgen.evaluation.classification.questions import N_ANSWERS, meter_class
+from musicgen.evaluation.classification.states import fingerprint_of, states_of
+from musicgen.evaluation.inspection.hearing import hear
+from musicgen.evaluation.inspection.surprise import measure
+from musicgen.formats import read, write
+from musicgen.formats.abc_notation import parse_text
+from musicgen.models.checkpoint import Checkpoint
+from musicgen.music.playback import unfold
+from musicgen.music.theory import parse_meter
+from musicgen.music.transposition import transpose
+from musicgen.music.tune import Tune
+
+# Traditional; in none of the three collections under these notes.
+KESH = (
+    "X:1\nT:The Kesh\nR:jig\nM:6/8\nL:1/8\nK:G\n"
+    "|:G3 GAB|A3 ABd|edd gdd|edB dBA|GAB GAB|ABA ABd|edd gdB|AGF G3:|\n"
+    "|:B2B d2d|ege dBG|B2B dBG|ABA AGA|B2B d2d|ege dBd|gfg aga|bgf g3:|\n"
+)
+
+
+def kesh(heading: str = "") -> Tune:
+    return parse_text(heading or KESH).tunes[0]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Classifier:
+    return Classifier.load()
+
+
+# --- listening ------------------------------------------------------------------------------
+
+
+def test_nothing_of_the_heading_is_heard() -> None:
+    """Another type, meter and bars, mode and spelling of the same notes are heard as the same."""
+    notes = KESH.partition("K:G\n")[2].replace("|:", "|").replace(":|", "|")
+    disguised = "X:1\nT:?\nR:reel\nM:2/4\nL:1/8\nK:Ador\n" + notes.replace("|", " ").strip() + "|\n"
+    assert listen(kesh(disguised)).notated() == listen(kesh()).notated()
+    assert listen(kesh()).notated().rhythm == ""
+
+
+def test_a_tune_is_heard_alike_from_midi_and_from_abc(tmp_path: Path) -> None:
+    played = unfold(kesh())
+    write(played, tmp_path / "kesh.mid")
+    assert listen(read(tmp_path / "kesh.mid")[0]).sounds == listen(played).sounds
+
+
+def test_ties_are_joined_and_silence_before_the_music_is_passed_over() -> None:
+    tune = parse_text("X:1\nM:4/4\nL:1/8\nK:C\nz4 c4-|c4 d4|\n").tunes[0]
+    sounds = listen(tune).sounds
+    assert [pitches for _, _, pitches in sounds] == [(72,), (74,)]
+    assert sounds[0][0] == 0
+    assert sounds[0][1] == sounds[1][0] == 2 * (sounds[1][1] - sounds[1][0])
+
+
+def test_rests_alone_are_no_tune() -> None:
+    with pytest.raises(InvalidTuneError, match="no notes"):
+        listen(parse_text("X:1\nM:4/4\nL:1/8\nK:C\nz8|\n").tunes[0])
+
+
+@pytest.mark.parametrize(
+    ("meter", "expected"),
+    [("C", "4/4"), ("C|", "4/4"), ("2/2", "4/4"), ("6/8", "6/8"), ("2/4", "2/4"), ("5/4", "5/4")],
+)
+def test_printers_ways_of_writing_a_meter_are_one(meter: str, expected: str) -> None:
+    found = parse_meter(meter)
+    assert found is not None
+    assert meter_class(found) == expected
+
+
+def test_targets_are_the_books_answers() -> None:
+    targets = [question.target(kesh(), "oneills1850") for question in QUESTIONS]
+    assert [q.classes[t] for q, t in zip(QUESTIONS, targets, strict=True)] == [
+        "jig", "major", "6/8", "oneills1850",
+    ]  # fmt: skip
+    unknown = replace(kesh(), rhythm="polka")
+    assert QUESTIONS[0].target(unknown, "") == -1
+
+
+# --- states and head ------------------------------------------------------------------------
+
+
+def test_states_are_what_the_readout_reads(untrained: Checkpoint) -> None:
+    tune = listen(kesh()).notated()
+    (states,) = states_of(untrained, [tune])
+    ids, features = hear(tune, untrained).batch
+    readout = untrained.network.readout
+    with torch.inference_mode():
+        logits, _ = untrained.network(ids, features)
+        again = readout(torch.from_numpy(states)[None], features[:, 7:])  # type: ignore[operator]
+    assert torch.allclose(again, logits[:, 7:], atol=1e-5)
+
+
+def test_a_batch_gives_what_each_tune_gives_alone(untrained: Checkpoint) -> None:
+    tunes = [listen(kesh()).notated(), listen(kesh(KESH.split("|:B2B")[0])).notated()]
+    together = states_of(untrained, tunes)
+    for tune, states in zip(tunes, together, strict=True):
+        assert np.allclose(states, states_of(untrained, [tune])[0], atol=1e-5)
+
+
+def _random_head(width: int = 6, n_features: int = 4) -> head.Head:
+    rng = np.random.default_rng(0)
+    weights = {
+        name: rng.normal(size=shape).astype(np.float32)
+        for name, shape in head.shapes(width, n_features).items()
+    }
+    weights["scale"] = np.abs(weights["scale"]) + 0.5
+    return head.Head(weights=weights, checkpoint="celtic", fingerprint="f", scores={"mode": 0.5})
+
+
+def test_answers_are_probabilities_and_independent_of_scale() -> None:
+    answers = _random_head().answer(np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32))
+    assert {q.name: tuple(answers[q.name]) for q in QUESTIONS} == {
+        q.name: q.classes for q in QUESTIONS
+    }
+    assert all(sum(of_class.values()) == pytest.approx(1) for of_class in answers.values())
+
+
+def test_a_head_is_fitted_to_what_tells_tunes_apart() -> None:
+    """Tunes of two kinds differ in one channel, in the middle of each alone."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 2, 64)
+    states = [rng.normal(size=(30, 5)).astype(np.float32) for _ in kinds]
+    for each, kind in zip(states, kinds, strict=True):
+        each[15, 2] += 12 * kind
+    targets = np.full((len(kinds), len(QUESTIONS)), -1)
+    targets[:, 1] = kinds
+    config = FittingConfig(n_features=8, epochs=40, dropout=0, crops=0, learning_rate=0.02)
+    weights = fit(states[:48], targets[:48], config)
+    fitted = replace(_random_head(), weights=weights)
+    guesses = likeliest([fitted.answer(each) for each in states[48:]], QUESTIONS[1])
+    assert np.mean(np.array(guesses) == kinds[48:]) > 0.9
+    again = fit(states[:48], targets[:48], config)
+    assert all(np.array_equal(weights[name], again[name]) for name in weights)
+
+
+def test_a_head_comes_back_as_it_was_and_a_changed_one_does_not(tmp_path: Path) -> None:
+    made = _random_head()
+    head.save(tmp_path / "h", made)
+    back = head.load(tmp_path / "h")
+    assert back.scores == made.scores
+    assert all(np.array_equal(back.weights[name], made.weights[name]) for name in made.weights)
+    config = tmp_path / "h" / "config.json"
+    config.write_text(config.read_text().replace("0.5", "0.9"))
+    with pytest.raises(CheckpointError) as caught:
+        head.load(tmp_path / "h")
+    assert str(caught.value) == f"{config}: was changed or damaged; get the model again"
+
+
+def test_a_head_does_not_answer_for_another_model(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        Classifier.load("celtic-transformer").classify(kesh())
+    assert str(caught.value) == (
+        "no head was fitted on this model; use --by likelihood, or fit one with "
+        "scripts/fitting/classifier.py and name it with --head"
+    )
+
+
+# --- likelihood -----------------------------------------------------------------------------
+
+
+def test_bayes_weighs_priors_and_likelihoods() -> None:
+    classes = QUESTIONS[1].classes
+    found = {"mode": dict.fromkeys(classes, 10.0) | {"minor": 8.0}}
+    before = {"mode": dict.fromkeys(classes, 0.2) | {"major": 0.4}}
+    answers = likelihood.weigh(found, before, {"mode": 1.0})["mode"]
+    total = np.exp(-10) * (0.2 + 0.2 + 0.4) + np.exp(-8) * 0.2
+    assert answers["minor"] == pytest.approx(0.2 * np.exp(-8) / total)
+    assert answers["major"] == pytest.approx(0.4 * np.exp(-10) / total)
+
+
+def test_priors_count_the_training_tunes(untrained: Checkpoint) -> None:
+    before = likelihood.priors(untrained, listen(kesh()))
+    # of the tunes in 6/8, as the Kesh is, all 8 are jigs; each of the 7 types counts half a tune
+    assert before["rhythm"]["jig"] == pytest.approx(8.5 / (8 + 7 * 0.5))
+    assert before["meter"]["4/4"] > before["meter"]["9/8"]
+    assert sum(before["mode"].values()) == pytest.approx(1)
+
+
+def test_evidence_of_a_type_is_the_cost_of_the_music_under_its_heading(
+    untrained: Checkpoint,
+) -> None:
+    heard = listen(kesh())
+    found = likelihood.evidence(heard, untrained)
+    assert set(found) == set(likelihood.ASKED)
+    jig = measure(replace(heard.notated(), rhythm="jig"), untrained)
+    assert found["rhythm"]["jig"] == pytest.approx(sum(jig.bits) * np.log(2), rel=1e-5)
+
+
+# --- known tunes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", ["head", "likelihood"])
+def test_the_shipped_classifier_knows_a_jig(shipped: Classifier, by: str) -> None:
+    answers = shipped.classify(kesh(), by=by)  # type: ignore[arg-type]
+    best = {name: max(of_class, key=of_class.__getitem__) for name, of_class in answers.items()}
+    assert (best["rhythm"], best["mode"], best["meter"]) == ("jig", "major", "6/8")
+
+
+def test_transposing_a_tune_hardly_changes_the_answers(shipped: Classifier) -> None:
+    moved = transpose(kesh(), "A")
+    first, second = shipped.classify(kesh()), shipped.classify(moved)
+    assert first["rhythm"]["jig"] == pytest.approx(second["rhythm"]["jig"], abs=0.1)
+
+
+def test_the_head_belongs_to_the_shipped_model(shipped: Classifier) -> None:
+    assert shipped.head is not None
+    assert fingerprint_of(shipped.checkpoint) == shipped.head.fingerprint
+    assert (head.SHIPPED / "weights.safetensors").stat().st_size < 3_000_000
+    assert sum(len(q.classes) for q in QUESTIONS) == N_ANSWERS
+
+
+# --- measuring ------------------------------------------------------------------------------
+
+
+def test_scores_count_only_what_is_known(tmp_path: Path) -> None:
+    targets = np.full((4, len(QUESTIONS)), -1)
+    targets[:3, 1] = [0, 1, 1]
+    examples = Examples((), (), ("a", "b", "c", "d"), targets)
+    found = score([0, 1, 2, 3], examples, 1)
+    assert (found.n, found.right.value) == (3, pytest.approx(2 / 3))
+    assert found.table.sum() == 3
+    assert found.table[1].tolist() == [0, 1, 1, 0]
+    draw({"head": {"mode": found.table}}, tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_baselines_learn_what_runs_of_tokens_tell() -> None:
+    texts = ["a b c", "b a c", "c a b", "c b a"] * 8
+    targets = np.array([0, 1, 0, 1] * 8)  # whether "a b" or "b a"
+    val = texts[:4], targets[:4]
+    assert fit_naive_bayes(texts, targets, val)(texts[:4]).tolist() == [0, 1, 0, 1]
+    assert fit_regression(texts, targets, val)(texts[:4]).tolist() == [0, 1, 0, 1]
+    assert fit_majority(np.array([1, 1, 0]))(["x", "y"]).tolist() == [1, 1]
+
+
+# --- the command ----------------------------------------------------------------------------
+
+
+def test_the_command_answers_for_folders_and_lists_bad_files(tmp_path: Path) -> None:
+    (tmp_path / "good.abc").write_text(KESH)
+    (tmp_path / "bad.abc").write_text("no music at all")
+    (tmp_path / "two.abc").write_text("X:1\nT:Two voices\nK:C\nV:1\nCDEF|\nV:2\nCDEF|\n")
+    done = CliRunner().invoke(app, ["classify", str(tmp_path), "--json"])
+    assert done.exit_code == 1
+    report = json.loads(done.stdout)
+    assert [Path(tune["file"]).name for tune in report] == ["good.abc"]
+    assert report[0]["heading"] == {"rhythm": "jig", "mode": "major", "meter": "6/8"}
+    assert set(report[0]["answers"]) == {question.name for question in QUESTIONS}
+    left_out = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
+    assert len(left_out) == 2
+    assert left_out[1].endswith("two.abc:1: Two voices: more than one voice")
+
+
+def test_the_command_shows_answers_beside_the_heading(tmp_path: Path) -> None:
+    (tmp_path / "kesh.abc").write_text(KESH)
+    done = CliRunner().invoke(app, ["classify", str(tmp_path / "kesh.abc")])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{tmp_path}/kesh.abc:1: X:1 The Kesh"
+    assert lines[1].startswith("  rhythm      jig ")
+    assert lines[1].endswith("(heading: jig)")

@@ -1,0 +1,240 @@
+"""Training on machines that stop, fill up and get killed: nothing is lost, nothing is pretended."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from musicgen.corpus.tokenset import TokenSet
+from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.models import checkpoint
+from musicgen.system.files import locked
+from musicgen.training import RunFolder, callback, train
+from tests import ROOT
+from tests.training.test_training import SMALL, losses, make_tokens, signal_at
+
+
+@pytest.fixture
+def tokens() -> TokenSet:
+    return make_tokens()
+
+
+@pytest.mark.parametrize("step", [8, 12])
+def test_a_signal_stops_scoring_too_and_the_score_is_made_up_for(
+    tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Also at the very end, where a resumed run has nothing to do but to score."""
+    scored = callback.score_tunes
+    calls = []
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == step // SMALL.val_every:
+            signal.raise_signal(signal.SIGTERM)
+        return scored(*arguments, **options)
+
+    train(SMALL, tokens, tmp_path / "whole")
+    monkeypatch.setattr(callback, "score_tunes", slow)
+    with pytest.raises(TrainingInterrupted, match=f"stopped at step {step}, state saved"):
+        train(SMALL, tokens, tmp_path / "run")
+    monkeypatch.undo()
+    assert len(losses(tmp_path / "run")) == step // 2 - 1  # the row of this step is still to come
+    train(SMALL, tokens, tmp_path / "run", resume=True)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(
+    tmp_path: Path, tokens: TokenSet
+) -> None:
+    with pytest.raises(TrainingInterrupted):
+        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
+    message = "another process is training here; choose another folder"
+    with locked(tmp_path) as alone:
+        assert alone
+        for resume in (True, False):
+            with pytest.raises(TrainingError, match=message):
+                train(SMALL, tokens, tmp_path, resume=resume)
+    assert train(SMALL, tokens, tmp_path, resume=True).steps == 12
+
+
+def test_a_model_that_was_being_replaced_when_the_run_was_killed_comes_back(
+    tmp_path: Path, tokens: TokenSet
+) -> None:
+    with pytest.raises(TrainingInterrupted):
+        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
+    half = tmp_path / ".model.x1y2z3"
+    (half / "new").mkdir(parents=True)
+    (tmp_path / "model").rename(half / "old")
+    (tmp_path / ".history.csv.k3k3k3").write_text("step,ep")
+    before = checkpoint.load(half / "old").metrics
+    RunFolder(tmp_path).reopen(SMALL.fitted(tokens), tokens)
+    assert checkpoint.load(tmp_path / "model").metrics == before
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["run.json", "history.csv"])
+def test_a_damaged_run_is_refused_in_one_line(tmp_path: Path, tokens: TokenSet, name: str) -> None:
+    with pytest.raises(TrainingInterrupted):
+        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
+    data = (tmp_path / name).read_text()
+    changed = data.replace("0.02", "0.03") if name == "run.json" else data.replace(",", ";")
+    (tmp_path / name).write_text(changed)
+    with pytest.raises(TrainingError, match=rf"{name}: is damaged; ") as caught:
+        train(SMALL, tokens, tmp_path, resume=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_of_before_digests_is_resumed(tmp_path: Path, tokens: TokenSet) -> None:
+    with pytest.raises(TrainingInterrupted):
+        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
+    run = json.loads((tmp_path / "run.json").read_text())
+    del run["sha256"]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert train(SMALL, tokens, tmp_path, resume=True).steps == 12
+
+
+def in_child(work: Callable[[], None]) -> str:
+    """Do some work in a fork; the message of the TrainingError that it ends with, or ""."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except TrainingError as error:
+            os.write(write, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        message = pipe.read().decode()
+    assert os.waitpid(child, 0)[1] == 0
+    return message
+
+
+def test_a_disk_that_is_full_loses_neither_model_nor_state(
+    tmp_path: Path, tokens: TokenSet
+) -> None:
+    """A limit on the size of files stands for the disk: writing fails in the middle of a state."""
+    with pytest.raises(TrainingInterrupted):
+        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
+    before = {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+    def resumed() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        train(SMALL, tokens, tmp_path, resume=True)
+
+    message = in_child(resumed)
+    assert message.startswith(str(tmp_path))
+    assert "File too large" in message
+    assert "\n" not in message
+    after = {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert {**after, "history.csv": before["history.csv"]} == before | {
+        name: data for name, data in after.items() if name not in before and "tfevents" in name
+    }
+    assert train(SMALL, tokens, tmp_path, resume=True).steps == 12
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(
+    tmp_path: Path, tokens: TokenSet
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"cannot be used \(Not a directory\)"):
+        train(SMALL, tokens, tmp_path / "file" / "run")
+    if os.geteuid() != 0:
+        (tmp_path / "sealed").mkdir(mode=0o500)
+        with pytest.raises(TrainingError, match="cannot be used"):
+            train(SMALL, tokens, tmp_path / "sealed" / "run")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"accelerator": "tpu"}, "accelerator=tpu, devices=1, strategy=auto: cannot be had here"),
+        ({"accelerator": "abacus"}, "accelerator=abacus, devices=1, strategy=auto: cannot be had"),
+        ({"strategy": "zz\x1b"}, r"accelerator=auto, devices=1, strategy=zz\x1b: cannot be had"),
+        ({"accelerator": "cpu", "devices": 999_999}, "devices=999999: this machine has "),
+    ],
+)
+def test_devices_that_this_machine_has_not_are_refused_before_the_folder_is_touched(
+    tmp_path: Path, tokens: TokenSet, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train(replace(SMALL, **asked), tokens, tmp_path / "run")
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "run").exists()
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from musicgen.cli import main
+from musicgen.training.presets import PRESETS
+from tests.training.test_training import SMALL, make_tokens
+from musicgen.errors import MusicgenError
+from musicgen.training import train
+import musicgen.cli.train as learn
+learn._load_tokens = lambda *a: (make_tokens(n=400), "", None)
+learn._configure = lambda *a, **k: __import__("dataclasses").replace(
+    SMALL, steps=100000, patience=0, save_minutes=9.0)
+sys.argv = ["musicgen", "train", "--out", sys.argv[1]]
+main()
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """`musicgen train` on a toy corpus in a process of its own, once it has begun to train."""
+    program = PROGRAM.format(root=str(ROOT))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "validation" in line:
+            break
+    return process
+
+
+def test_the_command_that_is_stopped_paused_or_terminated_saves_and_says_so(tmp_path: Path) -> None:
+    process = start(tmp_path / "run")
+    process.send_signal(signal.SIGSTOP)  # a laptop that sleeps
+    time.sleep(0.2)
+    process.send_signal(signal.SIGCONT)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert time.monotonic() - began < 15
+    assert "state saved; go on with --resume" in err.splitlines()[-1]
+    assert RunFolder(tmp_path / "run").states()
+
+
+@pytest.fixture(scope="module")
+def kills() -> ModuleType:
+    """scripts/checks/kills.py, which kills and resumes."""
+    return importlib.import_module("scripts.checks.kills")
+
+
+@pytest.mark.slow
+def test_killed_runs_go_on_as_if_nothing_had_happened(kills: ModuleType) -> None:
+    done = subprocess.run(  # forks a process that has no other threads
+        [sys.executable, kills.__file__, "--kills", "12", "--seed", "5"],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
