@@ -4,7 +4,7 @@
     +-- ParseError              a file or text that cannot be read as music (path, line, column)
     +-- UnsupportedFormatError  a file extension or content that no reader or writer knows
     +-- InvalidTuneError        a Tune that a writer, tokenizer or renderer cannot represent
-    +-- IsolationError          a foreign library that crashed, hung or asked for too much
+    +-- SandboxError          a foreign library that crashed, hung or asked for too much
     +-- ConfigError             an unknown or impossible setting
     +-- CorpusError             a corpus that is missing, empty or unusable
     +-- CheckpointError         a model folder that is damaged, foreign or of another version
@@ -65,7 +65,7 @@ class InvalidTuneError(MusicgenError):
     """A Tune that the asked-for output cannot represent."""
 
 
-class IsolationError(MusicgenError):
+class SandboxError(MusicgenError):
     """A foreign library that crashed in its child process, hung, or asked for too much."""
 
 

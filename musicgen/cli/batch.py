@@ -31,7 +31,7 @@ MANY_FILES = 20  # of more, each kind of warning is said once
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConversionSource:
     """A file to convert, and the folder under -o that its outcome belongs to."""
 
     path: Path
@@ -42,7 +42,7 @@ class Source:
 class _Piece:
     """Some work: a file, or tunes that were read from it already."""
 
-    source: Source
+    source: ConversionSource
     tunes: tuple[Tune, ...] | None = None
 
 
@@ -55,7 +55,7 @@ class _Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-def find_sources(names: Sequence[Path]) -> list[Source]:
+def find_sources(names: Sequence[Path]) -> list[ConversionSource]:
     """The files that are named, and those with music in the folders that are, in order.
 
     Raises:
@@ -66,10 +66,10 @@ def find_sources(names: Sequence[Path]) -> list[Source]:
     sources = []
     for name in names:
         if not name.is_dir():
-            sources.append(Source(name))
+            sources.append(ConversionSource(name))
             continue
         for file in find_files([str(name)]):
-            sources.append(Source(file.path, file.path.parent.relative_to(name)))
+            sources.append(ConversionSource(file.path, file.path.parent.relative_to(name)))
     return sources
 
 
@@ -118,7 +118,7 @@ def _read(path: Path, reading: Mapping[str, Any], outcome: _Outcome) -> Sequence
     return found.tunes
 
 
-class Batch:
+class Conversion:
     """A conversion of many files into a folder. `applied` has the options of each format."""
 
     def __init__(
@@ -158,7 +158,9 @@ class Batch:
                 before = piece.source.path
         self._say(len(sources))
 
-    def _outcomes(self, sources: Sequence[Source], jobs: int) -> Iterator[tuple[_Piece, _Outcome]]:
+    def _outcomes(
+        self, sources: Sequence[ConversionSource], jobs: int
+    ) -> Iterator[tuple[_Piece, _Outcome]]:
         """Every piece with its outcome, in order; only some are waiting at any time."""
         pieces = self._pieces(sources)
         first = list(islice(pieces, FEWEST_FOR_PROCESSES))
@@ -180,7 +182,7 @@ class Batch:
         for outcome in outcomes:
             yield taken.popleft(), outcome
 
-    def _pieces(self, sources: Sequence[Source]) -> Iterator[_Piece]:
+    def _pieces(self, sources: Sequence[ConversionSource]) -> Iterator[_Piece]:
         from musicgen import formats
 
         for source in sources:

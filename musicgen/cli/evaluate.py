@@ -20,7 +20,7 @@ from musicgen.errors import ConfigError, UnsupportedFormatError
 if TYPE_CHECKING:
     from musicgen.cli.progress import Report
     from musicgen.composer.sampling import SamplingConfig
-    from musicgen.evaluation.report import Assessment, Bench, Step
+    from musicgen.evaluation.report import Assessment, Bench, RankStep
     from musicgen.evaluation.sets import Reference, TuneSet
     from musicgen.music.tune import Tune
 
@@ -184,7 +184,7 @@ class _Jobs:
         self.reading: dict[str, Any] = {}
         self.sets: list[TuneSet] = []
         self.found: list[Assessment] = []
-        self.steps: tuple[Step, ...] = ()
+        self.steps: tuple[RankStep, ...] = ()
         self.bench: Bench | None = None
         self.seconds = 0.0
 
@@ -328,7 +328,7 @@ def _write_json(data: dict[str, Any], path: Path) -> None:
     say(f"wrote {path}")
 
 
-def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[Step]) -> None:
+def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[RankStep]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table

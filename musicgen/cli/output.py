@@ -15,9 +15,9 @@ from musicgen.errors import (
 )
 
 if TYPE_CHECKING:
-    from musicgen.cli.tunebook import Book
+    from musicgen.cli.tunebook import Tunebook
     from musicgen.composer import Take
-    from musicgen.formats.webpage import Entry
+    from musicgen.formats.webpage import PageEntry
     from musicgen.music.tune import Tune
 
 # What a folder gets for each tune.
@@ -78,18 +78,18 @@ class TuneSink:
     ) -> None:
         self.output = output
         self.force = force
-        self.book: Book | None = None
+        self.book: Tunebook | None = None
         self.number = number
         self.start = 0  # the first take that is wanted
         self.to_folder = output is not None and (output.is_dir() or not output.suffix)
-        from musicgen.cli.tunebook import Book
+        from musicgen.cli.tunebook import Tunebook
 
         is_book = self.to_folder and settings is not None and number > PAGE_TUNES
         if (to is not None and not self.to_folder) or (resume and not is_book):
             raise MusicgenError("--to is for a folder, --resume for a book of many tunes in one")
         self.formats = folder_formats(to) if to else (".abc",) if is_book else FOLDER_FORMATS
         if output is not None and is_book:
-            self.book = Book.open(output, settings or {}, resume=resume, force=force)
+            self.book = Tunebook.open(output, settings or {}, resume=resume, force=force)
             self.start = self.book.done
         if output is None or self.to_folder:
             return
@@ -131,8 +131,8 @@ class TuneSink:
         write_bytes(index, page(entries, title="New tunes").encode())
         say(f"wrote {index}: open it in a browser")
 
-    def _write_formats(self, take: Take, folder: Path) -> Entry:
-        from musicgen.formats.webpage import Entry
+    def _write_formats(self, take: Take, folder: Path) -> PageEntry:
+        from musicgen.formats.webpage import PageEntry
         from musicgen.system.files import slug
 
         name = slug(take.name or take.tune.title)
@@ -142,7 +142,7 @@ class TuneSink:
         for file in files:
             take.write(file)
         say(f"wrote {', '.join([str(files[0]), *self.formats[1:]])}")
-        return Entry(take.tune, {file.suffix[1:].upper(): file.name for file in files})
+        return PageEntry(take.tune, {file.suffix[1:].upper(): file.name for file in files})
 
 
 def content_of(take: Take, suffix: str) -> bytes:

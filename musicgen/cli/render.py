@@ -115,10 +115,10 @@ def render(
     if formats.extension(output) and not output.is_dir():
         _render_file(files, output, given, reading, force=force)
         return
-    from musicgen.cli.batch import Batch
+    from musicgen.cli.batch import Conversion
 
     applied = _applicable(given, _suffixes(to))
-    Batch(output, applied, reading, force=force, say_all=warnings).convert(
+    Conversion(output, applied, reading, force=force, say_all=warnings).convert(
         files, jobs or os.cpu_count() or 1
     )
 

@@ -26,7 +26,7 @@ COLUMNS = (
 _LINES = 10  # said of a whole book, where there is no bar
 
 
-class Book:
+class Tunebook:
     """The tunebook in a folder; `done` tunes of it are there.
 
     A tune's file is written before its row in the index, and a row counts once its line is whole;
@@ -38,7 +38,9 @@ class Book:
         self.done = done
 
     @staticmethod
-    def open(folder: Path, settings: Mapping[str, object], *, resume: bool, force: bool) -> Book:
+    def open(
+        folder: Path, settings: Mapping[str, object], *, resume: bool, force: bool
+    ) -> Tunebook:
         """Begin a book, or go on with the one in the folder.
 
         Raises:
@@ -55,7 +57,7 @@ class Book:
                     f"{folder}: holds no tunebook to go on with; leave --resume out"
                 )
             _require_same(folder, _read_settings(folder), wanted)
-            return Book(folder, _recover(folder))
+            return Tunebook(folder, _recover(folder))
         if there and not force:
             raise MusicgenError(
                 f"{folder}: holds a tunebook already; add --resume to go on with it, or --force to "
@@ -65,7 +67,7 @@ class Book:
         write_bytes(folder / INDEX, _row(COLUMNS).encode())
         write_bytes(folder / BOOK, b"")
         write_bytes(folder / SETTINGS, f"{json.dumps(wanted, indent=1)}\n".encode())
-        return Book(folder, 0)
+        return Tunebook(folder, 0)
 
     def fill(self, takes: Iterable[Take], total: int, formats: Sequence[str]) -> None:
         """Write takes as they come, up to number `total`."""

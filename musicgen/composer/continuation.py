@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from musicgen.composer.controls.values import MOST_BARS, read_count
 from musicgen.composer.engine import ATTEMPTS, BATCH, Engine, Take
-from musicgen.composer.prompts import Course, Courses, Sketch, heard_as
+from musicgen.composer.prompts import BarPlanTables, Courses, UnfinishedMelody, heard_as
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
@@ -26,8 +26,8 @@ def continuations(
     Raises:
         ControlError: it cannot go on, or `n` ways that differ are not to be found.
     """
-    sketch = Sketch.read(tune, read_count("bars", bars, MOST_BARS))
-    course = Course(sketch.plan, engine.vocabulary, engine.automaton.smallest)
+    sketch = UnfinishedMelody.read(tune, read_count("bars", bars, MOST_BARS))
+    course = BarPlanTables(sketch.plan, engine.vocabulary, engine.automaton.smallest)
     seen: set[tuple[str, ...]] = set()
     for begin in range(0, n, BATCH):
         indices = range(begin, min(begin + BATCH, n))
@@ -60,7 +60,7 @@ def continuations(
 
 
 def _ways(
-    engine: Engine, course: Course, sampling: SamplingConfig, indices: Sequence[int]
+    engine: Engine, course: BarPlanTables, sampling: SamplingConfig, indices: Sequence[int]
 ) -> list[tuple[tuple[str, ...], float]]:
     """What each row writes, and its bits under the model."""
     heard = heard_as(course.plan.tokens, engine.vocabulary)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
-from musicgen.composer.prompts import Course, Courses, Piece, Stretch, heard_as
+from musicgen.composer.prompts import BarPlanTables, Courses, InfillTarget, Stretch, heard_as
 from musicgen.composer.prompts.infill_target import Notes, sounding
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.sampling.choosing import log_softmax
@@ -32,7 +32,7 @@ ROUNDS = 4  # of candidates, while none is new
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class InfillCandidate:
     """One way to fill a stretch: the notes of its bars, what they cost the model in bits, and what
     the right side costs behind them."""
 
@@ -55,12 +55,12 @@ def infillings(
     Raises:
         ControlError: no such bars, bars that cannot be rewritten, or too few that differ.
     """
-    piece = Piece.read(tune)
+    piece = InfillTarget.read(tune)
     stretch = piece.stretch(*piece.select(bars), {})
     here = range(stretch.start, stretch.stop)
     seen = {sounding({i: piece.heard[i].notes for i in here})}
     for index in range(n):
-        found: Candidate | None = None
+        found: InfillCandidate | None = None
         for round_ in range(ROUNDS):
             rows = [index + (round_ * candidates + k) * ATTEMPTS for k in range(candidates)]
             new = [
@@ -92,14 +92,14 @@ def infillings(
 
 def sample_stretch(
     engine: Engine,
-    piece: Piece,
+    piece: InfillTarget,
     stretch: Stretch,
     sampling: SamplingConfig,
     rows: Sequence[int],
-) -> list[Candidate]:
+) -> list[InfillCandidate]:
     """A candidate for each of some rows of the seed."""
     plan = stretch.plan
-    course = Course(plan, engine.vocabulary, engine.automaton.smallest)
+    course = BarPlanTables(plan, engine.vocabulary, engine.automaton.smallest)
     prompt = engine.vocabulary.encode((BOS, *heard_as(plan.tokens, engine.vocabulary)))
     courses = Courses([course] * len(rows))
     sampled = engine.sample([prompt] * len(rows), courses, sampling, rows)
@@ -109,12 +109,12 @@ def sample_stretch(
     right = right_bits(engine, [(*plan.tokens, *w) for w in distinct], stretch.after)
     costs = dict(zip(distinct, right, strict=True))
     return [
-        Candidate(piece.notes_of(stretch, written), distinct[written], float(costs[written]))
+        InfillCandidate(piece.notes_of(stretch, written), distinct[written], float(costs[written]))
         for written in (tuple(w) for w in courses.written)
     ]
 
 
-def draw(candidates: Sequence[Candidate], random: np.random.Generator) -> Candidate:
+def draw(candidates: Sequence[InfillCandidate], random: np.random.Generator) -> InfillCandidate:
     """One candidate, by the likelihood of the right side behind it."""
     bits = np.array([candidate.right_bits for candidate in candidates])
     weights = np.exp2(bits.min() - bits)

@@ -19,8 +19,8 @@ import numpy as np
 from musicgen.composer.controls import Controls
 from musicgen.composer.controls.values import read_count
 from musicgen.composer.engine import ATTEMPTS, BATCH, ENDLESS, Take, fastest_stepper, require_spoken
-from musicgen.composer.prompts.source_file import Manuscript
-from musicgen.composer.prompts.unfinished_parts import Theme
+from musicgen.composer.prompts.source_file import SourceFile
+from musicgen.composer.prompts.unfinished_parts import UnfinishedParts
 from musicgen.composer.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.composer.scoring import spliced
 from musicgen.composer.selection import OWN_WAY, Selection, select
@@ -107,7 +107,7 @@ class PolyphonicComposer:
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
         """
-        request = Request.understand(controls, self.openings, self.vocabulary)
+        request = PieceRequest.understand(controls, self.openings, self.vocabulary)
         draft = partial(self._draft, request=request, sampling=sampling, parallels=parallels)
         rules = selection.rules(has_critic=False)
         if rules.choose:
@@ -118,7 +118,7 @@ class PolyphonicComposer:
     def _draft(
         self,
         indices: Sequence[int],
-        request: Request,
+        request: PieceRequest,
         sampling: SamplingConfig,
         parallels: bool,
     ) -> list[Take]:
@@ -173,12 +173,12 @@ class PolyphonicComposer:
         Raises:
             ControlError: the model cannot follow it, or it has as many bars already.
         """
-        theme = Theme.read(tune, read_count("bars", bars, LONGEST), self.vocabulary)
+        theme = UnfinishedParts.read(tune, read_count("bars", bars, LONGEST), self.vocabulary)
         return self._ways_on(theme, n, sampling)
 
-    def _ways_on(self, theme: Theme, n: int, sampling: SamplingConfig) -> Iterator[Take]:
+    def _ways_on(self, theme: UnfinishedParts, n: int, sampling: SamplingConfig) -> Iterator[Take]:
         prompt = self.vocabulary.encode((BOS, *theme.heard))
-        manuscript = Manuscript.of(theme.tune)
+        manuscript = SourceFile.of(theme.tune)
         for begin in range(0, n, BATCH):
             indices = range(begin, min(begin + BATCH, n))
             constraint = PieceConstraint(
@@ -201,7 +201,7 @@ class PolyphonicComposer:
 
 
 @dataclass(frozen=True)
-class Request:
+class PieceRequest:
     """Controls that have been understood, and the openings that meet them, with their counts."""
 
     key: Key | None
@@ -214,7 +214,7 @@ class Request:
         controls: Controls,
         openings: Sequence[tuple[Header, int]],
         vocabulary: Vocabulary,
-    ) -> Request:
+    ) -> PieceRequest:
         """Check controls against what the model knows.
 
         Raises:
@@ -246,7 +246,9 @@ class Request:
             fitting = [(h, n) for h, n in fitting if h["mode"] == f"mode:{key.mode}"] or fitting
         if controls.bars is not None:
             _check_bars(controls.bars, vocabulary)
-        return Request(key if isinstance(key, Key) else None, tonic, controls.bars, tuple(fitting))
+        return PieceRequest(
+            key if isinstance(key, Key) else None, tonic, controls.bars, tuple(fitting)
+        )
 
     def draw(self, seed: int, index: int) -> Header:
         """The heading of take `index` of a seed."""

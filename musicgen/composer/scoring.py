@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from musicgen.formats.midi.splicing import Score, TickedNote
+from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import PlayedNote, played_notes
 from musicgen.music.tune import Tune
 
@@ -19,7 +19,7 @@ def spliced(given: Tune, whole: Tune, midi: bytes) -> bytes:
     Returns:
         b"" where the piece was put on beats of its own, so that its places are not the file's.
     """
-    score = Score.read(midi)
+    score = MidiChunks.read(midi)
     taken: set[tuple[int, int]] = set()
     before, after = _by_voice(given), _by_voice(whole)
     for number, notes in before.items():
@@ -31,7 +31,7 @@ def spliced(given: Tune, whole: Tune, midi: bytes) -> bytes:
         places = {(note.onset, note.midi) for note in notes}
         new = [n for n in after.get(number, ()) if (n.onset, n.midi) not in places]
         added = [_ticked(note, score) for note in new]
-        score = Score.read(score.replace(line, added=added))
+        score = MidiChunks.read(score.replace(line, added=added))
     return score.data
 
 
@@ -42,7 +42,7 @@ def _by_voice(tune: Tune) -> dict[int, list[PlayedNote]]:
     return voices
 
 
-def _ticked(note: PlayedNote, score: Score) -> TickedNote:
+def _ticked(note: PlayedNote, score: MidiChunks) -> TickedNote:
     onset, end = (
         round(place * score.ticks_per_quarter) for place in (note.onset, note.onset + note.duration)
     )

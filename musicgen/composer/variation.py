@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
-from musicgen.composer.infilling import Candidate, draw, sample_stretch
-from musicgen.composer.prompts import Piece
+from musicgen.composer.infilling import InfillCandidate, draw, sample_stretch
+from musicgen.composer.prompts import InfillTarget
 from musicgen.composer.prompts.infill_target import Notes, sounding
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
@@ -81,7 +81,7 @@ def variations(
             the nearest that was.
     """
     wanted = Band.read(band)
-    piece = Piece.read(tune)
+    piece = InfillTarget.read(tune)
     seen: set[tuple[object, ...]] = {sounding(_whole(piece, {}))}
     for index in range(n):
         best: _Version | None = None
@@ -117,12 +117,17 @@ def variations(
         )
 
 
-def _whole(piece: Piece, changed: Mapping[int, Notes]) -> dict[int, Notes]:
+def _whole(piece: InfillTarget, changed: Mapping[int, Notes]) -> dict[int, Notes]:
     return {i: changed.get(i, bar.notes) for i, bar in enumerate(piece.heard)}
 
 
 def _vary(
-    engine: Engine, piece: Piece, band: Band, sampling: SamplingConfig, index: int, attempt: int
+    engine: Engine,
+    piece: InfillTarget,
+    band: Band,
+    sampling: SamplingConfig,
+    index: int,
+    attempt: int,
 ) -> _Version:
     """One walk from the tune into the band, or as near as it gets."""
     random = np.random.default_rng([sampling.seed, index, 3, attempt])
@@ -165,11 +170,11 @@ def _where(touched: np.ndarray, length: int, random: np.random.Generator) -> int
     return int(random.choice(np.flatnonzero(sums == sums.min())))
 
 
-def _new(piece: Piece, version: _Version) -> bool:
+def _new(piece: InfillTarget, version: _Version) -> bool:
     return sounding(_whole(piece, version.changed)) != sounding(_whole(piece, {}))
 
 
-def _with(piece: Piece, here: _Version, candidate: Candidate) -> _Version:
+def _with(piece: InfillTarget, here: _Version, candidate: InfillCandidate) -> _Version:
     changed = {**here.changed, **candidate.notes}
     like = similarity(piece.tune, piece.melody_with(changed))
     return _Version(changed, like, here.bits + candidate.bits)

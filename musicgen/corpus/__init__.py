@@ -30,7 +30,7 @@ import numpy as np
 
 from musicgen import formats
 from musicgen.corpus import texts
-from musicgen.corpus.sources import CORPORA, NON_COMMERCIAL, File, find_files
+from musicgen.corpus.sources import CORPORA, NON_COMMERCIAL, CorpusFile, find_files
 from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
 from musicgen.music.playback import melody
 from musicgen.music.similarity.families import Shingles, group_families, melody_digest, shingles
@@ -45,12 +45,12 @@ __all__ = [
     "NON_COMMERCIAL",
     "SPLITS",
     "Corpus",
+    "CorpusFile",
     "Duplicate",
     "Entry",
     "Extract",
     "ExtractText",
     "Facts",
-    "File",
     "Omitted",
     "Progress",
     "find_files",
@@ -272,7 +272,7 @@ def _choose_split(digest: bytes, *, val: float, test: float) -> str:
 
 
 def _read_files(
-    files: list[File], read: Callable[[File], _FileRead], workers: int
+    files: list[CorpusFile], read: Callable[[CorpusFile], _FileRead], workers: int
 ) -> Iterator[_FileRead]:
     """What is in each file, in order; only a few files' worth is waiting at any time."""
     size = sum(file.path.stat().st_size for file in files if file.path.is_file())
@@ -294,7 +294,7 @@ def _collector_held_back() -> Iterator[None]:
 
 
 def _read_file(
-    file: File,
+    file: CorpusFile,
     *,
     extract: Extract | None,
     all_voices: bool,
@@ -324,7 +324,7 @@ def _read_file(
     return found, omitted
 
 
-def _read_documents(file: File, extract_text: ExtractText) -> _FileRead:
+def _read_documents(file: CorpusFile, extract_text: ExtractText) -> _FileRead:
     """The same of a text file. Documents that are tunes are related as tunes are."""
     try:
         text = texts.read_text(file.path)
@@ -346,7 +346,9 @@ def _read_documents(file: File, extract_text: ExtractText) -> _FileRead:
     return found, [] if found else [Omitted(file.label, "", "holds no text")]
 
 
-def _name_tunes(file: File, *, all_voices: bool = False) -> Iterator[tuple[str, Tune | Rejected]]:
+def _name_tunes(
+    file: CorpusFile, *, all_voices: bool = False
+) -> Iterator[tuple[str, Tune | Rejected]]:
     """Each tune of a file with its id: the file, the line, a number where that is not enough."""
     seen: dict[str, int] = {}
     for tune in formats.scan_each(file.path, all_voices=all_voices):

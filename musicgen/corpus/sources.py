@@ -59,7 +59,7 @@ CORPORA = {
 }
 
 
-class File(NamedTuple):
+class CorpusFile(NamedTuple):
     """A file to read: the name it was asked for by, what its tunes' ids begin with, its path;
     `named` says that it belongs to one of `CORPORA`."""
 
@@ -69,7 +69,7 @@ class File(NamedTuple):
     named: bool = False
 
 
-def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
+def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]:
     """Every file that the names stand for, each file once, in order. A folder stands for the files
     in it that can be read as music, or for `texts` for all of them.
 
@@ -84,7 +84,7 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
     for name in names:
         if name not in CORPORA:
             folders.setdefault(name, (name, _existing_path(name), ".*"))
-    found: dict[Path, File] = {}
+    found: dict[Path, CorpusFile] = {}
     bundled = {folder for name in names if name in CORPORA for folder in CORPORA[name].folders}
     for source, place, pattern in folders.values():
         as_text = texts and source not in bundled
@@ -98,7 +98,7 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[File]:
             label = f"{source.rstrip('/')}/{inside}" if inside else source
             # `resolve` would raise at links that lead in circles.
             real = Path(os.path.realpath(path))
-            found.setdefault(real, File(source, label, path, source in bundled))
+            found.setdefault(real, CorpusFile(source, label, path, source in bundled))
     return list(found.values())
 
 

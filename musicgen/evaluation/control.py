@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from musicgen.errors import MusicgenError
 from musicgen.evaluation.sets import Report, silent
-from musicgen.music.metrics.distances import Interval, share
+from musicgen.music.metrics.distances import ConfidenceInterval, share
 from musicgen.music.metrics.note_arrays import Played, played
 from musicgen.music.theory import canonical_rhythm, parse_key, parse_meter
 from musicgen.music.tune import Tune
@@ -26,7 +26,7 @@ class Obedience:
     """Of `n` tunes that were asked to be something, the share that are."""
 
     asked: str
-    held: Interval
+    held: ConfidenceInterval
     n: int
     example: str = ""  # the first that is not
 
@@ -38,10 +38,10 @@ class Continued:
     that the first half has already, in the model's halves and in the real ones."""
 
     n: int
-    kept: Interval
-    valid: Interval
-    on_tonic: Interval
-    real_on_tonic: Interval
+    kept: ConfidenceInterval
+    valid: ConfidenceInterval
+    on_tonic: ConfidenceInterval
+    real_on_tonic: ConfidenceInterval
     motifs: float
     real_motifs: float
 

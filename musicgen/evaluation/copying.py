@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicgen.evaluation.sets import Report, TuneSet, silent
-from musicgen.music.metrics.distances import RESAMPLES, Interval, bootstrap_weights, mean_interval
+from musicgen.music.metrics.distances import (
+    RESAMPLES,
+    ConfidenceInterval,
+    bootstrap_weights,
+    mean_interval,
+)
 from musicgen.music.metrics.note_arrays import Floats
 from musicgen.music.playback import melody as line_of
 from musicgen.music.similarity import COPY, NoveltyIndex
@@ -28,12 +33,12 @@ class Nearness:
     """
 
     n: int
-    copied_bars: Interval
+    copied_bars: ConfidenceInterval
     copied_bars_quantiles: tuple[float, ...]
     longest: float
-    similarity: Interval
+    similarity: ConfidenceInterval
     similarity_quantiles: tuple[float, ...]
-    copies: Interval
+    copies: ConfidenceInterval
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.music.metrics.distances import RESAMPLES, Interval, bootstrap_weights
+from musicgen.music.metrics.distances import RESAMPLES, ConfidenceInterval, bootstrap_weights
 from musicgen.music.metrics.features import Features
 from musicgen.music.metrics.note_arrays import Floats
 from musicgen.music.metrics.vectors import FeatureSpace, learnable
@@ -38,7 +38,7 @@ class Discrimination:
     """The classifier's AUC on tunes it was not trained on, with the 95 % of bootstrap samples, and
     what gives the new set away, most telling first."""
 
-    auc: Interval
+    auc: ConfidenceInterval
     n_real: int
     n_new: int
     giveaways: tuple[Giveaway, ...]
@@ -61,7 +61,7 @@ def discriminate(real: Features, new: Features, *, seed: int = 0) -> Discriminat
     samples = np.array([auc(scores, labels, w) for w in weights])
     low, high = np.quantile(samples, [0.025, 0.975])
     return Discrimination(
-        Interval(auc(scores, labels), float(low), float(high)),
+        ConfidenceInterval(auc(scores, labels), float(low), float(high)),
         len(real),
         len(new),
         _giveaways(space.names, vectors, labels),

@@ -13,7 +13,7 @@ import numpy as np
 
 from musicgen.evaluation import charts
 from musicgen.evaluation.charts import REAL, SETS, Series
-from musicgen.evaluation.report import Assessment, Bench, Step
+from musicgen.evaluation.report import Assessment, Bench, RankStep
 from musicgen.evaluation.sets import TuneSet
 from musicgen.evaluation.wording import (
     asked_rows,
@@ -23,7 +23,7 @@ from musicgen.evaluation.wording import (
     number,
     spread,
 )
-from musicgen.formats.webpage import CARD_STYLE, SCRIPT, Entry, card
+from musicgen.formats.webpage import CARD_STYLE, SCRIPT, PageEntry, card
 from musicgen.music.metrics.distances import tabulate
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
 from musicgen.music.metrics.features import Features
@@ -83,7 +83,7 @@ def render_page(
     bench: Bench,
     sets: Sequence[tuple[TuneSet, Features]],
     found: Sequence[Assessment],
-    steps: Sequence[Step],
+    steps: Sequence[RankStep],
     about: Mapping[str, Any],
 ) -> str:
     """The whole page. Nothing is fetched and the only script is the players' (the policy in the
@@ -131,7 +131,7 @@ def _lead(bench: Bench, about: Mapping[str, Any]) -> str:
     )
 
 
-def _ranked(steps: Sequence[Step]) -> str:
+def _ranked(steps: Sequence[RankStep]) -> str:
     if not steps:
         return ""
     rows = [
@@ -275,7 +275,7 @@ def _examples(sets: Sequence[tuple[TuneSet, Features]], found: Sequence[Assessme
             picture = charts.self_similarity(one.heard[place].similarity, "self-similarity")
             parts.append(
                 f'<div class="example"><h3>{escape(one.name)}: {escape(what)}</h3>'
-                f"{card(Entry(tune, {}))}<details><summary>Self-similarity of its "
+                f"{card(PageEntry(tune, {}))}<details><summary>Self-similarity of its "
                 f"{one.heard[place].n_measures} measures</summary>{picture}</details></div>"
             )
     return f'<div class="examples">{"".join(parts)}</div>'

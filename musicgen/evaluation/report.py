@@ -22,7 +22,7 @@ from musicgen.evaluation.copying import (
 )
 from musicgen.evaluation.discrimination import Discrimination, discriminate
 from musicgen.evaluation.sets import CEILINGS, Fault, Reference, Report, TuneSet, silent
-from musicgen.music.metrics.distances import Interval, share
+from musicgen.music.metrics.distances import ConfidenceInterval, share
 from musicgen.music.metrics.features import Features, Likeness, Yardstick, family_ratios
 from musicgen.music.metrics.judge import load_judge
 from musicgen.music.metrics.note_arrays import Floats
@@ -41,7 +41,7 @@ class Validity:
 
     n_found: int
     n_judged: int
-    valid: Interval
+    valid: ConfidenceInterval
     invalid: tuple[Fault, ...]
     unreadable: tuple[Fault, ...]
     set_aside: tuple[Fault, ...]
@@ -208,19 +208,19 @@ def _examples(judged: Floats, nearest: Nearest) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RankStep:
     """Whether the better of two neighbours in a ranking is better for sure: the difference of
     their log ratios with the 95 % of a paired bootstrap over tunes, `sure` if it excludes 0."""
 
     better: str
     worse: str
-    difference: Interval
+    difference: ConfidenceInterval
     sure: bool
 
 
 def ranking(
     bench: Bench, sets: Mapping[str, Features], assessments: Sequence[Assessment]
-) -> tuple[Step, ...]:
+) -> tuple[RankStep, ...]:
     """The sets from best to worst by the mean log ratio of all distances to their floors.
 
     Sets are resampled by tune, so that an interval says what other tunes of the same makers, in the
@@ -233,13 +233,16 @@ def ranking(
         gap = math.log(worse.ratios["all"] / better.ratios["all"])
         spread = samples[worse.name] - samples[better.name]
         low, high = np.quantile(spread, [0.025, 0.975]) - (float(spread.mean()) - gap)
-        found = Interval(gap, float(low), float(high))
-        steps.append(Step(better.name, worse.name, found, found.low > 0))
+        found = ConfidenceInterval(gap, float(low), float(high))
+        steps.append(RankStep(better.name, worse.name, found, found.low > 0))
     return tuple(steps)
 
 
 def as_data(
-    bench: Bench, assessments: Sequence[Assessment], steps: Sequence[Step], about: Mapping[str, Any]
+    bench: Bench,
+    assessments: Sequence[Assessment],
+    steps: Sequence[RankStep],
+    about: Mapping[str, Any],
 ) -> dict[str, Any]:
     """A report for JSON; numbers that there are none of are null."""
     reference = bench.reference

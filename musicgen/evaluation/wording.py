@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from musicgen.evaluation.report import Assessment, Bench
-from musicgen.music.metrics.distances import Interval
+from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.metrics.table import FAMILIES
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -20,7 +20,7 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-def spread(found: Interval, digits: int = 3) -> str:
+def spread(found: ConfidenceInterval, digits: int = 3) -> str:
     """An estimate with its interval."""
     low, high = number(found.low, digits), number(found.high, digits)
     return f"{number(found.value, digits)} ({low} to {high})"
@@ -146,7 +146,7 @@ def asked_rows(found: Sequence[Assessment]) -> Rows:
             rows += [(one.name, f"continuations: {what}", n, str(c.n)) for what, n in about]
         bits = one.likelihood
         if bits is not None:
-            value = spread(Interval(bits.bits_per_note, bits.low, bits.high))
+            value = spread(ConfidenceInterval(bits.bits_per_note, bits.low, bits.high))
             rows.append((one.name, "bits per note on held-out families", value, str(bits.n_tunes)))
         judged = one.judge
         rows += [

@@ -14,10 +14,10 @@ from pathlib import PurePath
 
 from musicgen.errors import ParseError
 from musicgen.formats.musicxml.reading.attributes import tonic
-from musicgen.formats.musicxml.reading.barlines import Frame
+from musicgen.formats.musicxml.reading.barlines import MeasureFrame
 from musicgen.formats.musicxml.reading.part import PartMusic, Placed
-from musicgen.formats.musicxml.reading.score import Part, assemble
-from musicgen.formats.musicxml.reading.sounds import Sound
+from musicgen.formats.musicxml.reading.score import ScorePart, assemble
+from musicgen.formats.musicxml.reading.sounds import SoundingEvent
 from musicgen.formats.musicxml.signs import DYNAMICS
 from musicgen.formats.musicxml.values import LeftOut
 from musicgen.music.theory import (
@@ -105,9 +105,9 @@ class _Reader:
         self.columns: list[_Column] = []
         self.records: list[tuple[str, str]] = []
         self.now = self.start = Fraction(0)
-        self.frames = [Frame()]
+        self.frames = [MeasureFrame()]
         self.meter: Meter | None = None
-        self.next_frame = Frame()
+        self.next_frame = MeasureFrame()
 
     def read(self, text: str, path: str) -> Tune:
         """The tune of a whole file."""
@@ -125,7 +125,7 @@ class _Reader:
         self._close_bar()
         for spine in self.spines:
             spine.music.frames = [replace(frame) for frame in self.frames]
-        parts = [(Part("", spine.name), spine.music) for spine in reversed(self.spines)]
+        parts = [(ScorePart("", spine.name), spine.music) for spine in reversed(self.spines)]
         tune = assemble(parts, self.left_out)
         own = dict(reversed(self.records))
         said = {(name, own.get(name, "")) for name in ("OTL", "COM")}
@@ -292,7 +292,7 @@ class _Reader:
         if self.now > self.start:
             frame.repeat_end, frame.barline = int(backward), line
             self._close_bar()
-            self.frames.append(Frame(repeat_start=forward))
+            self.frames.append(MeasureFrame(repeat_start=forward))
             self.start = self.now
         else:
             frame.repeat_start = frame.repeat_start or forward
@@ -313,7 +313,7 @@ class _Reader:
 
     def _row(self, tokens: Sequence[str]) -> None:
         self._advance()
-        struck: dict[int, Sound] = {}  # spine -> the sound of its first voice here
+        struck: dict[int, SoundingEvent] = {}  # spine -> the sound of its first voice here
         for column, token in zip(self.columns, tokens, strict=True):
             if token.strip() in (".", "") or not column.kind:
                 continue
@@ -324,7 +324,7 @@ class _Reader:
             else:
                 self._beside(column, token, struck.get(column.spine))
 
-    def _sound(self, column: _Column, token: str) -> Sound | None:
+    def _sound(self, column: _Column, token: str) -> SoundingEvent | None:
         spine = self.spines[column.spine]
         if spine.key_changed:
             self._settle_key(spine)
@@ -338,7 +338,7 @@ class _Reader:
             else:
                 spine.graces.setdefault(column.voice, []).extend(n for n in notes if n)
             return None
-        sound = Sound(self.now - self.start, duration, ratio=ratio)
+        sound = SoundingEvent(self.now - self.start, duration, ratio=ratio)
         for piece in pieces:
             own, _ = _length(piece)
             note = _pitched(piece, own or duration)
@@ -353,7 +353,7 @@ class _Reader:
         column.end = self.now + duration
         return sound
 
-    def _put(self, spine: _Spine, voice: int, sound: Sound) -> None:
+    def _put(self, spine: _Spine, voice: int, sound: SoundingEvent) -> None:
         number = 0
         while True:
             line = spine.music.lines.setdefault((str(voice + 1), "1", number), {})
@@ -363,7 +363,7 @@ class _Reader:
                 return
             number += 1
 
-    def _beside(self, column: _Column, token: str, sound: Sound | None) -> None:
+    def _beside(self, column: _Column, token: str, sound: SoundingEvent | None) -> None:
         """A syllable, dynamic sign or chord symbol for the note of its spine."""
         if sound is None:
             self.left_out["signs beside no note left out"] += 1

@@ -69,14 +69,14 @@ _PLAYER = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class PageEntry:
     """A tune for a page, with the links to show: text -> address."""
 
     tune: Tune
     links: Mapping[str, str]
 
 
-def page(entries: Sequence[Entry], *, title: str) -> str:
+def page(entries: Sequence[PageEntry], *, title: str) -> str:
     """A whole HTML document; scores and recordings are inside it."""
     count = "1 tune" if len(entries) == 1 else f"{len(entries)} tunes"
     search = '<input type="search" placeholder="Search">' if len(entries) > 3 else ""
@@ -92,11 +92,11 @@ def page(entries: Sequence[Entry], *, title: str) -> str:
 
 def fragment(tunes: Sequence[Tune]) -> str:
     """Cards for a notebook: a piece of HTML with its own style and script."""
-    cards = "".join(card(Entry(tune, {})) for tune in tunes)
+    cards = "".join(card(PageEntry(tune, {})) for tune in tunes)
     return f"<style>{CARD_STYLE}</style><div>{cards}</div><script>{{{SCRIPT}}}</script>"
 
 
-def card(entry: Entry) -> str:
+def card(entry: PageEntry) -> str:
     """The score of a tune, its player and its links; where one of them fails, the reason."""
     tune = entry.tune
     words = " ".join((tune.title, tune.rhythm, tune.composer, str(tune.key), str(tune.meter)))

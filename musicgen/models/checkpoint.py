@@ -28,7 +28,7 @@ from musicgen.music.metrics import critic as critics
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.system.files import read_bytes
-from musicgen.tokens.melody.grammar import Outline, Part, may_be_new
+from musicgen.tokens.melody.grammar import Outline, PartPlan, may_be_new
 from musicgen.tokens.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
@@ -188,8 +188,10 @@ def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines
     return openings, outlines
 
 
-def _read_part(bars: int, repeated: bool, home: bool | None = None) -> Part:
-    return Part(bars=int(bars), repeated=bool(repeated), home=None if home is None else bool(home))
+def _read_part(bars: int, repeated: bool, home: bool | None = None) -> PartPlan:
+    return PartPlan(
+        bars=int(bars), repeated=bool(repeated), home=None if home is None else bool(home)
+    )
 
 
 def _opening_rows(checkpoint: Checkpoint) -> list[tuple[Any, ...]]:

@@ -46,7 +46,7 @@ class Refusal(Exception):  # noqa: N818 - an answer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Door:
+class AccessCheck:
     """Who may come in: `host` is the address that the server listens at; with a `token` only who
     knows it."""
 
@@ -147,7 +147,7 @@ def _of_page(scope: Scope, headers: Headers) -> str:
 class Guard:
     """The door in front of an application, and the headers on all that comes out of it."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, door: AccessCheck) -> None:
         self.app, self.door = app, door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,13 +18,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 import musicgen
-from musicgen.errors import FieldError, IsolationError, MusicgenError
+from musicgen.errors import FieldError, MusicgenError, SandboxError
 from musicgen.studio import requests
-from musicgen.studio.access import Door, Guard, Refusal, error_body
-from musicgen.studio.fields import Group
+from musicgen.studio.access import AccessCheck, Guard, Refusal, error_body
+from musicgen.studio.fields import FieldGroup
 from musicgen.studio.job_queue import RETRY_S, Busy, Closed
 from musicgen.studio.openapi import document
-from musicgen.studio.pools import Rooms
+from musicgen.studio.pools import Pools
 from musicgen.studio.request_bodies import linger, read_json
 
 MAX_NAME = 80
@@ -45,7 +45,7 @@ _ASSET_TYPES = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def build(rooms: Rooms, door: Door, *, warm: bool = True) -> Guard:
+def build(rooms: Pools, door: AccessCheck, *, warm: bool = True) -> Guard:
     """The whole application."""
     studio = Studio(rooms)
 
@@ -78,7 +78,7 @@ def build(rooms: Rooms, door: Door, *, warm: bool = True) -> Guard:
 class Studio:
     """What the routes do. Whatever takes time is done in the rooms."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Pools) -> None:
         self.rooms = rooms
         self.changing: dict[str, Handler] = {
             "takes": self.takes,
@@ -168,7 +168,7 @@ class Studio:
         )
 
 
-async def _read(request: Request, group: Group, most: int = MAX_BODY) -> dict[str, Any]:
+async def _read(request: Request, group: FieldGroup, most: int = MAX_BODY) -> dict[str, Any]:
     return group.read(await read_json(request, most))
 
 
@@ -214,7 +214,7 @@ def _answered(handler: Handler) -> Handler:
             return _error(429, message, headers={"Retry-After": str(RETRY_S)})
         except Closed:
             return _error(503, "the studio was stopped")
-        except IsolationError as error:
+        except SandboxError as error:
             return _error(422, str(error))
         except ClientDisconnect:
             return Response(status_code=499)  # which nobody reads

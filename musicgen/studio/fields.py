@@ -58,7 +58,7 @@ class Field:
     choices: tuple[str, ...] = ()
     default: Any = None
     required: bool = False
-    group: Group | None = None
+    group: FieldGroup | None = None
 
     def read(self, value: object, where: str) -> Any:
         """The value, checked.
@@ -165,7 +165,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Group:
+class FieldGroup:
     """Fields that are sent together as one object; no others may be in it."""
 
     fields: tuple[Field, ...]

@@ -37,7 +37,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class File:
+class Download:
     """A file for the browser: its media type, a name of ASCII letters, its content."""
 
     type: str
@@ -45,7 +45,7 @@ class File:
     content: bytes
 
 
-def file_of(tunes: Sequence[Tune], kind: str, instrument: str = "") -> File:
+def file_of(tunes: Sequence[Tune], kind: str, instrument: str = "") -> Download:
     """Tunes in a format of `TYPES`; sound and MIDI by an instrument ("": the tune's).
 
     Raises:
@@ -59,7 +59,7 @@ def file_of(tunes: Sequence[Tune], kind: str, instrument: str = "") -> File:
         raise FieldError("format", f"{kind} holds one tune, not {len(tunes)}; ask for a zip")
     name = slug(tunes[0].title) if len(tunes) == 1 else "tunes"
     content = _zipped(tunes, instrument) if kind == "zip" else _content(tunes, kind, instrument)
-    return File(TYPES[kind], f"{name}.{kind}", content)
+    return Download(TYPES[kind], f"{name}.{kind}", content)
 
 
 def _content(tunes: Sequence[Tune], kind: str, instrument: str) -> bytes:

@@ -1,6 +1,6 @@
 """Who waits for what: a few child processes, a short queue in front of them, and ways out of it.
 
-    desk = Desk("composer", at_once=2, waiting=16, limits=...)
+    queue = JobQueue("composer", at_once=2, waiting=16, limits=...)
     async with desk.place():                        # Busy where the queue is full
         async for answer in desk.each("module:function", data): ...
 
@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from musicgen.errors import MusicgenError
-from musicgen.system.sandbox import Limits, Pool, Ticket
+from musicgen.system.sandbox import Pool, ResourceLimits, Ticket
 
 RETRY_S = 3  # what a client is told that has to come again
 
@@ -31,10 +31,10 @@ class Closed(Exception):  # noqa: N818 - no mistake of anybody
     """The server stops and takes nothing more on."""
 
 
-class Desk:
+class JobQueue:
     """`at_once` calls at a time, in children of its own; `waiting` more may wait for them."""
 
-    def __init__(self, what: str, *, at_once: int, waiting: int, limits: Limits) -> None:
+    def __init__(self, what: str, *, at_once: int, waiting: int, limits: ResourceLimits) -> None:
         self.what, self.at_once, self.limits = what, at_once, limits
         self.running = self.queued = 0
         self._most_waiting = waiting
@@ -76,7 +76,7 @@ class Desk:
 
         Raises:
             Busy: too many wait already.
-            IsolationError: it went over a limit, or failed.
+            SandboxError: it went over a limit, or failed.
             Closed: the server stops.
         """
         async with (
@@ -87,12 +87,12 @@ class Desk:
         return found[0]
 
     async def each(
-        self, function: str, data: bytes, *, limits: Limits | None = None, **options: Any
+        self, function: str, data: bytes, *, limits: ResourceLimits | None = None, **options: Any
     ) -> AsyncGenerator[bytes]:
         """The answers of a function as they come; for who has a place.
 
         Raises:
-            IsolationError: it went over a limit, or failed.
+            SandboxError: it went over a limit, or failed.
             Closed: the server stops.
         """
         loop = asyncio.get_running_loop()
@@ -146,7 +146,7 @@ class Desk:
         take the place of a child that was killed are told to as well.
 
         Raises:
-            IsolationError: it went over a limit, or failed.
+            SandboxError: it went over a limit, or failed.
             Closed: the server stops.
         """
         self._warming = partial(

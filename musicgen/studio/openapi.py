@@ -7,7 +7,7 @@ from typing import Any
 
 import musicgen
 from musicgen.studio import requests
-from musicgen.studio.fields import Group
+from musicgen.studio.fields import FieldGroup
 from musicgen.studio.files import TYPES
 from musicgen.studio.job_queue import RETRY_S
 
@@ -250,7 +250,7 @@ def _reading(summary: str, content: Schema, refusals: Iterable[int] = _ALWAYS) -
     return {"get": {"summary": summary, "responses": _responses(content, refusals)}}
 
 
-def _changing(summary: str, group: Group, content: Schema) -> Schema:
+def _changing(summary: str, group: FieldGroup, content: Schema) -> Schema:
     return {
         "post": {
             "summary": summary,

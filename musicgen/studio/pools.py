@@ -12,31 +12,35 @@ from musicgen.errors import MusicgenError
 from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI
 from musicgen.studio import requests
 from musicgen.studio.edits import HEAVY
-from musicgen.studio.job_queue import Closed, Desk
-from musicgen.system.sandbox import Limits
+from musicgen.studio.job_queue import Closed, JobQueue
+from musicgen.system.sandbox import ResourceLimits
 
 Answer = dict[str, Any]
 
-COMPOSING = Limits(memory_mib=3072, cpu_s=180, wall_s=300.0, answer_mib=16)
-VIEWING = Limits(memory_mib=3072, cpu_s=45, wall_s=75.0, answer_mib=64)  # the engraver has 60 s
-EXPORTING = Limits(memory_mib=3072, cpu_s=240, wall_s=300.0, answer_mib=512)
-READING = Limits(memory_mib=1024, cpu_s=30, wall_s=45.0, file_mib=16, answer_mib=64)
-ANALYSING = Limits(memory_mib=4096, cpu_s=60, wall_s=90.0, answer_mib=16)  # torch reserves much
+COMPOSING = ResourceLimits(memory_mib=3072, cpu_s=180, wall_s=300.0, answer_mib=16)
+VIEWING = ResourceLimits(
+    memory_mib=3072, cpu_s=45, wall_s=75.0, answer_mib=64
+)  # the engraver has 60 s
+EXPORTING = ResourceLimits(memory_mib=3072, cpu_s=240, wall_s=300.0, answer_mib=512)
+READING = ResourceLimits(memory_mib=1024, cpu_s=30, wall_s=45.0, file_mib=16, answer_mib=64)
+ANALYSING = ResourceLimits(
+    memory_mib=4096, cpu_s=60, wall_s=90.0, answer_mib=16
+)  # torch reserves much
 _COMPOSING = f"{__package__}.composing:"
 _JOBS = f"{__package__}.jobs:"
 _LOOKING = f"{__package__}.looking:"
 
 
-class Rooms:
+class Pools:
     """The desks, with as many children at each as there are `workers`."""
 
     def __init__(self, checkpoint: str, *, workers: int = 2) -> None:
         self.checkpoint = checkpoint
         self.ready = False  # to compose without waiting
         self._about = b""  # what the model knows, once it is loaded
-        self.composers = Desk("the composer", at_once=workers, waiting=8, limits=COMPOSING)
-        self.clerks = Desk("the studio", at_once=workers, waiting=64, limits=VIEWING)
-        self.analysts = Desk("the analyst", at_once=1, waiting=8, limits=ANALYSING)
+        self.composers = JobQueue("the composer", at_once=workers, waiting=8, limits=COMPOSING)
+        self.clerks = JobQueue("the studio", at_once=workers, waiting=64, limits=VIEWING)
+        self.analysts = JobQueue("the analyst", at_once=1, waiting=8, limits=ANALYSING)
         self.desks = (self.composers, self.clerks, self.analysts)
 
     @property
@@ -100,7 +104,7 @@ class Rooms:
         return await self._shown("change", request, desk=desk)
 
     async def _shown(
-        self, job: str, request: Answer, *, desk: Desk | None = None, **options: Any
+        self, job: str, request: Answer, *, desk: JobQueue | None = None, **options: Any
     ) -> Answer:
         options = {"checkpoint": self.checkpoint, **options}
         desk = desk or self.clerks
@@ -127,7 +131,7 @@ class Rooms:
         Raises:
             Busy: too many wait already.
             Closed: the server stops.
-            IsolationError: nothing could be composed.
+            SandboxError: nothing could be composed.
         """
         views: dict[int, asyncio.Task[Answer]] = {}
         begun = False

@@ -13,7 +13,7 @@ from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
 from musicgen.music.theory import RHYTHM_METERS
 from musicgen.music.transposition import MOST_SEMITONES
 from musicgen.studio.edits import CHANGES
-from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, Group
+from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, FieldGroup
 
 MOST_TAKES = 8
 MOST_SEED = 2**53 - 1  # what JavaScript can say exactly
@@ -28,7 +28,7 @@ _ABC = Field(
     name="abc", kind="music", label="ABC", longest=MAX_MUSIC, required=True, help="One tune in ABC."
 )
 
-CONTROLS = Group(
+CONTROLS = FieldGroup(
     (
         Field(
             name="like",
@@ -146,7 +146,7 @@ CONTROLS = Group(
         ),
     )
 )  # fmt: skip
-SAMPLING = Group(
+SAMPLING = FieldGroup(
     (
         Field(
             name="temperature",
@@ -190,7 +190,7 @@ SAMPLING = Group(
         ),
     )
 )
-SELECTION = Group(
+SELECTION = FieldGroup(
     (
         Field(
             name="best_of",
@@ -236,7 +236,7 @@ INSTRUMENT = Field(
     choices=tuple(dict.fromkeys((*FOLK_NAMES, *GENERAL_MIDI))),
     help="Who plays it (default: a fiddle, or what the tune says).",
 )
-TAKES = Group(
+TAKES = FieldGroup(
     (
         Field(name="kind", kind="choice", choices=KINDS, required=True, help="What to do."),
         Field(
@@ -274,9 +274,9 @@ TAKES = Group(
         SIZE,
     )
 )
-TUNE = Group((_ABC, SIZE))
-SURPRISE = Group((_ABC,))
-ATTENTION = Group(
+TUNE = FieldGroup((_ABC, SIZE))
+SURPRISE = FieldGroup((_ABC,))
+ATTENTION = FieldGroup(
     (
         _ABC,
         Field(name="place", kind="place", required=True, help="The note: [bar, event] from 0."),
@@ -284,7 +284,7 @@ ATTENTION = Group(
         Field(name="head", kind="integer", minimum=1, maximum=1000),
     )
 )
-READ = Group(
+READ = FieldGroup(
     (
         Field(
             name="name",
@@ -295,7 +295,7 @@ READ = Group(
         Field(name="data", kind="data", longest=MAX_BASE64, required=True, help="The file."),
     )
 )
-CHANGE = Group(
+CHANGE = FieldGroup(
     (
         _ABC,
         Field(name="change", kind="choice", choices=tuple(CHANGES), required=True),
@@ -321,7 +321,7 @@ CHANGE = Group(
         SIZE,
     )
 )  # fmt: skip
-EXPORT = Group(
+EXPORT = FieldGroup(
     (
         replace(_ABC, help="One or more tunes in ABC."),
         Field(name="format", kind="choice", choices=FORMATS, required=True),

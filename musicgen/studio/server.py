@@ -18,9 +18,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from musicgen.errors import MusicgenError
-from musicgen.studio.access import Door
+from musicgen.studio.access import AccessCheck
 from musicgen.studio.app import build
-from musicgen.studio.pools import Rooms
+from musicgen.studio.pools import Pools
 
 HEADER_S = 10.0  # for a request to have come as far as its body
 KEEP_ALIVE_S = 15  # for the next one
@@ -68,8 +68,8 @@ class StudioServer:
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
-        rooms = Rooms(self.settings.checkpoint, workers=self.settings.workers)
-        door = Door(host=self.settings.host, token=self.token)
+        rooms = Pools(self.settings.checkpoint, workers=self.settings.workers)
+        door = AccessCheck(host=self.settings.host, token=self.token)
         config = uvicorn.Config(
             build(rooms, door, warm=self.settings.warm),
             http=_Connection,

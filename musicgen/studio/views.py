@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from musicgen.composer.prompts.infill_target import Piece
+from musicgen.composer.prompts.infill_target import InfillTarget
 from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
@@ -95,7 +95,7 @@ def numbers_of(tune: Tune) -> list[int]:
     """The printed number of each bar: a pickup is bar 0."""
     if len(tune.bars) <= MOST_NUMBERED:
         with suppress(ControlError):  # nothing that could be rewritten by its numbers
-            return list(Piece.read(replace(tune, source=None)).numbers)
+            return list(InfillTarget.read(replace(tune, source=None)).numbers)
     return list(range(1, len(tune.bars) + 1))
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from musicgen.errors import ConfigError
-from musicgen.system.sandbox import Limits, run
+from musicgen.system.sandbox import ResourceLimits, run
 
 # STIX is a Times with every European letter, DejaVu has the rest; both come with matplotlib.
 FACES = {
@@ -18,7 +18,7 @@ FACES = {
 }
 FALLBACK = "DejaVuSans"
 MAX_PIXELS = 60_000_000
-_LIMITS = Limits(memory_mib=2048, cpu_s=40, wall_s=60.0)
+_LIMITS = ResourceLimits(memory_mib=2048, cpu_s=40, wall_s=60.0)
 
 
 @cache
@@ -35,7 +35,7 @@ def rasterise(svg: bytes, size: tuple[float, float], *, dpi: int) -> bytes:
 
     Raises:
         ConfigError: a resolution out of 30 to 1200, or more than `MAX_PIXELS` pixels.
-        IsolationError: it cannot be drawn.
+        SandboxError: it cannot be drawn.
     """
     width, height = (n / 25.4 * dpi for n in size)
     if not 30 <= dpi <= 1200 or width * height > MAX_PIXELS:

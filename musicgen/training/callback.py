@@ -16,7 +16,7 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.training.config import TrainConfig
-from musicgen.training.datamodule import Batch, Plan
+from musicgen.training.datamodule import Batch, BatchPlan
 from musicgen.training.lightning_module import NextTokenModule, ScoringStopped, score_tunes
 from musicgen.training.progress import Progress, Report
 from musicgen.training.run_folder import Row, RunFolder
@@ -34,7 +34,7 @@ class RunKeeper(pl.Callback):
         *,
         config: TrainConfig,
         tokens: TokenSet,
-        plan: Plan,
+        plan: BatchPlan,
         folder: RunFolder,
         describe: Callable[[NextTokenModule, float, int], Checkpoint],
         report: Report,

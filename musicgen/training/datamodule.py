@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     n_targets: Tensor  # () float32
 
 
-class Plan:
+class BatchPlan:
     """Which pieces of which tunes make up each training batch, epoch after epoch."""
 
     def __init__(self, split: TokenSplit, config: DataConfig, seed: int) -> None:
@@ -149,7 +149,7 @@ def collate(
 class _TrainBatches(IterableDataset[Batch]):
     """Batches without end, from a given step on, for one of `world` devices."""
 
-    def __init__(self, plan: Plan, *, first_step: int, rank: int, world: int) -> None:
+    def __init__(self, plan: BatchPlan, *, first_step: int, rank: int, world: int) -> None:
         self.plan, self.first_step, self.rank, self.world = plan, first_step, rank, world
 
     def __iter__(self) -> Iterator[Batch]:
@@ -166,7 +166,7 @@ class TokenDataModule(pl.LightningDataModule):
     def __init__(self, tokens: TokenSet, config: DataConfig, *, seed: int) -> None:
         super().__init__()
         self.tokens, self.config = tokens, config
-        self.plan = Plan(tokens.splits["train"], config, seed)
+        self.plan = BatchPlan(tokens.splits["train"], config, seed)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Endless; starts where the trainer stands, which after a resume is not 0."""

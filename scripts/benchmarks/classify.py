@@ -29,8 +29,8 @@ from musicgen.evaluation.classification.baselines import (
 )
 from musicgen.evaluation.classification.likelihood import ASKED, POWER, evidence, priors, weigh
 from musicgen.evaluation.classification.measuring import (
+    ClassifierScore,
     Examples,
-    Score,
     draw,
     estimated,
     likeliest,
@@ -76,10 +76,12 @@ def fit_power(classifier: Classifier, found: Evidence, examples: Examples) -> No
             print(f"{question.name} power {power}: {np.mean(costs):.3f} nats, {right:.3f} right")
 
 
-def baselines(train: Examples, val: Examples, held_out: Examples) -> dict[str, dict[str, Score]]:
+def baselines(
+    train: Examples, val: Examples, held_out: Examples
+) -> dict[str, dict[str, ClassifierScore]]:
     """Every baseline's score at every question."""
     texts, val_texts, asked = train.texts(), val.texts(), held_out.texts()
-    scores: dict[str, dict[str, Score]] = {}
+    scores: dict[str, dict[str, ClassifierScore]] = {}
     for column, question in enumerate(QUESTIONS):
         known, val_known = (np.flatnonzero(e.targets[:, column] >= 0) for e in (train, val))
         own = [texts[i] for i in known], train.targets[known, column]
@@ -101,7 +103,7 @@ def baselines(train: Examples, val: Examples, held_out: Examples) -> dict[str, d
 
 def networks(
     classifier: Classifier, held_out: Examples, found: Evidence
-) -> dict[str, dict[str, Score]]:
+) -> dict[str, dict[str, ClassifierScore]]:
     """The scores of both ways."""
     assert classifier.head is not None
     by_head = [classifier.head.answer(s) for s in states_of(classifier.checkpoint, held_out.by_ear)]
@@ -119,7 +121,7 @@ def networks(
     }
 
 
-def show(scores: Mapping[str, Mapping[str, Score]]) -> None:
+def show(scores: Mapping[str, Mapping[str, ClassifierScore]]) -> None:
     """A table, a row for each way."""
     print(f"{'':20}" + "".join(f"{q.name:>26}" for q in QUESTIONS))
     for name, of_question in scores.items():
@@ -127,7 +129,7 @@ def show(scores: Mapping[str, Mapping[str, Score]]) -> None:
         print(f"{name:20}" + "".join(f"{_cell(cell):>26}" for cell in cells))
 
 
-def _cell(found: Score | None) -> str:
+def _cell(found: ClassifierScore | None) -> str:
     if found is None:
         return ""
     return f"{found.right.value:.1%} ({found.right.low:.1%}-{found.right.high:.1%})"

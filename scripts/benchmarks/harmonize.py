@@ -26,8 +26,8 @@ from musicgen.composer.harmony import load
 from musicgen.composer.harmony.baselines import Guess
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
 from musicgen.composer.harmony.features import Lesson
-from musicgen.composer.harmony.measuring import Score, fit_baselines, measure, read_courses
-from musicgen.music.metrics.distances import Interval
+from musicgen.composer.harmony.measuring import HarmonyScore, fit_baselines, measure, read_courses
+from musicgen.music.metrics.distances import ConfidenceInterval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.fitting.harmonizer import sources_of
@@ -44,7 +44,7 @@ def network_guess(folder: Path, beam: int) -> Guess:
     return guess
 
 
-def shown(interval: Interval | None) -> str:
+def shown(interval: ConfidenceInterval | None) -> str:
     """Value and bounds in percent."""
     if interval is None:
         return ""
@@ -71,7 +71,7 @@ def main() -> None:
     for name, guess in guesses.items():
         started = time.process_time()
         against = baselines[best] if name not in baselines else None
-        score: Score = measure(guess, held_out, against)
+        score: HarmonyScore = measure(guess, held_out, against)
         spent = time.process_time() - started
         print(
             f"{name:22} {shown(score.root):28} {shown(score.chord):28} {shown(score.ahead)}"

@@ -26,7 +26,7 @@ import numpy as np
 from musicgen import corpus, formats, load, read
 from musicgen.composer import Composer
 from musicgen.composer.infilling import draw, right_bits, sample_stretch
-from musicgen.composer.prompts import Piece
+from musicgen.composer.prompts import InfillTarget
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
@@ -67,7 +67,9 @@ def only_these_bars(before: Tune, after: Tune, numbers: set[int]) -> bool:
     return changed.startswith(text[: first[0]]) and changed.endswith(text[last[1] :])
 
 
-def compare(composer: Composer, piece: Piece, start: int, seed: int) -> tuple[float, ...] | None:
+def compare(
+    composer: Composer, piece: InfillTarget, start: int, seed: int
+) -> tuple[float, ...] | None:
     """Bits of the right side behind the baseline, the infilling and the truth, and its notes."""
     try:
         stretch = piece.stretch(start, start + LENGTH, {})
@@ -105,7 +107,7 @@ def main() -> None:
             text.write_text(tune.source.text if tune.source and tune.source.text else to_abc(tune))
             (given,) = read(text)
             try:
-                piece = Piece.read(given)
+                piece = InfillTarget.read(given)
             except ControlError:
                 continue
             if len(piece.heard) < 12:
@@ -131,7 +133,7 @@ def main() -> None:
                 changed = notes_of(text_midi) - notes_of(take.exact[".mid"])
                 changed |= notes_of(take.exact[".mid"]) - notes_of(text_midi)
                 ticks = mido.MidiFile(sound).ticks_per_beat
-                five = Piece.read(played)
+                five = InfillTarget.read(played)
                 low, high = five.select("5-8")
                 begin = sum(bar.duration for bar in five.heard[:low]) * ticks
                 end = sum(bar.duration for bar in five.heard[:high]) * ticks

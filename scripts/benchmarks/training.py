@@ -27,7 +27,7 @@ from musicgen.corpus.tokenset import PAD_ID, TokenSet
 from musicgen.models import build_model
 from musicgen.models.cost import nats
 from musicgen.training import NextTokenModule, Progress, TrainConfig, train
-from musicgen.training.datamodule import Plan
+from musicgen.training.datamodule import BatchPlan
 from musicgen.training.presets import PRESETS, preset
 
 BLOCK = 100  # steps
@@ -54,7 +54,7 @@ def bare(config: TrainConfig, tokens: TokenSet) -> list[float]:
     module = NextTokenModule(config)
     module.network = network
     optimizer = module.configure_optimizers()
-    plan = Plan(tokens.splits["train"], config.data, config.seed)
+    plan = BatchPlan(tokens.splits["train"], config.data, config.seed)
     assert config.steps is not None
     torch.set_flush_denormal(True)
     times = []
@@ -76,7 +76,7 @@ def bare(config: TrainConfig, tokens: TokenSet) -> list[float]:
 
 def padding(config: TrainConfig, tokens: TokenSet) -> tuple[float, float]:
     """The share of places that is padding in one epoch, and targets in a block of steps."""
-    plan = Plan(tokens.splits["train"], config.data, config.seed)
+    plan = BatchPlan(tokens.splits["train"], config.data, config.seed)
     places = targets = 0
     n_steps = plan.first_step(1)
     for step in range(n_steps):

@@ -19,7 +19,7 @@ from musicgen.composer import PolyphonicComposer
 from musicgen.composer.controls import Controls
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus import find_files, load
-from musicgen.tokens.remi.pieces import ROLES, Part, Piece, piece_of
+from musicgen.tokens.remi.pieces import ROLES, Piece, PiecePart, piece_of
 from musicgen.tokens.remi.voice_leading import Counts, ends_on_triad, total, voice_leading
 
 MARGIN = 0.02  # parallel fifths a bar
@@ -59,7 +59,7 @@ def music21_parallels(piece: Piece) -> Counts:
     return counts
 
 
-def _at(part: Part, moment: int) -> int | None:
+def _at(part: PiecePart, moment: int) -> int | None:
     sounding = (n for n in part.notes if n[0] <= moment < n[0] + n[1])
     return next((midi for _, _, midi in sounding), None)
 

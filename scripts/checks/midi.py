@@ -31,7 +31,7 @@ import mido
 
 from musicgen.errors import MusicgenError
 from musicgen.formats import abc_notation, midi, scan
-from musicgen.formats.midi.parts import Part, choose_melody, parts_of
+from musicgen.formats.midi.parts import MidiPart, choose_melody, parts_of
 from musicgen.formats.midi.smf import parse_file
 from musicgen.music.playback import played_notes
 from musicgen.music.theory import parse_key
@@ -353,7 +353,7 @@ def _moved(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]]) -> str:
     return "off by a tick" if furthest <= 1 else "notes moved (see the warnings)"
 
 
-def _rows(parts: Sequence[Part]) -> list[tuple[int, ...]]:
+def _rows(parts: Sequence[MidiPart]) -> list[tuple[int, ...]]:
     return sorted(tuple(row) for part in parts for row in part.notes.tolist())
 
 

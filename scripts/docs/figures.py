@@ -29,7 +29,7 @@ import musicgen
 from musicgen.cli import app
 from musicgen.composer.sampling.choosing import chances, filters_of
 from musicgen.composer.sampling.config import SamplingConfig
-from musicgen.evaluation.inspection.hearing import Heard, hear
+from musicgen.evaluation.inspection.hearing import TokenView, hear
 from musicgen.models import ModelConfig, build_model, checkpoint
 from musicgen.models.networks.rnn import Recurrence
 from musicgen.models.networks.transformer import rotate, rotation_at
@@ -52,7 +52,7 @@ def shipped(name: str) -> checkpoint.Checkpoint:
     return checkpoint.load(checkpoint.locate(name))
 
 
-def heard_by(model: checkpoint.Checkpoint) -> Heard:
+def heard_by(model: checkpoint.Checkpoint) -> TokenView:
     """The guide's tune as a model hears it."""
     return hear(musicgen.read(TUNE)[0], model)
 
@@ -148,7 +148,7 @@ def states(path: Path) -> None:
 FIRST_PART = 71  # tokens of the tune up to its first repeat
 
 
-def along_tokens(axes: Any, heard: Heard) -> None:
+def along_tokens(axes: Any, heard: TokenView) -> None:
     """Name the tokens of the first part along the x axis; no marks on the other."""
     tokens = heard.tokens[:FIRST_PART]
     axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=7)

@@ -20,7 +20,7 @@ import torch
 
 from musicgen.config import override
 from musicgen.evaluation.classification.fitting import FittingConfig, fit
-from musicgen.evaluation.classification.head import Floats, Head, save
+from musicgen.evaluation.classification.head import ClassifierHead, Floats, save
 from musicgen.evaluation.classification.measuring import Examples, likeliest, read_examples, score
 from musicgen.evaluation.classification.questions import QUESTIONS
 from musicgen.evaluation.classification.states import fingerprint_of, states_of
@@ -43,7 +43,7 @@ musicgen (MIT).
 
 
 def report_of(
-    head: Head, states: list[Floats], examples: Examples
+    head: ClassifierHead, states: list[Floats], examples: Examples
 ) -> tuple[dict[str, float], float]:
     """Share of right answers to each question, and nats of the right answers, all together."""
     answers = [head.answer(each) for each in states]
@@ -82,10 +82,10 @@ def main() -> None:
         if arguments.states is not None:
             arguments.states.write_bytes(pickle.dumps((train_states, val_states)))
     print(f"{len(train)} tunes heard, {time.process_time():.0f} CPU-s", flush=True)
-    blank = Head(
+    blank = ClassifierHead(
         weights={}, checkpoint=arguments.checkpoint, fingerprint=fingerprint_of(model), scores={}
     )
-    best: tuple[float, int, Head] | None = None
+    best: tuple[float, int, ClassifierHead] | None = None
 
     def choose(epoch: int, weights: dict[str, Floats]) -> None:
         nonlocal best

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from musicgen import corpus
 from musicgen.errors import MusicgenError
-from musicgen.music.estimation import GRID, METERS, Heard, estimate_key, estimate_meter, tables
+from musicgen.music.estimation import GRID, METERS, NoteLine, estimate_key, estimate_meter, tables
 from musicgen.music.estimation.key import MODES, key_features
 from musicgen.music.estimation.meter import bar_length, best_phase, meter_features, steps
 from musicgen.music.estimation.rhythm import LONGEST, previous_class
@@ -43,7 +43,9 @@ class Sample:
 
     def __init__(self, tune: Tune, split: str) -> None:
         self.split, self.key = split, tune.key
-        self.heard = Heard.of((n.onset, n.onset + n.duration, n.midi) for n in timeline(tune).notes)
+        self.heard = NoteLine.of(
+            (n.onset, n.onset + n.duration, n.midi) for n in timeline(tune).notes
+        )
         text = {"C": "4/4", "C|": "4/4"}.get(str(tune.meter), str(tune.meter))
         self.meter, self.pickup = text, round(pickup_of(tune) * GRID)
 
@@ -208,12 +210,12 @@ def profile(mode: str) -> np.ndarray:
     return np.concatenate([4 * (np.array(ratings) - np.mean(ratings)), np.zeros(24)])
 
 
-def fragment(heard: Heard, rng: random.Random) -> Heard:
+def fragment(heard: NoteLine, rng: random.Random) -> NoteLine:
     """A random run of notes."""
     n = len(heard.notes)
     length = rng.randint(min(MINIMUM_FRAGMENT, n), n)
     start = rng.randint(0, n - length)
-    return Heard(heard.notes[start : start + length])
+    return NoteLine(heard.notes[start : start + length])
 
 
 def maximise(parameters: list[torch.Tensor], loss: Callable[[], torch.Tensor]) -> None:

@@ -22,7 +22,7 @@ from musicgen.music.metrics.baselines import SPOILERS
 from musicgen.music.metrics.judge import Judge, Weights, described, from_json, to_json
 from musicgen.music.metrics.note_arrays import played
 from musicgen.music.metrics.structure import longest_loop
-from musicgen.music.metrics.style import Style
+from musicgen.music.metrics.style import StyleCounts
 from musicgen.music.tune import Tune
 from musicgen.system.files import write_bytes
 from musicgen.tokens.melody.encoding import melody
@@ -53,7 +53,7 @@ def fit(train: list[tuple[str, Tune]], rng: np.random.Generator) -> Judge:
 
     families = sorted({family for family, _ in train})
     half = set(rng.permutation(families)[: len(families) // 2].tolist())
-    tables = Style.count([played(tune) for family, tune in train if family in half])
+    tables = StyleCounts.count([played(tune) for family, tune in train if family in half])
     fitted = [tune for family, tune in train if family not in half][:N_FITTED]
     rows = [(1, described(played(tune), tables)) for tune in fitted]
     for spoil in SPOILERS.values():
@@ -78,7 +78,7 @@ def fit(train: list[tuple[str, Tune]], rng: np.random.Generator) -> Judge:
         "accidentals": float(np.quantile(strange, 0.99)),
         "loop": float(np.quantile([longest_loop(played(tune)) for tune in fitted], 0.99)),
     }
-    return Judge(Style.count([played(tune) for _, tune in train]), parts, limits)
+    return Judge(StyleCounts.count([played(tune) for _, tune in train]), parts, limits)
 
 
 def score(judge: Judge, tunes: list[Tune], rng: np.random.Generator) -> dict[str, float]:

@@ -20,7 +20,7 @@ from musicgen.composer.controls import (
     understand,
     understand_phrase,
 )
-from musicgen.composer.controls.pitch_automaton import Line, MelodicAutomaton
+from musicgen.composer.controls.pitch_automaton import PitchAutomaton, PitchSet
 from musicgen.composer.generation import draft
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError, MusicgenError
@@ -30,7 +30,7 @@ from musicgen.music.instruments import RANGES, written_range
 from musicgen.music.tune import Rest, Tune
 from musicgen.tokens.melody.automaton import Automaton, Tracer
 from musicgen.tokens.melody.encoding import encode
-from musicgen.tokens.melody.grammar import Limits, Part, advance, outline_of, start
+from musicgen.tokens.melody.grammar import Limits, PartPlan, advance, outline_of, start
 from musicgen.tokens.melody.table import parse_token
 from musicgen.tokens.vocabulary import BOS, EOS
 from tests.tokens.test_melody_grammar import JIG, LENGTHS, VOCABULARY, assert_valid
@@ -146,11 +146,11 @@ def test_what_contradicts_itself_is_refused_before_sampling(
 def test_no_walk_through_notes_and_structure_comes_to_a_dead_end(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shortest = min(parse_token(text).value for text in LENGTHS)
-    limits = Limits(form=(Part(repeated=True, bars=2), Part(bars=1)), smallest=shortest)
+    limits = Limits(form=(PartPlan(repeated=True, bars=2), PartPlan(bars=1)), smallest=shortest)
     base = Automaton(VOCABULARY, limits)
     ids = {VOCABULARY.ids[t]: m for t, m in {"5,": 57, "7,": 61, "1": 62, "2": 64, "3": 66}.items()}
-    line = Line(pitches=ids, tonics=frozenset({VOCABULARY.ids["1"]}), widest=4).connected()
-    automaton = MelodicAutomaton(base, line)
+    line = PitchSet(pitches=ids, tonics=frozenset({VOCABULARY.ids["1"]}), widest=4).connected()
+    automaton = PitchAutomaton(base, line)
     state = start()
     for text in JIG:
         state = advance(state, parse_token(text))
@@ -256,8 +256,8 @@ def test_a_tune_whose_parts_are_asked_comes_home(composer: Composer, asked: dict
 
 def test_bars_asked_in_all_are_shared_as_the_corpus_shares_them(untrained: Checkpoint) -> None:
     engine = Composer(untrained).engine
-    two = (Part(bars=4, repeated=True, home=True), Part(bars=6, repeated=False, home=False))
-    outlines = {engine.openings[0][0]: ((two, 1), ((Part(bars=9, repeated=False),), 5))}
+    two = (PartPlan(bars=4, repeated=True, home=True), PartPlan(bars=6, repeated=False, home=False))
+    outlines = {engine.openings[0][0]: ((two, 1), ((PartPlan(bars=9, repeated=False),), 5))}
     request = understand(Controls(bars=10), engine.openings, engine.vocabulary, outlines)
     assert {request.draw(0, index)[1] for index in range(20)} == {two}
     other = understand(Controls(bars=11), engine.openings, engine.vocabulary, outlines)

@@ -21,7 +21,7 @@ from musicgen.composer.harmony.backing import backed
 from musicgen.composer.harmony.batches import collate, nats_per_slot
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
 from musicgen.composer.harmony.features import lesson, lesson_of
-from musicgen.composer.harmony.measuring import Course, measure
+from musicgen.composer.harmony.measuring import LessonSet, measure
 from musicgen.composer.harmony.model import HarmonyModel
 from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig
 from musicgen.composer.harmony.progression import Progression, symbol_of
@@ -31,7 +31,7 @@ from musicgen.composer.harmony.training import LearningConfig, learn
 from musicgen.errors import CheckpointError, ConfigError, ControlError, CorpusError
 from musicgen.formats import read
 from musicgen.formats.abc_notation import parse_text
-from musicgen.formats.abc_notation.places import Page
+from musicgen.formats.abc_notation.places import TuneText
 from musicgen.music.chord_symbols import parse_chord
 from musicgen.music.theory import Key, Meter, parse_meter
 from musicgen.music.tune import Chord, Note, Rest, Tune
@@ -255,7 +255,7 @@ def test_baselines_find_what_they_counted() -> None:
 def test_scores_count_roots_and_chords_apart() -> None:
     tune = lesson_of(abc('"C"CEGc "G7"GBdg|'))
     found = measure(lambda _: np.array([1, chords.chord_id("G", Key("C"))]),
-                    Course((tune,), ("one",)))  # fmt: skip
+                    LessonSet((tune,), ("one",)))  # fmt: skip
     assert (found.root.value, found.chord.value, found.n_slots) == (1.0, 0.5, 2)
 
 
@@ -264,7 +264,7 @@ def test_scores_count_roots_and_chords_apart() -> None:
 
 def test_symbols_go_into_the_text_and_nothing_else_changes() -> None:
     tune = parse_text(TUNE).tunes[0]
-    text = write_text(Page(TUNE), tune, {(1, 0): "Em", (2, 3): "Bdim", (4, 1): "D7"})
+    text = write_text(TuneText(TUNE), tune, {(1, 0): "Em", (2, 3): "Bdim", (4, 1): "D7"})
     assert text == "X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n" + (
         'D2|"Em"G2 B>d e4|(3ABc "Bdim"!trill!~d2 {g}f2 a2|[1g8:|[2g4 "D7"d4|]\n'
     )
@@ -277,10 +277,10 @@ def test_any_symbols_are_written_without_touching_the_rest(data: st.DataObject) 
     where = [(s.bar, s.event) for s in slots_of(tune) if s.event is not None]
     names = st.sampled_from(["", "G", "F#m", "Bb7", "C#dim"])
     chosen = {place: name for place in where if (name := data.draw(names))}
-    text = write_text(Page(TUNE), tune, chosen)
+    text = write_text(TuneText(TUNE), tune, chosen)
     without = [re.sub(r'"[A-G][^"]*"', "", each) for each in (text, TUNE)]
     assert without[0] == without[1]
-    assert Page(text).read() == with_symbols(tune, chosen)
+    assert TuneText(text).read() == with_symbols(tune, chosen)
 
 
 def test_backing_holds_each_chord_until_the_next_over_repeats() -> None:

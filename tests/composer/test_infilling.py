@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from musicgen.composer import Composer
-from musicgen.composer.infilling import Candidate, draw, right_bits
-from musicgen.composer.prompts import Piece
+from musicgen.composer.infilling import InfillCandidate, draw, right_bits
+from musicgen.composer.prompts import InfillTarget
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.variation import Band
 from musicgen.errors import ControlError
@@ -126,7 +126,7 @@ def test_midi_changes_inside_the_bars_alone(composer: Composer, tmp_path: Path) 
     for bars in ("1-2", "3", "9-12"):
         take = next(composer.infill(tune, bars=bars))
         before, after = facts(path.read_bytes()), facts(take.exact[".mid"])
-        piece = Piece.read(tune)
+        piece = InfillTarget.read(tune)
         first, stop = piece.select(bars)
         begin = sum((b.duration for b in piece.heard[:first]), Fraction(0)) * 480
         end = sum((b.duration for b in piece.heard[:stop]), Fraction(0)) * 480
@@ -163,7 +163,7 @@ def test_lyrics_that_would_move_to_other_notes_are_not_moved(composer: Composer)
 
 
 def test_the_right_side_decides() -> None:
-    likely, unlikely = Candidate({}, 1.0, 10.0), Candidate({}, 1.0, 30.0)
+    likely, unlikely = InfillCandidate({}, 1.0, 10.0), InfillCandidate({}, 1.0, 30.0)
     drawn = [draw([unlikely, likely], np.random.default_rng(k)) for k in range(20)]
     assert all(candidate is likely for candidate in drawn)
 

@@ -10,7 +10,7 @@ import mido
 import pytest
 
 from musicgen.composer import PolyphonicComposer
-from musicgen.composer.prompts.unfinished_parts import Theme
+from musicgen.composer.prompts.unfinished_parts import UnfinishedParts
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.formats import read, write
@@ -148,11 +148,11 @@ def timed(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
 
 def test_parts_are_heard_in_the_register_that_they_are_in() -> None:
     vocabulary = Vocabulary(untrained(parts=CHOIR_PARTS).vocab)
-    low = Theme.read(tune(THEME.read_text()), None, vocabulary)
+    low = UnfinishedParts.read(tune(THEME.read_text()), None, vocabulary)
     assert low.slots == (2, 3)
     assert low.heard[6:10] == tuple(f"Part_{name}" for name in CHOIR_PARTS)
     assert low.tokens[8:10] == ("Part_line.42", "Part_line.43")
-    assert Theme.read(tune(HALF), None, vocabulary).slots == (0, 1, 2, 3)
+    assert UnfinishedParts.read(tune(HALF), None, vocabulary).slots == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize(

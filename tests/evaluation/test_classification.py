@@ -121,14 +121,16 @@ def test_a_batch_gives_what_each_tune_gives_alone(untrained: Checkpoint) -> None
         assert np.allclose(states, states_of(untrained, [tune])[0], atol=1e-5)
 
 
-def _random_head(width: int = 6, n_features: int = 4) -> head.Head:
+def _random_head(width: int = 6, n_features: int = 4) -> head.ClassifierHead:
     rng = np.random.default_rng(0)
     weights = {
         name: rng.normal(size=shape).astype(np.float32)
         for name, shape in head.shapes(width, n_features).items()
     }
     weights["scale"] = np.abs(weights["scale"]) + 0.5
-    return head.Head(weights=weights, checkpoint="celtic", fingerprint="f", scores={"mode": 0.5})
+    return head.ClassifierHead(
+        weights=weights, checkpoint="celtic", fingerprint="f", scores={"mode": 0.5}
+    )
 
 
 def test_answers_are_probabilities_and_independent_of_scale() -> None:

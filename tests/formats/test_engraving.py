@@ -23,7 +23,7 @@ from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse
 from musicgen.formats.engraving import score
-from musicgen.formats.engraving.book import Book
+from musicgen.formats.engraving.book import BookLayout
 from musicgen.formats.engraving.lines import line_starts
 from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
@@ -33,7 +33,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Meter, Pitch
 from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
 from musicgen.system.markup import text
-from musicgen.system.sandbox import Limits
+from musicgen.system.sandbox import ResourceLimits
 
 FULL = """X:1
 T:Full House, The
@@ -179,7 +179,7 @@ def test_a_pdf_has_the_size_of_the_paper(paper: str, box: bytes) -> None:
 
 def test_a_book_has_a_title_page_every_tune_and_an_index() -> None:
     tunes = sample(8)
-    book = Book(tunes, Sheet(), title="Eight Tunes", index=True)
+    book = BookLayout(tunes, Sheet(), title="Eight Tunes", index=True)
     pages = book.pages()
     assert ">Eight Tunes<" in pages[0]
     assert ">Index of Incipits<" in pages[-1]
@@ -194,7 +194,7 @@ def test_a_book_has_a_title_page_every_tune_and_an_index() -> None:
 def test_all_notes_of_a_long_tune_are_on_its_pages() -> None:
     bar = "ABc def|"
     long = tune("X:1\nT:Long\nM:6/8\nL:1/8\nK:D\n" + bar * 200 + "\n")
-    pages = Book([long], Sheet(), title="", index=False).pages()
+    pages = BookLayout([long], Sheet(), title="", index=False).pages()
     assert len(pages) > 3
     counts = [drawn(page)[:2] for page in pages]
     assert (sum(n for n, _ in counts), sum(m for _, m in counts)) == (1200, 200)
@@ -202,7 +202,7 @@ def test_all_notes_of_a_long_tune_are_on_its_pages() -> None:
 
 def test_words_that_do_not_fit_go_on_over_the_page() -> None:
     wordy = tune(FULL + "W:another line\n" * 120)
-    pages = Book([wordy], Sheet(), title="", index=False).pages()
+    pages = BookLayout([wordy], Sheet(), title="", index=False).pages()
     assert sum(page.count(">another line<") for page in pages) == 120
     assert len(pages) == 3
 
@@ -293,7 +293,7 @@ def test_an_engraver_that_fails_is_one_line_and_the_next_tune_is_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(score, "LIMITS", Limits(wall_s=1e-6))
+        patched.setattr(score, "LIMITS", ResourceLimits(wall_s=1e-6))
         with pytest.raises(InvalidTuneError) as error:
             rendered([tune(FULL)], ".svg")
     assert str(error.value) == "'Full House, The': the engraver took longer than 1e-06 s"

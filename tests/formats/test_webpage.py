@@ -10,7 +10,7 @@ import pytest
 import musicgen
 from musicgen.formats import webpage
 from musicgen.formats.abc_notation import parse
-from musicgen.formats.webpage import MAX_SHOWN, Entry, page
+from musicgen.formats.webpage import MAX_SHOWN, PageEntry, page
 from musicgen.music.tune import Tune
 
 ABC = 'X:1\nT:The <Best> & "Last"\nR:jig\nM:6/8\nL:1/8\nK:D\nDFA d2A|B3 B2A|]\n'
@@ -49,14 +49,14 @@ def short_recording(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_page_shows_and_plays_every_tune(tune: Tune) -> None:
-    html = page([Entry(tune, {"ABC": "best.abc"})] * 5, title="A & B")
+    html = page([PageEntry(tune, {"ABC": "best.abc"})] * 5, title="A & B")
     assert html.count("<svg ") == html.count("<audio ") == html.count('href="best.abc"') == 5
     assert "<title>A &amp; B</title>" in html
     assert 'type="search"' in html
 
 
 def test_a_page_needs_nothing_from_outside(tune: Tune) -> None:
-    html = page([Entry(tune, {})], title="Tunes")
+    html = page([PageEntry(tune, {})], title="Tunes")
     addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
     assert all(a.startswith(("#", "data:audio/mpeg;base64,SUQz")) for a in addresses)
     assert "<script src" not in html
@@ -65,7 +65,7 @@ def test_a_page_needs_nothing_from_outside(tune: Tune) -> None:
 
 
 def test_titles_cannot_break_the_page(tune: Tune) -> None:
-    html = page([Entry(tune, {})], title="<script>")
+    html = page([PageEntry(tune, {})], title="<script>")
     assert "<Best>" not in html
     balance = Balance()
     balance.feed(html)
@@ -73,7 +73,7 @@ def test_titles_cannot_break_the_page(tune: Tune) -> None:
 
 
 def test_a_tune_that_cannot_be_engraved_says_why() -> None:
-    html = page([Entry(Tune(title="Empty"), {})], title="Tunes")
+    html = page([PageEntry(Tune(title="Empty"), {})], title="Tunes")
     assert "&#x27;Empty&#x27;: there is no music to write" in html
 
 

@@ -19,7 +19,7 @@ from musicgen.models import KINDS, ModelConfig, build_model, checkpoint, weights
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.music.validation import validate
-from musicgen.tokens.melody.grammar import Part
+from musicgen.tokens.melody.grammar import PartPlan
 from musicgen.tokens.vocabulary import SPECIALS
 from tests import DATA
 
@@ -249,12 +249,12 @@ def test_a_network_first_asked_for_in_inference_mode_serves_everybody(folder: Pa
 
 def test_outlines_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
     assert checkpoint.load(folder).outlines == ()
-    two = (Part(bars=8, repeated=True, home=True), Part(bars=8, repeated=False))
-    outlines = (((two, 2), ((Part(bars=4, repeated=True, home=False),), 1)), ())
+    two = (PartPlan(bars=8, repeated=True, home=True), PartPlan(bars=8, repeated=False))
+    outlines = (((two, 2), ((PartPlan(bars=4, repeated=True, home=False),), 1)), ())
     checkpoint.save(folder, replace(new(), outlines=outlines), overwrite=True)
     loaded = checkpoint.load(folder)
     assert (loaded.openings, loaded.outlines) == (new().openings, outlines)
-    part = Part(bars=8, repeated=True)
+    part = PartPlan(bars=8, repeated=True)
     for wrong in (((replace(part, bars=999),), 1), ((part,), 0), ((), 1)):
         checkpoint.save(folder, replace(new(), outlines=((wrong,), ())), overwrite=True)
         with pytest.raises(CheckpointError, match="its settings cannot be read; get it again"):

@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig, build_model, weight_shapes, weights_of
 from musicgen.models.inference import ArrayStepper, ends
-from musicgen.models.inference.exact import LIMIT, Product, Table, exact_product, on_grid
+from musicgen.models.inference.exact import LIMIT, Product, SumTable, exact_product, on_grid
 from musicgen.models.inference.transformer import MAX_TIMES
 
 BASE = ModelConfig(
@@ -183,7 +183,7 @@ def test_what_is_put_on_the_grid_is_at_most_half_a_step_off(x: np.ndarray) -> No
 
 def test_a_table_adds_one_row_of_each() -> None:
     tables = [np.arange(6.0).reshape(3, 2), np.array([[10.0, 20.0], [30.0, 40.0]])]
-    found = Table(tables)(np.array([[2, 1], [0, 0]]))
+    found = SumTable(tables)(np.array([[2, 1], [0, 0]]))
     np.testing.assert_allclose(found, [[34, 45], [10, 21]], rtol=1e-6)
 
 

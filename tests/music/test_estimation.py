@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from musicgen.formats.abc_notation import parse
-from musicgen.music.estimation import Heard, estimate_key, estimate_meter, rhythm_probability
+from musicgen.music.estimation import NoteLine, estimate_key, estimate_meter, rhythm_probability
 from musicgen.music.playback import timeline
 from musicgen.music.theory import Key, Meter
 from musicgen.music.tune import Tune
@@ -35,9 +35,9 @@ def tune(text: str) -> Tune:
     return parse(text.encode()).tunes[0]
 
 
-def heard(text: str) -> Heard:
+def heard(text: str) -> NoteLine:
     notes = timeline(tune(text)).notes
-    return Heard.of((n.onset, n.onset + n.duration, n.midi) for n in notes)
+    return NoteLine.of((n.onset, n.onset + n.duration, n.midi) for n in notes)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_tonic_and_mode(text: str, key: Key) -> None:
 
 @pytest.mark.parametrize("semitones", range(-6, 6))
 def test_a_key_moves_with_the_music(semitones: int) -> None:
-    moved = Heard(tuple((a, b, p + semitones) for a, b, p in heard(DORIAN).notes))
+    moved = NoteLine(tuple((a, b, p + semitones) for a, b, p in heard(DORIAN).notes))
     found = estimate_key(moved)
     assert (found.tonic_pitch_class, found.mode) == ((9 + semitones) % 12, "dorian")
 
@@ -72,15 +72,15 @@ def test_what_is_given_stays() -> None:
 
 
 def test_too_few_notes_say_nothing() -> None:
-    found = estimate_meter(Heard.of([(0, 1, 60), (1, 2, 62)]))
+    found = estimate_meter(NoteLine.of([(0, 1, 60), (1, 2, 62)]))
     assert (found.meter, found.pickup) == (Meter((4,), 4), 0)
-    assert estimate_key(Heard(())) == Key("C")
+    assert estimate_key(NoteLine(())) == Key("C")
 
 
 def test_a_voice_is_heard_as_written() -> None:
     voice = tune("X:1\nL:1/4\nK:C\nC z [EG]2|\n").voices[0]
-    assert Heard.of_voice(voice).notes == ((0, 24, 60), (48, 96, 67))
-    assert Heard.of_voice(voice).pitch_classes()[7] == 48
+    assert NoteLine.of_voice(voice).notes == ((0, 24, 60), (48, 96, 67))
+    assert NoteLine.of_voice(voice).pitch_classes()[7] == 48
 
 
 def test_rhythms_go_on_as_tunes_do() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from musicgen.errors import CorpusError
 from musicgen.music.similarity import COPY, NEW, SHORT, NoveltyIndex, similarity
-from musicgen.music.similarity.alignment import Line, line_similarity, transposed
+from musicgen.music.similarity.alignment import MelodyLine, line_similarity, transposed
 from musicgen.music.similarity.melody import Melody
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import Tune
@@ -77,7 +77,7 @@ MELODIES = st.builds(melody, PITCHES, LENGTHS)
 @settings(deadline=None, max_examples=40)
 @given(MELODIES, MELODIES, st.integers(0, 11))
 def test_similarity_is_a_symmetric_number_from_0_to_1(a: Melody, b: Melody, up: int) -> None:
-    one, other = Line.of(a), Line.of(b)
+    one, other = MelodyLine.of(a), MelodyLine.of(b)
     found = line_similarity(one, other)
     assert 0 <= found <= 1
     assert found == line_similarity(other, one) == line_similarity(transposed(one, up), other)

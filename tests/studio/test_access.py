@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from musicgen.errors import IsolationError, MusicgenError
+from musicgen.errors import MusicgenError, SandboxError
 from musicgen.studio import Settings, request_bodies, server
 from musicgen.studio.access import COOKIE, HEADERS, host_name
-from musicgen.studio.job_queue import Busy, Closed, Desk
-from musicgen.studio.pools import Rooms
+from musicgen.studio.job_queue import Busy, Closed, JobQueue
+from musicgen.studio.pools import Pools
 from musicgen.studio.server import is_loopback, listen
-from musicgen.system.sandbox import Limits
+from musicgen.system.sandbox import ResourceLimits
 from tests.studio_client import JSON, Client, heading, running
 
 TUNE = "/api/tune"
@@ -365,8 +365,10 @@ def hoard(data: bytes) -> bytes:
     return bytes(2**31)
 
 
-def desk_for(n: int, **limits: int) -> Desk:
-    return Desk("the work", at_once=n, waiting=1, limits=Limits(**{"wall_s": 20, **limits}))
+def desk_for(n: int, **limits: int) -> JobQueue:
+    return JobQueue(
+        "the work", at_once=n, waiting=1, limits=ResourceLimits(**{"wall_s": 20, **limits})
+    )
 
 
 def test_answers_come_one_by_one() -> None:
@@ -391,7 +393,7 @@ def test_who_comes_to_a_full_queue_is_told_so() -> None:
             await desk.ask(HERE + "sleep", b"")
         desk.close()
         results = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(result) for result in results] == [IsolationError, Closed]
+        assert [type(result) for result in results] == [SandboxError, Closed]
 
     asyncio.run(ask())
 
@@ -420,14 +422,14 @@ def test_a_closed_desk_takes_nothing_on_and_leaves_nobody_waiting() -> None:
         await asyncio.sleep(0.1)
         desk.close()
         results = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(result) for result in results] == [IsolationError, IsolationError, Closed]
+        assert [type(result) for result in results] == [SandboxError, SandboxError, Closed]
         with pytest.raises((asyncio.CancelledError, Closed)):
             await warming
         for late in (desk.warm(HERE + "sleep"), desk.ask(HERE + "count", b""), collect(desk)):
             with pytest.raises(Closed):
                 await late
 
-    async def collect(desk: Desk) -> list[bytes]:
+    async def collect(desk: JobQueue) -> list[bytes]:
         return [answer async for answer in desk.each(HERE + "sleep", b"")]
 
     asyncio.run(asyncio.wait_for(ask(), 30))
@@ -449,13 +451,13 @@ def test_work_that_breaks_in_an_unforeseen_way_is_not_waited_for(
 def test_a_studio_that_is_stopped_while_it_loads_stops_without_complaint(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    load = Rooms.warm
+    load = Pools.warm
 
-    async def stopped(self: Rooms) -> None:
+    async def stopped(self: Pools) -> None:
         self.close()
         await load(self)
 
-    monkeypatch.setattr(Rooms, "warm", stopped)
+    monkeypatch.setattr(Pools, "warm", stopped)
     with running(Settings(port=0)):
         pass
     assert caplog.records == []
@@ -464,7 +466,7 @@ def test_a_studio_that_is_stopped_while_it_loads_stops_without_complaint(
 def test_work_that_asks_for_too_much_fails_alone() -> None:
     async def ask() -> None:
         desk = desk_for(1, memory_mib=512)
-        with pytest.raises(IsolationError, match="needs more than 512 MiB"):
+        with pytest.raises(SandboxError, match="needs more than 512 MiB"):
             await desk.ask(HERE + "hoard", b"")
         assert await desk.ask(HERE + "count", b"", n=1) == b"0"
         desk.close()

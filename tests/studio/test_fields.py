@@ -17,7 +17,7 @@ from musicgen.composer.controls import Controls
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import FieldError
 from musicgen.studio import Settings, requests
-from musicgen.studio.fields import Field, Group
+from musicgen.studio.fields import Field, FieldGroup
 from tests.studio_client import GROUPS, Client, running
 
 DEEP: Any = []
@@ -33,7 +33,7 @@ ODD = [
 NUMBERS = ("integer", "number")
 
 
-def every_field(group: Group, where: str = "") -> list[tuple[str, Field]]:
+def every_field(group: FieldGroup, where: str = "") -> list[tuple[str, Field]]:
     found = []
     for one in group.fields:
         name = f"{where}.{one.name}" if where else one.name

@@ -12,9 +12,9 @@ import pytest
 from starlette.routing import Route
 
 from musicgen.studio import Settings
-from musicgen.studio.access import Door
+from musicgen.studio.access import AccessCheck
 from musicgen.studio.app import build
-from musicgen.studio.pools import Rooms
+from musicgen.studio.pools import Pools
 from tests.studio_client import (
     DOCUMENT,
     GROUPS,
@@ -47,7 +47,7 @@ def client() -> Iterator[Client]:
 
 
 def test_every_route_is_there() -> None:
-    app: Any = build(Rooms("celtic"), Door(host="127.0.0.1"), warm=False).app
+    app: Any = build(Pools("celtic"), AccessCheck(host="127.0.0.1"), warm=False).app
     routes = {
         (route.path.replace(":path", ""), method.lower())
         for route in app.routes

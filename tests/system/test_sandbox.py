@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from musicgen.errors import ConfigError, IsolationError, ParseError
-from musicgen.system.sandbox import MAX_CALLS, Limits, Pool, Ticket, run
+from musicgen.errors import ConfigError, ParseError, SandboxError
+from musicgen.system.sandbox import MAX_CALLS, Pool, ResourceLimits, Ticket, run
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 HERE = "tests.system.test_sandbox:"
@@ -116,20 +116,20 @@ def test_what_a_library_prints_does_not_disturb_the_answer() -> None:
 @pytest.mark.parametrize(
     ("function", "limits", "message"),
     [
-        ("spin", Limits(cpu_s=1), "the engraver used more than 1 s of processor time"),
-        ("sleep", Limits(wall_s=0.3), "the engraver took longer than 0.3 s"),
-        ("hoard", Limits(memory_mib=512), "the engraver needs more than 512 MiB of memory"),
+        ("spin", ResourceLimits(cpu_s=1), "the engraver used more than 1 s of processor time"),
+        ("sleep", ResourceLimits(wall_s=0.3), "the engraver took longer than 0.3 s"),
+        ("hoard", ResourceLimits(memory_mib=512), "the engraver needs more than 512 MiB of memory"),
         (
             "segfault",
-            Limits(),
+            ResourceLimits(),
             "the engraver crashed (SIGSEGV), perhaps at the limit of 2048 MiB of memory",
         ),
     ],
 )
 def test_a_runaway_child_is_stopped_and_the_next_call_works(
-    function: str, limits: Limits, message: str
+    function: str, limits: ResourceLimits, message: str
 ) -> None:
-    with pytest.raises(IsolationError) as error:
+    with pytest.raises(SandboxError) as error:
         run(HERE + function, b"", what="the engraver", limits=limits)
     assert str(error.value) == message
     assert run(HERE + "reverse", b"ab") == b"ba"
@@ -138,14 +138,14 @@ def test_a_runaway_child_is_stopped_and_the_next_call_works(
 @posix
 def test_a_child_cannot_fill_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "full"
-    with pytest.raises(IsolationError):
-        run(HERE + "fill_the_disk", b"", limits=Limits(file_mib=2), path=str(path))
+    with pytest.raises(SandboxError):
+        run(HERE + "fill_the_disk", b"", limits=ResourceLimits(file_mib=2), path=str(path))
     assert path.stat().st_size <= 2 * 2**20
 
 
 def test_an_answer_that_is_too_long_is_refused() -> None:
-    with pytest.raises(IsolationError):
-        run(HERE + "reverse", bytes(2**21), limits=Limits(answer_mib=1))
+    with pytest.raises(SandboxError):
+        run(HERE + "reverse", bytes(2**21), limits=ResourceLimits(answer_mib=1))
 
 
 def test_our_own_errors_arrive_as_they_were() -> None:
@@ -155,7 +155,7 @@ def test_our_own_errors_arrive_as_they_were() -> None:
 
 
 def test_any_other_error_names_the_work_and_the_reason() -> None:
-    with pytest.raises(IsolationError) as error:
+    with pytest.raises(SandboxError) as error:
         run(HERE + "refuse", b"", what="the engraver", kind="theirs")
     assert str(error.value) == "the engraver failed (KeyError: 'theirs')"
 
@@ -200,14 +200,14 @@ def test_a_call_is_given_up_between_answers_or_by_force(pool: Pool) -> None:
     answers = pool.each(HERE + "count", b"", n=1000, ticket=ticket)
     next(answers)
     ticket.give_up(grace_s=60)
-    with pytest.raises(IsolationError, match="was given up"):
+    with pytest.raises(SandboxError, match="was given up"):
         next(answers)
     assert pool.run(HERE + "process", b"") == child
     ticket = Ticket()
     answers = pool.each(HERE + "begin_and_sleep", b"", ticket=ticket)
     assert next(answers) == child
     threading.Timer(0.2, ticket.give_up, kwargs={"grace_s": 0.1}).start()
-    with pytest.raises(IsolationError, match="was given up"):
+    with pytest.raises(SandboxError, match="was given up"):
         next(answers)
     assert pool.run(HERE + "process", b"") != child
 
@@ -217,8 +217,8 @@ def test_a_closed_pool_takes_no_calls() -> None:
     answers = pool.each(HERE + "count", b"", n=9)
     next(answers)
     pool.close()
-    with pytest.raises(IsolationError, match="was stopped"):
+    with pytest.raises(SandboxError, match="was stopped"):
         list(answers)
-    with pytest.raises(IsolationError, match="was stopped"):
+    with pytest.raises(SandboxError, match="was stopped"):
         pool.run(HERE + "reverse", b"ab")
     assert pool.n_children == 0

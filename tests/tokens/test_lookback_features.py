@@ -20,7 +20,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.tokens.lookback.echo import echo_features
 from musicgen.tokens.lookback.features import (
-    GuessTracker,
+    LookbackTracker,
     can_echo,
     guess_features,
     guess_sizes,
@@ -90,7 +90,7 @@ def test_a_tracker_gives_the_columns_of_the_files() -> None:
     ids = rng.integers(4, 9, (3, 80))
     given = np.stack([rng.integers(0, 3, (3, 80)) for _ in FEATURE_SIZES], axis=2)
     for echo in (False, True):
-        tracker = GuessTracker(3, echo=echo)
+        tracker = LookbackTracker(3, echo=echo)
         steps = [tracker.advance(ids[:, t], given[:, t]) for t in range(40)]
         tracker.keep(np.array([2, 0]))
         steps += [tracker.advance(ids[[2, 0], t], given[[2, 0], t]) for t in range(40, 80)]

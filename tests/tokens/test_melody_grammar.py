@@ -15,7 +15,7 @@ from musicgen.tokens.melody.grammar import (
     FEATURE_SIZES,
     Limits,
     Outline,
-    Part,
+    PartPlan,
     advance,
     allowed,
     features,
@@ -260,8 +260,8 @@ def test_the_outline_of_a_tune_is_read_from_its_features() -> None:
     tokens = ["<bos>", *heading, *first, *second[:-2], "3", "|]", "<eos>"]
     traced, _ = Tracer().trace(tokens)
     assert outline_of(traced, tokens) == (
-        Part(bars=8, repeated=True, home=True),
-        Part(bars=5, repeated=False, home=False),
+        PartPlan(bars=8, repeated=True, home=True),
+        PartPlan(bars=5, repeated=False, home=False),
     )
     tokens = ["<bos>", *heading, *f"{bar} | {bar} |]".split(), "<eos>"]
     assert outline_of(Tracer().trace(tokens)[0], tokens) == ()  # a new tune may not be as short
@@ -270,10 +270,10 @@ def test_the_outline_of_a_tune_is_read_from_its_features() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
     asked: list[Outline] = [
-        (Part(repeated=True, bars=4, home=True), Part(repeated=False, bars=6, home=True)),
+        (PartPlan(repeated=True, bars=4, home=True), PartPlan(repeated=False, bars=6, home=True)),
         (),
-        (Part(repeated=False, bars=8),),
-        tuple(Part(repeated=n > 4, bars=n, home=n < 6) for n in (5, 6, 4)),
+        (PartPlan(repeated=False, bars=8),),
+        tuple(PartPlan(repeated=n > 4, bars=n, home=n < 6) for n in (5, 6, 4)),
     ]
     limits = [Limits(form=outline) if outline else None for outline in asked]
     rng = np.random.default_rng(seed)

@@ -16,8 +16,8 @@ from musicgen.tokens.remi.encoding import decode, encode, in_key, key_shift, kno
 from musicgen.tokens.remi.notation import tune_of
 from musicgen.tokens.remi.pieces import (
     TICKS,
-    Part,
     Piece,
+    PiecePart,
     bar_lines,
     bar_ticks,
     is_polyphonic,
@@ -84,7 +84,7 @@ def pieces(draw: st.DrawFn) -> Piece:
             for midi in sorted(pitches) if role == "chords" else [min(pitches)]:
                 notes.append((onset, duration, midi))
             onset += duration
-        parts.append(Part(role, draw(st.sampled_from([None, 0, 52])), tuple(notes)))
+        parts.append(PiecePart(role, draw(st.sampled_from([None, 0, 52])), tuple(notes)))
     n_bars = -(-max(part.end for part in parts) // full)
     return Piece(((0, meter),), key, 0, n_bars, tuple(parts))
 

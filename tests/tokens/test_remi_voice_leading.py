@@ -7,14 +7,14 @@ from random import Random
 import pytest
 
 from musicgen.music.theory import Key, Meter
-from musicgen.tokens.remi.pieces import Part, Piece, piece_of
+from musicgen.tokens.remi.pieces import Piece, PiecePart, piece_of
 from musicgen.tokens.remi.voice_leading import Counts, total, voice_leading
 from tests.pieces import CHORALE, tune
 
 
 def duet(upper: list[int], lower: list[int]) -> Piece:
     parts = [
-        Part(role, 52, tuple((24 * i, 24, midi) for i, midi in enumerate(voice)))
+        PiecePart(role, 52, tuple((24 * i, 24, midi) for i, midi in enumerate(voice)))
         for role, voice in (("soprano", upper), ("bass", lower))
     ]
     return Piece(((0, Meter((4,), 4)),), Key(), 0, -(-len(upper) // 4), tuple(parts))

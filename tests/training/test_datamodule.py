@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from musicgen.corpus.tokenset import PAD_ID, TokenSet, build_tokenset
 from musicgen.errors import ConfigError
 from musicgen.tokens.vocabulary import SPECIALS
-from musicgen.training.datamodule import Batch, DataConfig, Plan, TokenDataModule, pack
+from musicgen.training.datamodule import Batch, BatchPlan, DataConfig, TokenDataModule, pack
 
 VOCAB = (*SPECIALS, *(f"t{i}" for i in range(2000)))
 
@@ -35,7 +35,7 @@ def tokens() -> TokenSet:
     return make_tokens()
 
 
-def epoch_of(plan: Plan, epoch: int) -> list[Batch]:
+def epoch_of(plan: BatchPlan, epoch: int) -> list[Batch]:
     return [plan.batch(step) for step in range(plan.first_step(epoch), plan.first_step(epoch + 1))]
 
 
@@ -43,14 +43,14 @@ def epoch_of(plan: Plan, epoch: int) -> list[Batch]:
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_an_epoch_holds_every_target_once(tokens: TokenSet, max_len: int, epoch: int) -> None:
     split = tokens.splits["train"]
-    plan = Plan(split, DataConfig(batch_tokens=300, max_len=max_len), seed=0)
+    plan = BatchPlan(split, DataConfig(batch_tokens=300, max_len=max_len), seed=0)
     seen = torch.cat([b.targets[b.targets != PAD_ID] for b in epoch_of(plan, epoch)])
     expected = np.concatenate([split.tune(i)[0][1:] for i in range(len(split))])
     np.testing.assert_array_equal(np.sort(seen.numpy()), np.sort(expected))
 
 
 def test_targets_are_the_tokens_that_come_next(tokens: TokenSet) -> None:
-    batch = Plan(tokens.splits["train"], DataConfig(batch_tokens=300), seed=0).batch(0)
+    batch = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=300), seed=0).batch(0)
     assert batch.tokens.dtype == batch.targets.dtype == batch.features.dtype == torch.int64
     assert batch.features.shape == (*batch.tokens.shape, 3)
     for row, target in zip(batch.tokens, batch.targets, strict=True):
@@ -62,7 +62,7 @@ def test_targets_are_the_tokens_that_come_next(tokens: TokenSet) -> None:
 
 
 def test_a_piece_of_a_tune_keeps_the_features_of_its_place(tokens: TokenSet) -> None:
-    plan = Plan(tokens.splits["train"], DataConfig(batch_tokens=300, max_len=20), seed=0)
+    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=300, max_len=20), seed=0)
     for batch in epoch_of(plan, 0):
         for row, features in zip(batch.tokens, batch.features, strict=True):
             assert features[0, 0] % 20 == 0
@@ -71,16 +71,16 @@ def test_a_piece_of_a_tune_keeps_the_features_of_its_place(tokens: TokenSet) -> 
 
 def test_a_batch_is_a_function_of_seed_and_step(tokens: TokenSet) -> None:
     config = DataConfig(batch_tokens=300)
-    one, two = (Plan(tokens.splits["train"], config, seed=3) for _ in range(2))
+    one, two = (BatchPlan(tokens.splits["train"], config, seed=3) for _ in range(2))
     for step in (40, 0, 17, 41, 16):  # in any order, as after a resume
         assert all(torch.equal(a, b) for a, b in zip(one.batch(step), two.batch(step), strict=True))
-        two = Plan(tokens.splits["train"], config, seed=3)
-    other = Plan(tokens.splits["train"], config, seed=4)
+        two = BatchPlan(tokens.splits["train"], config, seed=3)
+    other = BatchPlan(tokens.splits["train"], config, seed=4)
     assert not all(torch.equal(one.batch(s).tokens, other.batch(s).tokens) for s in range(5))
 
 
 def test_epochs_differ(tokens: TokenSet) -> None:
-    plan = Plan(tokens.splits["train"], DataConfig(batch_tokens=300), seed=0)
+    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=300), seed=0)
     first, second = epoch_of(plan, 0), epoch_of(plan, 1)
     assert not all(torch.equal(a.tokens, b.tokens) for a, b in zip(first, second, strict=False))
     assert plan.epochs_at(plan.first_step(1)) == 1.0
@@ -88,7 +88,7 @@ def test_epochs_differ(tokens: TokenSet) -> None:
 
 
 def test_devices_share_a_batch_without_overlap(tokens: TokenSet) -> None:
-    plan = Plan(tokens.splits["train"], DataConfig(batch_tokens=600), seed=0)
+    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=600), seed=0)
     whole = plan.batch(2)
     parts = [plan.batch(2, shard=(rank, 2)) for rank in range(2)]
     for part in parts:
@@ -100,7 +100,7 @@ def test_devices_share_a_batch_without_overlap(tokens: TokenSet) -> None:
 
 def test_padding_is_little() -> None:
     tokens = make_tokens(n=3000, longest=150)
-    plan = Plan(tokens.splits["train"], DataConfig(batch_tokens=2048), seed=0)
+    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=2048), seed=0)
     batches = epoch_of(plan, 0)
     places = sum(batch.tokens.numel() for batch in batches)
     assert sum(float(batch.n_targets) for batch in batches) / places > 0.9

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer.controls.form import Form
-from musicgen.composer.controls.pitch_automaton import MelodicAutomaton
+from musicgen.composer.controls.pitch_automaton import PitchAutomaton
 from musicgen.tokens.melody.grammar import State
 from musicgen.tokens.vocabulary import PAD
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TakePlan:
     """What one take has to do. `first` is the automaton's state where its music begins, after the
     `header` states it is in while it reads its heading; `motif` are token ids, () for none;
     `max_repeats` is how often in a row the same bar may come (0: as often as it likes)."""
 
-    automaton: MelodicAutomaton
+    automaton: PitchAutomaton
     header: tuple[int, ...]
     form: Form | None = None
     motif: tuple[int, ...] = ()
@@ -47,7 +47,7 @@ class _Bars:
 class _Row:
     """One tune: where it stands, what is forced on it, and what it has written."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: TakePlan) -> None:
         self.plan = plan
         self.tokens = plan.automaton.base.tokens
         self.number = plan.header[0]
@@ -181,12 +181,12 @@ class _Row:
 
 
 class ControlledConstraint:
-    """Follows tunes at once, each under its own `Plan`; see `sampling.Constraint`.
+    """Follows tunes at once, each under its own `TakePlan`; see `sampling.Constraint`.
 
     A tune ends at its next valid end after `hurry_after` tokens, unless its bars were asked for.
     """
 
-    def __init__(self, plans: Sequence[Plan], *, hurry_after: int) -> None:
+    def __init__(self, plans: Sequence[TakePlan], *, hurry_after: int) -> None:
         self.rows = [_Row(plan) for plan in plans]
         self.hurry_after = hurry_after
         self.pad_id = next(i for i, t in enumerate(plans[0].automaton.base.tokens) if t.kind == PAD)

@@ -12,7 +12,7 @@ from string import ascii_uppercase
 from musicgen.composer.controls.values import MOST_BARS, MOST_PART_BARS, refuse
 from musicgen.errors import ControlError
 from musicgen.music.tune import Bar, Tune
-from musicgen.tokens.melody.grammar import Limits, Part
+from musicgen.tokens.melody.grammar import Limits, PartPlan
 
 MOST_PARTS = Limits.parts
 
@@ -57,14 +57,14 @@ class Form:
         """How often each letter is written out, in the order in which they come in."""
         return dict(Counter(self.letters))
 
-    def parts(self, bars: dict[str, int | None]) -> tuple[Part, ...]:
+    def parts(self, bars: dict[str, int | None]) -> tuple[PartPlan, ...]:
         """The written parts for the grammar. A part that comes back now repeated and now not has
         no endings, so that it can be the same music each time."""
         ways = {letter: set[bool]() for letter in self.letters}
         for letter, twice in zip(self.letters, self.repeated, strict=True):
             ways[letter].add(twice)
         return tuple(
-            Part(repeated=twice, bars=bars[letter], endings=len(ways[letter]) == 1)
+            PartPlan(repeated=twice, bars=bars[letter], endings=len(ways[letter]) == 1)
             for letter, twice in zip(self.letters, self.repeated, strict=True)
         )
 
@@ -81,7 +81,7 @@ def limits_of(form: Form | None, part_bars: Sequence[int], total: int | None) ->
         if len(part_bars) > MOST_PARTS:
             raise ControlError(f"part-bars: {len(part_bars)} parts; {MOST_PARTS} is the most")
         _require_sum(sum(part_bars), total, f"parts of {_listed(part_bars)} bars")
-        return Limits(form=tuple(Part(bars=n) for n in part_bars))
+        return Limits(form=tuple(PartPlan(bars=n) for n in part_bars))
     if part_bars and total is not None:
         (each,) = part_bars
         if total % each or total > each * MOST_PARTS:
@@ -89,7 +89,7 @@ def limits_of(form: Form | None, part_bars: Sequence[int], total: int | None) ->
                 f"{total} bars do not make 1 to {MOST_PARTS} parts of {each} bars; change one of "
                 "bars and part-bars"
             )
-        return Limits(form=(Part(bars=each),) * (total // each))
+        return Limits(form=(PartPlan(bars=each),) * (total // each))
     if part_bars:
         return Limits(min_part_bars=part_bars[0], part_bars=part_bars[0])
     return None if total is None else Limits(total_bars=total)

@@ -3,8 +3,8 @@
     automaton = MelodicAutomaton(structure, Line(pitches={id: midi}, tonics=..., widest=5))
 
 A state is one of the structural automaton's, with the last pitch. A note is let through only if
-enough notes can still follow it to reach one that may end its part: `Line.steps` away at most, in
-steps of at most the widest interval, with the smallest notes that the rest of the part can hold.
+enough notes can still follow it to reach one that may end its part: `PitchSet.steps` away at most,
+in steps of at most the widest interval, with the smallest notes that the rest of the part can hold.
 
 With a widest interval, the first and last notes of all parts and endings lie within that interval
 of each other. So it holds wherever the music goes on: into the next part, back to the repeat, from
@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.composer.controls.time_left import Room, latest_end, motif_bar
+from musicgen.composer.controls.time_left import TimeLeft, latest_end, motif_bar
 from musicgen.tokens.melody.automaton import Automaton
 from musicgen.tokens.melody.grammar import Limits, State, ends, in_first_ending, part_length
 from musicgen.tokens.melody.table import HEADER_KINDS
@@ -30,7 +30,7 @@ _PART_ENDS = ("||", "|]", ":|", ":|1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class PitchSet:
     """Pitches that a tune may use: `pitches` has their MIDI numbers by token id, `tonics` the ids
     a tune may end on (None: any), `widest` the widest interval in semitones (None: any)."""
 
@@ -79,7 +79,7 @@ class Line:
         """Whether nothing is asked but which pitches there are."""
         return self.widest is None and self.tonics is None
 
-    def connected(self) -> Line:
+    def connected(self) -> PitchSet:
         """The largest set of pitches that can be reached from each other and holds an end; the
         line is empty where none does."""
         groups = {tuple(row < UNREACHABLE) for row in self.steps} if self.ids else set()
@@ -91,13 +91,13 @@ class Line:
         return replace(self, pitches=kept)
 
 
-# Number of the structural state, position in `Line.ids` of the last pitch (-1: none), lowest and
-# highest of the notes that parts begin and end with, and whether the next note begins one.
+# Number of the structural state, position in `PitchSet.ids` of the last pitch (-1: none), lowest
+# and highest of the notes that parts begin and end with, and whether the next note begins one.
 MelodicState = tuple[int, int, int, int, bool]
 _NO_EDGES = (1 << 10, -(1 << 10))
 
 
-class MelodicAutomaton:
+class PitchAutomaton:
     """An `Automaton` over pitches too; it is used in the same way.
 
     `tonic_parts` are the parts that end on a tonic though others follow, since they come back as
@@ -105,7 +105,7 @@ class MelodicAutomaton:
     """
 
     def __init__(
-        self, base: Automaton, line: Line, tonic_parts: frozenset[int] = frozenset()
+        self, base: Automaton, line: PitchSet, tonic_parts: frozenset[int] = frozenset()
     ) -> None:
         self.base = base
         self.line = line
@@ -119,7 +119,7 @@ class MelodicAutomaton:
         self.features: list[tuple[int, ...]] = []
         self.transitions: list[dict[int, int]] = []
         self._numbers: dict[MelodicState, int] = {}
-        self._rooms: dict[int, Room] = {}
+        self._rooms: dict[int, TimeLeft] = {}
         self.free = line.free
         values = [t.value if t.kind == "length" else None for t in base.tokens]
         self.is_length = np.array([value is not None for value in values])
@@ -329,14 +329,14 @@ class MelodicAutomaton:
         nearest: NDArray[np.int64] = self.line.steps[:, ends_on].min(axis=1)
         return nearest
 
-    def _room(self, base: int) -> Room:
+    def _room(self, base: int) -> TimeLeft:
         """The room that is left to the part or ending in a state."""
         known = self._rooms.get(base)
         if known is None:
             state = self.base.states[base]
             turns = latest_end(state, self.limits, lambda n: self._kinds(state, n)[0])
             ends_at = latest_end(state, self.limits, lambda n: self._kinds(state, n)[1])
-            known = self._rooms[base] = Room(turns, ends_at, self.base.smallest)
+            known = self._rooms[base] = TimeLeft(turns, ends_at, self.base.smallest)
         return known
 
     def _kinds(self, state: State, n: int) -> tuple[bool, bool]:

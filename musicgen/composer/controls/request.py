@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from musicgen.composer.controls.asked import Asked, alike
-from musicgen.composer.controls.constraint import ControlledConstraint, Plan
+from musicgen.composer.controls.constraint import ControlledConstraint, TakePlan
 from musicgen.composer.controls.form import with_motif
-from musicgen.composer.controls.pitch_automaton import MelodicAutomaton
+from musicgen.composer.controls.pitch_automaton import PitchAutomaton
 from musicgen.composer.controls.setting import Setting, setting_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
 from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
@@ -50,9 +50,9 @@ class Request:
     vocabulary: Vocabulary
     outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
     _settings: dict[tuple[str, ...], Setting] = field(default_factory=dict)
-    _plans: dict[tuple[tuple[str, ...], Outline], Plan] = field(default_factory=dict)
+    _plans: dict[tuple[tuple[str, ...], Outline], TakePlan] = field(default_factory=dict)
     _structures: dict[tuple[Outline, bool], Automaton] = field(default_factory=dict)
-    _automata: dict[tuple[str, str, Outline], MelodicAutomaton] = field(default_factory=dict)
+    _automata: dict[tuple[str, str, Outline], PitchAutomaton] = field(default_factory=dict)
 
     @staticmethod
     def understand(
@@ -165,14 +165,14 @@ class Request:
             [self._outlined_plan(*d) for d in drawn], hurry_after=hurry_after
         )
 
-    def _outlined_plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
+    def _outlined_plan(self, header: tuple[str, ...], outline: Outline) -> TakePlan:
         """The plan with an outline, or without where the two do not go together."""
         try:
             return self.plan(header, outline)
         except ControlError:
             return self.plan(header)
 
-    def plan(self, header: tuple[str, ...], outline: Outline = ()) -> Plan:
+    def plan(self, header: tuple[str, ...], outline: Outline = ()) -> TakePlan:
         """What a take with this heading must do.
 
         Raises:
@@ -182,7 +182,7 @@ class Request:
             self._plans[header, outline] = self._plan(header, outline)
         return self._plans[header, outline]
 
-    def _plan(self, header: tuple[str, ...], outline: Outline) -> Plan:
+    def _plan(self, header: tuple[str, ...], outline: Outline) -> TakePlan:
         asked = self.asked
         _, _, unit, tonic, mode, _ = header
         motif = self._motif(parse_token(unit).value, self._heard_key(header))
@@ -198,7 +198,7 @@ class Request:
             tokens = self._structure.tokens
             home = line.free and any(is_tonic(tokens[i]) for i in line.ids)
             structure = self._structure_of(outline, home=home)
-            self._automata[key] = MelodicAutomaton(structure, line, parts)
+            self._automata[key] = PitchAutomaton(structure, line, parts)
         automaton = self._automata[key]
         states = [start(), start()]  # before and after <bos>
         for text in header:
@@ -206,7 +206,7 @@ class Request:
         line, coming = automaton.line, self._coming_back(header, motif)
         edge = None if coming is None or line.widest is None else line.pitches[coming]
         numbers = tuple(automaton.begin(state, edge) for state in states[1:])
-        return Plan(automaton, numbers, asked.form, motif, asked.max_repeats)
+        return TakePlan(automaton, numbers, asked.form, motif, asked.max_repeats)
 
     @cached_property
     def _structure(self) -> Automaton:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from musicgen.composer.controls.pitch_automaton import Line
+from musicgen.composer.controls.pitch_automaton import PitchSet
 from musicgen.composer.controls.scale import Scale
 from musicgen.errors import ControlError
 from musicgen.music.theory import Interval, Key, Pitch, transpose_pitch
@@ -37,7 +37,7 @@ class Setting:
     """How music in one key of the model's becomes music in the asked key."""
 
     interval: Interval
-    line: Line
+    line: PitchSet
 
 
 def setting_of(
@@ -75,7 +75,7 @@ def setting_of(
 
 def _line(
     controls: LineControls, heard: Key, asked: Key, interval: Interval, tokens: Sequence[Token]
-) -> tuple[Line, str]:
+) -> tuple[PitchSet, str]:
     """The notes that are allowed, and why they are too few, if they are."""
     sounding: dict[int, Pitch] = {
         i: transpose_pitch(pitch_of(token, heard), interval)
@@ -88,7 +88,7 @@ def _line(
         permitted = controls.scale.permits(kept.values(), asked)
         kept = {i: pitch for i, pitch in kept.items() if pitch in permitted}
     tonics = frozenset(i for i, p in kept.items() if p.midi % 12 == asked.tonic_pitch_class)
-    line = Line(
+    line = PitchSet(
         pitches={i: pitch.midi for i, pitch in kept.items()},
         tonics=tonics if controls.end_on_tonic else None,
         widest=controls.widest,

@@ -13,7 +13,7 @@ from musicgen.tokens.melody.grammar import Limits, State, ends
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class TimeLeft:
     """The most that can still come before the part or ending ends: where it may end with other
     music after it, and where it may end on a tonic. Each is counted in the smallest notes: to the
     end of the bar (-1: it cannot end so), and after that bar. `smallest` is in units.

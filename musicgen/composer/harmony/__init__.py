@@ -17,7 +17,7 @@ from musicgen.composer.harmony.chords import NOT_KNOWN, chord_id, chord_name, ro
 from musicgen.composer.harmony.features import MAX_PIECES, MAX_SLOTS, lesson
 from musicgen.composer.harmony.slots import Slot, slots_of
 from musicgen.composer.harmony.symbols import n_symbols, with_symbols, write_text
-from musicgen.composer.prompts.source_file import Manuscript
+from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.music.tune import Tune
 
@@ -47,7 +47,7 @@ class Harmonized:
     def abc(self, original: Tune) -> bytes | None:
         """The ABC file that `original` was read from with the symbols and nothing else changed;
         None for a tune that is not from ABC, or whose text cannot be marked so."""
-        manuscript = Manuscript.of(original)
+        manuscript = SourceFile.of(original)
         if manuscript.page is None:
             return None
         try:

@@ -17,7 +17,7 @@ from musicgen.composer.harmony.batches import collate
 from musicgen.composer.harmony.chords import chord_id
 from musicgen.composer.harmony.features import lesson
 from musicgen.composer.harmony.network import Harmonizer
-from musicgen.composer.harmony.slots import Piece, Slot
+from musicgen.composer.harmony.slots import Slot, SlotNote
 from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.music.theory import ACCIDENTAL_TEXT, spell
 from musicgen.system.charts import chart
@@ -65,7 +65,7 @@ def draw(network: Harmonizer, found: Harmonized, path: str | Path) -> None:
             axes.set_ylabel("chords found", fontsize=8)
 
 
-def _name(piece: Piece, slot: Slot) -> str:
+def _name(piece: SlotNote, slot: Slot) -> str:
     if piece.midi is None:
         return "z"
     pitch = spell(piece.midi, slot.key)

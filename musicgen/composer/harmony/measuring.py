@@ -13,7 +13,7 @@ from musicgen.composer.harmony.chords import KINDS, NOT_KNOWN
 from musicgen.composer.harmony.features import MAX_PIECES, MAX_SLOTS, Lesson, lesson
 from musicgen.composer.harmony.reduction import learned_slots
 from musicgen.music.metrics.accuracy import difference_right, share_right
-from musicgen.music.metrics.distances import Interval
+from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.tune import Tune
 
 # Settings of the hidden Markov model that are tried on the validation tunes.
@@ -21,7 +21,7 @@ HMM_GRID = tuple(HmmConfig(weight=w) for w in (0.1, 0.2, 0.3, 0.5, 0.8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class LessonSet:
     """The lessons of one split, each with the family of its tune."""
 
     lessons: tuple[Lesson, ...]
@@ -29,18 +29,18 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class HarmonyScore:
     """Share of slots whose root is right, and whose root and kind are; `ahead` is how much more
     roots are right than by the guess it is compared with."""
 
-    root: Interval
-    chord: Interval
+    root: ConfidenceInterval
+    chord: ConfidenceInterval
     n_tunes: int
     n_slots: int
-    ahead: Interval | None = None
+    ahead: ConfidenceInterval | None = None
 
 
-def read_courses(sources: Sequence[str]) -> dict[str, Course]:
+def read_courses(sources: Sequence[str]) -> dict[str, LessonSet]:
     """A corpus with chords, split by family; tunes without chords are left out.
 
     Raises:
@@ -53,7 +53,7 @@ def read_courses(sources: Sequence[str]) -> dict[str, Course]:
         if (each.chords != NOT_KNOWN).any():
             pairs[entry.split].append((each, entry.family))
     return {
-        split: Course(tuple(each for each, _ in of_split), tuple(name for _, name in of_split))
+        split: LessonSet(tuple(each for each, _ in of_split), tuple(name for _, name in of_split))
         for split, of_split in pairs.items()
     }
 
@@ -65,13 +65,13 @@ def _lesson(tune: Tune) -> Lesson:
     return lesson(slots[: int(np.searchsorted(n_pieces, MAX_PIECES, side="right"))])
 
 
-def measure(guess: Guess, course: Course, against: Guess | None = None) -> Score:
+def measure(guess: Guess, course: LessonSet, against: Guess | None = None) -> HarmonyScore:
     """Score a guess on all slots of which the chord is known."""
     root, chord, asked = _counts(guess, course)
     ahead = None
     if against is not None:
         ahead = difference_right(root, _counts(against, course)[0], asked, course.families)
-    return Score(
+    return HarmonyScore(
         root=share_right(root, asked, course.families),
         chord=share_right(chord, asked, course.families),
         n_tunes=len(course.lessons),
@@ -81,7 +81,7 @@ def measure(guess: Guess, course: Course, against: Guess | None = None) -> Score
 
 
 def _counts(
-    guess: Guess, course: Course
+    guess: Guess, course: LessonSet
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
     """For each tune how many roots and chords are right, and how many were asked for."""
     rows = []
@@ -93,7 +93,7 @@ def _counts(
     return tuple(np.array(rows, np.float64).reshape(-1, 3).T)
 
 
-def fit_baselines(train: Course, val: Course) -> dict[str, Guess]:
+def fit_baselines(train: LessonSet, val: LessonSet) -> dict[str, Guess]:
     """The guesses that a network has to beat, fitted on `train`, settings chosen on `val`."""
     settings = max(HMM_GRID, key=lambda c: measure(fit_hmm(train.lessons, c), val).root.value)
     return {

@@ -20,7 +20,7 @@ DOTTED_QUARTER = Fraction(3, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SlotNote:
     """The part of a note or rest that sounds in a slot: MIDI pitch (None: a rest), where in the
     slot it begins and how long it lasts, in quarters; `held` says that it began before."""
 
@@ -48,7 +48,7 @@ class Slot:
     part_bar: int
     bars_left: int
     written: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[SlotNote, ...]
 
 
 def places(meter: Meter) -> tuple[Fraction, ...]:
@@ -138,11 +138,11 @@ def _starts(bar: Bar, meter: Meter) -> tuple[Fraction, ...]:
 
 def _pieces(
     timed: list[tuple[int, Fraction, Timed]], start: Fraction, end: Fraction
-) -> Iterator[Piece]:
+) -> Iterator[SlotNote]:
     for _, onset, event in timed:
         begin, stop = max(onset, start), min(onset + event.duration, end)
         if begin < stop:
-            yield Piece(_top(event), begin - start, stop - begin, held=onset < start)
+            yield SlotNote(_top(event), begin - start, stop - begin, held=onset < start)
 
 
 def _top(event: Timed) -> int | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation.body import is_field
-from musicgen.formats.abc_notation.places import Page
+from musicgen.formats.abc_notation.places import TuneText
 from musicgen.formats.abc_notation.scanner import TOKEN, is_chord_symbol, subgroup
 from musicgen.formats.abc_notation.text import decode_text
 from musicgen.music.tune import Bar, Change, Event, Tune
@@ -53,7 +53,7 @@ def n_symbols(tune: Tune) -> int:
     return sum(bool(event.marks.chord_symbol) for bar in tune.bars for event in bar.timed)
 
 
-def write_text(page: Page, tune: Tune, symbols: Symbols) -> str:
+def write_text(page: TuneText, tune: Tune, symbols: Symbols) -> str:
     """The text of a tune with these chord symbols and not another character changed, but for the
     chord symbols that were there, which are taken out.
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from musicgen.composer.prompts.bar_plan import Course, Courses, Measure, Plan
-from musicgen.composer.prompts.infill_target import Piece, Stretch
+from musicgen.composer.prompts.bar_plan import BarPlan, BarPlanTables, Courses, PlannedBar
+from musicgen.composer.prompts.infill_target import InfillTarget, Stretch
 from musicgen.composer.prompts.result import Whole
 from musicgen.composer.prompts.tokens import heard_as
-from musicgen.composer.prompts.unfinished import Sketch
+from musicgen.composer.prompts.unfinished import UnfinishedMelody
 
 __all__ = [
-    "Course",
+    "BarPlan",
+    "BarPlanTables",
     "Courses",
-    "Measure",
-    "Piece",
-    "Plan",
-    "Sketch",
+    "InfillTarget",
+    "PlannedBar",
     "Stretch",
+    "UnfinishedMelody",
     "Whole",
     "heard_as",
 ]

@@ -24,7 +24,7 @@ Ints = NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class PlannedBar:
     """One bar to come.
 
     The model's part ends `length` quarters into the bar. `head` are tokens fixed before it, the
@@ -40,14 +40,14 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BarPlan:
     """All that is to come: `tokens` are what is heard before it, the heading included, `state`
     where they lead; `measures` the bars to come. `opening` are those last of the tokens that belong
     to the first of these bars. `home`: the note that fills the last bar is to be the tonic."""
 
     tokens: tuple[str, ...]
     state: State
-    measures: tuple[Measure, ...]
+    measures: tuple[PlannedBar, ...]
     opening: tuple[str, ...] = ()
     home: bool = False
 
@@ -61,13 +61,13 @@ class _Node:
     fixed: tuple[str, ...]
 
 
-class Course:
+class BarPlanTables:
     """The nodes of one plan over one vocabulary, as tables that grow while they are used.
 
     `smallest` is the shortest length that the model writes, in units.
     """
 
-    def __init__(self, plan: Plan, vocabulary: Vocabulary, smallest: Fraction) -> None:
+    def __init__(self, plan: BarPlan, vocabulary: Vocabulary, smallest: Fraction) -> None:
         self.plan = plan
         self.vocabulary = vocabulary
         self.tokens = [parse_token(text) for text in vocabulary.tokens]
@@ -186,7 +186,7 @@ class Courses:
     """Follows one course a row, each through its own prompt; `written[k]` is what row k has added,
     in exact tokens, which may say what the vocabulary cannot."""
 
-    def __init__(self, courses: Sequence[Course]) -> None:
+    def __init__(self, courses: Sequence[BarPlanTables]) -> None:
         self.courses = courses
         self.written: list[list[str]] = [[] for _ in courses]
         self._at = [course.first for course in courses]
@@ -204,7 +204,7 @@ class Courses:
             if self._time > len(self._heard[row]):
                 self._advance(row, course, chosen)
 
-    def _advance(self, row: int, course: Course, chosen: int) -> None:
+    def _advance(self, row: int, course: BarPlanTables, chosen: int) -> None:
         node = course.nodes[self._at[row]]
         if node.state.done:
             return

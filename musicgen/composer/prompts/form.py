@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 
-from musicgen.composer.prompts.bar_plan import Measure
-from musicgen.composer.prompts.tokens import Heard, note_tokens
+from musicgen.composer.prompts.bar_plan import PlannedBar
+from musicgen.composer.prompts.tokens import EncodedBar, note_tokens
 from musicgen.errors import ControlError
 
 PART_LENGTH = 8  # bars, where nothing shows another
@@ -54,7 +54,7 @@ class Stopped:
     `unmarked`: its source knows no repeats, so that they may be added where it begins a part.
     """
 
-    heard: Sequence[Heard]
+    heard: Sequence[EncodedBar]
     unit: Fraction
     full: Fraction
     is_open: bool
@@ -75,7 +75,7 @@ class Outline:
     """
 
     pickup: Fraction
-    measures: list[Measure] = field(default_factory=list)
+    measures: list[PlannedBar] = field(default_factory=list)
     repeats_from: int | None = None
     strengthened: bool = False
     was_finished: bool = False
@@ -271,15 +271,15 @@ class _Planner:
             return
         own = self.pickup if self.in_pickup else stopped.own_full
         if more:
-            measures.append(Measure(length=own))
+            measures.append(PlannedBar(length=own))
             self._bars(more, (), close, begins=False)
             return
         end = own - self.pickup
         fits = not self.pickup or 0 < self.position <= end
         if must or self.remaining == 0 or (fits and not stopped.tied):
-            measures.append(Measure(length=end if fits else own, close=close))
+            measures.append(PlannedBar(length=end if fits else own, close=close))
             return
-        measures.append(Measure(length=own))
+        measures.append(PlannedBar(length=own))
         self.soft = self.pickup > 0
 
     # The parts that are still to come.
@@ -352,13 +352,13 @@ class _Planner:
         measures = self.result.measures
         self.written += n
         if begins and self.pickup:
-            measures.append(Measure(length=self.pickup, head=opens))
+            measures.append(PlannedBar(length=self.pickup, head=opens))
             opens = ()
         for i in range(n):
             last = i + 1 == n
             length = self.stopped.full - (self.pickup if last and short else 0)
             measures.append(
-                Measure(length=length, head=() if i else opens, close=close if last else "|")
+                PlannedBar(length=length, head=() if i else opens, close=close if last else "|")
             )
 
     def _copy(self, part: Section, close: str) -> None:
@@ -369,7 +369,7 @@ class _Planner:
             tokens = note_tokens(bar.notes, bar.key, self.stopped.unit)
             last = i + 1 == len(bars)
             self.result.measures.append(
-                Measure(
+                PlannedBar(
                     length=Fraction(0),
                     head=tokens,
                     close=close if last else "|",

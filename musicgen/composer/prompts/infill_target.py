@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from musicgen.composer.prompts.bar_plan import Measure, Plan
+from musicgen.composer.prompts.bar_plan import BarPlan, PlannedBar
 from musicgen.composer.prompts.form import Stopped, sections
 from musicgen.composer.prompts.result import Whole
-from musicgen.composer.prompts.source_file import Manuscript
+from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.composer.prompts.tokens import (
-    Heard,
+    EncodedBar,
     header_tokens,
     hear,
     note_tokens,
@@ -25,7 +25,7 @@ from musicgen.composer.prompts.tokens import (
 )
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.splicing import replace_bars
-from musicgen.formats.midi.splicing import Score, TickedNote
+from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import played_notes
 from musicgen.music.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Source, Timed, Tune
 from musicgen.tokens.melody.encoding import decode_bars
@@ -47,22 +47,22 @@ class Stretch:
 
     start: int
     stop: int
-    plan: Plan
+    plan: BarPlan
     after: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class InfillTarget:
     """A tune as a model hears it. `numbers` are the printed numbers of the heard bars."""
 
     tune: Tune
-    manuscript: Manuscript
-    heard: tuple[Heard, ...]
+    manuscript: SourceFile
+    heard: tuple[EncodedBar, ...]
     numbers: tuple[int, ...]
     pickup: Fraction
 
     @staticmethod
-    def read(tune: Tune) -> Piece:
+    def read(tune: Tune) -> InfillTarget:
         """Understand a tune.
 
         Raises:
@@ -88,7 +88,7 @@ class Piece:
             numbers.append(count + (i in pickups and i > 0))
         first = heard[0].duration if 0 in pickups else Fraction(0)
         pickup = first if first < full else Fraction(0)
-        return Piece(tune, Manuscript.of(tune), tuple(heard), tuple(numbers), pickup)
+        return InfillTarget(tune, SourceFile.of(tune), tuple(heard), tuple(numbers), pickup)
 
     def select(self, bars: str) -> tuple[int, int]:
         """The heard bars [start, stop) that "5-8" or "5" asks for.
@@ -134,7 +134,7 @@ class Piece:
         bar = self.heard[start_bar]
         in_pickup = state.in_pickup and bar.duration <= state.pickup
         state = replace(state, in_pickup=in_pickup, closed="")
-        return Stretch(start_bar, stop_bar, Plan(tuple(before), state, measures), (*after, EOS))
+        return Stretch(start_bar, stop_bar, BarPlan(tuple(before), state, measures), (*after, EOS))
 
     def _require_plain(self, index: int) -> None:
         if self.heard[index].duration > MOST_QUARTERS:
@@ -150,12 +150,12 @@ class Piece:
                     f"bar {self.numbers[index]}: key or meter change inside it; choose other bars"
                 )
 
-    def _measure(self, index: int, notes: Notes, kept: tuple[int, int]) -> Measure:
+    def _measure(self, index: int, notes: Notes, kept: tuple[int, int]) -> PlannedBar:
         bar = self.heard[index]
         n_head, n_tail = kept
         head, tail = notes[:n_head], notes[len(notes) - n_tail :]
         full = sum((note.duration for note in notes), Fraction(0))
-        return Measure(
+        return PlannedBar(
             length=full - sum((note.duration for note in tail), Fraction(0)),
             head=(*bar.opens, *note_tokens(head, bar.key, self.tune.unit)),
             tail=note_tokens(tail, bar.key, self.tune.unit),
@@ -247,7 +247,7 @@ class Piece:
 
     def _midi(self, changed: Mapping[int, Notes]) -> bytes:
         """The MIDI file with the notes that begin in what has changed taken out, others put in."""
-        score = Score.read(self.manuscript.midi)
+        score = MidiChunks.read(self.manuscript.midi)
         ticks = score.ticks_per_quarter
         before, after = played_notes(self.tune), played_notes(self.melody_with(changed))
         same = {(n.onset, n.duration, n.midi) for n in before} & {

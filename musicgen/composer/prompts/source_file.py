@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from musicgen import formats
 from musicgen.errors import MusicgenError
-from musicgen.formats.abc_notation.places import Page
+from musicgen.formats.abc_notation.places import TuneText
 from musicgen.formats.abc_notation.text import decode_bytes
 from musicgen.music.tune import Tune
 from musicgen.system.files import read_bytes
@@ -23,7 +23,7 @@ _MARKS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Manuscript:
+class SourceFile:
     """What a tune was read from: the `page` of an ABC tune, or the bytes of a MIDI file.
 
     `before` and `after` are the rest of an ABC file of one tune; a tune of a book stands alone,
@@ -31,7 +31,7 @@ class Manuscript:
     writes characters.
     """
 
-    page: Page | None = None
+    page: TuneText | None = None
     midi: bytes = b""
     before: str = ""
     after: str = "\n"
@@ -39,12 +39,12 @@ class Manuscript:
     mark: bytes = b""
 
     @staticmethod
-    def of(tune: Tune) -> Manuscript:
+    def of(tune: Tune) -> SourceFile:
         """Of the file that the tune names as its source, if it still holds this very tune; else of
         the text that the tune remembers."""
         source = tune.source
         if source is None:
-            return Manuscript()
+            return SourceFile()
         if source.path:
             try:
                 data = read_bytes(source.path)
@@ -59,9 +59,9 @@ class Manuscript:
                 if len(tune.voices) > 1:
                     reading = formats.scan(source.path, all_voices=True)
                 if reading.tunes == (tune,):
-                    return Manuscript(midi=data)
-        page = Page(source.text)
-        return Manuscript(page if source.text and page.read() == tune else None)
+                    return SourceFile(midi=data)
+        page = TuneText(source.text)
+        return SourceFile(page if source.text and page.read() == tune else None)
 
     def file_of(self, text: str) -> bytes:
         """The ABC file with another text in place of the tune's."""
@@ -83,7 +83,7 @@ def _has_ticks(data: bytes) -> bool:
     return data[:4] == b"MThd" and data[8:10] in (b"\0\0", b"\0\1") and data[12] < 0x80
 
 
-def _of_text(tune: Tune, data: bytes, lines: list[int]) -> Manuscript | None:
+def _of_text(tune: Tune, data: bytes, lines: list[int]) -> SourceFile | None:
     assert tune.source is not None
     text = decode_bytes(data)
     starts = [0, *(m.end() for m in _LINE_END.finditer(text))]
@@ -94,9 +94,9 @@ def _of_text(tune: Tune, data: bytes, lines: list[int]) -> Manuscript | None:
     if _BLANK_END.fullmatch(text, end):  # blanks of a last line that has only begun
         end = len(text)
     before, after = text[:start], text[end:]
-    page = Page(text[start:end], is_ended=after.startswith(("\r", "\n")))
+    page = TuneText(text[start:end], is_ended=after.startswith(("\r", "\n")))
     if page.read() != tune:
-        page = Page(page.text, text[: starts[min(lines) - 1]], page.is_ended)
+        page = TuneText(page.text, text[: starts[min(lines) - 1]], page.is_ended)
         if page.read() != tune:
             return None
     mark, encoding = next(
@@ -104,7 +104,7 @@ def _of_text(tune: Tune, data: bytes, lines: list[int]) -> Manuscript | None:
     )
     if len(lines) > 1:
         before, after = page.heading, page.line_end
-    return Manuscript(page, b"", before, after, encoding, mark)
+    return SourceFile(page, b"", before, after, encoding, mark)
 
 
 def _encoding(data: bytes) -> str:

@@ -21,7 +21,7 @@ _PLAIN_LINES = ("|", "||", "|]")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EncodedBar:
     """A bar that holds music. `number` is its place in the voice, from 0; `key` and `meter` those
     in force at its end; `notes` its single line of plain notes; `close` the token of its bar line,
     "" where the music stops inside it."""
@@ -46,7 +46,7 @@ class Heard:
         return ("|:",) * self.repeat_start + volta
 
 
-def hear(tune: Tune, bars: Sequence[Bar]) -> list[Heard]:
+def hear(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
     """The bars of a tune's voice that hold music, reduced to what melody tokens can say.
 
     Chords stand for their highest note; overlays, ornaments and texts are not heard; each bar is
@@ -54,7 +54,7 @@ def hear(tune: Tune, bars: Sequence[Bar]) -> list[Heard]:
     start, as `melody` has it.
     """
     key, meter = _tonal(tune.key), tune.meter
-    heard: list[Heard] = []
+    heard: list[EncodedBar] = []
     reduced: list[Bar] = []
     start, volta = False, tuple[int, ...]()
     for number, bar in enumerate(bars):
@@ -79,7 +79,7 @@ def hear(tune: Tune, bars: Sequence[Bar]) -> list[Heard]:
                 barline=line,
             )
         )
-        heard.append(Heard(number, key, meter, notes, start, volta, ""))
+        heard.append(EncodedBar(number, key, meter, notes, start, volta, ""))
         start, volta = False, ()
     if not reduced:
         return []
@@ -170,7 +170,7 @@ def note_tokens(notes: Sequence[Event], key: Key, unit: Fraction) -> tuple[str, 
     return tuple(encode_bars(frame, [Bar(events=tuple(notes))], unfinished=True)[:-1])
 
 
-def prevailing_meter(heard: Sequence[Heard]) -> Meter:
+def prevailing_meter(heard: Sequence[EncodedBar]) -> Meter:
     """The meter a tune goes on in: the last that held for two bars, else the commonest.
 
     A bar of another length is a meter of its own in MIDI, and no change of meter.

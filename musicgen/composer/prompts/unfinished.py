@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from musicgen.composer.prompts.bar_plan import Plan
+from musicgen.composer.prompts.bar_plan import BarPlan
 from musicgen.composer.prompts.form import Outline, Stopped, outline
 from musicgen.composer.prompts.result import Whole
-from musicgen.composer.prompts.source_file import Manuscript
+from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.composer.prompts.tokens import header_tokens, hear, note_tokens, prevailing_meter
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.places import Stop, find_stop
 from musicgen.formats.abc_notation.splicing import append
-from musicgen.formats.midi.splicing import Score, TickedNote
+from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import timeline
 from musicgen.music.theory import Key, Meter
 from musicgen.music.tune import Bar, Change, Event, Source, Tune
@@ -24,7 +24,7 @@ from musicgen.tokens.melody.table import parse_token
 
 
 @dataclass(frozen=True, slots=True)
-class Sketch:
+class UnfinishedMelody:
     """An unfinished tune that has been understood.
 
     `bars` are those given, the last of which is open or, where a repeat or an ending has just
@@ -32,17 +32,17 @@ class Sketch:
     """
 
     tune: Tune
-    manuscript: Manuscript
+    manuscript: SourceFile
     stop: Stop | None
     bars: tuple[Bar, ...]
     key: Key
     meter: Meter
     is_open: bool
     form: Outline
-    plan: Plan
+    plan: BarPlan
 
     @staticmethod
-    def read(tune: Tune, n_bars: int | None = None) -> Sketch:
+    def read(tune: Tune, n_bars: int | None = None) -> UnfinishedMelody:
         """Understand an unfinished tune that is to have `n_bars` full bars (None: as many as its
         form asks for).
 
@@ -132,7 +132,7 @@ class Sketch:
         return sum(1 for _ in self.bars[-1].timed)
 
     def _midi(self, whole: Tune) -> bytes:
-        score = Score.read(self.manuscript.midi)
+        score = MidiChunks.read(self.manuscript.midi)
         ticks = score.ticks_per_quarter
         stop = sum((bar.duration for bar in self.bars), Fraction(0))
         played = timeline(whole)
@@ -158,7 +158,7 @@ class Sketch:
             end=round(played.duration * ticks) + late,
         )
 
-    def _meters(self, score: Score, whole: Tune) -> list[tuple[int, int, int]]:
+    def _meters(self, score: MidiChunks, whole: Tune) -> list[tuple[int, int, int]]:
         """A time signature after the bar in which the music stops, where the meter then changes."""
         ticks = score.ticks_per_quarter
         n = len(self.bars) - (not any(True for _ in self.bars[-1].timed))
@@ -173,10 +173,10 @@ def _without_changes(events: Sequence[Event]) -> list[Event]:
     return [event for event in events if not isinstance(event, Change)]
 
 
-def _read(tune: Tune, n_bars: int | None) -> Sketch:
+def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
     if len(tune.voices) != 1:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
-    manuscript = Manuscript.of(tune)
+    manuscript = SourceFile.of(tune)
     stop = find_stop(manuscript.page) if manuscript.page is not None else None
     bars = stop.place.bars if stop is not None else _stopped_bars(tune, bool(manuscript.midi))
     heard = hear(tune, bars)
@@ -208,7 +208,7 @@ def _read(tune: Tune, n_bars: int | None) -> Sketch:
         for event in begun.events:
             key = event.key or key if isinstance(event, Change) else key
     plan = _plan(tune, stopped, form, key, meter, stop)
-    return Sketch(tune, manuscript, stop, tuple(bars), key, meter, is_open, form, plan)
+    return UnfinishedMelody(tune, manuscript, stop, tuple(bars), key, meter, is_open, form, plan)
 
 
 def _stopped_bars(tune: Tune, from_midi: bool) -> tuple[Bar, ...]:
@@ -231,7 +231,7 @@ def _bar_length(tune: Tune, bars: Sequence[Bar]) -> Fraction | None:
 
 def _plan(
     tune: Tune, stopped: Stopped, form: Outline, key: Key, meter: Meter, stop: Stop | None
-) -> Plan:
+) -> BarPlan:
     """What the model hears, and where that leads."""
     heard = stopped.heard
     tokens = list(header_tokens(tune, key, meter, form.pickup))
@@ -257,7 +257,7 @@ def _plan(
     state = start()
     for text in tokens:
         state = advance(state, parse_token(text))
-    return Plan(
+    return BarPlan(
         tuple(tokens),
         _where(state, stopped),
         tuple(form.measures),

@@ -27,8 +27,8 @@ from musicgen.tokens.remi.pieces import (
     MAX_BARS,
     ROLES,
     TICKS,
-    Part,
     Piece,
+    PiecePart,
     bar_lines,
     bar_ticks,
     end_of_writing,
@@ -43,7 +43,7 @@ CHOIR_ROLES = ("soprano", "alto", "tenor", "bass")
 
 
 @dataclass(frozen=True)
-class Theme:
+class UnfinishedParts:
     """`tune` is the piece given and `piece` its notes; `slots` are the numbers of its parts among
     those that the model has. `begin` is where new music starts, in quarters from the first bar
     line. `tokens` say all that; `heard` is how the model hears it."""
@@ -57,7 +57,7 @@ class Theme:
     ranges: Mapping[int, tuple[int, int]]
 
     @staticmethod
-    def read(tune: Tune, bars: int | None, vocabulary: Vocabulary) -> Theme:
+    def read(tune: Tune, bars: int | None, vocabulary: Vocabulary) -> UnfinishedParts:
         """Understand an unfinished piece; `bars` are the full bars that the whole is to have.
 
         Raises:
@@ -80,17 +80,19 @@ class Theme:
         if wanted <= n_given - (begin % full > 0) or wanted > MAX_BARS - 1:
             raise ControlError(f"bars {wanted}: the piece has {n_given}; ask for more")
         slots, announced = _slots(given, vocabulary)
-        parts = [Part(role, program, ()) for role, program in announced]
+        parts = [PiecePart(role, program, ()) for role, program in announced]
         for slot, part in zip(slots, given.parts, strict=True):
             parts[slot] = part
         piece = replace(given, parts=tuple(parts), n_bars=begin // full + 1)
         heading = header_tokens(replace(piece, n_bars=wanted + (given.pickup > 0)))
         body = encode_notes(piece)
         tokens = (*heading, *map(part_token, parts), *body)
-        named = [part_token(Part(role, program, ())) for role, program in announced]
+        named = [part_token(PiecePart(role, program, ())) for role, program in announced]
         heard = (*known_as(heading, vocabulary), *named, *known_as(body, vocabulary))
         ranges = _ranges(parts)
-        return Theme(tune, piece, tuple(slots), Fraction(begin, TICKS), tokens, heard, ranges)
+        return UnfinishedParts(
+            tune, piece, tuple(slots), Fraction(begin, TICKS), tokens, heard, ranges
+        )
 
     def complete(self, new_tokens: Sequence[str]) -> Tune:
         """The finished piece: the bars given, then what `new_tokens` add."""
@@ -161,7 +163,9 @@ def _slots(given: Piece, vocabulary: Vocabulary) -> tuple[list[int], list[tuple[
     if all(part_token(part) in vocabulary.ids for part in given.parts):
         return list(range(len(own))), own
     choir: list[tuple[str, int | None]] = [(role, CHOIR) for role in CHOIR_ROLES]
-    if len(own) > len(choir) or any(part_token(Part(*c, ())) not in vocabulary.ids for c in choir):
+    if len(own) > len(choir) or any(
+        part_token(PiecePart(*c, ())) not in vocabulary.ids for c in choir
+    ):
         known = [parse_token(text) for text in vocabulary.tokens]
         kinds = [token.value for token in known if token.kind == "part"]
         return list(range(len(own))), [_nearest_kind(kind, kinds) for kind in own]
@@ -186,7 +190,7 @@ def _nearest_kind(
     )
 
 
-def _ranges(parts: Sequence[Part]) -> dict[int, tuple[int, int]]:
+def _ranges(parts: Sequence[PiecePart]) -> dict[int, tuple[int, int]]:
     """Lowest and highest pitch of each part that was given something: its role's, or what it was
     given and a little more."""
     ranges = {}

@@ -11,7 +11,7 @@ from musicgen.corpus.tokenset import BOS_ID, PAD_ID, UNK_ID
 from musicgen.errors import ConfigError
 from musicgen.models.inference import Stepper
 from musicgen.tokens.constraint import Constraint
-from musicgen.tokens.lookback.features import GuessTracker, do_echo
+from musicgen.tokens.lookback.features import LookbackTracker, do_echo
 
 _DRAWN = 256  # random numbers drawn at once
 
@@ -24,7 +24,7 @@ class Reader:
     ) -> None:
         self.constraint = constraint
         self.n_features = stepper.n_features
-        self.tracker: GuessTracker | None = None  # made when the first features come
+        self.tracker: LookbackTracker | None = None  # made when the first features come
         self.network = stepper.begin(indices)
         self.can_leave_out = constraint is None or hasattr(constraint, "keep")
 
@@ -53,7 +53,7 @@ class Reader:
     def _guesses(self, ids: Ints, given: Ints) -> Ints:
         if self.tracker is None:
             echo = do_echo(self.n_features, given.shape[1])
-            self.tracker = GuessTracker(len(ids), echo=echo)
+            self.tracker = LookbackTracker(len(ids), echo=echo)
         return self.tracker.advance(ids, given)
 
     def keep(self, rows: Ints) -> None:

@@ -22,7 +22,7 @@ from musicgen.evaluation.classification.questions import QUESTIONS, Question
 from musicgen.music.tune import Tune
 
 if TYPE_CHECKING:
-    from musicgen.evaluation.classification.head import Answers, Head
+    from musicgen.evaluation.classification.head import Answers, ClassifierHead
     from musicgen.models.checkpoint import Checkpoint
 
 __all__ = ["QUESTIONS", "WAYS", "Classifier", "Question"]
@@ -36,7 +36,7 @@ class Classifier:
     """A model with a head that was fitted on its states; without one only likelihood answers."""
 
     checkpoint: Checkpoint
-    head: Head | None
+    head: ClassifierHead | None
 
     @staticmethod
     def load(checkpoint: str | Path | None = None, head: str | Path | None = None) -> Classifier:

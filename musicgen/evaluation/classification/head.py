@@ -30,7 +30,7 @@ Answers = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Head:
+class ClassifierHead:
     """`weights` as in `shapes`; `checkpoint` names the network it was fitted on, `fingerprint` the
     SHA-256 of that network's weights; `scores` are accuracies on held-out families."""
 
@@ -75,7 +75,7 @@ def shapes(width: int, n_features: int) -> dict[str, tuple[int, ...]]:
     }
 
 
-def save(folder: str | Path, head: Head) -> None:
+def save(folder: str | Path, head: ClassifierHead) -> None:
     """Write the folder of a head.
 
     Raises:
@@ -97,7 +97,7 @@ def save(folder: str | Path, head: Head) -> None:
     seal(folder, contents, kind=FORMAT)
 
 
-def load(folder: str | Path = SHIPPED) -> Head:
+def load(folder: str | Path = SHIPPED) -> ClassifierHead:
     """The head in a folder.
 
     Raises:
@@ -115,7 +115,7 @@ def load(folder: str | Path = SHIPPED) -> Head:
     if asked != {q.name: q.classes for q in QUESTIONS}:
         raise CheckpointError(f"{folder}: answers other questions; fit it again")
     where = f"{folder}/weights.safetensors"
-    return Head(
+    return ClassifierHead(
         weights=arrays_from(files["weights.safetensors"], shape, where),
         checkpoint=checkpoint,
         fingerprint=fingerprint,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.music.estimation import Heard, estimate_key, estimate_meter
+from musicgen.music.estimation import NoteLine, estimate_key, estimate_meter
 from musicgen.music.notation.bars import Frame, Sound, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.theory import Key, Meter, default_unit
@@ -29,7 +29,7 @@ class Listening:
     `line` is the same for `estimation`."""
 
     sounds: tuple[Sound, ...]
-    line: Heard
+    line: NoteLine
 
     def notated(self, *, meter: Meter | None = None, key: Key | None = None) -> Tune:
         """The notes written down, in the meter and key that are given or else the likeliest."""
@@ -54,7 +54,7 @@ def listen(tune: Tune) -> Listening:
         raise InvalidTuneError("no notes")
     first = sounds[0][0]  # silence before the music says nothing
     sounds = tuple((onset - first, end - first, pitches) for onset, end, pitches in sounds)
-    line = Heard.of(((onset, end, pitches[0]) for onset, end, pitches in sounds), UNITS)
+    line = NoteLine.of(((onset, end, pitches[0]) for onset, end, pitches in sounds), UNITS)
     return Listening(sounds, line)
 
 

@@ -14,7 +14,7 @@ from musicgen.errors import InvalidTuneError
 from musicgen.evaluation.classification.listening import Listening, listen
 from musicgen.evaluation.classification.questions import QUESTIONS, Question
 from musicgen.music.metrics.accuracy import confusion, share_right
-from musicgen.music.metrics.distances import Interval
+from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
 from musicgen.tokens.melody.encoding import encode, melody
@@ -75,21 +75,21 @@ def _hear(tune: Tune) -> tuple[Listening, Tune] | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Score:
+class ClassifierScore:
     """Share of right answers, and counts: row the truth, column the guess."""
 
-    right: Interval
+    right: ConfidenceInterval
     table: NDArray[np.float64]
     n: int
 
 
-def score(guesses: Sequence[int], examples: Examples, question: int) -> Score:
+def score(guesses: Sequence[int], examples: Examples, question: int) -> ClassifierScore:
     """Score guesses (one for each tune) at the tunes of which the answer is known."""
     truth = examples.targets[:, question]
     known = np.flatnonzero(truth >= 0)
     guessed = np.asarray(guesses, np.int64)[known]
     right = guessed == truth[known]
-    return Score(
+    return ClassifierScore(
         right=share_right(right, np.ones(len(known)), [examples.families[i] for i in known]),
         table=confusion(guessed.tolist(), truth[known].tolist(), _n_classes(question)),
         n=len(known),

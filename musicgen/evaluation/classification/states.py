@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.evaluation.inspection.hearing import Heard, hear
+from musicgen.evaluation.inspection.hearing import TokenView, hear
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.sealed_folder import arrays_to
 from musicgen.music.tune import Tune
@@ -41,7 +41,7 @@ def states_of(checkpoint: Checkpoint, tunes: Sequence[Tune]) -> list[NDArray[np.
 
 
 @torch.inference_mode()
-def _last_layer(checkpoint: Checkpoint, heard: Sequence[Heard]) -> NDArray[np.float32]:
+def _last_layer(checkpoint: Checkpoint, heard: Sequence[TokenView]) -> NDArray[np.float32]:
     """What the readout is given: (B, T, C)."""
     ids, features = padded(heard)
     network: Any = checkpoint.network
@@ -55,7 +55,7 @@ def _last_layer(checkpoint: Checkpoint, heard: Sequence[Heard]) -> NDArray[np.fl
     return states
 
 
-def padded(heard: Sequence[Heard]) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(heard: Sequence[TokenView]) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids (B, T) and features (B, T, F) side by side, padded on the right, `MAX_TOKENS` at most."""
     longest = min(max(len(each.ids) for each in heard), MAX_TOKENS)
     ids = np.zeros((len(heard), longest), np.int64)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError, ControlError
-from musicgen.evaluation.inspection.hearing import Heard, Place, heard
+from musicgen.evaluation.inspection.hearing import Place, TokenView, heard
 from musicgen.formats.engraving.annotation import Annotated, Arc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.networks.transformer import Transformer
@@ -36,7 +36,7 @@ class Attention:
     the earlier ones; `positions` are those that distance alone would give, with every query and
     key replaced by the mean of its head's."""
 
-    heard: Heard
+    heard: TokenView
     weights: Weights
     positions: Weights
 
@@ -163,7 +163,7 @@ def _draw_distances(axes: Any, attention: Attention, head: int) -> None:
     axes.set_xlabel("tokens back; dashed: by positions alone", fontsize=7)
 
 
-def _landmarks(heard: Heard) -> tuple[list[int], list[str], str]:
+def _landmarks(heard: TokenView) -> tuple[list[int], list[str], str]:
     """Where an axis of tokens is marked: the first notes of some bars, a pickup at the beginning
     being bar 0, or the beginnings of lines of a text."""
     firsts: dict[int, int] = {}

@@ -31,7 +31,7 @@ _MAJOR = (0, 2, 4, 5, 7, 9, 11)  # semitones of the scale degrees above the toni
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DistanceProbe:
     """Whether distance in the table goes with distance in music. `correlation` is Spearman's, of
     all pairs; `p` the share of shuffled tables with one as high."""
 
@@ -42,7 +42,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class TokenGroup:
     """Tokens of one kind: their texts, rows of the table (n, C), and the same in the two
     dimensions in which they differ most, (n, 2)."""
 
@@ -94,7 +94,7 @@ _QUESTIONS: tuple[tuple[str, str, Measure, Distance], ...] = (
 )
 
 
-def measure(checkpoint: Checkpoint, *, end: str = "input") -> list[Group]:
+def measure(checkpoint: Checkpoint, *, end: str = "input") -> list[TokenGroup]:
     """The learned vectors of pitches, durations and keys: those that tokens become on their way
     in, or those that the state is compared with to guess the next ("output").
 
@@ -111,7 +111,7 @@ def measure(checkpoint: Checkpoint, *, end: str = "input") -> list[Group]:
         chosen = [i for i, text in enumerate(checkpoint.vocab) if parse_token(text).kind == kind]
         vectors = weights[chosen]
         texts = tuple(checkpoint.vocab[i] for i in chosen)
-        groups.append(Group(name, texts, vectors, _two_dimensions(vectors)))
+        groups.append(TokenGroup(name, texts, vectors, _two_dimensions(vectors)))
     return groups
 
 
@@ -124,7 +124,7 @@ def _two_dimensions(vectors: Floats) -> Floats:
     return flat
 
 
-def questions(groups: Sequence[Group], *, seed: int = 0) -> list[Question]:
+def questions(groups: Sequence[TokenGroup], *, seed: int = 0) -> list[DistanceProbe]:
     """Whether the table knows heights, lengths and the circle of fifths; groups of fewer than
     four tokens are not asked."""
     by_name = {group.name: group for group in groups}
@@ -134,7 +134,7 @@ def questions(groups: Sequence[Group], *, seed: int = 0) -> list[Question]:
         if len(group.tokens) >= 4:
             values = [value(parse_token(text)) for text in group.tokens]
             musical = np.array([[distance(a, b) for b in values] for a in values])
-            answers.append(Question(name, what, *_mantel(group.vectors, musical, seed)))
+            answers.append(DistanceProbe(name, what, *_mantel(group.vectors, musical, seed)))
     return answers
 
 
@@ -162,7 +162,9 @@ def _ranks(values: Floats) -> Floats:
 
 
 def draw(
-    ends: Mapping[str, Sequence[Group]], asked: Mapping[str, Sequence[Question]], path: str | Path
+    ends: Mapping[str, Sequence[TokenGroup]],
+    asked: Mapping[str, Sequence[DistanceProbe]],
+    path: str | Path,
 ) -> None:
     """A map of each group with what was `asked` of it, a row for each end, keys joined along the
     circle of fifths; below them how alike the vectors of a group are, learned and one-hot."""
@@ -178,11 +180,11 @@ def draw(
         figure.colorbar(shown, ax=panels[-1], label="cosine similarity", pad=0.01)
 
 
-def _told(question: Question) -> str:
+def _told(question: DistanceProbe) -> str:
     return f"{question.what}: correlation {question.correlation:+.2f}, p {question.p:.2g}"
 
 
-def _draw_map(axes: Any, group: Group, title: str) -> None:
+def _draw_map(axes: Any, group: TokenGroup, title: str) -> None:
     x, y = group.flat.T
     values = [parse_token(text).value for text in group.tokens]
     altered = [group.name == "pitches" and value[1] != 0 for value in values]
@@ -232,7 +234,7 @@ _ORDER: Mapping[str, Measure] = {
 }  # fmt: skip
 
 
-def _in_order(group: Group) -> NDArray[np.int64]:
+def _in_order(group: TokenGroup) -> NDArray[np.int64]:
     """Positions of the tokens from low to high, short to long, or along the circle of fifths."""
     order: NDArray[np.int64] = np.argsort(
         [_ORDER[group.name](parse_token(text)) for text in group.tokens], kind="stable"
@@ -240,7 +242,7 @@ def _in_order(group: Group) -> NDArray[np.int64]:
     return order
 
 
-def _draw_likeness(axes: Any, group: Group, end: str) -> Any:
+def _draw_likeness(axes: Any, group: TokenGroup, end: str) -> Any:
     """Cosines between the vectors of a group in musical order: learned below the diagonal,
     one-hot above it, where all are 0."""
     order = _in_order(group)
@@ -255,7 +257,7 @@ def _draw_likeness(axes: Any, group: Group, end: str) -> Any:
 
 
 def rows(
-    ends: Mapping[str, Sequence[Group]],
+    ends: Mapping[str, Sequence[TokenGroup]],
 ) -> list[tuple[str, str, str, float, float, str]]:
     """The numbers as a table: end, group, token, two coordinates, nearest tokens with their
     similarities."""
@@ -267,7 +269,7 @@ def rows(
     return table
 
 
-def nearest(ends: Mapping[str, Sequence[Group]]) -> list[tuple[str, ...]]:
+def nearest(ends: Mapping[str, Sequence[TokenGroup]]) -> list[tuple[str, ...]]:
     """The plain degrees of the middle octave, the durations and the keys, each with the tokens
     that are nearest to it at each end."""
     table = []
@@ -279,5 +281,5 @@ def nearest(ends: Mapping[str, Sequence[Group]]) -> list[tuple[str, ...]]:
     return table
 
 
-def _near(group: Group, token: str) -> str:
+def _near(group: TokenGroup, token: str) -> str:
     return " ".join(f"{text}({value:.2f})" for text, value in group.neighbours(token))

@@ -49,7 +49,7 @@ _SHOWN = (1e-12, 1e12)
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class GradientReach:
     """One network's gradients. `by_lag` is the norm of the gradient of the last loss with respect
     to the input `lag` steps before it, averaged over sequences, and `clipped` the same once the
     gradient of all parameters is scaled down to the bound; `by_length` the norm of that gradient
@@ -66,7 +66,7 @@ class Reach:
 @torch_single_threaded()
 def measure(
     ids: Tensor, vocab_size: int, *, d_model: int = 64, seed: int = 0, clip: float = CLIP
-) -> list[Reach]:
+) -> list[GradientReach]:
     """Gradients of every variant, untrained, on sequences of ids (B, T), T at least 2."""
     reaches = []
     for name, config in VARIANTS.items():
@@ -79,7 +79,7 @@ def measure(
 
 def measure_network(
     name: str, network: nn.Module, ids: Tensor, features: Tensor | None = None, *, clip: float
-) -> Reach:
+) -> GradientReach:
     """Gradients of one network on ids (B, T) and, where it needs them, features (B, T, F)."""
     network.eval()
     time = ids.shape[1] - 1
@@ -93,11 +93,13 @@ def measure_network(
         given = None if features is None else features[:, end]
         _, norm = _backward(network, ids[:, end], given)
         by_length[length] = (norm, min(norm, clip))
-    return Reach(name, by_lag, {lag: kept * norm for lag, norm in by_lag.items()}, by_length)
+    return GradientReach(
+        name, by_lag, {lag: kept * norm for lag, norm in by_lag.items()}, by_length
+    )
 
 
 @torch_single_threaded()
-def measure_trained(checkpoint: Checkpoint, tune: Tune) -> Reach:
+def measure_trained(checkpoint: Checkpoint, tune: Tune) -> GradientReach:
     """How far back a trained network's loss reaches at some places of a tune, each with all of
     the tune before it in view.
 
@@ -118,7 +120,7 @@ def measure_trained(checkpoint: Checkpoint, tune: Tune) -> Reach:
     by_lag = dict(zip(LAGS, np.mean(norms, axis=0).tolist(), strict=True))
     kind = checkpoint.model.kind
     like = checkpoint.model.activation if kind == "rnn" else kind
-    return Reach(f"{kind}, trained", by_lag, like=like)
+    return GradientReach(f"{kind}, trained", by_lag, like=like)
 
 
 def _backward(network: nn.Module, ids: Tensor, features: Tensor | None) -> tuple[Tensor, float]:
@@ -146,7 +148,7 @@ def _backward(network: nn.Module, ids: Tensor, features: Tensor | None) -> tuple
     return gradient * len(ids), norm
 
 
-def rows(reaches: Iterable[Reach]) -> list[tuple[str, str, int, float]]:
+def rows(reaches: Iterable[GradientReach]) -> list[tuple[str, str, int, float]]:
     """The numbers as a table: network, what (input or parameters, clipped or not), steps, norm of
     the gradient."""
     table: list[tuple[str, str, int, float]] = []
@@ -160,7 +162,11 @@ def rows(reaches: Iterable[Reach]) -> list[tuple[str, str, int, float]]:
 
 
 def draw(
-    reaches: Sequence[Reach], trained: Sequence[Reach], path: str | Path, *, clip: float = CLIP
+    reaches: Sequence[GradientReach],
+    trained: Sequence[GradientReach],
+    path: str | Path,
+    *,
+    clip: float = CLIP,
 ) -> None:
     """Four charts: how the gradient fades or grows with the distance, the same once clipped, what
     clipping does to the gradient of all parameters, and what training has made of it."""

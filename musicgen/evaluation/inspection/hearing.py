@@ -25,7 +25,7 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class TokenView:
     """`tune` is the melody that the tokens say. Token t is `tokens[t]`, ids (T,), features (T, F);
     `places[t]` is the note or rest that it sounds or prepares, None for headings and bar lines.
     Of a text (`tune` is None) every character is a note of its line."""
@@ -56,7 +56,7 @@ class Heard:
         return len(self.sounding()) if self.tune is None else self.tune.n_notes
 
 
-def hear(tune: Tune, checkpoint: Checkpoint) -> Heard:
+def hear(tune: Tune, checkpoint: Checkpoint) -> TokenView:
     """A tune in the tokens of a model; tokens that it does not know are heard as unknown.
 
     Raises:
@@ -81,10 +81,10 @@ def hear(tune: Tune, checkpoint: Checkpoint) -> Heard:
     features = np.hstack([grammar, guesses]).astype(np.int64)
     if features.shape[1] != n_wanted:
         features = features[:, :n_wanted]
-    return Heard(reduced, tokens, ids, features, _places(tokens))
+    return TokenView(reduced, tokens, ids, features, _places(tokens))
 
 
-def hear_text(text: str, checkpoint: Checkpoint) -> Heard:
+def hear_text(text: str, checkpoint: Checkpoint) -> TokenView:
     """A text in the characters of a model; those that it does not know are heard as unknown.
 
     Raises:
@@ -102,10 +102,10 @@ def hear_text(text: str, checkpoint: Checkpoint) -> Heard:
         places.append((line, column))
         line, column = (line + 1, 0) if character == "\n" else (line, column + 1)
     features = match_features(ids).astype(np.int64)
-    return Heard(None, tokens, ids, features, (*places, None))
+    return TokenView(None, tokens, ids, features, (*places, None))
 
 
-def heard(music: Tune | str, checkpoint: Checkpoint) -> Heard:
+def heard(music: Tune | str, checkpoint: Checkpoint) -> TokenView:
     """A tune or a text, in the tokens of a model; see `hear` and `hear_text`."""
     if isinstance(music, str):
         return hear_text(music, checkpoint)

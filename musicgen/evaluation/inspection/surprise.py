@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from musicgen.evaluation.inspection.hearing import Heard, Place, heard
+from musicgen.evaluation.inspection.hearing import Place, TokenView, heard
 from musicgen.formats.engraving.annotation import Annotated
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
@@ -33,7 +33,7 @@ class Surprise:
     """`bits` of each token after `<bos>`, in order, 0 for the heading; `of_note` those of each
     note or rest; `bits_per_note` everything but the heading, over the notes."""
 
-    heard: Heard
+    heard: TokenView
     bits: tuple[float, ...]
     of_note: dict[Place, float]
 

@@ -37,7 +37,7 @@ _BLOCK_END = re.compile(r"(?:%%)?\s*end(text|ps|svg|ml|js)")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SourceLine:
     """A line of a tune: its number in the file, its offset in the tune's text, its characters."""
 
     number: int
@@ -64,7 +64,7 @@ class TuneReader:
     def __init__(self, path: str, defaults: list[tuple[str, str]]) -> None:
         self.path = path
         self.warnings: list[ReadWarning] = []
-        self.line = Line(0, 0, "")
+        self.line = SourceLine(0, 0, "")
         self.header = Header(self._warn_line)
         for letter, content in defaults:
             self.header.read(letter, content)
@@ -81,7 +81,7 @@ class TuneReader:
     def _warn_line(self, what: str) -> None:
         self._warn(what, 0)
 
-    def read(self, lines: list[Line], text: str) -> Tune:
+    def read(self, lines: list[SourceLine], text: str) -> Tune:
         """The tune of these lines, whose joined text is `text`.
 
         Raises:
@@ -97,7 +97,7 @@ class TuneReader:
         self._read_body(lines, body)
         return self._finish(Source(self.path, lines[0].number, text))
 
-    def _read_heading(self, lines: list[Line]) -> int:
+    def _read_heading(self, lines: list[SourceLine]) -> int:
         """Read fields up to K:; returns the number of the first line of the body."""
         number = 0
         has_key = any(line.text.lstrip().startswith("K:") for line in lines)
@@ -124,14 +124,16 @@ class TuneReader:
             number += 1
         return number
 
-    def _enter(self, line: Line) -> None:
+    def _enter(self, line: SourceLine) -> None:
         self.line = line
         if len(line.text) > MAX_LINE_LENGTH:
             raise ParseError(
                 f"a line is longer than {MAX_LINE_LENGTH} characters; break it up", line=line.number
             )
 
-    def _with_continuation(self, content: str, lines: list[Line], number: int) -> tuple[str, int]:
+    def _with_continuation(
+        self, content: str, lines: list[SourceLine], number: int
+    ) -> tuple[str, int]:
         """A field's content with the +: lines that follow, without comments; the next line."""
         parts = [_COMMENT.sub("", content)]
         number += 1
@@ -140,7 +142,7 @@ class TuneReader:
             number += 1
         return " ".join(parts).strip() if len(parts) > 1 else parts[0], number
 
-    def _read_directive(self, lines: list[Line], number: int, *, header: bool) -> int:
+    def _read_directive(self, lines: list[SourceLine], number: int, *, header: bool) -> int:
         """Read a %% line, or a block of them up to its %%end; returns the next line."""
         keep = self.header.directive if header else self._body_directive
         content = lines[number].text[2:].strip()
@@ -158,7 +160,7 @@ class TuneReader:
 
     # The body.
 
-    def _read_body(self, lines: list[Line], number: int) -> None:
+    def _read_body(self, lines: list[SourceLine], number: int) -> None:
         music, macros = self.music, self.header.macros
         music.letters = self.header.letters
         music.placer.scope = self.header.scope

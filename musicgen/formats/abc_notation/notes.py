@@ -17,7 +17,7 @@ _NAME = re.compile(r"[^!\s|\"\\%]{1,40}")
 MAX_LENGTH_NUMBER = 9999
 
 
-class NoteWriter:
+class AbcNoteWriter:
     """Writes notes in order, knowing the accidentals of the bar and the open tuplets."""
 
     def __init__(self, tune: Tune) -> None:

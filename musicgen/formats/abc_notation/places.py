@@ -20,7 +20,7 @@ _JOINS = ("", " ", "\n", " |", "\n|")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TuneText:
     """The text of one tune. `heading` are lines of its file that it needs in order to be read;
     `is_ended` says that a line end follows the text in its file."""
 
@@ -62,7 +62,7 @@ class Place:
 class Stop:
     """Where the music of a page stops, and what joins the new music to it."""
 
-    page: Page
+    page: TuneText
     join: str
     tune: Tune
     place: Place
@@ -73,7 +73,7 @@ class Stop:
         return any(True for _ in self.place.bars[-1].timed)
 
 
-def find_stop(page: Page) -> Stop:
+def find_stop(page: TuneText) -> Stop:
     """Where and how the music stops.
 
     Raises:

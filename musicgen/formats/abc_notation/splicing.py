@@ -16,8 +16,16 @@ from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation.body import is_field
-from musicgen.formats.abc_notation.notes import NoteWriter
-from musicgen.formats.abc_notation.places import PROBE, Page, Place, Stop, examine, sound, stretched
+from musicgen.formats.abc_notation.notes import AbcNoteWriter
+from musicgen.formats.abc_notation.places import (
+    PROBE,
+    Place,
+    Stop,
+    TuneText,
+    examine,
+    sound,
+    stretched,
+)
 from musicgen.formats.abc_notation.scanner import TOKEN
 from musicgen.formats.abc_notation.writer import BARS_A_LINE, VoiceWriter
 from musicgen.music.theory import Meter, Pitch
@@ -38,7 +46,7 @@ _COMMENT = re.compile(r"(?<!\\)%.*")
 _TUPLET_SIGN = re.compile(r"\(\d+(?::\d*){0,2}")
 
 
-class _Scribe(NoteWriter):
+class _Scribe(AbcNoteWriter):
     """Writes notes at a place. A step that has been altered in the bar says its accidental every
     time where `cautious`, so that it reads the same however far accidentals reach."""
 
@@ -69,7 +77,7 @@ def _write(events: Sequence[Event], scribe: _Scribe, tune: Tune, meter: Meter, a
     return writer.text.strip()
 
 
-def _scribe_at(page: Page, tune: Tune, place: Place) -> _Scribe:
+def _scribe_at(page: TuneText, tune: Tune, place: Place) -> _Scribe:
     return _Scribe(tune, place, cautious="propagate-accidentals" in page.heading + page.text)
 
 
@@ -205,7 +213,7 @@ def _shape(bar: Bar) -> tuple[object, ...]:
 # --- other bars -----------------------------------------------------------------------------
 
 
-def replace_bars(page: Page, contents: Mapping[int, Sequence[Event]]) -> str:
+def replace_bars(page: TuneText, contents: Mapping[int, Sequence[Event]]) -> str:
     """The page's text with other notes in some bars (numbers from 0 in the first voice).
 
     Only the notes of a bar and what belongs to them are replaced: bar lines, line ends, fields
@@ -272,7 +280,7 @@ def _music_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _require_outside(
-    page: Page, tune: Tune, text: str, contents: Mapping[int, Sequence[Event]]
+    page: TuneText, tune: Tune, text: str, contents: Mapping[int, Sequence[Event]]
 ) -> None:
     whole = page.read(text)
     if whole is None or len(whole.bars) != len(tune.bars):

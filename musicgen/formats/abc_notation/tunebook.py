@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from musicgen.errors import ParseError
-from musicgen.formats.abc_notation.body import Line, TuneReader, is_field, is_prose
+from musicgen.formats.abc_notation.body import SourceLine, TuneReader, is_field, is_prose
 from musicgen.formats.abc_notation.header import INHERITED
 from musicgen.formats.abc_notation.text import decode_bytes
 from musicgen.music.tune import Reading, Rejected, Tune
@@ -59,7 +59,7 @@ def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
     if text.count("\n") + text.count("\r") > MAX_LINES:
         raise ParseError(f"has more than {MAX_LINES} lines; split it", path=path or None)
     text = without_controls(text)
-    lines = [Line(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
+    lines = [SourceLine(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
     defaults: list[tuple[str, str]] = []
     places = _find_tunes(lines, defaults)
     if len(places) > MAX_TUNES:
@@ -70,14 +70,14 @@ def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
             yield Rejected(_name(chosen), "has no music; write some after K:", chosen[0].number)
             continue
         start, end = chosen[0].offset, chosen[-1].offset + len(chosen[-1].text)
-        moved = [Line(line.number, line.offset - start, line.text) for line in chosen]
+        moved = [SourceLine(line.number, line.offset - start, line.text) for line in chosen]
         try:
             yield TuneReader(path, defaults).read(moved, text[start:end])
         except ParseError as error:
             yield Rejected(_name(chosen), error.what, error.line or chosen[0].number)
 
 
-def _name(lines: list[Line]) -> str:
+def _name(lines: list[SourceLine]) -> str:
     for line in lines[:50]:
         match = _TITLE.match(line.text)
         if match and match[1].strip():
@@ -85,7 +85,7 @@ def _name(lines: list[Line]) -> str:
     return lines[0].text[:MAX_NAME].strip()
 
 
-def _find_tunes(lines: list[Line], defaults: list[tuple[str, str]]) -> list[tuple[int, int]]:
+def _find_tunes(lines: list[SourceLine], defaults: list[tuple[str, str]]) -> list[tuple[int, int]]:
     """First and past-the-last line of each tune; fields before the first go to `defaults`."""
     found: list[tuple[int, int]] = []
     number = 0
@@ -105,7 +105,7 @@ def _find_tunes(lines: list[Line], defaults: list[tuple[str, str]]) -> list[tupl
 _WITHOUT_NUMBER = ("T:", "M:", "L:", "K:", "R:", "C:", "Q:")
 
 
-def _is_heading(lines: list[Line], number: int) -> bool:
+def _is_heading(lines: list[SourceLine], number: int) -> bool:
     """Whether a tune without X: begins here: fields up to K: and then a line of music."""
     seen_key = False
     for line in lines[number : number + 200]:
@@ -121,7 +121,7 @@ def _is_heading(lines: list[Line], number: int) -> bool:
     return False
 
 
-def _end_of_tune(lines: list[Line], first: int) -> int:
+def _end_of_tune(lines: list[SourceLine], first: int) -> int:
     """The line after a tune's last: at the next X:, or at a blank line that no music follows."""
     number, last, in_body = first + 1, first + 1, False
     block = ""
@@ -154,7 +154,7 @@ def _is_idle(text: str) -> bool:
     return not text.strip() or (text.startswith("%") and not text.startswith("%%"))
 
 
-def _next_line(lines: list[Line], number: int) -> int | None:
+def _next_line(lines: list[SourceLine], number: int) -> int | None:
     """The next line that is neither blank nor a comment."""
     while number < len(lines):
         if not _is_idle(lines[number].text):

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from musicgen.formats.abc_notation.fields import write_key, write_tempo, write_unit
 from musicgen.formats.abc_notation.lyrics import join_syllables
-from musicgen.formats.abc_notation.notes import NoteWriter
+from musicgen.formats.abc_notation.notes import AbcNoteWriter
 from musicgen.formats.abc_notation.text import encode_text, one_line
 from musicgen.formats.abc_notation.tunebook import parse_text
 from musicgen.music.tune import EIGHTH, Bar, Change, Event, Rest, Tune, Voice
@@ -120,7 +120,7 @@ class VoiceWriter:
 
     def __init__(self, tune: Tune, *, leads: bool) -> None:
         self.leads = leads  # the first voice, to which a P: on its own line belongs
-        self.notes = NoteWriter(tune)
+        self.notes = AbcNoteWriter(tune)
         self.meter = tune.meter
         self.lines: list[str] = []
         self.text = ""

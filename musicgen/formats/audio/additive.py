@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, Samples
-from musicgen.music.performance import Part, Performance, SoundingNote
+from musicgen.music.performance import Performance, Player, SoundingNote
 
 _NYQUIST = 0.45 * SAMPLE_RATE  # partials above are left out
 _RELEASE_S = 0.08
@@ -75,12 +75,12 @@ class _Voice:
     """A note that sounds from frame `start` to `stop`, release included."""
 
     note: SoundingNote
-    part: Part
+    part: Player
     start: int
     stop: int
 
     @staticmethod
-    def of(note: SoundingNote, part: Part) -> _Voice:
+    def of(note: SoundingNote, part: Player) -> _Voice:
         start = round(note.onset_s * SAMPLE_RATE)
         length_s = _CLICK_S if part.percussion else _held_s(note, part) + _RELEASE_S
         return _Voice(note, part, start, start + round(length_s * SAMPLE_RATE))
@@ -112,7 +112,7 @@ def timbre(program: int) -> Timbre:
     return exceptions.get(program, FAMILIES[program // 8])
 
 
-def _held_s(note: SoundingNote, part: Part) -> float:
+def _held_s(note: SoundingNote, part: Player) -> float:
     """How long a note sounds before it is released."""
     decay_s = timbre(part.program).decay_s
     return note.duration_s if decay_s is None else min(note.duration_s, _DECAYS * decay_s)

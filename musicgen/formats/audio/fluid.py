@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.audio.pitch import cents_off
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, Samples
-from musicgen.music.performance import Part, Performance
+from musicgen.music.performance import Performance, Player
 
 _POINTER, _TEXT, _INT, _DOUBLE = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_double
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
@@ -117,7 +117,7 @@ class FluidSynth:
             _balance(engine, performance.parts, loudness)
             yield from _play(engine, _commands(performance), n_frames)
 
-    def _prepare(self, engine: _Engine, channel: int, part: Part, keys: list[int]) -> float:
+    def _prepare(self, engine: _Engine, channel: int, part: Player, keys: list[int]) -> float:
         """Set a channel up, in tune; returns how loud its keys are by themselves."""
         engine.select(channel, part.program, drums=part.percussion)
         engine.control(channel, _PAN, round(64 + 63 * part.pan))
@@ -262,7 +262,7 @@ def _keys(performance: Performance, part: int) -> list[int]:
     return sorted({note.midi for note in performance.notes if note.part == part})
 
 
-def _balance(engine: _Engine, parts: tuple[Part, ...], loudness: list[float]) -> None:
+def _balance(engine: _Engine, parts: tuple[Player, ...], loudness: list[float]) -> None:
     """Bring the parts to their levels, whatever the instruments are by themselves."""
     wanted = [part.level / rms for part, rms in zip(parts, loudness, strict=True)]
     loudest = max(wanted)
@@ -285,7 +285,7 @@ class _Prober:
         self._engine = _Engine(soundfont, 0.0)
         self._known: dict[tuple[int, bool, int], _Probe] = {}
 
-    def probe(self, part: Part, key: int) -> _Probe:
+    def probe(self, part: Player, key: int) -> _Probe:
         """How a key of an instrument sounds by itself.
 
         Raises:
@@ -297,7 +297,7 @@ class _Prober:
             self._known[name] = self._measure(part, key)
         return self._known[name]
 
-    def _measure(self, part: Part, key: int) -> _Probe:
+    def _measure(self, part: Player, key: int) -> _Probe:
         self._engine.select(0, part.program, drums=part.percussion)
         self._engine.strike(0, key, _PROBE_VELOCITY)
         block = np.zeros((round(max(_PROBES_S) * SAMPLE_RATE), 2), np.float32)

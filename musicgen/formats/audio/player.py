@@ -11,7 +11,7 @@ from musicgen.errors import MusicgenError
 from musicgen.formats.audio.recorder import read_options, record_performances
 from musicgen.music.performance import Performance, perform
 from musicgen.music.tune import Tune
-from musicgen.system.sandbox import Limits, run
+from musicgen.system.sandbox import ResourceLimits, run
 
 _POLL_S = 0.02
 _PATIENCE_S = 30.0  # beyond the length of the music, for a slow device
@@ -34,7 +34,7 @@ def play(wav: bytes, *, duration_s: float) -> None:
     Raises:
         MusicgenError: this machine has no audio device.
     """
-    limits = Limits(cpu_s=round(60 + duration_s), wall_s=duration_s + _PATIENCE_S)
+    limits = ResourceLimits(cpu_s=round(60 + duration_s), wall_s=duration_s + _PATIENCE_S)
     run(f"{__name__}:sound_out", wav, what="the player", limits=limits)
 
 

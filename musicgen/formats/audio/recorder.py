@@ -9,30 +9,32 @@ from typing import Any
 
 from musicgen.config import from_dict, to_dict, unknown
 from musicgen.errors import ConfigError, InvalidTuneError
-from musicgen.formats.audio.sound import Sound, to_json
+from musicgen.formats.audio.sound import RecordingOptions, to_json
 from musicgen.music.performance import Performance, Style, perform
 from musicgen.music.tune import Tune
-from musicgen.system.sandbox import Limits, run
+from musicgen.system.sandbox import ResourceLimits, run
 
-OPTIONS = tuple(field.name for field in (*fields(Style), *fields(Sound)))
+OPTIONS = tuple(field.name for field in (*fields(Style), *fields(RecordingOptions)))
 MAX_DURATION_S = 60 * 60  # of all tunes of a file together
 
 
 def record(tunes: Sequence[Tune], extension: str, options: Mapping[str, Any]) -> bytes:
     """A sound file: the tunes one after the other.
 
-    `options` are those of `Style` (how it is played) and `Sound` (how it is recorded).
+    `options` are those of `Style` (how it is played) and `RecordingOptions` (how it is recorded).
 
     Raises:
         ConfigError: an unknown or impossible option, an instrument or soundfont that is none.
         InvalidTuneError: a tune that cannot be played.
-        IsolationError: the synthesizer failed.
+        SandboxError: the synthesizer failed.
     """
     style, sound = read_options(options)
     return record_performances([perform(tune, style) for tune in tunes], extension, sound)
 
 
-def record_performances(performances: Sequence[Performance], extension: str, sound: Sound) -> bytes:
+def record_performances(
+    performances: Sequence[Performance], extension: str, sound: RecordingOptions
+) -> bytes:
     """A sound file of performances, one after the other; errors as of `record`."""
     length_s = sum(performance.duration_s for performance in performances)
     if length_s > MAX_DURATION_S:
@@ -40,7 +42,7 @@ def record_performances(performances: Sequence[Performance], extension: str, sou
             f"{length_s / 60:.0f} minutes of music for one file, more than {MAX_DURATION_S // 60}; "
             "write a file for each tune"
         )
-    limits = Limits(
+    limits = ResourceLimits(
         memory_mib=2048,
         cpu_s=round(60 + length_s),
         wall_s=120 + 4 * length_s,
@@ -57,7 +59,7 @@ def record_performances(performances: Sequence[Performance], extension: str, sou
     )
 
 
-def read_options(options: Mapping[str, Any]) -> tuple[Style, Sound]:
+def read_options(options: Mapping[str, Any]) -> tuple[Style, RecordingOptions]:
     """How to play and how to record, from options by name.
 
     Raises:
@@ -68,9 +70,9 @@ def read_options(options: Mapping[str, Any]) -> tuple[Style, Sound]:
             raise ConfigError(unknown(name, name, OPTIONS, kind="option"))
     style, sound = (
         {field.name: options[field.name] for field in fields(group) if field.name in options}
-        for group in (Style, Sound)
+        for group in (Style, RecordingOptions)
     )
-    recorded = from_dict(Sound, sound)
+    recorded = from_dict(RecordingOptions, sound)
     if recorded.soundfont and not Path(recorded.soundfont).is_file():
         raise ConfigError(f"{recorded.soundfont}: is no such soundfont; check the name")
     return from_dict(Style, style), recorded

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import ConfigError
-from musicgen.music.performance import Part, Performance, SoundingNote
+from musicgen.music.performance import Performance, Player, SoundingNote
 
 SAMPLE_RATE = 44_100
 BLOCK_FRAMES = 65_536  # a long recording is never in memory as a whole
@@ -28,7 +28,7 @@ class Synthesizer(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sound:
+class RecordingOptions:
     """How a recording is made.
 
     Attributes:
@@ -60,7 +60,7 @@ def from_json(data: bytes) -> list[Performance]:
     """The performances that `to_json` was given."""
     return [
         Performance(
-            parts=tuple(Part(**part) for part in fields["parts"]),
+            parts=tuple(Player(**part) for part in fields["parts"]),
             notes=tuple(SoundingNote(**note) for note in fields["notes"]),
             duration_s=fields["duration_s"],
         )

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from musicgen.formats.engraving.pages import Block as SetTune
 from musicgen.formats.engraving.pages import Page, put_heading
+from musicgen.formats.engraving.pages import TuneBlock as SetTune
 from musicgen.formats.engraving.printing import to_pdf
 from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, engrave
 from musicgen.music.tune import Tune
@@ -44,7 +44,7 @@ class Arc:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class HeadPosition:
     """Upper left corner of a note head or rest, and the top line of its staff, in mm from the
     upper left corner of the drawing."""
 
@@ -122,7 +122,7 @@ class Annotated:
 
         return _EVENT.sub(color, body)
 
-    def _arc(self, arc: Arc, places: Mapping[Place, Head], top: float) -> str:
+    def _arc(self, arc: Arc, places: Mapping[Place, HeadPosition], top: float) -> str:
         source, target = places[arc.source], places[arc.target]
         x1, x2 = source.x + MARGIN + 0.9, target.x + MARGIN + 0.9
         y1, y2 = source.y + top - 1.5, target.y + top - 1.5
@@ -139,9 +139,9 @@ class Annotated:
         )
 
 
-def heads(drawing: Drawing) -> dict[Place, Head]:
+def heads(drawing: Drawing) -> dict[Place, HeadPosition]:
     """Where each note's first head, or its rest, is drawn."""
-    places: dict[Place, Head] = {}
+    places: dict[Place, HeadPosition] = {}
     mm, staff = drawing.mm, 0.0
     for match in _EVENT.finditer(drawing.body):
         if match["line"]:
@@ -150,11 +150,11 @@ def heads(drawing: Drawing) -> dict[Place, Head]:
         head = _HEAD.search(drawing.body, match.end())
         if head is not None:
             place = (int(match["bar"]), int(match["event"]))
-            places.setdefault(place, Head(float(head[1]) * mm, float(head[2]) * mm, staff))
+            places.setdefault(place, HeadPosition(float(head[1]) * mm, float(head[2]) * mm, staff))
     return places
 
 
-def _above_systems(places: Mapping[Place, Head]) -> dict[float, float]:
+def _above_systems(places: Mapping[Place, HeadPosition]) -> dict[float, float]:
     """Where words stand, for each system by its top line: above the stems of its highest note."""
     highest: dict[float, float] = {}
     for head in places.values():

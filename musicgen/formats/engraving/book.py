@@ -14,8 +14,8 @@ from musicgen.formats.engraving.pages import (
     TOP,
     WORDS_GAP,
     WORDS_LINE,
-    Block,
     Page,
+    TuneBlock,
     display_title,
     put_heading,
     put_words,
@@ -32,7 +32,7 @@ _INCIPIT_HEAD = 4.6  # mm for the title of an incipit
 _INCIPIT_GAP = 3.4
 
 
-class Book:
+class BookLayout:
     """Tunes on pages. After `pages`, `bookmarks` say where each tune begins."""
 
     def __init__(self, tunes: Sequence[Tune], sheet: Sheet, *, title: str, index: bool) -> None:
@@ -62,10 +62,10 @@ class Book:
                 self._number(page, number + 1)
         return [page.svg() for page in pages]
 
-    def _set(self, tune: Tune, number: int | None) -> Block:
+    def _set(self, tune: Tune, number: int | None) -> TuneBlock:
         return set_tune(tune, self.sheet, number=number, paged=True)
 
-    def _tune_pages(self, blocks: Sequence[Block], first: int) -> list[Page]:
+    def _tune_pages(self, blocks: Sequence[TuneBlock], first: int) -> list[Page]:
         pages: list[Page] = []
         for together in self._shared_pages(blocks):
             pages.append(Page(self.sheet))
@@ -87,9 +87,9 @@ class Book:
                 pages[-1].y += gap
         return pages
 
-    def _shared_pages(self, blocks: Sequence[Block]) -> Iterator[list[Block]]:
+    def _shared_pages(self, blocks: Sequence[TuneBlock]) -> Iterator[list[TuneBlock]]:
         """Tunes that stand on one page together, in order; one longer than a page is alone."""
-        together: list[Block] = []
+        together: list[TuneBlock] = []
         taken = 0.0
         for block in blocks:
             if together and (taken + block.height > self._room or len(together[-1].drawings) > 1):
@@ -104,7 +104,7 @@ class Book:
     def _room(self) -> float:
         return self.sheet.page[1] - TOP - BOTTOM
 
-    def _gap(self, together: Sequence[Block]) -> float:
+    def _gap(self, together: Sequence[TuneBlock]) -> float:
         """Space between the tunes of a page: what is left is shared, within reason."""
         left = self._room - sum(block.height for block in together)
         return max(AFTER_TUNE, min(MOST_AFTER_TUNE, left / len(together)))

@@ -79,7 +79,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Block:
+class TuneBlock:
     """A tune ready to be put on a page: its text, its music, its height in mm."""
 
     tune: Tune
@@ -110,11 +110,11 @@ def _subtitles(tune: Tune) -> list[str]:
 
 def set_tune(
     tune: Tune, sheet: Sheet, *, number: int | None = None, paged: bool, named: bool = False
-) -> Block:
+) -> TuneBlock:
     """Engrave a tune; `paged` breaks music that is higher than a page, `named` as in `engrave`."""
     drawings = engrave(tune, sheet, named=named)
     room = sheet.page[1] - TOP - BOTTOM
-    block = Block(tune, number, tuple(drawings), _words(tune, sheet))
+    block = TuneBlock(tune, number, tuple(drawings), _words(tune, sheet))
     if paged and block.height > room:
         music = room - heading_height(tune)
         drawings = engrave(tune, sheet, max_height=music)
@@ -129,7 +129,7 @@ def _words(tune: Tune, sheet: Sheet) -> tuple[str, ...]:
     )
 
 
-def put_heading(page: Page, block: Block) -> None:
+def put_heading(page: Page, block: TuneBlock) -> None:
     """Title in the middle, rhythm at the left, composer at the right."""
     tune, width = block.tune, page.sheet.page[0]
     number = f"{block.number}.  " if block.number is not None else ""

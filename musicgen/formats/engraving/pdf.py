@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.engraving.book import Book
+from musicgen.formats.engraving.book import BookLayout
 from musicgen.formats.engraving.printing import to_pdf
 from musicgen.formats.engraving.score import Sheet
 from musicgen.music.tune import Tune
@@ -32,7 +32,7 @@ def render(
     if len(tunes) > MAX_TUNES:
         raise InvalidTuneError(f"{len(tunes)} tunes, more than {MAX_TUNES}; make several books")
     sheet = Sheet(paper=paper, size=size, bars_per_line=bars_per_line, transpose=transpose)
-    book = Book(tunes, sheet, title=title, index=len(tunes) > 1 if index is None else index)
+    book = BookLayout(tunes, sheet, title=title, index=len(tunes) > 1 if index is None else index)
     composers = {tune.composer for tune in tunes if tune.composer}
     return to_pdf(
         book.pages(),

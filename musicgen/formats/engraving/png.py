@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from musicgen.errors import InvalidTuneError, IsolationError
+from musicgen.errors import InvalidTuneError, SandboxError
 from musicgen.formats.engraving.pages import single_page
 from musicgen.formats.engraving.score import Sheet
 from musicgen.music.tune import Tune
@@ -34,5 +34,5 @@ def render(
     svg, height = single_page(tunes[0], sheet, background="white")
     try:
         return rasterise(svg.encode(), (sheet.page[0], height), dpi=dpi)
-    except IsolationError as error:
+    except SandboxError as error:
         raise InvalidTuneError(f"'{tunes[0].title}': {error}") from None

@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from musicgen.errors import ConfigError, InvalidTuneError, IsolationError
+from musicgen.errors import ConfigError, InvalidTuneError, SandboxError
 from musicgen.formats.engraving.lines import line_starts
 from musicgen.formats.musicxml.barlines import shared_bars
 from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import NO_MARKS, Bar, Change, Tune
-from musicgen.system.sandbox import Limits, run
+from musicgen.system.sandbox import ResourceLimits, run
 
 _CHILD = f"{__package__}.drawing:"
-LIMITS = Limits(memory_mib=2048, cpu_s=40, wall_s=60.0)
+LIMITS = ResourceLimits(memory_mib=2048, cpu_s=40, wall_s=60.0)
 MAX_BARS = 2_000  # of all voices together: some forty pages
 MAX_EVENTS = 40_000
 SMALLEST, LARGEST = 40, 250  # sizes of the music, percent
@@ -98,7 +98,7 @@ def engrave(
         options["minLastJustification"] = 0.0 if rest >= FULL_LINE else 0.7
         broken = to_musicxml(tune, line_starts=starts, named=named).encode()
         pages = json.loads(_run("engrave", broken, **options))
-    except IsolationError as error:
+    except SandboxError as error:
         raise InvalidTuneError(f"'{tune.title}': {error}") from None
     return [_drawing(page, sheet) for page in pages]
 
@@ -114,7 +114,7 @@ def incipit(tune: Tune, sheet: Sheet, *, width: float, bars: int = 2) -> Drawing
     options = {"pageWidth": round(width / (small.mm * _FINE)), "minLastJustification": 0.0}
     try:
         (page,) = json.loads(_run("engrave", to_musicxml(short).encode(), **options))
-    except IsolationError as error:
+    except SandboxError as error:
         raise InvalidTuneError(f"'{tune.title}': {error}") from None
     return _drawing(page, small)
 

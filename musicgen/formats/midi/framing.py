@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 
 from musicgen.formats.midi.smf import MidiFile
-from musicgen.music.estimation import FEWEST_NOTES, Heard, estimate_key, estimate_meter
+from musicgen.music.estimation import FEWEST_NOTES, NoteLine, estimate_key, estimate_meter
 from musicgen.music.notation.bars import Frame, Sound
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.theory import C_MAJOR, Key, Meter
@@ -30,7 +30,7 @@ _MAJOR_TONICS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E
 _MINOR_TONICS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
 
 
-_Hear = Callable[[], Heard]  # the notes as they are heard, worked out where they are needed
+_Hear = Callable[[], NoteLine]  # the notes as they are heard, worked out where they are needed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def frame_of(
     `played` says that bar lines of the file are not to be trusted, since its notes follow a beat
     of their own.
     """
-    hear = cache(lambda: Heard.of(((on, end, max(p)) for on, end, p in sounds), UNITS))
+    hear = cache(lambda: NoteLine.of(((on, end, max(p)) for on, end, p in sounds), UNITS))
     end = max(end for _, end, _ in sounds)
     meters, pickup = _meters(file, hear, end, wanted, warnings, played=played)
     return Frame(
@@ -176,7 +176,7 @@ def _written_keys(file: MidiFile) -> list[tuple[int, Key]]:
     return keys
 
 
-def _is_foreign(heard: Heard, key: Key, share: float = FOREIGN_SHARE) -> bool:
+def _is_foreign(heard: NoteLine, key: Key, share: float = FOREIGN_SHARE) -> bool:
     """Whether more than a share of the time is spent outside the scale of a key."""
     tonic = (7 * key.fifths) % 12
     scale = {(tonic + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)}

@@ -38,7 +38,7 @@ Strike = tuple[int, int, tuple[int, ...]]  # onset and end in ticks, MIDI pitche
 
 
 @dataclass(frozen=True)
-class Part:
+class MidiPart:
     """What a track plays on a channel. `track` counts all tracks of the file from 1, `channel`
     from 1 to 16; `notes` are rows of onset, end (in ticks) and pitch, by onset."""
 
@@ -64,9 +64,9 @@ class Part:
         return f"{self.track} '{self.name}'" if self.name else f"{self.track}"
 
 
-def parts_of(file: MidiFile, warnings: list[str]) -> list[Part]:
+def parts_of(file: MidiFile, warnings: list[str]) -> list[MidiPart]:
     """Every part with notes that last, drums aside; what is left out is counted."""
-    parts: list[Part] = []
+    parts: list[MidiPart] = []
     n_empty = n_drums = 0
     for number, track in enumerate(file.tracks, 1):
         notes = track.notes
@@ -84,7 +84,9 @@ def parts_of(file: MidiFile, warnings: list[str]) -> list[Part]:
                 n_drums += len(own)
                 continue
             program = track.programs.get(channel)
-            parts.append(Part(number, channel + 1, track.name, program, own[:, :3], track.lyrics))
+            parts.append(
+                MidiPart(number, channel + 1, track.name, program, own[:, :3], track.lyrics)
+            )
     if n_empty:
         warnings.append(f"notes of no duration, left out: {n_empty}")
     if not parts and n_drums:
@@ -97,7 +99,7 @@ def parts_of(file: MidiFile, warnings: list[str]) -> list[Part]:
     return parts
 
 
-def select(parts: list[Part], track: str, channel: int | None) -> list[Part]:
+def select(parts: list[MidiPart], track: str, channel: int | None) -> list[MidiPart]:
     """The parts of a track, by its number or a part of its name, and of a channel.
 
     Raises:
@@ -119,7 +121,7 @@ def select(parts: list[Part], track: str, channel: int | None) -> list[Part]:
     return chosen
 
 
-def unrolled(part: Part, ticks_per_quarter: int, warnings: list[str]) -> Part:
+def unrolled(part: MidiPart, ticks_per_quarter: int, warnings: list[str]) -> MidiPart:
     """The part with the notes of each rolled chord put together, on the onset of its first.
 
     They are rolled when they begin within `ROLL` of the one before, and both sound on together for
@@ -151,8 +153,8 @@ def unrolled(part: Part, ticks_per_quarter: int, warnings: list[str]) -> Part:
 
 
 def choose_melody(
-    parts: list[Part], n_parts: int, warnings: list[str], *, singer: Part | None = None
-) -> Part:
+    parts: list[MidiPart], n_parts: int, warnings: list[str], *, singer: MidiPart | None = None
+) -> MidiPart:
     """The part that has the melody; where there were `n_parts` to choose from, it is said. `singer`
     is who has the words of the file."""
     fullest = max(len(part.notes) for part in parts)
@@ -184,11 +186,11 @@ def choose_melody(
     return chosen
 
 
-def _same_track(parts: list[Part], chosen: Part) -> bool:
+def _same_track(parts: list[MidiPart], chosen: MidiPart) -> bool:
     return any(p.track == chosen.track and p is not chosen for p in parts)
 
 
-def single_line(part: Part, warnings: list[str]) -> list[Strike]:
+def single_line(part: MidiPart, warnings: list[str]) -> list[Strike]:
     """At most one note or double stop at a time.
 
     In a part that is a single line, notes that begin and end together stay together, and a note
@@ -233,7 +235,7 @@ def _covers(before: Strike, onset: int, end: int) -> bool:
     return before[1] - onset > LEGATO_SHARE * (end - onset)
 
 
-def chord_lines(part: Part, warnings: list[str]) -> list[list[Strike]]:
+def chord_lines(part: MidiPart, warnings: list[str]) -> list[list[Strike]]:
     """A part as lines of notes and chords that do not overlap, the highest first.
 
     Notes with the same onset and end are a chord. Each strike joins the line it is nearest to in

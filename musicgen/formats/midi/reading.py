@@ -10,7 +10,7 @@ from pathlib import PurePath
 from musicgen.errors import ConfigError, ParseError
 from musicgen.formats.midi.framing import Wanted, frame_of
 from musicgen.formats.midi.parts import (
-    Part,
+    MidiPart,
     Strike,
     choose_melody,
     chord_lines,
@@ -171,7 +171,7 @@ class _Music:
 def _write(
     file: MidiFile,
     request: _Request,
-    parts: Sequence[Part],
+    parts: Sequence[MidiPart],
     music: _Music,
     path: str,
     warnings: list[str],
@@ -202,7 +202,7 @@ def _write(
     )
 
 
-def _lyrics(file: MidiFile, part: Part) -> Sequence[tuple[int, str]]:
+def _lyrics(file: MidiFile, part: MidiPart) -> Sequence[tuple[int, str]]:
     """Those of the part's own track, or of another whose words mostly fall on the part's notes."""
     if part.lyrics:
         return part.lyrics
@@ -210,7 +210,7 @@ def _lyrics(file: MidiFile, part: Part) -> Sequence[tuple[int, str]]:
     return max((w for w in others if _shares(part, w, file)[0] > SUNG_SHARE), key=len, default=())
 
 
-def _singer(file: MidiFile, parts: Sequence[Part]) -> Part | None:
+def _singer(file: MidiFile, parts: Sequence[MidiPart]) -> MidiPart | None:
     """The part that most of the file's words fall on, and of several the one with fewest notes
     without words; none where several tracks have words."""
     sung = [track.lyrics for track in file.tracks if track.lyrics]
@@ -221,12 +221,12 @@ def _singer(file: MidiFile, parts: Sequence[Part]) -> Part | None:
     return max(singing, key=lambda item: item[0], default=(0.0, None))[1]
 
 
-def _shares(part: Part, words: Words, file: MidiFile) -> tuple[float, float]:
+def _shares(part: MidiPart, words: Words, file: MidiFile) -> tuple[float, float]:
     return sung_shares(words, set(part.notes[:, 0].tolist()), file.ticks_per_quarter)
 
 
 def _voices(
-    parts: Sequence[Part], lines: Sequence[Sequence[object]], bars: Sequence[tuple[Bar, ...]]
+    parts: Sequence[MidiPart], lines: Sequence[Sequence[object]], bars: Sequence[tuple[Bar, ...]]
 ) -> tuple[Voice, ...]:
     """A voice for each part, its lines but the first as overlays."""
     if len(parts) == 1 and len(bars) == 1:

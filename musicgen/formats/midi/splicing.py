@@ -31,7 +31,7 @@ class TickedNote:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChannelNotes:
     """The notes of one channel in one track: (onset, duration, pitch, velocity) in ticks."""
 
     track: int
@@ -72,7 +72,7 @@ class _Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class MidiChunks:
     """A MIDI file as chunks of bytes; `tracks` are the positions of its tracks among them."""
 
     header: bytes
@@ -81,7 +81,7 @@ class Score:
     ticks_per_quarter: int
 
     @staticmethod
-    def read(data: bytes) -> Score:
+    def read(data: bytes) -> MidiChunks:
         """Take apart a file that has been read: of type 0 or 1, in ticks a quarter."""
         resolution = int.from_bytes(data[12:14])
         position = 8 + int.from_bytes(data[4:8])
@@ -94,14 +94,14 @@ class Score:
                 tracks.append(len(chunks))
             chunks.append(data[position:end])
             position = end
-        return Score(header, tuple(chunks), tuple(tracks), resolution)
+        return MidiChunks(header, tuple(chunks), tuple(tracks), resolution)
 
     @property
     def data(self) -> bytes:
         """The whole file."""
         return self.header + b"".join(self.chunks)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[ChannelNotes]:
         """Every channel of every track that has notes, drums aside."""
         for track in range(len(self.tracks)):
             sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -117,17 +117,17 @@ class Score:
                     onset, loud = sounding[channel, pitch].pop(0)
                     found.setdefault(channel, []).append((onset, event.tick - onset, pitch, loud))
             for channel, notes in found.items():
-                yield Line(track, channel, tuple(sorted(notes)))
+                yield ChannelNotes(track, channel, tuple(sorted(notes)))
 
     def line_of(
         self, notes: Sequence[TickedNote], *, taken: Collection[tuple[int, int]] = ()
-    ) -> Line:
+    ) -> ChannelNotes:
         """The line that has most of some notes, as they were read (so perhaps moved a little);
         none of those whose track and channel are `taken`."""
         wanted = Counter(note.midi for note in notes)
         onsets = {(note.onset, note.midi) for note in notes}
 
-        def likeness(line: Line) -> tuple[int, int]:
+        def likeness(line: ChannelNotes) -> tuple[int, int]:
             exact = sum((onset, midi) in onsets for onset, _, midi, _ in line.notes)
             shared = (Counter(midi for _, _, midi, _ in line.notes) & wanted).total()
             return exact, shared
@@ -135,7 +135,7 @@ class Score:
         free = (line for line in self.lines() if (line.track, line.channel) not in taken)
         return max(free, key=likeness)
 
-    def is_on_time(self, line: Line, notes: Sequence[TickedNote]) -> bool:
+    def is_on_time(self, line: ChannelNotes, notes: Sequence[TickedNote]) -> bool:
         """Whether most of some notes as they were read lie where the file has them, so that
         quarters of the reading are quarters of the file."""
         near = self.ticks_per_quarter // 8
@@ -160,7 +160,7 @@ class Score:
 
     def replace(
         self,
-        line: Line,
+        line: ChannelNotes,
         *,
         added: Sequence[TickedNote],
         removed: Sequence[TickedNote] = (),
@@ -215,7 +215,9 @@ class Score:
                 return
 
 
-def _without(events: list[_Event], line: Line, removed: Sequence[TickedNote]) -> list[_Event]:
+def _without(
+    events: list[_Event], line: ChannelNotes, removed: Sequence[TickedNote]
+) -> list[_Event]:
     """The events less those that begin and end some notes."""
     for note in removed:
         for on in (True, False):

@@ -19,7 +19,7 @@ class Slurs:
 
 
 @dataclass(slots=True)
-class Reach:
+class Connections:
     """How an event is joined to those beside it. `graces` are the slurs of its grace notes."""
 
     tied_from: frozenset[int] = frozenset()  # MIDI pitches that go on sounding
@@ -43,9 +43,9 @@ class Syllable:
     held: str = ""
 
 
-def reach(events: Sequence[Timed]) -> list[Reach]:
+def reach(events: Sequence[Timed]) -> list[Connections]:
     """One for each note, chord and rest of a line, bar lines aside."""
-    found = [Reach() for _ in events]
+    found = [Connections() for _ in events]
     for (event, here), (after, there) in pairwise(zip(events, found, strict=True)):
         joined = _ties(event) & {note.midi for note in _notes(after)}
         here.tied_to = there.tied_from = joined
@@ -64,7 +64,7 @@ def _ties(event: Timed) -> frozenset[int]:
     return frozenset(note.midi for note in _notes(event) if note.tie)
 
 
-def _slur(events: Sequence[Timed], found: Sequence[Reach]) -> None:
+def _slur(events: Sequence[Timed], found: Sequence[Connections]) -> None:
     """Pair the openings with the closings; those without a partner are left out."""
     pending: list[Slurs] = []
     pairs: list[tuple[Slurs, Slurs]] = []
@@ -76,7 +76,9 @@ def _slur(events: Sequence[Timed], found: Sequence[Reach]) -> None:
     _number(pairs, [slurs for _, slurs in _slur_places(events, found)])
 
 
-def _slur_places(events: Sequence[Timed], found: Sequence[Reach]) -> Iterable[tuple[Marks, Slurs]]:
+def _slur_places(
+    events: Sequence[Timed], found: Sequence[Connections]
+) -> Iterable[tuple[Marks, Slurs]]:
     for event, here in zip(events, found, strict=True):
         graces = event.marks.grace.notes if event.marks.grace else ()
         if len(here.graces) < len(graces):
@@ -106,7 +108,7 @@ def _number(pairs: Sequence[tuple[Slurs, Slurs]], places: Sequence[Slurs]) -> No
         last.marks.insert(0, ("stop", number))
 
 
-def _sing(events: Sequence[Timed], found: Sequence[Reach]) -> None:
+def _sing(events: Sequence[Timed], found: Sequence[Connections]) -> None:
     sung = [
         (event.marks.lyrics, here)
         for event, here in zip(events, found, strict=True)

@@ -14,8 +14,8 @@ from musicgen.formats.musicxml.attributes import attributes, clef_of, rehearsal,
 from musicgen.formats.musicxml.barlines import bar_remark, left_barline, right_barline
 from musicgen.formats.musicxml.beaming import beam
 from musicgen.formats.musicxml.lengths import written
-from musicgen.formats.musicxml.lines import Reach, reach
-from musicgen.formats.musicxml.notes import NoteWriter, Piece
+from musicgen.formats.musicxml.lines import Connections, reach
+from musicgen.formats.musicxml.notes import NoteWriter, WrittenNote
 from musicgen.formats.musicxml.remarks import change_remark, opening_remark
 from musicgen.music.theory import Meter
 from musicgen.music.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
@@ -113,18 +113,18 @@ class MeasureWriter:
         return "".join(parts)
 
     def _line(
-        self, index: int, events: list[Event], reaches: Iterator[Reach], *, number: int
+        self, index: int, events: list[Event], reaches: Iterator[Connections], *, number: int
     ) -> str:
-        items: list[Change | Piece] = []
+        items: list[Change | WrittenNote] = []
         onset = Fraction(0)
         alone = sum(not isinstance(event, Change) for event in events) == 1
         for event in events:
             if isinstance(event, Change):
                 items.append(event)
                 continue
-            items += _pieces(event, next(reaches, Reach()), onset, alone=alone)
+            items += _pieces(event, next(reaches, Connections()), onset, alone=alone)
             onset += event.duration
-        self._beam(index, [item for item in items if isinstance(item, Piece)], onset)
+        self._beam(index, [item for item in items if isinstance(item, WrittenNote)], onset)
         texts, number_of_event = [], -1
         for i, item in enumerate(items):
             if isinstance(item, Change):
@@ -143,7 +143,7 @@ class MeasureWriter:
         name = f"e{voice}.{place[0]}.{place[1]}.{begin}"
         return _NOTE.sub(lambda _: f'<note id="{name}-{next(count)}"', note)
 
-    def _beam(self, index: int, pieces: list[Piece], length: Fraction) -> None:
+    def _beam(self, index: int, pieces: list[WrittenNote], length: Fraction) -> None:
         slots = [(p.onset, None if isinstance(p.event, Rest) else p.value) for p in pieces]
         shift = Fraction(0)
         full = self.meter.bar_duration
@@ -177,14 +177,16 @@ def _is_short(bar: Bar, meter: Meter) -> bool:
     return meter.bar_duration is not None and bar.duration < meter.bar_duration
 
 
-def _pieces(event: Timed, joined: Reach, onset: Fraction, *, alone: bool) -> list[Piece]:
+def _pieces(
+    event: Timed, joined: Connections, onset: Fraction, *, alone: bool
+) -> list[WrittenNote]:
     if isinstance(event, Rest) and event.full_bar and alone:
-        return [Piece(event, joined, onset, event.duration)]
+        return [WrittenNote(event, joined, onset, event.duration)]
     pieces = []
     values = written(event.duration, event.tuplet)
     for i, value in enumerate(values):
         pieces.append(
-            Piece(
+            WrittenNote(
                 event,
                 joined,
                 onset,
@@ -198,10 +200,10 @@ def _pieces(event: Timed, joined: Reach, onset: Fraction, *, alone: bool) -> lis
     return pieces
 
 
-def _neighbours(items: Sequence[Change | Piece], i: int) -> tuple[Timed | None, Timed | None]:
+def _neighbours(items: Sequence[Change | WrittenNote], i: int) -> tuple[Timed | None, Timed | None]:
     """The events before and after, where they differ from the one that item `i` belongs to."""
     item = items[i]
-    assert isinstance(item, Piece)
-    before = next((p.event for p in reversed(items[:i]) if isinstance(p, Piece)), None)
-    after = next((p.event for p in items[i + 1 :] if isinstance(p, Piece)), None)
+    assert isinstance(item, WrittenNote)
+    before = next((p.event for p in reversed(items[:i]) if isinstance(p, WrittenNote)), None)
+    after = next((p.event for p in items[i + 1 :] if isinstance(p, WrittenNote)), None)
     return before, after

@@ -10,7 +10,7 @@ from musicgen.formats.musicxml import signs
 from musicgen.formats.musicxml.accidentals import Accidentals
 from musicgen.formats.musicxml.harmony import harmony
 from musicgen.formats.musicxml.lengths import Value, written
-from musicgen.formats.musicxml.lines import Reach, Syllable
+from musicgen.formats.musicxml.lines import Connections, Syllable
 from musicgen.formats.musicxml.remarks import marks_remark, remark
 from musicgen.music.theory import Pitch
 from musicgen.music.tune import Chord, Note, Rest, Timed, Tuplet
@@ -20,11 +20,11 @@ Neighbours = tuple[Timed | None, Timed | None]
 
 
 @dataclass(slots=True)
-class Piece:
+class WrittenNote:
     """As much of an event as one note value can write; without a value, a rest of a whole bar."""
 
     event: Timed
-    reach: Reach
+    reach: Connections
     onset: Fraction  # in the bar, in quarters
     duration: Fraction
     value: Value | None = None
@@ -46,7 +46,7 @@ class NoteWriter:
         assert ticks.denominator == 1
         return element("duration", text(int(ticks)))
 
-    def write(self, piece: Piece, voice: int, neighbours: Neighbours) -> str:
+    def write(self, piece: WrittenNote, voice: int, neighbours: Neighbours) -> str:
         """One piece, and before its first one the grace notes, chord symbol and directions."""
         event = piece.event
         before = self._before(piece, voice) if piece.first else ""
@@ -68,7 +68,11 @@ class NoteWriter:
         return before + "".join(texts)
 
     def _note(
-        self, piece: Piece, note: Note, voice: int, shown: tuple[str, Value, Fraction, str, str]
+        self,
+        piece: WrittenNote,
+        note: Note,
+        voice: int,
+        shown: tuple[str, Value, Fraction, str, str],
     ) -> str:
         head, value, length, around, lyrics = shown
         tied = note.midi in piece.reach.tied_from if piece.first else True
@@ -96,7 +100,7 @@ class NoteWriter:
             lyrics,
         )
 
-    def _rest(self, piece: Piece, rest: Rest, voice: int, around: str) -> str:
+    def _rest(self, piece: WrittenNote, rest: Rest, voice: int, around: str) -> str:
         whole = piece.value is None
         hidden = {} if rest.visible else {"print_object": "no"}
         return element(
@@ -111,7 +115,7 @@ class NoteWriter:
             **hidden,
         )
 
-    def _before(self, piece: Piece, voice: int) -> str:
+    def _before(self, piece: WrittenNote, voice: int) -> str:
         marks = piece.event.marks
         typed, words = signs.as_decorations(marks.annotations)
         parts = [signs.directions((*marks.decorations, *typed), words)]
@@ -122,7 +126,7 @@ class NoteWriter:
             parts.append(self._graces(piece, voice))
         return "".join(parts)
 
-    def _graces(self, piece: Piece, voice: int) -> str:
+    def _graces(self, piece: WrittenNote, voice: int) -> str:
         grace = piece.event.marks.grace
         assert grace is not None
         values = [written(note.duration, None)[0] for note in grace.notes]
@@ -146,7 +150,7 @@ class NoteWriter:
             )
         return "".join(texts)
 
-    def _notations(self, piece: Piece, neighbours: Neighbours) -> str:
+    def _notations(self, piece: WrittenNote, neighbours: Neighbours) -> str:
         marks = piece.event.marks
         parts = []
         slurs = [
@@ -162,7 +166,7 @@ class NoteWriter:
         return "".join(parts)
 
 
-def _remarks(piece: Piece) -> str:
+def _remarks(piece: WrittenNote) -> str:
     """What the elements of the piece do not say."""
     more = "" if piece.last else remark("more")
     return more + (marks_remark(piece.event.marks, piece.reach) if piece.first else "")
@@ -205,7 +209,7 @@ def _slurs(marks: Iterable[tuple[str, int]]) -> str:
     return "".join(element("slur", type=kind, number=number) for kind, number in marks)
 
 
-def _tuplet(piece: Piece, neighbours: Neighbours) -> str:
+def _tuplet(piece: WrittenNote, neighbours: Neighbours) -> str:
     """The bracket: from the first member of a group to the last that follows it directly."""
     tuplet = piece.event.tuplet
     if tuplet is None or tuplet.actual == tuplet.normal:
@@ -228,7 +232,7 @@ def _follows(event: Timed | None, tuplet: Tuplet, step: int) -> bool:
     )
 
 
-def _lyrics(piece: Piece) -> str:
+def _lyrics(piece: WrittenNote) -> str:
     return "".join(map(_lyric, piece.reach.syllables)) if piece.first else ""
 
 

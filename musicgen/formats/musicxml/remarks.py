@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element, ProcessingInstruction, fromstring
 
 from musicgen.formats.musicxml import signs
 from musicgen.formats.musicxml.harmony import harmony, read_harmony
-from musicgen.formats.musicxml.lines import Reach
+from musicgen.formats.musicxml.lines import Connections
 from musicgen.music.theory import (
     ACCIDENTALS,
     FREE_METER,
@@ -149,7 +149,7 @@ _READERS: dict[str, Callable[[Any], Change | None]] = {
 }
 
 
-def marks_remark(marks: Marks, reach: Reach) -> str:
+def marks_remark(marks: Marks, reach: Connections) -> str:
     """A remark on marks that would be read as others, or not at all; "" where there are none."""
     lost: dict[str, object] = {}
     decorations, annotations = signs.as_read(marks.decorations, marks.annotations)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from musicgen.errors import InvalidTuneError, IsolationError
+from musicgen.errors import InvalidTuneError, SandboxError
 from musicgen.formats.pianoroll import draw
 from musicgen.music.tune import Tune
 from musicgen.system.raster import rasterise
@@ -17,5 +17,5 @@ def render(
     svg, size = draw(tunes, given=given, columns=columns)
     try:
         return rasterise(svg.encode(), size, dpi=dpi)
-    except IsolationError as error:
+    except SandboxError as error:
         raise InvalidTuneError(f"piano roll: {error}") from None

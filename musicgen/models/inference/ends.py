@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.inference.exact import LEVELS, Product, Table, exact_product
+from musicgen.models.inference.exact import LEVELS, Product, SumTable, exact_product
 from musicgen.models.inference.interface import Floats, Ints, Weights
 
 MAX_TABLE_BYTES = 64 << 20
@@ -37,7 +37,7 @@ class Entrance:
                 tables[0] += bias
             else:
                 self.product, self.bias = Product(matrix), bias
-        self.table = Table(tables)
+        self.table = SumTable(tables)
 
     def __call__(self, ids: Ints, features: Ints) -> Floats:
         """The vector of each row."""
@@ -68,7 +68,7 @@ def _embeddings(model: ModelConfig, weights: Weights) -> list[NDArray[np.float64
     return tables
 
 
-class Readout:
+class ArrayReadout:
     """Counts (B, C) and what one stands for -> logits (B, V), guessed ids pushed."""
 
     def __init__(
@@ -83,12 +83,12 @@ class Readout:
         tied = "embedding.token.weight" if model.tie_embeddings else "readout.output.weight"
         rows, bias = [weights[tied]], [weights["readout.output.bias"]]
         self.columns = list(model.pushing_columns)
-        self.trust: Table | None = None
+        self.trust: SumTable | None = None
         if self.columns and model.trust_columns:
             self.trust_columns = list(model.trust_columns)
             sizes = [model.feature_sizes[column] for column in self.trust_columns]
             values = weights["readout.trust.weight"].astype(np.float64)
-            self.trust = Table(np.split(values, np.cumsum(sizes)[:-1]))
+            self.trust = SumTable(np.split(values, np.cumsum(sizes)[:-1]))
         if self.columns:
             rows.append(weights["readout.push.weight"])
             bias.append(weights["readout.push.bias"])

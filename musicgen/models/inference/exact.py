@@ -64,7 +64,7 @@ class Product:
         return y
 
 
-class Table:
+class SumTable:
     """The sum of one row from each of several tables: indices (B, tables) -> (B, N)."""
 
     def __init__(self, tables: Sequence[NDArray[np.float64]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.inference.ends import Entrance, Readout
+from musicgen.models.inference.ends import ArrayReadout, Entrance
 from musicgen.models.inference.exact import LEVELS, Product
 from musicgen.models.inference.interface import Floats, Ints, State, Weights
 
@@ -36,7 +36,7 @@ class LSTMStepper:
                 self.inputs.append(Product(w_in, levels=index * LEVELS, step=1 / LEVELS))
                 self.biases.append(bias)
             self.hidden.append(Product(w_hidden, step=1 / LEVELS))
-        self.readout = Readout(model, weights, levels=model.n_layers * LEVELS, step=1 / LEVELS)
+        self.readout = ArrayReadout(model, weights, levels=model.n_layers * LEVELS, step=1 / LEVELS)
 
     def fresh(self, n: int) -> State:
         """The state of n rows that have read nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.inference.ends import Entrance, Readout
+from musicgen.models.inference.ends import ArrayReadout, Entrance
 from musicgen.models.inference.exact import Product, on_grid
 from musicgen.models.inference.interface import Floats, Ints, State, Weights
 
@@ -21,7 +21,7 @@ class RNNStepper:
         self.inputs = [Product(weights[f"{layer}w_in"]) for layer in others]
         self.biases = [weights[f"{layer}bias"] for layer in others]
         self.hidden = [Product(weights[f"{layer}w_hidden"]) for layer in layers]
-        self.readout = Readout(model, weights)
+        self.readout = ArrayReadout(model, weights)
 
     def fresh(self, n: int) -> State:
         """The state of n rows that have read nothing."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from musicgen.errors import ConfigError
 from musicgen.models.config import ModelConfig
-from musicgen.models.inference.ends import Entrance, Readout
+from musicgen.models.inference.ends import ArrayReadout, Entrance
 from musicgen.models.inference.exact import LEVELS, LIMIT, Product, on_grid
 from musicgen.models.inference.interface import Floats, Ints, State, Weights
 
@@ -28,7 +28,7 @@ class TransformerStepper:
         self.model = model
         self.entrance = Entrance(model, weights)
         self.blocks = [_Block(model, weights, index) for index in range(model.n_layers)]
-        self.readout = Readout(model, weights, gain=weights["norm.weight"])
+        self.readout = ArrayReadout(model, weights, gain=weights["norm.weight"])
         half = model.d_model // model.n_heads // 2
         self.speeds = ROTARY_BASE ** -(np.arange(half) / half)  # radians a step
 

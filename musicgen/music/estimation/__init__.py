@@ -6,7 +6,7 @@ estimate_meter(heard)                    # MeterEstimate(Meter((6,), 8), pickup=
 
 from musicgen.music.estimation.key import estimate_key
 from musicgen.music.estimation.meter import FEWEST_NOTES, METERS, MeterEstimate, estimate_meter
-from musicgen.music.estimation.note_line import GRID, Heard
+from musicgen.music.estimation.note_line import GRID, NoteLine
 from musicgen.music.estimation.rhythm import (
     PREVIOUS,
     place_probability,
@@ -21,8 +21,8 @@ __all__ = [
     "GRID",
     "METERS",
     "PREVIOUS",
-    "Heard",
     "MeterEstimate",
+    "NoteLine",
     "estimate_key",
     "estimate_meter",
     "place_probability",

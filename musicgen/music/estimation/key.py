@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.music.estimation.note_line import Heard
+from musicgen.music.estimation.note_line import NoteLine
 from musicgen.music.estimation.tables import tables
 from musicgen.music.theory import C_MAJOR, Key
 
@@ -21,7 +21,7 @@ _TONICS = {
 }
 
 
-def key_features(heard: Heard) -> NDArray[np.float64]:
+def key_features(heard: NoteLine) -> NDArray[np.float64]:
     """For each of twelve tonics (12, 36): the share of time on each degree, from the tonic up by
     semitones, then which degree comes last, then which comes first."""
     times = np.array(heard.pitch_classes(), float)
@@ -35,7 +35,7 @@ def key_features(heard: Heard) -> NDArray[np.float64]:
     )  # fmt: skip
 
 
-def key_scores(heard: Heard) -> NDArray[np.float64]:
+def key_scores(heard: NoteLine) -> NDArray[np.float64]:
     """How well each mode (row, as in `MODES`) on each tonic (column, from C up) fits: (4, 12)
     logits."""
     weights, bias = _weights()
@@ -49,7 +49,7 @@ def _weights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array(table["weights"]), np.array(table["bias"])
 
 
-def estimate_key(heard: Heard) -> Key:
+def estimate_key(heard: NoteLine) -> Key:
     """The likeliest of 48 keys: major, minor, dorian, mixolydian on each tonic.
 
     A multinomial logit as in Krumhansl and Kessler's key profiles (Krumhansl, Cognitive

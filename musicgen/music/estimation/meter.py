@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 
-from musicgen.music.estimation.note_line import GRID, Heard
+from musicgen.music.estimation.note_line import GRID, NoteLine
 from musicgen.music.estimation.rhythm import LONGEST, rhythm_probability
 from musicgen.music.estimation.tables import tables
 from musicgen.music.theory import Meter
@@ -48,7 +48,7 @@ class MeterEstimate:
 
 
 def estimate_meter(
-    heard: Heard, *, meter: Meter | None = None, pickup: Fraction | None = None
+    heard: NoteLine, *, meter: Meter | None = None, pickup: Fraction | None = None
 ) -> MeterEstimate:
     """The likeliest meter and pickup; what is given stays as it is.
 
@@ -87,7 +87,7 @@ def _similar(meter: Meter) -> str | None:
     return text if text in METERS and bar_length(text) == (meter.bar_duration or 0) * GRID else None
 
 
-def meter_features(heard: Heard, name: str, likelihood: float) -> np.ndarray:
+def meter_features(heard: NoteLine, name: str, likelihood: float) -> np.ndarray:
     """Likelihood of the rhythm (in all and a note), what comes again at each of `LAGS`, and which
     of `METERS` it is."""
     bar = bar_length(name)
@@ -96,7 +96,7 @@ def meter_features(heard: Heard, name: str, likelihood: float) -> np.ndarray:
     return np.array([likelihood / 10, likelihood / len(heard.notes), *lags, *which])
 
 
-def _again(heard: Heard, lag: int) -> float:
+def _again(heard: NoteLine, lag: int) -> float:
     """The share of sixteenths that have the same pitch so many later, plus that of onsets."""
     n = max(heard.end // SIXTEENTH, 1)
     if lag >= n:
@@ -107,7 +107,7 @@ def _again(heard: Heard, lag: int) -> float:
     return float(same.mean() + struck.mean())
 
 
-def _sampled(heard: Heard, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _sampled(heard: NoteLine, n: int) -> tuple[np.ndarray, np.ndarray]:
     pitches, onsets = np.zeros(n, np.int64), np.zeros(n, bool)
     for onset, end, midi in heard.notes:
         first = round(onset / SIXTEENTH)
@@ -116,7 +116,7 @@ def _sampled(heard: Heard, n: int) -> tuple[np.ndarray, np.ndarray]:
     return pitches, onsets
 
 
-def best_phase(heard: Heard, name: str, pickup: Fraction | None) -> tuple[float, int, float]:
+def best_phase(heard: NoteLine, name: str, pickup: Fraction | None) -> tuple[float, int, float]:
     """Log-likelihood, pickup in `GRID`-ths, and the margin to the next best pickup."""
     bar = bar_length(name)
     step = SIXTEENTH if name == "2/4" else 2 * SIXTEENTH
@@ -126,7 +126,7 @@ def best_phase(heard: Heard, name: str, pickup: Fraction | None) -> tuple[float,
     return scored[0][0], -scored[0][1], margin
 
 
-def rhythm_likelihood(heard: Heard, name: str, pickup: int) -> float:
+def rhythm_likelihood(heard: NoteLine, name: str, pickup: int) -> float:
     """Log-likelihood of the rhythm in a meter after a pickup of so many `GRID`-ths."""
     model, bar = _model(name), bar_length(name)
     score = model.pickup(pickup)
@@ -137,7 +137,7 @@ def rhythm_likelihood(heard: Heard, name: str, pickup: int) -> float:
     return score + model.last(place) + math.log(0.1 * SIXTEENTH * 2 / bar + 0.9 * complete)
 
 
-def steps(heard: Heard, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
+def steps(heard: NoteLine, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
     """For each onset its place in the bar and the time to the next, in `GRID`-ths."""
     onsets = sorted({onset for onset, _, _ in heard.notes})
     for onset, following in zip(onsets, [*onsets[1:], heard.end], strict=True):

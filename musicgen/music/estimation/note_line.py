@@ -12,19 +12,19 @@ GRID = 24  # places of a quarter note: thirty-seconds and sixteenth triplets
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class NoteLine:
     """A line of notes by onset: (onset, end, MIDI pitch), times in `GRID`-ths of a quarter note."""
 
     notes: tuple[tuple[int, int, int], ...]
 
     @staticmethod
-    def of(notes: Iterable[tuple[int | Fraction, int | Fraction, int]], units: int = 1) -> Heard:
+    def of(notes: Iterable[tuple[int | Fraction, int | Fraction, int]], units: int = 1) -> NoteLine:
         """From onsets and ends in so many units to a quarter note, moved to the nearest place."""
         rounded = ((round(on * GRID / units), round(end * GRID / units), p) for on, end, p in notes)
-        return Heard(tuple(sorted(rounded)))
+        return NoteLine(tuple(sorted(rounded)))
 
     @staticmethod
-    def of_voice(voice: Voice) -> Heard:
+    def of_voice(voice: Voice) -> NoteLine:
         """The main line of a voice as written, chords by their highest note, ties not joined."""
         position, notes = Fraction(0), []
         for event in voice.events:
@@ -33,7 +33,7 @@ class Heard:
                 top = max(note.midi for note in pitches)
                 notes.append((position, position + event.duration, top))
             position += event.duration
-        return Heard.of(notes)
+        return NoteLine.of(notes)
 
     @property
     def end(self) -> int:

@@ -26,7 +26,7 @@ OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ConfidenceInterval:
     """An estimate and the bounds of 95 % of its bootstrap samples."""
 
     value: float
@@ -77,7 +77,7 @@ def wasserstein(first: Floats, second: Floats, u: Floats, v: Floats) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class CountTable:
     """Counts of kinds, a row a tune: (tunes, kinds). `kinds` name the columns."""
 
     kinds: tuple[str, ...]
@@ -99,14 +99,14 @@ def kinds_of(counts: Sequence[Counter[str]], most: int = MAX_KINDS) -> tuple[str
     return (*ordered[:most], OTHER)
 
 
-def tabulate(counts: Sequence[Counter[str]], kinds: Sequence[str]) -> Table:
+def tabulate(counts: Sequence[Counter[str]], kinds: Sequence[str]) -> CountTable:
     """Counts as a table; what is none of `kinds` goes to the last one."""
     places = {kind: column for column, kind in enumerate(kinds)}
     table = np.zeros((len(counts), len(kinds)))
     for row, tune in enumerate(counts):
         for kind, n in tune.items():
             table[row, places.get(kind, len(kinds) - 1)] += n
-    return Table(tuple(kinds), table)
+    return CountTable(tuple(kinds), table)
 
 
 def bootstrap_weights(groups: Sequence[str], n: int, rng: np.random.Generator) -> Floats:
@@ -119,7 +119,7 @@ def bootstrap_weights(groups: Sequence[str], n: int, rng: np.random.Generator) -
     return weights
 
 
-def interval(value: float, samples: NDArray[np.float64]) -> Interval:
+def interval(value: float, samples: NDArray[np.float64]) -> ConfidenceInterval:
     """The 95 % of bootstrap samples, moved by the bootstrap's own bias.
 
     A distance of resampled sets is greater than that of the sets, as each resampling adds noise;
@@ -128,31 +128,31 @@ def interval(value: float, samples: NDArray[np.float64]) -> Interval:
     """
     known = samples[~np.isnan(samples)]
     if math.isnan(value) or not len(known):
-        return Interval(value, math.nan, math.nan)
+        return ConfidenceInterval(value, math.nan, math.nan)
     low, high = np.quantile(known, [0.025, 0.975]) - (known.mean() - value)
     floor = 0.0 if value >= 0 and (known >= 0).all() else -math.inf
-    return Interval(value, max(floor, float(low)), float(high))
+    return ConfidenceInterval(value, max(floor, float(low)), float(high))
 
 
-def mean_interval(values: Floats, weights: Floats) -> Interval:
+def mean_interval(values: Floats, weights: Floats) -> ConfidenceInterval:
     """Mean of a number a tune, NaN left out, with its interval; `weights` (samples, tunes)."""
     known = ~np.isnan(values)
     if not known.any():
-        return Interval(math.nan, math.nan, math.nan)
+        return ConfidenceInterval(math.nan, math.nan, math.nan)
     own, counted = values[known], weights[:, known]
     with np.errstate(invalid="ignore", divide="ignore"):
         samples = (counted @ own) / counted.sum(axis=1)
     low, high = np.nanquantile(samples, [0.025, 0.975])
-    return Interval(float(own.mean()), float(low), float(high))
+    return ConfidenceInterval(float(own.mean()), float(low), float(high))
 
 
-def share(values: Sequence[bool]) -> Interval:
+def share(values: Sequence[bool]) -> ConfidenceInterval:
     """A share with Wilson's 95 % score interval (J. Am. Stat. Assoc. 22, 1927), which is right for
     0 and 1 as well."""
     n, z = len(values), 1.959964
     if not n:
-        return Interval(math.nan, math.nan, math.nan)
+        return ConfidenceInterval(math.nan, math.nan, math.nan)
     p = sum(values) / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Interval(p, max(0.0, centre - reach), min(1.0, centre + reach))
+    return ConfidenceInterval(p, max(0.0, centre - reach), min(1.0, centre + reach))

@@ -17,7 +17,7 @@ import numpy as np
 
 from musicgen.music.metrics.distances import (
     RESAMPLES,
-    Interval,
+    ConfidenceInterval,
     bootstrap_weights,
     interval,
     jensen_shannon,
@@ -84,7 +84,7 @@ class Likeness:
     about: str
     source: str
     unit: str
-    distance: Interval
+    distance: ConfidenceInterval
     floor: float
     floor_high: float
     means: tuple[float, float] | None

@@ -25,7 +25,7 @@ import numpy as np
 from musicgen.errors import InvalidTuneError
 from musicgen.music.metrics.note_arrays import Floats, Played, played
 from musicgen.music.metrics.structure import longest_loop
-from musicgen.music.metrics.style import ASPECTS, Style
+from musicgen.music.metrics.style import ASPECTS, StyleCounts
 from musicgen.music.metrics.table import MEASURES
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
@@ -102,7 +102,7 @@ class Weights:
 class Judge:
     """A fitted judge. `limits` are the values that only one real tune in a hundred exceeds."""
 
-    style: Style
+    style: StyleCounts
     parts: dict[str, Weights]
     limits: dict[str, float]
 
@@ -139,7 +139,7 @@ class Judge:
         return reasons
 
 
-def described(heard: Played, style: Style) -> dict[str, Floats]:
+def described(heard: Played, style: StyleCounts) -> dict[str, Floats]:
     """What the judge looks at, for each score, and the surprises alone as "style"."""
     surprises = style.scores(heard)
     of_style = dict(zip(ASPECTS, surprises.tolist(), strict=True))
@@ -177,7 +177,7 @@ def from_json(text: str) -> Judge:
     """The judge that `to_json` wrote."""
     data = json.loads(text)
     parts = {name: _weights(given) for name, given in data["parts"].items()}
-    return Judge(Style(data["style"]), parts, data["limits"])
+    return Judge(StyleCounts(data["style"]), parts, data["limits"])
 
 
 def _weights(given: dict[str, Any]) -> Weights:

@@ -90,13 +90,13 @@ Tables = dict[str, dict[str, dict[str, int]]]
 
 
 @dataclass(frozen=True, eq=False)
-class Style:
+class StyleCounts:
     """Counts of each aspect: context -> symbol -> count. Plain data, ready for JSON."""
 
     tables: Tables
 
     @staticmethod
-    def count(tunes: Sequence[Played]) -> Style:
+    def count(tunes: Sequence[Played]) -> StyleCounts:
         """The style of some tunes."""
         tables: Tables = {}
         for name, aspect in ASPECTS.items():
@@ -107,7 +107,7 @@ class Style:
                         counts.setdefault(context, Counter())[symbol] += 1
             kept = {c: {s: n for s, n in k.items() if n >= _MIN_COUNT} for c, k in counts.items()}
             tables[name] = {context: symbols for context, symbols in kept.items() if symbols}
-        return Style(tables)
+        return StyleCounts(tables)
 
     def scores(self, tune: Played) -> Floats:
         """Mean surprise in bits of each aspect: (aspects,); NaN where a tune has none of it."""

@@ -29,7 +29,7 @@ Rhythm = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(eq=False, slots=True)
-class Head:
+class NoteHead:
     """A note head or rest of a bar, pitches aside. `number` is that of the sound, -1 for a rest;
     `onset` is in units from the start of the bar."""
 
@@ -70,7 +70,7 @@ def _spelled(midi: int, fifths: int) -> Pitch:
 
 
 @lru_cache(maxsize=8192)
-def heads(rhythm: Rhythm, meter: Meter, length: int) -> tuple[Head, ...]:
+def heads(rhythm: Rhythm, meter: Meter, length: int) -> tuple[NoteHead, ...]:
     """How the rhythm of a bar of some length is written."""
     numbers = iter(range(len(rhythm)))
     pieces = [
@@ -85,15 +85,15 @@ def heads(rhythm: Rhythm, meter: Meter, length: int) -> tuple[Head, ...]:
     duration = Fraction(length, UNITS)
     if len(pieces) == 1 and pieces[0].number < 0 and pieces[0].duration == duration:
         full = duration == meter.bar_duration
-        return (Head(-1, 0, duration, False, None, Rest(duration, full_bar=full)),)
+        return (NoteHead(-1, 0, duration, False, None, Rest(duration, full_bar=full)),)
     written = _notate(pieces, _beats(meter, duration))
     return tuple(_head(piece, tuplet) for piece, tuplet in written)
 
 
-def _head(piece: _Piece, tuplet: Tuplet | None) -> Head:
+def _head(piece: _Piece, tuplet: Tuplet | None) -> NoteHead:
     rest = Rest(piece.duration, tuplet=tuplet) if piece.number < 0 else None
     onset = int(piece.onset * UNITS)
-    return Head(piece.number, onset, piece.duration, piece.tie, tuplet, rest)
+    return NoteHead(piece.number, onset, piece.duration, piece.tie, tuplet, rest)
 
 
 @dataclass(frozen=True, slots=True)

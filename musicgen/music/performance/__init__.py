@@ -10,7 +10,7 @@ Written music goes in, sounding notes come out: repeats are played, ties joined,
 
 from __future__ import annotations
 
-from musicgen.music.performance.sounding import Cue, Part, Performance, SoundingNote
+from musicgen.music.performance.sounding import Cue, Performance, Player, SoundingNote
 from musicgen.music.performance.stage import Stage
 from musicgen.music.performance.style import EXACT, FOLK, Style
 from musicgen.music.tune import Tune
@@ -19,8 +19,8 @@ __all__ = [
     "EXACT",
     "FOLK",
     "Cue",
-    "Part",
     "Performance",
+    "Player",
     "SoundingNote",
     "Style",
     "cues",

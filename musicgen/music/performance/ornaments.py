@@ -26,7 +26,7 @@ ORNAMENTS: dict[str, tuple[tuple[int, str], ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class OrnamentNote:
     """A sounding note: onset and duration in seconds, MIDI pitch."""
 
     onset_s: float
@@ -34,22 +34,24 @@ class Sound:
     midi: int
 
 
-def play_out(sound: Sound, marks: Marks, key: Key) -> list[Sound]:
+def play_out(sound: OrnamentNote, marks: Marks, key: Key) -> list[OrnamentNote]:
     """The sounds that an ornamented note is made of, within its own time.
 
     `key` gives the neighbours of the scale.
     """
-    sounds: list[Sound] = []
+    sounds: list[OrnamentNote] = []
     if marks.grace is not None and sound.duration_s > 0:
         pitches = [note.midi for note in marks.grace.notes]
         cut = min(CUT_S, MAX_SHARE * sound.duration_s / max(len(pitches), 1))
-        sounds = [Sound(sound.onset_s + i * cut, cut, midi) for i, midi in enumerate(pitches)]
+        sounds = [
+            OrnamentNote(sound.onset_s + i * cut, cut, midi) for i, midi in enumerate(pitches)
+        ]
         taken = cut * len(pitches)
-        sound = Sound(sound.onset_s + taken, sound.duration_s - taken, sound.midi)
+        sound = OrnamentNote(sound.onset_s + taken, sound.duration_s - taken, sound.midi)
     return sounds + _ornamented(sound, marks.decorations, key)
 
 
-def _ornamented(sound: Sound, decorations: Iterable[str], key: Key) -> list[Sound]:
+def _ornamented(sound: OrnamentNote, decorations: Iterable[str], key: Key) -> list[OrnamentNote]:
     if sound.duration_s < MIN_ORNAMENTED_S:
         return [sound]
     for name in decorations:
@@ -60,25 +62,27 @@ def _ornamented(sound: Sound, decorations: Iterable[str], key: Key) -> list[Soun
     return [sound]
 
 
-def _trill(sound: Sound, key: Key) -> list[Sound]:
+def _trill(sound: OrnamentNote, key: Key) -> list[OrnamentNote]:
     """Main and upper note in turn, an odd number of them, so that it ends where it began."""
     count = max(int(sound.duration_s / TRILL_S) // 2 * 2 + 1, 3)
     length = sound.duration_s / count
     upper = _neighbour(sound.midi, 1, key)
     return [
-        Sound(sound.onset_s + i * length, length, upper if i % 2 else sound.midi)
+        OrnamentNote(sound.onset_s + i * length, length, upper if i % 2 else sound.midi)
         for i in range(count)
     ]
 
 
-def _figure(sound: Sound, figure: tuple[tuple[int, str], ...], key: Key) -> list[Sound]:
+def _figure(
+    sound: OrnamentNote, figure: tuple[tuple[int, str], ...], key: Key
+) -> list[OrnamentNote]:
     n_short = sum(length == _SHORT for _, length in figure)
     short = min(CUT_S, sound.duration_s / (2 * len(figure)))
     long = (sound.duration_s - n_short * short) / (len(figure) - n_short)
     sounds, onset = [], sound.onset_s
     for steps, kind in figure:
         length = short if kind == _SHORT else long
-        sounds.append(Sound(onset, length, _neighbour(sound.midi, steps, key)))
+        sounds.append(OrnamentNote(onset, length, _neighbour(sound.midi, steps, key)))
         onset += length
     return sounds
 

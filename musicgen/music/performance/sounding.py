@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Player:
     """One player. `program` is General MIDI's, `pan` is -1 (left) to 1 (right), `level` how loud,
     0 to 1. With `percussion`, pitches are General MIDI percussion keys."""
 
@@ -38,7 +38,7 @@ class Performance:
     """All that sounds, by onset. `duration_s` lasts to the end of the last bar; `warnings` say
     what could not be played."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Player, ...]
     notes: tuple[SoundingNote, ...]
     duration_s: float
     warnings: tuple[str, ...] = ()

@@ -12,9 +12,9 @@ from musicgen.music.instruments import program
 from musicgen.music.performance import accompaniment
 from musicgen.music.performance.accompaniment import Stroke
 from musicgen.music.performance.dynamics import PLAIN_VELOCITY, Dynamics, velocity
-from musicgen.music.performance.ornaments import Sound, play_out
+from musicgen.music.performance.ornaments import OrnamentNote, play_out
 from musicgen.music.performance.pulse import Pulse, Swing, place_bars
-from musicgen.music.performance.sounding import Cue, Part, Performance, SoundingNote
+from musicgen.music.performance.sounding import Cue, Performance, Player, SoundingNote
 from musicgen.music.performance.style import Style, swing_ratio, tempo_factor
 from musicgen.music.playback import PlayedNote, Timeline, separate, tempo_map, timeline, unfold
 from musicgen.music.theory import Key, default_qpm
@@ -67,7 +67,7 @@ class Stage:
         factor = tempo_factor(style, tempos[0][1], self._meter)
         self._clock = Clock([(onset, qpm * factor) for onset, qpm in tempos])
         self._swing = Swing(self._bars, self._played.notes, swing_ratio(style, tune.rhythm))
-        self._parts: list[Part] = []
+        self._parts: list[Player] = []
         self._notes: list[SoundingNote] = []
         self._warnings: list[str] = []
 
@@ -130,7 +130,9 @@ class Stage:
                 for sound in self._sounds(note, on_note, key, plain=plain):
                     self._add(sound, loudness, number)
 
-    def _sounds(self, note: PlayedNote, marks: Marks, key: Key, *, plain: bool) -> list[Sound]:
+    def _sounds(
+        self, note: PlayedNote, marks: Marks, key: Key, *, plain: bool
+    ) -> list[OrnamentNote]:
         share = 1.0
         if self._style.articulation:
             shares = [ARTICULATION[d] for d in marks.decorations if d in ARTICULATION]
@@ -147,15 +149,15 @@ class Stage:
             backing = accompaniment.back(self._tune, self._bars, end)
             self._warnings += [f"chord symbol '{text}' is not known" for text in backing.unknown]
             guitar = program(style.backing_instrument)
-            self._add_part(Part("bass", program(BASS_INSTRUMENT), -0.2, 0.75), backing.bass)
-            self._add_part(Part("chords", guitar, 0.35, 0.6), backing.chords)
+            self._add_part(Player("bass", program(BASS_INSTRUMENT), -0.2, 0.75), backing.bass)
+            self._add_part(Player("chords", guitar, 0.35, 0.6), backing.chords)
         if style.drone:
             strokes = accompaniment.drone(self._tune, self._played)
             if not strokes:
                 self._warnings.append("there is no drone, since the key has no tonic")
-            self._add_part(Part("drone", program(DRONE_INSTRUMENT), 0.0, 0.4), strokes)
+            self._add_part(Player("drone", program(DRONE_INSTRUMENT), 0.0, 0.4), strokes)
 
-    def _add_part(self, part: Part, strokes: Sequence[Stroke]) -> None:
+    def _add_part(self, part: Player, strokes: Sequence[Stroke]) -> None:
         if not strokes:
             return
         self._parts.append(part)
@@ -163,7 +165,7 @@ class Stage:
             sound = self._sound(stroke.onset, stroke.duration, stroke.midi)
             self._add(sound, velocity(stroke.strength), len(self._parts) - 1)
 
-    def _add(self, sound: Sound, loudness: int, part: int) -> None:
+    def _add(self, sound: OrnamentNote, loudness: int, part: int) -> None:
         if not LOWEST <= sound.midi <= HIGHEST:
             raise InvalidTuneError(
                 f"'{self._tune.title}' has pitch {sound.midi}, beyond what can be heard as a note "
@@ -180,7 +182,7 @@ class Stage:
         pickup = self._bars[0].offset if self._bars else Fraction(0)
         clicks, length = accompaniment.count_in(self._meter, pickup, self._style.count_in)
         pace_s = float(self._clock(Fraction(1)))
-        self._parts.append(Part("count-in", percussion=True, level=0.35))
+        self._parts.append(Player("count-in", percussion=True, level=0.35))
         number = len(self._parts) - 1
         notes = [
             SoundingNote(
@@ -194,11 +196,11 @@ class Stage:
         ]
         return notes, float(length) * pace_s
 
-    def _sound(self, onset: Fraction, duration: Fraction, midi: int) -> Sound:
+    def _sound(self, onset: Fraction, duration: Fraction, midi: int) -> OrnamentNote:
         """Quarters as written to seconds as played."""
         onset_s = self._clock(self._swing(onset))
         end_s = self._clock(self._swing(onset + duration))
-        return Sound(float(onset_s), float(end_s - onset_s), midi)
+        return OrnamentNote(float(onset_s), float(end_s - onset_s), midi)
 
 
 def _tempos(tune: Tune) -> list[tuple[Fraction, Fraction]]:
@@ -227,7 +229,7 @@ def _marks(tune: Tune) -> list[dict[Fraction, Marks]]:
     return voices
 
 
-def _voice_parts(tune: Tune, style: Style) -> Iterable[Part]:
+def _voice_parts(tune: Tune, style: Style) -> Iterable[Player]:
     """The players of the voices, spread a little from left to right."""
     asked = [name for name in style.instrument.split(",") if name.strip()]
     n = len(tune.voices)
@@ -239,4 +241,4 @@ def _voice_parts(tune: Tune, style: Style) -> Iterable[Part]:
         else:
             number = program(DEFAULT_INSTRUMENTS[i % len(DEFAULT_INSTRUMENTS)])
         pan = 0.0 if n == 1 else 0.5 * (2 * i / (n - 1) - 1)
-        yield Part(voice.name or voice.id or f"voice {i + 1}", number, pan)
+        yield Player(voice.name or voice.id or f"voice {i + 1}", number, pan)

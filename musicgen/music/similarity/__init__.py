@@ -7,7 +7,7 @@ print(index.assess(tune).line())            # new: nearest ..., similarity 0.34;
 
 from __future__ import annotations
 
-from musicgen.music.similarity.alignment import Line, line_similarity
+from musicgen.music.similarity.alignment import MelodyLine, line_similarity
 from musicgen.music.similarity.index import (
     COPY,
     COPY_SIMILARITY,
@@ -55,4 +55,4 @@ def similarity(a: Tune, b: Tune) -> float:
     marks, it is lower.
     Without notes on one side it is 0, on both 1.
     """
-    return line_similarity(Line.of(Melody.of(a)), Line.of(Melody.of(b)))
+    return line_similarity(MelodyLine.of(Melody.of(a)), MelodyLine.of(Melody.of(b)))

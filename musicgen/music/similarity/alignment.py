@@ -43,16 +43,16 @@ def weights(lengths: Ints) -> Scores:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Line:
+class MelodyLine:
     """What aligning needs of a melody: pitch classes (n,) and weights (n,)."""
 
     pitch_classes: NDArray[np.uint8]
     weights: Scores
 
     @staticmethod
-    def of(melody: Melody) -> Line:
+    def of(melody: Melody) -> MelodyLine:
         """The line of a melody."""
-        return Line(melody.pitches % 12, weights(melody.lengths))
+        return MelodyLine(melody.pitches % 12, weights(melody.lengths))
 
     @property
     def own_score(self) -> int:
@@ -60,7 +60,7 @@ class Line:
         return 2 * MATCH * int(self.weights.sum())
 
 
-def score_rows(a: Line, targets: list[Line]) -> Iterator[Scores]:
+def score_rows(a: MelodyLine, targets: list[MelodyLine]) -> Iterator[Scores]:
     """The scores of the best alignments that end at each note of `a` and each of every target:
     for each note of `a` a table (K, 1 + m), padded to the longest target.
 
@@ -92,9 +92,9 @@ def score_rows(a: Line, targets: list[Line]) -> Iterator[Scores]:
         before = row
 
 
-def transposed(line: Line, semitones: int) -> Line:
+def transposed(line: MelodyLine, semitones: int) -> MelodyLine:
     """The line moved up."""
-    return Line((line.pitch_classes + semitones % 12) % 12, line.weights)
+    return MelodyLine((line.pitch_classes + semitones % 12) % 12, line.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,9 @@ class Alignment:
     pairs: list[tuple[int, int]]
 
 
-def best_alignments(a: Line, targets: list[Line], n: int) -> list[tuple[int, Alignment]]:
+def best_alignments(
+    a: MelodyLine, targets: list[MelodyLine], n: int
+) -> list[tuple[int, Alignment]]:
     """The best local alignments of `a` with the `n` targets with which it scores highest, each
     with the number of the target; targets are transposed already."""
     longest = max((len(line.weights) for line in targets), default=0)
@@ -120,7 +122,7 @@ def best_alignments(a: Line, targets: list[Line], n: int) -> list[tuple[int, Ali
     return [(k, alignment) for _, k, alignment in sorted(found, key=lambda f: f[:2])[:n]]
 
 
-def _trace(a: Line, b: Line, table: Scores) -> Alignment:
+def _trace(a: MelodyLine, b: MelodyLine, table: Scores) -> Alignment:
     """The alignment that ends in the best cell of a table of `score_rows` (n, >= 1 + m)."""
     i, j = (int(k) for k in np.unravel_index(int(table.argmax()), table.shape))
     score = int(table[i, j])
@@ -142,12 +144,12 @@ def _trace(a: Line, b: Line, table: Scores) -> Alignment:
     return Alignment(score, pairs[::-1])
 
 
-def similarity_of(score: int, a: Line, b: Line) -> float:
+def similarity_of(score: int, a: MelodyLine, b: MelodyLine) -> float:
     """A score over the mean of the scores of both lines with themselves."""
     return 2 * score / (a.own_score + b.own_score)
 
 
-def line_similarity(a: Line, b: Line) -> float:
+def line_similarity(a: MelodyLine, b: MelodyLine) -> float:
     """See `musicgen.music.similarity.similarity`."""
     if not len(a.weights) or not len(b.weights):
         return float(len(a.weights) == len(b.weights))

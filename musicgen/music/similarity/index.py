@@ -17,7 +17,12 @@ from typing import Any
 import numpy as np
 
 from musicgen.errors import CorpusError, ParseError
-from musicgen.music.similarity.alignment import Line, best_alignments, similarity_of, transposed
+from musicgen.music.similarity.alignment import (
+    MelodyLine,
+    best_alignments,
+    similarity_of,
+    transposed,
+)
 from musicgen.music.similarity.melody import MAX_NOTES, Melody
 from musicgen.music.similarity.search import Candidate, Finder
 from musicgen.music.similarity.shared import Ruler, Run
@@ -171,10 +176,10 @@ class NoveltyIndex:
 
     def _compare(self, melody: Melody, candidates: list[Candidate]) -> list[Neighbour]:
         """The candidates that align best, by similarity."""
-        ours, ruler = Line.of(melody), Ruler(melody)
+        ours, ruler = MelodyLine.of(melody), Ruler(melody)
         others = [self.melody(candidate.melody) for candidate in candidates]
         lines = [
-            transposed(Line.of(other), candidate.semitones)
+            transposed(MelodyLine.of(other), candidate.semitones)
             for other, candidate in zip(others, candidates, strict=True)
         ]
         found = []

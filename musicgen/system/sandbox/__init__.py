@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from musicgen import errors
-from musicgen.errors import IsolationError, MusicgenError
+from musicgen.errors import MusicgenError, SandboxError
 from musicgen.system.sandbox.framing import receive, send
-from musicgen.system.sandbox.limits import MIB, Limits
+from musicgen.system.sandbox.limits import MIB, ResourceLimits
 
-__all__ = ["DEFAULT_LIMITS", "MAX_CALLS", "MIB", "Limits", "Pool", "Ticket", "run"]
+__all__ = ["DEFAULT_LIMITS", "MAX_CALLS", "MIB", "Pool", "ResourceLimits", "Ticket", "run"]
 
 GRACE_S = 1.0  # for a call that was given up to come to its next answer
 MAX_CALLS = 200  # then a child is replaced, so that leaks of a library stay small
@@ -44,18 +44,23 @@ _BOOT = (
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = ResourceLimits()
 
 
 def run(
-    function: str, data: bytes, *, what: str = "", limits: Limits = DEFAULT_LIMITS, **options: Any
+    function: str,
+    data: bytes,
+    *,
+    what: str = "",
+    limits: ResourceLimits = DEFAULT_LIMITS,
+    **options: Any,
 ) -> bytes:
     """Call "package.module:function" in a child process; safe from several threads.
 
     `what` names the work in messages, such as "the engraver".
 
     Raises:
-        IsolationError: the child crashed, or went over a limit, or the function failed.
+        SandboxError: the child crashed, or went over a limit, or the function failed.
         MusicgenError: what the function itself raised, of the same class.
     """
     return _pool(os.getpid()).run(function, data, what=what, limits=limits, **options)
@@ -66,7 +71,7 @@ class _Call:
     function: str
     options: Mapping[str, Any]
     what: str
-    limits: Limits
+    limits: ResourceLimits
 
     @property
     def head(self) -> dict[str, Any]:
@@ -76,8 +81,8 @@ class _Call:
             "limits": asdict(self.limits),
         }
 
-    def failure(self, reason: str) -> IsolationError:
-        return IsolationError(f"{self.what} {reason}")
+    def failure(self, reason: str) -> SandboxError:
+        return SandboxError(f"{self.what} {reason}")
 
 
 class Ticket:
@@ -133,7 +138,7 @@ class Pool:
         data: bytes,
         *,
         what: str = "",
-        limits: Limits = DEFAULT_LIMITS,
+        limits: ResourceLimits = DEFAULT_LIMITS,
         ticket: Ticket | None = None,
         **options: Any,
     ) -> bytes:
@@ -148,7 +153,7 @@ class Pool:
         data: bytes,
         *,
         what: str = "",
-        limits: Limits = DEFAULT_LIMITS,
+        limits: ResourceLimits = DEFAULT_LIMITS,
         ticket: Ticket | None = None,
         **options: Any,
     ) -> Generator[bytes]:
@@ -156,7 +161,7 @@ class Pool:
         when the next is asked for; the limits are those of all of it. Closed early, it stops.
 
         Raises:
-            IsolationError: as of `run`, or the call was given up.
+            SandboxError: as of `run`, or the call was given up.
             MusicgenError: what the function itself raised, of the same class.
         """
         call = _Call(function, options, what or function, limits)
@@ -165,7 +170,7 @@ class Pool:
         try:
             with ticket.holding(child):
                 yield from child.answers(call, data, ticket)
-        except IsolationError:
+        except SandboxError:
             if self._closed:
                 raise call.failure("was stopped") from None
             raise
@@ -328,7 +333,7 @@ class _Child:
                 pipe.close()
 
 
-def _cause_of_death(code: int, limits: Limits) -> str:
+def _cause_of_death(code: int, limits: ResourceLimits) -> str:
     if code >= 0:
         return f"ended with code {code}"
     name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
@@ -340,7 +345,7 @@ def _cause_of_death(code: int, limits: Limits) -> str:
 
 
 def _restored(call: _Call, name: str, message: str) -> MusicgenError:
-    """The exception of the child: our own classes as they were, others as an IsolationError."""
+    """The exception of the child: our own classes as they were, others as an SandboxError."""
     if name == "MemoryError":
         return call.failure(f"needs more than {call.limits.memory_mib} MiB of memory")
     kind = getattr(errors, name, None)

@@ -9,7 +9,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ResourceLimits:
     """What one call may use: address space, seconds of processor and of clock, size of a file it
     writes, size of its answer."""
 
@@ -20,7 +20,7 @@ class Limits:
     answer_mib: int = 512
 
 
-def keep_to(limits: Limits) -> None:
+def keep_to(limits: ResourceLimits) -> None:
     """Set the soft limits of this process; hard ones stay, so that the next call may have more."""
     try:
         import resource

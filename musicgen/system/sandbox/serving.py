@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import IO, Any
 
 from musicgen.system.sandbox.framing import receive, send
-from musicgen.system.sandbox.limits import MIB, Limits, keep_to
+from musicgen.system.sandbox.limits import MIB, ResourceLimits, keep_to
 
 
 def serve() -> None:
@@ -25,7 +25,7 @@ def serve() -> None:
             return
         head: dict[str, Any] = {}
         try:
-            keep_to(Limits(**call["limits"]))
+            keep_to(ResourceLimits(**call["limits"]))
             result = _function(call["function"])(data, **call["options"])
             if isinstance(result, bytes):
                 answer = result

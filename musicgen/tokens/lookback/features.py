@@ -51,7 +51,7 @@ def guess_features(ids: Ids, given: Ids, *, echo: bool) -> NDArray[np.uint16]:
     return np.hstack([matches, echoes.echo_features(ids, given)]) if echo else matches
 
 
-class GuessTracker:
+class LookbackTracker:
     """The same columns for `batch` tunes that grow by one token a step."""
 
     def __init__(self, batch: int, *, echo: bool) -> None:

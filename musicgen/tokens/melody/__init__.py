@@ -1,5 +1,5 @@
 """Tokens of a single-line melody, relative to its key, and their grammar."""
 
-from musicgen.tokens.melody.encoding import NAME, Melody, decode, encode, melody
+from musicgen.tokens.melody.encoding import NAME, ReducedMelody, decode, encode, melody
 
-__all__ = ["NAME", "Melody", "decode", "encode", "melody"]
+__all__ = ["NAME", "ReducedMelody", "decode", "encode", "melody"]

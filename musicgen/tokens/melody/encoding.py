@@ -37,7 +37,7 @@ NAME = "melody"
 
 
 @dataclass(frozen=True, slots=True)
-class Melody:
+class ReducedMelody:
     """A tune reduced to the melody language, and how many things of each kind were left out."""
 
     tune: Tune
@@ -47,7 +47,7 @@ class Melody:
 # --- reducing -------------------------------------------------------------------------------
 
 
-def melody(tune: Tune) -> Melody:
+def melody(tune: Tune) -> ReducedMelody:
     """Reduce a tune to what melody tokens express.
 
     Left out and counted: grace notes, decorations, text, chord symbols, lyrics, lower notes of
@@ -74,7 +74,7 @@ def melody(tune: Tune) -> Melody:
         key=Key(tune.key.tonic, tune.key.mode) if tune.key.tonic else C_MAJOR,
         voices=(Voice(bars=tuple(explicit_repeats(bars))),),
     )
-    return Melody(reduced, dropped)
+    return ReducedMelody(reduced, dropped)
 
 
 def _reduce_bar(bar: Bar, dropped: Counter[str]) -> Bar:

@@ -26,8 +26,8 @@ from musicgen.tokens.remi.pieces import (
     MAX_QUARTERS,
     ROLES,
     TICKS,
-    Part,
     Piece,
+    PiecePart,
     TimedNote,
     bar_lines,
     plain_meter,
@@ -38,7 +38,7 @@ NAME = "remi"
 HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")
 _HEADER_PREFIXES = dict(zip(("M", "K", "mode", "up", "tens", "ones"), HEADER_KINDS, strict=True))
 _KINDS = {
-    "Part": "part",
+    "PiecePart": "part",
     "Bar": "bar",
     "TimeSig": "signature",
     "Position": "position",
@@ -50,7 +50,7 @@ MIDDLE_C = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class RemiToken:
     """A token read: one of `HEADER_KINDS`, "part", "bar", "signature", "position", "program",
     "pitch", "duration", or the special token itself.
 
@@ -64,14 +64,14 @@ class Token:
 
 
 @lru_cache(maxsize=8192)
-def parse_token(text: str) -> Token:
+def parse_token(text: str) -> RemiToken:
     """Read a token.
 
     Raises:
         InvalidTuneError: it is no remi token.
     """
     if text.startswith("<") and text.endswith(">"):
-        return Token(text)
+        return RemiToken(text)
     prefix, _, value = text.partition(":")
     try:
         if prefix in _HEADER_PREFIXES:
@@ -82,40 +82,40 @@ def parse_token(text: str) -> Token:
         raise InvalidTuneError(f"'{text[:40]}' is no {NAME} token") from None
 
 
-def _read_header(kind: str, value: str) -> Token:
+def _read_header(kind: str, value: str) -> RemiToken:
     match kind:
         case "meter":
             meter = parse_meter(value)
             if meter is None or meter.bar_duration is None:
                 raise ValueError(value)
-            return Token(kind, meter)
+            return RemiToken(kind, meter)
         case "tonic" | "mode":
-            return Token(kind, value)
+            return RemiToken(kind, value)
         case "pickup":
-            return Token(kind, Fraction(value))
-    return Token(kind, int(value))
+            return RemiToken(kind, Fraction(value))
+    return RemiToken(kind, int(value))
 
 
-def _read_body(kind: str, value: str) -> Token:
+def _read_body(kind: str, value: str) -> RemiToken:
     match kind:
         case "part":
             role, _, program = value.partition(".")
             if role not in ROLES:
                 raise ValueError(value)
-            return Token(kind, (role, int(program) if program else None))
+            return RemiToken(kind, (role, int(program) if program else None))
         case "bar":
-            return Token(kind)
+            return RemiToken(kind)
         case "signature":
-            return Token(kind, parse_meter(value))
+            return RemiToken(kind, parse_meter(value))
         case "position":
-            return Token(kind, Fraction(int(value), TICKS))
+            return RemiToken(kind, Fraction(int(value), TICKS))
         case "duration":
             beats, places, resolution = map(int, value.split("."))
-            return Token(kind, beats + Fraction(places, resolution))
-    return Token(kind, int(value))
+            return RemiToken(kind, beats + Fraction(places, resolution))
+    return RemiToken(kind, int(value))
 
 
-def part_token(part: Part) -> str:
+def part_token(part: PiecePart) -> str:
     """The token that announces a part."""
     return f"Part_{part.role}" + ("" if part.program is None else f".{part.program}")
 
@@ -158,7 +158,7 @@ def known_as(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
     return [t if t in vocabulary.ids else _nearest(parse_token(t), vocabulary) for t in tokens]
 
 
-def _nearest(token: Token, vocabulary: Vocabulary) -> str:
+def _nearest(token: RemiToken, vocabulary: Vocabulary) -> str:
     known = [(parse_token(text), text) for text in vocabulary.tokens]
     distances = [
         (_distance(token, other), text) for other, text in known if other.kind == token.kind
@@ -166,7 +166,7 @@ def _nearest(token: Token, vocabulary: Vocabulary) -> str:
     return min(distances)[1] if distances else UNKNOWN
 
 
-def _distance(token: Token, other: Token) -> float:
+def _distance(token: RemiToken, other: RemiToken) -> float:
     """How far a known token of the same kind is from one, in the kind's own measure."""
     match token.kind:
         case "position" | "duration" | "pickup" | "tens" | "ones" | "program":
@@ -266,7 +266,7 @@ def decode(tokens: Sequence[str]) -> Piece:
     notes, meters = decode_notes(stream, meter, key_shift(Key(tonic, mode)))
     if any(number >= len(roles) for number in notes):
         raise InvalidTuneError("a note of a part that was not announced")
-    parts = [Part(role, program, notes.get(i, ())) for i, (role, program) in enumerate(roles)]
+    parts = [PiecePart(role, program, notes.get(i, ())) for i, (role, program) in enumerate(roles)]
     pickup_ticks = int(pickup * TICKS)
     n_bars = sum(text.startswith("Bar_") for text in stream)
     return Piece(meters, Key(tonic, mode), pickup_ticks, n_bars, tuple(parts))

@@ -8,13 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from musicgen.formats.midi.parts import Part as MidiPart
+from musicgen.formats.midi.parts import MidiPart as MidiPart
 from musicgen.formats.midi.parts import chord_lines
 from musicgen.music.instruments import GENERAL_MIDI
 from musicgen.music.notation.bars import Frame, Sound, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.tune import Bar, Rest, Tune, Voice
-from musicgen.tokens.remi.pieces import ROLES, TICKS, Part, Piece
+from musicgen.tokens.remi.pieces import ROLES, TICKS, Piece, PiecePart
 
 CHORALE = "chorale"
 _LOW = 57  # mean MIDI pitch under which a part is written in the bass clef
@@ -52,7 +52,7 @@ def tune_of(piece: Piece) -> Tune:
     )
 
 
-def _lines(part: Part, shift: int) -> list[list[Sound]]:
+def _lines(part: PiecePart, shift: int) -> list[list[Sound]]:
     """A part as lines that do not overlap, at least one, in units from the first note on."""
     rows = [
         ((onset - shift) * _UNITS_A_TICK, (onset + duration - shift) * _UNITS_A_TICK, midi)
@@ -72,7 +72,7 @@ def _with_overlays(first: Sequence[Bar], others: Sequence[Sequence[Bar]]) -> tup
     return tuple(written)
 
 
-def _voice(part: Part, number: int, bars: tuple[Bar, ...]) -> Voice:
+def _voice(part: PiecePart, number: int, bars: tuple[Bar, ...]) -> Voice:
     role = ROLES[part.role]
     clef, name = role.clef, role.name
     if not name:

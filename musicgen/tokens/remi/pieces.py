@@ -60,7 +60,7 @@ TimedNote = tuple[int, int, int]  # onset and duration in ticks, MIDI pitch
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PiecePart:
     """One voice: its role (a key of `ROLES`), General MIDI program, notes by onset and pitch."""
 
     role: str
@@ -82,7 +82,7 @@ class Piece:
     key: Key
     pickup: int
     n_bars: int
-    parts: tuple[Part, ...]
+    parts: tuple[PiecePart, ...]
 
     @property
     def n_notes(self) -> int:
@@ -233,7 +233,7 @@ def _ticks(quarters: Fraction) -> int:
 
 def _parts(
     tune: Tune, played: Timeline, pickup: int, shift: int, dropped: Counter[str]
-) -> tuple[Part, ...]:
+) -> tuple[PiecePart, ...]:
     of_voice: dict[int, list[PlayedNote]] = {}
     for note in played.notes:
         of_voice.setdefault(note.voice, []).append(note)
@@ -263,7 +263,7 @@ def _on_grid(played: list[PlayedNote], shift: int, dropped: Counter[str]) -> lis
     return sorted(notes.values(), key=lambda note: (note[0], note[2]))
 
 
-def _part(voice: Voice, notes: list[TimedNote], dropped: Counter[str]) -> Part:
+def _part(voice: Voice, notes: list[TimedNote], dropped: Counter[str]) -> PiecePart:
     named = {name: role for role, kind in ROLES.items() for name in kind.names}
     role = named.get((voice.name or voice.id).strip().lower().rstrip("."), "")
     single = all(a[0] + a[1] <= b[0] for a, b in pairwise(notes))
@@ -274,7 +274,7 @@ def _part(voice: Voice, notes: list[TimedNote], dropped: Counter[str]) -> Part:
         dropped["lower notes of a single voice"] += len(notes) - len(kept)
         notes = kept
     program = voice.program if ROLES[role].program is None else ROLES[role].program
-    return Part(role, program, tuple(notes))
+    return PiecePart(role, program, tuple(notes))
 
 
 def _highest_line(notes: list[TimedNote]) -> list[TimedNote]:
@@ -290,7 +290,7 @@ def _highest_line(notes: list[TimedNote]) -> list[TimedNote]:
 _MODES = ("major", "minor", "dorian", "mixolydian", "phrygian")
 
 
-def _sounding_key(key: Key, parts: Sequence[Part]) -> Key:
+def _sounding_key(key: Key, parts: Sequence[PiecePart]) -> Key:
     """The key of this signature whose tonic is the lowest note at the end, if there is one."""
     last = max(part.end for part in parts)
     final = [n[2] for part in parts for n in part.notes if n[0] + n[1] == last]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
 
-from musicgen.tokens.remi.pieces import FIFTH, OCTAVE, ROLES, Part, Piece
+from musicgen.tokens.remi.pieces import FIFTH, OCTAVE, ROLES, Piece, PiecePart
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def ends_on_triad(piece: Piece) -> bool:
     return degrees - {FIFTH} in ({0, 3}, {0, 4})
 
 
-def _heard_at(part: Part, moments: Sequence[int]) -> list[int | None]:
+def _heard_at(part: PiecePart, moments: Sequence[int]) -> list[int | None]:
     """The pitch that a part of one line sounds at each moment, None where it rests."""
     onsets = [onset for onset, _, _ in part.notes]
     heard: list[int | None] = []

@@ -29,7 +29,7 @@ _PASSES = re.compile(r"(\d{1,2})(?:\s*-\s*(\d{1,2}))?")
 
 
 @dataclass(slots=True)
-class Frame:
+class MeasureFrame:
     """What all voices have in common in a bar."""
 
     repeat_start: bool = False
@@ -39,7 +39,7 @@ class Frame:
     length: Fraction = Fraction(0)  # of the music in it
     full: Fraction | None = None  # by the meter
 
-    def join(self, other: Frame) -> None:
+    def join(self, other: MeasureFrame) -> None:
         """Take in what another part says of the same bar."""
         self.repeat_start = self.repeat_start or other.repeat_start
         self.volta = self.volta or other.volta
@@ -52,7 +52,9 @@ class Frame:
 _HEAVY = ("||", "|]", "[|", "[|]")
 
 
-def read_barline(element: Element, frames: list[Frame], after: Frame, left_out: LeftOut) -> None:
+def read_barline(
+    element: Element, frames: list[MeasureFrame], after: MeasureFrame, left_out: LeftOut
+) -> None:
     """Take in a <barline> of the last of `frames`; `after` is the bar that follows it.
 
     A sign on the wrong side, such as a forward repeat at the right, counts for the bar beyond.
@@ -79,11 +81,11 @@ def read_barline(element: Element, frames: list[Frame], after: Frame, left_out: 
         here.volta = read_passes(ending.get("number", "")) or read_passes(ending.text or "")
 
 
-def read_frame(value: Any) -> Frame | None:
+def read_frame(value: Any) -> MeasureFrame | None:
     """What a voice of ours has at its bar, out of a remark; None where that makes no sense."""
     try:
         start, volta, end, line = value
-        frame = Frame(bool(start), tuple(int(n) for n in volta), int(end), str(line))
+        frame = MeasureFrame(bool(start), tuple(int(n) for n in volta), int(end), str(line))
     except (TypeError, ValueError):
         return None
     sound = line in BARLINES and 0 <= frame.repeat_end <= MAX_TIMES

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from musicgen.formats.musicxml.reading.signs import Around, read_notations
 from musicgen.formats.musicxml.reading.sounds import (
-    Sound,
+    SoundingEvent,
     apply_remark,
     read_lyric,
     read_pitch,
@@ -25,10 +25,10 @@ _NOWHERE = Fraction(0)
 
 
 @dataclass(slots=True)
-class Heard:
+class NoteElement:
     """A note as read, and where it goes."""
 
-    sound: Sound
+    sound: SoundingEvent
     voice: str
     staff: str
     ticks: Ticks = 0
@@ -47,7 +47,7 @@ class NoteReader:
         self.graces: dict[str, list[Note]] = {}
         self.slashed: set[str] = set()
 
-    def read(self, element: Element, divisions: Ticks, onset: Fraction) -> Heard | None:
+    def read(self, element: Element, divisions: Ticks, onset: Fraction) -> NoteElement | None:
         """A note or rest; None when it makes no sense."""
         found: dict[str, Element] = {}
         several: dict[str, list[Element]] = {}
@@ -71,8 +71,8 @@ class NoteReader:
         if "time-modification" in found:
             ratio = read_ratio(found["time-modification"], self.left_out)
         kind = words(found["type"].text) if "type" in found else ""
-        sound = Sound(onset, _NOWHERE, ratio=ratio)
-        heard = Heard(sound, voice, staff, grace="grace" in found)
+        sound = SoundingEvent(onset, _NOWHERE, ratio=ratio)
+        heard = NoteElement(sound, voice, staff, grace="grace" in found)
         heard.slashed = heard.grace and found["grace"].get("slash") == "yes"
         heard.joins_chord = "chord" in found
         value = written(kind, dots, *ratio) if kind else None
@@ -98,7 +98,11 @@ class NoteReader:
         return heard
 
     def _time(
-        self, heard: Heard, found: dict[str, Element], value: Fraction | None, divisions: Ticks
+        self,
+        heard: NoteElement,
+        found: dict[str, Element],
+        value: Fraction | None,
+        divisions: Ticks,
     ) -> bool:
         """The exact duration: as written, where <duration> is that but for rounding."""
         ticks = number(found["duration"].text) if "duration" in found else None
@@ -117,7 +121,7 @@ class NoteReader:
         heard.sound.duration = duration
         return True
 
-    def _fill(self, heard: Heard, element: Element, found: dict[str, Element]) -> None:
+    def _fill(self, heard: NoteElement, element: Element, found: dict[str, Element]) -> None:
         sound = heard.sound
         if "rest" in found:
             sound.visible = element.get("print-object") != "no"
@@ -125,11 +129,11 @@ class NoteReader:
         if "cue" in found:
             self._drop(heard, "cue notes left out")
 
-    def _drop(self, heard: Heard, why: str) -> None:
+    def _drop(self, heard: NoteElement, why: str) -> None:
         self.left_out[why] += 1
         heard.skipped = True
 
-    def _pitch(self, heard: Heard, pitch: Pitch, around: Around | None, *, tie: bool) -> None:
+    def _pitch(self, heard: NoteElement, pitch: Pitch, around: Around | None, *, tie: bool) -> None:
         tied = tie or (around is not None and around.tied)
         marks = NO_MARKS
         if heard.grace and around is not None:
@@ -139,14 +143,14 @@ class NoteReader:
             )
         heard.sound.notes.append(Note(pitch, heard.sound.duration, tied, None, marks))
 
-    def _around(self, sound: Sound, around: Around) -> None:
+    def _around(self, sound: SoundingEvent, around: Around) -> None:
         sound.decorations += [d for d in around.decorations if d not in sound.decorations]
         sound.opened += around.opened
         sound.closed += around.closed
         sound.tuplet_starts = around.tuplet_starts
         sound.tuplet_stops = around.tuplet_stops
 
-    def join(self, sound: Sound, heard: Heard) -> None:
+    def join(self, sound: SoundingEvent, heard: NoteElement) -> None:
         """A note joins the chord before it, with its signs."""
         other = heard.sound
         if not sound.notes:
@@ -160,7 +164,7 @@ class NoteReader:
         for verse, syllable in other.lyrics.items():
             sound.lyrics.setdefault(verse, syllable)
 
-    def keep_grace(self, heard: Heard) -> None:
+    def keep_grace(self, heard: NoteElement) -> None:
         """A grace note waits for the note after it."""
         if heard.joins_chord:
             self.left_out["notes of grace chords other than the first left out"] += 1
@@ -169,7 +173,7 @@ class NoteReader:
         if heard.slashed:
             self.slashed.add(heard.voice)
 
-    def give_graces(self, heard: Heard) -> None:
+    def give_graces(self, heard: NoteElement) -> None:
         """The grace notes that stood before a note."""
         if heard.voice in self.graces:
             heard.sound.graces = self.graces.pop(heard.voice)

@@ -10,10 +10,10 @@ from xml.etree.ElementTree import Element
 from musicgen.errors import ParseError
 from musicgen.formats.musicxml.harmony import read_harmony
 from musicgen.formats.musicxml.reading import attributes
-from musicgen.formats.musicxml.reading.barlines import Frame, read_barline, read_frame
+from musicgen.formats.musicxml.reading.barlines import MeasureFrame, read_barline, read_frame
 from musicgen.formats.musicxml.reading.directions import Signs, read_direction, read_sound
 from musicgen.formats.musicxml.reading.notes import NoteReader
-from musicgen.formats.musicxml.reading.sounds import Sound
+from musicgen.formats.musicxml.reading.sounds import SoundingEvent
 from musicgen.formats.musicxml.remarks import read_change, read_opening, read_remark
 from musicgen.formats.musicxml.values import LeftOut, Ticks, number, quarters, words
 from musicgen.music.theory import Interval, Meter
@@ -48,9 +48,11 @@ class Waiting:
 class PartMusic:
     """A part as read: its lines of sounds by measure, and what holds for all of them."""
 
-    lines: dict[LineName, dict[int, list[Sound]]] = field(default_factory=dict)
-    frames: list[Frame] = field(default_factory=list)
-    own_frames: dict[int, Frame | None] = field(default_factory=dict)  # None: it has no such bar
+    lines: dict[LineName, dict[int, list[SoundingEvent]]] = field(default_factory=dict)
+    frames: list[MeasureFrame] = field(default_factory=list)
+    own_frames: dict[int, MeasureFrame | None] = field(
+        default_factory=dict
+    )  # None: it has no such bar
     changes: list[Placed] = field(default_factory=list)
     heading: list[Change] = field(default_factory=list)  # of a score of ours, where it is told
     clefs: dict[str, str] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class PartReader:
         self.divisions: Ticks = 1
         self.meter: Meter | None = None
         self.wedges: dict[str, str] = {}
-        self.next_frame = Frame()
+        self.next_frame = MeasureFrame()
         self.opened = False
 
     def read(self, measures: Iterable[Element]) -> PartMusic:
@@ -82,12 +84,12 @@ class PartReader:
         music = self.music
         self.index = len(music.frames)
         music.frames.append(self.next_frame)
-        self.next_frame = Frame()
+        self.next_frame = MeasureFrame()
         self.ticks: Ticks = 0
         self.known: dict[Ticks, Fraction] = {}  # exact places of ticks that were rounded
         self.length = Fraction(0)
         self.waiting: list[Waiting] = []
-        self.last: Sound | None = None
+        self.last: SoundingEvent | None = None
         for child in measure:
             read = _READERS.get(child.tag)
             if read is not None:
@@ -150,7 +152,7 @@ class PartReader:
             self.notes.give_graces(note)
             self._give(sound.onset, note.staff, sound)
 
-    def _place(self, voice: str, staff: str, sound: Sound) -> None:
+    def _place(self, voice: str, staff: str, sound: SoundingEvent) -> None:
         """Put a sound at the end of its line, or of another where the line sounds already."""
         lines, number = self.music.lines, 0
         while True:
@@ -165,7 +167,7 @@ class PartReader:
 
     # --- signs
 
-    def _give(self, onset: Fraction, staff: str, sound: Sound) -> None:
+    def _give(self, onset: Fraction, staff: str, sound: SoundingEvent) -> None:
         """Give a sound the signs that stand before it."""
         if not self.waiting:
             return
@@ -179,7 +181,7 @@ class PartReader:
         sound.decorations += own
         self.waiting = left
 
-    def _mark(self, sound: Sound, waiting: Waiting) -> None:
+    def _mark(self, sound: SoundingEvent, waiting: Waiting) -> None:
         sound.decorations += waiting.signs.decorations
         sound.annotations += waiting.signs.annotations
         if waiting.chord_symbol and sound.chord_symbol:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from xml.etree.ElementTree import Element
 
 from musicgen.errors import ParseError
-from musicgen.formats.musicxml.reading.barlines import Frame
+from musicgen.formats.musicxml.reading.barlines import MeasureFrame
 from musicgen.formats.musicxml.reading.modes import with_modes
 from musicgen.formats.musicxml.reading.part import PartMusic, PartReader, Placed
 from musicgen.formats.musicxml.reading.voices import VoiceBuilder, staves
@@ -25,7 +25,7 @@ _START = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ScorePart:
     """What is said of a part as a whole."""
 
     id: str
@@ -49,7 +49,7 @@ def read_score(root: Element, path: str) -> Tune:
     exact = content(root, "identification/encoding/software") == "musicgen"
     parts = {part.id: part for part in _score_parts(root)}
     music = {id_: PartReader(left_out).read(bars) for id_, bars in measures.items()}
-    known = [(parts.get(id_, Part(id_, "")), music_) for id_, music_ in music.items()]
+    known = [(parts.get(id_, ScorePart(id_, "")), music_) for id_, music_ in music.items()]
     tune = assemble(known, left_out, exact=exact)
     heading = _with_own_heading if exact else _with_heading
     tune = heading(tune, root, path)
@@ -57,14 +57,14 @@ def read_score(root: Element, path: str) -> Tune:
 
 
 def assemble(
-    parts: Sequence[tuple[Part, PartMusic]], left_out: LeftOut, *, exact: bool = False
+    parts: Sequence[tuple[ScorePart, PartMusic]], left_out: LeftOut, *, exact: bool = False
 ) -> Tune:
     """A Tune without heading of these parts.
 
     Raises:
         ParseError: there is no note and no rest in them.
     """
-    score = Score([music for _, music in parts], left_out, exact=exact)
+    score = ScoreReader([music for _, music in parts], left_out, exact=exact)
     voices = [voice for part, music in parts for voice in score.voices(music, part)]
     if not any(True for voice in voices for bar in voice.bars for _ in bar.timed):
         raise ParseError("holds no notes and no rests; is it the right file?")
@@ -91,11 +91,11 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
     )
 
 
-def _score_parts(root: Element) -> Iterator[Part]:
+def _score_parts(root: Element) -> Iterator[ScorePart]:
     for element in root.iterfind("part-list/score-part"):
         program = integer(element.findtext("midi-instrument/midi-program"))
         known = program is not None and 1 <= program <= 128
-        yield Part(
+        yield ScorePart(
             element.get("id", ""),
             content(element, "part-name"),
             program - 1 if program is not None and known else None,
@@ -151,7 +151,7 @@ def _miscellaneous(element: Element) -> Iterator[tuple[str, str]]:
         yield found.get("name", ""), words(found.text)
 
 
-class Score:
+class ScoreReader:
     """Puts the parts together."""
 
     def __init__(self, music: Sequence[PartMusic], left_out: LeftOut, *, exact: bool) -> None:
@@ -171,7 +171,7 @@ class Score:
             self.tempo = change.tempo or self.tempo
         self.n_voices = 0
 
-    def voices(self, music: PartMusic, part: Part) -> list[Voice]:
+    def voices(self, music: PartMusic, part: ScorePart) -> list[Voice]:
         """The voices of a part, at sounding pitch, staff by staff."""
         found: list[Voice] = []
         for lines in staves(music):
@@ -228,7 +228,7 @@ class Score:
         return with_modes(tune, self.left_out) if self.modes_missing else tune
 
 
-def _shared_frames(music: Sequence[PartMusic]) -> list[Frame]:
+def _shared_frames(music: Sequence[PartMusic]) -> list[MeasureFrame]:
     longest = max(music, key=lambda part: len(part.frames))
     frames = [replace(frame) for frame in longest.frames]
     for part in music:

@@ -18,7 +18,7 @@ _MIDI = range(128)
 
 
 @dataclass(slots=True)
-class Sound:
+class SoundingEvent:
     """What happens in a line at an onset in its bar, in quarters; a rest where it has no notes."""
 
     onset: Fraction
@@ -88,7 +88,7 @@ class Sound:
         return Chord(tuple(self.notes), self.duration, tuplet, self.marks())
 
 
-def apply_remark(sound: Sound, kind: str, value: Any) -> None:
+def apply_remark(sound: SoundingEvent, kind: str, value: Any) -> None:
     """Take in what only a score of ours says of a note."""
     if kind == "more":
         sound.goes_on = True
@@ -124,7 +124,7 @@ def read_ratio(element: Element, left_out: LeftOut) -> tuple[int, int]:
     return actual, normal
 
 
-def read_lyric(sound: Sound, lyric: Element, verses: dict[str, int]) -> None:
+def read_lyric(sound: SoundingEvent, lyric: Element, verses: dict[str, int]) -> None:
     """Give a syllable to a note. `verses` numbers the verses in order of their appearance where
     they have no number."""
     label = lyric.get("number", "1")

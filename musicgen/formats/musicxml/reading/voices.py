@@ -8,21 +8,21 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 
-from musicgen.formats.musicxml.reading.barlines import Frame
+from musicgen.formats.musicxml.reading.barlines import MeasureFrame
 from musicgen.formats.musicxml.reading.part import LineName, PartMusic, Placed
-from musicgen.formats.musicxml.reading.sounds import Sound
+from musicgen.formats.musicxml.reading.sounds import SoundingEvent
 from musicgen.music.tune import Bar, Event, Note, Tuplet
 
 OWN_VOICE_SHARE = 0.5  # of the bars of a staff that a second line plays in to be a voice itself
 
 
 @dataclass(slots=True)
-class Line:
+class VoiceLine:
     """A line of music by number of measure."""
 
     name: LineName
     staff: str
-    bars: dict[int, list[Sound]]
+    bars: dict[int, list[SoundingEvent]]
 
     @property
     def n_bars(self) -> int:
@@ -30,13 +30,13 @@ class Line:
         return sum(any(sound.notes for sound in bar) for bar in self.bars.values())
 
 
-def staves(music: PartMusic) -> list[list[Line]]:
+def staves(music: PartMusic) -> list[list[VoiceLine]]:
     """The lines of a part, those of each staff together, the main one first.
 
     A voice that wanders between staves is one line of the staff that it plays on most.
     """
     lines = _whole_voices(music)
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[VoiceLine]] = {}
     for line in sorted(lines, key=lambda line: _order(line.name)):
         found.setdefault(line.staff, []).append(line)
     for group in found.values():
@@ -56,11 +56,11 @@ def _order(name: LineName) -> tuple[tuple[int, str], tuple[int, str], int]:
     return place(staff), place(voice), number
 
 
-def _whole_voices(music: PartMusic) -> list[Line]:
-    by_voice: dict[tuple[str, int], list[Line]] = {}
+def _whole_voices(music: PartMusic) -> list[VoiceLine]:
+    by_voice: dict[tuple[str, int], list[VoiceLine]] = {}
     for name, bars in music.lines.items():
-        by_voice.setdefault((name[0], name[2]), []).append(Line(name, name[1], bars))
-    whole: list[Line] = []
+        by_voice.setdefault((name[0], name[2]), []).append(VoiceLine(name, name[1], bars))
+    whole: list[VoiceLine] = []
     for lines in by_voice.values():
         if len(lines) > 1 and not _overlap(lines):
             whole.append(_join(lines))
@@ -69,7 +69,7 @@ def _whole_voices(music: PartMusic) -> list[Line]:
     return whole
 
 
-def _overlap(lines: Sequence[Line]) -> bool:
+def _overlap(lines: Sequence[VoiceLine]) -> bool:
     for index in {index for line in lines for index in line.bars}:
         sounds = [sound for line in lines for sound in line.bars.get(index, ())]
         sounds.sort(key=lambda sound: sound.onset)
@@ -78,15 +78,15 @@ def _overlap(lines: Sequence[Line]) -> bool:
     return False
 
 
-def _join(lines: Sequence[Line]) -> Line:
+def _join(lines: Sequence[VoiceLine]) -> VoiceLine:
     main = max(lines, key=lambda line: line.n_bars)
-    bars: dict[int, list[Sound]] = {}
+    bars: dict[int, list[SoundingEvent]] = {}
     for line in lines:
         for index, sounds in line.bars.items():
             bars.setdefault(index, []).extend(sounds)
     for sounds in bars.values():
         sounds.sort(key=lambda sound: sound.onset)
-    return Line(main.name, main.staff, bars)
+    return VoiceLine(main.name, main.staff, bars)
 
 
 class VoiceBuilder:
@@ -97,7 +97,7 @@ class VoiceBuilder:
     """
 
     def __init__(
-        self, frames: Sequence[Frame | None], placed: Sequence[Placed], *, exact: bool
+        self, frames: Sequence[MeasureFrame | None], placed: Sequence[Placed], *, exact: bool
     ) -> None:
         self.frames = [(index, frame) for index, frame in enumerate(frames) if frame is not None]
         self.exact = exact
@@ -105,7 +105,7 @@ class VoiceBuilder:
         for change in placed:
             self.changes.setdefault(change.measure, []).append(change)
 
-    def voices(self, lines: Sequence[Line]) -> list[tuple[Bar, ...]]:
+    def voices(self, lines: Sequence[VoiceLine]) -> list[tuple[Bar, ...]]:
         """The bars of each voice of a staff. A line that plays in less than half of the bars that
         the main one plays in becomes overlays of it."""
         main, *others = lines
@@ -116,10 +116,12 @@ class VoiceBuilder:
             _draw_out_syllables(line, words_run_on=not self.exact)
         return [self._bars(main, beside), *(self._bars(line, ()) for line in apart)]
 
-    def _bars(self, line: Line, beside: Sequence[Line]) -> tuple[Bar, ...]:
+    def _bars(self, line: VoiceLine, beside: Sequence[VoiceLine]) -> tuple[Bar, ...]:
         return tuple(self._bar(index, frame, line, beside) for index, frame in self.frames)
 
-    def _bar(self, index: int, frame: Frame, line: Line, beside: Sequence[Line]) -> Bar:
+    def _bar(
+        self, index: int, frame: MeasureFrame, line: VoiceLine, beside: Sequence[VoiceLine]
+    ) -> Bar:
         overlays = [other.bars[index] for other in beside if index in other.bars]
         return Bar(
             events=tuple(self._events(index, frame, line.bars.get(index, []))),
@@ -130,14 +132,14 @@ class VoiceBuilder:
             barline=frame.barline,
         )
 
-    def _events(self, index: int, frame: Frame, sounds: list[Sound]) -> list[Event]:
+    def _events(self, index: int, frame: MeasureFrame, sounds: list[SoundingEvent]) -> list[Event]:
         sounds = _joined(sounds)
         for sound in sounds:
             whole = self.exact or sound.duration == (frame.full or sound.duration)
             sound.full_bar = sound.full_bar and whole and len(sounds) == 1
         end = sounds[-1].end if sounds else Fraction(0)
         if not self.exact and end < frame.length:
-            rest = Sound(end, frame.length - end, visible=False)
+            rest = SoundingEvent(end, frame.length - end, visible=False)
             rest.full_bar = not sounds and rest.duration == frame.full
             sounds = [*sounds, rest]
         waiting = sorted(self.changes.get(index, ()), key=lambda placed: placed.onset)
@@ -148,16 +150,16 @@ class VoiceBuilder:
             events.append(sound.event(tuplet))
         return [*events, *(placed.change for placed in waiting)]
 
-    def _overlay(self, sounds: list[Sound]) -> list[Event]:
+    def _overlay(self, sounds: list[SoundingEvent]) -> list[Event]:
         for sound in sounds:
             sound.full_bar = False
         filled = _filled(_joined(sounds))
         return [sound.event(tuplet) for sound, tuplet in _with_tuplets(filled)]
 
 
-def _joined(sounds: list[Sound]) -> list[Sound]:
+def _joined(sounds: list[SoundingEvent]) -> list[SoundingEvent]:
     """Sounds that were written in several values as one again."""
-    whole: list[Sound] = []
+    whole: list[SoundingEvent] = []
     for sound in sounds:
         if not whole or not whole[-1].goes_on:
             whole.append(sound)
@@ -175,13 +177,13 @@ def _joined(sounds: list[Sound]) -> list[Sound]:
     return whole
 
 
-def _filled(sounds: Sequence[Sound]) -> list[Sound]:
+def _filled(sounds: Sequence[SoundingEvent]) -> list[SoundingEvent]:
     """With invisible rests where nothing sounds; such a rest in a tuplet is one of its members."""
-    filled: list[Sound] = []
+    filled: list[SoundingEvent] = []
     at, ratio = Fraction(0), (1, 1)
     for sound in sounds:
         if sound.onset > at:
-            gap = Sound(at, sound.onset - at, visible=False)
+            gap = SoundingEvent(at, sound.onset - at, visible=False)
             if gap.duration.denominator & (gap.duration.denominator - 1):
                 gap.ratio = ratio if ratio != (1, 1) else sound.ratio
             filled.append(gap)
@@ -190,8 +192,8 @@ def _filled(sounds: Sequence[Sound]) -> list[Sound]:
     return filled
 
 
-def _with_tuplets(sounds: Sequence[Sound]) -> list[tuple[Sound, Tuplet | None]]:
-    found: list[tuple[Sound, Tuplet | None]] = []
+def _with_tuplets(sounds: Sequence[SoundingEvent]) -> list[tuple[SoundingEvent, Tuplet | None]]:
+    found: list[tuple[SoundingEvent, Tuplet | None]] = []
     start = 0
     while start < len(sounds):
         stop = _group_end(sounds, start)
@@ -207,7 +209,7 @@ def _with_tuplets(sounds: Sequence[Sound]) -> list[tuple[Sound, Tuplet | None]]:
 _tuplet = lru_cache(maxsize=4096)(Tuplet)
 
 
-def _group_end(sounds: Sequence[Sound], start: int) -> int:
+def _group_end(sounds: Sequence[SoundingEvent], start: int) -> int:
     """Where the tuplet ends that begins at `start`: at its bracket, or when it fills whole notes.
 
     Nothing outside tuplets is a group of one.
@@ -231,7 +233,7 @@ def _group_end(sounds: Sequence[Sound], start: int) -> int:
     return len(sounds)
 
 
-def _draw_out_syllables(line: Line, *, words_run_on: bool) -> None:
+def _draw_out_syllables(line: VoiceLine, *, words_run_on: bool) -> None:
     """Give "_" to the notes that hold a syllable: those under its line and, with `words_run_on`,
     those within a word."""
     sounds = [sound for index in sorted(line.bars) for sound in line.bars[index]]

@@ -17,7 +17,7 @@ has let through:
 
 from __future__ import annotations
 
-from musicgen.tokens.melody.grammar.limits import UNLIMITED, Limits, Part, ends, part_length
+from musicgen.tokens.melody.grammar.limits import UNLIMITED, Limits, PartPlan, ends, part_length
 from musicgen.tokens.melody.grammar.outline import Outline, leaving_open, may_be_new, outline_of
 from musicgen.tokens.melody.grammar.rules import (
     Options,
@@ -43,7 +43,7 @@ __all__ = [
     "Limits",
     "Options",
     "Outline",
-    "Part",
+    "PartPlan",
     "State",
     "advance",
     "allowed",

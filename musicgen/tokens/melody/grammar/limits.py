@@ -11,7 +11,7 @@ from musicgen.tokens.melody.grammar.state import State, in_first_ending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PartPlan:
     """One written part of an asked form; None leaves the choice open.
 
     `repeated` says whether it stands between `|:` and `:|`, `bars` is its number of full bars (a
@@ -45,7 +45,7 @@ class Limits:
     min_part_bars: int = 4
     ending_bars: int = 4
     parts: int = 8
-    form: tuple[Part, ...] = ()
+    form: tuple[PartPlan, ...] = ()
     total_bars: int | None = None
     smallest: Fraction | None = None
     motif_return: tuple[int, int] | None = None
@@ -66,7 +66,7 @@ class Limits:
         """Whether form and bars were asked, so that no tune may be hurried to its end."""
         return bool(self.form) or self.counted or self.min_part_bars > Limits.min_part_bars
 
-    def part(self, state: State) -> Part:
+    def part(self, state: State) -> PartPlan:
         """What is asked of the part that a state is in."""
         return self.form[state.part] if state.part < len(self.form) else _ANY
 
@@ -89,7 +89,7 @@ class Limits:
         return part >= len(self.form)
 
 
-_ANY = Part()
+_ANY = PartPlan()
 DEFAULT = Limits()
 # What makes a written tune regular, whatever its length.
 UNLIMITED = Limits(

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.tokens.melody.grammar.limits import DEFAULT, Part
+from musicgen.tokens.melody.grammar.limits import DEFAULT, PartPlan
 from musicgen.tokens.melody.grammar.rules import is_tonic
 from musicgen.tokens.melody.grammar.state import FEATURE_SIZES
 from musicgen.tokens.melody.table import parse_token
 
 # What `Limits.form` holds a new tune to; () is an outline that is not known.
-Outline = tuple[Part, ...]
+Outline = tuple[PartPlan, ...]
 
 
 def outline_of(features: NDArray[np.integer], tokens: Sequence[str]) -> Outline:
@@ -29,7 +29,7 @@ def outline_of(features: NDArray[np.integer], tokens: Sequence[str]) -> Outline:
         first_ending = np.flatnonzero(ending[begin : end + 1] == 1)  # its last row is behind `:|`
         at = begin + first_ending[-1] - 1 if ending[end] == 2 and len(first_ending) else end
         home = _ends_home(tokens[: end + 1])
-        found.append(Part(repeated=bool(repeated[end]), bars=int(bar[at]), home=home))
+        found.append(PartPlan(repeated=bool(repeated[end]), bars=int(bar[at]), home=home))
         begin = end + 1
     return tuple(found) if may_be_new(tuple(found)) else ()
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.music.theory import Key, Meter
-from musicgen.tokens.remi.encoding import HEADER_KINDS, Token, key_shift, parse_token
+from musicgen.tokens.remi.encoding import HEADER_KINDS, RemiToken, key_shift, parse_token
 from musicgen.tokens.remi.pieces import MAX_PARTS, ROLES, plain_meter
 from musicgen.tokens.vocabulary import BOS, EOS
 
@@ -40,7 +40,7 @@ class Follower:
 
     def __init__(self) -> None:
         self.kind = BOS
-        self.header: dict[str, Token] = {}
+        self.header: dict[str, RemiToken] = {}
         self.roles: list[str] = []
         self.ends: list[int] = []
         self.before: list[int] = []
@@ -51,7 +51,7 @@ class Follower:
         self.now = 0
         self.part = FREE
 
-    def advance(self, token: Token) -> None:
+    def advance(self, token: RemiToken) -> None:
         """Follow a token. Total: an irregular piece is followed as well as can be."""
         value = token.value
         match token.kind:
