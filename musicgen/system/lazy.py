@@ -1,0 +1,24 @@
+"""Names of a package that are imported when they are first used, so that its neighbours stay light.
+
+    __getattr__ = lazy(__name__, {"Composer": "melody", "TextComposer": "texts"})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's `__getattr__` for names that live in submodules: name -> submodule.
+
+    The function raises AttributeError for any other name.
+    """
+
+    def getattribute(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return getattribute
