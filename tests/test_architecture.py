@@ -115,15 +115,9 @@ def test_music21_never_reads_its_cache() -> None:
     assert not any("music21" in imported(ast.parse(path.read_text("utf-8"))) for path in MODULES)
 
 
-def test_every_package_has_its_tests_and_every_test_its_package() -> None:
+def test_every_package_has_a_folder_of_tests_and_no_other_has() -> None:
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     folders = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
     assert folders == packages | {"end_to_end"}
     for package in packages:
-        modules = {
-            "_".join(path.relative_to(PACKAGE / package).with_suffix("").parts)
-            for path in (PACKAGE / package).rglob("*")
-        }
-        for path in (ROOT / "tests" / package).glob("test_*.py"):
-            name = path.stem.removeprefix("test_")
-            assert name in {package, *modules} or name.startswith(tuple(modules)), path
+        assert list((ROOT / "tests" / package).glob("test_*.py")), package

@@ -28,7 +28,7 @@ ANALYSING = ResourceLimits(
 )  # torch reserves much
 _COMPOSING = f"{__package__}.composing:"
 _JOBS = f"{__package__}.jobs:"
-_LOOKING = f"{__package__}.looking:"
+_VIEWS = f"{__package__}.model_views:"
 
 
 class Pools:
@@ -63,7 +63,7 @@ class Pools:
             self.clerks.warm(f"{_JOBS}warm", checkpoint=self.checkpoint),
         )
         self.ready = True
-        await self.analysts.warm(f"{_LOOKING}warm", checkpoint=self.checkpoint)
+        await self.analysts.warm(f"{_VIEWS}warm", checkpoint=self.checkpoint)
 
     async def choices(self) -> Answer:
         """All that can be asked for, with what the model knows."""
@@ -114,7 +114,7 @@ class Pools:
         """How the model hears a tune: "surprise" or "attention"."""
         checkpoint = self.checkpoint
         data = _json(request)
-        return _answer(await self.analysts.ask(f"{_LOOKING}{how}", data, checkpoint=checkpoint))
+        return _answer(await self.analysts.ask(f"{_VIEWS}{how}", data, checkpoint=checkpoint))
 
     async def export(self, request: Answer) -> tuple[Answer, bytes]:
         """A file: its type and name, or an error; and its bytes."""

@@ -1,6 +1,6 @@
 """Names of a package that are imported when they are first used, so that its neighbours stay light.
 
-    __getattr__ = lazy(__name__, {"Composer": "melody", "TextComposer": "texts"})
+__getattr__ = lazy(__name__, {"Composer": "melody", "TextComposer": "texts"})
 """
 
 from __future__ import annotations

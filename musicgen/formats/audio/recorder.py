@@ -50,7 +50,7 @@ def record_performances(
         answer_mib=1024,
     )
     return run(
-        f"{__package__}.studio:record",
+        f"{__package__}.mixing:record",
         to_json(performances),
         what="the synthesizer",
         limits=limits,
