@@ -38,7 +38,7 @@ NAME = "remi"
 HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")
 _HEADER_PREFIXES = dict(zip(("M", "K", "mode", "up", "tens", "ones"), HEADER_KINDS, strict=True))
 _KINDS = {
-    "PiecePart": "part",
+    "Part": "part",
     "Bar": "bar",
     "TimeSig": "signature",
     "Position": "position",

@@ -8,8 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from musicgen.formats.midi.parts import MidiPart as MidiPart
-from musicgen.formats.midi.parts import chord_lines
+from musicgen.formats.midi.parts import MidiPart, chord_lines
 from musicgen.music.instruments import GENERAL_MIDI
 from musicgen.music.notation.bars import Frame, Sound, write_bars
 from musicgen.music.notation.rhythms import UNITS
