@@ -19,6 +19,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,7 @@ def main() -> int:
         keep = arguments.reuse or Path(folder) / "before"
         before, after = keep, Path(folder) / "after"
         if not (before / "finished").exists():
+            shutil.rmtree(before, ignore_errors=True)
             run_all(
                 arguments.before.resolve(), before, list(COMMANDS) if arguments.reuse else names
             )
@@ -133,7 +135,7 @@ def differences(before: Path, after: Path, names: list[str]) -> Iterator[str]:
         {
             str(path.relative_to(root)): path
             for path in sorted(root.rglob("*"))
-            if path.is_file() and path.suffix not in IGNORED and "state" not in path.parts
+            if path.is_file() and path.suffix not in IGNORED and "tfevents" not in path.name
         }
         for root in (before, after)
     )
