@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,13 +50,86 @@ def test_the_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_package_holds_eleven_packages_and_five_files() -> None:
+    entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages == {
+        *("cli", "studio", "evaluation", "composer", "training", "models", "corpus"),
+        *("tokens", "formats", "music", "system"),
+    }
+    assert entries - packages == {
+        *("__init__.py", "__main__.py", "config.py", "errors.py", "py.typed")
+    }
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_is_short_and_says_what_it_is(path: Path) -> None:
     text = path.read_text("utf-8")
     assert len(text.splitlines()) <= 420
-    docstring = ast.get_docstring(ast.parse(text))
+    tree = ast.parse(text)
+    docstring = ast.get_docstring(tree)
     assert docstring
     assert len(docstring.splitlines()[0]) <= 100
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0].lineno  # the list of a command's options is a table
+            assert (node.end_lineno or first) - first < 60, node.name
+
+
+def name_of(path: Path) -> str:
+    """ "musicgen.music.tune", and of a package its folder's name."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def dependencies(path: Path, modules: set[str]) -> set[str]:
+    """Modules that a module imports: anywhere in it, by name in a string too, types aside."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typing = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) in typing:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            children = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {c if c in modules else node.module or "" for c in children}
+        elif isinstance(node, ast.Constant) and re.fullmatch(
+            r"musicgen(\.\w+)+(:\w+)?", str(node.value)
+        ):
+            names.add(str(node.value).partition(":")[0])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy":
+            homes = ast.literal_eval(node.args[1]).values()
+            names |= {f"{name_of(path)}.{home}" for home in homes}
+    return {name for name in names if name in modules} - {name_of(path)}
+
+
+def test_no_import_comes_back_to_where_it_started() -> None:
+    """Imports inside functions and modules that are named in strings count, too."""
+    names = {name_of(path) for path in MODULES}
+    below = {name_of(path): dependencies(path, names) for path in MODULES}
+    while True:
+        leaves = {name for name, targets in below.items() if not targets}
+        if not leaves:
+            break
+        below = {name: targets - leaves for name, targets in below.items() if name not in leaves}
+    assert below == {}
+
+
+def test_one_name_is_one_class() -> None:
+    classes = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, n in classes.items() if n > 1} == set()
 
 
 def imported(tree: ast.Module) -> set[str]:
