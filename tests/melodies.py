@@ -12,6 +12,22 @@ L:1/8
 K:D
 D2FA dAFA|BAGB AFDF|E2EF GFEG|FDEC DEFA|dfaf gfed|cdef g2fg|afge fdec|ABAG FDD2|]
 """
+KESH = """X:1
+T:The Kesh
+M:6/8
+L:1/8
+K:G
+GAG GAB|ABA ABd|edd gdd|edB dBA|GAG GAB|ABA ABd|edd gdB|AGF G3:|
+BAB dBd|ege dBA|BAB dBG|ABA AGA|BAB dBd|ege dBd|gfg aga|bgf g3:|
+"""
+BUTTERFLY = """X:2
+T:The Butterfly
+M:9/8
+L:1/8
+K:Em
+B2E G2E F3|B2E G2E FED|B2E G2E F3|B2d d2B AFD:|
+B2c e2f g3|B2d g2e dBA|B2c e2f g2a|b2a g2e dBA:|
+"""
 
 
 def tune(text: str) -> Tune:

@@ -195,3 +195,13 @@ def test_every_package_has_a_folder_of_tests_and_no_other_has() -> None:
     assert folders == packages | {"end_to_end"}
     for package in packages:
         assert list((ROOT / "tests" / package).glob("test_*.py")), package
+
+
+def test_no_test_module_imports_another() -> None:
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        modules = [
+            node.module
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.")
+        ]
+        assert not [name for name in modules if ".test_" in str(name)], path

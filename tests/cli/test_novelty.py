@@ -11,8 +11,8 @@ import pytest
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import NoveltyIndex
-from tests.end_to_end.test_cli import run
-from tests.music.test_similarity import BUTTERFLY, KESH, REEL, tune
+from tests.commands import run
+from tests.melodies import BUTTERFLY, KESH, REEL, tune
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
 from musicgen.tokens.vocabulary import Vocabulary
-from tests.tokens.test_melody_grammar import assert_valid
+from tests.grammars import assert_valid
 
 
 @pytest.fixture(scope="module")

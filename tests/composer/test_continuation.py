@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import random
-from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +22,7 @@ from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate
+from tests.midi_events import event_counts
 
 HEAD = "X:1\nT:Half a jig\nR:jig\nM:6/8\nL:1/8\nK:D\n"
 HALF_JIG = f'{HEAD}A|~d2f {{g}}fed|"G"BAB "A"A2G|FAd [fd]2e|'
@@ -268,24 +268,6 @@ def test_a_tune_of_a_book_stands_alone(composer: Composer, tmp_path: Path) -> No
 # --- MIDI -----------------------------------------------------------------------------------
 
 
-def facts(data: bytes) -> Counter[tuple[object, ...]]:
-    """Every event with its track and tick; notes with their lengths."""
-    found: Counter[tuple[object, ...]] = Counter()
-    for number, track in enumerate(mido.MidiFile(file=io.BytesIO(data)).tracks):
-        tick, sounding = 0, {}
-        for message in track:
-            tick += message.time
-            if message.type == "note_on" and message.velocity:
-                sounding[message.channel, message.note] = (tick, message.velocity)
-            elif message.type in ("note_on", "note_off"):
-                onset, velocity = sounding.pop((message.channel, message.note))
-                found[number, onset, tick - onset, message.channel, message.note, velocity] += 1
-            elif message.type != "end_of_track":
-                found[number, tick, str(message.copy(time=0))] += 1
-        assert not sounding
-    return found
-
-
 def cut(data: bytes, stop: int, *, kind: int, velocity: int) -> bytes:
     """A file up to a tick; of type 0 all in one track."""
     file = mido.MidiFile(file=io.BytesIO(data))
@@ -330,8 +312,8 @@ def test_midi_goes_on_at_any_tick_with_every_event_kept(
         (tune,) = read(half)
         take = next(composer.continuations(tune, 1, SamplingConfig(seed=stop)))
         take.write(tmp_path / "whole.mid")
-        before = facts(half.read_bytes())
-        after = facts((tmp_path / "whole.mid").read_bytes())
+        before = event_counts(half.read_bytes())
+        after = event_counts((tmp_path / "whole.mid").read_bytes())
         assert not before - after
         new = [event for event in after - before if len(event) == 6]
         assert len(new) > 8

@@ -33,7 +33,7 @@ from musicgen.tokens.melody.encoding import encode
 from musicgen.tokens.melody.grammar import Limits, PartPlan, advance, outline_of, start
 from musicgen.tokens.melody.table import parse_token
 from musicgen.tokens.vocabulary import BOS, EOS
-from tests.tokens.test_melody_grammar import JIG, LENGTHS, VOCABULARY, assert_valid
+from tests.grammars import JIG, LENGTHS, VOCABULARY, assert_valid
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import similarity
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate
-from tests.composer.test_continuation import facts
+from tests.midi_events import event_counts
 
 TUNE = """X:1
 T:A jig
@@ -125,7 +125,7 @@ def test_midi_changes_inside_the_bars_alone(composer: Composer, tmp_path: Path) 
     (tune,) = read(path)
     for bars in ("1-2", "3", "9-12"):
         take = next(composer.infill(tune, bars=bars))
-        before, after = facts(path.read_bytes()), facts(take.exact[".mid"])
+        before, after = event_counts(path.read_bytes()), event_counts(take.exact[".mid"])
         piece = InfillTarget.read(tune)
         first, stop = piece.select(bars)
         begin = sum((b.duration for b in piece.heard[:first]), Fraction(0)) * 480

@@ -12,10 +12,10 @@ from random import Random
 
 import pytest
 
-from musicgen.cli import main
 from musicgen.formats import read
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint
+from tests.commands import run
 
 HALF = "X:1\nT:Half\nR:jig\nM:6/8\nL:1/8\nK:D\nA|d2f fed|BAB A2G|F"
 
@@ -25,20 +25,6 @@ def model(untrained: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> st
     folder = tmp_path_factory.mktemp("models") / "untrained"
     checkpoints.save(folder, untrained)
     return str(folder)
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of the command."""
-    before, sys.argv = sys.argv, ["musicgen", *arguments]
-    try:
-        main()
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = before
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 def test_generate_prints_abc_and_the_seed_that_gives_it_again(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from musicgen.cli import options
-from tests.end_to_end.test_cli import run
+from tests.commands import run
 
 GOOD = "X:1\nT:fine\nM:4/4\nL:1/8\nK:C\nABcd efga|]\n"
 ODD = "odd\x1b[2J\n\udcff.abc"  # an escape code, a line end, a byte that is no text

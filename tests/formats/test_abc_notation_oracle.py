@@ -13,7 +13,7 @@ import pytest
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
 from tests import DATA
-from tests.formats.test_abc_notation_writer import bundled
+from tests.bundled import abc_files
 
 pytestmark = pytest.mark.skipif(shutil.which("abc2midi") is None, reason="needs abc2midi")
 EXPLAINED = DATA / "abc2midi_differences.md"
@@ -108,12 +108,12 @@ def test_every_difference_in_the_bundled_tunes_is_explained(
 ) -> None:
     found = Counter[str]()
     differing: dict[tuple[str, int], str] = {}
-    for path in bundled(collection):
+    for path in abc_files(collection):
         for tune, verdict, _ in compare.compare(path, tmp_path):
             found[verdict] += 1
             if verdict in ("equal with plain repeat signs", "different"):
                 differing[path.name, tune.source.line] = verdict
-    names = {path.name for path in bundled(collection)}
+    names = {path.name for path in abc_files(collection)}
     assert differing == {place: v for place, v in explained().items() if place[0] in names}
     judged = sum(found[verdict] for verdict in compare.JUDGED)
     assert found["different"] / judged <= 0.005

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +12,7 @@ from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation import original_text, parse, parse_text, render, to_abc
 from musicgen.music.theory import Key, Meter, Pitch
 from musicgen.music.tune import Bar, Note, Rest, Tempo, Tune, Tuplet, Voice
+from tests.bundled import abc_files
 from tests.tunes import tunes
 
 JIG = """\
@@ -198,18 +197,11 @@ def test_any_tune_survives_being_written_and_read(tune: Tune) -> None:
     assert parse_text(to_abc(tune)).tunes == (tune,)
 
 
-def bundled(collection: str) -> list[Path]:
-    spec = importlib.util.find_spec("music21")
-    assert spec is not None
-    assert spec.origin is not None
-    return sorted((Path(spec.origin).parent / "corpus" / collection).glob("*.abc"))
-
-
 @pytest.mark.parametrize(
     ("collection", "count"), [("oneills1850", 2009), ("ryansMammoth", 1059), ("airdsAirs", 1180)]
 )
 def test_every_bundled_tune_is_read_and_survives_writing(collection: str, count: int) -> None:
-    readings = [parse(path.read_bytes(), str(path)) for path in bundled(collection)]
+    readings = [parse(path.read_bytes(), str(path)) for path in abc_files(collection)]
     found = [tune for reading in readings for tune in reading.tunes]
     assert (len(found), sum(len(r.rejected) for r in readings)) == (count, 0)
     lost = [t.title for t in found if parse_text(to_abc(t)).tunes != (t,)]

@@ -18,24 +18,7 @@ from musicgen.music.similarity.alignment import MelodyLine, line_similarity, tra
 from musicgen.music.similarity.melody import Melody
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import Tune
-from tests.melodies import REEL, notes, tune
-
-KESH = """X:1
-T:The Kesh
-M:6/8
-L:1/8
-K:G
-GAG GAB|ABA ABd|edd gdd|edB dBA|GAG GAB|ABA ABd|edd gdB|AGF G3:|
-BAB dBd|ege dBA|BAB dBG|ABA AGA|BAB dBd|ege dBd|gfg aga|bgf g3:|
-"""
-BUTTERFLY = """X:2
-T:The Butterfly
-M:9/8
-L:1/8
-K:Em
-B2E G2E F3|B2E G2E FED|B2E G2E F3|B2d d2B AFD:|
-B2c e2f g3|B2d g2e dBA|B2c e2f g2a|b2a g2e dBA:|
-"""
+from tests.melodies import BUTTERFLY, KESH, REEL, notes, tune
 
 
 def test_the_same_melody_is_alike_in_any_key_octave_barring_and_note_value() -> None:

@@ -16,7 +16,7 @@ from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.training import events, train
 from musicgen.training.events import EventLog, crc32c
 from musicgen.training.run_folder import parse_rows
-from tests.training.test_training import SMALL, make_tokens, signal_at
+from tests.runs import SMALL, make_tokens, signal_at
 
 # What tensorboard 2.21 writes for the events of the test below (`event_pb2`, `RecordWriter`).
 NOW_S = 1795654567.25

@@ -24,7 +24,7 @@ from musicgen.models import checkpoint
 from musicgen.system.files import locked
 from musicgen.training import RunFolder, callback, train
 from tests import ROOT
-from tests.training.test_training import SMALL, losses, make_tokens, signal_at
+from tests.runs import SMALL, losses, make_tokens, signal_at
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from musicgen.cli import main
 from musicgen.training.presets import PRESETS
-from tests.training.test_training import SMALL, make_tokens
+from tests.runs import SMALL, make_tokens
 from musicgen.errors import MusicgenError
 from musicgen.training import train
 import musicgen.cli.train as learn

@@ -11,8 +11,8 @@ import pytest
 from musicgen.errors import TrainingError
 from musicgen.models import checkpoint as checkpoints
 from musicgen.training import train
-from tests.end_to_end.test_cli import run
-from tests.training.test_training import SMALL, VOCAB, make_tokens
+from tests.commands import run
+from tests.runs import SMALL, VOCAB, make_tokens
 
 
 def test_a_model_is_trained_on_from_where_it_was(tmp_path: Path) -> None:

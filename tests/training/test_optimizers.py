@@ -10,7 +10,7 @@ from torch import nn
 
 from musicgen.models import KINDS, build_model
 from musicgen.training.optimizers import Joint, build_optimizer
-from tests.training.test_training import SMALL, make_tokens
+from tests.runs import SMALL, make_tokens
 
 TABLES = ("embedding.token.weight", "embedding.table.weight")
 

@@ -19,7 +19,7 @@ from musicgen.errors import TrainingInterrupted
 from musicgen.models import KINDS, checkpoint
 from musicgen.training import RunFolder, TrainConfig, train
 from musicgen.training.datamodule import DataConfig
-from tests.training.test_training import SMALL, losses, make_tokens, signal_at
+from tests.runs import SMALL, losses, make_tokens, signal_at
 
 # Without dropout, whose masks no two ways of cutting a step can share.
 PLAIN = dataclasses.replace(

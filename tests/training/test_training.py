@@ -18,72 +18,26 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError, TrainingError, TrainingInterrupted
-from musicgen.models import KINDS, ModelConfig, checkpoint
-from musicgen.tokens.vocabulary import SPECIALS
+from musicgen.models import KINDS, checkpoint
 from musicgen.training import (
     NextTokenModule,
-    Progress,
-    Report,
     RunFolder,
     TrainConfig,
     reporting,
     score_tunes,
     train,
 )
-from musicgen.training.datamodule import DataConfig
 from musicgen.training.presets import DEFAULT, PRESETS, preset
 from musicgen.training.run_folder import Row, parse_rows, render_rows
 from tests import ROOT
-
-VOCAB = (*SPECIALS, *"ABCDEFGH")
-SMALL = TrainConfig(
-    steps=12,
-    data=DataConfig(batch_tokens=128, max_len=32),
-    model=ModelConfig(d_model=16, n_heads=2),
-    val_every=4,
-    log_every=2,
-    learning_rate=0.02,
-    save_minutes=0.0,
-)
-
-
-def make_tokens(seed: int = 0, n: int = 40) -> TokenSet:
-    """Tunes that go up the scale from a random note, again and again."""
-    random = np.random.default_rng(seed)
-
-    def row(index: int) -> TokenRow:
-        length = int(random.integers(6, 45))
-        ids = 4 + (random.integers(8) + np.arange(length)) % 8
-        split = ("val", "test")[index % 2] if index < 8 else "train"
-        whole = np.array([BOS_ID, *ids, EOS_ID])
-        return split, f"tune {index}", whole, np.arange(len(whole)) % 4, length
-
-    rows = [row(index) for index in range(n)]
-    return build_tokenset(rows, vocab=VOCAB, feature_sizes={"beat": 4}, tokenizer="toy")
+from tests.runs import SMALL, VOCAB, losses, make_tokens, signal_at
 
 
 @pytest.fixture
 def tokens() -> TokenSet:
     return make_tokens()
-
-
-def losses(folder: Path) -> list[tuple[Any, ...]]:
-    """What must not depend on interruptions: everything but the clock."""
-    rows = parse_rows((folder / "history.csv").read_text())
-    return [
-        (r.step, r.epoch, r.learning_rate, r.train_bits_per_token, r.val_bits_per_note)
-        for r in rows
-    ]
-
-
-def signal_at(step: int, number: signal.Signals) -> Report:
-    def report(progress: Progress) -> None:
-        if progress.step == step:
-            signal.raise_signal(number)
-
-    return report
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
@@ -151,7 +105,8 @@ def kill_at(step: int) -> str:
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from tests.training.test_training import SMALL, make_tokens, train
+from musicgen.training import train
+from tests.runs import SMALL, make_tokens
 def report(progress):
     if progress.step == {step}:
         os.kill(os.getpid(), 9)
