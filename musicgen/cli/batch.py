@@ -186,8 +186,8 @@ class Conversion:
         from musicgen import formats
 
         for source in sources:
-            suffix = formats.extension(source.path)
-            is_book = suffix in formats.BOOKS and source.path.is_file()
+            row = formats.READERS.get(formats.extension(source.path))
+            is_book = row is not None and row.holds_many and source.path.is_file()
             if not is_book or source.path.stat().st_size < LARGE_BOOK_BYTES:
                 yield _Piece(source)
                 continue

@@ -93,7 +93,7 @@ class TuneSink:
             self.start = self.book.done
         if output is None or self.to_folder:
             return
-        from musicgen.formats import BOOKS, WRITERS, extension
+        from musicgen.formats import WRITERS, extension
 
         suffix = extension(output)
         if suffix not in WRITERS:
@@ -101,7 +101,7 @@ class TuneSink:
             raise UnsupportedFormatError(
                 f"{output}: cannot write '{suffix}'; use {known} or name a folder"
             )
-        if number > 1 and suffix not in BOOKS:
+        if number > 1 and not WRITERS[suffix].holds_many:
             raise InvalidTuneError(f"{output}: holds one tune; name a folder instead")
         require_free(output, force=force)
 

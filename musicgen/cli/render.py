@@ -167,7 +167,7 @@ def _render_file(
     tunes = [tune for source in sources for tune in _read(source.path, reading, failures)]
     if failures and (not tunes or len(sources) == 1):
         raise MusicgenError(failures[0])
-    if len(tunes) > 1 and suffix not in formats.BOOKS:
+    if len(tunes) > 1 and not formats.WRITERS[suffix].holds_many:
         raise InvalidTuneError(
             f"{output}: holds one tune, not {len(tunes)}; name a folder, or a PDF for a book"
         )

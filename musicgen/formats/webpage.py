@@ -1,4 +1,4 @@
-"""Tunes as HTML that needs nothing else: a page to open offline, or cells of a notebook."""
+"""Tunes as HTML with scores and recordings inside: pages for a browser, cells of a notebook."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from html import escape
 
 from musicgen.errors import MusicgenError
-from musicgen.formats import rendered
 from musicgen.music.tune import Tune
 
 MAX_SHOWN = 12  # tunes in a notebook
@@ -76,6 +75,11 @@ class PageEntry:
     links: Mapping[str, str]
 
 
+def render(tunes: Sequence[Tune], *, title: str = "Tunes") -> bytes:
+    """A page of these tunes, without links."""
+    return page([PageEntry(tune, {}) for tune in tunes], title=title).encode()
+
+
 def page(entries: Sequence[PageEntry], *, title: str) -> str:
     """A whole HTML document; scores and recordings are inside it."""
     count = "1 tune" if len(entries) == 1 else f"{len(entries)} tunes"
@@ -112,17 +116,21 @@ def card(entry: PageEntry) -> str:
 
 
 def score(tune: Tune) -> str:
-    """An SVG element, as wide as what is around it."""
+    """An SVG element, as wide as its parent."""
+    from musicgen.formats.engraving import svg
+
     try:
-        return rendered([tune], ".svg").decode()
+        return svg.render([tune]).decode()
     except MusicgenError as error:
         return f'<p class="problem">{escape(str(error))}</p>'
 
 
 def player(tune: Tune) -> str:
     """An audio element with the recording inside it."""
+    from musicgen.formats.audio import mp3
+
     try:
-        sound = rendered([tune], ".mp3")
+        sound = mp3.render([tune])
     except MusicgenError as error:
         return f"<span>{escape(str(error))}</span>"
     return _PLAYER.format(source="data:audio/mpeg;base64," + base64.b64encode(sound).decode())

@@ -11,22 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from musicgen.errors import FieldError, MusicgenError
-from musicgen.formats import AUDIO, BOOKS, rendered
+from musicgen.formats import WRITERS, rendered, writing_options
 from musicgen.music.tune import Tune
 from musicgen.system.files import slug
 
-TYPES = {
-    "abc": "text/vnd.abc; charset=utf-8",
-    "mid": "audio/midi",
-    "musicxml": "application/vnd.recordare.musicxml+xml",
-    "svg": "image/svg+xml",
-    "png": "image/png",
-    "pdf": "application/pdf",
-    "wav": "audio/wav",
-    "ogg": "audio/ogg",
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "zip": "application/zip",
+# Format -> media type.
+TYPES = {row.extensions[0][1:]: row.media_type for row in WRITERS.values() if row.media_type} | {
+    "zip": "application/zip"
 }
 # What each tune of a tunebook gets in the zip; the book itself is there as ABC and PDF.
 ZIPPED = ("abc", "mid", "musicxml", "svg", "mp3")
@@ -55,7 +46,7 @@ def file_of(tunes: Sequence[Tune], kind: str, instrument: str = "") -> Download:
     most = MOST_ZIPPED if kind == "zip" else MOST_TUNES
     if len(tunes) > most:
         raise FieldError("abc", f"holds {len(tunes)} tunes, more than {most}; send fewer")
-    if kind != "zip" and len(tunes) > 1 and f".{kind}" not in BOOKS:
+    if kind != "zip" and len(tunes) > 1 and not WRITERS[f".{kind}"].holds_many:
         raise FieldError("format", f"{kind} holds one tune, not {len(tunes)}; ask for a zip")
     name = slug(tunes[0].title) if len(tunes) == 1 else "tunes"
     content = _zipped(tunes, instrument) if kind == "zip" else _content(tunes, kind, instrument)
@@ -64,7 +55,7 @@ def file_of(tunes: Sequence[Tune], kind: str, instrument: str = "") -> Download:
 
 def _content(tunes: Sequence[Tune], kind: str, instrument: str) -> bytes:
     options: dict[str, Any] = {}
-    if instrument and (f".{kind}" in AUDIO or kind == "mid"):
+    if instrument and "instrument" in writing_options(f".{kind}"):
         options["instrument"] = instrument
     if kind == "abc":
         options["original"] = True  # as it was written by hand

@@ -14,13 +14,14 @@ from musicgen.music.theory import RHYTHM_METERS
 from musicgen.music.transposition import MOST_SEMITONES
 from musicgen.studio.edits import CHANGES
 from musicgen.studio.fields import MAX_BASE64, MAX_MUSIC, Field, FieldGroup
+from musicgen.studio.files import TYPES
 
 MOST_TAKES = 8
 MOST_SEED = 2**53 - 1  # what JavaScript can say exactly
 MOST_REPEATS = 64
 MOST_VOICES = 64
 KINDS = ("generate", "continue", "infill", "vary")
-FORMATS = ("abc", "mid", "musicxml", "svg", "png", "pdf", "wav", "ogg", "mp3", "flac", "zip")
+FORMATS = tuple(TYPES)
 _UNITS = ("1/4", "1/8", "1/16")
 _METERS = tuple(dict.fromkeys(meter for meters in RHYTHM_METERS.values() for meter in meters))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from musicgen import corpus
 from musicgen.errors import MusicgenError
-from musicgen.formats import AUDIO, rendered
+from musicgen.formats import WRITERS, rendered
 from musicgen.music.performance import perform
 from musicgen.music.tune import Tune
 
@@ -71,7 +71,7 @@ def measure_book(tunes: list[Tune]) -> None:
 def measure_audio(tunes: Sequence[Tune], jobs: int) -> None:
     """How many seconds of sound are made in a second, warm: one tune at a time, then several."""
     sound_s = sum(perform(tune).duration_s for tune in tunes)
-    for suffix in sorted(AUDIO):
+    for suffix in sorted(suffix for suffix, row in WRITERS.items() if row.is_audio):
         elapsed = {}
         for n in (1, jobs):
             with ThreadPoolExecutor(n) as pool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 import musicgen
-from musicgen.formats import webpage
 from musicgen.formats.abc_notation import parse
+from musicgen.formats.audio import mp3
 from musicgen.formats.webpage import MAX_SHOWN, PageEntry, page
 from musicgen.music.tune import Tune
 
@@ -40,12 +41,14 @@ def tune() -> Tune:
 @pytest.fixture(autouse=True)
 def short_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recordings have their own tests; here they only have to be put in."""
-    true = webpage.rendered
+    monkeypatch.setattr(mp3, "render", lambda tunes: b"ID3")
 
-    def rendered(tunes: list[Tune], suffix: str) -> bytes:
-        return b"ID3" if suffix == ".mp3" else true(tunes, suffix)
 
-    monkeypatch.setattr(webpage, "rendered", rendered)
+def test_tunes_are_written_as_a_page(tune: Tune, tmp_path: Path) -> None:
+    musicgen.write([tune, tune], tmp_path / "x.html", title="Two")
+    html = (tmp_path / "x.html").read_text()
+    assert html.count("<svg ") == 2
+    assert "<title>Two</title>" in html
 
 
 def test_a_page_shows_and_plays_every_tune(tune: Tune) -> None:
