@@ -187,17 +187,15 @@ def _numbers(bench: Bench, found: Sequence[Assessment]) -> str:
 
 def _distributions(bench: Bench, sets: Sequence[tuple[TuneSet, Features]]) -> str:
     parts = [_key([("held-out real tunes", REAL), *_names(sets)])]
-    for place, distribution in enumerate(DISTRIBUTIONS):
-        if distribution.name not in _SHOWN:
-            continue
-        real = bench.yardstick.reference.counts[place]
-        kinds = _top(real, [features.counts[place] for _, features in sets])
+    for name in _SHOWN:
+        real = bench.yardstick.reference.counts[name]
+        kinds = _top(real, [features.counts[name] for _, features in sets])
         series = [Series("real", REAL, _shares(real, kinds))]
         for (one, features), colour in zip(sets, SETS, strict=False):
-            series.append(Series(one.name, colour, _shares(features.counts[place], kinds)))
+            series.append(Series(one.name, colour, _shares(features.counts[name], kinds)))
         parts.append(
-            f"<section><h3>{escape(distribution.name)}</h3>"
-            f'<span class="faint">{escape(distribution.about)}</span>'
+            f"<section><h3>{escape(name)}</h3>"
+            f'<span class="faint">{escape(DISTRIBUTIONS[name].definition)}</span>'
             f"{charts.bars(kinds, series)}</section>"
         )
     return f'{parts[0]}<div class="charts">{"".join(parts[1:])}</div>'
@@ -221,7 +219,7 @@ def _top(real: Any, others: Sequence[Any], most: int = 14) -> list[str]:
 
 
 def _shares(counts: Any, kinds: Sequence[str]) -> list[float]:
-    total = tabulate(counts, (*kinds, "")).total
+    total = tabulate(counts, (*kinds, "")).sum(axis=0)
     shares: list[float] = (total / max(total.sum(), 1))[: len(kinds)].tolist()
     return shares
 
@@ -306,12 +304,12 @@ def _faults(one: Assessment) -> str:
 
 def _definitions() -> str:
     rows = [
-        (d.name, d.family, f"distribution: {d.about}; Jensen-Shannon distance", d.source)
-        for d in DISTRIBUTIONS
+        (d.name, d.group, f"distribution: {d.definition}; Jensen-Shannon distance", d.source)
+        for d in DISTRIBUTIONS.values()
     ]
     rows += [
-        (m.name, m.family, f"{m.about}; Wasserstein distance in standard deviations", m.source)
-        for m in MEASURES
+        (m.name, m.group, f"{m.definition}; Wasserstein distance in standard deviations", m.source)
+        for m in MEASURES.values()
     ]
     return _details("Definitions and sources", ("name", "family", "definition", "source"), rows)
 

@@ -23,7 +23,7 @@ from musicgen.evaluation.copying import (
 from musicgen.evaluation.discrimination import Discrimination, discriminate
 from musicgen.evaluation.sets import CEILINGS, Fault, Reference, Report, TuneSet, silent
 from musicgen.music.metrics.distances import ConfidenceInterval, share
-from musicgen.music.metrics.features import Features, Likeness, Yardstick, family_ratios
+from musicgen.music.metrics.features import Features, Likeness, Yardstick, group_ratios
 from musicgen.music.metrics.judge import load_judge
 from musicgen.music.metrics.note_arrays import Floats
 from musicgen.music.similarity import NoveltyIndex
@@ -142,7 +142,7 @@ class Bench:
             name=found.name,
             validity=_validity(found),
             likeness=likeness,
-            ratios=family_ratios(likeness),
+            ratios=group_ratios(likeness),
             classifier=discriminate(self.yardstick.reference, features, seed=self.seed),
             nearness=nearest.summary(features.groups),
             copies=nearest.listed(found.names),
@@ -162,7 +162,7 @@ def _ceiling(name: str, made: TuneSet, yardstick: Yardstick, seed: int, report: 
     return Ceiling(
         name,
         tuple(row.distance.value for row in rows),
-        family_ratios(rows),
+        group_ratios(rows),
         told.auc.value if told is not None else math.nan,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from musicgen.evaluation.report import Assessment, Bench
 from musicgen.music.metrics.distances import ConfidenceInterval
-from musicgen.music.metrics.table import FAMILIES
+from musicgen.music.metrics.table import GROUPS
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -53,14 +53,14 @@ def headline(bench: Bench, one: Assessment) -> str:
 
 def family_rows(bench: Bench, found: Sequence[Assessment]) -> Rows:
     """Every set, the ceilings and the floor, by family of measures."""
-    head = ("", "tunes", "valid", *FAMILIES, "all", "AUC", "copies")
+    head = ("", "tunes", "valid", *GROUPS, "all", "AUC", "copies")
     floor = bench.real_classifier
     rows = [
         (
             "other real tunes",
             f"{len(bench.reference.others):,}",
             "-",
-            *("1.00" for _ in FAMILIES),
+            *("1.00" for _ in GROUPS),
             "1.00",
             number(floor.auc.value, 2) if floor else "-",
             f"{bench.held_out_nearness.copies.value:.1%}",
@@ -73,13 +73,13 @@ def family_rows(bench: Bench, found: Sequence[Assessment]) -> Rows:
                 one.name,
                 f"{one.validity.n_judged:,}",
                 f"{one.validity.valid.value:.1%}",
-                *(number(one.ratios[family], 2) for family in (*FAMILIES, "all")),
+                *(number(one.ratios[family], 2) for family in (*GROUPS, "all")),
                 spread(told.auc, 2) if told else "-",
                 f"{one.nearness.copies.value:.1%}",
             )
         )
     for ceiling in bench.ceilings:
-        ratios = (number(ceiling.ratios[family], 2) for family in FAMILIES if family != "form")
+        ratios = (number(ceiling.ratios[family], 2) for family in GROUPS if family != "form")
         rows.append(
             (
                 ceiling.name,

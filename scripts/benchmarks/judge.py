@@ -17,7 +17,7 @@ from musicgen.evaluation.copying import look_up
 from musicgen.evaluation.discrimination import discriminate
 from musicgen.evaluation.sets import Reference, read_set
 from musicgen.evaluation.wording import spread
-from musicgen.music.metrics.features import family_ratios
+from musicgen.music.metrics.features import group_ratios
 from musicgen.music.metrics.judge import load_judge
 from musicgen.music.similarity import NoveltyIndex
 
@@ -43,11 +43,11 @@ def main() -> None:
     print(f"rejected: {np.mean([bool(v.rejected) for v in verdicts]):.1%} of {len(verdicts)}")
     for name, rows in (("the first of each", firsts), (f"the best of {size}", chosen)):
         part = features.take(rows)
-        ratios = family_ratios(yardstick.compare(part))
+        ratios = group_ratios(yardstick.compare(part))
         told = discriminate(yardstick.reference, part)
         print(
             f"{name}: {n} tunes; times the floor: "
-            + ", ".join(f"{family} {ratio:.2f}" for family, ratio in ratios.items())
+            + ", ".join(f"{group} {ratio:.2f}" for group, ratio in ratios.items())
             + (f"; AUC {spread(told.auc, 2)}" if told else "")
             + f"; copied bars {nearest.bars[rows].mean():.2f}"
             + f", at most {nearest.bars[rows].max():.0f}"

@@ -20,9 +20,10 @@ from musicgen.evaluation import critics
 from musicgen.evaluation.discrimination import auc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.metrics.baselines import shuffled
-from musicgen.music.metrics.critic import Critic
+from musicgen.music.metrics.critic import VERSION_1_MEASURES, Critic
 from musicgen.music.metrics.features import Features
 from musicgen.music.metrics.note_arrays import played
+from musicgen.music.metrics.table import MEASURES
 from musicgen.music.metrics.vectors import FeatureSpace
 from musicgen.music.tune import Tune
 from tests.melodies import notes
@@ -118,6 +119,8 @@ def _set(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         _set("kinds", {"smell": ["good"]}),
         _set("kinds", ["intervals"]),
         lambda data: data.pop("kinds"),
+        lambda data: data.pop("measures"),
+        _set("measures", [["leaps"]]),
     ],
 )
 def test_what_is_no_critic_is_refused(
@@ -130,9 +133,46 @@ def test_what_is_no_critic_is_refused(
 
 
 def test_a_later_version_is_refused_by_name(critic: Critic) -> None:
-    data = critic.to_bytes().replace(b'"version": 1', b'"version": 2')
+    data = critic.to_bytes().replace(b'"version": 2', b'"version": 3')
     with pytest.raises(CheckpointError, match="of another version; update musicgen"):
         Critic.from_bytes(data, "critic.json")
+
+
+def test_a_measure_that_is_not_in_the_table_is_refused_by_name(critic: Critic) -> None:
+    data = critic.to_bytes().replace(b'"leaps"', b'"smell"')
+    message = (
+        r"^critic\.json: uses the measure 'smell', which this musicgen does not have"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        Critic.from_bytes(data, "critic.json")
+
+
+def test_a_critic_names_its_measures_and_the_first_version_is_read_by_their_places(
+    critic: Critic,
+) -> None:
+    data = json.loads(critic.to_bytes())
+    assert tuple(data.pop("measures")) == VERSION_1_MEASURES == tuple(MEASURES)
+    data["version"] = 1
+    old = Critic.from_bytes(json.dumps(data).encode(), "critic.json")
+    assert old.to_bytes() == critic.to_bytes()
+    for tune in tunes(np.random.default_rng(5), 3):
+        assert old(tune) == critic(tune)
+
+
+def test_a_critic_looks_at_its_own_measures_only(critic: Critic, real: Features) -> None:
+    fewer = {node[0] for tree in critic.nodes for node in tree if len(node) > 1}
+    kept = [i for i in range(len(MEASURES)) if i in fewer or i % 2]
+    moved = {feature: kept.index(feature) for feature in kept}
+    moved |= {i: i - len(MEASURES) + len(kept) for i in fewer if i >= len(MEASURES)}
+    nodes = [
+        [node if len(node) == 1 else (moved[node[0]], *node[1:]) for node in tree]
+        for tree in critic.nodes
+    ]
+    names = tuple(name for i, name in enumerate(MEASURES) if i in kept)
+    small = Critic(FeatureSpace(names, critic.space.kinds), nodes, critic.bias)
+    assert len(names) < len(MEASURES)
+    rows = zip(small.space.vectors(real), critic.space.vectors(real), strict=True)
+    assert all(small.of_vector(ours) == critic.of_vector(theirs) for ours, theirs in rows)
 
 
 def test_a_composer_with_a_critic_keeps_the_tune_most_like_a_real_one(

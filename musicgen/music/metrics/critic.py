@@ -1,7 +1,7 @@
-"""A critic of one model: how much rather a tune is a real one than one of the model's own.
+"""A critic of one model: the log odds that a tune is a real one and not one of the model's own.
 
     critic = Critic.from_bytes(data, "critic.json")
-    critic(tune)                               # log odds; above 0: rather a real one
+    critic(tune)                               # above 0: more likely a real one
 
 A likelihood is blind to what shows only in a whole tune: its range, how alike its parts are. A
 classifier that has seen many real and many new tunes is not, and the odds that it gives are the
@@ -9,6 +9,10 @@ ratio of their densities. Keeping the best of a few tunes by it takes a model ne
 (Azadi et al., "Discriminator rejection sampling", ICLR 2019; Deng et al., "Residual energy-based
 models for text generation", ICLR 2020). The shipped ones are fitted by scripts/fitting/critic.py
 on the training families.
+
+A critic file stores the names of its measures and of the kinds that it counts, so that a measure
+that is added to the table changes no verdict. Files of version 1 store no names of measures: their
+numbers belong to `VERSION_1_MEASURES`.
 """
 
 from __future__ import annotations
@@ -22,14 +26,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.errors import CheckpointError, InvalidTuneError
+from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
 from musicgen.music.metrics.note_arrays import Floats, Ints, played
+from musicgen.music.metrics.table import MEASURES
 from musicgen.music.metrics.vectors import FeatureSpace
 from musicgen.music.tune import Tune
 
 FILE_NAME = "critic.json"
-VERSION = 1
+VERSION = 2
+# The table of measures as it was for version 1, in its order. Never to be changed.
+VERSION_1_MEASURES = (
+    *("pitches used", "pitch classes used", "range", "tessitura", "pitch entropy"),
+    *("pitch-class entropy", "scale consistency", "accidentals", "interval size", "leaps"),
+    *("repeated notes", "turns", "notes", "notes a measure", "inter-onset time"),
+    *("length entropy", "groove consistency", "off the beat", "measure rhythms", "silence"),
+    *("measures", "sections", "repeated measures", "repeated phrases", "loop"),
+    *("likeness 1 apart", "likeness 2 apart", "likeness 4 apart", "likeness 8 apart"),
+    *("likeness 16 apart", "contrast", "ends on the tonic", "cadences", "compressibility"),
+)
 
 # feature, threshold, node if at most that, node if more, whether NaN counts as at most; or a value.
 Node = tuple[int, float, int, int, bool] | tuple[float]
@@ -50,39 +65,48 @@ class Trees:
     def of(trees: list[list[Node]]) -> Trees:
         """The tables of trees whose nodes come before those that they lead to."""
         shape = len(trees), max(map(len, trees), default=1)
-        here = np.tile(np.arange(shape[1]), (shape[0], 1))
-        feature, low, high = np.zeros(shape, np.int64), here, here.copy()
-        threshold, value = np.zeros(shape), np.zeros(shape)
-        missing = np.zeros(shape, np.bool_)
+        itself = np.tile(np.arange(shape[1]), (shape[0], 1))
+        tables = Trees(
+            feature=np.zeros(shape, np.int64),
+            threshold=np.zeros(shape),
+            low=itself,
+            high=itself.copy(),
+            missing_low=np.zeros(shape, np.bool_),
+            value=np.zeros(shape),
+        )
+        fields = (tables.feature, tables.threshold, tables.low, tables.high, tables.missing_low)
         for row, tree in enumerate(trees):
-            for place, node in enumerate(tree):
+            for column, node in enumerate(tree):
                 if len(node) == 1:
-                    value[row, place] = node[0]
+                    tables.value[row, column] = node[0]
                     continue
-                feature[row, place], threshold[row, place] = node[0], node[1]
-                low[row, place], high[row, place], missing[row, place] = node[2:]
-        return Trees(feature, threshold, low, high, missing, value)
+                for field, number in zip(fields, node, strict=True):
+                    field[row, column] = number
+        return tables
 
     def total(self, vector: Floats) -> float:
-        """The sum of what all trees say of a vector."""
+        """The sum of the values at which a vector arrives, one of each tree."""
         rows = np.arange(len(self.feature))
-        at = np.zeros(len(rows), np.int64)
+        nodes = np.zeros(len(rows), np.int64)
         while True:
-            found = vector[self.feature[rows, at]]
-            known = ~np.isnan(found)
-            is_low = np.where(known, found <= self.threshold[rows, at], self.missing_low[rows, at])
-            onward = np.where(is_low, self.low[rows, at], self.high[rows, at])
-            if (onward == at).all():
-                return float(self.value[rows, at].sum())
-            at = onward
+            values = vector[self.feature[rows, nodes]]
+            is_low = np.where(
+                np.isnan(values),
+                self.missing_low[rows, nodes],
+                values <= self.threshold[rows, nodes],
+            )
+            following = np.where(is_low, self.low[rows, nodes], self.high[rows, nodes])
+            if (following == nodes).all():
+                return float(self.value[rows, nodes].sum())
+            nodes = following
 
 
 @dataclass(frozen=True, eq=False)
 class Critic:
-    """Boosted trees over a `space`, as lists of `nodes`; `bias` is the odds of the first guess.
+    """Boosted trees over a `space`, as lists of `nodes`; `bias` is the log odds before any tree.
 
     Raises:
-        ValueError: a node that leads nowhere or looks at nothing, a number that is not finite.
+        ValueError: a node leads to no later one or to no feature, or a number is not finite.
     """
 
     space: FeatureSpace
@@ -90,9 +114,10 @@ class Critic:
     bias: float
 
     def __post_init__(self) -> None:
+        n_features = len(self.space.names)
         for tree in self.nodes:
-            for place, node in enumerate(tree):
-                _check(node, place, len(tree), len(self.space.names))
+            for number, node in enumerate(tree):
+                _check(node, number, len(tree), n_features)
         if not math.isfinite(self.bias) or not all(self.nodes):
             raise ValueError("no odds to begin with, or an empty tree")
 
@@ -101,63 +126,75 @@ class Critic:
         return Trees.of(self.nodes)
 
     def __call__(self, tune: Tune) -> float:
-        """Natural log of the odds that the tune is real; about 5 ms. Minus infinity for one that
-        cannot be heard."""
+        """Natural log of the odds that the tune is real; about 5 ms. Minus infinity for a tune
+        that cannot be played."""
         try:
-            heard = played(tune)
+            return self.of_vector(self.space.vector(played(tune)))
         except InvalidTuneError:
             return -math.inf
-        return self.of_vector(self.space.vector(heard))
 
     def of_vector(self, vector: Floats) -> float:
-        """The same of what has been measured already: (names,)."""
+        """The same for a vector of `space`: (names,)."""
         return self.bias + self._trees.total(vector)
 
     def to_bytes(self) -> bytes:
-        """JSON, a tree a line."""
+        """JSON with a line for each tree."""
         trees = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in self.nodes)
-        head = {"version": VERSION, "bias": self.bias, "kinds": self.space.kinds}
+        head = {
+            "version": VERSION,
+            "bias": self.bias,
+            "measures": self.space.measures,
+            "kinds": self.space.kinds,
+        }
         return f'{json.dumps(head)[:-1]}, "trees": [\n{trees}\n]}}\n'.encode()
 
     @staticmethod
     def from_bytes(data: bytes, where: str) -> Critic:
-        """What `to_bytes` wrote.
+        """The inverse of `to_bytes`, which also reads version 1.
 
         Raises:
-            CheckpointError: it is something else; the line begins with `where`.
+            CheckpointError: the bytes are no critic, or one of a later version, or it uses a
+                measure that this musicgen has not; the line begins with `where`.
         """
         try:
-            given = json.loads(data)
-            if given["version"] != VERSION:
+            content = json.loads(data)
+            version = content["version"]
+            if version not in (1, VERSION):
                 raise CheckpointError(f"{where}: is of another version; update musicgen")
+            names = VERSION_1_MEASURES if version == 1 else content["measures"]
+            for name in names:
+                if name not in MEASURES:
+                    raise CheckpointError(
+                        f"{where}: uses the measure '{printable(str(name)[:40])}', which this "
+                        "musicgen does not have; update it, or register the measure first"
+                    )
             return Critic(
-                FeatureSpace(_kinds(given["kinds"])),
-                [[_node(node) for node in tree] for tree in given["trees"]],
-                float(given["bias"]),
+                FeatureSpace(tuple(names), _kinds(content["kinds"])),
+                [[_node(node) for node in tree] for tree in content["trees"]],
+                float(content["bias"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise CheckpointError(f"{where}: cannot be read; get the model again") from None
 
 
-def _check(node: Node, place: int, n_nodes: int, n_features: int) -> None:
+def _check(node: Node, number: int, n_nodes: int, n_features: int) -> None:
     if not all(map(math.isfinite, node)):
         raise ValueError("a number that is not finite")
     if len(node) != 1:
         feature, _, low, high, _ = node
-        # Only onward, so every way ends at a leaf.
-        if not (0 <= feature < n_features and place < low < n_nodes and place < high < n_nodes):
+        # Children come later, so every path ends at a leaf.
+        if not (0 <= feature < n_features and number < low < n_nodes and number < high < n_nodes):
             raise ValueError("a node that leads nowhere")
 
 
-def _node(given: Any) -> Node:
-    if len(given) == 1:
-        return (float(given[0]),)
-    feature, threshold, low, high, missing_low = given
+def _node(values: Any) -> Node:
+    if len(values) == 1:
+        return (float(values[0]),)
+    feature, threshold, low, high, missing_low = values
     return int(feature), float(threshold), int(low), int(high), bool(missing_low)
 
 
-def _kinds(given: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    known = [distribution.name for distribution in DISTRIBUTIONS]
-    if list(given) != [name for name in known if name in given]:
-        raise ValueError("a distribution that is not measured")
-    return {name: tuple(map(str, kinds)) for name, kinds in given.items()}
+def _kinds(kinds: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    if not kinds.keys() <= DISTRIBUTIONS.keys():
+        raise ValueError("a distribution that is not in the table")
+    return {name: tuple(map(str, names)) for name, names in kinds.items()}

@@ -76,20 +76,6 @@ def wasserstein(first: Floats, second: Floats, u: Floats, v: Floats) -> Floats:
     return moved
 
 
-@dataclass(frozen=True, eq=False)
-class CountTable:
-    """Counts of kinds, a row a tune: (tunes, kinds). `kinds` name the columns."""
-
-    kinds: tuple[str, ...]
-    counts: Floats
-
-    @property
-    def total(self) -> Floats:
-        """Pooled counts: (kinds,)."""
-        total: Floats = self.counts.sum(axis=0)
-        return total
-
-
 def kinds_of(counts: Sequence[Counter[str]], most: int = MAX_KINDS) -> tuple[str, ...]:
     """The most frequent kinds, and `OTHER` where there are more."""
     pooled: Counter[str] = Counter()
@@ -99,14 +85,14 @@ def kinds_of(counts: Sequence[Counter[str]], most: int = MAX_KINDS) -> tuple[str
     return (*ordered[:most], OTHER)
 
 
-def tabulate(counts: Sequence[Counter[str]], kinds: Sequence[str]) -> CountTable:
-    """Counts as a table; what is none of `kinds` goes to the last one."""
-    places = {kind: column for column, kind in enumerate(kinds)}
+def tabulate(counts: Sequence[Counter[str]], kinds: Sequence[str]) -> Floats:
+    """Counts as a table (tunes, kinds); a kind that is none of `kinds` counts as the last one."""
+    columns = {kind: column for column, kind in enumerate(kinds)}
     table = np.zeros((len(counts), len(kinds)))
     for row, tune in enumerate(counts):
         for kind, n in tune.items():
-            table[row, places.get(kind, len(kinds) - 1)] += n
-    return CountTable(tuple(kinds), table)
+            table[row, columns.get(kind, len(kinds) - 1)] += n
+    return table
 
 
 def bootstrap_weights(groups: Sequence[str], n: int, rng: np.random.Generator) -> Floats:

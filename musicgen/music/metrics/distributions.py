@@ -1,6 +1,6 @@
-"""The table of distributions: what a tune's notes, runs of notes and form are counted by.
+"""The table of distributions: counts of notes, runs of notes and form, with their sources.
 
-pooled = Histogram.of([distribution.count(played(tune)) for tune in tunes])
+sum((DISTRIBUTIONS["intervals"].function(played(tune)) for tune in tunes), Counter())
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Counts = Counter[str]
 
 @dataclass(frozen=True)
 class Distribution:
-    """What is counted in each tune and pooled over a set. `family` is one of
-    `measures.FAMILIES`."""
+    """Counts of a tune, which are pooled over a set. `group` is one of `table.GROUPS`, `source` a
+    paper, a library or "musicgen"."""
 
     name: str
-    family: str
-    about: str
+    group: str
+    definition: str
     source: str
-    count: Callable[[Played], Counts]
+    function: Callable[[Played], Counts]
 
 
 def _each(values: Iterable[Hashable]) -> Counts:
@@ -64,15 +64,8 @@ def _moves(tune: Played) -> list[str]:
     return [("L", "d", "=", "u", "U")[i] for i in np.searchsorted(edges, tune.intervals, "right")]
 
 
-def _bar_rhythms(tune: Played) -> Counts:
-    bars: dict[int, list[int]] = {}
-    places = zip(tune.measures.tolist(), tune.positions.tolist(), strict=True)
-    for measure, position in places:
-        if measure >= 0:
-            bars.setdefault(measure, []).append(position)
-    return Counter(
-        f"{tune.meter}: " + " ".join(quarters(p) for p in places) for places in bars.values()
-    )
+def _rhythms(tune: Played) -> Counts:
+    return Counter(f"{tune.meter}: " + " ".join(map(quarters, r)) for r in tune.rhythms.values())
 
 
 def _repeat_distances(tune: Played) -> Counts:
@@ -81,7 +74,7 @@ def _repeat_distances(tune: Played) -> Counts:
 
 
 _MGEVAL, _OURS = "mgeval", "musicgen"
-DISTRIBUTIONS: tuple[Distribution, ...] = (
+_ROWS: tuple[Distribution, ...] = (
     Distribution(
         "scale degrees",
         "pitch",
@@ -138,7 +131,11 @@ DISTRIBUTIONS: tuple[Distribution, ...] = (
         "positions", "rhythm", "where in the bar notes begin, by meter", _OURS, _positions
     ),
     Distribution(
-        "measure rhythms", "rhythm", "the onsets of a whole measure, by meter", _OURS, _bar_rhythms
+        "measure rhythms",
+        "rhythm",
+        "the onsets of a whole measure, by meter",
+        _OURS,
+        _rhythms,
     ),
     Distribution(
         "type of tune",
@@ -176,3 +173,4 @@ DISTRIBUTIONS: tuple[Distribution, ...] = (
         lambda t: _each(structure.cadence_degrees(t)),
     ),
 )
+DISTRIBUTIONS: dict[str, Distribution] = {row.name: row for row in _ROWS}

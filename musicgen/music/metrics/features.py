@@ -1,7 +1,7 @@
-"""All that is counted and measured in a set of tunes, and its distance from another set's.
+"""Every distribution and measure of a set of tunes, and its distance from another set.
 
 real, new = Features.of(real_tunes), Features.of(new_tunes)
-yardstick = Yardstick(real, pool)         # what is compared with, and more real tunes
+yardstick = Yardstick(real, pool)         # the reference, and more real tunes
 rows = yardstick.compare(new)             # a Likeness for every distribution and measure
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,21 +25,26 @@ from musicgen.music.metrics.distances import (
     tabulate,
     wasserstein,
 )
-from musicgen.music.metrics.distributions import DISTRIBUTIONS
+from musicgen.music.metrics.distributions import DISTRIBUTIONS, Distribution
 from musicgen.music.metrics.note_arrays import Floats, Ints, Played
-from musicgen.music.metrics.table import FAMILIES, MEASURES, measure_all
+from musicgen.music.metrics.table import GROUPS, MEASURES, Measure, measure_all
 
 N_FLOOR = 40  # samples of real tunes that the floor is the mean of
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A set of n tunes as numbers: `counts` for each of `DISTRIBUTIONS` a counter a tune, `values`
-    (n, measures) for `MEASURES`, `groups` the family of each tune."""
+    """A set of n tunes as numbers.
 
-    counts: tuple[tuple[Counter[str], ...], ...]
+    `counts` has a counter per tune for each of `DISTRIBUTIONS`, by name; `values` (n, measures) has
+    a column for each of `measures`, which are names in `MEASURES`. `groups` is the family of each
+    tune.
+    """
+
+    counts: Mapping[str, tuple[Counter[str], ...]]
     values: Floats
     groups: tuple[str, ...]
+    measures: tuple[str, ...]
 
     @staticmethod
     def of(
@@ -48,35 +53,40 @@ class Features:
         progress: Callable[[int], None] = lambda done: None,
     ) -> Features:
         """Count and measure; without `groups` every tune is a family of its own."""
-        rows = []
+        counts: dict[str, list[Counter[str]]] = {name: [] for name in DISTRIBUTIONS}
         for done, tune in enumerate(tunes, 1):
-            rows.append([distribution.count(tune) for distribution in DISTRIBUTIONS])
+            for name, distribution in DISTRIBUTIONS.items():
+                counts[name].append(distribution.function(tune))
             progress(done)
-        names = tuple(map(str, range(len(tunes)))) if groups is None else tuple(groups)
-        columns = zip(*rows, strict=True) if rows else iter([()] * len(DISTRIBUTIONS))
-        return Features(tuple(tuple(c) for c in columns), measure_all(tunes), names)
+        return Features(
+            {name: tuple(column) for name, column in counts.items()},
+            measure_all(tunes, tuple(MEASURES)),
+            tuple(map(str, range(len(tunes)))) if groups is None else tuple(groups),
+            tuple(MEASURES),
+        )
 
     def __len__(self) -> int:
         return len(self.groups)
 
     def take(self, rows: Ints) -> Features:
-        """Some of the tunes."""
-        chosen = rows.tolist()
+        """The tunes in these rows: (m,) integers."""
         return Features(
-            tuple(tuple(column[i] for i in chosen) for column in self.counts),
+            {name: tuple(column[i] for i in rows) for name, column in self.counts.items()},
             self.values[rows],
-            tuple(self.groups[i] for i in chosen),
+            tuple(self.groups[i] for i in rows),
+            self.measures,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How far a set is from the real tunes in one thing.
+    """The distance of a set from the real tunes in one distribution or measure.
 
     `unit` is "JS" (Jensen-Shannon distance, 0 to 1) for a distribution and "sd" (Wasserstein
     distance in standard deviations of the real tunes) for a measure. `floor` is the mean distance
     of other real tunes, whole families, as many as the set has, and `floor_high` bounds 95 % of
-    them. `means` are those of the real tunes and of the set, for a measure.
+    them. `means` are those of the real tunes and of the set, for a measure. The names of the
+    fields are keys of the report's JSON: `family` is the group of the row, `about` its definition.
     """
 
     name: str
@@ -96,24 +106,27 @@ class Likeness:
 
 
 class Yardstick:
-    """Real tunes to compare with, and more of them (`pool`) to know what chance alone does.
+    """Real tunes as the reference, and more of them (`pool`) to know what chance alone does.
 
-    The pool shares no family with the reference. All randomness is that of `seed`.
+    The pool shares no family with the reference. All randomness is that of `seed`. Sets that are
+    compared were measured with the same `measures` as the reference.
     """
 
     def __init__(self, reference: Features, pool: Features, *, seed: int = 0) -> None:
         self.reference, self.pool, self.seed = reference, pool, seed
-        pairs = zip(reference.counts, pool.counts, strict=True)
-        self.kinds = [kinds_of([*ours, *theirs]) for ours, theirs in pairs]
-        self._tables = [
-            tabulate(c, k).counts for c, k in zip(reference.counts, self.kinds, strict=True)
-        ]
-        self._pool_tables = [
-            tabulate(c, k).counts for c, k in zip(pool.counts, self.kinds, strict=True)
-        ]
-        deviations = np.array([_deviation(column) for column in reference.values.T])
+        self.kinds = {
+            name: kinds_of([*counts, *pool.counts[name]])
+            for name, counts in reference.counts.items()
+        }
+        self._tables = self._tabulate(reference)
+        self._pool_tables = self._tabulate(pool)
+        deviations = np.array([_of_known(np.std, column) for column in reference.values.T])
         self.scales = np.where(deviations > 0, deviations, 1.0)
         self._floors: dict[int, tuple[Floats, Floats]] = {}
+
+    def _tabulate(self, features: Features) -> list[Floats]:
+        """A table of counts (tunes, kinds) for each distribution."""
+        return [tabulate(features.counts[name], kinds) for name, kinds in self.kinds.items()]
 
     @cached_property
     def _weights(self) -> Floats:
@@ -135,32 +148,43 @@ class Yardstick:
         if n not in self._floors:
             rng = np.random.default_rng([self.seed, 2])
             draws = [self.sample(n, rng) for _ in range(N_FLOOR)]
-            found = np.array(
+            distances = np.array(
                 [
                     self._distances([t[d] for t in self._pool_tables], self.pool.values[d])
                     for d in draws
                 ]
             )
-            self._floors[n] = found.mean(axis=0), np.quantile(found, 0.975, axis=0)
+            self._floors[n] = distances.mean(axis=0), np.quantile(distances, 0.975, axis=0)
         return self._floors[n]
 
     def compare(self, new: Features) -> list[Likeness]:
         """Distances of a set in every distribution and measure, with intervals and floors."""
-        tables = [tabulate(c, k).counts for c, k in zip(new.counts, self.kinds, strict=True)]
-        values = self._distances(tables, new.values)
+        tables = self._tabulate(new)
+        distances = self._distances(tables, new.values)
         samples = self._resampled(tables, new)
-        floor, high = self.floor(len(new))
-        things = [
-            *((d.name, d.family, d.about, d.source, "JS", None) for d in DISTRIBUTIONS),
+        floors = zip(*self.floor(len(new)), strict=True)
+        columns = zip(self.reference.values.T, new.values.T, strict=True)
+        rows: list[tuple[Distribution | Measure, str, tuple[float, float] | None]] = [
+            *((DISTRIBUTIONS[name], "JS", None) for name in self.kinds),
             *(
-                (m.name, m.family, m.about, m.source, "sd", (_mean(r), _mean(c)))
-                for m, r, c in zip(MEASURES, self.reference.values.T, new.values.T, strict=True)
+                (MEASURES[name], "sd", (_of_known(np.mean, real), _of_known(np.mean, column)))
+                for name, (real, column) in zip(self.reference.measures, columns, strict=True)
             ),
         ]
         return [
-            Likeness(*thing[:5], interval(value, spread), float(low), float(top), thing[5])
-            for thing, value, spread, low, top in zip(
-                things, values.tolist(), samples.T, floor, high, strict=True
+            Likeness(
+                name=row.name,
+                family=row.group,
+                about=row.definition,
+                source=row.source,
+                unit=unit,
+                distance=interval(distance, sample),
+                floor=float(floor),
+                floor_high=float(high),
+                means=means,
+            )
+            for (row, unit, means), distance, sample, (floor, high) in zip(
+                rows, distances.tolist(), samples.T, floors, strict=True
             )
         ]
 
@@ -169,10 +193,9 @@ class Yardstick:
 
         The samples of the reference are the same whatever the set, so two sets can be paired.
         """
-        tables = [tabulate(c, k).counts for c, k in zip(new.counts, self.kinds, strict=True)]
         floor, _ = self.floor(len(new))
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(self._resampled(tables, new) / floor)
+            logs = np.log(self._resampled(self._tabulate(new), new) / floor)
         logs[~np.isfinite(logs)] = math.nan
         ratios: Floats = np.nanmean(logs, axis=1)
         return ratios
@@ -203,10 +226,10 @@ class Yardstick:
         return np.stack(columns, axis=1)
 
 
-def family_ratios(rows: Sequence[Likeness]) -> dict[str, float]:
-    """Geometric mean of distance by floor in each family, and in all of them together."""
-    found = {family: _geometric(r for r in rows if r.family == family) for family in FAMILIES}
-    return {**found, "all": _geometric(rows)}
+def group_ratios(rows: Sequence[Likeness]) -> dict[str, float]:
+    """Geometric mean of distance by floor in each group, and in all of them together ("all")."""
+    ratios = {group: _geometric(row for row in rows if row.family == group) for group in GROUPS}
+    return {**ratios, "all": _geometric(rows)}
 
 
 def _geometric(rows: Iterable[Likeness]) -> float:
@@ -214,11 +237,7 @@ def _geometric(rows: Iterable[Likeness]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else math.nan
 
 
-def _deviation(values: Floats) -> float:
+def _of_known(statistic: Callable[[Floats], np.floating], values: Floats) -> float:
+    """A statistic of the values that are not NaN; NaN where there are none."""
     known = values[~np.isnan(values)]
-    return float(known.std()) if len(known) else math.nan
-
-
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
+    return float(statistic(known)) if len(known) else math.nan

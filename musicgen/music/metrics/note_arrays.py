@@ -70,6 +70,16 @@ class Played:
         return found
 
     @cached_property
+    def rhythms(self) -> dict[int, tuple[int, ...]]:
+        """By measure, the positions at which its notes begin; measures without notes and the
+        pickup are left out."""
+        positions: dict[int, list[int]] = {}
+        for measure, position in zip(self.measures.tolist(), self.positions.tolist(), strict=True):
+            if measure >= 0:
+                positions.setdefault(measure, []).append(position)
+        return {measure: tuple(onsets) for measure, onsets in positions.items()}
+
+    @cached_property
     def contents(self) -> Ints:
         """A number for each measure, the same for measures with the same notes: (K,)."""
         notes: list[list[tuple[int, ...]]] = [[] for _ in range(self.n_measures)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicgen.music.metrics.note_arrays import Floats, Played
+from musicgen.music.metrics.note_arrays import TICKS, Floats, Played
 
 # One symbol with its contexts, the longest first; each is a text.
 Event = tuple[str, tuple[str, ...]]
@@ -65,14 +65,9 @@ def _bar_lines(tune: Played) -> Iterator[Event]:
 
 def _rhythms(tune: Played) -> Iterator[Event]:
     """The onsets of each measure in twelfths of a quarter, by the measure of the strain."""
-    bars: dict[int, list[int]] = {}
-    places = zip(tune.measures.tolist(), (tune.positions // 840).tolist(), strict=True)
-    for measure, position in places:
-        if measure >= 0:
-            bars.setdefault(measure, []).append(position)
-    for measure, onsets in bars.items():
+    for measure, positions in tune.rhythms.items():
         last = measure % 8 if measure % 4 == 3 else 0
-        text = " ".join(map(str, onsets))
+        text = " ".join(str(position // (TICKS // 12)) for position in positions)
         yield text, (f"{tune.rhythm} {tune.meter} {last}", f"{tune.meter} {last}", tune.meter)
 
 

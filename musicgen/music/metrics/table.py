@@ -1,7 +1,11 @@
-"""The table of measures: one number a tune, each with its definition and source.
+"""The table of measures: one number for each tune, with name, group, definition and source.
 
-for measure in MEASURES:
-    print(measure.name, measure.of(played(tune)))
+for measure in MEASURES.values():
+    print(measure.name, measure.function(played(tune)))
+register(Measure("blue notes", "pitch", "share of flat fifths", "my thesis", blue_notes))
+
+The report of `musicgen evaluate` walks the table, so a registered measure appears in it. A critic
+stores the names of its measures (see `critic`), so another measure does not change its verdicts.
 """
 
 from __future__ import annotations
@@ -12,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from musicgen.errors import ConfigError
 from musicgen.music.metrics import pitch, rhythm, structure
 from musicgen.music.metrics.note_arrays import TICKS, Floats, Played
 
-# "form" is what a baseline is given: heading, length, repeats.
-FAMILIES = ("pitch", "rhythm", "structure", "form")
+# "form" is given to a baseline: heading, length, repeats.
+GROUPS = ("pitch", "rhythm", "structure", "form")
 
 # Enough for any note that is not a grace: MusPy's usual resolution, so that its numbers compare.
 GROOVE_TICKS = 24
@@ -24,16 +29,16 @@ GROOVE_TICKS = 24
 
 @dataclass(frozen=True)
 class Measure:
-    """A number for a tune; NaN where the tune has too little music for it.
+    """A number for a tune; `function` returns NaN where the tune has too little music for it.
 
-    `about` is the definition, `source` where it comes from, `family` one of `FAMILIES`.
+    `group` is one of `GROUPS`, `source` a paper, a library or "musicgen".
     """
 
     name: str
-    family: str
-    about: str
+    group: str
+    definition: str
     source: str
-    of: Callable[[Played], float]
+    function: Callable[[Played], float]
 
 
 def _accidentals(tune: Played) -> float:
@@ -58,13 +63,9 @@ def _silence(tune: Played) -> float:
     return max(0.0, 1 - int(tune.durations.sum()) / total)
 
 
-def _bar_rhythms(tune: Played) -> float:
-    places = zip(tune.measures.tolist(), tune.positions.tolist(), strict=True)
-    bars: dict[int, list[int]] = {}
-    for measure, position in places:
-        if measure >= 0:
-            bars.setdefault(measure, []).append(position)
-    return len(set(map(tuple, bars.values()))) / len(bars) if bars else math.nan
+def _measure_rhythms(tune: Played) -> float:
+    rhythms = tune.rhythms
+    return len(set(rhythms.values())) / len(rhythms) if rhythms else math.nan
 
 
 def _lag(lag: int) -> Callable[[Played], float]:
@@ -72,7 +73,7 @@ def _lag(lag: int) -> Callable[[Played], float]:
 
 
 _MUSPY, _MGEVAL, _OURS = "MusPy", "mgeval", "musicgen"
-MEASURES: tuple[Measure, ...] = (
+_BUILT_IN: tuple[Measure, ...] = (
     Measure(
         "pitches used",
         "pitch",
@@ -188,7 +189,7 @@ MEASURES: tuple[Measure, ...] = (
         "rhythm",
         "different rhythms of a measure, by measures",
         _OURS,
-        _bar_rhythms,
+        _measure_rhythms,
     ),
     Measure("silence", "rhythm", "share of the time in which nothing sounds", _OURS, _silence),
     Measure("measures", "form", "length in measures as heard", _OURS, lambda t: t.n_measures),
@@ -258,10 +259,24 @@ MEASURES: tuple[Measure, ...] = (
 )
 
 
-def measure_all(tunes: Sequence[Played]) -> Floats:
-    """Every measure of every tune: (tunes, measures), NaN where one does not apply."""
-    table = np.full((len(tunes), len(MEASURES)), math.nan)
-    for row, tune in enumerate(tunes):
-        for column, measure in enumerate(MEASURES):
-            table[row, column] = measure.of(tune)
-    return table
+MEASURES: dict[str, Measure] = {measure.name: measure for measure in _BUILT_IN}
+
+
+def register(measure: Measure) -> None:
+    """Add a measure to the table; `del MEASURES[name]` removes it.
+
+    Raises:
+        ConfigError: the name is in use, or the group is none of `GROUPS`.
+    """
+    if measure.name in MEASURES:
+        raise ConfigError(f"measure '{measure.name}': is in the table already; use another name")
+    if measure.group not in GROUPS:
+        raise ConfigError(f"measure '{measure.name}': its group is none of {', '.join(GROUPS)}")
+    MEASURES[measure.name] = measure
+
+
+def measure_all(tunes: Sequence[Played], names: Sequence[str]) -> Floats:
+    """The named measures of every tune: (tunes, names), NaN where one does not apply."""
+    functions = [MEASURES[name].function for name in names]
+    rows = [[function(tune) for function in functions] for tune in tunes]
+    return np.array(rows, np.float64).reshape(len(tunes), len(names))

@@ -1,4 +1,4 @@
-"""Everything that is measured of a tune as one vector: what a classifier of tunes looks at.
+"""Measures and shares of a tune as one vector: the input of a classifier of tunes.
 
 space = FeatureSpace.of(features_of_real_tunes)
 space.vector(played(tune))                 # (len(space.names),)
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -17,59 +16,63 @@ from musicgen.music.metrics.distances import kinds_of, tabulate
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
 from musicgen.music.metrics.features import Features
 from musicgen.music.metrics.note_arrays import Floats, Played
-from musicgen.music.metrics.table import MEASURES, measure_all
+from musicgen.music.metrics.table import measure_all
 
-KINDS = 24  # of each distribution, the most frequent ones
+KINDS = 24  # the most frequent ones of each distribution
 # A set with other types of tune than the reference's is no worse music for it.
-_UNSEEN = {"type of tune"}
+_LEFT_OUT = {"type of tune"}
 
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """The measures, and the shares of some `kinds` in each of the distributions named."""
+    """Some `measures` by name, and the shares of some `kinds` in each of the distributions named.
 
+    Nothing else is looked at, so the space stays the same when the tables grow.
+    """
+
+    measures: tuple[str, ...]
     kinds: dict[str, tuple[str, ...]]
 
     @staticmethod
     def of(reference: Features) -> FeatureSpace:
-        """The space of the kinds that are frequent in a set of tunes."""
-        counts = {d.name: c for d, c in zip(DISTRIBUTIONS, reference.counts, strict=True)}
-        shown = [name for name in counts if name not in _UNSEEN]
-        return FeatureSpace({name: kinds_of(counts[name], KINDS)[:KINDS] for name in shown})
+        """The space of all measures and of the kinds that are frequent in a set of tunes."""
+        kinds = {
+            name: kinds_of(counts, KINDS)[:KINDS]
+            for name, counts in reference.counts.items()
+            if name not in _LEFT_OUT
+        }
+        return FeatureSpace(reference.measures, kinds)
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
-        """What each place of a vector is."""
+        """The name of each component of a vector."""
         shares = (f"{name}: {kind}" for name, kinds in self.kinds.items() for kind in kinds)
-        return (*(measure.name for measure in MEASURES), *shares)
-
-    @cached_property
-    def _shown(self) -> list[tuple[int, tuple[str, ...]]]:
-        """Numbers of the distributions, not they themselves, which cannot be sent to a worker."""
-        names = [distribution.name for distribution in DISTRIBUTIONS]
-        return [(names.index(name), kinds) for name, kinds in self.kinds.items()]
+        return (*self.measures, *shares)
 
     def vectors(self, features: Features) -> Floats:
         """(tunes, names); NaN where a measure does not apply."""
-        shares = [_shares(features.counts[number], kinds) for number, kinds in self._shown]
-        return np.hstack([features.values, *shares])
+        columns = [features.measures.index(name) for name in self.measures]
+        shares = [_shares(features.counts[name], kinds) for name, kinds in self.kinds.items()]
+        return np.hstack([features.values[:, columns], *shares])
 
     def vector(self, tune: Played) -> Floats:
-        """That of one tune, (names,); nothing is counted that does not show in it."""
+        """The vector of one tune, (names,); only the distributions of the space are counted."""
         shares = [
-            _shares([DISTRIBUTIONS[number].count(tune)], kinds)[0] for number, kinds in self._shown
+            _shares([DISTRIBUTIONS[name].function(tune)], kinds)
+            for name, kinds in self.kinds.items()
         ]
-        return np.concatenate([measure_all([tune])[0], *shares])
+        vector: Floats = np.hstack([measure_all([tune], self.measures), *shares])[0]
+        return vector
 
 
 def learnable(vectors: Floats) -> Floats:
-    """The vectors with 0 for what applies to none of them, as scikit-learn's trees need a value of
-    everything that they learn from."""
+    """The vectors with 0 for features that are NaN in all of them, as scikit-learn's trees need a
+    value of every feature that they learn from."""
     return np.where(np.isnan(vectors).all(axis=0), 0.0, vectors)
 
 
 def _shares(counts: Sequence[Counter[str]], kinds: tuple[str, ...]) -> Floats:
-    table = tabulate(counts, (*kinds, "")).counts
+    table = tabulate(counts, (*kinds, ""))
     totals = np.maximum(table.sum(axis=1, keepdims=True), 1)
     shares: Floats = (table / totals)[:, : len(kinds)]
     return shares
