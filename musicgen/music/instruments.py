@@ -1,12 +1,16 @@
-"""Instruments by name: General MIDI's 128, and what folk musicians call them.
+"""Instruments by name: General MIDI's 128 and folk names, with programs and written ranges.
 
 program("fiddle") -> 110        program("tin whistle") -> 72        program("22") -> 22
+written_range("fiddle") -> (55, 83)
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from musicgen.config import unknown
 from musicgen.errors import ConfigError, ControlError, printable
+from musicgen.music.theory import Pitch
 
 # General MIDI level 1, sound set; the position is the program number, counted from 0.
 GENERAL_MIDI = (
@@ -43,119 +47,113 @@ GENERAL_MIDI = (
     *("guitar fret noise", "breath noise", "seashore", "bird tweet"),
     *("telephone ring", "helicopter", "applause", "gunshot"),
 )
-# What a player says, and the program that comes nearest.
-FOLK_NAMES = {
-    "piano": 0,
-    "hammered dulcimer": 15,
-    "organ": 19,
-    "harmonium": 20,
-    "concertina": 20,
-    "button accordion": 21,
-    "melodeon": 21,
-    "mouth organ": 22,
-    "bandoneon": 23,
-    "guitar": 25,
-    "bouzouki": 25,
-    "mandolin": 25,
-    "double bass": 32,
-    "bass": 32,
-    "harp": 46,
-    "strings": 48,
-    "choir": 52,
-    "horn": 60,
-    "whistle": 72,  # General MIDI's own is somebody whistling
-    "tin whistle": 72,
-    "penny whistle": 72,
-    "low whistle": 74,
-    "pipes": 109,
-    "bagpipes": 109,
-    "uilleann pipes": 109,
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """An instrument under one or several names.
+
+    `program` is the General MIDI program that sounds most like it, None where none does. `lowest`
+    and `highest` are the pitches that a tune for it is written with, "" where they are not known.
+    """
+
+    names: tuple[str, ...]
+    program: int | None = None
+    lowest: str = ""
+    highest: str = ""
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """`lowest` and `highest` as MIDI numbers."""
+        low, high = (Pitch(name[0], 0, int(name[1:])).midi for name in (self.lowest, self.highest))
+        return low, high
+
+
+# Ranges are those of tune books: whistles, flutes of the low octave and banjos sound an octave
+# lower or higher than they are written.
+INSTRUMENTS = (
+    Instrument(("d whistle",), None, "D4", "B5"),
+    # General MIDI's own whistle is somebody whistling.
+    Instrument(("tin whistle", "penny whistle", "whistle"), 72, "D4", "B5"),
+    Instrument(("low whistle",), 74, "D4", "B5"),
+    Instrument(("c whistle",), None, "C4", "A5"),
+    Instrument(("flute",), 73, "D4", "D6"),  # wooden, in D
+    Instrument(("concert flute",), None, "C4", "C7"),
+    Instrument(("recorder",), 74, "C4", "D6"),  # soprano
+    Instrument(("alto recorder",), None, "F4", "G6"),
+    Instrument(("fiddle",), 110, "G3", "B5"),  # first position
+    Instrument(("violin",), 40, "G3", "B5"),
+    Instrument(("hardanger fiddle",), None, "A3", "B5"),
+    Instrument(("viola",), 41, "C3", "E5"),
+    Instrument(("cello",), 42, "C2", "D4"),
+    Instrument(("mandolin",), 25, "G3", "B5"),
+    Instrument(("octave mandolin", "tenor banjo"), None, "G3", "B5"),
+    Instrument(("bouzouki",), 25, "G3", "A5"),
+    Instrument(("five-string banjo", "five string banjo"), None, "D4", "A5"),
+    Instrument(("banjo",), 105, "D4", "A5"),
+    Instrument(("guitar",), 25, "E3", "B5"),
+    Instrument(("mountain dulcimer",), None, "D4", "D6"),
+    Instrument(("hammered dulcimer",), 15, "D4", "D6"),
+    Instrument(("harp",), 46, "C3", "C6"),
+    Instrument(("uilleann pipes",), 109, "D4", "D6"),
+    Instrument(("bagpipes",), 109, "G4", "A5"),
+    Instrument(("highland pipes", "smallpipes"), None, "G4", "A5"),
+    Instrument(("button accordion",), 21, "B3", "B5"),
+    Instrument(("accordion",), 21, "F3", "A6"),
+    Instrument(("melodeon",), 21, "D4", "B5"),
+    Instrument(("concertina",), 20, "G3", "C6"),
+    Instrument(("harmonica", "mouth organ"), 22, "C4", "C6"),
+    Instrument(("voice",), None, "B3", "E5"),
+    Instrument(("piano",), 0),
+    Instrument(("organ",), 19),
+    Instrument(("harmonium",), 20),
+    Instrument(("bandoneon",), 23),
+    Instrument(("double bass", "bass"), 32),
+    Instrument(("strings",), 48),
+    Instrument(("choir",), 52),
+    Instrument(("horn",), 60),
+    Instrument(("pipes",), 109),
+)
+# Program of each name, folk names first.
+PROGRAMS = {
+    name: row.program for row in INSTRUMENTS if row.program is not None for name in row.names
 }
-_PROGRAMS = {name: number for number, name in enumerate(GENERAL_MIDI)} | FOLK_NAMES
+PROGRAMS |= {name: PROGRAMS.get(name, number) for number, name in enumerate(GENERAL_MIDI)}
+# Lowest and highest MIDI number of each name for which they are known.
+RANGES = {name: row.written for row in INSTRUMENTS if row.lowest for name in row.names}
 
 
 def program(instrument: str) -> int:
     """General MIDI program, 0 to 127, of a name in any case, or of a number as text.
 
     Raises:
-        ConfigError: no such instrument.
+        ConfigError: there is no such instrument.
     """
-    name = " ".join(instrument.lower().replace("_", " ").split())
+    name = _plain(instrument)
     if name.isascii() and name.isdecimal():
         if len(name) > 3 or int(name) > 127:
             raise ConfigError(f"instrument {name[:20]}: General MIDI counts from 0 to 127")
         return int(name)
-    if name not in _PROGRAMS:
-        raise ConfigError(_unknown(name))
-    return _PROGRAMS[name]
-
-
-def _unknown(name: str) -> str:
-    message = unknown(f"'{name[:40]}'", name, _PROGRAMS, kind="instrument")
-    if "did you mean" in message:
-        return message
-    return f"{message.partition(';')[0]}; use a name such as fiddle, or 0 to 127"
-
-
-# Lowest and highest pitch that a tune for the instrument is written with, as tune books write
-# them: whistles, flutes of the low octave and banjos sound an octave lower or higher than that.
-RANGES = {
-    "d whistle": ("D4", "B5"),
-    "tin whistle": ("D4", "B5"),
-    "penny whistle": ("D4", "B5"),
-    "whistle": ("D4", "B5"),
-    "low whistle": ("D4", "B5"),
-    "c whistle": ("C4", "A5"),
-    "flute": ("D4", "D6"),  # wooden, in D
-    "concert flute": ("C4", "C7"),
-    "recorder": ("C4", "D6"),  # soprano
-    "alto recorder": ("F4", "G6"),
-    "fiddle": ("G3", "B5"),  # first position
-    "violin": ("G3", "B5"),
-    "hardanger fiddle": ("A3", "B5"),
-    "viola": ("C3", "E5"),
-    "cello": ("C2", "D4"),
-    "mandolin": ("G3", "B5"),
-    "octave mandolin": ("G3", "B5"),
-    "bouzouki": ("G3", "A5"),
-    "tenor banjo": ("G3", "B5"),
-    "five-string banjo": ("D4", "A5"),
-    "banjo": ("D4", "A5"),
-    "guitar": ("E3", "B5"),
-    "mountain dulcimer": ("D4", "D6"),
-    "hammered dulcimer": ("D4", "D6"),
-    "harp": ("C3", "C6"),
-    "uilleann pipes": ("D4", "D6"),
-    "highland pipes": ("G4", "A5"),
-    "bagpipes": ("G4", "A5"),
-    "smallpipes": ("G4", "A5"),
-    "button accordion": ("B3", "B5"),
-    "accordion": ("F3", "A6"),
-    "melodeon": ("D4", "B5"),
-    "concertina": ("G3", "C6"),
-    "harmonica": ("C4", "C6"),
-    "mouth organ": ("C4", "C6"),
-    "voice": ("B3", "E5"),
-}
-RANGES |= {name.replace("-", " "): span for name, span in RANGES.items()}
+    if name not in PROGRAMS:
+        message = unknown(f"'{name[:40]}'", name, PROGRAMS, kind="instrument")
+        if "did you mean" not in message:
+            message = f"{message.partition(';')[0]}; use a name such as fiddle, or 0 to 127"
+        raise ConfigError(message)
+    return PROGRAMS[name]
 
 
 def written_range(instrument: str) -> tuple[int, int]:
     """Lowest and highest MIDI number that a tune for an instrument is written with.
 
     Raises:
-        ControlError: no range is known for it.
+        ControlError: its range is not known.
     """
-    name = " ".join(instrument.lower().replace("_", " ").split())
+    name = _plain(instrument)
     if name not in RANGES:
         message = unknown(f"'{printable(name[:40])}'", name, RANGES, kind="instrument")
         raise ControlError(message)
-    low, high = RANGES[name]
-    return _midi(low), _midi(high)
+    return RANGES[name]
 
 
-def _midi(name: str) -> int:
-    return (
-        12 * (int(name[1:]) + 1)
-        + {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}[name[0]]
-    )
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").split())

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from musicgen.errors import MusicgenError
-from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI
+from musicgen.music.instruments import PROGRAMS
 from musicgen.studio import requests
 from musicgen.studio.edits import HEAVY
 from musicgen.studio.job_queue import Closed, JobQueue
@@ -84,7 +84,7 @@ class Pools:
                 field["choices"] = known
         return {
             "fields": fields,
-            "instruments": sorted({*FOLK_NAMES, *GENERAL_MIDI}),
+            "instruments": sorted(PROGRAMS),
             "formats": list(requests.FORMATS),
             "changes": list(requests.CHANGE["change"].choices),
             "model": {"name": self.checkpoint, "card": about["card"]},

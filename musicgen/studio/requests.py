@@ -9,7 +9,7 @@ from musicgen.composer.controls.values import MOST_BARS, WIDEST_INTERVAL
 from musicgen.composer.sampling import TEMPERATURE
 from musicgen.composer.selection import JUDGES
 from musicgen.formats.engraving.score import LARGEST, SMALLEST
-from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI, RANGES
+from musicgen.music.instruments import PROGRAMS, RANGES
 from musicgen.music.theory import RHYTHM_METERS
 from musicgen.music.transposition import MOST_SEMITONES
 from musicgen.studio.edits import CHANGES
@@ -234,7 +234,7 @@ INSTRUMENT = Field(
     name="instrument",
     kind="choice",
     label="Instrument",
-    choices=tuple(dict.fromkeys((*FOLK_NAMES, *GENERAL_MIDI))),
+    choices=tuple(PROGRAMS),
     help="Who plays it (default: a fiddle, or what the tune says).",
 )
 TAKES = FieldGroup(

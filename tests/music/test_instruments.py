@@ -6,7 +6,7 @@ import pretty_midi
 import pytest
 
 from musicgen.errors import ConfigError
-from musicgen.music.instruments import FOLK_NAMES, GENERAL_MIDI, program
+from musicgen.music.instruments import GENERAL_MIDI, INSTRUMENTS, PROGRAMS, RANGES, program, written_range
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,28 @@ def test_a_name_may_be_written_in_any_case_and_a_number_as_text() -> None:
 
 
 def test_folk_names_lead_to_programs() -> None:
-    assert all(program(name) == number for name, number in FOLK_NAMES.items())
+    assert all(
+        program(name) == row.program
+        for row in INSTRUMENTS
+        for name in row.names
+        if row.program is not None
+    )
+
+
+def test_a_name_of_general_midi_keeps_its_number_but_for_the_whistle() -> None:
+    moved = [name for number, name in enumerate(GENERAL_MIDI) if program(name) != number]
+    assert moved == ["whistle"]
+
+
+def test_every_name_stands_in_one_row() -> None:
+    names = [name for row in INSTRUMENTS for name in row.names]
+    assert len(names) == len(set(names))
+    assert {*names, *GENERAL_MIDI} == {*PROGRAMS, *RANGES}
+
+
+def test_a_range_is_in_midi_numbers() -> None:
+    assert written_range("D_Whistle") == (62, 83)
+    assert all(low + 12 <= high for low, high in RANGES.values())
 
 
 @pytest.mark.parametrize(
