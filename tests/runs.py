@@ -12,7 +12,7 @@ from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_t
 from musicgen.models import ModelConfig
 from musicgen.tokens.vocabulary import SPECIALS
 from musicgen.training import Progress, Report, TrainConfig
-from musicgen.training.datamodule import DataConfig
+from musicgen.training.config import DataConfig
 from musicgen.training.run_folder import parse_rows
 
 VOCAB = (*SPECIALS, *"ABCDEFGH")

@@ -173,7 +173,7 @@ def test_states_of_training_are_unpickled_in_one_place_as_weights_only() -> None
         for name, keywords in calls(ast.parse(path.read_text("utf-8")))
         if "ckpt_path" in keywords
     ]
-    assert found == [("training/__init__.py", "True")]
+    assert found == [("training/run.py", "True")]
 
 
 def test_music21_never_reads_its_cache() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,14 @@ Tokenizer = Annotated[
         "tunes are."
     ),
 ]
+
+
+class Logger(StrEnum):
+    """Where the losses go, beside the terminal."""
+
+    csv = "csv"
+    tensorboard = "tensorboard"
+
 
 _From = Annotated[
     str | None,
@@ -78,6 +87,12 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")
     ] = False,
+    logger: Annotated[
+        Logger,
+        typer.Option(
+            help="Log the losses to history.csv alone, or to TensorBoard event files too."
+        ),
+    ] = Logger.csv,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
     if accumulate is not None:
@@ -115,6 +130,7 @@ def train(
             about=about,
             novelty=novelty,
             start=start,
+            logger=logger.value,
         )
     say(
         f"{summary.best_bits_per_note:.3f} bits per {summary.unit} on validation after "

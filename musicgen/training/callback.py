@@ -15,17 +15,18 @@ from torch import Tensor
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError
 from musicgen.models.checkpoint import Checkpoint
+from musicgen.training.batches import Batch, BatchPlan
 from musicgen.training.config import TrainConfig
-from musicgen.training.datamodule import Batch, BatchPlan
-from musicgen.training.lightning_module import NextTokenModule, ScoringStopped, score_tunes
+from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.progress import Progress, Report
 from musicgen.training.run_folder import Row, RunFolder
+from musicgen.training.scoring import ScoringStopped, score_tunes
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLOSING_S = 3.0  # the last save, the picture
 
 
-class RunKeeper(pl.Callback):
+class RunCallback(pl.Callback):
     """Everything that decides the losses is a function of the step, or part of the state saved
     (with a `minutes` budget the clock is: there a resumed run is only nearly the same)."""
 

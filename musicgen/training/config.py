@@ -10,9 +10,29 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.tokens.lookback.echo import echo_sizes
-from musicgen.training.datamodule import DataConfig
 
 MOST_SEED = 2**63 - 1  # what torch's generators take
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """`batch_tokens` places in a batch, padding included; training tunes longer than `max_len`
+    tokens are cut into pieces (features still speak of the whole tune).
+
+    A step of the optimizer takes `accumulate` times `batch_tokens` places, in so many parts one
+    after the other: what it learns is what it would learn of one large batch, in about the memory
+    of a part (tunes are dealt out one by one, so the first part may hold one more).
+    """
+
+    batch_tokens: int = 2048
+    accumulate: int = 1
+    max_len: int = 512
+    eval_batch_tokens: int = 16384
+
+    def __post_init__(self) -> None:
+        for name in ("batch_tokens", "accumulate", "max_len", "eval_batch_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"data.{name}: {getattr(self, name)} is not at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

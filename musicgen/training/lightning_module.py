@@ -1,23 +1,18 @@
-"""NextTokenModule: any network as a LightningModule; scoring whole tunes in bits."""
+"""NextTokenModule: any network as a LightningModule."""
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from musicgen.corpus.tokenset import TokenSplit
 from musicgen.models import build_model
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
+from musicgen.training.batches import Batch
 from musicgen.training.config import TrainConfig
-from musicgen.training.datamodule import Batch, collate, pack
 from musicgen.training.optimizers import build_optimizer
 
 
@@ -60,44 +55,3 @@ class NextTokenModule(pl.LightningModule):
             pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
             for mean, value in pairs:
                 mean.lerp_(value, 1 - decay)
-
-
-class ScoringStopped(Exception):  # noqa: N818 - nothing is wrong
-    """Scoring was asked to stop before its end."""
-
-
-@torch.inference_mode()
-def score_tunes(
-    network: nn.Module,
-    split: TokenSplit,
-    *,
-    batch_tokens: int = 16384,
-    shard: tuple[int, int] = (0, 1),
-    stop: Callable[[], bool] = lambda: False,
-) -> NDArray[np.float64]:
-    """Bits of every whole tune, all tokens after bos: (n,). Divide by `split.notes` for the unit
-    that tokenizers share.
-
-    With `shard` (i, n) only each n-th batch from the i-th is scored, the rest are 0. `stop` is
-    asked before each batch.
-
-    Raises:
-        ScoringStopped: `stop` said so.
-    """
-    device = next(network.parameters()).device
-    training = network.training
-    network.eval()
-    lengths = np.diff(split.offsets) - 1
-    order = np.argsort(-lengths, kind="stable")
-    bits = np.zeros(len(split))
-    for run in pack(lengths[order], batch_tokens)[shard[0] :: shard[1]]:
-        if stop():
-            network.train(training)
-            raise ScoringStopped
-        own = order[run]
-        batch = collate(split, split.offsets[own], lengths[own], total=0)
-        logits, _ = network(batch.tokens.to(device), batch.features.to(device))
-        cost = nats(logits, batch.targets.to(device)).cpu().double()  # (B, T)
-        bits[own] = cost.sum(dim=1).numpy() / math.log(2)
-    network.train(training)
-    return bits

@@ -8,8 +8,7 @@ from musicgen.config import unknown
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.training import TrainConfig
-from musicgen.training.datamodule import DataConfig
+from musicgen.training.config import DataConfig, TrainConfig
 
 DEFAULT = "lstm"
 

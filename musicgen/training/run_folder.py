@@ -3,7 +3,7 @@
 run.json      settings and corpus fingerprint       model/    the best network so far
 history.csv   losses step by step                   resume/   the last two resumable states
 curve.png     the same as a picture                 result.json   only when the run is over
-events.out.tfevents.*   the same for TensorBoard, a file for each session
+events.out.tfevents.*   with the tensorboard logger: the same, a file for each session
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from musicgen.config import from_dict, to_dict
 from musicgen.corpus.tokenset import TokenSet
@@ -27,7 +27,9 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.system.charts import chart
 from musicgen.system.files import locked, open_regular, read_bytes, recover_folder, write_bytes
 from musicgen.training.config import TrainConfig
-from musicgen.training.events import EventLog
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _KEPT = 2  # resumable states
 _SCORE = "val_bits_per_note"
@@ -61,7 +63,8 @@ class RunFolder:
         self.active = active
         self.rows: list[Row] = []
         self.unit = "note"  # what validation is quoted by
-        self._events = EventLog(path)
+        self._resumed_step = 0
+        self._events: SummaryWriter | None = None
 
     def begin(self, config: TrainConfig, tokens: TokenSet) -> None:
         """Claim the folder for a new run.
@@ -85,7 +88,8 @@ class RunFolder:
         self._write("run.json", json.dumps({**run, "sha256": _digest(run)}, indent=1))
 
     def reopen(self, config: TrainConfig, tokens: TokenSet) -> Path:
-        """Check that a run can go on with these settings and tokens: the state to start from.
+        """Check that a run can continue with these settings and tokens: the state to start from.
+        The history is read back up to that state.
 
         Raises:
             TrainingError: there is nothing to resume, it is finished, or something has changed.
@@ -98,7 +102,18 @@ class RunFolder:
         if fingerprint != tokens.fingerprint:
             raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
-        return self._last_state()
+        state = self._last_state()
+        self._resumed_step = int(state.name.partition("-")[0])
+        self._read_history()
+        return state
+
+    def write_events(self) -> None:
+        """Write event files for TensorBoard as well; those of earlier sessions are void after the
+        step that the run was resumed at."""
+        if self.active:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._events = SummaryWriter(str(self.path), purge_step=self._resumed_step + 1)
 
     @contextmanager
     def claimed(self, *, make: bool) -> Iterator[None]:
@@ -120,7 +135,11 @@ class RunFolder:
                 raise TrainingError(
                     f"{self.path}: another process is training here; choose another folder"
                 )
-            yield
+            try:
+                yield
+            finally:
+                if self._events is not None:
+                    self._events.close()
 
     def _recover(self) -> None:
         """Clear up what a killed process left half done."""
@@ -149,19 +168,21 @@ class RunFolder:
         """Append a row to the history, on disk too."""
         self.rows.append(row)
         self._write("history.csv", render_rows(self.rows, self.unit))
-        if not self.active:
+        if self._events is None:
             return
         try:
-            self._events.add(row.step, _scalars(row, self.unit))
+            for name, value in asdict(row).items():
+                if value is not None and name not in ("step", "elapsed_s"):
+                    self._events.add_scalar(_heading(name, self.unit), value, row.step)
+            self._events.flush()
         except OSError as error:
             raise TrainingError(
                 f"{self.path}: events cannot be written ({error.strerror}); make room and go on "
                 "with --resume"
             ) from None
 
-    def rewind(self, step: int) -> None:
-        """Read the history back and forget what came after `step`."""
-        self._events = EventLog(self.path, begins=step + 1)
+    def _read_history(self) -> None:
+        """Read the rows up to the step that the run was resumed at."""
         path = self.path / "history.csv"
         if not path.exists():
             return
@@ -169,7 +190,7 @@ class RunFolder:
             rows = parse_rows(read_bytes(path).decode(), self.unit)
         except (ParseError, ValueError, KeyError, TypeError):
             raise TrainingError(f"{path}: is damaged; delete it to go on without it") from None
-        self.rows = [row for row in rows if row.step <= step]
+        self.rows = [row for row in rows if row.step <= self._resumed_step]
 
     def keep_state(self, written: Path, step: int) -> None:
         """Adopt a state just written under resume/, sync it, drop all but the latest two.
@@ -278,13 +299,6 @@ def render_rows(rows: list[Row], unit: str = "note") -> str:
 
 def _heading(name: str, unit: str) -> str:
     return f"val_bits_per_{unit}" if name == _SCORE else name
-
-
-def _scalars(row: Row, unit: str) -> dict[str, float]:
-    """What there is to plot over steps, by the headings of the CSV."""
-    values = asdict(row)
-    del values["step"], values["elapsed_s"]  # an event has its own
-    return {_heading(name, unit): v for name, v in values.items() if v is not None}
 
 
 def parse_rows(text: str, unit: str = "note") -> list[Row]:

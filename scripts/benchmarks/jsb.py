@@ -34,7 +34,8 @@ from musicgen.models import ModelConfig, checkpoint
 from musicgen.models.cost import nats
 from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 from musicgen.training import TrainConfig, train
-from musicgen.training.datamodule import DataConfig, collate, pack
+from musicgen.training.batches import collate, pack
+from musicgen.training.config import DataConfig
 
 FILES = {"quarter": "jsb-chorales-quarter.json", "sixteenth": "jsb-chorales-16th.json"}
 SPLITS = {"train": "train", "valid": "val", "test": "test"}

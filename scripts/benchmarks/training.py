@@ -27,7 +27,7 @@ from musicgen.corpus.tokenset import PAD_ID, TokenSet
 from musicgen.models import build_model
 from musicgen.models.cost import nats
 from musicgen.training import NextTokenModule, Progress, TrainConfig, train
-from musicgen.training.datamodule import BatchPlan
+from musicgen.training.batches import BatchPlan
 from musicgen.training.presets import PRESETS, preset
 
 BLOCK = 100  # steps

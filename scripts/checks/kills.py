@@ -39,9 +39,9 @@ from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
 from musicgen.tokens.vocabulary import SPECIALS
 from musicgen.training import RunFolder, TrainConfig, callback, train
-from musicgen.training.datamodule import DataConfig
-from musicgen.training.lightning_module import score_tunes
+from musicgen.training.config import DataConfig
 from musicgen.training.run_folder import parse_rows
+from musicgen.training.scoring import score_tunes
 
 VOCAB = (*SPECIALS, *"ABCDEFGH")
 CONFIG = TrainConfig(

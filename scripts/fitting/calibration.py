@@ -25,7 +25,7 @@ from musicgen.corpus.preparation import prepare
 from musicgen.corpus.tokenset import PAD_ID, TokenSplit
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.training.datamodule import collate
+from musicgen.training.batches import collate
 
 BIAS = "readout.output.bias"
 ROWS = 16  # tunes at once

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from musicgen.corpus.tokenset import PAD_ID, TokenSet, build_tokenset
 from musicgen.errors import ConfigError
 from musicgen.tokens.vocabulary import SPECIALS
-from musicgen.training.datamodule import Batch, BatchPlan, DataConfig, TokenDataModule, pack
+from musicgen.training.batches import Batch, BatchPlan, pack
+from musicgen.training.config import DataConfig
+from musicgen.training.datamodule import TokenDataModule
 
 VOCAB = (*SPECIALS, *(f"t{i}" for i in range(2000)))
 

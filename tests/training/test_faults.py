@@ -142,9 +142,7 @@ def test_a_disk_that_is_full_loses_neither_model_nor_state(
     assert "File too large" in message
     assert "\n" not in message
     after = {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    assert {**after, "history.csv": before["history.csv"]} == before | {
-        name: data for name, data in after.items() if name not in before and "tfevents" in name
-    }
+    assert {**after, "history.csv": before["history.csv"]} == before
     assert train(SMALL, tokens, tmp_path, resume=True).steps == 12
 
 
@@ -163,9 +161,15 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"accelerator": "tpu"}, "accelerator=tpu, devices=1, strategy=auto: cannot be had here"),
-        ({"accelerator": "abacus"}, "accelerator=abacus, devices=1, strategy=auto: cannot be had"),
-        ({"strategy": "zz\x1b"}, r"accelerator=auto, devices=1, strategy=zz\x1b: cannot be had"),
+        ({"accelerator": "tpu"}, "accelerator=tpu, devices=1, strategy=auto: not available here"),
+        (
+            {"accelerator": "abacus"},
+            "accelerator=abacus, devices=1, strategy=auto: not available here",
+        ),
+        (
+            {"strategy": "zz\x1b"},
+            r"accelerator=auto, devices=1, strategy=zz\x1b: not available here",
+        ),
         ({"accelerator": "cpu", "devices": 999_999}, "devices=999999: this machine has "),
     ],
 )

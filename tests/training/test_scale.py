@@ -18,7 +18,8 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingInterrupted
 from musicgen.models import KINDS, checkpoint
 from musicgen.training import RunFolder, TrainConfig, train
-from musicgen.training.datamodule import DataConfig
+from musicgen.training.config import DataConfig
+from tests import ROOT
 from tests.runs import SMALL, losses, make_tokens, signal_at
 
 # Without dropout, whose masks no two ways of cutting a step can share.
@@ -96,7 +97,7 @@ def train_on_two(config: TrainConfig, tokens: TokenSet, folder: Path, before: st
         f"folder = Path({str(folder)!r})\n"
         "train(config, TokenSet.load(folder / 'tokens'), folder / 'two')\n"
     )
-    found = dict(os.environ) | {"PYTHONPATH": str(Path(checkpoint.__file__).parents[1])}
+    found = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, str(program)], check=True, timeout=900, env=found)
     assert RunFolder(folder / "two").finished
 
@@ -111,14 +112,14 @@ def test_two_devices_give_the_losses_of_one(tmp_path: Path, tokens: TokenSet, pa
 
 
 RECORDING = """
-from musicgen.training.callback import RunKeeper
-begin = RunKeeper.on_train_batch_start
+from musicgen.training.callback import RunCallback
+begin = RunCallback.on_train_batch_start
 def recording(self, trainer, *rest):
     begin(self, trainer, *rest)
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     with (folder / f"rates{trainer.global_rank}").open("a") as file:
         print(trainer.global_step, rate, file=file)
-RunKeeper.on_train_batch_start = recording
+RunCallback.on_train_batch_start = recording
 """
 
 

@@ -20,7 +20,7 @@ from musicgen.composer.harmony.chords import BEGIN, NOT_KNOWN
 from musicgen.composer.harmony.features import Lesson
 from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig
 from musicgen.errors import ConfigError, CorpusError
-from musicgen.training import quiet_lightning
+from musicgen.training.run import quiet_lightning
 
 # Called with the number of the epoch, from 1, and its nats per slot on the validation lessons.
 Report = Callable[[int, float], None]

@@ -1,0 +1,98 @@
+"""The run folder: event files for TensorBoard on request, and a resumed run that voids its tail."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from musicgen.corpus.tokenset import TokenSet
+from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.training import RunFolder, run, train
+from musicgen.training.run_folder import Row, parse_rows
+from tests.commands import run as command
+from tests.runs import SMALL, make_tokens, signal_at
+
+READER = """
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+log = EventAccumulator(sys.argv[1])
+log.Reload()
+names = log.Tags()["scalars"]
+print(json.dumps({name: [(e.step, e.value) for e in log.Scalars(name)] for name in names}))
+"""
+needs_tensorboard = pytest.mark.skipif(
+    importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed"
+)
+
+
+@pytest.fixture
+def tokens() -> TokenSet:
+    return make_tokens()
+
+
+def event_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("events.out.tfevents.*"))
+
+
+def test_without_the_option_a_run_writes_no_event_file(tmp_path: Path, tokens: TokenSet) -> None:
+    train(SMALL, tokens, tmp_path)
+    assert event_files(tmp_path) == []
+    assert (tmp_path / "history.csv").exists()
+
+
+def test_the_logger_that_is_not_installed_is_refused_before_the_folder_is_touched(
+    tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    with pytest.raises(TrainingError) as caught:
+        train(SMALL, tokens, tmp_path / "run", logger="tensorboard")
+    assert str(caught.value) == (
+        'tensorboard is not installed; run pip install "musicgen[tensorboard]" or use the csv '
+        "logger"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_refuses_a_logger_that_it_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "--logger", "wandb", "--out", str(tmp_path / "run")]
+    code, _, err = command(capsys, *arguments)
+    assert code == 2
+    assert "tensorboard" in err
+
+
+@needs_tensorboard
+def test_tensorboard_shows_a_resumed_run_as_one(tmp_path: Path, tokens: TokenSet) -> None:
+    """Killed after a row that no saved state covers, with a torn record at the end."""
+    with pytest.raises(TrainingInterrupted):
+        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM), logger="tensorboard")
+    killed = RunFolder(tmp_path)
+    killed.reopen(SMALL.fitted(tokens), tokens)
+    with killed.claimed(make=False):
+        killed.write_events()
+        killed.add(
+            Row(step=6, epoch=0.5, elapsed_s=1.0, learning_rate=0.1, train_bits_per_token=99.0,
+                val_bits_per_note=None, tokens_per_s=7.0)
+        )  # fmt: skip
+    with event_files(tmp_path)[-1].open("ab") as torn:
+        torn.write(b"\x18\x00")
+    train(SMALL, tokens, tmp_path, resume=True, logger="tensorboard")
+    assert len(event_files(tmp_path)) == 3
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", READER, str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    shown = json.loads(done.stdout)
+    rows = parse_rows((tmp_path / "history.csv").read_text())
+    for name in ("train_bits_per_token", "val_bits_per_note", "learning_rate", "epoch"):
+        points = [(r.step, getattr(r, name)) for r in rows if getattr(r, name) is not None]
+        assert [step for step, _ in shown[name]] == [step for step, _ in points]
+        values = [value for _, value in points]
+        assert [value for _, value in shown[name]] == pytest.approx(values, rel=1e-6)
