@@ -6,7 +6,7 @@
     tune = composer.generate(key="D", meter="6/8", rhythm="jig", seed=7)
     musicgen.write(tune, "jig.mid")
 
-`load` alone needs torch; reading and writing tunes does not.
+Names that need torch or another large library are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -18,26 +18,81 @@ from typing import TYPE_CHECKING
 from musicgen.errors import MusicgenError
 from musicgen.formats import read, scan, write
 from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
+from musicgen.system.lazy import lazy
 
 if TYPE_CHECKING:
     from musicgen.composer import Composer, PolyphonicComposer
+    from musicgen.composer.controls import Controls
+    from musicgen.composer.sampling import SamplingConfig
+    from musicgen.formats.interop import (
+        from_mido,
+        from_music21,
+        from_pretty_midi,
+        from_symusic,
+        to_mido,
+        to_music21,
+        to_pretty_midi,
+        to_symusic,
+    )
+    from musicgen.formats.plain import from_dict, to_dict
     from musicgen.formats.webpage import Gallery
+    from musicgen.music.transposition import transpose
+    from musicgen.music.validation import validate
+    from musicgen.training import NextTokenModule
 
 __version__ = "0.1.0"
 __all__ = [
     "Bar",
     "Chord",
+    "Composer",
+    "Controls",
     "MusicgenError",
+    "NextTokenModule",
     "Note",
     "Rest",
+    "SamplingConfig",
     "Tune",
     "Voice",
+    "from_dict",
+    "from_mido",
+    "from_music21",
+    "from_pretty_midi",
+    "from_symusic",
     "load",
     "read",
     "scan",
     "show",
+    "to_dict",
+    "to_mido",
+    "to_music21",
+    "to_pretty_midi",
+    "to_symusic",
+    "transpose",
+    "validate",
     "write",
 ]
+
+__getattr__ = lazy(
+    __name__,
+    {
+        "Composer": "composer",
+        "Controls": "composer.controls",
+        "NextTokenModule": "training",
+        "SamplingConfig": "composer.sampling",
+        "from_dict": "formats.plain",
+        "from_mido": "formats.interop",
+        "from_music21": "formats.interop",
+        "from_pretty_midi": "formats.interop",
+        "from_symusic": "formats.interop",
+        "to_dict": "formats.plain",
+        "to_mido": "formats.interop",
+        "to_music21": "formats.interop",
+        "to_pretty_midi": "formats.interop",
+        "to_symusic": "formats.interop",
+        "transpose": "music.transposition",
+        "validate": "music.validation",
+    },
+)
 
 
 def _display(tune: Tune) -> dict[str, str]:
