@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +20,14 @@ import numpy as np
 import torch
 
 from musicgen.config import override
-from musicgen.evaluation.classification.fitting import FittingConfig, fit
 from musicgen.evaluation.classification.head import ClassifierHead, Floats, save
-from musicgen.evaluation.classification.measuring import Examples, likeliest, read_examples, score
 from musicgen.evaluation.classification.questions import QUESTIONS
 from musicgen.evaluation.classification.states import fingerprint_of, states_of
 from musicgen.models import checkpoint as checkpoints
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts.fitting.classifier_data import Examples, likeliest, read_examples, score
+from scripts.fitting.classifier_training import FittingConfig, fit
 
 CARD = """# A head that says what kind of tune it is
 

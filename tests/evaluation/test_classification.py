@@ -14,14 +14,7 @@ from typer.testing import CliRunner
 from musicgen.cli import app
 from musicgen.errors import CheckpointError, InvalidTuneError
 from musicgen.evaluation.classification import QUESTIONS, Classifier, head, likelihood
-from musicgen.evaluation.classification.baselines import (
-    fit_majority,
-    fit_naive_bayes,
-    fit_regression,
-)
-from musicgen.evaluation.classification.fitting import FittingConfig, fit
 from musicgen.evaluation.classification.listening import listen
-from musicgen.evaluation.classification.measuring import Examples, draw, likeliest, score
 from musicgen.evaluation.classification.questions import N_ANSWERS, meter_class
 from musicgen.evaluation.classification.states import fingerprint_of, states_of
 from musicgen.evaluation.inspection.hearing import hear
@@ -141,24 +134,6 @@ def test_answers_are_probabilities_and_independent_of_scale() -> None:
     assert all(sum(of_class.values()) == pytest.approx(1) for of_class in answers.values())
 
 
-def test_a_head_is_fitted_to_what_tells_tunes_apart() -> None:
-    """Tunes of two kinds differ in one channel, in the middle of each alone."""
-    rng = np.random.default_rng(0)
-    kinds = rng.integers(0, 2, 64)
-    states = [rng.normal(size=(30, 5)).astype(np.float32) for _ in kinds]
-    for each, kind in zip(states, kinds, strict=True):
-        each[15, 2] += 12 * kind
-    targets = np.full((len(kinds), len(QUESTIONS)), -1)
-    targets[:, 1] = kinds
-    config = FittingConfig(n_features=8, epochs=40, dropout=0, crops=0, learning_rate=0.02)
-    weights = fit(states[:48], targets[:48], config)
-    fitted = replace(_random_head(), weights=weights)
-    guesses = likeliest([fitted.answer(each) for each in states[48:]], QUESTIONS[1])
-    assert np.mean(np.array(guesses) == kinds[48:]) > 0.9
-    again = fit(states[:48], targets[:48], config)
-    assert all(np.array_equal(weights[name], again[name]) for name in weights)
-
-
 def test_a_head_comes_back_as_it_was_and_a_changed_one_does_not(tmp_path: Path) -> None:
     made = _random_head()
     head.save(tmp_path / "h", made)
@@ -233,30 +208,6 @@ def test_the_head_belongs_to_the_shipped_model(shipped: Classifier) -> None:
     assert fingerprint_of(shipped.checkpoint) == shipped.head.fingerprint
     assert (head.SHIPPED / "weights.safetensors").stat().st_size < 3_000_000
     assert sum(len(q.classes) for q in QUESTIONS) == N_ANSWERS
-
-
-# --- measuring ------------------------------------------------------------------------------
-
-
-def test_scores_count_only_what_is_known(tmp_path: Path) -> None:
-    targets = np.full((4, len(QUESTIONS)), -1)
-    targets[:3, 1] = [0, 1, 1]
-    examples = Examples((), (), ("a", "b", "c", "d"), targets)
-    found = score([0, 1, 2, 3], examples, 1)
-    assert (found.n, found.right.value) == (3, pytest.approx(2 / 3))
-    assert found.table.sum() == 3
-    assert found.table[1].tolist() == [0, 1, 1, 0]
-    draw({"head": {"mode": found.table}}, tmp_path / "confusion.png")
-    assert (tmp_path / "confusion.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_baselines_learn_what_runs_of_tokens_tell() -> None:
-    texts = ["a b c", "b a c", "c a b", "c b a"] * 8
-    targets = np.array([0, 1, 0, 1] * 8)  # whether "a b" or "b a"
-    val = texts[:4], targets[:4]
-    assert fit_naive_bayes(texts, targets, val)(texts[:4]).tolist() == [0, 1, 0, 1]
-    assert fit_regression(texts, targets, val)(texts[:4]).tolist() == [0, 1, 0, 1]
-    assert fit_majority(np.array([1, 1, 0]))(["x", "y"]).tolist() == [1, 1]
 
 
 # --- the command ----------------------------------------------------------------------------

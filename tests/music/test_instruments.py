@@ -6,7 +6,14 @@ import pretty_midi
 import pytest
 
 from musicgen.errors import ConfigError
-from musicgen.music.instruments import GENERAL_MIDI, INSTRUMENTS, PROGRAMS, RANGES, program, written_range
+from musicgen.music.instruments import (
+    GENERAL_MIDI,
+    INSTRUMENTS,
+    PROGRAMS,
+    RANGES,
+    program,
+    written_range,
+)
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,7 @@ def test_a_later_version_is_refused_by_name(critic: Critic) -> None:
 
 def test_a_measure_that_is_not_in_the_table_is_refused_by_name(critic: Critic) -> None:
     data = critic.to_bytes().replace(b'"leaps"', b'"smell"')
-    message = (
-        r"^critic\.json: uses the measure 'smell', which this musicgen does not have"
-    )
+    message = r"^critic\.json: uses the measure 'smell', which this musicgen does not have"
     with pytest.raises(CheckpointError, match=message):
         Critic.from_bytes(data, "critic.json")
 

@@ -1,10 +1,9 @@
-"""How often the answers are right on held-out families, beside what has to be beaten; a picture."""
+"""Examples for the classifier of tunes, split by family, and the share of right answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ from musicgen.evaluation.classification.questions import QUESTIONS, Question
 from musicgen.music.metrics.accuracy import confusion, share_right
 from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.tune import Tune
-from musicgen.system.charts import chart
 from musicgen.tokens.melody.encoding import encode, melody
 
 Ints = NDArray[np.int64]
@@ -115,30 +113,3 @@ def likeliest(
         range(len(question.classes)), key=lambda i: of_class[question.classes[i]]
     )
     return [key(each[question.name]) for each in answers]
-
-
-def draw(tables: Mapping[str, Mapping[str, NDArray[np.float64]]], path: str | Path) -> None:
-    """Confusion matrices: a row of panels for each way, a panel for each question; each row of a
-    matrix is the tunes of one true class, dark where most of them are."""
-    width = 4.2 * len(QUESTIONS)
-    with chart(path, width=width, height=4.0 * len(tables)) as figure:
-        panels = figure.subplots(len(tables), len(QUESTIONS), squeeze=False)
-        for row, (way, of_question) in zip(panels, tables.items(), strict=True):
-            for axes, question in zip(row, QUESTIONS, strict=True):
-                if question.name not in of_question:
-                    axes.set_axis_off()
-                    continue
-                table = of_question[question.name]
-                shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-                axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-                for (i, j), n in np.ndenumerate(table):
-                    if n:
-                        color = "white" if shares[i, j] > 0.5 else "black"
-                        axes.text(j, i, f"{n:.0f}", ha="center", va="center", color=color, size=8)
-                ticks = range(len(question.classes))
-                axes.set_xticks(ticks, question.classes, rotation=45, ha="right", fontsize=8)
-                axes.set_yticks(ticks, question.classes, fontsize=8)
-                right = np.trace(table) / max(1, table.sum())
-                axes.set_title(f"{question.name}, by {way}: {right:.1%} right", fontsize=9)
-                axes.set_xlabel("answer", fontsize=8)
-                axes.set_ylabel("book", fontsize=8)
