@@ -26,8 +26,8 @@ LONGEST_BAR = 32  # quarters; nobody means a longer one
 BEAT_BARS_SHARE = 0.9  # of the music in bars of a beat: then nobody meant a meter
 FOREIGN_SHARE, FITTING_SHARE = 0.2, 0.08  # of the time outside a key that is wrong, that is right
 
-_MAJOR_TONICS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-_MINOR_TONICS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
+MAJOR_TONICS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
+MINOR_TONICS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
 
 
 _Hear = Callable[[], NoteLine]  # the notes as they are heard, worked out where they are needed
@@ -166,7 +166,7 @@ def _written_keys(file: MidiFile) -> list[tuple[int, Key]]:
     for tick, sharps, minor in sorted(file.keys, key=lambda item: item[0]):
         if not -7 <= sharps <= 7:
             continue
-        tonic = (_MINOR_TONICS if minor else _MAJOR_TONICS)[sharps + 7]
+        tonic = (MINOR_TONICS if minor else MAJOR_TONICS)[sharps + 7]
         key = Key(tonic, "minor" if minor else "major")
         onset = tick * UNITS // file.ticks_per_quarter
         if keys and keys[-1][0] == onset:

@@ -1,17 +1,20 @@
-"""One tune to MIDI bytes: repeats played out, every note on its exact tick."""
+"""Write one tune as MIDI, through mido: repeats expanded, every note on its exact tick."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from io import BytesIO
 from math import lcm
+from operator import itemgetter
+from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError
-from musicgen.formats.midi import encoding
-from musicgen.formats.midi.encoding import Event
+from musicgen.formats.midi.framing import MAJOR_TONICS, MINOR_TONICS
+from musicgen.formats.midi.grid import COARSEST_ROUNDED
 from musicgen.music.instruments import program as program_of
 from musicgen.music.performance import Style
 from musicgen.music.performance.pulse import Swing, place_bars
@@ -30,16 +33,20 @@ from musicgen.music.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
 
 USUAL_TICKS_PER_QUARTER = 480
 MAX_TICKS_PER_QUARTER = 0x7FFF
-COARSEST_ROUNDED = 200  # ticks a quarter of a source from which a tuplet's place may be a tick off
 MAX_HUMANIZE_MS = 100.0
 VELOCITY, VELOCITY_SPREAD = 80, 0.4  # spread in steps a millisecond of humanising
-FLUTE = 73  # General MIDI program, counted from 0; it sounds at once and keeps its sound
+FLUTE = 73  # General MIDI program, counted from 0: a quick attack and a steady sound
+MAX_DELTA = 0x0FFFFFFF  # ticks between two events: four bytes of seven bits
 DRUM_CHANNEL = 9
 MAX_BAR_PIECES = 4  # short bars that may make up a full one
 
-# MIDI knows major and minor only; the other modes keep their signature and say the nearer one.
+# MIDI has major and minor only; the other modes keep their signature and take the nearer of both.
 _MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
-_TRACK_NAME, _LYRIC, _TEMPO, _METER, _KEY = 3, 5, 0x51, 0x58, 0x59
+_CHANNEL_MESSAGES = ("note_on", "note_off", "program_change")
+
+# Tick, order among the events of that tick, mido's name for the message, its attributes.
+_Event = tuple[int, int, str, dict[str, Any]]
+_HEADING, _NOTE_OFF, _LYRIC, _NOTE_ON, _END = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,80 +149,78 @@ class _Writer:
         self.tune, self.played, self.options = tune, played, options
         self.per_quarter = _ticks_per_quarter(tune, played, options.ticks_per_quarter)
         self.random = random.Random(options.seed)
-        self.place: Callable[[Fraction], Fraction] = lambda moment: moment
-        if options.swing != 1:
-            ratio = Fraction(options.swing).limit_denominator(1000)
-            self.place = Swing(place_bars(played.bars), played.notes, ratio)
-        start = next((t for at, t in _tempos(tune, played) if not at), None)
-        qpm = start.qpm if start is not None and start.qpm else None
-        self.qpm = qpm or Fraction(default_qpm(tune.rhythm))
+        ratio = Fraction(options.swing).limit_denominator(1000)
+        self.place = Swing(place_bars(played.bars), played.notes, ratio)
+        (_, start), *_ = _tempos(tune, played)
+        self.qpm = start.qpm or Fraction(default_qpm(tune.rhythm))
         self.factor = tempo_factor(Style(tempo=options.tempo), self.qpm, tune.meter)
 
     def write(self) -> bytes:
-        """The whole file."""
+        """The file."""
+        from mido import MidiFile
+
         end = self.ticks(self.played.duration)
-        title = encoding.text(_TRACK_NAME, self.tune.title)
-        heading = [Event(0, encoding.HEADING, title), *self._headings()]
-        tracks = [encoding.track(heading, end)]
-        own: list[list[PlayedNote]] = [[] for _ in self.tune.voices]
+        title: _Event = (0, _HEADING, "track_name", {"name": self.tune.title})
+        tracks = [_track([title, *self._headings()], end)]
+        notes: list[list[PlayedNote]] = [[] for _ in self.tune.voices]
         for note in self.played.notes:
-            own[note.voice].append(note)
+            notes[note.voice].append(note)
         orders = playing_order(self.tune)
         for number, voice in enumerate(self.tune.voices):
-            events = self._voice(number, voice, own[number])
-            events += self._lyrics(voice, orders[number])
-            tracks.append(encoding.track(events, end))
-        return encoding.file(tracks, self.per_quarter)
+            events = [*self._voice(number, voice, notes[number])]
+            tracks.append(_track([*events, *self._lyrics(voice, orders[number])], end))
+        content = BytesIO()
+        MidiFile(type=1, ticks_per_beat=self.per_quarter, charset="utf-8", tracks=tracks).save(
+            file=content
+        )
+        return content.getvalue()
 
     def ticks(self, place: Fraction) -> int:
         """The tick of a place in quarters; the nearest, where it has none."""
         number, over = divmod(place.numerator * self.per_quarter, place.denominator)
         return number + (2 * over >= place.denominator and over > 0)
 
-    def _headings(self) -> Iterator[Event]:
+    def _headings(self) -> Iterator[_Event]:
         """Tempos, time signatures and key signatures."""
-        for at, tempo in _tempos(self.tune, self.played):
+        for onset, tempo in _tempos(self.tune, self.played):
             if tempo.qpm is not None and tempo.qpm > 0:
                 microseconds = round(60_000_000 / (tempo.qpm * self.factor))
-                content = min(max(microseconds, 1), 0xFFFFFF).to_bytes(3)
-                yield Event(self.ticks(at), encoding.HEADING, encoding.meta(_TEMPO, content))
-        for at, beats, unit in _time_signatures(self.played.bars):
-            content = bytes((beats, unit.bit_length() - 1, 24, 8))
-            yield Event(self.ticks(at), encoding.HEADING, encoding.meta(_METER, content))
+                value = {"tempo": min(max(microseconds, 1), 0xFFFFFF)}
+                yield self.ticks(onset), _HEADING, "set_tempo", value
+        for onset, beats, unit in _time_signatures(self.played.bars):
+            meter = {"numerator": beats, "denominator": unit}
+            yield self.ticks(onset), _HEADING, "time_signature", meter
         keys = [(Fraction(0), self.tune.key)]
-        keys += [(at, c.key) for at, c in self.played.changes if c.key is not None]
-        for at, key in keys:
-            fifths = min(max(key.fifths, -7), 7)
-            content = bytes((fifths & 0xFF, key.mode in _MINOR_MODES))
-            yield Event(self.ticks(at), encoding.HEADING, encoding.meta(_KEY, content))
+        keys += [(onset, c.key) for onset, c in self.played.changes if c.key is not None]
+        for onset, key in keys:
+            signature = min(max(key.fifths, -7), 7) + 7
+            minor = key.mode in _MINOR_MODES
+            name = f"{MINOR_TONICS[signature]}m" if minor else MAJOR_TONICS[signature]
+            yield self.ticks(onset), _HEADING, "key_signature", {"key": name}
 
-    def _voice(self, number: int, voice: Voice, notes: Sequence[PlayedNote]) -> list[Event]:
+    def _voice(self, number: int, voice: Voice, notes: Sequence[PlayedNote]) -> Iterator[_Event]:
         channel = number % 15
         channel += channel >= DRUM_CHANNEL
         name = voice.name or voice.id or self.tune.title
-        events = [
-            Event(0, encoding.HEADING, encoding.text(_TRACK_NAME, name)),
-            Event(0, encoding.HEADING, bytes((0xC0 | channel, self._program(number, voice)))),
-        ]
-        on, off = 0x90 | channel, 0x80 | channel
+        program = {"channel": channel, "program": self._program(number, voice)}
+        yield 0, _HEADING, "track_name", {"name": name}
+        yield 0, _HEADING, "program_change", program
         for note in separate(notes):
             first = self.ticks(self.place(note.onset))
             last = self.ticks(self.place(note.onset + note.duration))
-            if (
-                self.options.swing == 1
-            ):  # where ticks are rounded, lengths are, as in other programs
+            if self.options.swing == 1:  # round durations where onsets are, as other programs do
                 last = min(last, first + self.ticks(note.duration))
             velocity = VELOCITY
             if self.options.humanize:
-                first, last, velocity = self._human(first, last)
+                first, last, velocity = self._humanized(first, last)
             if last <= first:
                 raise InvalidTuneError(
                     f"'{self.tune.title}' has notes shorter than a tick at {self.per_quarter} "
                     "ticks per quarter note; ask for more"
                 )
-            events.append(Event(first, encoding.ON, bytes((on, note.midi, velocity))))
-            events.append(Event(last, encoding.OFF, bytes((off, note.midi, 0))))
-        return events
+            key = {"channel": channel, "note": note.midi}
+            yield first, _NOTE_ON, "note_on", {**key, "velocity": velocity}
+            yield last, _NOTE_OFF, "note_off", {**key, "velocity": 0}
 
     def _program(self, number: int, voice: Voice) -> int:
         names = [name for name in self.options.instrument.split(",") if name.strip()]
@@ -223,8 +228,8 @@ class _Writer:
             return program_of(names[number % len(names)])
         return FLUTE if voice.program is None else voice.program
 
-    def _human(self, first: int, last: int) -> tuple[int, int, int]:
-        """A note a little off, and louder or softer."""
+    def _humanized(self, first: int, last: int) -> tuple[int, int, int]:
+        """Onset, end and velocity with random deviations."""
         spread = self.options.humanize / 1000 * float(self.qpm * self.factor) / 60
         ticks = spread * self.per_quarter
         first = max(round(first + self.random.gauss(0, ticks)), 0)
@@ -232,12 +237,11 @@ class _Writer:
         loud = VELOCITY + self.random.gauss(0, VELOCITY_SPREAD * self.options.humanize)
         return first, last, min(max(round(loud), 20), 127)
 
-    def _lyrics(self, voice: Voice, order: Sequence[int]) -> list[Event]:
-        """A syllable at each note that has one; the n-th time a bar comes, its n-th verse."""
+    def _lyrics(self, voice: Voice, order: Sequence[int]) -> Iterator[_Event]:
+        """A syllable at each note that has one; the n-th time a bar is played, its n-th verse."""
         n_verses = max((len(e.marks.lyrics) for e in voice.events), default=0)
         if not n_verses:
-            return []
-        events: list[Event] = []
+            return
         times: Counter[int] = Counter()
         position = Fraction(0)
         for number in order:
@@ -245,12 +249,31 @@ class _Writer:
             times[number] += 1
             for event in voice.bars[number].timed:
                 verses = event.marks.lyrics
-                words = verses[verse] if verse < len(verses) else ""
-                if words and words != "_":
+                syllable = verses[verse] if verse < len(verses) else ""
+                if syllable and syllable != "_":
                     tick = self.ticks(self.place(position))
-                    events.append(Event(tick, encoding.WORDS, encoding.text(_LYRIC, words)))
+                    yield tick, _LYRIC, "lyrics", {"text": syllable}
                 position += event.duration
-        return events
+
+
+def _track(events: Iterable[_Event], end: int) -> Any:
+    """A mido track that ends where the tune does, final silence included.
+
+    Raises:
+        InvalidTuneError: a gap between two events is too long for MIDI.
+    """
+    from mido import Message, MetaMessage, MidiTrack
+
+    ordered = sorted(events, key=itemgetter(0, 1))
+    ordered.append((max(end, ordered[-1][0]), _END, "end_of_track", {}))
+    track, position = MidiTrack(), 0
+    for tick, _, kind, attributes in ordered:
+        if tick - position > MAX_DELTA:
+            raise InvalidTuneError("a silence too long for MIDI; shorten it")
+        message = Message if kind in _CHANNEL_MESSAGES else MetaMessage
+        track.append(message(kind, time=tick - position, **attributes))
+        position = tick
+    return track
 
 
 def _ticks_per_quarter(tune: Tune, played: Timeline, asked: int | None) -> int:
