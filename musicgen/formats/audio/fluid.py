@@ -1,8 +1,8 @@
-"""FluidSynth as a synthesizer, in tune: called by ctypes, in the child process only.
+"""FluidSynth, tuned key by key: called through ctypes, in the child process only.
 
 The library is the one inside the pygame-ce package (Linux, macOS), or else the system's.
 Soundfonts are not always in tune (the accordion of TimGM6mb is up to 68 cents flat), so every key
-that is played is measured first, and the synthesizer's own key tuning puts it right.
+that is played is measured first and corrected by the synthesizer's own key tuning.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import ctypes
 import ctypes.util
 import importlib.util
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -59,28 +60,28 @@ _BUNDLED = (("../pygame_ce.libs", "libfluidsynth*.so*"), (".dylibs", "libfluidsy
 _PAN, _VOLUME, _REVERB_SEND = 10, 7, 91  # MIDI controllers
 _MELODIC, _DRUMS = 0, 1
 _DRUM_BANK = 128
-_WHEEL_CENTRE, _WHEEL_CENTS = 8192, 200  # of the pitch wheel: its middle, its reach each way
+_WHEEL_CENTRE, _WHEEL_CENTS = 8192, 200  # the pitch wheel's middle, and its range each way
 _GAIN = 0.2
 # A key is measured over a short, a usual and a long note, without its attack: the flute of TimGM6mb
 # moves by 17 cents in a second.
 _PROBES_S, _ATTACK_S = (0.14, 0.4, 1.2), 0.06
 _PROBE_VELOCITY = 90
 _SILENCE = 1e-5
-_FADE = 4096  # samples in which what was cut off dies away
+_FADE = 4096  # samples in which a note that was cut off dies away
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """FluidSynth with its prototypes declared; None where there is none to be found."""
+    """FluidSynth with its prototypes declared; None where it is not installed."""
     for path in _library_paths():
         try:
-            found = ctypes.CDLL(path)
+            fluidsynth = ctypes.CDLL(path)
             for name, result, arguments in _FUNCTIONS:
-                function = getattr(found, name)
+                function = getattr(fluidsynth, name)
                 function.restype, function.argtypes = result, arguments
         except (OSError, AttributeError):  # not for this machine, or version 1
             continue
-        return found
+        return fluidsynth
     return None
 
 
@@ -96,47 +97,46 @@ def _library_paths() -> Iterator[str]:
             yield path
 
 
-class FluidSynth:
-    """Plays performances with one soundfont."""
+def synthesize(
+    performance: Performance, n_frames: int, *, soundfont: str, reverb: float
+) -> Iterator[Samples]:
+    """Stereo blocks of at most `BLOCK_FRAMES`, `n_frames` in all.
 
-    def __init__(self, soundfont: str, reverb: float) -> None:
-        self._soundfont, self._reverb = soundfont, reverb
+    Raises:
+        ConfigError: the soundfont cannot be read, or lacks an instrument.
+        InvalidTuneError: an instrument has no sound at a pitch.
+    """
+    with closing(_Engine(soundfont, reverb)) as engine:
+        loudness = []
+        for channel, part in enumerate(performance.parts):
+            keys = sorted({note.midi for note in performance.notes if note.part == channel})
+            loudness.append(_prepare(engine, channel, part, keys))
+        _balance(engine, performance.parts, loudness)
+        yield from _play(engine, performance, n_frames)
 
-    def blocks(self, performance: Performance, n_frames: int) -> Iterator[Samples]:
-        """The sound, as `Synthesizer` says.
 
-        Raises:
-            ConfigError: the soundfont cannot be read, or has no such instrument.
-            InvalidTuneError: an instrument has no sound at a pitch.
-        """
-        with _engine(self._soundfont, self._reverb) as engine:
-            loudness = [
-                self._prepare(engine, channel, part, _keys(performance, channel))
-                for channel, part in enumerate(performance.parts)
-            ]
-            _balance(engine, performance.parts, loudness)
-            yield from _play(engine, _commands(performance), n_frames)
-
-    def _prepare(self, engine: _Engine, channel: int, part: Player, keys: list[int]) -> float:
-        """Set a channel up, in tune; returns how loud its keys are by themselves."""
-        engine.select(channel, part.program, drums=part.percussion)
-        engine.control(channel, _PAN, round(64 + 63 * part.pan))
-        engine.control(channel, _REVERB_SEND, round(127 * self._reverb))
-        probes = [_prober(self._soundfont).probe(part, key) for key in keys]
-        if not part.percussion:
-            engine.tune(channel, {k: -probe.cents for k, probe in zip(keys, probes, strict=True)})
-        return float(np.median([probe.rms for probe in probes])) if probes else _SILENCE
+def _prepare(engine: _Engine, channel: int, part: Player, keys: list[int]) -> float:
+    """Set up a channel, in tune; returns the loudness (RMS) of its keys by themselves."""
+    engine.select(channel, part.program, drums=part.percussion)
+    engine.control(channel, _PAN, round(64 + 63 * part.pan))
+    engine.control(channel, _REVERB_SEND, round(127 * engine.reverb))
+    probes = [_probe(engine.soundfont, part.program, part.percussion, key) for key in keys]
+    if not part.percussion:
+        engine.tune(channel, {k: -probe.cents for k, probe in zip(keys, probes, strict=True)})
+    return float(np.median([probe.rms for probe in probes])) if probes else _SILENCE
 
 
 class _Engine:
     """One synthesizer of the library."""
 
     def __init__(self, soundfont: str, reverb: float) -> None:
-        found = library()
-        if found is None:
-            raise ConfigError("FluidSynth is not there; install pygame-ce or use another one")
-        self._library = found
-        self._settings = found.new_fluid_settings()
+        fluidsynth = library()
+        if fluidsynth is None:
+            raise ConfigError(
+                "FluidSynth is not installed; install pygame-ce or use the additive synthesizer"
+            )
+        self._library, self.soundfont, self.reverb = fluidsynth, soundfont, reverb
+        self._settings = fluidsynth.new_fluid_settings()
         for name, number in (
             ("synth.sample-rate", float(SAMPLE_RATE)),
             ("synth.gain", _GAIN),
@@ -144,19 +144,18 @@ class _Engine:
             ("synth.reverb.damp", 0.3),
             ("synth.reverb.level", 0.7),
         ):
-            found.fluid_settings_setnum(self._settings, name.encode(), number)
+            fluidsynth.fluid_settings_setnum(self._settings, name.encode(), number)
         for name, value in (
             ("synth.midi-channels", 64),
             ("synth.chorus.active", 0),
             ("synth.reverb.active", int(reverb > 0)),
         ):
-            found.fluid_settings_setint(self._settings, name.encode(), value)
-        self._synth = found.new_fluid_synth(self._settings)
-        self._font = found.fluid_synth_sfload(self._synth, soundfont.encode(), 0)
+            fluidsynth.fluid_settings_setint(self._settings, name.encode(), value)
+        self._synth = fluidsynth.new_fluid_synth(self._settings)
+        self._font = fluidsynth.fluid_synth_sfload(self._synth, soundfont.encode(), 0)
         if self._font < 0:
             self.close()
             raise ConfigError(f"{soundfont}: is not a soundfont that FluidSynth can read")
-        self._font_name = soundfont
 
     def close(self) -> None:
         self._library.delete_fluid_synth(self._synth)
@@ -169,7 +168,7 @@ class _Engine:
             self._synth, channel, self._font, bank, program
         ):
             what = "percussion" if drums else f"instrument {program}"
-            raise ConfigError(f"{self._font_name}: has no {what}; choose another")
+            raise ConfigError(f"{self.soundfont}: has no {what}; choose another")
 
     def control(self, channel: int, controller: int, value: int) -> None:
         self._library.fluid_synth_cc(self._synth, channel, controller, min(max(value, 0), 127))
@@ -191,79 +190,58 @@ class _Engine:
         )
         self._library.fluid_synth_activate_tuning(self._synth, channel, 0, channel, 1)
 
-    def strike(self, channel: int, key: int, velocity: int) -> None:
+    def note_on(self, channel: int, key: int, velocity: int) -> None:
         self._library.fluid_synth_noteon(self._synth, channel, key, velocity)
 
-    def release(self, channel: int, key: int) -> None:
+    def note_off(self, channel: int, key: int) -> None:
         self._library.fluid_synth_noteoff(self._synth, channel, key)
 
-    def silence(self) -> None:
+    def all_sounds_off(self) -> None:
         self._library.fluid_synth_all_sounds_off(self._synth, -1)
 
     def write(self, block: Samples, start: int, stop: int) -> None:
-        """Play on, into block[start:stop]."""
+        """Synthesize the next frames into block[start:stop]."""
         address = block.ctypes.data
         self._library.fluid_synth_write_float(
             self._synth, stop - start, address, 2 * start, 2, address, 2 * start + 1, 2
         )
 
 
-@contextmanager
-def _engine(soundfont: str, reverb: float) -> Iterator[_Engine]:
-    engine = _Engine(soundfont, reverb)
-    try:
-        yield engine
-    finally:
-        engine.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Command:
-    """Strike a key (velocity over 0) or release it, at a frame."""
-
-    frame: int
-    velocity: int
-    channel: int
-    key: int
-
-
-def _commands(performance: Performance) -> list[_Command]:
-    commands = []
-    for note in performance.notes:
-        first, last = round(note.onset_s * SAMPLE_RATE), round(note.end_s * SAMPLE_RATE)
-        commands.append(_Command(first, note.velocity, note.part, note.midi))
-        commands.append(_Command(max(last, first + 1), 0, note.part, note.midi))
-    return sorted(commands, key=lambda c: (c.frame, c.velocity))  # releases first
-
-
-def _play(engine: _Engine, commands: list[_Command], n_frames: int) -> Iterator[Samples]:
-    waiting, done = 0, 0
+def _play(engine: _Engine, performance: Performance, n_frames: int) -> Iterator[Samples]:
+    commands = _commands(performance)
+    started = done = 0  # commands given, frames synthesized
     while done < n_frames:
         block = np.zeros((min(BLOCK_FRAMES, n_frames - done), 2), np.float32)
         start = 0
         while start < len(block):
-            while waiting < len(commands) and commands[waiting].frame <= done + start:
-                command = commands[waiting]
-                if command.velocity:
-                    engine.strike(command.channel, command.key, command.velocity)
+            while started < len(commands) and commands[started][0] <= done + start:
+                _, velocity, channel, key = commands[started]
+                if velocity:
+                    engine.note_on(channel, key, velocity)
                 else:
-                    engine.release(command.channel, command.key)
-                waiting += 1
+                    engine.note_off(channel, key)
+                started += 1
             stop = len(block)
-            if waiting < len(commands):
-                stop = min(stop, commands[waiting].frame - done)
+            if started < len(commands):
+                stop = min(stop, commands[started][0] - done)
             engine.write(block, start, stop)
             start = stop
         done += len(block)
         yield block
 
 
-def _keys(performance: Performance, part: int) -> list[int]:
-    return sorted({note.midi for note in performance.notes if note.part == part})
+def _commands(performance: Performance) -> list[tuple[int, int, int, int]]:
+    """(frame, velocity, channel, key) in order; velocity 0 releases the key."""
+    commands = []
+    for note in performance.notes:
+        first, last = round(note.onset_s * SAMPLE_RATE), round(note.end_s * SAMPLE_RATE)
+        commands.append((first, note.velocity, note.part, note.midi))
+        commands.append((max(last, first + 1), 0, note.part, note.midi))
+    return sorted(commands, key=itemgetter(0, 1))  # releases first
 
 
 def _balance(engine: _Engine, parts: tuple[Player, ...], loudness: list[float]) -> None:
-    """Bring the parts to their levels, whatever the instruments are by themselves."""
+    """Bring the parts to their levels, however loud the instruments are by themselves."""
     wanted = [part.level / rms for part, rms in zip(parts, loudness, strict=True)]
     loudest = max(wanted)
     for channel, amplitude in enumerate(wanted):  # the controller's square is the amplitude
@@ -272,50 +250,43 @@ def _balance(engine: _Engine, parts: tuple[Player, ...], loudness: list[float]) 
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """One key by itself: how far it is from its pitch, in cents, and how loud."""
+    """One key by itself: its distance from its pitch in cents, and its loudness."""
 
     cents: float
     rms: float
 
 
-class _Prober:
-    """Measures the keys of a soundfont, each once."""
+@cache  # for the next tunes
+def _probe(soundfont: str, program: int, percussion: bool, key: int) -> _Probe:
+    """Measure one key of an instrument by itself.
 
-    def __init__(self, soundfont: str) -> None:
-        self._engine = _Engine(soundfont, 0.0)
-        self._known: dict[tuple[int, bool, int], _Probe] = {}
+    Raises:
+        ConfigError: the soundfont has no such instrument.
+        InvalidTuneError: the key is silent.
+    """
+    engine = _probe_engine(soundfont)
+    engine.select(0, program, drums=percussion)
+    engine.note_on(0, key, _PROBE_VELOCITY)
+    block = np.zeros((round(max(_PROBES_S) * SAMPLE_RATE), 2), np.float32)
+    engine.write(block, 0, len(block))
+    engine.all_sounds_off()
+    engine.write(np.zeros((_FADE, 2), np.float32), 0, _FADE)  # not into the next key
+    mono = block.mean(axis=1)
+    rms = float(np.sqrt(np.mean(mono**2)))
+    if rms < _SILENCE:
+        raise InvalidTuneError(
+            f"instrument {program} has no sound at pitch {key}; choose another or transpose"
+        )
+    return _Probe(0.0 if percussion else _middle_cents(mono, key), rms)
 
-    def probe(self, part: Player, key: int) -> _Probe:
-        """How a key of an instrument sounds by itself.
 
-        Raises:
-            ConfigError: the soundfont has no such instrument.
-            InvalidTuneError: it is silent.
-        """
-        name = (part.program, part.percussion, key)
-        if name not in self._known:
-            self._known[name] = self._measure(part, key)
-        return self._known[name]
-
-    def _measure(self, part: Player, key: int) -> _Probe:
-        self._engine.select(0, part.program, drums=part.percussion)
-        self._engine.strike(0, key, _PROBE_VELOCITY)
-        block = np.zeros((round(max(_PROBES_S) * SAMPLE_RATE), 2), np.float32)
-        self._engine.write(block, 0, len(block))
-        self._engine.silence()
-        self._engine.write(np.zeros((_FADE, 2), np.float32), 0, _FADE)  # not into the next key
-        mono = block.mean(axis=1)
-        rms = float(np.sqrt(np.mean(mono**2)))
-        if rms < _SILENCE:
-            raise InvalidTuneError(
-                f"instrument {part.program} has no sound at pitch {key}; "
-                "choose another or transpose"
-            )
-        return _Probe(0.0 if part.percussion else _middle_cents(mono, key), rms)
+@cache
+def _probe_engine(soundfont: str) -> _Engine:
+    return _Engine(soundfont, 0.0)
 
 
 def _middle_cents(mono: NDArray[np.float32], key: int) -> float:
-    """The middle of what short and long notes are off."""
+    """The middle between the smallest and the largest error of short and long notes, in cents."""
     attack = round(_ATTACK_S * SAMPLE_RATE)
     cents = [
         cents_off(mono[attack : round(length_s * SAMPLE_RATE)], key, SAMPLE_RATE)
@@ -323,9 +294,3 @@ def _middle_cents(mono: NDArray[np.float32], key: int) -> float:
     ]
     known = [error for error in cents if error is not None]
     return (min(known) + max(known)) / 2 if known else 0.0
-
-
-@cache
-def _prober(soundfont: str) -> _Prober:
-    """One for each soundfont: what it has measured is good for the next tunes."""
-    return _Prober(soundfont)

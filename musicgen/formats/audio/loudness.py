@@ -1,4 +1,4 @@
-"""Loudness as people hear it: ITU-R BS.1770, K-weighted and gated, measured block by block."""
+"""Perceived loudness by ITU-R BS.1770: K-weighted and gated, measured block by block."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.float32]  # (frames, channels), full scale is 1
+from musicgen.formats.audio.sound import Samples
 
 HOP_S = 0.1  # gating blocks of 400 ms begin every 100 ms
 HOPS_A_BLOCK = 4
@@ -51,20 +51,20 @@ class LoudnessMeter:
             self._energies.append(np.einsum("hbc,b->h", power, self._weights))
 
     def integrated(self) -> float:
-        """LUFS of all that was added; minus infinity when there was nothing to hear.
+        """LUFS of all that was added; minus infinity when it was silent.
 
-        A signal too short for one gating block counts whole.
+        A signal too short for one gating block is measured without gating.
         """
         if not self._energies:
             return -np.inf
         hops = np.concatenate(self._energies)
         width = min(HOPS_A_BLOCK, len(hops))
         energies = np.convolve(hops, np.full(width, 1 / width), mode="valid")
-        heard = energies[_lufs(energies) > ABSOLUTE_GATE]
-        if not len(heard):
+        audible = energies[_lufs(energies) > ABSOLUTE_GATE]
+        if not len(audible):
             return -np.inf
-        gate = _lufs(heard.mean()) + RELATIVE_GATE
-        return float(_lufs(heard[_lufs(heard) > gate].mean()))
+        gate = _lufs(audible.mean()) + RELATIVE_GATE
+        return float(_lufs(audible[_lufs(audible) > gate].mean()))
 
 
 def _lufs(energy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,13 +73,13 @@ def _lufs(energy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @cache
 def _weights(n_frames: int, sample_rate: int) -> NDArray[np.float64]:
-    """What each bin of a real transform adds to the mean square of the K-weighted signal."""
+    """Weight of each bin of a real transform in the mean square of the K-weighted signal."""
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(n_frames, 1 / sample_rate) / _DESIGN_RATE)
     gain = np.ones(len(z))
     for numerator, (a1, a2) in _STAGES:
         above = np.polyval(numerator[::-1], z)
         gain *= np.abs(above / (1 + a1 * z + a2 * z**2)) ** 2
-    both_sides = np.full(len(z), 2.0)
+    both_sides = np.full(len(z), 2.0)  # bins of positive and negative frequency
     both_sides[0] = 1.0
     if n_frames % 2 == 0:
         both_sides[-1] = 1.0

@@ -1,27 +1,21 @@
-"""The recording itself, in a child process: synthesize, measure, bring to loudness, encode."""
+"""Record in a child process: synthesize, measure, bring to loudness, encode."""
 
 from __future__ import annotations
 
 import importlib.util
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from musicgen.errors import ConfigError, InvalidTuneError
-from musicgen.formats.audio.additive import AdditiveSynth
-from musicgen.formats.audio.fluid import FluidSynth, library
+from musicgen.formats.audio import fluid, sines
 from musicgen.formats.audio.loudness import LoudnessMeter
-from musicgen.formats.audio.sound import (
-    BLOCK_FRAMES,
-    SAMPLE_RATE,
-    Samples,
-    Synthesizer,
-    from_json,
-)
+from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, Samples, from_json
 from musicgen.music.performance import Performance
 
 # Extension -> container and encoding, as libsndfile calls them.
@@ -36,6 +30,8 @@ FADE_S = 0.3  # the end of the tail
 HIGHEST_PEAK = 0.84  # -1.5 dB, since MP3 and Vorbis come out a little higher than they went in
 _BYTES_PER_FRAME = 8  # two channels of 32 bits
 
+_Synthesizer = Callable[[Performance, int], Iterator[Samples]]  # with the number of frames
+
 
 def record(
     data: bytes, *, extension: str, synthesizer: str, soundfont: str, reverb: float, loudness: float
@@ -44,13 +40,18 @@ def record(
 
     Raises:
         ConfigError: a soundfont that cannot be used.
-        InvalidTuneError: there is nothing to hear.
+        InvalidTuneError: the sound is silent.
     """
-    synth = _synthesizer(synthesizer, soundfont, reverb)
+    synthesize: _Synthesizer = sines.synthesize
+    if synthesizer == "fluidsynth" or (
+        synthesizer == "auto" and (soundfont or fluid.library() is not None)
+    ):
+        font = soundfont or _default_soundfont()
+        synthesize = partial(fluid.synthesize, soundfont=font, reverb=reverb)
     meter = LoudnessMeter(SAMPLE_RATE)
     with tempfile.TemporaryFile() as raw:
         for performance in from_json(data):
-            for block in _recording(synth, performance):
+            for block in _faded(synthesize, performance):
                 meter.add(block)
                 raw.write(block.tobytes())
         gain = _gain(meter, loudness)
@@ -58,38 +59,27 @@ def record(
         return _encode(raw, gain, extension)
 
 
-def n_frames(performance: Performance) -> int:
-    """Frames of a recording, its tail included."""
-    return round((performance.duration_s + TAIL_S) * SAMPLE_RATE)
-
-
-def _synthesizer(name: str, soundfont: str, reverb: float) -> Synthesizer:
-    if name == "additive" or (name == "auto" and not soundfont and library() is None):
-        return AdditiveSynth(reverb)
-    return FluidSynth(soundfont or _default_soundfont(), reverb)
-
-
 def _default_soundfont() -> str:
     package = importlib.util.find_spec("pretty_midi")  # located, not imported
     if package is None or package.origin is None:
-        raise ConfigError("there is no soundfont; install pretty_midi or name one with soundfont")
+        raise ConfigError("no soundfont was found; install pretty_midi or name one with soundfont")
     return str(Path(package.origin).with_name("TimGM6mb.sf2"))
 
 
-def _recording(synth: Synthesizer, performance: Performance) -> Iterator[Samples]:
-    """The sound of a performance, faded out at the end of its tail."""
-    total, done = n_frames(performance), 0
+def _faded(synthesize: _Synthesizer, performance: Performance) -> Iterator[Samples]:
+    """The sound of a performance and its tail, faded out at the end."""
+    left = round((performance.duration_s + TAIL_S) * SAMPLE_RATE)
     fade = round(FADE_S * SAMPLE_RATE)
-    for block in synth.blocks(performance, total):
-        left = total - done - np.arange(len(block), dtype=np.float32)  # frames to the end
-        yield block * np.clip((left - 1) / fade, 0, 1, dtype=np.float32)[:, None]
-        done += len(block)
+    for block in synthesize(performance, left):
+        frames = left - np.arange(len(block), dtype=np.float32)  # to the end
+        yield block * np.clip((frames - 1) / fade, 0, 1, dtype=np.float32)[:, None]
+        left -= len(block)
 
 
 def _gain(meter: LoudnessMeter, target: float) -> float:
     measured = meter.integrated()
     if not np.isfinite(measured):
-        raise InvalidTuneError("there is nothing to hear; choose another instrument or soundfont")
+        raise InvalidTuneError("the sound is silent; choose another instrument or soundfont")
     return min(10 ** ((target - measured) / 20), HIGHEST_PEAK / meter.peak)
 
 

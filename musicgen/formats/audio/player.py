@@ -1,4 +1,4 @@
-"""A tune through the loudspeaker, where the machine has one."""
+"""Play a tune through the audio device of the machine."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PATIENCE_S = 30.0  # beyond the length of the music, for a slow device
 
 
 def prepare(tune: Tune, **options: Any) -> tuple[Performance, bytes]:
-    """What will be heard, and its sound as a WAV file; options as for writing sound files.
+    """The performance and its sound as a WAV file; options as for writing sound files.
 
     Raises:
-        MusicgenError: a tune that cannot be played, or an option that is none.
+        MusicgenError: the tune cannot be played, or an option is unknown or out of its range.
     """
     style, sound = read_options(options)
     performance = perform(tune, style)
@@ -39,12 +39,12 @@ def play(wav: bytes, *, duration_s: float) -> None:
 
 
 def sound_out(wav: bytes) -> bytes:
-    """The child's side of `play`: SDL, which pygame-ce brings, talks to the device.
+    """The child's side of `play`: SDL, which pygame-ce brings, drives the device.
 
     Raises:
-        MusicgenError: there is no device that takes sound.
+        MusicgenError: there is no audio device.
     """
-    os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"  # this process is a child of ours
+    os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"  # only this child process
     import pygame
 
     try:

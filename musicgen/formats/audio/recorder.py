@@ -1,4 +1,4 @@
-"""Our side of a recording: options, the performance, the call to the child process."""
+"""Write sound files: options, the performance, the call of the child process."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ MAX_DURATION_S = 60 * 60  # of all tunes of a file together
 def record(tunes: Sequence[Tune], extension: str, options: Mapping[str, Any]) -> bytes:
     """A sound file: the tunes one after the other.
 
-    `options` are those of `Style` (how it is played) and `RecordingOptions` (how it is recorded).
+    `options` are the fields of `Style` (how it is played) and `RecordingOptions` (how it is
+    recorded).
 
     Raises:
-        ConfigError: an unknown or impossible option, an instrument or soundfont that is none.
-        InvalidTuneError: a tune that cannot be played.
+        ConfigError: an option is unknown or out of its range, an instrument or soundfont does not
+            exist.
+        InvalidTuneError: a tune cannot be played.
         SandboxError: the synthesizer failed.
     """
     style, sound = read_options(options)
@@ -63,7 +65,7 @@ def read_options(options: Mapping[str, Any]) -> tuple[Style, RecordingOptions]:
     """How to play and how to record, from options by name.
 
     Raises:
-        ConfigError: an option that is unknown or impossible, a soundfont that is not there.
+        ConfigError: an option is unknown or out of its range, or the soundfont does not exist.
     """
     for name in options:
         if name not in OPTIONS:
@@ -74,5 +76,5 @@ def read_options(options: Mapping[str, Any]) -> tuple[Style, RecordingOptions]:
     )
     recorded = from_dict(RecordingOptions, sound)
     if recorded.soundfont and not Path(recorded.soundfont).is_file():
-        raise ConfigError(f"{recorded.soundfont}: is no such soundfont; check the name")
+        raise ConfigError(f"{recorded.soundfont}: no such soundfont; check the name")
     return from_dict(Style, style), recorded

@@ -1,11 +1,11 @@
-"""How a recording is made: the options, the numbers that all synthesizers share, the JSON."""
+"""Options of a recording, the constants of both synthesizers, performances as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,9 @@ from musicgen.errors import ConfigError
 from musicgen.music.performance import Performance, Player, SoundingNote
 
 SAMPLE_RATE = 44_100
-BLOCK_FRAMES = 65_536  # a long recording is never in memory as a whole
+BLOCK_FRAMES = 65_536  # so that a long recording is never in memory as a whole
 
 Samples = NDArray[np.float32]  # (frames, 2), full scale is 1
-
-
-class Synthesizer(Protocol):
-    """Turns a performance into sound."""
-
-    def blocks(self, performance: Performance, n_frames: int) -> Iterator[Samples]:
-        """Stereo blocks of at most `BLOCK_FRAMES`, `n_frames` in all."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +24,10 @@ class RecordingOptions:
     """How a recording is made.
 
     Attributes:
-        synthesizer: "fluidsynth", "additive" (our own, plainer), "auto" for the best there is.
+        synthesizer: "fluidsynth", "additive" (sine tones, see `sines`), or "auto": FluidSynth
+            where it is installed.
         soundfont: an .sf2 or .sf3 file for FluidSynth; "" is TimGM6mb, which pretty_midi brings.
-        reverb: 0 (none) to 1.
+        reverb: 0 (none) to 1; FluidSynth only.
         loudness: LUFS of the whole, as far as the peaks allow; broadcasters take -23, streaming
             services -14.
     """
@@ -52,12 +45,12 @@ class RecordingOptions:
 
 
 def to_json(performances: Sequence[Performance]) -> bytes:
-    """Performances for the child process; `from_json` is the way back."""
+    """Performances for the child process; `from_json` reads them."""
     return json.dumps([asdict(performance) for performance in performances]).encode()
 
 
 def from_json(data: bytes) -> list[Performance]:
-    """The performances that `to_json` was given."""
+    """Performances as `to_json` writes them, without their warnings."""
     return [
         Performance(
             parts=tuple(Player(**part) for part in fields["parts"]),
