@@ -15,7 +15,7 @@ from musicgen.cli.output import read_tune, require_free
 from musicgen.errors import ControlError, CorpusError
 
 if TYPE_CHECKING:
-    from musicgen.formats.engraving.annotation import Annotated as Score
+    from musicgen.formats.engraving.annotation import AnnotatedScore
     from musicgen.models.checkpoint import Checkpoint
     from musicgen.music.tune import Tune
 
@@ -286,7 +286,7 @@ def _claim(picture: Path, *others: Path, force: bool) -> None:
         require_free(path, force=force)
 
 
-def _write_score(score: Score, path: Path) -> None:
+def _write_score(score: AnnotatedScore, path: Path) -> None:
     from musicgen.system.files import write_bytes
 
     write_bytes(path, score.render(path.suffix.lower()))

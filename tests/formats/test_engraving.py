@@ -27,7 +27,7 @@ from musicgen.formats.engraving.book import BookLayout
 from musicgen.formats.engraving.lines import line_starts
 from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
-from musicgen.formats.engraving.score import Sheet
+from musicgen.formats.engraving.score import PageLayout
 from musicgen.formats.musicxml.lengths import written
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Meter, Pitch
@@ -179,7 +179,7 @@ def test_a_pdf_has_the_size_of_the_paper(paper: str, box: bytes) -> None:
 
 def test_a_book_has_a_title_page_every_tune_and_an_index() -> None:
     tunes = sample(8)
-    book = BookLayout(tunes, Sheet(), title="Eight Tunes", index=True)
+    book = BookLayout(tunes, PageLayout(), title="Eight Tunes", index=True)
     pages = book.pages()
     assert ">Eight Tunes<" in pages[0]
     assert ">Index of Incipits<" in pages[-1]
@@ -194,7 +194,7 @@ def test_a_book_has_a_title_page_every_tune_and_an_index() -> None:
 def test_all_notes_of_a_long_tune_are_on_its_pages() -> None:
     bar = "ABc def|"
     long = tune("X:1\nT:Long\nM:6/8\nL:1/8\nK:D\n" + bar * 200 + "\n")
-    pages = BookLayout([long], Sheet(), title="", index=False).pages()
+    pages = BookLayout([long], PageLayout(), title="", index=False).pages()
     assert len(pages) > 3
     counts = [drawn(page)[:2] for page in pages]
     assert (sum(n for n, _ in counts), sum(m for _, m in counts)) == (1200, 200)
@@ -202,7 +202,7 @@ def test_all_notes_of_a_long_tune_are_on_its_pages() -> None:
 
 def test_words_that_do_not_fit_go_on_over_the_page() -> None:
     wordy = tune(FULL + "W:another line\n" * 120)
-    pages = BookLayout([wordy], Sheet(), title="", index=False).pages()
+    pages = BookLayout([wordy], PageLayout(), title="", index=False).pages()
     assert sum(page.count(">another line<") for page in pages) == 120
     assert len(pages) == 3
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.evaluation.inspection.hearing import Place, TokenView, heard
-from musicgen.formats.engraving.annotation import Annotated, Arc
+from musicgen.formats.engraving.annotation import AnnotatedScore, Arc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.networks.transformer import Transformer
 from musicgen.music.tune import Tune
@@ -94,7 +94,7 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
 
 def score(
     attention: Attention, tune: Tune, layer: int, head: int, note: int | None = None
-) -> Annotated:
+) -> AnnotatedScore:
     """The tune engraved with arcs from each note, or from note number `note` (from 1) alone, to
     those that a head attends to most.
 
@@ -116,7 +116,7 @@ def score(
             if earlier[j] >= _FAINTEST:
                 arcs.append(Arc(places[i], places[j], float(earlier[j])))
     colors = {places[note - 1]: "#d62728"} if note is not None else {}
-    return Annotated(tune=tune, arcs=arcs, colors=colors)
+    return AnnotatedScore(tune=tune, arcs=arcs, colors=colors)
 
 
 def draw(attention: Attention, path: str | Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from musicgen.evaluation.inspection.hearing import Place, TokenView, heard
-from musicgen.formats.engraving.annotation import Annotated
+from musicgen.formats.engraving.annotation import AnnotatedScore
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.music.tune import Tune
@@ -64,9 +64,9 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Surprise:
     return Surprise(own, bits, of_note)
 
 
-def score(surprise: Surprise, tune: Tune) -> Annotated:
+def score(surprise: Surprise, tune: Tune) -> AnnotatedScore:
     """The tune engraved, each note in the colour of its surprise and with its bits above it."""
-    return Annotated(
+    return AnnotatedScore(
         tune=tune,
         colors={place: _color(bits) for place, bits in surprise.of_note.items()},
         words={place: f"{bits:.1f}" for place, bits in surprise.of_note.items()},

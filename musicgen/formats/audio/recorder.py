@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,17 @@ def record(tunes: Sequence[Tune], extension: str, options: Mapping[str, Any]) ->
     """
     style, sound = read_options(options)
     return record_performances([perform(tune, style) for tune in tunes], extension, sound)
+
+
+def _writer(extension: str) -> Callable[..., bytes]:
+    def render(tunes: Sequence[Tune], **options: Any) -> bytes:
+        """A sound file; see `record`."""
+        return record(tunes, extension, options)
+
+    return render
+
+
+render_wav, render_flac, render_ogg, render_mp3 = map(_writer, (".wav", ".flac", ".ogg", ".mp3"))
 
 
 def record_performances(

@@ -1,6 +1,6 @@
 """A score with coloured notes, words above them and arcs between them.
 
-    Annotated(tune, colors={(0, 2): "#d62728"}, arcs=[Arc((1, 0), (0, 2), 0.8)]).svg()
+    AnnotatedScore(tune, colors={(0, 2): "#d62728"}, arcs=[Arc((1, 0), (0, 2), 0.8)]).svg()
 
 A note is named by its place: the number of its bar and its number among the timed events of the
 bar, both from 0.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from musicgen.formats.engraving.pages import Page, put_heading
 from musicgen.formats.engraving.pages import TuneBlock as SetTune
 from musicgen.formats.engraving.printing import to_pdf
-from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, engrave
+from musicgen.formats.engraving.score import MARGIN, Drawing, PageLayout, engrave
 from musicgen.music.tune import Tune
 from musicgen.system.markup import element
 from musicgen.system.raster import rasterise
@@ -54,7 +54,7 @@ class HeadPosition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Annotated:
+class AnnotatedScore:
     """A tune of one voice and what is drawn on it. `legend` are pairs of a colour and its
     meaning, printed below the heading."""
 
@@ -63,13 +63,13 @@ class Annotated:
     words: Mapping[Place, str] = field(default_factory=dict)
     arcs: Sequence[Arc] = ()
     legend: Sequence[tuple[str, str]] = ()
-    sheet: Sheet = field(default_factory=Sheet)
+    layout: PageLayout = field(default_factory=PageLayout)
 
     def svg(self) -> tuple[str, float]:
         """One sheet as high as it needs, as SVG; and its height in mm."""
         tune = replace(self.tune, words=())
-        drawing = engrave(tune, self.sheet, named=True)[0]
-        page = Page(self.sheet, y=8.0)
+        drawing = engrave(tune, self.layout, named=True)[0]
+        page = Page(self.layout, y=8.0)
         put_heading(page, SetTune(tune, None, (drawing,), ()))
         self._put_legend(page)
         places = heads(drawing)
@@ -93,7 +93,7 @@ class Annotated:
     def render(self, suffix: str, *, dpi: int = 150) -> bytes:
         """The same as a file of that extension: .svg, .png or .pdf."""
         svg, height = self.svg()
-        size = (self.sheet.page[0], height)
+        size = (self.layout.page[0], height)
         match suffix:
             case ".png":
                 return rasterise(svg.encode(), size, dpi=dpi)

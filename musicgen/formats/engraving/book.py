@@ -22,7 +22,7 @@ from musicgen.formats.engraving.pages import (
     set_tune,
 )
 from musicgen.formats.engraving.printing import Bookmark
-from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, incipit
+from musicgen.formats.engraving.score import MARGIN, Drawing, PageLayout, incipit
 from musicgen.music.theory import canonical_rhythm
 from musicgen.music.tune import Tune
 
@@ -35,9 +35,11 @@ _INCIPIT_GAP = 3.4
 class BookLayout:
     """Tunes on pages. After `pages`, `bookmarks` say where each tune begins."""
 
-    def __init__(self, tunes: Sequence[Tune], sheet: Sheet, *, title: str, index: bool) -> None:
+    def __init__(
+        self, tunes: Sequence[Tune], layout: PageLayout, *, title: str, index: bool
+    ) -> None:
         self.tunes = tunes
-        self.sheet = sheet
+        self.layout = layout
         self.index = index
         several = f"{len(tunes)} Tunes"
         self.title = title or (display_title(tunes[0]) if len(tunes) == 1 else several)
@@ -53,8 +55,8 @@ class BookLayout:
             first = 1 if self.index else 0  # number of pages before the music
             pages = self._tune_pages(blocks, first)
             if self.index:
-                width = (self.sheet.body_width - _COLUMN_GAP) / 2
-                begin = partial(incipit, sheet=self.sheet, width=width)
+                width = (self.layout.body_width - _COLUMN_GAP) / 2
+                begin = partial(incipit, layout=self.layout, width=width)
                 pages += self._index_pages(list(pool.map(begin, self.tunes)), first + len(pages))
                 pages.insert(0, self._title_page())
         for number, page in enumerate(pages):
@@ -63,12 +65,12 @@ class BookLayout:
         return [page.svg() for page in pages]
 
     def _set(self, tune: Tune, number: int | None) -> TuneBlock:
-        return set_tune(tune, self.sheet, number=number, paged=True)
+        return set_tune(tune, self.layout, number=number, paged=True)
 
     def _tune_pages(self, blocks: Sequence[TuneBlock], first: int) -> list[Page]:
         pages: list[Page] = []
         for together in self._shared_pages(blocks):
-            pages.append(Page(self.sheet))
+            pages.append(Page(self.layout))
             gap = self._gap(together)
             for block in together:
                 title = display_title(block.tune)
@@ -76,13 +78,13 @@ class BookLayout:
                 put_heading(pages[-1], block)
                 for i, drawing in enumerate(block.drawings):
                     if i:
-                        pages.append(Page(self.sheet))
+                        pages.append(Page(self.layout))
                     pages[-1].place(drawing, MARGIN)
                     pages[-1].y += drawing.height
                 pages[-1].y += WORDS_GAP if block.words else 0
                 for line in block.words:
                     if pages[-1].left < WORDS_LINE:
-                        pages.append(Page(self.sheet))
+                        pages.append(Page(self.layout))
                     put_words(pages[-1], [line])
                 pages[-1].y += gap
         return pages
@@ -102,7 +104,7 @@ class BookLayout:
 
     @property
     def _room(self) -> float:
-        return self.sheet.page[1] - TOP - BOTTOM
+        return self.layout.page[1] - TOP - BOTTOM
 
     def _gap(self, together: Sequence[TuneBlock]) -> float:
         """Space between the tunes of a page: what is left is shared, within reason."""
@@ -110,8 +112,8 @@ class BookLayout:
         return max(AFTER_TUNE, min(MOST_AFTER_TUNE, left / len(together)))
 
     def _title_page(self) -> Page:
-        page = Page(self.sheet)
-        width, height = self.sheet.page
+        page = Page(self.layout)
+        width, height = self.layout.page
         page.y = height * 0.36
         points = max(14.0, min(34.0, 900 / max(1, len(self.title))))
         page.write(self.title, width / 2, points=points, text_anchor="middle", font_weight="bold")
@@ -134,13 +136,13 @@ class BookLayout:
         order = sorted(
             range(len(self.tunes)), key=lambda i: _sorted_by(display_title(self.tunes[i]))
         )
-        column_width = (self.sheet.body_width - _COLUMN_GAP) / 2
+        column_width = (self.layout.body_width - _COLUMN_GAP) / 2
         pages: list[Page] = []
         column = 2
         top = y = TOP
         for i in order:
             need = _INCIPIT_HEAD + drawings[i].height + _INCIPIT_GAP
-            if column == 2 or y + need > self.sheet.page[1] - BOTTOM:
+            if column == 2 or y + need > self.layout.page[1] - BOTTOM:
                 column += 1
                 if column > 1:
                     pages.append(self._index_page(continued=bool(pages)))
@@ -159,17 +161,17 @@ class BookLayout:
         return pages
 
     def _index_page(self, *, continued: bool) -> Page:
-        page = Page(self.sheet)
+        page = Page(self.layout)
         page.y += 5.0
         title = "Index of Incipits" + (" (continued)" if continued else "")
-        width = self.sheet.page[0]
+        width = self.layout.page[0]
         page.write(title, width / 2, points=14, text_anchor="middle", font_weight="bold")
         page.y += 7.0
         return page
 
     def _number(self, page: Page, number: int) -> None:
-        page.y = self.sheet.page[1] - 10.0
-        middle = self.sheet.page[0] / 2
+        page.y = self.layout.page[1] - 10.0
+        middle = self.layout.page[0] / 2
         page.write(f"\u2013 {number} \u2013", middle, points=9.5, text_anchor="middle")
 
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from musicgen.formats.engraving.score import MARGIN, Drawing, Sheet, engrave
+from musicgen.formats.engraving.score import MARGIN, Drawing, PageLayout, engrave
 from musicgen.music.tune import Tune
 from musicgen.system.markup import element, text
 
@@ -22,7 +22,7 @@ _POINT = 25.4 / 72
 class Page:
     """What stands on one page; y grows downwards, in mm."""
 
-    sheet: Sheet
+    layout: PageLayout
     parts: list[str] = field(default_factory=list)
     defs: dict[str, str] = field(default_factory=dict)
     y: float = TOP
@@ -30,7 +30,7 @@ class Page:
     @property
     def left(self) -> float:
         """Space that is left, mm."""
-        return self.sheet.page[1] - BOTTOM - self.y
+        return self.layout.page[1] - BOTTOM - self.y
 
     def write(self, content: str, x: float, *, points: float, **style: str) -> None:
         """A line of text whose baseline is at `y`."""
@@ -60,7 +60,7 @@ class Page:
 
     def svg(self, *, height: float | None = None, background: str = "") -> str:
         """The page as an SVG document, as high as the paper unless told otherwise."""
-        width, full = self.sheet.page
+        width, full = self.layout.page
         height = full if height is None else height
         glyphs = "".join(element("g", v, id=k) for k, v in sorted(self.defs.items()))
         body = element("g", *self.parts, font_family=FONTS, color="black", fill="currentColor")
@@ -109,21 +109,21 @@ def _subtitles(tune: Tune) -> list[str]:
 
 
 def set_tune(
-    tune: Tune, sheet: Sheet, *, number: int | None = None, paged: bool, named: bool = False
+    tune: Tune, layout: PageLayout, *, number: int | None = None, paged: bool, named: bool = False
 ) -> TuneBlock:
     """Engrave a tune; `paged` breaks music that is higher than a page, `named` as in `engrave`."""
-    drawings = engrave(tune, sheet, named=named)
-    room = sheet.page[1] - TOP - BOTTOM
-    block = TuneBlock(tune, number, tuple(drawings), _words(tune, sheet))
+    drawings = engrave(tune, layout, named=named)
+    room = layout.page[1] - TOP - BOTTOM
+    block = TuneBlock(tune, number, tuple(drawings), _words(tune, layout))
     if paged and block.height > room:
         music = room - heading_height(tune)
-        drawings = engrave(tune, sheet, max_height=music)
+        drawings = engrave(tune, layout, max_height=music)
         block = replace(block, drawings=tuple(drawings))
     return block
 
 
-def _words(tune: Tune, sheet: Sheet) -> tuple[str, ...]:
-    most = int(sheet.body_width / 1.75)
+def _words(tune: Tune, layout: PageLayout) -> tuple[str, ...]:
+    most = int(layout.body_width / 1.75)
     return tuple(
         piece for line in tune.words for piece in (textwrap.wrap(line, most) if line else [""])
     )
@@ -131,14 +131,14 @@ def _words(tune: Tune, sheet: Sheet) -> tuple[str, ...]:
 
 def put_heading(page: Page, block: TuneBlock) -> None:
     """Title in the middle, rhythm at the left, composer at the right."""
-    tune, width = block.tune, page.sheet.page[0]
+    tune, width = block.tune, page.layout.page[0]
     number = f"{block.number}.  " if block.number is not None else ""
     page.y += 5.5
     title = number + display_title(tune)
     page.write(
         title,
         width / 2,
-        points=_fitting(title, page.sheet),
+        points=_fitting(title, page.layout),
         text_anchor="middle",
         font_weight="bold",
         **{"class": "title"},
@@ -157,9 +157,9 @@ def put_heading(page: Page, block: TuneBlock) -> None:
         page.y += 2.5
 
 
-def _fitting(title: str, sheet: Sheet) -> float:
+def _fitting(title: str, layout: PageLayout) -> float:
     """Points at which a long title still fits on one line."""
-    return max(8.0, min(16.0, sheet.body_width / _POINT / max(1, len(title)) / 0.52))
+    return max(8.0, min(16.0, layout.body_width / _POINT / max(1, len(title)) / 0.52))
 
 
 def display_title(tune: Tune) -> str:
@@ -182,12 +182,12 @@ def put_words(page: Page, lines: Sequence[str]) -> None:
 
 
 def single_page(
-    tune: Tune, sheet: Sheet, *, background: str = "", named: bool = False
+    tune: Tune, layout: PageLayout, *, background: str = "", named: bool = False
 ) -> tuple[str, float]:
     """A tune on one sheet as high as it needs, as SVG; and its height in mm. `named` as in
     `engrave`."""
-    block = set_tune(tune, sheet, paged=False, named=named)
-    page = Page(sheet, y=8.0)
+    block = set_tune(tune, layout, paged=False, named=named)
+    page = Page(layout, y=8.0)
     put_heading(page, block)
     page.place(block.drawings[0], MARGIN)
     page.y += block.drawings[0].height

@@ -30,7 +30,7 @@ _INCIPIT_SIZE = 58  # percent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sheet:
+class PageLayout:
     """How a score is set: paper "a4" or "letter", `size` of the music in percent, bars to a line
     (None: as they fit best), `transpose` to a key or by semitones ("" leaves it)."""
 
@@ -75,7 +75,7 @@ class Drawing:
 
 
 def engrave(
-    tune: Tune, sheet: Sheet, *, max_height: float | None = None, named: bool = False
+    tune: Tune, layout: PageLayout, *, max_height: float | None = None, named: bool = False
 ) -> list[Drawing]:
     """The music of a tune, without heading: one drawing, or several of at most `max_height` mm.
 
@@ -85,32 +85,32 @@ def engrave(
     Raises:
         InvalidTuneError: it cannot be engraved; the message names the tune.
     """
-    tune = transpose(tune, sheet.transpose) if sheet.transpose else tune
+    tune = transpose(tune, layout.transpose) if layout.transpose else tune
     _check_size(tune)
     plain = to_musicxml(tune).encode()
     try:
         widths = json.loads(_run("measure_widths", plain))
-        starts = _line_starts(tune, widths, sheet)
+        starts = _line_starts(tune, widths, layout)
         rest = len(widths) - max(starts, default=0)
-        units = sheet.mm * _FINE
-        options: dict[str, Any] = {"pageWidth": round(sheet.body_width / units)}
+        units = layout.mm * _FINE
+        options: dict[str, Any] = {"pageWidth": round(layout.body_width / units)}
         options["pageHeight"] = 60000 if max_height is None else max(100, int(max_height / units))
         options["minLastJustification"] = 0.0 if rest >= FULL_LINE else 0.7
         broken = to_musicxml(tune, line_starts=starts, named=named).encode()
         pages = json.loads(_run("engrave", broken, **options))
     except SandboxError as error:
         raise InvalidTuneError(f"'{tune.title}': {error}") from None
-    return [_drawing(page, sheet) for page in pages]
+    return [_drawing(page, layout) for page in pages]
 
 
-def incipit(tune: Tune, sheet: Sheet, *, width: float, bars: int = 2) -> Drawing:
+def incipit(tune: Tune, layout: PageLayout, *, width: float, bars: int = 2) -> Drawing:
     """The beginning of a tune on a short staff of `width` mm: nothing but notes."""
-    tune = transpose(tune, sheet.transpose) if sheet.transpose else tune
+    tune = transpose(tune, layout.transpose) if layout.transpose else tune
     voice = tune.voices[0]
     pickup = bool(voice.bars) and voice.bars[0].duration < (tune.meter.bar_duration or 0)
     shown = tuple(_bare(bar) for bar in voice.bars[: bars + pickup])
     short = replace(tune, voices=(replace(voice, bars=shown),), tempo=None)
-    small = Sheet(paper=sheet.paper, size=_INCIPIT_SIZE)
+    small = PageLayout(paper=layout.paper, size=_INCIPIT_SIZE)
     options = {"pageWidth": round(width / (small.mm * _FINE)), "minLastJustification": 0.0}
     try:
         (page,) = json.loads(_run("engrave", to_musicxml(short).encode(), **options))
@@ -128,8 +128,8 @@ def _bare(bar: Bar) -> Bar:
     return Bar(events=events, repeat_start=bar.repeat_start)
 
 
-def _drawing(page: dict[str, Any], sheet: Sheet) -> Drawing:
-    mm = sheet.mm
+def _drawing(page: dict[str, Any], layout: PageLayout) -> Drawing:
+    mm = layout.mm
     return Drawing(page["defs"], page["body"], page["width"] * mm, page["height"] * mm, mm)
 
 
@@ -146,14 +146,14 @@ def _check_size(tune: Tune) -> None:
         raise InvalidTuneError(f"'{tune.title}': {events} notes, more than {MAX_EVENTS}; split it")
 
 
-def _line_starts(tune: Tune, widths: list[float], sheet: Sheet) -> tuple[int, ...]:
-    space = STAFF_MM * sheet.size / 100 / 4
+def _line_starts(tune: Tune, widths: list[float], layout: PageLayout) -> tuple[int, ...]:
+    space = STAFF_MM * layout.size / 100 / 4
     opening = 5.0 + 1.1 * abs(tune.key.fifths)  # clef and signature, in staff spaces
     widths = [max(0.0, widths[0] - opening - 3.0), *widths[1:]] if widths else widths
     return line_starts(
         shared_bars(tune.voices),
         widths,
-        available=sheet.body_width / space - opening,
+        available=layout.body_width / space - opening,
         meter=tune.meter,
-        bars_per_line=sheet.bars_per_line,
+        bars_per_line=layout.bars_per_line,
     )

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from musicgen.errors import ConfigError, InvalidTuneError
+from musicgen.errors import ConfigError, InvalidTuneError, SandboxError
 from musicgen.music.playback import PlayedNote, Timeline, timeline
 from musicgen.music.theory import STEP_SEMITONES, Key
 from musicgen.music.tune import Tune
 from musicgen.system.markup import element, text
+from musicgen.system.raster import rasterise
 
 MAX_NOTES = 50_000
 MAX_ROLLS = 100
@@ -43,6 +44,22 @@ class _Roll:
     @property
     def width(self) -> float:
         return LABELS + float(self.time.duration) * self.quarter
+
+
+def render_svg(tunes: Sequence[Tune], *, given: int | None = None, columns: int = 1) -> bytes:
+    """An SVG picture of one or several tunes; options as in `draw`."""
+    return draw(tunes, given=given, columns=columns)[0].encode()
+
+
+def render_png(
+    tunes: Sequence[Tune], *, given: int | None = None, columns: int = 1, dpi: int = 150
+) -> bytes:
+    """A PNG picture of one or several tunes, `dpi` pixels an inch; options as in `draw`."""
+    svg, size = draw(tunes, given=given, columns=columns)
+    try:
+        return rasterise(svg.encode(), size, dpi=dpi)
+    except SandboxError as error:
+        raise InvalidTuneError(f"piano roll: {error}") from None
 
 
 def draw(
