@@ -117,20 +117,20 @@ def card(entry: PageEntry) -> str:
 
 def score(tune: Tune) -> str:
     """An SVG element, as wide as its parent."""
-    from musicgen.formats.engraving import svg
+    from musicgen.formats.engraving.writing import render_svg
 
     try:
-        return svg.render([tune]).decode()
+        return render_svg([tune]).decode()
     except MusicgenError as error:
         return f'<p class="problem">{escape(str(error))}</p>'
 
 
 def player(tune: Tune) -> str:
     """An audio element with the recording inside it."""
-    from musicgen.formats.audio import mp3
+    from musicgen.formats.audio.recorder import render_mp3
 
     try:
-        sound = mp3.render([tune])
+        sound = render_mp3([tune])
     except MusicgenError as error:
         return f"<span>{escape(str(error))}</span>"
     return _PLAYER.format(source="data:audio/mpeg;base64," + base64.b64encode(sound).decode())

@@ -10,7 +10,7 @@ import pytest
 
 import musicgen
 from musicgen.formats.abc_notation import parse
-from musicgen.formats.audio import mp3
+from musicgen.formats.audio import recorder
 from musicgen.formats.webpage import MAX_SHOWN, PageEntry, page
 from musicgen.music.tune import Tune
 
@@ -41,7 +41,7 @@ def tune() -> Tune:
 @pytest.fixture(autouse=True)
 def short_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recordings have their own tests; here they only have to be put in."""
-    monkeypatch.setattr(mp3, "render", lambda tunes: b"ID3")
+    monkeypatch.setattr(recorder, "render_mp3", lambda tunes: b"ID3")
 
 
 def test_tunes_are_written_as_a_page(tune: Tune, tmp_path: Path) -> None:
