@@ -12,6 +12,7 @@ from musicgen.composer.controls import Opening
 from musicgen.composer.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.formats import extension, write
+from musicgen.models import KINDS
 from musicgen.models.checkpoint import Checkpoint, Outlines
 from musicgen.models.inference import ArrayStepper, Stepper
 from musicgen.music.metrics.critic import Critic
@@ -163,7 +164,7 @@ def require_spoken(
 
 
 def fastest_stepper(checkpoint: Checkpoint) -> Stepper:
-    """The network a token at a time: in numpy on the processor, in torch elsewhere."""
-    if checkpoint.device == "cpu":
+    """The network one token at a time: in numpy on the CPU where its kind can, else in torch."""
+    if checkpoint.device == "cpu" and KINDS[checkpoint.model.kind].stepper is not None:
         return ArrayStepper(checkpoint.model, checkpoint.weights)
     return stepper_of(checkpoint.network)

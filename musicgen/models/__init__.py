@@ -1,18 +1,21 @@
-"""Networks that guess the next token, three kinds behind one interface.
+"""Networks that predict the next token, of several kinds behind one interface.
 
     forward(tokens (B, T), features (B, T, F) | None, state) -> (logits (B, T, V), state)
 
 `state` carries what was read so far (None at the start): one token at a time gives the same
-logits as all at once, and no logit depends on a later token. Nobody outside asks which kind of
-network it has.
+logits as all at once, and no logit depends on a later token. A network keeps its `ModelConfig` as
+`config`. Code outside this package does not depend on the kind: a kind is a row of `KINDS`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from musicgen.errors import ConfigError
-from musicgen.models.config import ModelConfig
+from musicgen.models.config import KINDS, Kind, ModelConfig
+from musicgen.models.inference import lstm, rnn, transformer
 from musicgen.models.shapes import weight_shapes
 
 if TYPE_CHECKING:
@@ -20,9 +23,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-__all__ = ["KINDS", "ModelConfig", "build_model", "weight_shapes", "weights_of"]
+__all__ = ["KINDS", "Kind", "ModelConfig", "build_model", "weight_shapes", "weights_of"]
 
-KINDS = ("lstm", "rnn", "transformer")
+
+def _network(module: str, name: str) -> Callable[[ModelConfig], nn.Module]:
+    """Build a network of the package `networks`, whose module imports torch, when called."""
+
+    def build(config: ModelConfig) -> nn.Module:
+        network = getattr(import_module(f"{__name__}.networks.{module}"), name)
+        return cast("nn.Module", network(config))
+
+    return build
+
+
+KINDS.update(
+    lstm=Kind(
+        title="An LSTM",
+        network=_network("lstm", "LSTM"),
+        stepper=lstm.LSTMStepper,
+        layer_shapes=lstm.layer_shapes,
+    ),
+    rnn=Kind(
+        title="A recurrent network",
+        network=_network("rnn", "RNN"),
+        stepper=rnn.RNNStepper,
+        layer_shapes=rnn.layer_shapes,
+    ),
+    transformer=Kind(
+        title="A transformer",
+        network=_network("transformer", "Transformer"),
+        stepper=transformer.TransformerStepper,
+        layer_shapes=transformer.layer_shapes,
+        head_multiple=2,  # rotary positions turn pairs of channels
+    ),
+)
 
 
 def build_model(config: ModelConfig) -> nn.Module:
@@ -33,16 +67,7 @@ def build_model(config: ModelConfig) -> nn.Module:
     """
     if config.vocab_size < 1:
         raise ConfigError("model.vocab_size: is 0; it comes from the vocabulary")
-    from musicgen.models.networks.lstm import LSTM
-    from musicgen.models.networks.rnn import RNN
-    from musicgen.models.networks.transformer import Transformer
-
-    kinds: dict[str, type[RNN] | type[LSTM] | type[Transformer]] = {
-        "rnn": RNN,
-        "lstm": LSTM,
-        "transformer": Transformer,
-    }
-    return kinds[config.kind](config)
+    return KINDS[config.kind].network(config)
 
 
 def weights_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:

@@ -1,10 +1,10 @@
-"""A finished model as a folder a person can read: weights, config, vocabulary, card; save, load.
+"""A trained model as a folder that a person can read: weights, config, vocabulary, card.
 
     weights.safetensors  config.json  vocab.json  openings.json  metrics.json  README.md
     novelty.npz, critic.json (optional)  manifest.json
 
 manifest.json holds the format version and the SHA-256 of every other file. Nothing is a pickle,
-and everything is checked before a network is built, so a folder from a stranger can be loaded.
+and everything is checked before a network is built, so a folder from a stranger is safe to load.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.config import from_dict, to_dict
-from musicgen.errors import CheckpointError, ConfigError, CorpusError, ParseError, printable
+from musicgen.errors import CheckpointError, ConfigError, CorpusError, printable
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.models.sealed_folder import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
 from musicgen.music.metrics import critic as critics
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
-from musicgen.system.files import read_bytes
 from musicgen.tokens.melody.grammar import Outline, PartPlan, may_be_new
 from musicgen.tokens.vocabulary import SPECIALS
 
@@ -57,12 +56,12 @@ class Checkpoint:
     """A trained network with all that is needed to use it and to know where it came from.
 
     `weights` are its parameters, named as in `models.weight_shapes`; `network`, the torch module
-    on `device`, is built when it is first asked for, and composing on a CPU never asks.
-    `openings` are the header ids of the training tunes, each with how many tunes begin so, and
-    `outlines`, where they are known, the parts of those tunes with their counts;
-    `training` is the TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that
-    of the token set; `card` is README.md, Markdown for people; `novelty` is the index of the
-    corpus it was trained on and `critic` what tells its tunes from real ones, if it has them.
+    on `device`, is built at its first use, which composing on a CPU does not need.
+    `openings` are the header ids of the training tunes with their counts, and `outlines`, where
+    they are known, the parts of the tunes with each opening, with their counts; `training` is the
+    TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that of the token set;
+    `card` is README.md in Markdown; `novelty` is the index of the training corpus and `critic`
+    the classifier of its tunes against real ones, if it has them.
     """
 
     weights: Weights
@@ -85,11 +84,10 @@ class Checkpoint:
         """The network in evaluation mode."""
         import torch
 
-        state = torch.get_rng_state()  # building draws random weights; the caller must not notice
-        # Whoever asks first may be in inference mode, whose tensors nobody else can use.
+        # The first caller may be in inference mode, whose tensors no other caller could use.
         with torch.inference_mode(False), torch.no_grad():
-            network = build_model(self.model)
-            torch.set_rng_state(state)
+            with torch.random.fork_rng(devices=[]):  # building draws random weights
+                network = build_model(self.model)
             for name, parameter in network.named_parameters():
                 parameter.copy_(torch.tensor(self.weights[name]))
             return network.to(self.device).eval()
@@ -99,8 +97,8 @@ def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False)
     """Write the whole folder or nothing: to a temporary one beside it, then renamed.
 
     Raises:
-        CheckpointError: a model is there already and `overwrite` is False, something else is
-            there, or it cannot be written.
+        CheckpointError: the folder holds a model and `overwrite` is False, it holds something
+            else, or it cannot be written.
     """
     if is_checkpoint(folder) and not overwrite:
         raise CheckpointError(f"{folder}: holds a model already; choose another place")
@@ -113,66 +111,74 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
     Raises:
         CheckpointError: it is missing, damaged, of another version, or not a model.
     """
-    folder = Path(folder)
-    if not is_checkpoint(folder) and is_checkpoint(folder / "model"):
-        folder = folder / "model"  # the best model of a training run
+    folder = _model_folder(Path(folder))
     files = unseal(
         folder,
         _FILES,
         kind=FORMAT,
         optional=(FILE_NAME, critics.FILE_NAME),
-        read=_read,
+        max_bytes=MAX_BYTES,
         advice="name the folder that train wrote",
     )
     where = printable(str(folder))
     try:
-        config = json.loads(files["config.json"])
-        vocab = tuple(json.loads(files["vocab.json"]))
-        model = from_dict(ModelConfig, config["model"], where="model")
-        sizes = {str(name): int(size) for name, size in config["feature_sizes"].items()}
-        metrics = {
-            str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
-        }
-        openings, outlines = _read_openings(json.loads(files["openings.json"]))
-        tokenizer, fingerprint = str(config["tokenizer"]), str(config["fingerprint"])
-        training = dict(config["training"])
+        checkpoint = _without_weights(files)
     except ConfigError as error:
         raise CheckpointError(f"{where}/config.json: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(f"{where}: its settings cannot be read; get it again") from None
-    if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
-        raise CheckpointError(f"{where}/vocab.json: is not a list of different texts")
-    if vocab[: len(SPECIALS)] != SPECIALS or len(vocab) != model.vocab_size:
-        raise CheckpointError(f"{where}/vocab.json: does not fit the model; get it again")
-    if tuple(sizes.values()) != model.feature_sizes:
-        raise CheckpointError(f"{where}/config.json: feature_sizes do not fit the model")
-    if not all(n > 0 and all(0 <= i < len(vocab) for i in ids) for ids, n in openings):
-        raise CheckpointError(f"{where}/openings.json: does not fit the vocabulary")
-    if not all(map(math.isfinite, metrics.values())):
-        raise CheckpointError(f"{where}/metrics.json: holds numbers that are not finite")
-    return Checkpoint(
+    _require_consistent(checkpoint, where)
+    return replace(
+        checkpoint,
         weights=arrays_from(
-            files["weights.safetensors"], weight_shapes(model), f"{where}/weights.safetensors"
+            files["weights.safetensors"],
+            weight_shapes(checkpoint.model),
+            f"{where}/weights.safetensors",
         ),
-        model=model,
-        vocab=vocab,
-        feature_sizes=sizes,
-        tokenizer=tokenizer,
-        fingerprint=fingerprint,
-        openings=openings,
-        outlines=outlines,
-        training=training,
-        metrics=metrics,
-        card=files["README.md"].decode("utf-8", "replace"),
-        novelty=_index(files, folder),
-        critic=_critic(files, folder),
+        novelty=_index(files, where),
+        critic=_critic(files, where),
         device=device,
     )
 
 
+def _without_weights(files: Mapping[str, bytes]) -> Checkpoint:
+    """The checkpoint of the JSON files and the card; any error is one of its content."""
+    config = json.loads(files["config.json"])
+    metrics = json.loads(files["metrics.json"])
+    openings, outlines = _read_openings(json.loads(files["openings.json"]))
+    return Checkpoint(
+        weights={},
+        vocab=tuple(json.loads(files["vocab.json"])),
+        model=from_dict(ModelConfig, config["model"], where="model"),
+        feature_sizes={str(name): int(size) for name, size in config["feature_sizes"].items()},
+        tokenizer=str(config["tokenizer"]),
+        fingerprint=str(config["fingerprint"]),
+        openings=openings,
+        outlines=outlines,
+        training=dict(config["training"]),
+        metrics={str(name): float(value) for name, value in metrics.items()},
+        card=files["README.md"].decode("utf-8", "replace"),
+    )
+
+
+def _require_consistent(checkpoint: Checkpoint, where: str) -> None:
+    """Raise CheckpointError unless the settings fit each other."""
+    vocab, model = checkpoint.vocab, checkpoint.model
+    if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
+        raise CheckpointError(f"{where}/vocab.json: is not a list of different texts")
+    if vocab[: len(SPECIALS)] != SPECIALS or len(vocab) != model.vocab_size:
+        raise CheckpointError(f"{where}/vocab.json: does not fit the model; get it again")
+    if tuple(checkpoint.feature_sizes.values()) != model.feature_sizes:
+        raise CheckpointError(f"{where}/config.json: feature_sizes do not fit the model")
+    if not all(n > 0 and all(0 <= i < len(vocab) for i in ids) for ids, n in checkpoint.openings):
+        raise CheckpointError(f"{where}/openings.json: does not fit the vocabulary")
+    if not all(map(math.isfinite, checkpoint.metrics.values())):
+        raise CheckpointError(f"{where}/metrics.json: holds numbers that are not finite")
+
+
 def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines, ...]]:
-    """Rows of [ids, count], or of [ids, count, [[[[bars, repeated, home], ...], count], ...]];
-    older models know no home."""
+    """Rows of [ids, count], or of [ids, count, [[[[bars, repeated, home], ...], count], ...]],
+    without `home` in older models."""
     openings = tuple((tuple(int(i) for i in row[0]), int(row[1])) for row in rows)
     outlines = tuple(
         tuple(
@@ -205,7 +211,7 @@ def _opening_rows(checkpoint: Checkpoint) -> list[tuple[Any, ...]]:
 
 
 def is_checkpoint(folder: str | Path) -> bool:
-    """Whether the folder claims to hold a finished model; says nothing about its health."""
+    """Whether the folder holds the manifest of a model; the content is not checked."""
     return (Path(folder) / MANIFEST).is_file()
 
 
@@ -233,35 +239,23 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
     }
 
 
-def _read(path: Path) -> bytes:
-    if not path.exists():
-        where = printable(str(path))
-        raise CheckpointError(f"{where}: is missing; is this a model folder?")
-    try:
-        return read_bytes(path, max_bytes=MAX_BYTES[path.suffix])
-    except ParseError as error:
-        raise CheckpointError(f"{error}; get the model again") from None
-
-
-def _index(files: Mapping[str, bytes], folder: Path) -> NoveltyIndex | None:
+def _index(files: Mapping[str, bytes], where: str) -> NoveltyIndex | None:
     if FILE_NAME not in files:
         return None
     try:
-        return NoveltyIndex.from_bytes(files[FILE_NAME], f"{printable(str(folder))}/{FILE_NAME}")
+        return NoveltyIndex.from_bytes(files[FILE_NAME], f"{where}/{FILE_NAME}")
     except CorpusError as error:
         raise CheckpointError(str(error)) from None
 
 
-def _critic(files: Mapping[str, bytes], folder: Path) -> Critic | None:
+def _critic(files: Mapping[str, bytes], where: str) -> Critic | None:
     name = critics.FILE_NAME
-    if name not in files:
-        return None
-    return Critic.from_bytes(files[name], f"{printable(str(folder))}/{name}")
+    return Critic.from_bytes(files[name], f"{where}/{name}") if name in files else None
 
 
 def shipped_folder() -> Path:
-    """The folder of all that comes trained: inside the package once installed, beside it in a
-    checkout."""
+    """The folder of the models that come with musicgen: inside the installed package, beside the
+    package in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "checkpoints"
     return installed if installed.is_dir() else package.parent / "checkpoints"
@@ -272,15 +266,19 @@ def shipped() -> dict[str, Path]:
     return {path.name: path for path in sorted(shipped_folder().iterdir()) if is_checkpoint(path)}
 
 
+def _model_folder(path: Path) -> Path:
+    """The folder itself, or the best model in the folder of a training run."""
+    is_run = not is_checkpoint(path) and is_checkpoint(path / "model")
+    return path / "model" if is_run else path
+
+
 def locate(name: str | Path) -> Path:
     """Folder of a model, given by its path or else by the name of a shipped one.
 
     Raises:
         CheckpointError: it is neither.
     """
-    path = Path(name)
-    if is_checkpoint(path / "model"):  # a run folder
-        return path / "model"
+    path = _model_folder(Path(name))
     if path.exists() or len(path.parts) > 1:
         return path
     models = shipped()

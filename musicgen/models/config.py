@@ -1,31 +1,63 @@
-"""The shape of a network, whichever kind it is."""
+"""The configuration of a network, whatever its kind, and the table of kinds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from musicgen.config import unknown
 from musicgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from musicgen.models.inference.interface import Network, Weights
 
 MAX_PARAMETERS = 4_000_000_000  # bounds for configurations from strangers
 MAX_LAYERS = 512
 MAX_GAIN = 100
 
+Shapes = dict[str, tuple[int, ...]]  # of parameters, by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of network: a row of `KINDS`.
+
+    `title` names it in a model card. `network` builds the torch module, which has the interface
+    that `musicgen.models` describes. `stepper` does one step of it in numpy; without one a model
+    composes through torch. `layer_shapes` gives the shapes of the parameters between embedding
+    and readout without torch; without it the shapes are those of the network itself, built on the
+    meta device. `d_model` must be a multiple of `head_multiple` times `n_heads` (0: any width).
+    """
+
+    title: str
+    network: Callable[[ModelConfig], nn.Module]
+    stepper: Callable[[ModelConfig, Weights], Network] | None = None
+    layer_shapes: Callable[[ModelConfig], Shapes] | None = None
+    head_multiple: int = 0
+
+
+# Filled by `musicgen.models`; another network needs one more row: KINDS["mamba"] = Kind(...).
+KINDS: dict[str, Kind] = {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What `build_model` needs to know; training fills in the first three from the token files.
+    """Everything that `build_model` needs; training takes the first five fields after `kind` from
+    the token files.
 
-    Every rate is the share of units dropped in training. Fields that a kind has no use for are
-    ignored by it, and said so here.
+    Every rate is the fraction of units dropped in training. A kind ignores the fields that it has
+    no use for, as the comments say.
     """
 
-    kind: Literal["rnn", "lstm", "transformer"] = "lstm"
+    kind: str = "lstm"  # a key of KINDS
     vocab_size: int = 0
     feature_sizes: tuple[int, ...] = ()  # number of values of each feature column
-    token_columns: tuple[int, ...] = ()  # feature columns whose values are token ids: guesses
-    trust_columns: tuple[int, ...] = ()  # those that say how far to trust the guesses
-    heard_columns: tuple[int, ...] | None = None  # those that enter the network; None: all
+    token_columns: tuple[int, ...] = ()  # lookback columns: their values are token ids
+    trust_columns: tuple[int, ...] = ()  # the confidence of each lookback column
+    heard_columns: tuple[int, ...] | None = None  # the input columns of the network; None: all
     d_model: int = 384
     n_layers: int = 1
     n_heads: int = 4  # transformer only
@@ -35,7 +67,7 @@ class ModelConfig:
     # "one-hot": every token has a channel of its own, and nothing is learned of it
     embedding: Literal["learned", "one-hot"] = "learned"
     tie_embeddings: bool = True  # the output shares the table of the input
-    copy_head: bool = True  # a learned push towards the guesses
+    copy_head: bool = True  # a learned logit bias for the tokens of the lookback columns
     activation: Literal["tanh", "relu"] = "tanh"  # rnn only
     # rnn only: how the hidden weights start, and a factor on them; "auto" is the identity for
     # ReLU and orthogonal for tanh.
@@ -43,6 +75,9 @@ class ModelConfig:
     hidden_gain: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            kind = f"value '{self.kind}'"
+            raise ConfigError(unknown("model.kind", self.kind, KINDS, kind=kind))
         for name in ("d_model", "n_layers", "n_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}: {getattr(self, name)} is not at least 1")
@@ -64,36 +99,37 @@ class ModelConfig:
             columns = getattr(self, name) or ()
             if any(not 0 <= column < len(self.feature_sizes) for column in columns):
                 raise ConfigError(f"model.{name}: names a column that does not exist")
-        if self.trust_columns and set(self.trust_columns) & set(self.token_columns):
+        if set(self.trust_columns) & set(self.token_columns):
             raise ConfigError("model.trust_columns: names a column of ids")
         if any(self.feature_sizes[column] != self.vocab_size for column in self.token_columns):
             raise ConfigError("model.token_columns: a column of ids must have vocab_size values")
-        pairs = 2 * self.n_heads  # rotary positions turn pairs of channels
-        if self.kind == "transformer" and self.d_model % pairs:
+        multiple = KINDS[self.kind].head_multiple
+        if multiple and self.d_model % (multiple * self.n_heads):
             raise ConfigError(
-                f"model.d_model: {self.d_model} is not a multiple of {pairs} (2 * n_heads)"
+                f"model.d_model: {self.d_model} is not a multiple of {multiple * self.n_heads} "
+                f"({multiple} * n_heads)"
             )
         if self.n_parameters_bound > MAX_PARAMETERS:
             raise ConfigError("model: is larger than 4 billion parameters; make it smaller")
 
     @property
     def plain_columns(self) -> tuple[int, ...]:
-        """Feature columns that enter the network as they are."""
-        return tuple(i for i in self._heard if i not in self.token_columns)
+        """Input columns whose values are embedded in a table of their own."""
+        return tuple(i for i in self._input_columns if i not in self.token_columns)
 
     @property
-    def spoken_columns(self) -> tuple[int, ...]:
-        """Columns of guesses that enter the network as tokens."""
-        return tuple(i for i in self.token_columns if i in self._heard)
+    def token_inputs(self) -> tuple[int, ...]:
+        """Lookback columns that are input columns too; they are embedded as tokens."""
+        return tuple(i for i in self.token_columns if i in self._input_columns)
 
     @property
-    def _heard(self) -> tuple[int, ...]:
+    def _input_columns(self) -> tuple[int, ...]:
         every = tuple(range(len(self.feature_sizes)))
         return every if self.heard_columns is None else self.heard_columns
 
     @property
-    def pushing_columns(self) -> tuple[int, ...]:
-        """Columns of guesses that the copy head pushes towards."""
+    def copy_columns(self) -> tuple[int, ...]:
+        """Lookback columns whose tokens get a logit bias from the copy head."""
         return self.token_columns if self.copy_head else ()
 
     @property

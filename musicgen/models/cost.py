@@ -1,4 +1,4 @@
-"""What a network's guesses cost: the likelihood of what came, in nats."""
+"""The cost of a network's predictions: the negative log-likelihood of each target, in nats."""
 
 from __future__ import annotations
 

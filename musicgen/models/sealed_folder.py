@@ -1,4 +1,4 @@
-"""A folder of files with their SHA-256 in manifest.json, read back only if nothing was changed.
+"""A folder of files with their SHA-256 in manifest.json, refused when any of them was changed.
 
 seal(folder, {"weights.safetensors": data, "config.json": data}, kind="musicgen-head-1")
 unseal(folder, ("weights.safetensors", "config.json"), kind="musicgen-head-1")
@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +53,12 @@ def unseal(
     *,
     kind: str,
     optional: Sequence[str] = (),
-    read: Callable[[Path], bytes] | None = None,
+    max_bytes: Mapping[str, int] = MappingProxyType({}),
     advice: str = "get the model again",
 ) -> dict[str, bytes]:
     """Content of the files, after their hashes have been compared with the manifest; of the
-    `optional` ones those that it lists. `read` reads a file in another way than within
-    `MAX_BYTES`; `advice` is for a path that is no folder.
+    `optional` ones those that it lists. `max_bytes` bounds the size of a file by its suffix
+    (default: `MAX_BYTES`); `advice` ends the message about a path that is no folder.
 
     Raises:
         CheckpointError: a file is missing, changed or too large, or the folder is of another kind,
@@ -67,30 +68,30 @@ def unseal(
     where = printable(str(folder))
     if not folder.is_dir():
         raise CheckpointError(f"{where}: is not a model folder; {advice}")
-    read = read or _read
     try:
-        manifest = json.loads(read(folder / MANIFEST))
-        found, wanted = str(manifest["format"]), dict(manifest["sha256"])
+        manifest = json.loads(_read(folder / MANIFEST, max_bytes))
+        kind_of_folder, digests = str(manifest["format"]), dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(f"{where}/{MANIFEST}: cannot be read; get the model again") from None
-    _require_format(found, kind, where)
+    _require_format(kind_of_folder, kind, where)
     # Neither more nor fewer: a name with a flipped bit must not pass for a file that is optional.
-    if wanted.keys() - set(optional) != set(names):
+    if digests.keys() - set(optional) != set(names):
         raise CheckpointError(f"{where}/{MANIFEST}: lists other files; get the model again")
-    files = {name: read(folder / name) for name in wanted}
+    files = {name: _read(folder / name, max_bytes) for name in digests}
     for name, data in files.items():
-        if hashlib.sha256(data).hexdigest() != wanted[name]:
+        if hashlib.sha256(data).hexdigest() != digests[name]:
             raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
     return files
 
 
-def _require_format(found: str, kind: str, where: str) -> None:
-    """A kind ends in its version; earlier versions are read by whoever reads the files."""
+def _require_format(kind_of_folder: str, kind: str, where: str) -> None:
+    """Refuse another kind or a later version. A kind ends in its version; the caller reads files
+    of earlier ones."""
     name, _, newest = kind.rpartition("-")
-    same, _, version = found.rpartition("-")
+    same, _, version = kind_of_folder.rpartition("-")
     n = int(version) if version.isdecimal() and len(version) < 10 else 0
     if same != name or n < 1:
-        shown = printable(found[:40])
+        shown = printable(kind_of_folder[:40])
         raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; get another folder")
     if n > int(newest):
         raise CheckpointError(
@@ -126,8 +127,9 @@ def arrays_to(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
     """Weights as safetensors."""
     import safetensors.numpy
 
-    own = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
-    return safetensors.numpy.save(own)
+    return safetensors.numpy.save(
+        {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    )
 
 
 def as_json(data: object) -> bytes:
@@ -135,8 +137,10 @@ def as_json(data: object) -> bytes:
     return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, max_bytes: Mapping[str, int]) -> bytes:
+    if not path.exists():
+        raise CheckpointError(f"{printable(str(path))}: is missing; is this a model folder?")
     try:
-        return read_bytes(path, max_bytes=MAX_BYTES)
+        return read_bytes(path, max_bytes=max_bytes.get(path.suffix, MAX_BYTES))
     except ParseError as error:
-        raise CheckpointError(str(error)) from None
+        raise CheckpointError(f"{error}; get the model again") from None

@@ -17,11 +17,6 @@ from musicgen.training.lightning_module import NextTokenModule
 
 MIN_TUNES = 3  # that share an outline, or it is one tune's own way
 
-_NAMES = {
-    "rnn": "A recurrent network",
-    "lstm": "An LSTM",
-    "transformer": "A transformer",
-}
 
 _CARD = """\
 # {kind} that writes {what}
@@ -105,7 +100,7 @@ def write_card(
         for name, split in tokens.splits.items()
     ]
     text = _CARD.format(
-        kind=_NAMES[config.model.kind],
+        kind=KINDS[config.model.kind].title,
         parameters=int(metrics["parameters"]),
         n_layers=config.model.n_layers,
         d_model=config.model.d_model,

@@ -16,8 +16,14 @@ from hypothesis.extra.numpy import arrays
 
 from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig, build_model, weight_shapes, weights_of
-from musicgen.models.inference import ArrayStepper, ends
-from musicgen.models.inference.exact import LIMIT, Product, SumTable, exact_product, on_grid
+from musicgen.models.inference import ArrayStepper, embedding
+from musicgen.models.inference.quantization import (
+    LIMIT,
+    EmbeddingSum,
+    QuantizedLinear,
+    exact_matmul,
+    quantize,
+)
 from musicgen.models.inference.transformer import MAX_TIMES
 
 BASE = ModelConfig(
@@ -131,7 +137,7 @@ def test_a_transformer_says_where_its_exact_sums_end() -> None:
     network = ArrayStepper(config, weights_of(network_of(config))).network
     ids, features = some_input(config, 1, 1)
     with pytest.raises(ConfigError, match="reads at most 16384 tokens of one tune"):
-        network.step(network.fresh(1), MAX_TIMES, ids[:, 0], features[:, 0])
+        network.step(network.initial_state(1), MAX_TIMES, ids[:, 0], features[:, 0])
 
 
 @pytest.mark.parametrize("kind", ["lstm", "rnn"])
@@ -142,7 +148,7 @@ def test_a_large_vocabulary_is_not_multiplied_out(
     weights = weights_of(network_of(config))
     ids, features = some_input(config, 3, 20)
     expected = read(ArrayStepper(config, weights), ids, features)
-    monkeypatch.setattr(ends, "MAX_TABLE_BYTES", 1000)
+    monkeypatch.setattr(embedding, "MAX_TABLE_BYTES", 1000)
     stepper = ArrayStepper(config, weights)
     np.testing.assert_allclose(read(stepper, ids, features), expected, atol=0.03)
     alone = read(stepper, ids[1:2], features[1:2])
@@ -154,7 +160,7 @@ def test_a_product_is_exact_whatever_the_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.normal(size=(5, 300)).astype(np.float32) ** (1 + 2 * (seed % 3))  # some spiky
     weight[0], weight[1, 7] = 0.25, 1e4
-    product = Product(weight)
+    product = QuantizedLinear(weight)
     counts = rng.choice(np.array([-512, 512, 511, 0, 3], np.float32), (4, 300))
     whole = counts.astype(np.int64) @ product.weight.astype(np.int64)
     assert np.abs(counts[:, :, None] * product.weight).sum(axis=1).max() <= LIMIT
@@ -164,18 +170,20 @@ def test_a_product_is_exact_whatever_the_order(seed: int) -> None:
 
 
 def test_a_product_of_nothing_is_nothing() -> None:
-    product = Product(np.zeros((3, 8), np.float32))
-    np.testing.assert_array_equal(product.of(np.zeros((2, 8), np.float32)), np.zeros((2, 3)))
+    product = QuantizedLinear(np.zeros((3, 8), np.float32))
+    np.testing.assert_array_equal(
+        product(*quantize(np.zeros((2, 8), np.float32))), np.zeros((2, 3))
+    )
 
 
 def test_a_layer_too_wide_for_exact_sums_is_refused() -> None:
     with pytest.raises(ConfigError, match="a layer of 80000 inputs is too wide for exact sums"):
-        Product(np.ones((1, 80_000), np.float32))
+        QuantizedLinear(np.ones((1, 80_000), np.float32))
 
 
 @given(x=arrays(np.float32, (3, 9), elements=st.floats(-1e6, 1e6, width=32)))
 def test_what_is_put_on_the_grid_is_at_most_half_a_step_off(x: np.ndarray) -> None:
-    counts, step = on_grid(x)
+    counts, step = quantize(x)
     assert np.abs(counts).max() <= 512
     np.testing.assert_array_equal(counts, np.rint(counts))
     assert (np.abs(counts * step - x) <= step * 0.501 + 1e-30).all()
@@ -183,16 +191,16 @@ def test_what_is_put_on_the_grid_is_at_most_half_a_step_off(x: np.ndarray) -> No
 
 def test_a_table_adds_one_row_of_each() -> None:
     tables = [np.arange(6.0).reshape(3, 2), np.array([[10.0, 20.0], [30.0, 40.0]])]
-    found = SumTable(tables)(np.array([[2, 1], [0, 0]]))
+    found = EmbeddingSum(tables)(np.array([[2, 1], [0, 0]]))
     np.testing.assert_allclose(found, [[34, 45], [10, 21]], rtol=1e-6)
 
 
 def test_a_fixed_product_is_as_good_as_float64_needs() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(20, 384)), rng.normal(size=(384, 30))
-    np.testing.assert_allclose(exact_product(a, b), a @ b, atol=1e-3)
+    np.testing.assert_allclose(exact_matmul(a, b), a @ b, atol=1e-3)
     order = rng.permutation(384)
-    np.testing.assert_array_equal(exact_product(a[:, order], b[order]), exact_product(a, b))
+    np.testing.assert_array_equal(exact_matmul(a[:, order], b[order]), exact_matmul(a, b))
 
 
 _DIGEST = """

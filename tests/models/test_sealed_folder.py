@@ -32,7 +32,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def _missing(folder: Path) -> str:
     (folder / "a.json").unlink()
-    return f"{folder}/a.json: no such file; check the name"
+    return f"{folder}/a.json: is missing; is this a model folder?"
 
 
 def _changed(folder: Path) -> str:

@@ -66,7 +66,7 @@ def test_what_a_new_model_hears_and_what_it_only_copies(echoing: Checkpoint) -> 
     names, model = list(echoing.feature_sizes), echoing.model
     of = [
         [names[i] for i in columns]
-        for columns in (model.plain_columns, model.spoken_columns, model.pushing_columns)
+        for columns in (model.plain_columns, model.token_inputs, model.copy_columns)
     ]
     assert of[0] == [*FEATURE_SIZES, "match_length"]
     assert of[1] == []

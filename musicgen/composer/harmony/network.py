@@ -20,7 +20,8 @@ from musicgen.composer.harmony.chords import N_CHORDS
 from musicgen.composer.harmony.features import MELODY_SIZES, SLOT_SIZES
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
-from musicgen.models.networks.transformer import ROTARY_BASE, Block, State, rotate
+from musicgen.models.inference.transformer import ROTARY_BASE
+from musicgen.models.networks.transformer import Block, State, rotate
 
 FURTHEST = 16  # distances in slots; greater ones are as this
 

@@ -57,16 +57,18 @@ class Sampled:
 
 def stepper_of(network: Stepper | nn.Module) -> Stepper:
     """A torch network as a stepper: in numpy from its weights as they are now where it lies on
-    the CPU, else on its device. Worth keeping: making one costs as much as some hundred steps."""
+    the CPU and its kind has a step in numpy, else in torch on its device. Worth keeping: making
+    one costs as much as some hundred steps."""
     if hasattr(network, "begin"):
         return cast("Stepper", network)
     module = cast("nn.Module", network)
-    from musicgen.models import weights_of
+    from musicgen.models import KINDS, weights_of
     from musicgen.models.inference.torch_stepper import TorchStepper
 
-    if next(module.parameters()).device.type != "cpu":
+    model = cast("ModelConfig", module.config)
+    if KINDS[model.kind].stepper is None or next(module.parameters()).device.type != "cpu":
         return TorchStepper(module)
-    return ArrayStepper(cast("ModelConfig", module.config), weights_of(module))
+    return ArrayStepper(model, weights_of(module))
 
 
 def sample(

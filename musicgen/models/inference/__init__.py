@@ -1,12 +1,12 @@
-"""Networks a token at a time, in numpy: the logits of `models` in a fraction of the time.
+"""Networks one token at a time, in numpy: the logits of `models` in a fraction of the time.
 
     stepper = ArrayStepper(model, weights)
     rows = stepper.begin(range(2))
     logits = rows.read(ids, features)        # (2,), (2, F) -> (2, V)
 
-A small step costs little arithmetic; what costs is everything around it. So there is no torch
-here, the first matrix of a recurrent network is multiplied into the embedding tables, and all
-sums are exact (`exact`), which makes a row's logits the same bits whatever is beside it.
+A small step costs little arithmetic; most of its time is overhead. So there is no torch here, the
+first matrix of a recurrent network is multiplied into the embedding tables, and all sums are exact
+(`quantization`), which makes a row's logits the same bits whatever else is in the batch.
 """
 
 from __future__ import annotations
@@ -15,37 +15,32 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from musicgen.models import ModelConfig
+from musicgen.errors import ConfigError
+from musicgen.models.config import KINDS, ModelConfig
 from musicgen.models.inference.interface import Floats, Ints, Network, Rows, State, Stepper, Weights
-from musicgen.models.inference.lstm import LSTMStepper
-from musicgen.models.inference.rnn import RNNStepper
 from musicgen.models.inference.threads import single_threaded
-from musicgen.models.inference.transformer import TransformerStepper
 
 __all__ = ["ArrayStepper", "Rows", "Stepper"]
 
-_KINDS: dict[str, type[LSTMStepper] | type[RNNStepper] | type[TransformerStepper]] = {
-    "lstm": LSTMStepper,
-    "rnn": RNNStepper,
-    "transformer": TransformerStepper,
-}
-
 
 class ArrayStepper:
-    """A network of any kind from its weights (named as in `models.weight_shapes`).
+    """A network whose kind has a step in numpy, from its weights (see `models.weight_shapes`).
 
     Raises:
-        ConfigError: a network too wide for exact sums.
+        ConfigError: its kind has none (use `TorchStepper`), or it is too wide for exact sums.
     """
 
     def __init__(self, model: ModelConfig, weights: Weights) -> None:
         self.n_features = len(model.feature_sizes)
+        make = KINDS[model.kind].stepper
+        if make is None:
+            raise ConfigError(f"model.kind: '{model.kind}' has no step in numpy; use torch")
         with single_threaded():
-            self.network: Network = _KINDS[model.kind](model, weights)
+            self.network = make(model, weights)
 
     def begin(self, indices: Sequence[int]) -> Rows:
-        """One row for each of the numbers, none of which has read anything."""
-        return _ArrayRows(self.network, self.network.fresh(len(indices)))
+        """One row for each index, none of which has read anything."""
+        return _ArrayRows(self.network, self.network.initial_state(len(indices)))
 
 
 class _ArrayRows:

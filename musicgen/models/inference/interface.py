@@ -1,4 +1,4 @@
-"""How a sampler and a network meet: rows begin, read a token each, and some of them go on."""
+"""The protocols between a sampler and a network: rows begin, read one token a step, and end."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
 Weights = Mapping[str, NDArray[np.float32]]
-State = list[NDArray[Any]]  # what a network carries from step to step; first axis: the row
+State = list[NDArray[Any]]  # recurrent state or cache of a network; first axis: the row
 
 
 class Rows(Protocol):
-    """Rows that a network reads side by side. Letters: B rows, F feature columns, V vocabulary."""
+    """Sequences that a network reads side by side. Letters: B rows, F feature columns, V
+    vocabulary."""
 
     def read(self, ids: Ints, features: Ints) -> Floats:
         """One token a row, ids (B,) and features (B, F): logits of the next, (B, V)."""
 
     def keep(self, rows: Ints) -> None:
-        """Go on with these rows only, in this order."""
+        """Continue with these rows only, in this order."""
 
 
 class Stepper(Protocol):
-    """A network that reads one token at a time. `n_features` is the F that it wants, 0 for none."""
+    """A network that reads one token at a time. `n_features` is the F that it needs, 0 for none."""
 
     n_features: int
 
     def begin(self, indices: Sequence[int]) -> Rows:
-        """A row for each of these numbers. A row's logits are the same to the last bit whatever
-        other rows are there."""
+        """A row for each index. A row's logits are the same to the last bit whatever other rows
+        are in the batch."""
 
 
 class Network(Protocol):
-    """One kind of network in numpy."""
+    """The numpy implementation of one kind of network."""
 
-    def fresh(self, n: int) -> State:
+    def initial_state(self, n: int) -> State:
         """The state of n rows that have read nothing."""
 
     def step(self, state: State, time: int, ids: Ints, features: Ints) -> Floats:
-        """Logits (B, V) after token number `time` of each row; the state moves on."""
+        """Logits (B, V) after token number `time` of each row; updates the state in place."""

@@ -1,13 +1,29 @@
-"""A step of the long short-term memory network of `models.lstm`, in numpy."""
+"""One step of the LSTM of `networks.lstm` in numpy, and the shapes of its layers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from musicgen.models.config import ModelConfig
-from musicgen.models.inference.ends import ArrayReadout, Entrance
-from musicgen.models.inference.exact import LEVELS, Product
+from musicgen.models.config import ModelConfig, Shapes
+from musicgen.models.inference.embedding import ArrayEmbedding, ArrayReadout
 from musicgen.models.inference.interface import Floats, Ints, State, Weights
+from musicgen.models.inference.quantization import LEVELS, QuantizedLinear
+
+
+def layer_shapes(model: ModelConfig) -> Shapes:
+    """Shapes of the parameters of all layers, by name."""
+    gates = 4 * model.d_model
+    of_layer: Shapes = {
+        "weight_ih_l0": (gates, model.d_model),
+        "weight_hh_l0": (gates, model.d_model),
+        "bias_ih_l0": (gates,),
+        "bias_hh_l0": (gates,),
+    }
+    return {
+        f"layers.{index}.lstm.{name}": shape
+        for index in range(model.n_layers)
+        for name, shape in of_layer.items()
+    }
 
 
 class LSTMStepper:
@@ -17,13 +33,13 @@ class LSTMStepper:
         self.model = model
         width = model.d_model
         # sigmoid(x) = (tanh(x / 2) + 1) / 2, so one tanh serves all gates: input, forget, output
-        # come first, their weights halved, then what is to be written.
+        # come first, their weights halved, then the candidate.
         i, f, g, o = np.arange(4 * width).reshape(4, width)
         order = np.concatenate([i, f, o, g])
         half = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), width)
-        self.inputs: list[Product] = []
+        self.inputs: list[QuantizedLinear] = []
         self.biases: list[Floats] = []
-        self.hidden: list[Product] = []
+        self.hidden: list[QuantizedLinear] = []
         for index in range(model.n_layers):
             layer = f"layers.{index}.lstm."
             w_in, w_hidden = (
@@ -31,26 +47,26 @@ class LSTMStepper:
             )
             bias = (weights[f"{layer}bias_ih_l0"] + weights[f"{layer}bias_hh_l0"])[order] * half
             if index == 0:
-                self.entrance = Entrance(model, weights, (w_in, bias))
-            else:  # which hears the sum of the layers below
-                self.inputs.append(Product(w_in, levels=index * LEVELS, step=1 / LEVELS))
+                self.embedding = ArrayEmbedding(model, weights, (w_in, bias))
+            else:  # its input is the sum of the layers below
+                self.inputs.append(QuantizedLinear(w_in, levels=index * LEVELS, step=1 / LEVELS))
                 self.biases.append(bias)
-            self.hidden.append(Product(w_hidden, step=1 / LEVELS))
+            self.hidden.append(QuantizedLinear(w_hidden, step=1 / LEVELS))
         self.readout = ArrayReadout(model, weights, levels=model.n_layers * LEVELS, step=1 / LEVELS)
 
-    def fresh(self, n: int) -> State:
+    def initial_state(self, n: int) -> State:
         """The state of n rows that have read nothing."""
         shape = (n, self.model.d_model)
         return [np.zeros(shape, np.float32) for _ in range(2 * self.model.n_layers)]
 
     def step(self, state: State, time: int, ids: Ints, features: Ints) -> Floats:
-        """Logits (B, V) after one more token a row; the state moves on."""
+        """Logits (B, V) after one more token a row; updates the state."""
         width = self.model.d_model
-        gates = self.entrance(ids, features)
-        heard: Floats | None = None
+        gates = self.embedding(ids, features)
+        total: Floats | None = None
         for index, hidden in enumerate(self.hidden):
-            if heard is not None:
-                gates = self.inputs[index - 1](heard)
+            if total is not None:
+                gates = self.inputs[index - 1](total)
                 gates += self.biases[index - 1]
             counts, c = state[2 * index : 2 * index + 2]
             gates += hidden(counts)
@@ -64,6 +80,6 @@ class LSTMStepper:
             counts *= gates[:, 2 * width : 3 * width]
             counts *= np.float32(LEVELS)
             state[2 * index] = np.rint(counts, out=counts)
-            heard = counts if heard is None else heard + counts
-        assert heard is not None
-        return self.readout(heard, features)
+            total = counts if total is None else total + counts
+        assert total is not None
+        return self.readout(total, features)

@@ -1,13 +1,24 @@
-"""A step of the recurrent network of `models.rnn`, in numpy."""
+"""One step of the recurrent network of `networks.rnn` in numpy, and the shapes of its layers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from musicgen.models.config import ModelConfig
-from musicgen.models.inference.ends import ArrayReadout, Entrance
-from musicgen.models.inference.exact import Product, on_grid
+from musicgen.models.config import ModelConfig, Shapes
+from musicgen.models.inference.embedding import ArrayEmbedding, ArrayReadout
 from musicgen.models.inference.interface import Floats, Ints, State, Weights
+from musicgen.models.inference.quantization import QuantizedLinear, quantize
+
+
+def layer_shapes(model: ModelConfig) -> Shapes:
+    """Shapes of the parameters of all layers, by name."""
+    square = (model.d_model, model.d_model)
+    of_layer: Shapes = {"w_in": square, "w_hidden": square, "bias": square[:1]}
+    return {
+        f"layers.{index}.{name}": shape
+        for index in range(model.n_layers)
+        for name, shape in of_layer.items()
+    }
 
 
 class RNNStepper:
@@ -15,28 +26,29 @@ class RNNStepper:
 
     def __init__(self, model: ModelConfig, weights: Weights) -> None:
         self.model = model
-        layers = [f"layers.{index}." for index in range(model.n_layers)]
-        first, *others = layers
-        self.entrance = Entrance(model, weights, (weights[f"{first}w_in"], weights[f"{first}bias"]))
-        self.inputs = [Product(weights[f"{layer}w_in"]) for layer in others]
-        self.biases = [weights[f"{layer}bias"] for layer in others]
-        self.hidden = [Product(weights[f"{layer}w_hidden"]) for layer in layers]
+        w_in, w_hidden, self.biases = (
+            [weights[f"layers.{index}.{name}"] for index in range(model.n_layers)]
+            for name in ("w_in", "w_hidden", "bias")
+        )
+        self.embedding = ArrayEmbedding(model, weights, (w_in[0], self.biases[0]))
+        self.inputs = [QuantizedLinear(weight) for weight in w_in[1:]]
+        self.hidden = [QuantizedLinear(weight) for weight in w_hidden]
         self.readout = ArrayReadout(model, weights)
 
-    def fresh(self, n: int) -> State:
+    def initial_state(self, n: int) -> State:
         """The state of n rows that have read nothing."""
         shape = (n, self.model.d_model)
         return [np.zeros(shape, np.float32) for _ in range(self.model.n_layers)]
 
     def step(self, state: State, time: int, ids: Ints, features: Ints) -> Floats:
-        """Logits (B, V) after one more token a row; the state moves on."""
-        u = self.entrance(ids, features)
+        """Logits (B, V) after one more token a row; updates the state."""
+        u = self.embedding(ids, features)
         x: Floats | None = None
         for index, hidden in enumerate(self.hidden):
             if x is not None:
-                u = self.inputs[index - 1].of(x)
-                u += self.biases[index - 1]
-            u += hidden.of(state[index])
+                u = self.inputs[index - 1](*quantize(x))
+                u += self.biases[index]
+            u += hidden(*quantize(state[index]))
             if self.model.activation == "tanh":
                 np.tanh(u, out=u)
             else:
@@ -44,5 +56,5 @@ class RNNStepper:
             state[index] = u
             x = u if x is None else x + u
         assert x is not None
-        counts, step = on_grid(x)
+        counts, step = quantize(x)
         return self.readout(counts, features, step)

@@ -1,6 +1,6 @@
-"""The two ends of every network: ids and features to vectors, vectors to logits.
+"""Embedding and readout of every network: ids and features to vectors, vectors to logits.
 
-Letters: B batch, T time, F feature columns, G guesses, C channels (d_model), V vocabulary.
+Letters: B batch, T time, F feature columns, G lookback columns, C channels (d_model), V vocabulary.
 """
 
 from __future__ import annotations
@@ -28,16 +28,15 @@ class Embedding(nn.Module):
             self.token.weight.requires_grad_(False)
         else:
             nn.init.normal_(self.token.weight, std=config.d_model**-0.5)
-        plain = list(config.plain_columns)
-        sizes = [config.feature_sizes[i] for i in plain]
-        self.plain = plain
-        if plain:
+        self.plain = list(config.plain_columns)
+        sizes = [config.feature_sizes[i] for i in self.plain]
+        if self.plain:
             self.table = nn.Embedding(sum(sizes), config.d_model)
             nn.init.normal_(self.table.weight, std=config.d_model**-0.5)
         starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]  # (F_plain,)
         self.register_buffer("starts", starts, persistent=False)
-        if config.spoken_columns:
-            self.map = nn.Linear(config.d_model * len(config.spoken_columns), config.d_model)
+        if config.token_inputs:
+            self.map = nn.Linear(config.d_model * len(config.token_inputs), config.d_model)
 
     starts: Tensor
 
@@ -51,24 +50,24 @@ class Embedding(nn.Module):
             if self.plain:
                 rows = features[:, :, self.plain] + self.starts  # (B, T, F_plain)
                 x = x + self.table(rows).sum(dim=2)
-            if config.spoken_columns:
-                guesses = self.token(features[:, :, list(config.spoken_columns)])
-                x = x + self.map(guesses.flatten(2))
+            if config.token_inputs:
+                copied = self.token(features[:, :, list(config.token_inputs)])
+                x = x + self.map(copied.flatten(2))
         return drop_channels(x, config.embedding_dropout, self.training)
 
 
 class Readout(nn.Module):
-    """Vectors (B, T, C) -> logits (B, T, V), with a push towards each guess at the next token.
+    """Vectors (B, T, C) -> logits (B, T, V), with a logit bias for the tokens of lookback columns.
 
-    A push is a linear function of the vector and, where columns say how far to trust the guesses,
-    a learned number for each of their values. A network of pointers to the input is that of
-    Vinyals, Fortunato and Jaitly, "Pointer networks", 2015; here the pointers are given.
+    The bias is a linear function of the vector, plus a learned number for each value of the
+    confidence columns. Vinyals, Fortunato and Jaitly, "Pointer networks", 2015, learn where to
+    copy from; here the lookback features say it.
     """
 
     def __init__(self, config: ModelConfig, embedding: Embedding) -> None:
         super().__init__()
-        self.columns = list(config.pushing_columns)
-        self.trust_columns = list(config.trust_columns) if self.columns else []
+        self.columns = list(config.copy_columns)
+        self.confidence_columns = list(config.trust_columns) if self.columns else []
         self.output = nn.Linear(config.d_model, config.vocab_size)
         nn.init.normal_(self.output.weight, std=config.d_model**-0.5)
         nn.init.zeros_(self.output.bias)
@@ -76,8 +75,8 @@ class Readout(nn.Module):
             self.output.weight = embedding.token.weight
         if self.columns:
             self.push = nn.Linear(config.d_model, len(self.columns))
-        if self.trust_columns:
-            sizes = [config.feature_sizes[i] for i in self.trust_columns]
+        if self.confidence_columns:
+            sizes = [config.feature_sizes[i] for i in self.confidence_columns]
             self.trust = nn.Embedding(sum(sizes), len(self.columns))
             nn.init.zeros_(self.trust.weight)
             starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]
@@ -89,14 +88,13 @@ class Readout(nn.Module):
         """Logits of the next token."""
         logits: Tensor = self.output(x)
         if self.columns and features is not None:
-            guesses = features[:, :, self.columns]  # (B, T, G)
-            push = self.push(x)
-            if self.trust_columns:
-                push = push + self.trust(features[:, :, self.trust_columns] + self.starts).sum(
-                    dim=2
-                )
-            push = push.masked_fill(guesses == 0, 0.0).to(logits.dtype)  # 0: no guess
-            logits = logits.scatter_add(2, guesses, push)
+            copied = features[:, :, self.columns]  # (B, T, G)
+            bias = self.push(x)
+            if self.confidence_columns:
+                rows = features[:, :, self.confidence_columns] + self.starts
+                bias = bias + self.trust(rows).sum(dim=2)
+            bias = bias.masked_fill(copied == 0, 0.0).to(logits.dtype)  # 0: nothing to copy
+            logits = logits.scatter_add(2, copied, bias)
         return logits
 
 

@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
+from musicgen.models.inference.transformer import ROTARY_BASE, inner_width
 from musicgen.models.networks.embedding import Embedding, Readout
-from musicgen.models.shapes import inner_width
 
-ROTARY_BASE = 10_000.0
 _CACHE_STEP = 256  # times by which a full cache grows
 
 # How many of the S times are filled (), then keys and values (B, H, S, D) of each layer in turn.
@@ -21,7 +20,7 @@ State = tuple[Tensor, ...]
 
 
 class Block(nn.Module):
-    """Attention and a gated feed-forward layer, each added to the stream x (B, T, C)."""
+    """Attention and a gated feed-forward layer, each added to the residual stream x (B, T, C)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -36,11 +35,14 @@ class Block(nn.Module):
         self.down = nn.Linear(inner, width, bias=False)
         for layer in (self.qkv, self.merge, self.up, self.down):
             nn.init.normal_(layer.weight, std=width**-0.5)
-        for layer in (self.merge, self.down):  # so that the stream does not grow with depth
+        for layer in (
+            self.merge,
+            self.down,
+        ):  # else the stream grows with depth
             layer.weight.data.mul_((2 * config.n_layers) ** -0.5)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of the stream, each (B, H, T, D), not yet rotated."""
+        """Queries, keys and values of the residual stream, each (B, H, T, D), not yet rotated."""
         batch, time, _ = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(batch, time, 3, self.n_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -92,7 +94,7 @@ class Block(nn.Module):
         return self.feed(x + F.dropout(y, self.dropout, self.training)), cache
 
     def feed(self, x: Tensor) -> Tensor:
-        """The gated feed-forward layer, added to the stream (B, T, C)."""
+        """The gated feed-forward layer, added to the residual stream (B, T, C)."""
         gate, value = self.up(self.norm_feed(x)).chunk(2, dim=-1)
         y = self.down(F.silu(gate) * value)
         return x + F.dropout(y, self.dropout, self.training)
@@ -123,7 +125,7 @@ class Transformer(nn.Module):
             cache = None
             if state is not None:
                 pair = state[2 * index + 1 : 2 * index + 3]
-                cache = tuple(with_room(each, filled, time) for each in pair)
+                cache = tuple(enlarged(each, filled, time) for each in pair)
             x, cache = block(x, rotation, cache, filled)
             caches += cache
         return self.readout(self.norm(x), features), (torch.tensor(filled + time), *caches)
@@ -159,9 +161,9 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1).to(x.dtype)
 
 
-def with_room(cache: Tensor, filled: int, time: int) -> Tensor:
+def enlarged(cache: Tensor, filled: int, time: int) -> Tensor:
     """The cache (B, H, S, D) itself, or a larger copy when `time` more steps do not fit."""
     if filled + time <= cache.shape[2]:
         return cache
-    room = -(-(filled + time) // _CACHE_STEP) * _CACHE_STEP
-    return F.pad(cache, (0, 0, 0, room - cache.shape[2]))
+    size = -(-(filled + time) // _CACHE_STEP) * _CACHE_STEP
+    return F.pad(cache, (0, 0, 0, size - cache.shape[2]))

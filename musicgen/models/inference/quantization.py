@@ -1,11 +1,11 @@
-"""Sums that do not depend on their order: whole numbers, added up below 2^24.
+"""Quantized matrix products whose sums are exact: integers in float32, added up below 2^24.
 
 A floating-point sum depends on the order of its terms, and the order that a matrix product takes
 depends on the library, the processor, the number of threads, the shapes, and the place of a row.
-Whole numbers below 2^24 are added exactly in float32, in whatever order. So activations are
-rounded to LEVELS steps either side of zero and each row of weights to the finest grid on which no
-sum can pass 2^24, about 10 bits. Then the fast float32 product of any library gives a row the
-same bits alone and in a batch of any size. Letters: B rows, K inputs, N outputs.
+Integers below 2^24 are added exactly in float32, in whatever order. So activations are quantized
+to LEVELS steps either side of zero and each row of weights to the finest step at which no sum can
+pass 2^24, about 10 bits. Then the fast float32 product of any library gives a row the same bits
+alone and in a batch of any size. Letters: B rows, K inputs, N outputs.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from musicgen.models.inference.interface import Floats, Ints
 # An activation is one of -LEVELS .. LEVELS; with more, the weights get coarser. 256, 512 and 1024
 # differ by less than 0.0005 bits per note (scripts/benchmarks/sampling.py --only likelihood).
 LEVELS = 512
-LIMIT = 1 << 24  # float32 holds every whole number up to here
+LIMIT = 1 << 24  # float32 holds every integer up to here
 
 
-def on_grid(x: Floats, levels: int = LEVELS) -> tuple[Floats, Floats]:
-    """Whole numbers in -levels .. levels, of the shape of x, and what one of them stands for in
-    each row of the last axis, (..., 1): the row's largest value stands at `levels`."""
+def quantize(x: Floats, levels: int = LEVELS) -> tuple[Floats, Floats]:
+    """Integers in -levels .. levels, of the shape of x, and the step between two of them in each
+    row of the last axis, (..., 1): x is about counts * step. A row's largest value is `levels`."""
     largest = np.abs(x).max(axis=-1, keepdims=True)
     np.maximum(largest, np.float32(1e-30), out=largest)
     counts = x * (np.float32(levels) / largest)
     return np.rint(counts, out=counts), largest * np.float32(1 / levels)
 
 
-class Product:
-    """Counts (B, K) -> counts @ weight.T (B, N), for a weight (N, K) and counts in
-    -levels .. levels.
+class QuantizedLinear:
+    """Quantized inputs (B, K) -> inputs @ weight.T (B, N), for a weight (N, K) and integers in
+    -levels .. levels that stand for `step` each.
 
     Raises:
         ConfigError: more inputs than can be added up exactly, about 30,000.
@@ -50,21 +50,16 @@ class Product:
         self.weight = np.rint(columns * scale).astype(np.float32)
         self.scale = (step / scale).astype(np.float32)  # (N,)
 
-    def __call__(self, counts: Floats) -> Floats:
-        """What the product is in counts that stand for `step` each."""
+    def __call__(self, counts: Floats, step: Floats | None = None) -> Floats:
+        """The product for counts as from `quantize`, times the step (B, 1) of each row."""
         y: Floats = counts @ self.weight
         y *= self.scale
-        return y
-
-    def of(self, x: Floats) -> Floats:
-        """The product of any x (B, K), through `on_grid`."""
-        counts, step = on_grid(x)
-        y = self(counts)
-        y *= step
+        if step is not None:
+            y *= step
         return y
 
 
-class SumTable:
+class EmbeddingSum:
     """The sum of one row from each of several tables: indices (B, tables) -> (B, N)."""
 
     def __init__(self, tables: Sequence[NDArray[np.float64]]) -> None:
@@ -82,7 +77,7 @@ class SumTable:
         return total
 
 
-def exact_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+def exact_matmul(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
     """a (M, K) @ b (K, N) in float64, both rounded so far (about 2^-21 of the largest) that the
     sums are exact."""
     bits = int((52 - np.log2(max(1, a.shape[1]))) // 2)
