@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from musicgen.config import to_dict
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.models import weights_of
+from musicgen.models import KINDS, weights_of
 from musicgen.models.checkpoint import Checkpoint, Opening, Outlines
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.tokens.lookback.features import can_echo

@@ -23,8 +23,7 @@ from musicgen.music.validation import validate
 from musicgen.tokens import melody
 from musicgen.tokens.languages import LANGUAGES, SEPARATOR
 from musicgen.tokens.vocabulary import Vocabulary
-from musicgen.training import TrainConfig, train
-from musicgen.training.datamodule import DataConfig
+from musicgen.training import DataConfig, TrainConfig, train
 from tests.melodies import notes
 
 
