@@ -1,4 +1,4 @@
-"""Pitch spelling, keys and modes, meters, transposition: the theory the rest stands on.
+"""Pitch spelling, keys and modes, meters, intervals, types of tune: the theory behind the rest.
 
 Durations are `Fraction`s of a quarter note; a pitch is spelled (step, alter, octave) and numbered
 as in MIDI (60 = middle C = C4).
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
 
 STEPS = "CDEFGAB"
 STEP_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -27,6 +28,10 @@ MODE_FIFTHS = {
     "locrian": -5,
 }
 MODE_ALIASES = {"ionian": "major", "aeolian": "minor"}
+# The usual name of each tonic, from C up by semitones.
+MAJOR_TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+MINOR_TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
+_MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
 ACCIDENTALS = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
 ACCIDENTAL_TEXT = {alter: text for text, alter in ACCIDENTALS.items()}
 _KEY = re.compile(r"\s*([A-Ga-g])(##|bb|#|b|♯|♭)?\s*([A-Za-z]*)\s*")
@@ -79,8 +84,8 @@ class Key:
         """Sharps (positive) or flats (negative) of the signature, before `accidentals`."""
         if not self.tonic or self.mode == "none":
             return 0
-        step, alter = self.tonic[0], ACCIDENTALS[self.tonic[1:]]
-        return FIFTHS_ORDER.index(step) - 1 + 7 * alter + MODE_FIFTHS[self.mode]
+        alter = ACCIDENTALS[self.tonic[1:]]
+        return FIFTHS_ORDER.index(self.tonic[0]) - 1 + 7 * alter + MODE_FIFTHS[self.mode]
 
     @cached_property
     def signature(self) -> dict[str, int]:
@@ -107,6 +112,11 @@ class Key:
 C_MAJOR = Key()
 
 
+def tonic_name(mode: str, pitch_class: int) -> str:
+    """The usual spelling of a tonic (0 for C, to 11) in a mode."""
+    return (MINOR_TONICS if mode in _MINOR_MODES else MAJOR_TONICS)[pitch_class]
+
+
 def parse_key(text: str) -> Key | None:
     """Read "D", "Dm", "D minor", "Ador", "F# mixolydian", "Bb"; None when it is not a key.
 
@@ -116,12 +126,11 @@ def parse_key(text: str) -> Key | None:
     match = _KEY.fullmatch(text)
     if match is None:
         return None
-    letter, accidental, word = match.groups()
+    letter, accidental, word = match.groups(default="")
     mode = parse_mode(word)
     if mode is None:
         return None
-    accidental = {"♯": "#", "♭": "b", None: ""}.get(accidental, accidental)
-    return Key(letter.upper() + (accidental or ""), mode)
+    return Key(letter.upper() + {"♯": "#", "♭": "b"}.get(accidental, accidental), mode)
 
 
 def parse_mode(word: str) -> str | None:
@@ -162,6 +171,11 @@ class Meter:
         return len(self.beats) == 1 and self.beats[0] % 3 == 0 and self.beats[0] > 3
 
     @cached_property
+    def beat_onsets(self) -> tuple[Fraction, ...]:
+        """The places of the felt beats in a bar, in quarter notes from its start."""
+        return tuple(accumulate(self.beat_durations, initial=Fraction(0)))[:-1]
+
+    @cached_property
     def beat_durations(self) -> tuple[Fraction, ...]:
         """The bar divided into felt beats, in quarter notes (6/8 -> 3/2, 3/2); () when free."""
         if len(self.beats) > 1:
@@ -184,10 +198,8 @@ _METER = re.compile(r"\(?\s*(\d{1,3}(?:\s*\+\s*\d{1,3})*)\s*\)?\s*/\s*(\d{1,3})"
 
 
 def parse_fraction(text: str) -> Fraction | None:
-    """A number such as "3/8" or "112.5", of a length that cannot ask for endless digits."""
-    if not _FRACTION.fullmatch(text.strip()):
-        return None
-    return Fraction(text.strip())
+    """A number such as "3/8" or "112.5" with a bounded number of digits; None for anything else."""
+    return Fraction(text.strip()) if _FRACTION.fullmatch(text.strip()) else None
 
 
 def parse_meter(text: str) -> Meter | None:
@@ -202,7 +214,7 @@ def parse_meter(text: str) -> Meter | None:
     match = _METER.fullmatch(word)
     if match is None:
         return None
-    beats = tuple(int(b) for b in match[1].replace(" ", "").split("+"))
+    beats = tuple(map(int, match[1].split("+")))
     unit = int(match[2])
     if unit == 0 or unit & (unit - 1) or unit > 64 or not all(beats):
         return None
@@ -344,34 +356,14 @@ KEY_PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
 }
-_TONIC_NAMES = {
-    "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
-    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
-}
-
-
-def estimate_key(durations: Sequence[float | Fraction]) -> Key:
-    """The major or minor key whose profile correlates best with the time spent on each pitch class.
-
-    `durations` are twelve numbers, from C up by semitones, in any unit. C major when all are equal.
-    """
-    heard = _centred([float(d) for d in durations])
-    best, best_score = C_MAJOR, 0.0
-    for mode, ratings in KEY_PROFILES.items():
-        profile = _centred(ratings)
-        for tonic in range(12):
-            score = sum(heard[(tonic + i) % 12] * profile[i] for i in range(12))
-            if score > best_score + 1e-9:
-                best, best_score = Key(_TONIC_NAMES[mode][tonic], mode), score
-    return best
 
 
 def profile_fit(durations: Sequence[float | Fraction], key: Key) -> float:
-    """How well the time spent on each pitch class (see `estimate_key`) fits a major or minor key:
-    the correlation with its profile, -1 to 1."""
-    heard = _centred([float(d) for d in durations])
+    """How well the time spent on each pitch class fits a major or minor key: the correlation with
+    its profile, -1 to 1. `durations` are twelve numbers, from C up by semitones, in any unit."""
+    times = _centred([float(d) for d in durations])
     profile = _centred(KEY_PROFILES[key.mode])
-    return sum(heard[(key.tonic_pitch_class + i) % 12] * profile[i] for i in range(12))
+    return sum(times[(key.tonic_pitch_class + i) % 12] * profile[i] for i in range(12))
 
 
 def _centred(values: Sequence[float]) -> list[float]:

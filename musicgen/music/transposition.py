@@ -15,15 +15,12 @@ from musicgen.music.theory import (
     Pitch,
     parse_key,
     spell,
+    tonic_name,
     transpose_pitch,
 )
 from musicgen.music.tune import Bar, Change, Chord, Event, Grace, Marks, Note, Rest, Tune, Voice
 
 MOST_SEMITONES = 24
-# The usual name of each tonic, major-like modes first, then minor-like ones.
-_MAJOR = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-_MINOR = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
-_MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
 
 
 def transpose(tune: Tune, to: str) -> Tune:
@@ -65,8 +62,7 @@ def _interval(key: Key, to: str) -> Interval:
 
 
 def _by_semitones(key: Key, semitones: int) -> Interval:
-    names = _MINOR if key.mode in _MINOR_MODES else _MAJOR
-    tonic = names[(key.tonic_pitch_class + semitones) % 12]
+    tonic = tonic_name(key.mode, (key.tonic_pitch_class + semitones) % 12)
     near = Interval.between(key, Key(tonic, key.mode))
     octaves = (semitones - near.semitones) // 12
     return Interval(near.steps + 7 * octaves, near.semitones + 12 * octaves)

@@ -52,7 +52,7 @@ class Grace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What is written around a note, chord or rest and does not change its pitch or time.
+    """Signs and text around a note, chord or rest that do not change its pitch or time.
 
     `decorations` are canonical names ("trill", "roll", "fermata"); unknown ones are kept as they
     are. `annotations` keep their placement sign ("^slow"). `lyrics` has one syllable a verse; a
@@ -143,6 +143,13 @@ Event = Note | Chord | Rest | Change
 Timed = Note | Chord | Rest
 
 
+def notes_of(event: Event | None) -> tuple[Note, ...]:
+    """The notes that an event strikes: one, those of a chord, or none."""
+    if isinstance(event, Note):
+        return (event,)
+    return event.notes if isinstance(event, Chord) else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """Everything between two bar lines.
@@ -165,12 +172,17 @@ class Bar:
     @property
     def duration(self) -> Fraction:
         """Sum of the durations of the main line, in quarter notes."""
-        return sum((e.duration for e in self.events if not isinstance(e, Change)), Fraction(0))
+        return sum((event.duration for event in self.timed), Fraction(0))
 
     @property
     def timed(self) -> Iterator[Timed]:
         """Notes, chords and rests of the main line."""
         return (e for e in self.events if not isinstance(e, Change))
+
+    @property
+    def lines(self) -> tuple[tuple[Event, ...], ...]:
+        """The main line and the overlays."""
+        return (self.events, *self.overlays)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +204,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class ReadWarning:
-    """Something a reader had to put up with. `line` and `column` are 1-based, 0 when unknown."""
+    """A fault in a file that a reader passed over; `line` and `column` count from 1, 0 if unknown."""
 
     what: str
     line: int = 0
@@ -234,7 +246,7 @@ class Tune:
     source: Source | None = field(default=None, compare=False, repr=False)
     warnings: tuple[ReadWarning, ...] = field(default=(), compare=False, repr=False)
 
-    # How a notebook shows a tune; `musicgen/__init__.py` sets it, since drawing is above this row.
+    # The content that a notebook shows; set by `musicgen/__init__.py`, since drawing is a row above.
     display: ClassVar[Callable[[Tune], dict[str, str]] | None] = None
 
     @property
@@ -243,7 +255,7 @@ class Tune:
         return self.voices[0].bars if self.voices else ()
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
-        """What a notebook shows, as MIME types and content."""
+        """The tune as a notebook shows it: content by MIME type."""
         return {"text/plain": repr(self)} if Tune.display is None else Tune.display(self)
 
     @property
@@ -254,7 +266,7 @@ class Tune:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A tune that a reader could not make music of: which, where and why."""
+    """A tune that a reader could not read: its name, line (from 1, 0 if unknown) and the reason."""
 
     name: str
     reason: str
@@ -263,7 +275,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that a reader made of one file: the tunes, and those it had to leave out."""
+    """The result of reading one file: the tunes, and those that were left out."""
 
     tunes: tuple[Tune, ...] = ()
     rejected: tuple[Rejected, ...] = ()

@@ -25,8 +25,8 @@ from musicgen.evaluation.classification.states import padded
 from musicgen.evaluation.inspection.hearing import hear
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
-from musicgen.music.estimation.key import MODES, key_scores, tonic_name
-from musicgen.music.theory import Key, Meter, parse_meter
+from musicgen.music.estimation.key import MODES, key_scores
+from musicgen.music.theory import Key, Meter, parse_meter, tonic_name
 from musicgen.music.tune import Tune
 from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
 

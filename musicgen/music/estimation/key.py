@@ -9,16 +9,9 @@ from numpy.typing import NDArray
 
 from musicgen.music.estimation.note_line import NoteLine
 from musicgen.music.estimation.tables import tables
-from musicgen.music.theory import C_MAJOR, Key
+from musicgen.music.theory import C_MAJOR, Key, tonic_name
 
 MODES = ("major", "minor", "dorian", "mixolydian")
-N_FEATURES = 36
-_TONICS = {
-    "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
-    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
-    "dorian": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
-    "mixolydian": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
-}
 
 
 def key_features(heard: NoteLine) -> NDArray[np.float64]:
@@ -61,8 +54,3 @@ def estimate_key(heard: NoteLine) -> Key:
         return C_MAJOR
     mode, tonic = divmod(int(key_scores(heard).argmax()), 12)
     return Key(tonic_name(MODES[mode], tonic), MODES[mode])
-
-
-def tonic_name(mode: str, pitch_class: int) -> str:
-    """How a tonic is spelled in one of `MODES`."""
-    return _TONICS[mode][pitch_class]
