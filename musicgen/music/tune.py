@@ -21,6 +21,7 @@ EIGHTH = Fraction(1, 2)
 
 # Right-hand bar lines. "" is no line at all (the music stops without one).
 BARLINES = ("", "|", "||", "|]", "[|", ".|", "[|]")
+SECTION_LINES = ("||", "|]", "[|")  # those that end a section
 
 
 @dataclass(frozen=True, slots=True)

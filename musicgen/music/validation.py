@@ -1,10 +1,10 @@
-"""Is a tune sound? Bar by bar: lengths, pickups and their complements, repeats, ties, range.
+"""Validation of a tune bar by bar: lengths, pickups and their complements, repeats, ties, range.
 
     for problem in validate(tune):
         print(problem)          # bar 8: it is 1/2 short: 5/2 of 3 quarters
-    repaired, said = fix(tune)
+    repaired, repairs = fix(tune)
 
-Bars are judged in playing order: a bar that is too short must be made up by the one played before
+Bars are checked in playing order: a bar that is too short must be made up by the one played before
 or after it, as a pickup is by the last bar of its section, in every repeat and ending.
 """
 
@@ -15,13 +15,13 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise, zip_longest
+from itertools import chain, pairwise, zip_longest
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import playing_order
-from musicgen.music.tune import Bar, Change, Chord, Event, Grace, Note, Tune, Voice
+from musicgen.music.tune import SECTION_LINES, Bar, Change, Event, Tune, Voice, notes_of
 
-# What can be wrong.
+# Every kind of problem.
 KINDS = {
     "long": "a bar holds more than its meter allows",
     "short": "a bar holds less than its meter asks, and no neighbour makes it up",
@@ -36,14 +36,13 @@ KINDS = {
     "voices": "the voices are not equally long",
     "order": "the playing order cannot be worked out",
 }
-SECTION_LINES = ("||", "|]", "[|")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that does not add up. `bar` counts from 1 within the voice, 0 for all of it;
-    `line` and `column` are those of the bar in its file, 0 when unknown."""
+    """A fault in a tune. `kind` is one of `KINDS`; `bar` counts from 1 within the voice, 0 for all
+    of it; `line` and `column` are those of the bar in its file, 0 when unknown."""
 
     bar: int
     voice: str
@@ -65,9 +64,7 @@ def validate(tune: Tune) -> tuple[Problem, ...]:
         return (Problem(0, "", "order", str(error)),)
     problems: list[Problem] = []
     for voice, order in zip(tune.voices, orders, strict=True):
-        judge = _Judge(tune, voice, order)
-        found = [problem for check in judge.checks() for problem in check]
-        problems += sorted(found, key=lambda problem: problem.bar)
+        problems += _VoiceChecks(tune, voice, order).problems()
     return (*problems, *_unequal_voices(tune, orders))
 
 
@@ -82,29 +79,34 @@ def _unequal_voices(tune: Tune, orders: Sequence[Sequence[int]]) -> Iterator[Pro
             yield Problem(0, voice.id, "voices", message)
 
 
-class _Judge:
-    """Checks one voice; `order` is its bars as played."""
+class _VoiceChecks:
+    """The checks of one voice; `order` is its bars as played."""
 
     def __init__(self, tune: Tune, voice: Voice, order: Sequence[int]) -> None:
         self.tune = tune
         self.voice = voice
         self.order = order
-        self.full = _bar_durations(tune, voice)
+        # By bar, how much it is too short (too long if negative), in quarters.
+        self.missing = {
+            index: full - bar.duration
+            for index, (bar, full) in enumerate(
+                zip(voice.bars, _bar_durations(tune, voice), strict=True)
+            )
+            if full is not None and full != bar.duration
+        }
         text = tune.source.text if tune.source is not None else ""
         self.line_starts = [0, *(m.end() for m in _LINE_END.finditer(text))]
         self.followers: dict[int, set[int]] = {}
         for i, j in pairwise(order):
             self.followers.setdefault(i, set()).add(j)
 
-    def checks(self) -> Iterator[Iterator[Problem]]:
-        """Every check."""
-        yield self.lengths()
-        yield self.repeats()
-        yield self.endings()
-        yield self.final_line()
-        yield self.ranges()
-        yield self.ties()
-        yield self.tuplets()
+    def problems(self) -> list[Problem]:
+        """The problems that all checks find, by bar."""
+        checks = (
+            *(self.lengths, self.repeats, self.endings, self.final_line),
+            *(self.ranges, self.ties, self.tuplets),
+        )
+        return sorted((p for check in checks for p in check()), key=lambda problem: problem.bar)
 
     def problem(self, index: int, kind: str, message: str) -> Problem:
         """A problem of the bar with this index, with its place in the source."""
@@ -119,44 +121,33 @@ class _Judge:
 
     def lengths(self) -> Iterator[Problem]:
         """Bars that are too long, or too short without a complement in playing order."""
-        bars, full = self.voice.bars, self.full
-        for index, bar in enumerate(bars):
-            limit = full[index]
-            if limit is not None and bar.duration > limit:
-                yield self.problem(index, "long", _measure(bar, limit))
-        waiting: int | None = None
-        alone: dict[int, None] = {}
+        for index, missing in self.missing.items():
+            if missing < 0:
+                yield self._length(index, "long")
+        unmatched: set[int] = set()
+        waiting: int | None = None  # a short bar that the next one may make up
         for index in self.order:
-            limit = full[index]
-            if limit is None or bars[index].duration >= limit:
-                if waiting is not None:
-                    alone[waiting] = None
+            missing = max(self.missing.get(index, Fraction(0)), Fraction(0))
+            if waiting is not None and missing and self.voice.bars[waiting].duration == missing:
                 waiting = None
-            elif waiting is not None and bars[waiting].duration + bars[index].duration == limit:
-                waiting = None
-            else:
-                if waiting is not None:
-                    alone[waiting] = None
-                waiting = index
+                continue
+            if waiting is not None:
+                unmatched.add(waiting)
+            waiting = index if missing else None
         if waiting is not None:
-            alone[waiting] = None
-        yield from self._unmade(alone)
+            unmatched.add(waiting)
+        if unmatched:
+            yield from self._unmatched(unmatched)
 
-    def _unmade(self, alone: dict[int, None]) -> Iterator[Problem]:
-        """Short bars that nothing makes up; the first and the last may make up each other."""
-        if not self.order:
-            return
+    def _unmatched(self, indices: set[int]) -> Iterator[Problem]:
+        """Short bars without a complement; the first and the last may make up each other."""
         first, last = self.order[0], self.order[-1]
         bars = self.voice.bars
-        for index in sorted(alone):
-            limit = self.full[index]
-            assert limit is not None
+        for index in sorted(indices):
             if index not in (first, last) or (first == last and len(bars) > 1):
-                yield self.problem(index, "short", _measure(bars[index], limit))
-        if first in alone and first != last:
-            limit = self.full[first]
-            assert limit is not None
-            expected = limit - bars[first].duration
+                yield self._length(index, "short")
+        if first in indices and first != last:
+            expected = self.missing[first]
             if bars[last].duration != expected:
                 yield self.problem(
                     last,
@@ -164,13 +155,16 @@ class _Judge:
                     f"it is {bars[last].duration} quarters; after a pickup of "
                     f"{bars[first].duration} the last bar is {expected}",
                 )
-        elif last in alone:
-            limit = self.full[last]
-            assert limit is not None
-            yield self.problem(last, "short", _measure(bars[last], limit))
+        elif last in indices:
+            yield self._length(last, "short")
+
+    def _length(self, index: int, kind: str) -> Problem:
+        missing, duration = self.missing[index], self.voice.bars[index].duration
+        message = f"it is {abs(missing)} {kind}: {duration} of {duration + missing} quarters"
+        return self.problem(index, kind, message)
 
     def repeats(self) -> Iterator[Problem]:
-        """Repeats opened and not closed, or closed with nothing clear to go back to."""
+        """Repeats opened and not closed, or closed without a clear place to go back to."""
         opened: int | None = None
         for index, bar in enumerate(self.voice.bars):
             if bar.repeat_start:
@@ -209,134 +203,107 @@ class _Judge:
                 )
 
     def final_line(self) -> Iterator[Problem]:
-        """Music that just stops."""
-        if self.voice.bars and not self.voice.bars[-1].barline:
-            last = len(self.voice.bars) - 1
-            yield self.problem(last, "final bar line", "the music stops without a bar line")
+        """A last bar without a bar line."""
+        bars = self.voice.bars
+        if bars and not bars[-1].barline:
+            yield self.problem(len(bars) - 1, "final bar line", "the music stops without a bar line")
 
     def ranges(self) -> Iterator[Problem]:
-        """Notes that MIDI has no number for."""
+        """Notes without a MIDI number."""
         for index, bar in enumerate(self.voice.bars):
-            for events in (bar.events, *bar.overlays):
-                for note in _notes(events):
+            for event in chain.from_iterable(bar.lines):
+                grace = None if isinstance(event, Change) else event.marks.grace
+                for note in (*(grace.notes if grace is not None else ()), *notes_of(event)):
                     if not 0 <= note.midi <= 127:
                         message = f"{note.pitch.name} is outside MIDI's range"
                         yield self.problem(index, "range", message)
 
     def ties(self) -> Iterator[Problem]:
         """Ties to a rest, to another pitch or to nothing."""
-        bars = self.voice.bars
-        for index, bar in enumerate(bars):
-            for lane, events in enumerate((bar.events, *bar.overlays)):
-                sounding = [e for e in events if not isinstance(e, Change)]
-                for event, after in zip_longest(sounding, sounding[1:]):
-                    tied = _tied_pitches(event)
-                    if not tied:
-                        continue
-                    reached = _pitches(after) if after is not None else self._next(index, lane)
-                    if not tied <= reached:
+        for index, bar in enumerate(self.voice.bars):
+            for line, events in enumerate(bar.lines):
+                timed = [event for event in events if not isinstance(event, Change)]
+                for event, following in zip_longest(timed, timed[1:]):
+                    tied = {note.midi for note in notes_of(event) if note.tie}
+                    if tied and not tied <= (
+                        _pitches(following) if following else self._pitches_after(index, line)
+                    ):
                         yield self.problem(index, "tie", "a tie leads to no note of its pitch")
 
-    def _next(self, index: int, lane: int) -> set[int]:
-        """Pitches that begin the bars played after this one."""
-        found: set[int] = set()
-        following = self.followers.get(index, set()) | {index + 1}
-        for number in following:
+    def _pitches_after(self, index: int, line: int) -> set[int]:
+        """Pitches that begin the bars played or written after this one."""
+        pitches: set[int] = set()
+        for number in self.followers.get(index, set()) | {index + 1}:
             if number < len(self.voice.bars):
-                bar = self.voice.bars[number]
-                lanes = (bar.events, *bar.overlays)
-                timed = (e for e in lanes[min(lane, len(lanes) - 1)] if not isinstance(e, Change))
-                found |= _pitches(next(timed, None))
-        return found
+                lines = self.voice.bars[number].lines
+                timed = (e for e in lines[min(line, len(lines) - 1)] if not isinstance(e, Change))
+                pitches |= _pitches(next(timed, None))
+        return pitches
 
     def tuplets(self) -> Iterator[Problem]:
         """Groups that end before their last note."""
-        missing: dict[int, int] = {}  # by lane: the notes that its open group still needs
+        missing: dict[int, int] = {}  # by line: the notes that its open group still needs
         for index, bar in enumerate(self.voice.bars):
-            for lane, events in enumerate((bar.events, *bar.overlays)):
+            for line, events in enumerate(bar.lines):
                 for event in events:
                     if isinstance(event, Change):
                         continue
-                    group, left = event.tuplet, missing.pop(lane, 0)
-                    fits = group is not None and group.size - group.index == left
-                    if left and not fits:
+                    group, left = event.tuplet, missing.pop(line, 0)
+                    rest = group.size - group.index if group is not None else 0
+                    if left and rest != left:
                         yield self.problem(index, "tuplet", "a tuplet has too few notes")
-                    if group is not None and group.index + 1 < group.size:
-                        missing[lane] = group.size - group.index - 1
+                    if rest > 1:
+                        missing[line] = rest - 1
         if missing:
             last = len(self.voice.bars) - 1
             yield self.problem(last, "tuplet", "a tuplet has too few notes")
 
 
-def _measure(bar: Bar, full: Fraction) -> str:
-    by = bar.duration - full
-    return f"it is {abs(by)} {'long' if by > 0 else 'short'}: {bar.duration} of {full} quarters"
+def _pitches(event: Event | None) -> set[int]:
+    return {note.midi for note in notes_of(event)}
 
 
 def _bar_durations(tune: Tune, voice: Voice) -> list[Fraction | None]:
     """The length that each bar should have; None in free meter or where it changes within."""
-    meter, found = tune.meter, []
+    meter, durations = tune.meter, []
     for bar in voice.bars:
         full, begun = meter.bar_duration, False
         for event in bar.events:
-            if isinstance(event, Change) and event.meter is not None:
+            if not isinstance(event, Change):
+                begun = True
+            elif event.meter is not None:
                 meter = event.meter
                 full = None if begun else meter.bar_duration
-            begun = begun or not isinstance(event, Change)
-        found.append(full)
-    return found
+        durations.append(full)
+    return durations
 
 
 def _implied_start(bars: Sequence[Bar], last: int) -> int | None:
-    """Where the repeat that ends in bar `last` begins by the standard (4.8), if at a double bar.
+    """The bar where the repeat that ends in bar `last` begins by the ABC standard (4.8), if it is
+    after a double bar.
 
-    None where the tune begins or another repeat ended, which every program understands.
+    None where it is the start of the tune or the end of another repeat: every program agrees there.
     """
     for index in range(last, 0, -1):
-        before = bars[index - 1]
-        if before.repeat_end:
+        if bars[index - 1].repeat_end:
             return None
-        if before.barline in SECTION_LINES:
+        if bars[index - 1].barline in SECTION_LINES:
             return index
     return None
 
 
-def _notes(events: Sequence[Event]) -> Iterator[Note]:
-    for event in events:
-        if isinstance(event, Change):
-            continue
-        grace: Grace | None = event.marks.grace
-        yield from grace.notes if grace is not None else ()
-        if isinstance(event, Note):
-            yield event
-        elif isinstance(event, Chord):
-            yield from event.notes
-
-
-def _pitches(event: Event | None) -> set[int]:
-    if isinstance(event, Note):
-        return {event.midi}
-    return {note.midi for note in event.notes} if isinstance(event, Chord) else set()
-
-
-def _tied_pitches(event: Event) -> set[int]:
-    if isinstance(event, Note):
-        return {event.midi} if event.tie else set()
-    return {n.midi for n in event.notes if n.tie} if isinstance(event, Chord) else set()
-
-
 def fix(tune: Tune) -> tuple[Tune, tuple[str, ...]]:
-    """The tune with what has exactly one obvious repair repaired, and what was done.
+    """The tune with every fault repaired that has one obvious repair, and a line for each repair.
 
     A missing final bar line, a last repeat that is never closed, a repeat from a double bar that
-    is never opened. Everything else is left to a musician.
+    is never opened. Other faults are left to a musician.
     """
-    said: list[str] = []
-    voices = tuple(_fix_voice(voice, said) for voice in tune.voices)
-    return (replace(tune, voices=voices) if said else tune), tuple(said)
+    repairs: list[str] = []
+    voices = tuple(_fix_voice(voice, repairs) for voice in tune.voices)
+    return (replace(tune, voices=voices) if repairs else tune), tuple(repairs)
 
 
-def _fix_voice(voice: Voice, said: list[str]) -> Voice:
+def _fix_voice(voice: Voice, repairs: list[str]) -> Voice:
     bars = list(voice.bars)
     if not bars:
         return voice
@@ -348,16 +315,16 @@ def _fix_voice(voice: Voice, said: list[str]) -> Voice:
             start = None if opened else _implied_start(bars, index)
             if start is not None:
                 bars[start] = replace(bars[start], repeat_start=True)
-                said.append(
+                repairs.append(
                     f"{place}bar {start + 1}: opened the repeat that ends in bar {index + 1}"
                 )
             opened = False
     last = bars[-1]
     if opened and not last.repeat_end:
         last = replace(last, repeat_end=1, barline=last.barline or "|")
-        said.append(f"{place}bar {len(bars)}: closed the repeat")
+        repairs.append(f"{place}bar {len(bars)}: closed the repeat")
     elif not last.barline:
         last = replace(last, barline="|]")
-        said.append(f"{place}bar {len(bars)}: added the final bar line")
+        repairs.append(f"{place}bar {len(bars)}: added the final bar line")
     bars[-1] = last
-    return replace(voice, bars=tuple(bars)) if tuple(bars) != voice.bars else voice
+    return replace(voice, bars=tuple(bars))

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import PlayedBar, PlayedNote, timeline
 from musicgen.music.theory import MODE_FIFTHS, STEP_SEMITONES, Key
-from musicgen.music.tune import Tune
+from musicgen.music.tune import SECTION_LINES, Tune
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 TICKS = 10080  # a quarter note: divides by all lengths down to 1/128, triplets, fives and sevens
-SECTION_LINES = ("||", "|]", "[|")
 
 
 @dataclass(frozen=True, eq=False)
