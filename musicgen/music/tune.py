@@ -151,6 +151,11 @@ def notes_of(event: Event | None) -> tuple[Note, ...]:
     return event.notes if isinstance(event, Chord) else ()
 
 
+def highest(event: Event) -> Note | None:
+    """The highest note that an event strikes; None for a rest or a change."""
+    return max(notes_of(event), key=lambda note: note.midi, default=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """Everything between two bar lines.

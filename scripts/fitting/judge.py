@@ -3,7 +3,7 @@
     python scripts/fitting/judge.py --corpus celtic --out musicgen/music/metrics/judge.json
     python scripts/fitting/judge.py --score musicgen/music/metrics/judge.json --split test
 
-Every training tune is spoilt once in each way of `metrics.baselines.SPOILERS`; a logistic
+Every training tune is spoilt once in each way of `SPOILERS`; a logistic
 regression learns to tell the real tunes from the spoilt ones. The tables of style are counted on
 one half of the families and the regression fitted on the other, so that the tunes it learns from
 are as strange to the tables as a new tune will be; then the tables are counted on all.
@@ -12,22 +12,100 @@ are as strange to the tables as a new tune will be; then the tables are counted 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
-from musicgen.music.metrics.baselines import SPOILERS
+from musicgen.music.metrics.baselines import shuffled, with_bars, with_note
 from musicgen.music.metrics.judge import Judge, Weights, described, from_json, to_json
 from musicgen.music.metrics.note_arrays import played
 from musicgen.music.metrics.structure import longest_loop
 from musicgen.music.metrics.style import StyleCounts
-from musicgen.music.tune import Tune
+from musicgen.music.theory import Key, spell
+from musicgen.music.tune import Bar, Timed, Tune, Voice, highest
 from musicgen.system.files import write_bytes
 from musicgen.tokens.melody.encoding import melody
 
 N_FITTED = 1500  # real tunes that the regression sees
+
+
+def shuffled_in_bars(tune: Tune, rng: np.random.Generator) -> Tune:
+    """The pitches of every bar in random order."""
+    parts = (replace(tune, voices=(Voice(bars=(bar,)),)) for bar in tune.bars)
+    return with_bars(tune, [shuffled(part, rng).bars[0] for part in parts])
+
+
+def shuffled_bars(tune: Tune, rng: np.random.Generator) -> Tune:
+    """The whole bars in random order; pickups, short bars, repeats and endings stay in place."""
+    places = _full_bars(tune)
+    bars = list(tune.bars)
+    for place, source in zip(places, rng.permutation(places).tolist(), strict=True):
+        bars[place] = replace(bars[place], events=tune.bars[source].events)
+    return with_bars(tune, bars)
+
+
+def transposed_segments(tune: Tune, rng: np.random.Generator) -> Tune:
+    """A quarter of the tune, in runs of two bars, moved by 1 to 6 semitones up or down."""
+    n_runs = max(1, len(tune.bars) // 8)
+    bars = list(tune.bars)
+    for start in rng.choice(max(1, len(bars) - 1), n_runs, replace=False).tolist():
+        semitones = int(rng.integers(1, 7)) * int(rng.choice([-1, 1]))
+        for place in range(start, min(start + 2, len(bars))):
+            bars[place] = _moved(bars[place], lambda: semitones, tune.key)
+    return with_bars(tune, bars)
+
+
+def changed_pitches(tune: Tune, rng: np.random.Generator, share: float = 0.25) -> Tune:
+    """A share of the notes moved at random by up to 7 semitones."""
+
+    def semitones() -> int | None:
+        if rng.random() >= share:
+            return None
+        return int(rng.integers(1, 8)) * int(rng.choice([-1, 1]))
+
+    return with_bars(tune, [_moved(bar, semitones, tune.key) for bar in tune.bars])
+
+
+def looped_bars(tune: Tune, rng: np.random.Generator) -> Tune:
+    """One to four bars played over and over for the half of the tune or more."""
+    places = _full_bars(tune)
+    period = int(rng.integers(1, 5))
+    bars = list(tune.bars)
+    start = int(rng.integers(0, max(1, len(places) // 2)))
+    run = places[start : start + max(len(places) // 2, 3 * period)]
+    for number, place in enumerate(run):
+        bars[place] = replace(bars[place], events=tune.bars[run[number % period]].events)
+    return with_bars(tune, bars)
+
+
+def _full_bars(tune: Tune) -> list[int]:
+    full = tune.meter.bar_duration
+    return [number for number, bar in enumerate(tune.bars) if bar.duration == full]
+
+
+def _moved(bar: Bar, semitones: Callable[[], int | None], key: Key) -> Bar:
+    """A bar with each of its notes moved; None keeps the spelling of the note."""
+    events: list[Timed] = []
+    for event in bar.timed:
+        note = highest(event)
+        if note is not None and (moved := semitones()) is not None:
+            note = replace(note, pitch=spell(note.midi + moved, key))
+        events.append(with_note(event, note))
+    return replace(bar, events=tuple(events))
+
+
+# Ways to spoil a tune; the judge learns to tell the results from real tunes.
+SPOILERS: dict[str, Callable[[Tune, np.random.Generator], Tune]] = {
+    "notes shuffled in bars": shuffled_in_bars,
+    "bars shuffled": shuffled_bars,
+    "segments transposed": transposed_segments,
+    "pitches changed": changed_pitches,
+    "bars looped": looped_bars,
+}
 
 
 def melodies(names: list[str]) -> dict[str, list[tuple[str, Tune]]]:

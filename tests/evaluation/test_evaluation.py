@@ -29,9 +29,9 @@ from musicgen.evaluation.page import render_page
 from musicgen.evaluation.report import Assessment, Bench, as_data, ranking
 from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.music.metrics.baselines import changed_pitches
 from musicgen.music.transposition import transpose
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
+from scripts.fitting.judge import changed_pitches
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Notes as a listener has them, without key, meter or bar lines."""
+"""A line of timed notes without key, meter or bar lines: the input of all estimates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from musicgen.music.tune import Chord, Rest, Voice
+from musicgen.music.tune import Voice, highest
 
 GRID = 24  # places of a quarter note: thirty-seconds and sixteenth triplets
 
@@ -19,7 +19,7 @@ class NoteLine:
 
     @staticmethod
     def of(notes: Iterable[tuple[int | Fraction, int | Fraction, int]], units: int = 1) -> NoteLine:
-        """From onsets and ends in so many units to a quarter note, moved to the nearest place."""
+        """From onsets and ends in `units` to a quarter note, rounded to the grid."""
         rounded = ((round(on * GRID / units), round(end * GRID / units), p) for on, end, p in notes)
         return NoteLine(tuple(sorted(rounded)))
 
@@ -28,10 +28,9 @@ class NoteLine:
         """The main line of a voice as written, chords by their highest note, ties not joined."""
         position, notes = Fraction(0), []
         for event in voice.events:
-            if not isinstance(event, Rest):
-                pitches = event.notes if isinstance(event, Chord) else (event,)
-                top = max(note.midi for note in pitches)
-                notes.append((position, position + event.duration, top))
+            top = highest(event)
+            if top is not None:
+                notes.append((position, position + event.duration, top.midi))
             position += event.duration
         return NoteLine.of(notes)
 

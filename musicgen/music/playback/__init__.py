@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import takewhile
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback.order import implicit_repeat_starts, playing_order
 from musicgen.music.theory import Key, Meter
-from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Tempo, Tune, Voice
+from musicgen.music.tune import Bar, Change, Event, Note, Tempo, Tune, Voice, highest, notes_of
 
 __all__ = [
     "PlayedBar",
@@ -60,9 +61,9 @@ class PlayedBar:
 class Timeline:
     """A whole tune in time.
 
-    `changes` are keys, meters and tempos with their onsets in quarters, the heading's aside; they
-    include the return to what was in force where a repeat or a jump leads. `bars` are those of
-    the first voice.
+    `changes` are keys, meters and tempos with their onsets in quarters, without the heading's;
+    where a repeat or a jump goes back, they restore the key, meter and tempo of that place. `bars`
+    are those of the first voice.
     """
 
     notes: tuple[PlayedNote, ...]
@@ -85,11 +86,15 @@ class _Context:
         )
 
     def changes_to(self, other: _Context) -> list[Change]:
-        """What has to be said to get from here to there."""
-        changes = [Change(key=other.key)] if other.key != self.key else []
-        changes += [Change(meter=other.meter)] if other.meter != self.meter else []
-        back = other.tempo is not None and other.tempo != self.tempo
-        return changes + ([Change(tempo=other.tempo)] if back else [])
+        """The changes that lead from this context to another."""
+        changes = []
+        if other.key != self.key:
+            changes.append(Change(key=other.key))
+        if other.meter != self.meter:
+            changes.append(Change(meter=other.meter))
+        if other.tempo not in (None, self.tempo):
+            changes.append(Change(tempo=other.tempo))
+        return changes
 
 
 def unfold(tune: Tune) -> Tune:
@@ -99,15 +104,9 @@ def unfold(tune: Tune) -> Tune:
         contexts = _contexts(tune, voice.bars)
         current, bars = contexts[0], []
         for i in order:
-            restored = tuple(current.changes_to(contexts[i]))
+            events = (*current.changes_to(contexts[i]), *voice.bars[i].events)
             bars.append(
-                replace(
-                    voice.bars[i],
-                    events=restored + voice.bars[i].events,
-                    repeat_start=False,
-                    repeat_end=0,
-                    volta=(),
-                )
+                replace(voice.bars[i], events=events, repeat_start=False, repeat_end=0, volta=())
             )
             current = contexts[i + 1]
         voices.append(replace(voice, bars=tuple(bars)))
@@ -128,18 +127,13 @@ def melody(voice: Voice) -> list[tuple[int | None, Fraction]]:
     line: list[tuple[int | None, Fraction]] = []
     tied: int | None = None
     for event in voice.events:
-        if isinstance(event, Rest):
-            midi, tie = None, False
-        elif isinstance(event, Note):
-            midi, tie = event.midi, event.tie
-        else:
-            top = max(event.notes, key=lambda note: note.midi)
-            midi, tie = top.midi, top.tie
+        top = highest(event)
+        midi = None if top is None else top.midi
         if midi is not None and midi == tied:
             line[-1] = (midi, line[-1][1] + event.duration)
         elif event.duration:
             line.append((midi, event.duration))
-        tied = midi if tie else None
+        tied = midi if top is not None and top.tie else None
     return line
 
 
@@ -153,8 +147,7 @@ def separate(notes: Sequence[PlayedNote]) -> Iterator[PlayedNote]:
             sounding[note.midi] = max(before, note, key=lambda n: n.duration)
             continue
         if before is not None:
-            length = min(before.duration, note.onset - before.onset)
-            yield replace(before, duration=length)
+            yield replace(before, duration=min(before.duration, note.onset - before.onset))
         sounding[note.midi] = note
     yield from sounding.values()
 
@@ -167,15 +160,15 @@ def tempo_map(tune: Tune) -> list[tuple[Fraction, Fraction]]:
 
 
 def timeline(tune: Tune) -> Timeline:
-    """All that is played, when, with the changes of key, meter and tempo.
+    """All notes as played, with their onsets, and the changes of key, meter and tempo.
 
     Raises:
-        InvalidTuneError: the tune would be played for longer than the caps allow.
+        InvalidTuneError: more than `MAX_PLAYED_EVENTS` events or too many bars would be played.
     """
     orders = playing_order(tune)
     n_events = 0
     for voice, order in zip(tune.voices, orders, strict=True):
-        sizes = [len(b.events) + sum(map(len, b.overlays)) for b in voice.bars]
+        sizes = [sum(map(len, bar.lines)) for bar in voice.bars]
         n_events += sum(sizes[i] for i in order)
     if n_events > MAX_PLAYED_EVENTS:
         raise InvalidTuneError(
@@ -194,7 +187,7 @@ def timeline(tune: Tune) -> Timeline:
 
 
 def _contexts(tune: Tune, bars: Sequence[Bar]) -> list[_Context]:
-    """What is in force, in written order, at the start of each bar and after the last."""
+    """The context, in written order, at the start of each bar and after the last."""
     contexts = [_Context(tune.key, tune.meter, tune.tempo)]
     for bar in bars:
         context = contexts[-1]
@@ -232,16 +225,12 @@ class _Player:
     def _play_line(self, events: tuple[Event, ...], bar: int | None = None) -> Fraction:
         position, number = self.position, 0  # of the timed event
         for event in events:
-            place = None if bar is None else (bar, number)
-            if isinstance(event, Note):
-                self._strike(event, position, place)
-            elif isinstance(event, Chord):
-                for note in event.notes:
-                    self._strike(note, position, place)
-            elif isinstance(event, Change):
+            if isinstance(event, Change):
                 if event.key or event.meter or event.tempo:
                     self.changes.append((position, event))
                 continue
+            for note in notes_of(event):
+                self._strike(note, position, None if bar is None else (bar, number))
             position += event.duration
             number += 1
         return position
@@ -250,9 +239,9 @@ class _Player:
         if note.duration <= 0:
             return
         midi, end = note.midi, onset + note.duration
-        held = self._tied.get((midi, onset))
-        if held:
-            index = held.pop()
+        tied = self._tied.get((midi, onset))
+        if tied:
+            index = tied.pop()
             self.notes[index] = replace(self.notes[index], duration=end - self.notes[index].onset)
         else:
             index = len(self.notes)
@@ -262,9 +251,5 @@ class _Player:
 
 
 def _starts_with_meter(bar: Bar) -> bool:
-    for event in bar.events:
-        if not isinstance(event, Change):
-            return False
-        if event.meter is not None:
-            return True
-    return False
+    changes = takewhile(lambda event: isinstance(event, Change), bar.events)
+    return any(isinstance(change, Change) and change.meter for change in changes)
