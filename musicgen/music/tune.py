@@ -210,7 +210,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class ReadWarning:
-    """A fault in a file that a reader passed over; `line` and `column` count from 1, 0 if unknown."""
+    """A fault in a file that a reader passed over; `line` and `column` from 1, 0 if unknown."""
 
     what: str
     line: int = 0
@@ -252,7 +252,7 @@ class Tune:
     source: Source | None = field(default=None, compare=False, repr=False)
     warnings: tuple[ReadWarning, ...] = field(default=(), compare=False, repr=False)
 
-    # The content that a notebook shows; set by `musicgen/__init__.py`, since drawing is a row above.
+    # The content that a notebook shows; `musicgen/__init__.py` sets it, as drawing is a row above.
     display: ClassVar[Callable[[Tune], dict[str, str]] | None] = None
 
     @property

@@ -206,7 +206,9 @@ class _VoiceChecks:
         """A last bar without a bar line."""
         bars = self.voice.bars
         if bars and not bars[-1].barline:
-            yield self.problem(len(bars) - 1, "final bar line", "the music stops without a bar line")
+            yield self.problem(
+                len(bars) - 1, "final bar line", "the music stops without a bar line"
+            )
 
     def ranges(self) -> Iterator[Problem]:
         """Notes without a MIDI number."""
