@@ -9,10 +9,6 @@ from fractions import Fraction
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.drafts import VoiceDraft
 from musicgen.formats.abc_notation.fields import (
-    read_key,
-    read_meter,
-    read_tempo,
-    read_unit,
     read_voice,
 )
 from musicgen.formats.abc_notation.header import Header
@@ -51,7 +47,7 @@ def is_field(text: str) -> bool:
 
 
 def is_prose(text: str) -> bool:
-    """Whether a line without a bar line reads like words rather than notes."""
+    """Whether a line has no bar line and looks like words rather than notes."""
     if "|" in text or "`" in text:
         return False
     words = _WORD.findall(_QUOTED.sub(" ", text))
@@ -65,7 +61,7 @@ class TuneReader:
         self.path = path
         self.warnings: list[ReadWarning] = []
         self.line = SourceLine(0, 0, "")
-        self.header = Header(self._warn_line)
+        self.header = Header(self._warn)
         for letter, content in defaults:
             self.header.read(letter, content)
         self.voices = Voices(self.header)
@@ -74,12 +70,9 @@ class TuneReader:
         self.started = False
         self.in_music = False
 
-    def _warn(self, what: str, column: int) -> None:
+    def _warn(self, what: str, column: int = 0) -> None:
         if len(self.warnings) < MAX_WARNINGS:
             self.warnings.append(ReadWarning(what, self.line.number, column + 1))
-
-    def _warn_line(self, what: str) -> None:
-        self._warn(what, 0)
 
     def read(self, lines: list[SourceLine], text: str) -> Tune:
         """The tune of these lines, whose joined text is `text`.
@@ -88,9 +81,8 @@ class TuneReader:
             ParseError: it has no music, or exceeds a limit.
         """
         for number, line in enumerate(lines):
-            found = _BLOCK_END.match(line.text)
-            if found is not None:
-                self.block_ends[found[1]] = number
+            if match := _BLOCK_END.match(line.text):
+                self.block_ends[match[1]] = number
         body = self._read_heading(lines)
         start = lines[body].offset if body < len(lines) else len(text)
         self.music = MusicReader(self.voices.first(start), self._music_warning, self._inline_field)
@@ -116,10 +108,10 @@ class TuneReader:
                 continue
             remark = _COMMENT.sub("", text).strip()
             if remark and not has_key and "|" in text and not is_prose(text):
-                self._warn("no K: before the music; read without a key", 0)
+                self._warn("no K: before the music; read without a key")
                 return number
             if remark:
-                self._warn("not a field; kept as a remark", 0)
+                self._warn("not a field; kept as a remark")
                 self.header.read("N", remark)
             number += 1
         return number
@@ -135,28 +127,27 @@ class TuneReader:
         self, content: str, lines: list[SourceLine], number: int
     ) -> tuple[str, int]:
         """A field's content with the +: lines that follow, without comments; the next line."""
-        parts = [_COMMENT.sub("", content)]
-        number += 1
+        content = _COMMENT.sub("", content)
+        first = number = number + 1
         while number < len(lines) and lines[number].text.startswith("+:"):
-            parts.append(_COMMENT.sub("", lines[number].text[2:]).strip())
+            content += " " + _COMMENT.sub("", lines[number].text[2:]).strip()
             number += 1
-        return " ".join(parts).strip() if len(parts) > 1 else parts[0], number
+        return content.strip() if number > first else content, number
 
     def _read_directive(self, lines: list[SourceLine], number: int, *, header: bool) -> int:
         """Read a %% line, or a block of them up to its %%end; returns the next line."""
         keep = self.header.directive if header else self._body_directive
-        content = lines[number].text[2:].strip()
-        keep(content)
+        text = lines[number].text[2:].strip()
+        keep(text)
         number += 1
-        block = _BLOCK.match(content)
+        block = _BLOCK.match(text)
         if block is None or number > self.block_ends.get(block[1], -1):
             return number
-        while True:
+        while not text.startswith("end" + block[1]):
             text = lines[number].text.removeprefix("%%").strip()
             keep(text)
             number += 1
-            if text.startswith("end" + block[1]):
-                return number
+        return number
 
     # The body.
 
@@ -168,13 +159,10 @@ class TuneReader:
             line = lines[number]
             self._enter(line)
             text = line.text
-            if not text or text.isspace():
+            if text.startswith("%%"):
+                number = self._read_directive(lines, number, header=False)
+            elif not text or text.isspace() or text[0] == "%":
                 number += 1
-            elif text[0] == "%":
-                if text.startswith("%%"):
-                    number = self._read_directive(lines, number, header=False)
-                else:
-                    number += 1
             elif text[1:2] == ":" and is_field(text):
                 content, number = self._with_continuation(text[2:], lines, number)
                 self._body_field(text[0], content)
@@ -183,7 +171,7 @@ class TuneReader:
                 if "%" in text:
                     text = _COMMENT.sub("", text)
                 if "|" not in text and is_prose(text):
-                    self._warn("words among the music; kept as a remark", 0)
+                    self._warn("words among the music; kept as a remark")
                     self._change(Change(text=("N", decode_text(text))))
                     continue
                 columns = None
@@ -210,10 +198,10 @@ class TuneReader:
             )
 
     def _begin_lyrics(self, voice: VoiceDraft) -> None:
-        voice.line_from = (len(voice.bars), len(voice.bar.events))
+        voice.line_start = (len(voice.bars), len(voice.bar.events))
         if voice.verse:
             voice.verse = 0
-            voice.lyric_from = (len(voice.bars), len(voice.bar.events))
+            voice.lyric_start = voice.line_start
 
     def _music_warning(self, what: str, column: int) -> None:
         columns = self.music.columns
@@ -222,8 +210,8 @@ class TuneReader:
     def _inline_field(self, letter: str, content: str, column: int) -> None:
         if letter == "V":
             self._switch_voice(content, self.music.at(column))
-            return
-        self._body_field(letter, content)
+        else:
+            self._body_field(letter, content)
 
     def _body_field(self, letter: str, content: str) -> None:
         handler = {
@@ -231,7 +219,7 @@ class TuneReader:
             "M": self._meter,
             "L": self._unit,
             "Q": self._tempo,
-            "V": self._voice_line,
+            "V": lambda text: self._switch_voice(text, self.line.offset + len(self.line.text)),
             "w": self._lyrics,
             "s": self._symbols,
             "W": self.header.read_words,
@@ -242,9 +230,9 @@ class TuneReader:
         if handler is not None:
             handler(content)
         elif letter == "X":
-            self._warn("X: inside a tune is left out", 0)
+            self._warn("X: inside a tune is left out")
         elif letter == "+" and content.strip():
-            self._warn("'+:' continues nothing; kept as a remark", 0)
+            self._warn("'+:' continues nothing; kept as a remark")
             self._change(Change(text=("N", decode_text(content))))
         elif content.strip():
             self._change(Change(text=(letter, decode_text(content))))
@@ -258,17 +246,15 @@ class TuneReader:
         return not self.started and not self.in_music
 
     def _key(self, content: str) -> None:
-        voice = self.music.voice
-        field = read_key(content)
-        if field.unread:
-            self._warn(f"'{field.unread[:40]}' in K: is not understood; read as {field.key}", 0)
+        field = self.header.parse_key(content)
         if self._in_heading:
             self.header.key = field
             self.voices.restart()
-        elif field.key is not None:
-            voice.set_key(field.key)
+            return
+        if field.key is not None:
+            self.music.voice.set_key(field.key)
             self._change(Change(key=field.key))
-        if (field.clef or field.properties) and not self._in_heading:
+        if field.clef or field.properties:
             clef = f"clef={field.clef} " if field.clef else ""
             self._change(Change(text=("K", f"{clef}{field.properties}".strip())))
 
@@ -277,63 +263,53 @@ class TuneReader:
             rest = self.header.read_meter(content)
             self.voices.restart()
         else:
-            meter, rest = read_meter(content)
-            if rest and "|" not in rest:
-                self._warn(f"'{rest[:40]}' in M: is not understood; read as {meter}", 0)
-            self.music.voice.set_meter(meter)
+            meter, rest = self.header.parse_meter(content)
+            self.music.voice.meter = meter
             self._change(Change(meter=meter))
         if "|" in rest and not self.in_music:
-            self._warn("music on the line of a field", 0)
+            self._warn("music on the line of a field")
             self._music_line(rest, self.line.offset + self.line.text.index(rest), None)
 
     def _unit(self, content: str) -> None:
-        unit, rest = read_unit(content)
-        if unit is None or rest:
-            self._warn(f"'{(rest or content)[:40]}' in L: is not understood", 0)
+        unit = self.header.parse_unit(content)
         if unit is not None and self._in_heading:
             self.header.unit = unit
             self.voices.restart()
         elif unit is not None:
-            self.music.voice.set_unit(unit)
+            self.music.voice.unit = unit.as_integer_ratio()
 
     def _tempo(self, content: str) -> None:
-        if not content.strip():
-            return
         if self._in_heading:
             self.header.read_tempo(content)
-            return
-        top, bottom = self.music.voice.unit
-        tempo, rest = read_tempo(content, Fraction(top, bottom))
-        if rest:
-            self._warn(f"'{rest[:40]}' in Q: is not understood", 0)
-        self._change(Change(tempo=replace(tempo, text=tempo.text.replace("]", ")"))))
+        elif content.strip():
+            tempo = self.header.parse_tempo(content, Fraction(*self.music.voice.unit))
+            self._change(Change(tempo=replace(tempo, text=tempo.text.replace("]", ")"))))
 
     def _part(self, content: str) -> None:
-        """P: on its own line between systems belongs to the first voice, in brackets to its own."""
+        """Read P:, which belongs to the first voice on a line between systems, else to its own."""
         if not content.strip():
             return
         part = decode_text(content).replace("]", ")")  # so that it can stand in brackets
-        change, voice = Change(part=part), self.music.voice
+        voice = self.music.voice
         first = next((v for v in self.voices.drafts.values() if v.started), voice)
         if not self.in_music and voice.bar.empty and len(first.bars) <= len(voice.bars):
             voice = first
-        voice.events.append(change)
+        voice.events.append(Change(part=part))
 
     def _symbol(self, content: str) -> None:
         self.header.read_symbol(content)
         self.music.letters = self.header.letters
 
     def _lyrics(self, content: str) -> None:
-        over = align(self.music.voice, content)
-        if over:
-            self._warn(f"{over} syllables more than notes; left out", 0)
+        if surplus := align(self.music.voice, content):
+            self._warn(f"{surplus} syllables more than notes; left out")
 
     def _symbols(self, content: str) -> None:
-        over, unknown = align_symbols(self.music.voice, content)
-        if over:
-            self._warn(f"{over} symbols more than notes; left out", 0)
+        surplus, unknown = align_symbols(self.music.voice, content)
+        if surplus:
+            self._warn(f"{surplus} symbols more than notes; left out")
         for text in unknown:
-            self._warn(f"'{text[:40]}' in s: is no symbol; left out", 0)
+            self._warn(f"'{text[:40]}' in s: is no symbol; left out")
 
     def _body_directive(self, content: str) -> None:
         voice = self.music.voice
@@ -351,14 +327,10 @@ class TuneReader:
 
     # Voices.
 
-    def _voice_line(self, content: str) -> None:
-        end = self.line.offset + len(self.line.text)
-        self._switch_voice(content, end)
-
     def _switch_voice(self, content: str, offset: int) -> None:
         field = read_voice(content)
         if not field.id:
-            self._warn("V: without a name; left out", 0)
+            self._warn("V: without a name; left out")
             return
         voice = self.voices.get(field.id, offset)
         describe(voice, field)
@@ -370,14 +342,14 @@ class TuneReader:
     # The end.
 
     def _finish(self, source: Source) -> Tune:
-        end = len(source.text)
-        for voice in self.voices.drafts.values():
-            self._finish_voice(voice, end)
-        if not any(draft.bars for draft in self.voices.drafts.values()):
+        drafts = self.voices.drafts.values()
+        for voice in drafts:
+            self._finish_voice(voice, len(source.text))
+        if not any(voice.bars for voice in drafts):
             raise ParseError("has no music; write some after K:", line=source.line)
-        for draft in self.voices.drafts.values():
-            if draft.id and not draft.bars:
-                self._warn(f"voice {draft.id} has no music and was left out", 0)
+        for voice in drafts:
+            if voice.id and not voice.bars:
+                self._warn(f"voice {voice.id} has no music and was left out")
         header = self.header
         return Tune(
             title=header.title,
@@ -404,6 +376,5 @@ class TuneReader:
             voice.close_bar("", max(bar.start, self.music_ends.get(voice.id, end)))
         elif voice.bars:
             voice.bars[-1].events += bar.events
-        bar_number = voice.open_repeat()
-        if bar_number:
-            self._warn(f"the repeat that begins in bar {bar_number} is never closed", 0)
+        if bar_number := voice.open_repeat():
+            self._warn(f"the repeat that begins in bar {bar_number} is never closed")

@@ -1,7 +1,10 @@
-"""Decorations of ABC: what the letters stand for, and one name for each sign."""
+"""Decorations of ABC: the meaning of the letters, and one name for each sign."""
 
 from __future__ import annotations
 
+import re
+
+_NOTES = re.compile(r"[\^_=A-Ga-gzx,'\d/<>()-]*")
 # ABC 2.1, section 4.14: single letters and their default meaning (section 4.16: U: changes them).
 LETTERS = {
     ".": "staccato",
@@ -76,3 +79,8 @@ def canonical_name(name: str) -> str:
 def is_known(name: str) -> bool:
     """Whether the standard or common programs know the name."""
     return name.lower() in _FOLDED
+
+
+def is_name(text: str) -> bool:
+    """Whether a text between two ! is a decoration, not notes between two line breaks."""
+    return is_known(text) or _NOTES.fullmatch(text) is None

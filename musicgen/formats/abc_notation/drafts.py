@@ -1,13 +1,14 @@
-"""Voices and bars while they are being read: mutable until the tune is complete."""
+"""Drafts of voices, bars, chords and tuplets: mutable until the tune has been read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import TypeVar
 
-from musicgen.music.theory import Key, Meter
+from musicgen.music.theory import FREE_METER, Key, Pitch
 from musicgen.music.tune import (
     Bar,
     Change,
@@ -22,25 +23,25 @@ from musicgen.music.tune import (
     Voice,
 )
 
-# Of two bar lines that meet without music between them, the later in this list stays.
+_ZERO = Fraction(0)
+E = TypeVar("E", Note, Timed)
+# Of two bar lines without music between them, the later in this list stays.
 _STRENGTH = ("", ".|", "|", "||", "[|", "|]", "[|]")
 
 
+@dataclass(slots=True)
 class Pending:
-    """Signs waiting for the note they stand before."""
+    """Signs before a note that is still to come."""
 
-    __slots__ = ("annotations", "chord_symbol", "closed", "decorations", "grace", "opened")
-
-    def __init__(self) -> None:
-        self.chord_symbol = ""
-        self.annotations: list[str] = []
-        self.decorations: list[str] = []
-        self.grace: Grace | None = None
-        self.opened = 0
-        self.closed = 0
+    chord_symbol: str = ""
+    annotations: list[str] = field(default_factory=list)
+    decorations: list[str] = field(default_factory=list)
+    grace: Grace | None = None
+    opened: int = 0
+    closed: int = 0
 
     def marks(self) -> Marks:
-        """What has been collected."""
+        """The signs as marks of the note."""
         return Marks(
             chord_symbol=self.chord_symbol,
             annotations=tuple(self.annotations),
@@ -51,99 +52,90 @@ class Pending:
         )
 
 
+@dataclass(slots=True)
 class ChordDraft:
-    """Notes between [ and ], and the signs that stood before or within."""
+    """A chord that is open. `pending` are the signs before it, `broken` a broken rhythm sign after
+    one of its notes; `old` says that it stands between + signs, as in ABC before 1.6."""
 
-    __slots__ = ("broken", "notes", "old", "pending")
-
-    def __init__(self, pending: Pending | None, *, old: bool) -> None:
-        self.notes: list[Note] = []
-        self.pending = pending
-        self.broken = ""
-        self.old = old
+    pending: Pending | None
+    old: bool
+    notes: list[Note] = field(default_factory=list)
+    broken: str = ""
 
 
+@dataclass(slots=True)
 class TupletDraft:
-    """A group being filled: `actual` in the time of `normal`, `size` notes, `index` so far."""
+    """A tuplet that is open: `index` of its `size` notes have been read."""
 
-    __slots__ = ("actual", "index", "normal", "size")
-
-    def __init__(self, actual: int, normal: int, size: int) -> None:
-        self.actual = actual
-        self.normal = normal
-        self.size = size
-        self.index = 0
+    actual: int
+    normal: int
+    size: int
+    index: int = 0
 
     def next(self) -> Tuplet:
         """Membership of the next note."""
-        tuplet = shared_tuplet(self.actual, self.normal, self.size, self.index)
+        tuplet = _tuplet(self.actual, self.normal, self.size, self.index)
         self.index += 1
         return tuplet
 
 
-@lru_cache(maxsize=4096)
-def shared_tuplet(actual: int, normal: int, size: int, index: int) -> Tuplet:
-    """A Tuplet; equal ones are one object."""
-    return Tuplet(actual, normal, size, index)
+_tuplet = lru_cache(maxsize=4096)(Tuplet)  # equal ones are one object
 
 
+@dataclass(slots=True)
 class BarDraft:
     """A bar being read; `start` and `end` are offsets in the tune's text."""
 
-    __slots__ = (
-        "_changes", "_last", "_seen", "_total",
-        "barline", "end", "events", "line_break", "overlays", "repeat_end", "repeat_start",
-        "rested", "spaced", "start", "volta",
-    )  # fmt: skip
-
-    def __init__(self, start: int, *, repeat_start: bool = False) -> None:
-        self.events: list[Event] = []
-        self.overlays: list[list[Event]] = []
-        self.repeat_start = repeat_start
-        self.volta: tuple[int, ...] = ()
-        self.repeat_end = 0
-        self.barline = ""
-        self.line_break = False
-        self.spaced = False
-        self.rested = False  # holds a rest for the whole bar
-        self.start = start
-        self.end = start
-        self._changes = 0  # that the bar is known to begin with
-        self._seen, self._last, self._total = 0, -1, Fraction(0)  # of `duration`
+    start: int
+    end: int
+    repeat_start: bool = False
+    events: list[Event] = field(default_factory=list)
+    overlays: list[list[Event]] = field(default_factory=list)
+    volta: tuple[int, ...] = ()
+    repeat_end: int = 0
+    barline: str = ""
+    line_break: bool = False
+    has_spacer: bool = False
+    has_bar_rest: bool = False
+    # Changes that the bar is known to begin with.
+    _n_changes: int = 0
+    # State of `duration`: events counted, index of the last timed one, length of those before it.
+    _n_counted: int = 0
+    _last: int = -1
+    _total: Fraction = _ZERO
 
     @property
     def empty(self) -> bool:
-        """Whether nothing in it takes time, not even an explicit spacer."""
-        if self.spaced or self.overlays:
+        """Whether it has no timed event, overlay or spacer."""
+        if self.has_spacer or self.overlays:
             return False
         events = self.events
-        while self._changes < len(events) and type(events[self._changes]) is Change:
-            self._changes += 1
-        return self._changes == len(events)
+        while self._n_changes < len(events) and type(events[self._n_changes]) is Change:
+            self._n_changes += 1
+        return self._n_changes == len(events)
 
     def duration(self) -> Fraction:
         """Length so far of the main line, in quarters.
 
-        Asked at every line end, so what can change no more, all but the last note, is added up
-        once.
+        It is needed at every line end. Only the last note may still change, so the others are
+        added up once.
         """
         events = self.events
-        for number in range(self._seen, len(events)):
-            event = events[number]
-            if not isinstance(event, Change):
+        for index in range(self._n_counted, len(events)):
+            if not isinstance(events[index], Change):
                 self._total += self._last_duration()
-                self._last = number
-        self._seen = len(events)
+                self._last = index
+        self._n_counted = len(events)
         return self._total + self._last_duration()
 
     def _last_duration(self) -> Fraction:
         last = self.events[self._last] if self._last >= 0 else None
-        return Fraction(0) if last is None or isinstance(last, Change) else last.duration
+        return _ZERO if last is None or isinstance(last, Change) else last.duration
 
     def freeze(self) -> Bar:
         """The finished bar."""
         events: list[Event] = self.events
-        if self.rested and (self.overlays or sum(type(e) is not Change for e in events) > 1):
+        if self.has_bar_rest and (self.overlays or sum(type(e) is not Change for e in events) > 1):
             events = [replace(e, full_bar=False) if type(e) is Rest else e for e in events]
         return Bar(
             events=tuple(events),
@@ -157,32 +149,36 @@ class BarDraft:
         )
 
 
+@dataclass(slots=True)
 class Lane:
-    """The main line of a bar or one of its overlays, through all bars: where its last event is,
-    whether a tie or a tuplet goes on in it."""
+    """The main line of all bars, or one of their overlays: the place of its last event, and whether
+    a tie or a tuplet is open."""
 
-    __slots__ = ("events", "index", "tie", "tuplet")
+    events: list[Event] = field(default_factory=list)
+    index: int = -1
+    tie: bool = False
+    tuplet: TupletDraft | None = None
 
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.index = -1
-        self.tie = False
-        self.tuplet: TupletDraft | None = None
+    @property
+    def last(self) -> Timed | None:
+        """The last note, chord or rest."""
+        event = self.events[self.index] if self.index >= 0 else None
+        assert not isinstance(event, Change)
+        return event
 
     def keep_tie(self) -> None:
-        """The tie that waits for a note stays where it is: it may lead to one of another line."""
-        last = self.events[self.index]
-        assert not isinstance(last, Change)
-        self.events[self.index] = tied(last)
+        """Leave an open tie on its note: it may lead to a note of another line."""
+        assert self.last is not None
+        self.events[self.index] = tied(self.last)
         self.tie = False
 
 
 class VoiceDraft:
-    """A voice being read, with all that its notes depend on."""
+    """A voice being read, with the state that its notes depend on."""
 
     __slots__ = (
         "altered", "bar", "bars", "broken", "busy", "chord", "clef", "events", "id", "key",
-        "lane", "lanes", "line_end", "line_from", "lyric_from", "meter", "name", "octave",
+        "lane", "lanes", "line_end", "line_start", "lyric_start", "meter", "name", "octave",
         "pending", "program", "properties", "repeat_end", "signature", "unit", "verse",
     )  # fmt: skip
 
@@ -194,7 +190,7 @@ class VoiceDraft:
         self.program: int | None = None
         self.octave = 0
         self.bars: list[BarDraft] = []
-        self.bar = BarDraft(start)
+        self.bar = BarDraft(start, start)
         self.events = self.bar.events  # where the next event goes: the bar or an overlay
         self.lane = Lane()
         self.lanes = [self.lane]
@@ -202,33 +198,27 @@ class VoiceDraft:
         self.chord: ChordDraft | None = None
         self.broken: tuple[Fraction, Fraction] | None = None
         self.line_end = False  # the bar was full at a line end without a bar line
-        self.busy = False  # any of the above, so that the next note is not a plain one
-        self.repeat_end = 0  # times to repeat at the next bar line, from a parted ':'
-        self.line_from = (0, 0)  # bar and event at which the last line of music begins, for s:
-        self.lyric_from = (0, 0)  # bar and event from which the next w: counts
+        self.busy = False  # any of the above is set: the next note is not a plain one
+        self.repeat_end = 0  # times to repeat at the next bar line, from a ':' apart from it
+        self.line_start = (0, 0)  # bar and event at which the last line of music begins, for s:
+        self.lyric_start = (0, 0)  # bar and event at which the next w: begins
         self.verse = 0
+        self.meter = FREE_METER
+        self.unit = (1, 2)  # numerator and denominator, in quarters
 
     def set_key(self, key: Key) -> None:
-        """A new signature, which also ends the bar's accidentals."""
+        """Set the signature, which also ends the bar's accidentals."""
         self.key = key
         self.signature: dict[str, int] = key.signature
         self.altered: dict[str, int] = self.signature
-
-    def set_meter(self, meter: Meter) -> None:
-        """A new meter."""
-        self.meter = meter
-
-    def set_unit(self, unit: Fraction) -> None:
-        """A new unit note length, in quarters."""
-        self.unit = (unit.numerator, unit.denominator)
 
     @property
     def started(self) -> bool:
         """Whether any music has been read."""
         return bool(self.bars) or not self.bar.empty
 
-    def expect(self) -> Pending:
-        """Signs for the next note; inside a chord, for its next note."""
+    def before_next(self) -> Pending:
+        """The signs for the next note; inside a chord, for its next note."""
         if self.pending is None:
             self.pending = Pending()
             self.busy = True
@@ -237,28 +227,23 @@ class VoiceDraft:
     @property
     def last(self) -> Timed | None:
         """The last note, chord or rest of the lane."""
-        lane = self.lane
-        event = lane.events[lane.index] if lane.index >= 0 else None
-        assert not isinstance(event, Change)
-        return event
+        return self.lane.last
 
     def amend_last(self, change: Callable[[Timed], Timed]) -> None:
         """Replace the last event of the lane by a changed one."""
-        lane, last = self.lane, self.last
-        assert last is not None
-        lane.events[lane.index] = change(last)
+        assert self.last is not None
+        self.lane.events[self.lane.index] = change(self.last)
 
     def append(self, event: Timed) -> None:
         """Put a finished event at the end of the lane."""
-        lane = self.lane
-        lane.index = len(self.events)
-        lane.events = self.events
+        self.lane.index = len(self.events)
+        self.lane.events = self.events
         self.events.append(event)
 
     def begin_overlay(self) -> None:
         """Go back to the start of the bar with another lane."""
-        self.bar.overlays.append([])
-        self.events = self.bar.overlays[-1]
+        self.events = []
+        self.bar.overlays.append(self.events)
         number = len(self.bar.overlays)
         if number == len(self.lanes):
             self.lanes.append(Lane())
@@ -285,7 +270,7 @@ class VoiceDraft:
                     lane.keep_tie()
             bar.barline, bar.repeat_end, bar.end = barline, repeat_end, end
             self.bars.append(bar)
-            self.bar = BarDraft(end, repeat_start=repeat_start)
+            self.bar = BarDraft(end, end, repeat_start)
         self.events = self.bar.events
         if self.lane is not self.lanes[0]:
             self.lane = self.lanes[0]
@@ -316,50 +301,36 @@ class VoiceDraft:
         )
 
 
-def with_marks(event: Timed, marks: Marks) -> Timed:
-    """The event with other marks."""
-    if type(event) is Note:
-        return Note(event.pitch, event.duration, event.tie, event.tuplet, marks)
-    if type(event) is Chord:
-        return Chord(event.notes, event.duration, event.tuplet, marks)
-    assert type(event) is Rest
-    return Rest(event.duration, event.visible, event.full_bar, event.tuplet, marks)
-
-
-def with_slurs(event: Timed, opened: int, closed: int) -> Timed:
-    """The event with more slurs beginning or ending on it."""
+def with_slurs(event: E, opened: int, closed: int) -> E:
+    """The event with more slurs that begin or end on it."""
     marks = event.marks
     opened, closed = marks.slurs_opened + opened, marks.slurs_closed + closed
-    return with_marks(event, replace(marks, slurs_opened=opened, slurs_closed=closed))
+    return replace(event, marks=replace(marks, slurs_opened=opened, slurs_closed=closed))
 
 
 def with_signs(event: Timed, annotations: list[str], decorations: list[str]) -> Timed:
-    """The event with signs that were written after it added."""
+    """The event with more annotations and decorations."""
     marks = event.marks
     texts, names = (*marks.annotations, *annotations), (*marks.decorations, *decorations)
-    return with_marks(event, replace(marks, annotations=texts, decorations=names))
+    return replace(event, marks=replace(marks, annotations=texts, decorations=names))
 
 
-def scaled(event: Timed, by: Fraction, tuplet: Tuplet | None = None) -> Timed:
-    """The event with its duration multiplied, and put into a tuplet if one is given."""
-    group = event.tuplet if tuplet is None else tuplet
-    if type(event) is Note:
-        return Note(event.pitch, event.duration * by, event.tie, group, event.marks)
+def scaled(event: Timed, factor: Fraction, tuplet: Tuplet | None = None) -> Timed:
+    """The event with its duration multiplied, and as a member of a tuplet if one is given."""
     if type(event) is Chord:
-        notes = tuple(Note(n.pitch, n.duration * by, n.tie, None, n.marks) for n in event.notes)
-        return Chord(notes, event.duration * by, group, event.marks)
-    assert type(event) is Rest
-    return Rest(event.duration * by, event.visible, event.full_bar, group, event.marks)
+        notes = tuple(replace(note, duration=note.duration * factor) for note in event.notes)
+        event = replace(event, notes=notes)
+    return replace(event, duration=event.duration * factor, tuplet=tuplet or event.tuplet)
 
 
-def tied(event: Timed, pitches: frozenset[object] | None = None) -> Timed:
+def tied(event: Timed, pitches: frozenset[Pitch] | None = None) -> Timed:
     """The event with its tie set; of a chord, the notes of these pitches (None: all)."""
     if type(event) is Note:
-        return Note(event.pitch, event.duration, True, event.tuplet, event.marks)
+        return replace(event, tie=True)
     if type(event) is Chord:
         notes = tuple(
-            Note(n.pitch, n.duration, n.tie or pitches is None or n.pitch in pitches, None, n.marks)
-            for n in event.notes
+            replace(note, tie=note.tie or pitches is None or note.pitch in pitches)
+            for note in event.notes
         )
-        return Chord(notes, event.duration, event.tuplet, event.marks)
+        return replace(event, notes=notes)
     return event

@@ -1,6 +1,6 @@
-"""The content of ABC information fields: K:, M:, L:, Q:, V: and X: to values of the model.
+"""The content of ABC information fields: K:, M:, L:, Q: and V: to values of the model and back.
 
-Each reader returns what it understood and, as text, what it did not.
+Each reader returns the value and, as text, the part that it does not understand.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ _TEMPO_TEXT = re.compile(r'"([^"]*)"')
 _FRACTION = re.compile(r"(\d{1,3})/(\d{1,3})")
 _BPM = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)(?:\s*-\s*\d{1,4})?(.*)")
 _OLD_TEMPO = re.compile(r"[Cc](\d{0,2})(?:/(\d{1,2}))?\s*=\s*(\d{1,4})")
-_NUMBER = re.compile(r"\d{1,9}")
+_MODE_NAMES = (
+    "major", "minor", "mixolydian", "dorian", "phrygian", "lydian", "locrian", "aeolian", "ionian",
+)  # fmt: skip
 _GERMAN = {"h": "B", "es": "Eb", "as": "Ab", "fis": "F#", "cis": "C#", "gis": "G#"}
 
 
 @dataclass(frozen=True, slots=True)
 class KeyField:
-    """A K: field: the key (None where it names none), the clef, other properties, the rest."""
+    """A K: field: the key (None where it names none), the clef, other properties, other text."""
 
     key: Key | None
     clef: str = ""
@@ -58,8 +60,7 @@ def read_key(content: str) -> KeyField:
         return _with_rest(BAGPIPE, text[2:])
     if not text or text.lower().startswith("none"):
         return _with_rest(NO_KEY, text[4:])
-    german = _GERMAN.get(text.split()[0].lower())
-    if german:
+    if german := _GERMAN.get(text.split()[0].lower()):
         return KeyField(parse_key(german), unread=text)
     match = None if _NOT_KEY.match(text) else _TONIC.match(text)
     if match is None:
@@ -70,14 +71,10 @@ def read_key(content: str) -> KeyField:
     mode = "none" if word.lower() == "exp" else parse_mode(word)
     tonic = letter.upper() + {"♯": "#", "♭": "b"}.get(accidental, accidental)
     field = _with_rest(Key(tonic, mode or "major"), text[match.end() :])
-    if mode is None or (len(word) > 3 and not _spells_mode(word)):
+    is_spelled = any(name.startswith(word.lower()) for name in _MODE_NAMES)
+    if mode is None or (len(word) > 3 and not is_spelled):
         return replace(field, unread=f"{word} {field.unread}".strip())
     return field
-
-
-def _spells_mode(word: str) -> bool:
-    names = "major minor mixolydian dorian phrygian lydian locrian aeolian ionian"
-    return any(name.startswith(word.lower()) for name in names.split())
 
 
 def _with_rest(key: Key, rest: str) -> KeyField:
@@ -139,9 +136,8 @@ def read_unit(content: str) -> tuple[Fraction | None, str]:
 
 
 def write_unit(unit: Fraction) -> str:
-    """Content of L: for a unit in quarters."""
-    whole = unit / 4
-    return f"{whole.numerator}/{whole.denominator}"
+    """Content of L: for a length in quarters: 1/2 is "1/8"."""
+    return "{}/{}".format(*(unit / 4).as_integer_ratio())
 
 
 def read_tempo(content: str, unit: Fraction) -> tuple[Tempo, str]:
@@ -150,17 +146,16 @@ def read_tempo(content: str, unit: Fraction) -> tuple[Tempo, str]:
     rest = _TEMPO_TEXT.sub(" ", content).strip()
     if not rest:
         return Tempo(None, text=words), ""
-    old = _OLD_TEMPO.fullmatch(rest)
-    if old:
+    if old := _OLD_TEMPO.fullmatch(rest):
         beat = unit * Fraction(int(old[1] or 1), max(int(old[2] or 1), 1))
         return Tempo(Fraction(old[3]), beat or unit, words), ""
     beats, equals, number = rest.partition("=")
     if not equals:
         beats, number = "", rest
-    found = [Fraction(4 * int(a), int(b)) for a, b in _FRACTION.findall(beats) if int(b)]
+    lengths = [Fraction(4 * int(a), int(b)) for a, b in _FRACTION.findall(beats) if int(b)]
     match = _BPM.match(number.strip())
-    beat = sum(found, Fraction(0)) or unit
-    if match is None or not Fraction(match[1]) or (equals and not found):
+    beat = sum(lengths, Fraction(0)) or unit
+    if match is None or not Fraction(match[1]) or (equals and not lengths):
         return Tempo(None, text=words or rest), rest
     return Tempo(Fraction(match[1]), beat, words), match[2].strip()
 
@@ -170,14 +165,13 @@ def write_tempo(tempo: Tempo) -> str:
     words = quote(tempo.text) if tempo.text else ""
     if tempo.bpm is None:
         return words
-    beat = tempo.beat / 4
     bpm = f"{float(tempo.bpm):.4f}".rstrip("0").rstrip(".")
-    return f"{words} {beat.numerator}/{beat.denominator}={bpm}".strip()
+    return f"{words} {write_unit(tempo.beat)}={bpm}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceField:
-    """A V: field: the voice's id, and what it says of the voice."""
+    """A V: field: the voice's id, its name, clef and other properties."""
 
     id: str
     name: str = ""
@@ -198,9 +192,3 @@ def read_voice(content: str) -> VoiceField:
         else:
             properties.append(piece)
     return VoiceField(head, name, clef, " ".join(properties))
-
-
-def read_number(content: str) -> int | None:
-    """Read X: (3.1.1); None when there is no number."""
-    match = _NUMBER.match(content.strip())
-    return int(match[0]) if match else None

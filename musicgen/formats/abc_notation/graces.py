@@ -1,4 +1,4 @@
-"""Grace notes of ABC: what stands between { and } (ABC 2.1, section 4.12)."""
+"""Grace notes of ABC, between { and } (ABC 2.1, section 4.12)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from musicgen.formats.abc_notation.decorations import canonical_name
 from musicgen.formats.abc_notation.drafts import with_slurs
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import GRACE_NOTE, duration_of
-from musicgen.music.tune import NO_MARKS, Grace, Marks, Note
+from musicgen.music.tune import Grace, Marks, Note
 
 
 def read_grace(
@@ -20,22 +20,19 @@ def read_grace(
     notes: list[Note] = []
     opened = 0
     names: list[str] = []
-    for found in GRACE_NOTE.finditer(content[slashed:]):
-        sign, letter, octave, length, name, other = found.groups()
+    for match in GRACE_NOTE.finditer(content[slashed:]):
+        sign, letter, octave, length, name, other = match.groups()
         if letter:
             marks = Marks(slurs_opened=opened, decorations=tuple(names))
             pitch = placer.pitch(sign, letter, octave)
-            duration = duration_of(length, *placer.voice.unit)
-            notes.append(Note(pitch, duration, marks=NO_MARKS if marks == NO_MARKS else marks))
+            notes.append(Note(pitch, duration_of(length, *placer.voice.unit), marks=marks))
             opened, names = 0, []
         elif name:
             names.append(canonical_name(name))
         elif other == "(":
             opened += 1
         elif other == ")" and notes:
-            closed = with_slurs(notes[-1], 0, 1)
-            assert isinstance(closed, Note)
-            notes[-1] = closed
+            notes[-1] = with_slurs(notes[-1], 0, 1)
         elif other == "-" and notes:
             notes[-1] = replace(notes[-1], tie=True)
         elif letters.get(other):

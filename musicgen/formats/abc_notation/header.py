@@ -12,13 +12,11 @@ from musicgen.formats.abc_notation.fields import (
     VoiceField,
     read_key,
     read_meter,
-    read_number,
     read_tempo,
     read_unit,
     read_voice,
 )
 from musicgen.formats.abc_notation.macros import Macro, parse_macro
-from musicgen.formats.abc_notation.scanner import NOTE_LIKE
 from musicgen.formats.abc_notation.text import decode_text, one_line
 from musicgen.music.theory import FREE_METER, Key, Meter, default_unit
 from musicgen.music.tune import Tempo
@@ -29,12 +27,15 @@ Warn = Callable[[str], None]
 INHERITED = frozenset("ABCDFGHILMmNORSUZQ")
 _PROGRAM = re.compile(r"MIDI\s+program\s+(\d{1,3})\s*$")
 _PROPAGATE = re.compile(r"propagate-accidentals\s+(not|octave|pitch)\s*$")
+_NUMBER = re.compile(r"\d{1,9}")
 _USER_SYMBOL = re.compile(r"\s*([.~H-Yh-w])\s*=\s*[!+]?([^\s!+]+(?:\([^\s!+]*)?)[!+]?\s*$")
-_NOTHING = ("nil", "none", "beambreak")
+_NO_DECORATION = ("nil", "none", "beambreak")
+# Fields with an attribute of the tune; a second one of a kind is a line of the heading.
+_ATTRIBUTES = {"T": "title", "R": "rhythm", "C": "composer", "P": "parts"}
 
 
 class Header:
-    """Everything a heading says, in the order of `read` calls."""
+    """The fields of a heading, in the order of `read` calls."""
 
     def __init__(self, warn: Warn) -> None:
         self.warn = warn
@@ -56,13 +57,13 @@ class Header:
         self.scope = "pitch"
 
     def read(self, letter: str, content: str) -> None:
-        """Take in one field."""
+        """Read one field."""
         special = {
             "X": self._number,
             "M": self.read_meter,
-            "L": self.read_unit,
+            "L": self._unit,
             "Q": self.read_tempo,
-            "K": self.read_key,
+            "K": self._key,
             "V": self._voice,
             "U": self.read_symbol,
             "m": self.read_macro,
@@ -76,16 +77,14 @@ class Header:
 
     def _text(self, letter: str, content: str) -> None:
         text = decode_text(content)
-        slot = {"T": "title", "R": "rhythm", "C": "composer", "P": "parts"}.get(letter)
-        if slot is None:
-            self.fields.append((letter, text))
-        elif text and not getattr(self, slot):
-            setattr(self, slot, text)
-        elif text:
+        attribute = _ATTRIBUTES.get(letter)
+        if attribute and text and not getattr(self, attribute):
+            setattr(self, attribute, text)
+        elif text or not attribute:
             self.fields.append((letter, text))
 
     def directive(self, content: str) -> None:
-        """Take in a %% line."""
+        """Read a %% line."""
         program = _PROGRAM.match(content)
         if program and int(program[1]) < 128:
             self.programs[self.voices[-1].id if self.voices else ""] = int(program[1])
@@ -93,51 +92,66 @@ class Header:
             self.fields.append(("%%", one_line(content)))
 
     def read_instruction(self, content: str) -> None:
-        """Take in an I: field."""
+        """Read an I: field."""
         if not self._propagates(content):
             self.fields.append(("I", decode_text(content)))
 
     def _propagates(self, content: str) -> bool:
         match = _PROPAGATE.match(content.strip())
-        if match:
-            self.scope = match[1]
+        self.scope = match[1] if match else self.scope
         return match is not None
 
     def _number(self, content: str) -> None:
-        number = read_number(content)
-        if number is None and content.strip():
+        match = _NUMBER.match(content.strip())
+        if match is None and content.strip():
             self.warn(f"X:{content.strip()[:20]} is no number; read as 1")
-        self.number = number if number is not None else 1
+        self.number = int(match[0]) if match else 1
 
     def read_meter(self, content: str) -> str:
-        """Take in M:; returns what follows the meter on its line."""
+        """Read M:; returns the text after the meter on its line."""
         if not content.strip():
             return ""
-        self.meter, rest = read_meter(content)
-        if rest and "|" not in rest:
-            self.warn(f"'{rest[:40]}' in M: is not understood; read as {self.meter}")
-            return ""
-        return rest
+        self.meter, rest = self.parse_meter(content)
+        return rest if "|" in rest else ""
 
-    def read_unit(self, content: str) -> None:
-        """Take in L:."""
+    def parse_meter(self, content: str) -> tuple[Meter, str]:
+        """The meter of M: and the rest of its line, with a warning where that is no music."""
+        meter, rest = read_meter(content)
+        if rest and "|" not in rest:
+            self.warn(f"'{rest[:40]}' in M: is not understood; read as {meter}")
+        return meter, rest
+
+    def _unit(self, content: str) -> None:
+        self.unit = self.parse_unit(content) or self.unit
+
+    def parse_unit(self, content: str) -> Fraction | None:
+        """The unit of L: in quarters, with a warning where it is not understood."""
         unit, rest = read_unit(content)
-        if unit is not None:
-            self.unit = unit
         if rest:
-            self.warn(f"'{rest[:40]}' in L: is not understood; left out")
+            self.warn(f"'{rest[:40]}' in L: is not understood")
+        return unit
 
     def read_tempo(self, content: str) -> None:
-        """Take in Q:; its meaning may depend on a later L:."""
+        """Read Q:; its meaning may depend on a later L:."""
         if content.strip():
             self.tempo_text = content
 
-    def read_key(self, content: str) -> None:
-        """Take in K:."""
+    def parse_tempo(self, content: str, unit: Fraction) -> Tempo:
+        """The tempo of Q:, with a warning where it is not understood."""
+        tempo, rest = read_tempo(content, unit)
+        if rest:
+            self.warn(f"'{rest[:40]}' in Q: is not understood")
+        return tempo
+
+    def _key(self, content: str) -> None:
+        self.key = self.parse_key(content)
+
+    def parse_key(self, content: str) -> KeyField:
+        """The key of K:, with a warning where it is not understood."""
         field = read_key(content)
         if field.unread:
             self.warn(f"'{field.unread[:40]}' in K: is not understood; read as {field.key}")
-        self.key = field
+        return field
 
     def _voice(self, content: str) -> None:
         field = read_voice(content)
@@ -145,18 +159,17 @@ class Header:
             self.voices.append(field)
 
     def read_symbol(self, content: str) -> None:
-        """Take in U:, a new meaning for a letter."""
+        """Read U:, a new meaning for a letter."""
         match = _USER_SYMBOL.match(content)
-        known = match is not None and decorations.is_known(match[2])
-        if match is None or not (known or NOTE_LIKE.fullmatch(match[2]) is None):
+        if match is None or not decorations.is_name(match[2]):
             self.warn(f"'{content.strip()[:40]}' in U: is not understood; left out")
         else:
-            name = "" if match[2].lower() in _NOTHING else decorations.canonical_name(match[2])
-            self.letters[match[1]] = name
+            no_sign = match[2].lower() in _NO_DECORATION
+            self.letters[match[1]] = "" if no_sign else decorations.canonical_name(match[2])
         self.fields.append(("U", decode_text(content)))
 
     def read_macro(self, content: str) -> None:
-        """Take in m:."""
+        """Read m:, a macro."""
         macro = parse_macro(content)
         if macro is None:
             self.warn(f"'{content.strip()[:40]}' in m: is not understood; left out")
@@ -164,7 +177,7 @@ class Header:
             self.macros.append(macro)
 
     def read_words(self, content: str) -> None:
-        """Take in W:."""
+        """Read W:, words below the music."""
         self.words.append(decode_text(content))
 
     def the_meter(self) -> Meter:
@@ -181,9 +194,4 @@ class Header:
 
     def the_tempo(self) -> Tempo | None:
         """The tempo, if there is one."""
-        if not self.tempo_text:
-            return None
-        tempo, rest = read_tempo(self.tempo_text, self.the_unit())
-        if rest:
-            self.warn(f"'{rest[:40]}' in Q: is not understood")
-        return tempo
+        return self.parse_tempo(self.tempo_text, self.the_unit()) if self.tempo_text else None

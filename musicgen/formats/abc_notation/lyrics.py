@@ -3,16 +3,18 @@ r"""Lyrics and symbol lines of ABC: w: and s: given to the notes above them (ABC
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from musicgen.formats.abc_notation.decorations import canonical_name
-from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_marks, with_signs
+from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_signs
 from musicgen.formats.abc_notation.scanner import is_chord_symbol
 from musicgen.formats.abc_notation.text import decode_text, encode_text
-from musicgen.music.tune import Chord, Note
+from musicgen.music.tune import Chord, Note, Timed
 
 MAX_VERSES = 50
+T = TypeVar("T")
 
 _SYLLABLE = re.compile(r"(?:[^\s\-_*|\\]|\\.)+-?|\\|[-_*|]", re.DOTALL)
 _SYMBOL = re.compile(r'!([^!\s]+)!|\+([^+\s]+)\+|"([^"]*)"|([^\s"!]+|["!])')
@@ -24,19 +26,14 @@ def split_syllables(content: str) -> list[str]:
 
     "Je- sus~Christ_" is ["Je-", "sus Christ", "_"].
     """
-    syllables = []
-    for match in _SYLLABLE.finditer(content):
-        text = match[0]
-        if text == "|":
-            syllables.append("|")
-        elif text == "*":
-            syllables.append("")
-        elif len(text) == 1:
-            syllables.append(text)
-        else:
-            plain = _WITHIN.sub(lambda m: m[1] or ("-" if m[0] == r"\-" else " "), text)
-            syllables.append(decode_text(plain) or "*")
-    return syllables
+    return [_syllable(match[0]) for match in _SYLLABLE.finditer(content)]
+
+
+def _syllable(text: str) -> str:
+    if len(text) == 1:
+        return "" if text == "*" else text
+    plain = _WITHIN.sub(lambda m: m[1] or ("-" if m[0] == r"\-" else " "), text)
+    return decode_text(plain) or "*"
 
 
 def join_syllables(syllables: list[str]) -> str:
@@ -56,70 +53,66 @@ def join_syllables(syllables: list[str]) -> str:
 
 
 def align(voice: VoiceDraft, content: str) -> int:
-    """Give a verse's syllables to the notes since the last w: line; returns how many were over."""
+    """Give a verse's syllables to the notes since the last w: line; returns the surplus."""
     verse = voice.verse
     voice.verse += 1
+    syllables = split_syllables(content)
     if verse >= MAX_VERSES:
-        return len(split_syllables(content))
-    places = list(_singable(voice, voice.lyric_from))
-    at, left = 0, 0
-    for syllable in split_syllables(content):
-        if syllable == "|":
-            bar = places[at - 1][0] if at else None
-            while 0 < at < len(places) and places[at][0] is bar:
-                at += 1
-        elif at == len(places):
-            left += 1
-        else:
-            if syllable:
-                _sing(*places[at], verse, syllable)
-            at += 1
-    return left
+        return len(syllables)
+    surplus = 0
+    for syllable, note in _to_notes(voice, voice.lyric_start, syllables, lambda text: text == "|"):
+        surplus += note is None
+        if note is not None and syllable:
+            _sing(*note, verse, syllable)
+    return surplus
 
 
 def align_symbols(voice: VoiceDraft, content: str) -> tuple[int, list[str]]:
     """Give the signs of a symbol line (s:, section 4.15) to the notes of the line before.
 
-    Returns how many were over, and what is no sign.
+    Returns the surplus, and the texts that are no signs.
     """
-    places = list(_singable(voice, voice.line_from))
-    at, over = 0, 0
-    unknown: list[str] = []
-    for match in _SYMBOL.finditer(content):
-        name, text, other = match[1] or match[2], match[3], match[4]
-        if other == "|":
-            bar = places[at - 1][0] if at else None
-            while 0 < at < len(places) and places[at][0] is bar:
-                at += 1
-            continue
-        if other not in (None, "*"):
-            unknown.append(other)
-            continue
-        if at == len(places):
-            over += 1
-            continue
-        bar_draft, index = places[at]
-        at += 1
-        if other == "*":
-            continue
-        event = bar_draft.events[index]
-        assert isinstance(event, Note | Chord)
-        bar_draft.events[index] = _signed(event, name, text)
-    return over, unknown
+    unknown = [m[4] for m in _SYMBOL.finditer(content) if m[4] not in (None, "*", "|")]
+    signs = (m for m in _SYMBOL.finditer(content) if m[4] in (None, "*", "|"))
+    surplus = 0
+    for sign, note in _to_notes(voice, voice.line_start, signs, lambda match: match[4] == "|"):
+        surplus += note is None
+        if note is not None and sign[4] is None:
+            bar, index = note
+            event = bar.events[index]
+            assert isinstance(event, Note | Chord)
+            bar.events[index] = _signed(event, sign[1] or sign[2], sign[3])
+    return surplus, unknown
 
 
-def _signed(event: Note | Chord, name: str | None, text: str | None) -> Note | Chord:
+def _to_notes(
+    voice: VoiceDraft,
+    start: tuple[int, int],
+    items: Iterable[T],
+    is_bar_line: Callable[[T], bool],
+) -> Iterator[tuple[T, tuple[BarDraft, int] | None]]:
+    """Items with the bar and index of their notes, None after the last note; a bar line goes on to
+    the next bar."""
+    notes = list(_singable(voice, start))
+    position = 0
+    for item in items:
+        if is_bar_line(item):
+            bar = notes[position - 1][0] if position else None
+            while 0 < position < len(notes) and notes[position][0] is bar:
+                position += 1
+        else:
+            yield item, notes[position] if position < len(notes) else None
+            position += position < len(notes)
+
+
+def _signed(event: Note | Chord, name: str | None, text: str | None) -> Timed:
     """The note with a decoration, or with a text in quotes as before a note."""
     if name:
-        signed = with_signs(event, [], [canonical_name(name)])
-    else:
-        words = " ".join(decode_text(text or "").split())
-        if is_chord_symbol(words) and not event.marks.chord_symbol:
-            signed = with_marks(event, replace(event.marks, chord_symbol=words))
-        else:
-            signed = with_signs(event, [words] if words else [], [])
-    assert isinstance(signed, Note | Chord)
-    return signed
+        return with_signs(event, [], [canonical_name(name)])
+    words = " ".join(decode_text(text or "").split())
+    if is_chord_symbol(words) and not event.marks.chord_symbol:
+        return replace(event, marks=replace(event.marks, chord_symbol=words))
+    return with_signs(event, [words] if words else [], [])
 
 
 def _sing(bar: BarDraft, index: int, verse: int, syllable: str) -> None:
@@ -127,7 +120,7 @@ def _sing(bar: BarDraft, index: int, verse: int, syllable: str) -> None:
     assert isinstance(event, Note | Chord)
     before = event.marks.lyrics
     lyrics = before + ("",) * (verse - len(before)) + (syllable,)
-    bar.events[index] = with_marks(event, replace(event.marks, lyrics=lyrics))
+    bar.events[index] = replace(event, marks=replace(event.marks, lyrics=lyrics))
 
 
 def _singable(voice: VoiceDraft, start: tuple[int, int]) -> Iterator[tuple[BarDraft, int]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from musicgen.formats.abc_notation.scanner import letter_of, pitch_of
+
 MAX_MACROS = 64
 MAX_EXPANSION = 200  # characters that one macro may put in
 
@@ -28,9 +30,7 @@ def parse_macro(content: str) -> Macro | None:
     if not target or not equals or len(target) > 31 or len(replacement) > MAX_EXPANSION:
         return None
     moving = target.count("n") == 1
-    pattern = re.escape(target)
-    if moving:
-        pattern = pattern.replace("n", f"({_NOTE})")
+    pattern = re.escape(target).replace("n", f"({_NOTE})" if moving else "n")
     return Macro(re.compile(pattern + r"(?!\d)"), replacement, moving)
 
 
@@ -67,15 +67,11 @@ def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None, int]:
 
 def _moved(replacement: str, note: str) -> str:
     """The replacement with the letters h to z as notes around `note`, which is n."""
-    octave = 5 if note[0].islower() else 4
-    octave += note.count("'") - note.count(",")
-    home = octave * 7 + _LETTERS.index(note[0].upper())
-    return re.sub(r"[h-x]", lambda m: _spelled(home + ord(m[0]) - ord("n")), replacement)
+    octave = pitch_of(note[0], note[1:], 0).octave
+    center = octave * 7 + _LETTERS.index(note[0].upper())
+    return re.sub(r"[h-x]", lambda m: _spelled(center + ord(m[0]) - ord("n")), replacement)
 
 
 def _spelled(diatonic: int) -> str:
     octave, index = divmod(diatonic, 7)
-    letter = _LETTERS[index]
-    if octave >= 5:
-        return letter.lower() + "'" * (octave - 5)
-    return letter + "," * (4 - octave)
+    return letter_of(_LETTERS[index], octave)

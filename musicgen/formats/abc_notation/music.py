@@ -1,4 +1,4 @@
-"""Music lines of ABC to notes, chords, rests and bars: one handler for each kind of token."""
+"""Lines of ABC music to notes, chords, rests and bars: one handler for each kind of token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from musicgen.formats.abc_notation.graces import read_grace
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import (
     ALTERS,
-    NOTE_LIKE,
     TOKEN,
     duration_of,
     factor,
@@ -95,7 +94,7 @@ class MusicReader:
         self.end_line(len(line), continued=continued)
 
     def end_line(self, column: int, *, continued: bool) -> None:
-        """A line end is no bar line, unless the bar is full and the next line brings none."""
+        """End a line, which is no bar line unless the bar is full and the next line has none."""
         voice = self.voice
         if voice.chord is not None:
             self.warn("a chord is not closed; closed at the line end", column)
@@ -129,19 +128,14 @@ class MusicReader:
         events.append(plain_note(letter, octave, alter, length, voice.unit))
 
     def _marked_note(self, match: Match) -> None:
-        voice = self.voice
-        if voice.line_end:
-            self.placer.close_at_line_end()
+        voice = self.placer.voice_for_event()
         sign, letter, octave, length = match.group(2, 3, 4, 5)
         pitch = self.placer.pitch(sign, letter, octave)
         note = Note(pitch, self._duration(length, match))
         if voice.chord is None:
             self.placer.place(note)
-            return
-        if voice.pending is not None:
-            note = replace(note, marks=voice.pending.marks())
-            voice.pending = None
-        voice.chord.notes.append(note)
+        else:
+            voice.chord.notes.append(self.placer.marked(note))
 
     def _duration(self, length: str, match: Match) -> Fraction:
         if factor(length) == 0:
@@ -149,9 +143,7 @@ class MusicReader:
         return duration_of(length, *self.voice.unit)
 
     def _rest(self, match: Match) -> None:
-        voice = self.voice
-        if voice.line_end:
-            self.placer.close_at_line_end()
+        voice = self.placer.voice_for_event()
         visible, length = subgroup(match, "rest", 1) == "z", subgroup(match, "rest", 2)
         if voice.chord is not None:
             self.warn("a rest inside a chord is left out", match.start())
@@ -161,9 +153,7 @@ class MusicReader:
             voice.append(plain_rest(visible, length, voice.unit))
 
     def _bar_rest(self, match: Match) -> None:
-        voice = self.voice
-        if voice.line_end:
-            self.placer.close_at_line_end()
+        voice = self.placer.voice_for_event()
         visible, digits = subgroup(match, "bar_rest", 1) == "Z", subgroup(match, "bar_rest", 2)
         alone = voice.bar.empty and voice.lane.tuplet is None
         if not alone or not _AFTER_BAR_REST.match(match.string, match.end()):
@@ -178,13 +168,11 @@ class MusicReader:
         for number in range(count):
             if number:
                 voice.close_bar("|", self.at(match.end()))
-            voice.bar.rested = True
+            voice.bar.has_bar_rest = True
             self.placer.place(Rest(full, visible=visible, full_bar=True))
 
     def _chord_open(self, match: Match) -> None:
-        voice = self.voice
-        if voice.line_end:
-            self.placer.close_at_line_end()
+        voice = self.placer.voice_for_event()
         if voice.chord is not None:
             self.warn("a chord inside a chord; its notes join the outer one", match.start())
             return
@@ -195,8 +183,8 @@ class MusicReader:
     def _chord_close(self, match: Match) -> None:
         if self.voice.chord is None:
             self.warn("']' closes nothing; left out", match.start())
-            return
-        self.placer.close_chord(subgroup(match, "chord_close", 1))
+        else:
+            self.placer.close_chord(subgroup(match, "chord_close", 1))
 
     # Rhythm and phrasing.
 
@@ -229,7 +217,7 @@ class MusicReader:
         voice.busy = True
 
     def _microtone(self, match: Match) -> None:
-        """Only whole semitones can be kept: the fraction is left out, until the bar ends."""
+        """Round a microtone to a semitone, which holds until the bar ends."""
         self.warn("a microtone is read without its fraction of a semitone", match.start())
         sign, step = subgroup(match, "microtone", 1), subgroup(match, "microtone", 2).upper()
         alter = ALTERS[sign[0]] * min(int(factor(sign[1:])), 2)
@@ -260,9 +248,7 @@ class MusicReader:
             voice.lane.tie = voice.busy = True
 
     def _grace(self, match: Match) -> None:
-        voice = self.voice
-        if voice.line_end:
-            self.placer.close_at_line_end()
+        voice = self.placer.voice_for_event()
         column = match.start()
         grace = read_grace(
             subgroup(match, "grace", 1), self.placer, self.letters, lambda w: self.warn(w, column)
@@ -270,9 +256,8 @@ class MusicReader:
         if grace is None:
             self.warn("grace notes without a note are left out", column)
             return
-        pending = voice.expect()
-        if pending.grace is not None:
-            before = pending.grace
+        pending = voice.before_next()
+        if before := pending.grace:
             grace = Grace(before.notes + grace.notes, before.slashed or grace.slashed)
         pending.grace = grace
 
@@ -292,9 +277,9 @@ class MusicReader:
         name = subgroup(match, "decoration", 1)
         if not name:
             return self._plus(match, subgroup(match, "decoration", 2))
-        if not decorations.is_known(name) and NOTE_LIKE.fullmatch(name):
-            return match.start() + 1  # two line breaks around notes
-        self.voice.expect().decorations.append(decorations.canonical_name(name))
+        if not decorations.is_name(name):
+            return match.start() + 1  # the first of two line breaks around notes
+        self.voice.before_next().decorations.append(decorations.canonical_name(name))
         return None
 
     def _plus(self, match: Match, name: str = "") -> int | None:
@@ -303,7 +288,7 @@ class MusicReader:
         if draft is not None and draft.old:
             self.placer.close_chord("")
         elif decorations.is_known(name):
-            self.voice.expect().decorations.append(decorations.canonical_name(name))
+            self.voice.before_next().decorations.append(decorations.canonical_name(name))
             return None
         elif draft is None and _OLD_CHORD.match(match.string, match.start()):
             self._chord_open(match)
@@ -312,12 +297,10 @@ class MusicReader:
         return match.start() + 1
 
     def _letter(self, match: Match) -> None:
-        name = self.letters.get(match[0])
-        if name is None:
+        if match[0] not in self.letters:
             self.warn(f"'{match[0]}' has no meaning given; kept as a sign", match.start())
-            name = match[0]
-        if name:
-            self.voice.expect().decorations.append(name)
+        if name := self.letters.get(match[0], match[0]):
+            self.voice.before_next().decorations.append(name)
 
     # Bar lines.
 
@@ -329,17 +312,14 @@ class MusicReader:
         if ends and not voice.bars and voice.bar.empty:
             self.warn("a repeat ends before any music; left out", column)
             ends = 0
-        if voice.repeat_end:
-            ends, voice.repeat_end = ends or voice.repeat_end, 0
-        passes = subgroup(match, "bar", 2)
+        ends, voice.repeat_end = ends or voice.repeat_end, 0
         end = self.at(column + len(subgroup(match, "bar", 1)))
         voice.close_bar(line, end, repeat_end=ends, repeat_start=starts)
-        if passes:
+        if passes := subgroup(match, "bar", 2):
             voice.bar.volta = read_passes(passes)
 
     def _volta(self, match: Match) -> None:
-        passes = subgroup(match, "volta", 1) or subgroup(match, "volta", 2)
-        self._begin_volta(passes, match.start())
+        self._begin_volta(subgroup(match, "volta", 1) or subgroup(match, "volta", 2), match.start())
 
     def _begin_volta(self, passes: str, column: int) -> None:
         voice, numbers = self.voice, read_passes(passes)
@@ -358,7 +338,7 @@ class MusicReader:
             self.warn(f"'{match[0]}' belongs to nothing; left out", match.start())
 
     def _colon(self, match: Match) -> None:
-        """Half of a repeat sign, parted from its bar line."""
+        """Read half of a repeat sign apart from its bar line."""
         voice = self.voice
         if voice.bar.empty:
             self.warn("':' without its bar line; read as '|:'", match.start())
@@ -374,10 +354,10 @@ class MusicReader:
             self.warn(_LONG_OVERLAY, match.start())
         if len(voice.bar.overlays) == MAX_OVERLAYS:
             self.warn("too many overlays in a bar; the rest joins the last one", match.start())
-            return
-        voice.begin_overlay()
+        else:
+            voice.begin_overlay()
 
-    # What is only layout, or nothing.
+    # Layout, fields, and text without a meaning.
 
     def _space(self, match: Match) -> None:
         pass
@@ -385,16 +365,14 @@ class MusicReader:
     _line_break = _space
 
     def _spacer(self, match: Match) -> None:
-        self.voice.bar.spaced = True
+        self.voice.bar.has_spacer = True
 
-    def _field(self, match: Match) -> None:
-        self.field(subgroup(match, "field", 1), subgroup(match, "field", 2), match.start())
+    def _field(self, match: Match, kind: str = "field") -> None:
+        self.field(subgroup(match, kind, 1), subgroup(match, kind, 2), match.start())
 
     def _bare_field(self, match: Match) -> None:
         self.warn("a field in the middle of a line; read as if in brackets", match.start())
-        self.field(
-            subgroup(match, "bare_field", 1), subgroup(match, "bare_field", 2), match.start()
-        )
+        self._field(match, "bare_field")
 
     def _printable(self, match: Match) -> None:
         self.warn("a remnant of e-mail encoding is left out", match.start())

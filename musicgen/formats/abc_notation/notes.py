@@ -6,8 +6,8 @@ import re
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.abc_notation.decorations import SHORT, is_known
-from musicgen.formats.abc_notation.scanner import NOTE_LIKE, tuplet_times
+from musicgen.formats.abc_notation.decorations import SHORT, is_name
+from musicgen.formats.abc_notation.scanner import letter_of, tuplet_times
 from musicgen.formats.abc_notation.text import quote
 from musicgen.music.theory import Key, Meter, Pitch
 from musicgen.music.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
@@ -18,7 +18,7 @@ MAX_LENGTH_NUMBER = 9999
 
 
 class AbcNoteWriter:
-    """Writes notes in order, knowing the accidentals of the bar and the open tuplets."""
+    """Writes notes in order, with the accidentals of the bar and the open tuplets as its state."""
 
     def __init__(self, tune: Tune) -> None:
         self.name = tune.title or f"X:{tune.number}"
@@ -28,12 +28,12 @@ class AbcNoteWriter:
         self.set_key(tune.key)
 
     def set_key(self, key: Key) -> None:
-        """A new signature, from here on."""
+        """Set the signature of the notes that follow."""
         self.signature: dict[str, int] = key.signature
         self.altered = self.signature
 
     def end_bar(self) -> None:
-        """Accidentals last to the bar line."""
+        """End the accidentals of the bar."""
         self.altered = self.signature
 
     begin_overlay = end_bar
@@ -72,9 +72,7 @@ class AbcNoteWriter:
         if self.altered[pitch.step] != pitch.alter:
             sign = _SIGNS[pitch.alter]
             self.altered = self.altered | {pitch.step: pitch.alter}
-        if pitch.octave >= 5:
-            return sign + pitch.step.lower() + "'" * (pitch.octave - 5)
-        return sign + pitch.step + "," * (4 - pitch.octave)
+        return sign + letter_of(pitch.step, pitch.octave)
 
     def _length(self, duration: Fraction) -> str:
         length = duration / self.unit
@@ -91,24 +89,21 @@ class AbcNoteWriter:
         """The sign before the first of a group, in its shortest form; "" for the others."""
         before = self.groups.get(lane)
         expected = 0 if before is None else before.index + 1
-        if tuplet is None or (tuplet.index and tuplet.index != expected):
-            if tuplet is not None or expected:
-                raise InvalidTuneError(
-                    f"{self.name}: a tuplet is incomplete; give it all of its notes"
-                )
+        if tuplet is None and not expected:
             return ""
+        if tuplet is None or tuplet.index not in (0, expected):
+            raise InvalidTuneError(f"{self.name}: a tuplet is incomplete; give it all of its notes")
         self.groups[lane] = None if tuplet.index == tuplet.size - 1 else tuplet
         if tuplet.index:
             return ""
-        normal = (
-            "" if tuplet.normal == tuplet_times(tuplet.actual, meter.compound) else tuplet.normal
-        )
+        usual = tuplet.normal == tuplet_times(tuplet.actual, meter.compound)
+        normal = "" if usual else tuplet.normal
         if tuplet.size != tuplet.actual:
             return f"({tuplet.actual}:{normal}:{tuplet.size}"
         return f"({tuplet.actual}:{normal}" if normal else f"({tuplet.actual}"
 
     def _marks(self, marks: Marks) -> tuple[str, str]:
-        """What stands before and after a note."""
+        """The text of marks before and after a note."""
         before = "(" * marks.slurs_opened
         if marks.grace is not None:
             before += self._grace(marks.grace)
@@ -118,7 +113,7 @@ class AbcNoteWriter:
         for name in marks.decorations:
             if name in self.short:
                 before += self.short[name]
-            elif _NAME.fullmatch(name) and (is_known(name) or not NOTE_LIKE.fullmatch(name)):
+            elif _NAME.fullmatch(name) and is_name(name):
                 before += f"!{name}!"
             else:
                 before += quote(f"^{name}")

@@ -1,4 +1,4 @@
-"""Putting ABC notes into their voice: pitch, tuplets, broken rhythm, ties, waiting signs."""
+"""Places ABC notes in their voice: pitch, tuplet, broken rhythm, ties, the signs before them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from fractions import Fraction
 
 from musicgen.formats.abc_notation import decorations
 from musicgen.formats.abc_notation.drafts import (
+    E,
     Pending,
     VoiceDraft,
     scaled,
     tied,
-    with_marks,
     with_signs,
     with_slurs,
 )
@@ -34,8 +34,14 @@ class Placer:
         self.warn = warn
         self.scope = "pitch"
 
+    def voice_for_event(self) -> VoiceDraft:
+        """The voice, ready for an event: a bar that was full at the line end is closed."""
+        if self.voice.line_end:
+            self.close_at_line_end()
+        return self.voice
+
     def pitch(self, sign: str | None, letter: str, octave: str) -> Pitch:
-        """The sounding pitch, and the effect of its accidental on the rest of the bar."""
+        """The sounding pitch; its accidental holds for the rest of the bar."""
         voice = self.voice
         pitch = pitch_of(letter, octave, 0)
         if voice.octave:
@@ -49,18 +55,17 @@ class Placer:
             alter = voice.altered.get(reach, voice.signature[pitch.step])
             if voice.lane.tie and voice.lane.events is not voice.events and voice.last:
                 # A note tied over a bar line keeps its accidental.
-                for before in _pitches(voice.last):
-                    if before.diatonic == pitch.diatonic:
-                        alter = before.alter
+                tied_alters = {p.diatonic: p.alter for p in _pitches(voice.last)}
+                alter = tied_alters.get(pitch.diatonic, alter)
         return replace(pitch, alter=alter)
 
     def place(self, event: Timed) -> None:
-        """Append an event with everything that was waiting for it."""
+        """Append an event, with the tuplet, broken rhythm, tie and signs that are open."""
         voice = self.voice
-        group = voice.lane.tuplet
-        if group is not None:
-            event = scaled(event, Fraction(group.normal, group.actual), group.next())
-            if group.index == group.size:
+        tuplet = voice.lane.tuplet
+        if tuplet is not None:
+            event = scaled(event, Fraction(tuplet.normal, tuplet.actual), tuplet.next())
+            if tuplet.index == tuplet.size:
                 voice.lane.tuplet = None
         if voice.broken is not None:
             first, second = voice.broken
@@ -69,36 +74,34 @@ class Placer:
             event = scaled(event, second)
         if voice.lane.tie:
             self._resolve_tie(event)
-        if voice.pending is not None:
-            event = with_marks(event, voice.pending.marks())
-            voice.pending = None
-        voice.append(event)
+        voice.append(self.marked(event))
         voice.busy = voice.lane.tuplet is not None
 
+    def marked(self, event: E) -> E:
+        """The event with the signs that stood before it, which are used up."""
+        pending, self.voice.pending = self.voice.pending, None
+        return event if pending is None else replace(event, marks=pending.marks())
+
     def _resolve_tie(self, event: Timed) -> None:
-        """A tie sign between different pitches is a slur."""
+        """Close an open tie; a tie sign between different pitches is a slur."""
         voice = self.voice
-        voice.lane.tie = False
-        before = voice.last
-        assert before is not None
-        if type(event) is Rest:
-            voice.amend_last(tied)
-            return
         pitches = frozenset(_pitches(event))
-        if pitches.isdisjoint(_pitches(before)):
+        if type(event) is Rest:
+            voice.lane.keep_tie()
+        elif voice.last is None or pitches.isdisjoint(_pitches(voice.last)):
             voice.amend_last(lambda last: with_slurs(last, 1, 0))
-            voice.expect().closed += 1
+            voice.before_next().closed += 1
         else:
             voice.amend_last(lambda last: tied(last, pitches))
+        voice.lane.tie = False
 
     def outer(self) -> Pending:
         """Signs for the next note, or for the chord that is open."""
-        voice = self.voice
-        if voice.chord is None:
-            return voice.expect()
-        if voice.chord.pending is None:
-            voice.chord.pending = Pending()
-        return voice.chord.pending
+        chord = self.voice.chord
+        if chord is None:
+            return self.voice.before_next()
+        chord.pending = chord.pending or Pending()
+        return chord.pending
 
     def close_chord(self, length: str) -> None:
         """Place the chord that is open, with the length after its bracket."""
@@ -106,14 +109,13 @@ class Placer:
         draft = voice.chord
         assert draft is not None
         voice.chord = None
-        leftover, voice.pending = voice.pending, draft.pending
-        if leftover is not None:
-            voice.expect().decorations += leftover.decorations
+        surplus, voice.pending = voice.pending, draft.pending
+        if surplus is not None:
+            voice.before_next().decorations += surplus.decorations
         if not draft.notes:
             return
-        by = factor(length) or Fraction(1)
-        notes = tuple(replace(n, duration=n.duration * by) for n in draft.notes)
-        self.place(Chord(notes, notes[0].duration))
+        chord = Chord(tuple(draft.notes), draft.notes[0].duration)
+        self.place(scaled(chord, factor(length) or Fraction(1)))
         if draft.broken:
             self.begin_broken(draft.broken)
 
@@ -125,7 +127,7 @@ class Placer:
         self.voice.busy = True
 
     def settle(self, column: int) -> None:
-        """Before a bar line or the end: nothing may wait for a note of this bar any more."""
+        """Close the chord, broken rhythm and signs that are open before a bar line or the end."""
         voice = self.voice
         if voice.chord is not None:
             self.warn("a chord is not closed; closed here", column)
@@ -146,7 +148,7 @@ class Placer:
             voice.pending = None
 
     def close_at_line_end(self) -> None:
-        """The bar was full at a line end that had no bar line, and music goes on: a new bar."""
+        """Close a bar that was full at a line end without a bar line, before more music."""
         voice = self.voice
         self.warn("no bar line at the end of the line before; read as one", 0)
         self.settle(0)
@@ -154,27 +156,26 @@ class Placer:
         voice.bars[-1].line_break = True
 
     def finish(self) -> None:
-        """At the end of the voice: what still waits goes to its last note."""
+        """End the voice: the signs that are still open go to its last note."""
         self.settle(0)
         voice = self.voice
         for lane in voice.lanes:
             if lane.tie:
-                own = "" if lane is voice.lanes[0] else " of its overlay"
-                self.warn(f"a tie leads to no note{own}", 0)
+                where = "" if lane is voice.lanes[0] else " of its overlay"
+                self.warn(f"a tie leads to no note{where}", 0)
                 lane.keep_tie()
-        left = voice.pending
-        if left is None or voice.last is None:
+        signs, last = voice.pending, voice.last
+        if signs is None or last is None:
             return
-        if left.grace is not None or left.opened:
+        if signs.grace is not None or signs.opened:
             self.warn("grace notes or a slur after the last note are left out", 0)
-        texts, names, closed = left.annotations, left.decorations, left.closed
-        marks, symbol = voice.last.marks, left.chord_symbol
-        if symbol and not marks.chord_symbol:
-            marks = replace(marks, chord_symbol=symbol)
-            voice.amend_last(lambda last: with_marks(last, marks))
-        elif symbol:
-            texts = [symbol, *texts]
-        voice.amend_last(lambda last: with_slurs(with_signs(last, texts, names), 0, closed))
+        texts = signs.annotations
+        if last.marks.chord_symbol and signs.chord_symbol:
+            texts = [signs.chord_symbol, *texts]
+        elif signs.chord_symbol:
+            last = replace(last, marks=replace(last.marks, chord_symbol=signs.chord_symbol))
+        last = with_slurs(with_signs(last, texts, signs.decorations), 0, signs.closed)
+        voice.lane.events[voice.lane.index] = last
 
 
 def _pitches(event: Timed) -> list[Pitch]:

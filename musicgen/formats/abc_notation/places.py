@@ -1,7 +1,7 @@
-"""A place in ABC text: what a note written there would be, found out by asking the reader.
+"""A place in ABC text: the note that a letter there would be, found by reading a probe.
 
-Seven notes are written there, and the reader tells what it makes of them: the unit, accidentals in
-force, an open tuplet, half a dotted pair, a bar that is open.
+Seven notes are written there. The reader shows the unit, the accidentals in force, an open tuplet,
+half of a dotted pair, a bar that is open.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
+from musicgen.formats.abc_notation.drafts import scaled
 from musicgen.formats.abc_notation.tunebook import parse_text
 from musicgen.music.theory import Key, Meter, Pitch
-from musicgen.music.tune import Bar, Change, Chord, Note, Rest, Timed, Tune, Tuplet
+from musicgen.music.tune import Bar, Change, Note, Rest, Timed, Tune, Tuplet
 
 PROBE = "CDEFGAB"
 _JOINS = ("", " ", "\n", " |", "\n|")
@@ -21,15 +22,15 @@ _JOINS = ("", " ", "\n", " |", "\n|")
 
 @dataclass(frozen=True, slots=True)
 class TuneText:
-    """The text of one tune. `heading` are lines of its file that it needs in order to be read;
-    `is_ended` says that a line end follows the text in its file."""
+    """The text of one tune. `heading` are the lines of its file that it depends on; `is_ended` says
+    that a line end follows the text in its file."""
 
     text: str
     heading: str = ""
     is_ended: bool = False
 
     def read(self, text: str | None = None) -> Tune | None:
-        """The tune as the reader has it, or with another text; None unless it is exactly one."""
+        """The tune of this text or of another one; None unless it is exactly one."""
         tunes = parse_text(self.heading + (self.text if text is None else text)).tunes
         return tunes[0] if len(tunes) == 1 else None
 
@@ -41,7 +42,7 @@ class TuneText:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a note written at some place of a text would be.
+    """The state of the reader at a place in a text.
 
     `bars` are those before it: the last is open or holds no music yet. `unit` in quarters;
     `octave` is how many octaves higher than written; `tuplet` the membership of the next note;
@@ -60,7 +61,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where the music of a page stops, and what joins the new music to it."""
+    """The end of the music of a page, and the text that joins new music to it."""
 
     page: TuneText
     join: str
@@ -74,7 +75,7 @@ class Stop:
 
 
 def find_stop(page: TuneText) -> Stop:
-    """Where and how the music stops.
+    """The end of the music.
 
     Raises:
         InvalidTuneError: nothing can follow, for the reason given.
@@ -96,18 +97,18 @@ def find_stop(page: TuneText) -> Stop:
 
 
 def _unclosed(place: Place, plain: Tune) -> Place:
-    """A full bar at a line end is read as closed; here it is left for its bar line to come."""
+    """The place with a full bar at its end left open, which the reader closes at a line end."""
     *bars, empty = place.bars
-    told = any(True for _ in empty.timed) or empty.volta or empty.repeat_start
-    if told or not bars or plain.bars[-1].barline or plain.bars[-1].repeat_end:
+    is_needed = any(True for _ in empty.timed) or empty.volta or empty.repeat_start
+    if is_needed or not bars or plain.bars[-1].barline or plain.bars[-1].repeat_end:
         return place
     return replace(place, bars=(*bars[:-1], replace(bars[-1], barline="")))
 
 
 def examine(probed: Tune, plain: Tune | None) -> Place | None:
-    """What the probe at the end of a tune shows; None if it changes the notes before it.
+    """The place of the probe at the end of a tune; None if the probe changes the notes before it.
 
-    Only the note before a "<" or ">" may get another length. A tie that leads nowhere yet stays.
+    Only the note before a "<" or ">" may get another length. A tie without a next note stays.
     """
     if len(probed.voices) != 1 or not probed.bars:
         return None
@@ -116,29 +117,24 @@ def examine(probed: Tune, plain: Tune | None) -> Place | None:
     notes = [event for event in last.events[-n:] if isinstance(event, Note)]
     if "".join(note.pitch.step for note in notes) != PROBE or last.overlays:
         return None
-    rest = replace(last, events=last.events[:-n])
-    bars = (*before, rest)
+    bars = (*before, replace(last, events=last.events[:-n]))
     if plain is not None:
         kept = _same_given(bars, plain.bars)
         if kept is None:
             return None
         bars = kept
-    key, meter = probed.key, probed.meter
-    for bar in bars:
-        for event in bar.events:
-            if isinstance(event, Change):
-                key, meter = event.key or key, event.meter or meter
+    changes = [event for bar in bars for event in bar.events if isinstance(event, Change)]
     first, end = notes[0], notes[-1]
     unit = end.duration / _scale(end)
     return Place(
-        bars,
-        key,
-        meter,
-        unit,
-        first.pitch.octave - 4,
-        {note.pitch.step: note.pitch.alter for note in notes},
-        first.tuplet,
-        first.duration / _scale(first) / unit,
+        bars=bars,
+        key=[probed.key, *(change.key for change in changes if change.key)][-1],
+        meter=[probed.meter, *(change.meter for change in changes if change.meter)][-1],
+        unit=unit,
+        octave=first.pitch.octave - 4,
+        altered={note.pitch.step: note.pitch.alter for note in notes},
+        tuplet=first.tuplet,
+        broken=first.duration / _scale(first) / unit,
     )
 
 
@@ -148,18 +144,17 @@ def _scale(event: Timed) -> Fraction:
 
 def _same_given(bars: tuple[Bar, ...], plain: Sequence[Bar]) -> tuple[Bar, ...] | None:
     """The bars as the probe shows them, with a last tie as the plain reading has it."""
-    found = [(i, k) for i, bar in enumerate(bars) for k in range(len(bar.events))]
-    places = [(i, k) for i, k in found if not isinstance(bars[i].events[k], Change)]
-    events = [bars[i].events[k] for i, k in places]
+    events = [event for bar in bars for event in bar.timed]
     given = [event for bar in plain for event in bar.timed]
     if len(events) != len(given) or not given:
         return None
-    told = [(sound(event), event.duration) for event in given]
-    seen = [(sound(event), event.duration) for event in events if not isinstance(event, Change)]
-    if told[:-1] != seen[:-1] or told[-1][0][0] != seen[-1][0][0]:
+    expected = [(sound(event), event.duration) for event in given]
+    actual = [(sound(event), event.duration) for event in events]
+    if expected[:-1] != actual[:-1] or expected[-1][0][0] != actual[-1][0][0]:
         return None
-    i, k = places[-1]
-    last = stretched(given[-1], seen[-1][1])
+    i = max(i for i, bar in enumerate(bars) if any(True for _ in bar.timed))
+    k = max(k for k, event in enumerate(bars[i].events) if not isinstance(event, Change))
+    last = stretched(given[-1], events[-1].duration)
     changed = (*bars[i].events[:k], last, *bars[i].events[k + 1 :])
     return (*bars[:i], replace(bars[i], events=changed), *bars[i + 1 :])
 
@@ -175,10 +170,4 @@ def sound(event: Timed) -> tuple[tuple[Pitch, ...], bool]:
 
 def stretched(event: Timed, duration: Fraction) -> Timed:
     """The note, chord or rest with another length."""
-    if event.duration == duration:
-        return event
-    if isinstance(event, Chord):
-        by = duration / event.duration
-        notes = tuple(replace(note, duration=note.duration * by) for note in event.notes)
-        return replace(event, notes=notes, duration=duration)
-    return replace(event, duration=duration)
+    return event if event.duration == duration else scaled(event, duration / event.duration)

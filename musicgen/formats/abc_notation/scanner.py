@@ -58,7 +58,6 @@ TOKEN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _TOKEN
 GRACE_NOTE = re.compile(
     rf"(\^\^|__|\^|_|=)?([A-Ga-g])([,']{{0,9}})({_LENGTH})|!([^!\s|\"\\%]{{1,40}})!|(.)", re.DOTALL
 )
-NOTE_LIKE = re.compile(r"[\^_=A-Ga-gzx,'\d/<>()-]*")
 
 _INDEX = TOKEN.groupindex
 
@@ -99,6 +98,11 @@ def pitch_of(letter: str, octave: str, alter: int) -> Pitch:
     """The pitch of a letter with its octave marks: C is C4, c is C5, c' is C6, C, is C3."""
     base = 5 if letter.islower() else 4
     return Pitch(letter.upper(), alter, base + octave.count("'") - octave.count(","))
+
+
+def letter_of(step: str, octave: int) -> str:
+    """A step in an octave as a letter with octave marks; `pitch_of` of it gives them back."""
+    return step.lower() + "'" * (octave - 5) if octave >= 5 else step + "," * (4 - octave)
 
 
 @lru_cache(maxsize=16384)

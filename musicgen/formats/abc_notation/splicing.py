@@ -27,12 +27,12 @@ from musicgen.formats.abc_notation.places import (
     stretched,
 )
 from musicgen.formats.abc_notation.scanner import TOKEN
-from musicgen.formats.abc_notation.writer import BARS_A_LINE, VoiceWriter
+from musicgen.formats.abc_notation.writer import BARS_A_LINE, VoiceWriter, is_on_beat
 from musicgen.music.theory import Meter, Pitch
 from musicgen.music.tune import Bar, Change, Event, Tune
 
 _HEAVY = ("||", "|]", "[|", "[|]")
-_UNSAID = 99  # no alteration: the next note of the step says its own
+_UNKNOWN = 99  # no alteration: the next note of the step writes its own
 _MUSIC = frozenset(
     {
         "note", "microtone", "broken", "tuplet", "slur_open", "slur_close", "tie", "quoted",
@@ -58,14 +58,14 @@ class _Scribe(AbcNoteWriter):
         for event in place.bars[-1].timed if place.bars else ():
             pitches, _ = sound(event)
             unsure |= {p.step for p in pitches if p.alter != self.signature[p.step]}
-        self.altered = {**self.signature, **place.altered, **dict.fromkeys(unsure, _UNSAID)}
+        self.altered = {**self.signature, **place.altered, **dict.fromkeys(unsure, _UNKNOWN)}
         if place.tuplet is not None:
             self.groups[0] = replace(place.tuplet, index=place.tuplet.index - 1)
 
     def _pitch(self, pitch: Pitch) -> str:
         text = super()._pitch(replace(pitch, octave=pitch.octave - self.octave))
         if self.cautious and text[0] in "^_=":
-            self.altered = self.altered | {pitch.step: _UNSAID}
+            self.altered = self.altered | {pitch.step: _UNKNOWN}
         return text
 
 
@@ -165,10 +165,7 @@ class _Layout:
         if not text or text[-1].isspace():
             return ""
         if goes_on:
-            on_beat = any(
-                at % sum(meter.beat_durations) == sum(meter.beat_durations[:k], Fraction(0))
-                for k in range(len(meter.beat_durations))
-            )
+            on_beat = bool(meter.beats) and is_on_beat(meter, at)
             return " " if on_beat and text[-1] not in '([{^_="!~.>-<' else ""
         return " " if self.spaced or text[-1].isdigit() else ""
 

@@ -38,7 +38,8 @@ _LINE_ENDS = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def decode_bytes(data: bytes, path: str = "") -> str:
-    """Characters of a file: UTF-8 or UTF-16 by its mark, else UTF-8 if valid, else Latin-1.
+    """Characters of a file: UTF-16 by its mark, else the first of UTF-8, Windows-1252 and Latin-1
+    that fits.
 
     Raises:
         ParseError: it is not text.
@@ -46,22 +47,19 @@ def decode_bytes(data: bytes, path: str = "") -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors="replace")
     else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = _decode_latin(data)
+        text = _decode_first(data, "utf-8-sig", "cp1252", "latin-1")
     sample = text[:65536]
     if "\0" in sample or len(_NOT_TEXT.findall(sample)) * 20 > len(sample):
         raise ParseError("is not text; is it really an ABC file?", path=path or None)
     return text
 
 
-def _decode_latin(data: bytes) -> str:
-    """Latin-1 with the characters that Windows adds where Latin-1 has control codes."""
+def _decode_first(data: bytes, encoding: str, *others: str) -> str:
+    """The text in the first of some encodings in which the bytes are valid."""
     try:
-        return data.decode("cp1252")
+        return data.decode(encoding)
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return _decode_first(data, *others)
 
 
 def decode_text(text: str) -> str:
@@ -74,17 +72,14 @@ def decode_text(text: str) -> str:
 
 def _unescape(match: re.Match[str]) -> str:
     code, ligature, accent, letter, plain, entity = match.groups()
-    if code:
-        char = chr(int(code, 16))
-        return char if char.isprintable() else match[0]
     if ligature:
         return _LIGATURES[ligature]
+    if plain:
+        return str(plain)
     if accent:
         composed = unicodedata.normalize("NFC", letter + _ACCENTS[accent])
         return composed if len(composed) == 1 else match[0]
-    if plain:
-        return str(plain)
-    char = html.unescape(entity)
+    char = chr(int(code, 16)) if code else html.unescape(entity)
     return char if char.isprintable() else match[0]
 
 

@@ -43,10 +43,10 @@ def parse_text(text: str, path: str = "") -> Reading:
 
     Control characters count as blanks.
     """
-    found = list(_read_each(text, path))
+    items = list(_read_each(text, path))
     return Reading(
-        tuple(tune for tune in found if isinstance(tune, Tune)),
-        tuple(tune for tune in found if isinstance(tune, Rejected)),
+        tuple(item for item in items if isinstance(item, Tune)),
+        tuple(item for item in items if isinstance(item, Rejected)),
     )
 
 
@@ -78,28 +78,24 @@ def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
 
 
 def _name(lines: list[SourceLine]) -> str:
-    for line in lines[:50]:
-        match = _TITLE.match(line.text)
-        if match and match[1].strip():
-            return match[1].strip()[:MAX_NAME]
-    return lines[0].text[:MAX_NAME].strip()
+    titles = (match[1].strip() for line in lines[:50] if (match := _TITLE.match(line.text)))
+    return next(filter(None, titles), lines[0].text[:MAX_NAME].strip())[:MAX_NAME]
 
 
 def _find_tunes(lines: list[SourceLine], defaults: list[tuple[str, str]]) -> list[tuple[int, int]]:
     """First and past-the-last line of each tune; fields before the first go to `defaults`."""
-    found: list[tuple[int, int]] = []
+    places: list[tuple[int, int]] = []
     number = 0
     while number < len(lines):
         text = lines[number].text
         if text.startswith("X:") or (text[:2] in _WITHOUT_NUMBER and _is_heading(lines, number)):
-            end = _end_of_tune(lines, number)
-            found.append((number, end))
-            number = end
+            places.append((number, _end_of_tune(lines, number)))
+            number = places[-1][1]
             continue
-        if not found and is_field(text) and text[0] in INHERITED:
+        if not places and is_field(text) and text[0] in INHERITED:
             defaults.append((text[0], text[2:]))
         number += 1
-    return found
+    return places
 
 
 _WITHOUT_NUMBER = ("T:", "M:", "L:", "K:", "R:", "C:", "Q:")
@@ -131,20 +127,18 @@ def _end_of_tune(lines: list[SourceLine], first: int) -> int:
             break
         if block:
             block = "" if text.removeprefix("%%").lstrip().startswith(block) else block
-            number += 1
-            last = number
+            last = number = number + 1
             continue
         if text.startswith("%%begin"):
             block = "end" + text[7:].split()[0] if text[7:].split() else ""
         if not text.strip():
             following = _next_line(lines, number)
-            if following is None or not _goes_on(lines[following].text, in_body=in_body):
+            if following is None or not _continues(lines[following].text, in_body=in_body):
                 break
             number = following
             continue
         in_body = in_body or text.startswith("K:")
-        number += 1
-        last = number
+        last = number = number + 1
     while last > first + 1 and _is_idle(lines[last - 1].text):
         last -= 1
     return last
@@ -156,14 +150,11 @@ def _is_idle(text: str) -> bool:
 
 def _next_line(lines: list[SourceLine], number: int) -> int | None:
     """The next line that is neither blank nor a comment."""
-    while number < len(lines):
-        if not _is_idle(lines[number].text):
-            return number
-        number += 1
-    return None
+    numbers = range(number, len(lines))
+    return next((n for n in numbers if not _is_idle(lines[n].text)), None)
 
 
-def _goes_on(text: str, *, in_body: bool) -> bool:
+def _continues(text: str, *, in_body: bool) -> bool:
     """Whether a line after a blank one still belongs to the tune."""
     if text.startswith(("X:", "%%")):
         return False

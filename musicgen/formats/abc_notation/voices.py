@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.drafts import VoiceDraft
 from musicgen.formats.abc_notation.fields import PIECE, VoiceField
@@ -40,15 +42,15 @@ class Voices:
         return self.drafts[voice_id]
 
     def restart(self) -> None:
-        """Give all voices what the heading says by now."""
+        """Give all voices the key, meter, unit and clef of the heading as read so far."""
         for voice in self.drafts.values():
             self._set_up(voice)
 
     def _set_up(self, voice: VoiceDraft) -> None:
         header = self.header
         voice.set_key(header.the_key())
-        voice.set_meter(header.the_meter())
-        voice.set_unit(header.the_unit())
+        voice.meter = header.the_meter()
+        voice.unit = header.the_unit().as_integer_ratio()
         voice.program = header.programs.get(voice.id, header.programs.get(""))
         if header.key is not None:
             voice.clef = voice.clef or header.key.clef
@@ -59,8 +61,7 @@ class Voices:
         drafts = [draft for draft in self.drafts.values() if draft.bars]
         unnamed = self.drafts.get("")
         if unnamed is not None and unnamed.bars and len(drafts) > 1:
-            numbers = map(str, range(1, MAX_VOICES + 1))
-            unnamed.id = next(n for n in numbers if n not in self.drafts)
+            unnamed.id = next(n for n in map(str, count(1)) if n not in self.drafts)
             drafts.sort(key=lambda draft: draft is not unnamed)  # it comes first
         elif unnamed is not None and not unnamed.bars and drafts:
             drafts[0].bars[0].events[:0] = unnamed.bar.events
@@ -68,7 +69,7 @@ class Voices:
 
 
 def describe(voice: VoiceDraft, field: VoiceField) -> None:
-    """Take in what a V: field says of its voice."""
+    """Give a voice the name, clef and properties of its V: field."""
     voice.name = field.name or voice.name
     voice.clef = field.clef or voice.clef
     _add_properties(voice, field.properties)

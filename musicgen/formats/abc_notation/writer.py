@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate, zip_longest
 
 from musicgen.formats.abc_notation.fields import write_key, write_tempo, write_unit
 from musicgen.formats.abc_notation.lyrics import join_syllables
 from musicgen.formats.abc_notation.notes import AbcNoteWriter
 from musicgen.formats.abc_notation.text import encode_text, one_line
 from musicgen.formats.abc_notation.tunebook import parse_text
+from musicgen.music.theory import Meter
 from musicgen.music.tune import EIGHTH, Bar, Change, Event, Rest, Tune, Voice
 
 BARS_A_LINE = 4
 _INLINE = frozenset("IKNRr")
-# Fields whose meaning in the music is more than text; a Change has its own attribute for them.
-_RESERVED = frozenset("XKMLQVPWwUm")
 
 
 def render(tunes: Sequence[Tune], *, original: bool = False) -> bytes:
     """An ABC file, tunes separated by one blank line.
 
-    With `original`, a tune that came from ABC and has not been changed since is written as it
-    stood there (see `original_text`).
+    With `original`, a tune that was read from ABC and has not been changed is written as it was
+    (see `original_text`).
 
     Raises:
-        InvalidTuneError: a tune has something that ABC cannot say.
+        InvalidTuneError: a tune has something that ABC cannot express.
     """
     texts = [(original_text(tune) if original else None) or to_abc(tune) for tune in tunes]
     return "\n".join(texts).encode()
 
 
 def original_text(tune: Tune) -> str | None:
-    """The ABC text that the tune was read from, untouched; None when there is none that stands on
-    its own: it came from elsewhere, was changed, or owes something to its file's heading."""
+    """The ABC text that the tune was read from; None where that text does not give the same tune:
+    it came from another format, was changed, or depends on its file's heading."""
     text = tune.source.text if tune.source is not None else ""
     if not text.startswith("X:") or parse_text(text).tunes != (tune,):
         return None
@@ -44,7 +44,7 @@ def to_abc(tune: Tune) -> str:
     """One tune as ABC text, which reads back as the same tune.
 
     Raises:
-        InvalidTuneError: it has something that ABC cannot say.
+        InvalidTuneError: it has something that ABC cannot express.
     """
     lines = [*_heading(tune), *_music(tune)]
     lines += [f"W:{encode_text(words)}".rstrip() for words in tune.words]
@@ -69,10 +69,8 @@ def _heading(tune: Tune) -> list[str]:
     key = f"K:{write_key(tune.key)}"
     voices = tune.voices
     if len(voices) == 1 and not voices[0].id:
-        clef = f"clef={voices[0].clef}" if voices[0].clef else ""
-        key = " ".join(f"{key} {clef} {one_line(voices[0].properties)}".split())
-        if voices[0].program is not None:
-            lines.append(f"%%MIDI program {voices[0].program}")
+        key = " ".join(f"{key} {_clef(voices[0])} {one_line(voices[0].properties)}".split())
+        lines += _program(voices[0])
     else:
         for voice in voices:
             lines += _voice_fields(voice)
@@ -88,12 +86,16 @@ def _field(letter: str, content: str) -> str:
 
 def _voice_fields(voice: Voice) -> list[str]:
     name = f'name="{one_line(voice.name)}"' if voice.name else ""
-    clef = f"clef={voice.clef}" if voice.clef else ""
-    pieces = [f"V:{_voice_id(voice)}", name, clef, one_line(voice.properties)]
-    lines = [" ".join(piece for piece in pieces if piece)]
-    if voice.program is not None:
-        lines.append(f"%%MIDI program {voice.program}")
-    return lines
+    pieces = [f"V:{_voice_id(voice)}", name, _clef(voice), one_line(voice.properties)]
+    return [" ".join(filter(None, pieces)), *_program(voice)]
+
+
+def _clef(voice: Voice) -> str:
+    return f"clef={voice.clef}" if voice.clef else ""
+
+
+def _program(voice: Voice) -> list[str]:
+    return [] if voice.program is None else [f"%%MIDI program {voice.program}"]
 
 
 def _voice_id(voice: Voice) -> str:
@@ -105,14 +107,19 @@ def _music(tune: Tune) -> list[str]:
         VoiceWriter(tune, leads=number == 0).write(voice)
         for number, voice in enumerate(tune.voices)
     ]
-    if len(written) == 1:
-        return [line for system in written[0] for line in system]
-    lines = []
-    for number in range(max(map(len, written), default=0)):
-        for voice, systems in zip(tune.voices, written, strict=True):
-            if number < len(systems):
-                lines += [f"V:{_voice_id(voice)}", *systems[number]]
+    lines: list[str] = []
+    for systems in zip_longest(*written, fillvalue=()):
+        for voice, system in zip(tune.voices, systems, strict=True):
+            if system and len(written) > 1:
+                lines.append(f"V:{_voice_id(voice)}")
+            lines += system
     return lines
+
+
+def is_on_beat(meter: Meter, at: Fraction) -> bool:
+    """Whether a place in a bar, in quarters from its start, is on a beat."""
+    beats = meter.beat_durations
+    return at % sum(beats) in accumulate(beats, initial=0) if beats else at.denominator == 1
 
 
 class VoiceWriter:
@@ -168,16 +175,15 @@ class VoiceWriter:
         if self.text and bar.events:
             self.text += " "
         only = sum(not isinstance(e, Change) for e in bar.events) == 1 and not bar.overlays
-        self._lane(bar.events, 0, self._offset(bar) if partial else Fraction(0), only=only)
+        full = self.meter.bar_duration or bar.duration
+        start = full - bar.duration if partial else Fraction(0)
+        self._lane(bar.events, 0, start, only=only)
         if not any(True for _ in bar.timed) and not bar.overlays:
             self.text += "y"
         for number, events in enumerate(bar.overlays, 1):
             self.text = f"{self.text.rstrip()} & "
             self.notes.begin_overlay()
             self._lane(events, number, Fraction(0), only=False)
-
-    def _offset(self, bar: Bar) -> Fraction:
-        return (self.meter.bar_duration or bar.duration) - bar.duration
 
     def _lane(self, events: Sequence[Event], lane: int, at: Fraction, *, only: bool) -> None:
         first, grouped = True, False
@@ -186,7 +192,7 @@ class VoiceWriter:
             if isinstance(event, Change):
                 self._change(event)
                 continue
-            parted = grouped or (self._on_beat(at) and at not in joined)
+            parted = grouped or (is_on_beat(self.meter, at) and at not in joined)
             if not first and parted and not self.text.endswith(" "):
                 self.text += " "
             first = False
@@ -208,50 +214,34 @@ class VoiceWriter:
                 continue
             half = at - at % 2
             plain = not isinstance(event, Rest) and event.tuplet is None
-            fits = plain and event.duration <= EIGHTH
-            short[half] = fits and short.get(half, at == half)
+            short[half] = plain and event.duration <= EIGHTH and short.get(half, at == half)
             at += event.duration
         return {half + 1 for half, fits in short.items() if fits}
-
-    def _on_beat(self, at: Fraction) -> bool:
-        beats = self.meter.beat_durations
-        if not beats:
-            return at.denominator == 1
-        at %= sum(beats, Fraction(0))
-        start = Fraction(0)
-        for beat in beats:
-            if at == start:
-                return True
-            start += beat
-        return False
 
     def _change(self, change: Change) -> None:
         if change.key is not None:
             self.notes.set_key(change.key)
-            self._inline(f"[K:{write_key(change.key)}]")
+            self.text += f"[K:{write_key(change.key)}]"
         elif change.meter is not None:
             self.meter = change.meter
-            self._inline(f"[M:{change.meter}]")
+            self.text += f"[M:{change.meter}]"
         elif change.tempo is not None:
-            self._inline(f"[Q:{write_tempo(change.tempo).replace(']', ')')}]")
+            self.text += f"[Q:{write_tempo(change.tempo).replace(']', ')')}]"
         elif change.part is not None:
             part = encode_text(change.part)
             if self.leads and not self.text:
                 self._own_line(f"P:{part}")
             else:
-                self._inline(f"[P:{part.replace(']', ')')}]")
+                self.text += f"[P:{part.replace(']', ')')}]"
         elif change.text is not None:
             letter, content = change.text
             if letter in _INLINE and "]" not in content:
-                self._inline(f"[{letter}:{encode_text(content)}]")
+                self.text += f"[{letter}:{encode_text(content)}]"
             else:
                 self._own_line(_field(letter, content))
 
-    def _inline(self, text: str) -> None:
-        self.text += text
-
     def _own_line(self, line: str) -> None:
-        """A line of its own; what goes on after it is still the same bar."""
+        """Write a line of its own; the music after it still belongs to the same bar."""
         if self.text:
             self.lines.append(f"{self.text.rstrip()}\\")
             self.text = ""
@@ -265,19 +255,17 @@ class VoiceWriter:
         if line:
             self.notes.end_bar()
         text = ":" * bar.repeat_end + line
-        if starts:
-            if line == "|" and bar.repeat_end == 1:
-                text = "::"
-            else:
-                text += " |:" if "]" in line else ":"
+        if starts and text == ":|":
+            text = "::"
+        elif starts:
+            text += " |:" if "]" in line else ":"
         if text:
             self.text = f"{self.text.rstrip()} {text}"
 
     def _end_system(self, *, lyrics: bool) -> list[str]:
         lines = [*self.lines, self.text.strip()]
         if lyrics and self.sung:
-            verses = max((len(s) for s in self.sung), default=0)
-            for verse in range(max(verses, 1)):
+            for verse in range(max(1, *map(len, self.sung))):
                 syllables = [s[verse] if verse < len(s) else "" for s in self.sung]
                 while syllables and not syllables[-1]:
                     syllables.pop()
