@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def transposed_segments(tune: Tune, rng: np.random.Generator) -> Tune:
     for start in rng.choice(max(1, len(bars) - 1), n_runs, replace=False).tolist():
         semitones = int(rng.integers(1, 7)) * int(rng.choice([-1, 1]))
         for place in range(start, min(start + 2, len(bars))):
-            bars[place] = _moved(bars[place], lambda: semitones, tune.key)
+            bars[place] = _moved(bars[place], repeat(semitones).__next__, tune.key)
     return with_bars(tune, bars)
 
 
