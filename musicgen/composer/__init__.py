@@ -1,38 +1,34 @@
-"""Composer: new tunes from a trained model, and ways on from an unfinished one.
+"""New music from a trained model: compose, continue, rewrite, vary, harmonize, play live.
 
-    composer = Composer(checkpoint.load("runs/first"))
-    tune = composer.generate(key="D", meter="6/8", rhythm="jig", seed=7)
-    whole = composer.continue_(half, seed=7)
+    composer = composer_of(checkpoint.load("runs/first"))
+    tune = composer.generate(key="D", seed=7)
+    finished = composer.continue_(unfinished, seed=7)
 
-What is asked for holds by construction: the model only ever chooses among tokens that the grammar
-allows. Take k of a seed is the same however many takes are asked for.
+`Composer` writes melodies, `PolyphonicComposer` music in parts, `TextComposer` plain text; which of
+them a model needs depends on its token language. `Live` steps one sequence token by token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Unpack
+from typing import TYPE_CHECKING
 
-from musicgen.composer.continuation import continuations
-from musicgen.composer.controls import ControlOptions, Controls
-from musicgen.composer.engine import Engine, Take
-from musicgen.composer.generation import takes
-from musicgen.composer.infilling import infillings
-from musicgen.composer.polyphony import PolyphonicComposer
-from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
-from musicgen.composer.selection import FIRST, OWN_WAY, Selection
-from musicgen.composer.streaming import Draft, Step, Stream, watch
-from musicgen.composer.texts import TextComposer
-from musicgen.composer.variation import variations
-from musicgen.errors import CheckpointError
-from musicgen.models.checkpoint import Checkpoint
-from musicgen.music.tune import Tune
-from musicgen.tokens import char, remi
+from musicgen.system.lazy import lazy
+
+if TYPE_CHECKING:
+    from musicgen.composer.engine import Take
+    from musicgen.composer.melody import Composer
+    from musicgen.composer.polyphony import PolyphonicComposer
+    from musicgen.composer.sampling.live import Live
+    from musicgen.composer.selection import FIRST, Selection
+    from musicgen.composer.streaming import Draft, Step, Stream
+    from musicgen.composer.texts import TextComposer
+    from musicgen.models.checkpoint import Checkpoint
 
 __all__ = [
     "FIRST",
     "Composer",
     "Draft",
+    "Live",
     "PolyphonicComposer",
     "Selection",
     "Step",
@@ -41,165 +37,34 @@ __all__ = [
     "TextComposer",
     "composer_of",
 ]
-
-DEFAULT_SAMPLING = SamplingConfig()
-
-
-class Composer:
-    """Composes with one trained model.
-
-    Raises:
-        CheckpointError: the model speaks another token language.
-    """
-
-    all_voices = False  # of a file are to be read for it: the melody
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.engine = Engine.of(checkpoint)
-
-    def generate(
-        self,
-        *,
-        seed: int = 0,
-        temperature: float = TEMPERATURE,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        min_p: float = 0.0,
-        selection: Selection = OWN_WAY,
-        **controls: Unpack[ControlOptions],
-    ) -> Tune:
-        """One new tune; the same arguments give the same tune. For what can be asked, key, form,
-        range and more, see `Controls`.
-
-        Raises:
-            ControlError: the controls contradict each other or the model does not know them.
-            ConfigError: an impossible seed, temperature or filter.
-        """
-        sampling = SamplingConfig(
-            seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
-        )
-        return next(self.takes(1, Controls(**controls), sampling, selection)).tune
-
-    def takes(
-        self,
-        n: int,
-        controls: Controls,
-        sampling: SamplingConfig,
-        selection: Selection = OWN_WAY,
-        *,
-        start: int = 0,
-        workers: int = 1,
-    ) -> Iterator[Take]:
-        """New tunes from number `start` up to `n`, sampled a batch at a time, in order;
-        `selection` says which attempt at each is kept. Many are made by `workers` processes, which
-        compose the same (a script that asks for them needs `if __name__ == "__main__":`).
-
-        Raises:
-            ControlError: the controls contradict each other or the model does not know them, or
-                copied bars are to be counted without an index of the corpus.
-            ConfigError: the selection asks for a critic and the model has none.
-        """
-        rules = selection.rules(has_critic=self.engine.critic is not None)
-        return takes(self.engine, range(start, n), controls, sampling, rules, workers=workers)
-
-    def stream(
-        self, controls: Controls | None = None, sampling: SamplingConfig | None = None
-    ) -> Stream:
-        """One new tune as it is sampled, note by note; see `streaming.Stream`. It is what comes
-        first (`FIRST`), as nothing can be chosen from before it is whole.
-
-        Raises:
-            ControlError: the controls contradict each other or the model does not know them.
-        """
-        return Stream(self.engine, controls or Controls(), sampling or SamplingConfig())
-
-    def watch(
-        self, n: int, controls: Controls, sampling: SamplingConfig = DEFAULT_SAMPLING
-    ) -> Iterator[Draft | Take]:
-        """`n` new tunes side by side: a `Draft` after each bar of each, and each take when it ends,
-        so not in order; the takes are those of `takes` with the selection `FIRST`.
-
-        Raises:
-            ControlError: the controls contradict each other or the model does not know them.
-        """
-        return watch(self.engine, n, controls, sampling)
-
-    def continue_(
-        self,
-        tune: Tune,
-        *,
-        bars: int | None = None,
-        seed: int = 0,
-        temperature: float = TEMPERATURE,
-    ) -> Tune:
-        """The tune finished: every note given stays as it was, and the rest follows from it.
-
-        Of a tune that was read from ABC, `source.text` is its text to the letter and then the new
-        music. `bars` is how many full bars the whole is to have, as written.
-
-        Raises:
-            ControlError: it is no single line, or has as many bars already.
-            ConfigError: an impossible seed or temperature.
-        """
-        sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.continuations(tune, 1, sampling, bars=bars)).tune
-
-    def continuations(
-        self,
-        tune: Tune,
-        n: int = 1,
-        sampling: SamplingConfig = DEFAULT_SAMPLING,
-        *,
-        bars: int | None = None,
-    ) -> Iterator[Take]:
-        """`n` ways on from an unfinished tune, all different; `Take.write` keeps what was given to
-        the byte (ABC) or the tick (MIDI).
-
-        Raises:
-            ControlError: it is no single line, has as many bars already, or so many ways that
-                differ are not to be found.
-        """
-        return continuations(self.engine, tune, n, sampling, bars=bars)
-
-    def infill(
-        self,
-        tune: Tune,
-        *,
-        bars: str,
-        n: int = 1,
-        sampling: SamplingConfig = DEFAULT_SAMPLING,
-    ) -> Iterator[Take]:
-        """`n` versions of a tune with new notes in some `bars` ("5-8", as printed: a pickup is bar
-        0), all different; `Take.write` keeps the rest to the byte (ABC) or the tick (MIDI).
-
-        Raises:
-            ControlError: no such bars, bars that cannot be rewritten, or too few that differ.
-        """
-        return infillings(self.engine, tune, bars, n, sampling)
-
-    def vary(
-        self,
-        tune: Tune,
-        *,
-        similarity: str = "0.6-0.8",
-        n: int = 1,
-        sampling: SamplingConfig = DEFAULT_SAMPLING,
-    ) -> Iterator[Take]:
-        """`n` new settings of a tune whose `novelty.similarity` to it lies in a band, in its key,
-        meter, form and number of bars.
-
-        Raises:
-            ControlError: the tune cannot be rewritten, or the band is not reached.
-        """
-        return variations(self.engine, tune, similarity, n, sampling)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Composer": "melody",
+        "Draft": "streaming",
+        "FIRST": "selection",
+        "Live": "sampling.live",
+        "PolyphonicComposer": "polyphony",
+        "Selection": "selection",
+        "Step": "streaming",
+        "Stream": "streaming",
+        "Take": "engine",
+        "TextComposer": "texts",
+    },
+)
 
 
 def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:
     """The composer for a model's token language.
 
     Raises:
-        CheckpointError: the model speaks another, or writes no music but text.
+        CheckpointError: no composer reads this token language, or the model writes plain text.
     """
+    from musicgen.composer.melody import Composer
+    from musicgen.composer.polyphony import PolyphonicComposer
+    from musicgen.errors import CheckpointError
+    from musicgen.tokens import char, remi
+
     if checkpoint.tokenizer == char.NAME:
         raise CheckpointError(
             "this model writes plain text, character by character; "

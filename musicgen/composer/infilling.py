@@ -19,7 +19,7 @@ from musicgen.composer.engine import ATTEMPTS, Engine, Take
 from musicgen.composer.prompts import BarPlanTables, Courses, InfillTarget, Stretch, heard_as
 from musicgen.composer.prompts.infill_target import Notes, sounding
 from musicgen.composer.sampling import SamplingConfig
-from musicgen.composer.sampling.choosing import log_softmax
+from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
 from musicgen.tokens.lookback.features import do_echo, guess_features

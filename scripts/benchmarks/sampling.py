@@ -29,9 +29,8 @@ import musicgen
 from musicgen.cli.progress import available_cores
 from musicgen.composer import FIRST, Composer, Selection
 from musicgen.composer.controls import Controls
-from musicgen.composer.sampling import SamplingConfig, sample
-from musicgen.composer.sampling import choosing as choosing_module
-from musicgen.composer.sampling import reading as reading_module
+from musicgen.composer.sampling import SamplingConfig, loop, sample
+from musicgen.composer.sampling.filters import log_softmax
 from musicgen.composer.sampling.live import Live
 from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenSet
 from musicgen.models import ModelConfig, build_model, weights_of
@@ -195,10 +194,9 @@ def parts_table(n: int) -> None:
         watch.wrap(GrammarConstraint, name, "grammar")
     for name in ("advance", "keep"):
         watch.wrap(MatchTracker, name, "matching")
-    watch.wrap(sys.modules["musicgen.composer.sampling"], "choose", "choosing")
-    watch.wrap(reading_module.Chance, "draw", "choosing")
-    assert choosing_module.choose is not sys.modules["musicgen.composer.sampling"].choose
-    parts = ("network", "grammar", "matching", "choosing")
+    watch.wrap(loop, "draw_tokens", "drawing")
+    watch.wrap(loop.RandomDraws, "next", "drawing")
+    parts = ("network", "grammar", "matching", "drawing")
     print(f"\n| {n} tunes of the shipped model | CPU-s | {' | '.join(parts)} | rest |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for label in ("grammar tables empty", "grammar tables filled"):
@@ -222,10 +220,10 @@ def live_line() -> None:
         constraint = GrammarConstraint(engine.automaton, 1)
         live = Live(engine.stepper, constraint, SamplingConfig(seed=2), index=index)
         for token in (BOS_ID, *engine.vocabulary.encode(header)):
-            live.hear(token)
+            live.read(token)
         token = BOS_ID
         while token != EOS_ID:
-            token = live.choose()
+            token = live.draw()
             notes += bool(engine.automaton.is_pitch[token])
         tokens += live.n_steps
     ms = 1000 * (time.process_time() - begin)
@@ -324,7 +322,7 @@ def score(stepper: ArrayStepper, split: object) -> np.ndarray:
         order = order[going]
         at = split.offsets[order] + t
         logits = rows.read(split.ids[at].astype(int), split.features[at].astype(int))
-        log_p = choosing_module.log_softmax(logits.astype(np.float64))
+        log_p = log_softmax(logits.astype(np.float64))
         bits[order] -= log_p[np.arange(len(order)), split.ids[at + 1]] / np.log(2)
     return bits
 

@@ -27,8 +27,8 @@ from typer.testing import CliRunner
 
 import musicgen
 from musicgen.cli import app
-from musicgen.composer.sampling.choosing import chances, filters_of
 from musicgen.composer.sampling.config import SamplingConfig
+from musicgen.composer.sampling.filters import filters_of, probabilities
 from musicgen.evaluation.inspection.hearing import TokenView, hear
 from musicgen.models import ModelConfig, build_model, checkpoint
 from musicgen.models.networks.rnn import Recurrence
@@ -231,7 +231,7 @@ def temperature(path: Path) -> None:
     with chart(path, width=8, height=3.6) as figure:
         axes = figure.subplots()
         for k, (config, name) in enumerate(zip(settings, names, strict=True)):
-            p = chances(logits, np.ones(logits.shape, bool), filters_of(config))[0]
+            p = probabilities(logits, np.ones(logits.shape, bool), filters_of(config))[0]
             bits = -np.sum(p[p > 0] * np.log2(p[p > 0]))
             label = f"{name}: {bits:.1f} bits"
             axes.bar(np.arange(len(order)) + 0.2 * (k - 1.5), p[order], 0.19, label=label)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from musicgen.composer.sampling import SamplingConfig, sample, stepper_of, stream
-from musicgen.composer.sampling.choosing import (
+from musicgen.composer.sampling.filters import (
     Bools,
     Ints,
-    choose,
+    draw_tokens,
     filters_of,
     keep_min_p,
     keep_top_k,
@@ -201,14 +201,14 @@ def test_a_done_row_is_fed_padding(network: Stepper) -> None:
 def test_a_dead_end_is_an_error_not_a_tune() -> None:
     nothing = np.zeros((1, 8), dtype=np.bool_)
     with pytest.raises(ControlError, match="nothing may come next"):
-        choose(np.zeros((1, 8)), nothing, np.zeros(1), filters=[], rows=np.ones(1, bool))
+        draw_tokens(np.zeros((1, 8)), nothing, np.zeros(1), filters=[], rows=np.ones(1, bool))
 
 
 def test_what_is_all_but_impossible_is_drawn_when_nothing_else_is_allowed() -> None:
     logits, allowed = np.array([[900.0, 1.0, 0.0]]), np.array([[False, True, True]])
     uniforms = np.array([0.7])
     rows = np.ones(1, dtype=np.bool_)
-    ids, bits = choose(logits, allowed, uniforms, filters=[], rows=rows)
+    ids, bits = draw_tokens(logits, allowed, uniforms, filters=[], rows=rows)
     assert ids.tolist() == [1]  # with probability 0.731
     assert bits[0] == pytest.approx(899 / math.log(2))
 
@@ -239,7 +239,7 @@ def test_what_is_masked_is_never_drawn(
 ) -> None:  # fmt: skip
     mask[:, 3] |= ~mask.any(axis=1)
     config = SamplingConfig(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    ids, bits = choose(
+    ids, bits = draw_tokens(
         logits, mask, uniforms, filters=filters_of(config), rows=np.ones(3, dtype=np.bool_)
     )
     assert mask[np.arange(3), ids].all()
@@ -274,7 +274,7 @@ def test_draws_follow_the_distribution() -> None:
     uniforms = (np.arange(800) + 0.5) / 800
     logits = np.repeat(np.log(chances)[None], 800, axis=0)
     everything = np.ones((800, 4), dtype=np.bool_)
-    ids, _ = choose(logits, everything, uniforms, filters=[], rows=everything[:, 0])
+    ids, _ = draw_tokens(logits, everything, uniforms, filters=[], rows=everything[:, 0])
     assert np.bincount(ids).tolist() == [400, 200, 100, 100]
 
 
@@ -310,20 +310,20 @@ def test_rows_may_be_any_takes_of_a_seed_in_any_order(network: Stepper) -> None:
         assert sample(network, [[BOS_ID]], None, SHORT, indices=[index]) == [row]
 
 
-def test_what_is_chosen_live_is_what_the_stream_gives(network: Stepper) -> None:
+def test_live_draws_are_those_of_the_stream(network: Stepper) -> None:
     prompt = [BOS_ID, 7, 8, 7]
     (row,) = sample(network, [prompt], None, SHORT, indices=[5])
     live = Live(network, None, SHORT, index=5)
     for token in prompt:
-        live.hear(token)
+        live.read(token)
     for token in row.ids[len(prompt) :]:
-        assert live.chances()[token] > 0
-        assert live.chances().sum() == pytest.approx(1)
-        assert live.choose() == token
+        assert live.probabilities()[token] > 0
+        assert live.probabilities().sum() == pytest.approx(1)
+        assert live.draw() == token
     assert live.n_steps == len(row.ids)
     assert live.milliseconds > 0
 
 
-def test_nothing_is_chosen_live_before_something_was_heard(network: Stepper) -> None:
-    with pytest.raises(ConfigError, match="nothing has been heard yet"):
-        Live(network, None, SHORT).choose()
+def test_nothing_is_drawn_live_before_a_token_was_read(network: Stepper) -> None:
+    with pytest.raises(ConfigError, match="no token has been read yet"):
+        Live(network, None, SHORT).draw()

@@ -1,4 +1,4 @@
-"""How to draw: the settings of sampling, checked."""
+"""The settings of sampling, checked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 from musicgen.errors import ConfigError
 
-# Nearest to real tunes by a classifier; at 1 a few slips too many add up over a tune (CHANGELOG).
+# Its tunes are nearest to real ones by a classifier; at 1 too many slips add up (CHANGELOG).
 TEMPERATURE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    """How to draw. `temperature` 0 takes the likeliest token; `top_k` 0, `top_p` 1 and `min_p` 0
-    are off; at most `max_tokens` tokens are added to a prompt."""
+    """How to draw tokens. `temperature` 0 takes the likeliest token; `top_k` 0, `top_p` 1 and
+    `min_p` 0 are off; at most `max_tokens` tokens are added to a prompt.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
 
     temperature: float = TEMPERATURE
     top_k: int = 0

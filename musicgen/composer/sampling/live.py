@@ -1,12 +1,16 @@
-"""One sequence live: hear a token, or choose the next, as fast as somebody plays.
+"""One sequence, token by token, for live use: read a token that somebody plays, or draw the next.
 
-    live = Live(stepper, GrammarConstraint(automaton, 1), SamplingConfig(seed=7))
-    for token in prompt:                      # which starts with bos
-        live.hear(token)
-    live.chances()                            # (V,) of what comes next
-    live.choose()                             # draws it, hears it, gives it back
+    from musicgen.composer import Live
 
-What it chooses after a prompt is what `stream` gives for that prompt, row and seed.
+    engine = musicgen.load().engine
+    live = Live(engine.stepper, GrammarConstraint(engine.automaton, 1), SamplingConfig(seed=7))
+    header, _ = engine.openings[0]
+    for token in engine.vocabulary.encode([BOS, *header]):
+        live.read(token)
+    live.probabilities()                      # (V,) of the next token
+    token = live.draw()                       # draws it, reads it and returns it
+
+After a prompt it draws the tokens that `stream` yields for the same prompt, row and seed.
 """
 
 from __future__ import annotations
@@ -16,10 +20,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from musicgen.composer.sampling import stepper_of
-from musicgen.composer.sampling.choosing import Bools, Floats, chances, choose, filters_of
 from musicgen.composer.sampling.config import SamplingConfig
-from musicgen.composer.sampling.reading import Chance, Reader
+from musicgen.composer.sampling.filters import (
+    Bools,
+    Floats,
+    draw_tokens,
+    filters_of,
+    probabilities,
+)
+from musicgen.composer.sampling.loop import RandomDraws, TokenReader, stepper_of
 from musicgen.errors import ConfigError
 from musicgen.models.inference import Stepper
 from musicgen.models.inference.threads import single_threaded
@@ -28,13 +37,11 @@ from musicgen.tokens.constraint import Constraint
 if TYPE_CHECKING:
     from torch import nn
 
-_ONE = np.ones(1, np.bool_)
-
 
 class Live:
     """Row `index` of a seed, stepped from outside. The constraint must be new, and of one row.
 
-    `n_steps` counts the tokens heard, `seconds` is how long hearing and choosing them took.
+    `n_steps` counts the tokens read; `seconds` is the time spent on reading and drawing them.
     """
 
     def __init__(
@@ -45,54 +52,54 @@ class Live:
         *,
         index: int = 0,
     ) -> None:
-        self._reader = Reader(stepper_of(network), constraint, [index])
-        self._chance = Chance(config.seed, [index])
+        self._reader = TokenReader(stepper_of(network), constraint, [index])
+        self._draws = RandomDraws(config.seed, [index])
         self._filters = filters_of(config)
-        self._next: tuple[Floats, Bools] | None = None
+        self._next: tuple[Floats, Bools] | None = None  # logits and mask of the next token
         self.n_steps, self.seconds = 0, 0.0
 
     @property
     def milliseconds(self) -> float:
-        """How long a token took on average."""
+        """Mean time a token."""
         return 1000 * self.seconds / max(1, self.n_steps)
 
-    def hear(self, token: int) -> None:
-        """Go on from this token, whether the constraint allows it or not."""
+    def read(self, token: int) -> None:
+        """Continue with this token id, whether the constraint allows it or not."""
         begin = time.perf_counter()
         if self._next is not None:
-            self._chance.draw()  # that of the token which was not drawn
-        self._hear(token)
-        self.seconds += time.perf_counter() - begin
+            self._draws.next()  # the number of the token that was not drawn
+        self._advance(token, begin)
 
-    def chances(self) -> Floats:
-        """Probability of each token to be chosen next, (V,).
+    def probabilities(self) -> Floats:
+        """Probability of each token to be drawn next, (V,).
 
         Raises:
-            ConfigError: nothing has been heard yet.
+            ConfigError: no token has been read yet.
         """
-        of_row: Floats = chances(*self._heard(), self._filters)[0]
-        return of_row
+        row: Floats = probabilities(*self._predicted(), self._filters)[0]
+        return row
 
-    def choose(self) -> int:
-        """Draw the next token, hear it and give it back.
+    def draw(self) -> int:
+        """Draw the next token, read it and return its id.
 
         Raises:
-            ConfigError: nothing has been heard yet.
-            ControlError: nothing may come next, as after the end.
+            ConfigError: no token has been read yet.
+            ControlError: no token is allowed, as after the end.
         """
         begin = time.perf_counter()
-        logits, allowed = self._heard()
-        ids, _ = choose(logits, allowed, self._chance.draw(), filters=self._filters, rows=_ONE)
-        self._hear(int(ids[0]))
-        self.seconds += time.perf_counter() - begin
+        ids, _ = draw_tokens(
+            *self._predicted(), self._draws.next(), filters=self._filters, rows=np.ones(1, np.bool_)
+        )
+        self._advance(int(ids[0]), begin)
         return int(ids[0])
 
-    def _hear(self, token: int) -> None:
+    def _advance(self, token: int, begin: float) -> None:
         with single_threaded():
             self._next = self._reader.read(np.array([token]))
         self.n_steps += 1
+        self.seconds += time.perf_counter() - begin
 
-    def _heard(self) -> tuple[Floats, Bools]:
+    def _predicted(self) -> tuple[Floats, Bools]:
         if self._next is None:
-            raise ConfigError("nothing has been heard yet; begin with the start token")
+            raise ConfigError("no token has been read yet; begin with the start token")
         return self._next

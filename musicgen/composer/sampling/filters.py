@@ -1,4 +1,8 @@
-"""Choosing tokens: temperature, top-k, top-p and min-p as plain functions on logits (B, V)."""
+"""The filters on a next-token distribution, and the draw from it.
+
+Each filter is a plain function of logits (B, V) and one number of `SamplingConfig`; `FILTERS` lists
+them in the order in which they apply.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,13 @@ from musicgen.errors import CheckpointError, ControlError
 Ints = NDArray[np.integer]
 Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
-Filter = Callable[[Floats], Floats]
-# Odds against the likeliest of all, of all that is allowed together: below it, precision is lost.
+# A filter and the value of its setting.
+Filter = tuple[Callable[[Floats, Any], Floats], float]
+# Below this total of the allowed odds, relative to the likeliest token, precision is lost.
 SMALLEST_TOTAL = 1e-200
 
 
-def choose(
+def draw_tokens(
     logits: Floats,
     allowed: Bools,
     uniforms: Floats,
@@ -31,6 +36,10 @@ def choose(
     """Draw one id for each of `rows` by its uniform number in [0, 1): ids (B,), their bits (B,).
 
     Other rows get id 0, which is `PAD_ID`, and 0 bits. A token outside `allowed` is never drawn.
+
+    Raises:
+        CheckpointError: a logit is not finite.
+        ControlError: a row has no allowed token.
     """
     ids, bits = np.zeros(len(logits), np.int64), np.zeros(len(logits))
     index = np.flatnonzero(rows)
@@ -55,8 +64,8 @@ def choose(
     return ids, bits
 
 
-def chances(logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> Floats:
-    """Probabilities (B, V) with which `choose` draws."""
+def probabilities(logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> Floats:
+    """Probabilities (B, V) with which `draw_tokens` draws."""
     odds = np.exp(logits - logits.max(axis=1, keepdims=True).astype(np.float64))
     odds = _filtered(odds, logits, allowed, filters)
     result: Floats = odds / odds.sum(axis=1, keepdims=True)
@@ -64,35 +73,24 @@ def chances(logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> Floats
 
 
 def _filtered(odds: Floats, logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> Floats:
-    """Odds (B, V), which belong to the logits, of what is allowed and passes the filters."""
+    """Odds (B, V) of the tokens that are allowed and pass the filters; 0 for the others."""
     kept: Floats = odds * allowed
     if not filters and kept.sum(axis=1).min() >= SMALLEST_TOTAL:
         return kept
-    own: Floats = np.where(allowed, logits.astype(np.float64), -np.inf)
-    for apply in filters:
-        own = apply(own)
-    again: Floats = np.exp(own - own.max(axis=1, keepdims=True))
-    return again
+    masked: Floats = np.where(allowed, logits.astype(np.float64), -np.inf)
+    for keep, value in filters:
+        masked = keep(masked, value)
+    result: Floats = np.exp(masked - masked.max(axis=1, keepdims=True))
+    return result
 
 
-def filters_of(config: SamplingConfig) -> list[Filter]:
-    """The filters that a configuration asks for, in the order in which they apply."""
-    if config.temperature == 0:
-        return [lambda logits: keep_top_k(logits, 1)]
-    filters: list[Filter] = []
-    if config.temperature != 1:
-        filters.append(lambda logits: logits / config.temperature)
-    if config.top_k:
-        filters.append(lambda logits: keep_top_k(logits, config.top_k))
-    if config.top_p < 1:
-        filters.append(lambda logits: keep_top_p(logits, config.top_p))
-    if config.min_p > 0:
-        filters.append(lambda logits: keep_min_p(logits, config.min_p))
-    return filters
+def divide_by_temperature(logits: Floats, temperature: float) -> Floats:
+    """A flatter distribution above 1, a sharper one below."""
+    return logits / temperature
 
 
 def keep_top_k(logits: Floats, k: int) -> Floats:
-    """The k likeliest of each row; of equals, the lower ids."""
+    """Keep the k likeliest tokens of each row; of equals, the lower ids."""
     if k >= logits.shape[1]:
         return logits
     order = np.argsort(-logits, axis=1, kind="stable")
@@ -102,13 +100,13 @@ def keep_top_k(logits: Floats, k: int) -> Floats:
 
 
 def keep_top_p(logits: Floats, p: float) -> Floats:
-    """The fewest likeliest tokens that together reach probability p; always at least one.
+    """Keep the fewest likeliest tokens that together reach probability p; always at least one.
 
     Holtzman et al., "The curious case of neural text degeneration", 2020.
     """
     order = np.argsort(-logits, axis=1, kind="stable")
     ordered = np.exp(np.take_along_axis(log_softmax(logits), order, axis=1))
-    before = ordered.cumsum(axis=1) - ordered  # what the likelier ones have reached already
+    before = ordered.cumsum(axis=1) - ordered  # probability of the likelier tokens
     drop = before >= p
     drop[:, 0] = False
     kept = logits.copy()
@@ -117,11 +115,31 @@ def keep_top_p(logits: Floats, p: float) -> Floats:
 
 
 def keep_min_p(logits: Floats, p: float) -> Floats:
-    """Tokens at least p times as likely as the likeliest.
+    """Keep the tokens at least p times as likely as the likeliest.
 
     Nguyen et al., "Turning up the heat: min-p sampling", 2024.
     """
     return np.where(logits >= logits.max(axis=1, keepdims=True) + math.log(p), logits, -np.inf)
+
+
+# Setting of `SamplingConfig` -> its filter and the value at which it is off, in order.
+FILTERS: dict[str, Filter] = {
+    "temperature": (divide_by_temperature, 1),
+    "top_k": (keep_top_k, 0),
+    "top_p": (keep_top_p, 1),
+    "min_p": (keep_min_p, 0),
+}
+
+
+def filters_of(config: SamplingConfig) -> list[Filter]:
+    """The filters that a configuration turns on, in order; temperature 0 keeps one token."""
+    if config.temperature == 0:
+        return [(keep_top_k, 1)]
+    return [
+        (keep, getattr(config, name))
+        for name, (keep, off) in FILTERS.items()
+        if getattr(config, name) != off
+    ]
 
 
 def log_softmax(logits: Floats) -> Floats:
