@@ -142,7 +142,7 @@ def _melodies(
 
 def _heard(tune: Tune) -> dict[str, bytes]:
     """MIDI of a tune with its chords as a second voice; other formats play or show the symbols."""
-    from musicgen.composer.harmony.backing import backed
+    from musicgen.composer.harmony.symbols import backed
     from musicgen.formats import rendered
 
     return {suffix: rendered([backed(tune)], suffix) for suffix in (".mid", ".midi")}

@@ -4,7 +4,7 @@
         --model runs/nottingham checkpoints/harmonizers/hymns
 
 Root and chord (root and kind: major, minor, dominant, diminished) of every half bar (see
-`harmonization.slots`), found freely by beam search: no written chord is shown. The baselines are
+`composer.harmony.slots`), found freely by beam search: no written chord is shown. The baselines are
 fitted on the training families of the corpus, their settings chosen on its validation families;
 intervals are 95 % of 1,000 resamples of the test families. A network that was trained on another
 corpus is measured as it is.
@@ -23,25 +23,25 @@ import torch
 from numpy.typing import NDArray
 
 from musicgen.composer.harmony import load
-from musicgen.composer.harmony.baselines import Guess
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import Lesson
-from musicgen.composer.harmony.measuring import HarmonyScore, fit_baselines, measure, read_courses
+from musicgen.composer.harmony.features import HarmonyExample
 from musicgen.music.metrics.distances import ConfidenceInterval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts.benchmarks.harmonize_baselines import HarmonyScore, Predictor, fit_baselines, measure
 from scripts.fitting.harmonizer import sources_of
+from scripts.fitting.harmonizer_data import read_examples
 
 
-def network_guess(folder: Path, beam: int) -> Guess:
-    """What `musicgen harmonize` does; a tune is worked out once."""
+def network_predictor(folder: Path, beam: int) -> Predictor:
+    """The chords of `musicgen harmonize`, computed once for each tune."""
     network = load(folder).network
 
     @cache
-    def guess(lesson: Lesson) -> NDArray[np.int64]:
-        return harmonies(network, lesson, DecodingConfig(beam=beam)).chords
+    def predict(example: HarmonyExample) -> NDArray[np.int64]:
+        return harmonies(network, example, DecodingConfig(beam=beam)).chords
 
-    return guess
+    return predict
 
 
 def shown(interval: ConfidenceInterval | None) -> str:
@@ -61,17 +61,19 @@ def main() -> None:
     parser.add_argument("--beam", type=int, default=DecodingConfig().beam)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    courses = read_courses([n for name in arguments.corpus for n in sources_of(name, arguments)])
-    held_out = courses[arguments.split]
-    baselines = fit_baselines(courses["train"], courses["val"])
-    best = max(baselines, key=lambda name: measure(baselines[name], courses["val"]).root.value)
-    guesses = dict(baselines)
-    guesses |= {f"network {p.name}": network_guess(p, arguments.beam) for p in arguments.model}
+    examples = read_examples([n for name in arguments.corpus for n in sources_of(name, arguments)])
+    held_out = examples[arguments.split]
+    baselines = fit_baselines(examples["train"], examples["val"])
+    best = max(baselines, key=lambda name: measure(baselines[name], examples["val"]).root.value)
+    predictors = dict(baselines)
+    predictors |= {
+        f"network {p.name}": network_predictor(p, arguments.beam) for p in arguments.model
+    }
     print(f"{'':22} {'root':28} {'chord':28} root, ahead of the {best}")
-    for name, guess in guesses.items():
+    for name, predict in predictors.items():
         started = time.process_time()
         against = baselines[best] if name not in baselines else None
-        score: HarmonyScore = measure(guess, held_out, against)
+        score: HarmonyScore = measure(predict, held_out, against)
         spent = time.process_time() - started
         print(
             f"{name:22} {shown(score.root):28} {shown(score.chord):28} {shown(score.ahead)}"

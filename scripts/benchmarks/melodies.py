@@ -24,7 +24,7 @@ from musicgen.composer.engine import Engine
 from musicgen.composer.harmony import melody_for_chords
 from musicgen.composer.harmony.chords import NOT_KNOWN, chord_id, notes_of, root_of
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import lesson
+from musicgen.composer.harmony.features import harmony_example
 from musicgen.composer.harmony.network import Harmonizer
 from musicgen.composer.harmony.progression import Progression
 from musicgen.composer.harmony.slots import slots_of
@@ -66,7 +66,7 @@ def shares(tune: Tune, network: Harmonizer | None) -> tuple[float, float, float]
 
 
 def _found_again(tune: Tune, network: Harmonizer) -> float:
-    given = lesson(slots_of(tune))
+    given = harmony_example(slots_of(tune))
     found = harmonies(network, given, DecodingConfig()).chords
     pairs = [(root_of(int(a)), root_of(int(b))) for a, b in zip(found, given.chords, strict=True)]
     return float(np.mean([a == b for a, b in pairs]))

@@ -17,15 +17,18 @@ are left alone (`scripts/benchmarks/harmonize.py` measures on them). Three minut
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import torch
 
 from musicgen.composer.harmony import model as models
-from musicgen.composer.harmony.measuring import read_courses
-from musicgen.composer.harmony.training import LearningConfig, learn
 from musicgen.config import override
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts.fitting.harmonizer_data import read_examples
+from scripts.fitting.harmonizer_training import HarmonizerFitConfig, fit
 
 CARD = """# Chords for melodies
 
@@ -38,8 +41,8 @@ families; {val} of the validation families chose the epoch: {nats:.3f} nats per 
 """
 ABOUT = """Bach's chorales come with music21 and are in the public domain. Of the Open Hymnal
 Project (https://github.com/mzealey/openhymnal) only scores whose own heading says that they are in
-the public domain are used. Their chords were read from the four parts (`harmonization.reduction`).
-The weights are under the licence of musicgen (MIT)."""
+the public domain are used. Their chords were read from the four parts
+(`scripts/fitting/harmonizer_data.py`). The weights are under the licence of musicgen (MIT)."""
 ABOUT_OTHERS = "What licence the music is under, and so the weights, the one who trained must know."
 
 
@@ -68,19 +71,19 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="such as model.d_model=96 epochs=20")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = LearningConfig()
+    config = HarmonizerFitConfig()
     for assignment in arguments.set:
         config = override(config, assignment)
-    courses = read_courses([n for name in arguments.corpus for n in sources_of(name, arguments)])
-    train, val = courses["train"].lessons, courses["val"].lessons
-    print({split: len(course.lessons) for split, course in courses.items()}, flush=True)
+    examples = read_examples([n for name in arguments.corpus for n in sources_of(name, arguments)])
+    train, val = examples["train"].examples, examples["val"].examples
+    print({split: len(of_split.examples) for split, of_split in examples.items()}, flush=True)
     started = time.process_time()
 
     def report(epoch: int, nats: float) -> None:
         spent = time.process_time() - started
         print(f"epoch {epoch}: {nats:.4f} nats per chord, {spent:.0f} CPU-s", flush=True)
 
-    network, nats = learn(train, val, config, report=report)
+    network, nats = fit(train, val, config, report=report)
     parameters = sum(p.numel() for p in network.parameters())
     card = CARD.format(
         parameters=parameters,

@@ -16,19 +16,15 @@ from typer.testing import CliRunner
 
 from musicgen.cli import app
 from musicgen.composer import harmony
-from musicgen.composer.harmony import baselines, chords, model, reduction
-from musicgen.composer.harmony.backing import backed
-from musicgen.composer.harmony.batches import collate, nats_per_slot
+from musicgen.composer.harmony import chords, model
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import lesson, lesson_of
-from musicgen.composer.harmony.measuring import LessonSet, measure
+from musicgen.composer.harmony.features import HarmonyExample, harmony_example
 from musicgen.composer.harmony.model import HarmonyModel
-from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig
+from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig, collate
 from musicgen.composer.harmony.progression import Progression, symbol_of
 from musicgen.composer.harmony.slots import places, slots_of
-from musicgen.composer.harmony.symbols import n_symbols, with_symbols, write_text
-from musicgen.composer.harmony.training import LearningConfig, learn
-from musicgen.errors import CheckpointError, ConfigError, ControlError, CorpusError
+from musicgen.composer.harmony.symbols import backed, n_symbols, with_symbols, write_text
+from musicgen.errors import CheckpointError, ConfigError, ControlError
 from musicgen.formats import read
 from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.abc_notation.places import TuneText
@@ -43,6 +39,10 @@ TUNE = "X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n" + (
 
 def abc(music: str, *, meter: str = "4/4", key: str = "C") -> Tune:
     return parse_text(f"X:1\nT:A tune\nM:{meter}\nL:1/8\nK:{key}\n{music}\n").tunes[0]
+
+
+def example_of(tune: Tune) -> HarmonyExample:
+    return harmony_example(slots_of(tune))
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +96,16 @@ def test_a_half_bar_that_ends_a_part_is_no_pickup() -> None:
 
 
 def test_melody_is_counted_from_the_tonic_in_force() -> None:
-    given = lesson_of(abc("CEGc EGce|[K:D]DFAd FAdf|"))
+    given = example_of(abc("CEGc EGce|[K:D]DFAd FAdf|"))
     degrees = given.melody[:, 0].reshape(4, 4)
     assert (degrees[0] == degrees[2]).all()
     assert (degrees[1] == degrees[3]).all()
 
 
-def test_a_transposed_tune_is_the_same_lesson() -> None:
+def test_a_transposed_tune_is_the_same_example() -> None:
     in_c, in_e_flat = (
-        lesson_of(abc('"C"CEGc "G7"BdGz|')),
-        lesson_of(abc('"Eb"EGBe "Bb7"dfBz|', key="Eb")),
+        example_of(abc('"C"CEGc "G7"BdGz|')),
+        example_of(abc('"Eb"EGBe "Bb7"dfBz|', key="Eb")),
     )
     assert (in_c.melody == in_e_flat.melody).all()
     assert (in_c.chords == in_e_flat.chords).all()
@@ -136,27 +136,11 @@ def test_what_is_no_chord_is_not_learned(text: str) -> None:
     assert chords.chord_id(text, Key("C")) == chords.NOT_KNOWN
 
 
-# --- chords of parts ------------------------------------------------------------------------
-
-
-def test_parts_make_the_chords_that_a_musician_hears() -> None:
-    tune = parse_text(
-        "X:1\nM:4/4\nL:1/4\nK:C\nV:1\ncc ff|dd ee|]\nV:2\nGG AA|BB cc|]\n"
-        "V:3\nEE cc|GG GG|]\nV:4\nC,C, F,F,|G,F, C,C,|]\n"
-    ).tunes[0]
-    assert [slot.written for slot in reduction.chords_of(tune)] == ["C", "F", "G7", "C"]
-
-
-def test_two_voices_make_no_chords() -> None:
-    tune = parse_text("X:1\nM:4/4\nL:1/4\nK:C\nV:1\ncccc|\nV:2\nEEEE|\n").tunes[0]
-    assert reduction.chords_of(tune) == []
-
-
 # --- network --------------------------------------------------------------------------------
 
 
 def test_chord_by_chord_gives_what_all_at_once_gives(small: Harmonizer) -> None:
-    given = lesson_of(parse_text(TUNE).tunes[0])
+    given = example_of(parse_text(TUNE).tunes[0])
     batch = collate([given])
     with torch.no_grad():
         whole = small(*batch.given)
@@ -174,7 +158,7 @@ def test_chord_by_chord_gives_what_all_at_once_gives(small: Harmonizer) -> None:
 
 
 def test_padding_changes_nothing_and_no_chord_sees_a_later_one(small: Harmonizer) -> None:
-    short, long = lesson_of(abc("CDEF GABc|")), lesson_of(abc("CEGc EGce|dfaf c4|cBAG FEDC|"))
+    short, long = example_of(abc("CDEF GABc|")), example_of(abc("CEGc EGce|dfaf c4|cBAG FEDC|"))
     both, alone = collate([long, short]), collate([short])
     with torch.no_grad():
         together = small(*both.given)[1, : len(short)]
@@ -187,7 +171,7 @@ def test_padding_changes_nothing_and_no_chord_sees_a_later_one(small: Harmonizer
 
 
 def test_a_chord_attends_to_all_of_the_melody(small: Harmonizer) -> None:
-    given = lesson_of(abc("CDEF GABc|cBAG FEDC|"))
+    given = example_of(abc("CDEF GABc|cBAG FEDC|"))
     batch = collate([given])
     other = given.melody.copy()
     other[-1, 0] = 1  # the very last note
@@ -198,7 +182,7 @@ def test_a_chord_attends_to_all_of_the_melody(small: Harmonizer) -> None:
 
 
 def test_a_wider_beam_finds_nothing_less_likely(small: Harmonizer) -> None:
-    given = lesson_of(abc("CDEF GABc|cBAG FEDC|"))
+    given = example_of(abc("CDEF GABc|cBAG FEDC|"))
     likelihoods = [
         np.log(harmonies(small, given, DecodingConfig(beam=beam)).probabilities).sum()
         for beam in (1, 8)
@@ -207,7 +191,7 @@ def test_a_wider_beam_finds_nothing_less_likely(small: Harmonizer) -> None:
 
 
 def test_drawing_is_a_function_of_the_seed(small: Harmonizer) -> None:
-    given = lesson_of(abc("CDEF GABc|cBAG FEDC|CDEF GABc|cBAG FEDC|"))
+    given = example_of(abc("CDEF GABc|cBAG FEDC|CDEF GABc|cBAG FEDC|"))
     drawn = [
         harmonies(small, given, DecodingConfig(temperature=1.0, seed=seed)).chords.tolist()
         for seed in (0, 0, 1)
@@ -216,47 +200,10 @@ def test_drawing_is_a_function_of_the_seed(small: Harmonizer) -> None:
 
 
 def test_inside_a_long_note_the_chord_stays(small: Harmonizer) -> None:
-    given = lesson_of(abc("c8|c8|c8|"))
+    given = example_of(abc("c8|c8|c8|"))
     for seed in range(5):
         found = harmonies(small, given, DecodingConfig(temperature=2.0, seed=seed)).chords
         assert found[0::2].tolist() == found[1::2].tolist()
-
-
-def test_a_network_learns_what_is_there_to_learn() -> None:
-    tunes = [abc(f'"C"C2E2 "{name}"{notes}|"C"c4 z4|') for name, notes in (("F", "F2A2"),
-             ("G7", "G2B2"))] * 8  # fmt: skip
-    lessons = [lesson_of(tune) for tune in tunes]
-    shape = HarmonizerConfig(d_model=16, n_layers=1, n_heads=2, dropout=0, history_dropout=0)
-    config = LearningConfig(model=shape, epochs=40, batch_slots=32, learning_rate=0.01)
-    epochs: list[float] = []
-    network, nats = learn(lessons, lessons, config, report=lambda _, n: epochs.append(n))
-    assert nats == min(epochs) < 0.1 < epochs[0]
-    assert nats_per_slot(network, lessons) == pytest.approx(nats, rel=1e-4)
-    guessed = harmonies(network, lessons[1], DecodingConfig()).chords
-    assert guessed.tolist() == lessons[1].chords.tolist()
-
-
-def test_learning_needs_chords() -> None:
-    with pytest.raises(CorpusError, match="no chords to learn from; give tunes with chord symbols"):
-        learn([lesson_of(abc("CDEF GABc|"))], [], LearningConfig())
-
-
-# --- baselines ------------------------------------------------------------------------------
-
-
-def test_baselines_find_what_they_counted() -> None:
-    lessons = [lesson_of(abc('"C"CEGc "G"GBdg|"F"FAcf "C"CEGc|')) for _ in range(4)]
-    wanted = lessons[0].chords.tolist()
-    assert set(baselines.fit_majority(lessons)(lessons[0]).tolist()) == {wanted[0]}
-    assert baselines.fit_ngram(lessons)(lessons[0]).tolist() == wanted
-    assert baselines.fit_hmm(lessons, baselines.HmmConfig())(lessons[0]).tolist() == wanted
-
-
-def test_scores_count_roots_and_chords_apart() -> None:
-    tune = lesson_of(abc('"C"CEGc "G7"GBdg|'))
-    found = measure(lambda _: np.array([1, chords.chord_id("G", Key("C"))]),
-                    LessonSet((tune,), ("one",)))  # fmt: skip
-    assert (found.root.value, found.chord.value, found.n_slots) == (1.0, 0.5, 2)
 
 
 # --- writing --------------------------------------------------------------------------------
@@ -334,7 +281,7 @@ def test_a_tune_without_end_is_refused(shipped: HarmonyModel) -> None:
     with pytest.raises(ControlError) as caught:
         harmony.harmonize(abc("CDEF GABc|" * 600), shipped)
     assert str(caught.value) == (
-        "'A tune' is too long to be heard as a whole: 1200 places for chords, 4800 notes, "
+        "'A tune' is too long for one pass: 1200 places for chords, 4800 notes, "
         "of 1000 and 4000 at most; split it"
     )
 
@@ -356,7 +303,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, small: Harmonizer) -> None
     model.save(tmp_path / "m", HarmonyModel(network=small, metrics={"nats": 1.0}, card="A card."))
     back = model.load(tmp_path / "m")
     assert (back.card, dict(back.metrics)) == ("A card.", {"nats": 1.0})
-    batch = collate([lesson_of(abc("CDEF GABc|"))])
+    batch = collate([example_of(abc("CDEF GABc|"))])
     with torch.no_grad():
         assert torch.equal(back.network(*batch.given), small(*batch.given))
 
@@ -405,8 +352,8 @@ def test_the_card_and_numbers_of_the_shipped_model_are_there(shipped: HarmonyMod
     assert (model.SHIPPED / "weights.safetensors").stat().st_size < 3_000_000
 
 
-def test_a_lesson_of_nothing_is_empty() -> None:
-    empty = lesson([])
+def test_an_example_of_no_slots_is_empty() -> None:
+    empty = harmony_example([])
     assert empty.melody.shape == (0, 5)
     assert empty.slots.shape == (0, 6)
 

@@ -1,7 +1,7 @@
-"""Which notes each chord attended to: a picture of the attention between the two sequences.
+"""A picture of which notes each chord attended to.
 
 Bahdanau, Cho and Bengio, "Neural machine translation by jointly learning to align and translate",
-2015, drew the first of its kind, of words in two languages.
+2015, drew the first of its kind, between words of two languages.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from musicgen.composer.harmony import Harmonized
-from musicgen.composer.harmony.batches import collate
 from musicgen.composer.harmony.chords import chord_id
-from musicgen.composer.harmony.features import lesson
-from musicgen.composer.harmony.network import Harmonizer
+from musicgen.composer.harmony.features import harmony_example
+from musicgen.composer.harmony.network import Harmonizer, collate
 from musicgen.composer.harmony.slots import Slot, SlotNote
 from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.music.theory import ACCIDENTAL_TEXT, spell
@@ -26,28 +25,27 @@ _MOST = 16  # slots that are drawn
 
 
 def attention(network: Harmonizer, found: Harmonized) -> NDArray[np.float64]:
-    """(L, H, S, N): the share of its attention that each slot, chord by chord as they were found,
-    gives to each piece of the melody, in every layer and head."""
-    given = lesson(found.slots)
-    batch = collate([given])
+    """Attention weights (L, H, S, N) of each slot to each piece of the melody in every layer and
+    head, while the decoder reads the chords that were found."""
+    batch = collate([harmony_example(found.slots)])
     ids = [chord_id(name, slot.key) for name, slot in zip(found.chords, found.slots, strict=True)]
     before = torch.tensor([[0, *ids[:-1]]])
-    shares: list[torch.Tensor] = []
+    layers: list[torch.Tensor] = []
     with torch.inference_mode(), torch_single_threaded():
-        heard = network.encode(batch.melody, batch.slot_of, batch.slots, batch.present)
-        network.decode(heard, batch.slot_of, batch.slots, batch.present, before, shares=shares)
-    stacked: NDArray[np.float64] = torch.stack(shares)[:, 0].double().numpy()
+        encoded = network.encode(batch.melody, batch.slot_of, batch.slots, batch.present)
+        network.decode(encoded, batch.slot_of, batch.slots, batch.present, before, attention=layers)
+    stacked: NDArray[np.float64] = torch.stack(layers)[:, 0].double().numpy()
     return stacked
 
 
 def draw(network: Harmonizer, found: Harmonized, path: str | Path) -> None:
     """A panel for each head of the last layer: rows are the chords of the first 16 places, columns
     the notes, lines the places; dark is much attention."""
-    shares = attention(network, found)[-1][:, :_MOST]
+    weights = attention(network, found)[-1][:, :_MOST]
     slots = found.slots[:_MOST]
     names = [_name(piece, slot) for slot in slots for piece in slot.pieces]
     edges = np.cumsum([0, *(len(slot.pieces) for slot in slots)]) - 0.5
-    n_heads = len(shares)
+    n_heads = len(weights)
     width, height = max(6.0, 0.15 * len(names)), max(2.5, 0.21 * len(slots))
     with chart(path, width=2 * width, height=height * -(-n_heads // 2) + 0.8) as figure:
         panels = figure.subplots(-(-n_heads // 2), 2, squeeze=False).ravel()
@@ -55,7 +53,7 @@ def draw(network: Harmonizer, found: Harmonized, path: str | Path) -> None:
             if head >= n_heads:
                 axes.set_axis_off()
                 continue
-            axes.imshow(shares[head, :, : len(names)], cmap="Blues", aspect="auto", vmin=0)
+            axes.imshow(weights[head, :, : len(names)], cmap="Blues", aspect="auto", vmin=0)
             axes.set_xticks(range(len(names)), names, fontsize=7)
             axes.set_yticks(range(len(slots)), found.chords[: len(slots)], fontsize=8)
             for edge in edges:

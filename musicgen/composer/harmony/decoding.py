@@ -1,7 +1,7 @@
-"""Chords for a melody, one slot after the other: the likeliest by beam search, or drawn by chance.
+"""Decoding a harmony slot by slot: the likeliest by beam search, or drawn with a temperature.
 
 A chord may change only where a note or a rest begins. With temperature 0 a beam of the likeliest
-beginnings is kept; above 0 every chord is drawn, the same for the same seed.
+prefixes is kept; above 0 every chord is drawn, reproducibly for a seed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen.composer.harmony.chords import BEGIN, N_CHORDS
-from musicgen.composer.harmony.features import Lesson
+from musicgen.composer.harmony.features import HarmonyExample
 from musicgen.composer.harmony.network import Harmonizer
 from musicgen.errors import ConfigError
 from musicgen.models.inference.threads import torch_single_threaded
@@ -23,7 +23,7 @@ from musicgen.models.inference.threads import torch_single_threaded
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingConfig:
-    """`temperature` 0 searches with `beam` candidates, above it draws; `seed` is for drawing."""
+    """`temperature` 0 searches with `beam` candidates, above 0 draws with `seed`."""
 
     temperature: float = 0.0
     beam: int = 4
@@ -38,30 +38,26 @@ class DecodingConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Harmony:
-    """The chord of every slot (S,), and the probability that it had (S,)."""
+    """The chord of every slot (S,), and its probability (S,)."""
 
     chords: NDArray[np.int64]
     probabilities: NDArray[np.float64]
 
 
-# Which rows go on and with which chord, from the log-probabilities of all (rows, chords).
+# The rows that continue and their chords, from the log-probabilities of all (rows, chords).
 _Choose = Callable[[NDArray[np.float64]], tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
-def harmonies(network: Harmonizer, lesson: Lesson, config: DecodingConfig) -> Harmony:
+def harmonies(network: Harmonizer, example: HarmonyExample, config: DecodingConfig) -> Harmony:
     """The chords of a tune; an empty harmony for one without slots."""
-    if not len(lesson):
+    if not len(example):
         return Harmony(np.zeros(0, np.int64), np.zeros(0))
-    if config.temperature > 0:
-        rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(config.seed)
 
-        def draw(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-            weights = np.exp((scores[0] - scores[0].max()) / config.temperature)
-            chosen = rng.choice(N_CHORDS, p=weights / weights.sum())
-            return np.zeros(1, np.int64), np.array([chosen])
-
-        with torch_single_threaded():
-            return _run(network, lesson, draw, keep_scores=False)
+    def draw(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        weights = np.exp((scores[0] - scores[0].max()) / config.temperature)
+        chosen = rng.choice(N_CHORDS, p=weights / weights.sum())
+        return np.zeros(1, np.int64), np.array([chosen])
 
     def best(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         order = np.argsort(-scores, axis=None, kind="stable")[: config.beam]
@@ -69,32 +65,35 @@ def harmonies(network: Harmonizer, lesson: Lesson, config: DecodingConfig) -> Ha
         rows, chords = np.unravel_index(order, scores.shape)
         return rows.astype(np.int64), chords.astype(np.int64)
 
+    drawn = config.temperature > 0
     with torch_single_threaded():
-        return _run(network, lesson, best, keep_scores=True)
+        return _run(network, example, draw if drawn else best, keep_scores=not drawn)
 
 
 @torch.inference_mode()
-def _run(network: Harmonizer, lesson: Lesson, choose: _Choose, *, keep_scores: bool) -> Harmony:
+def _run(
+    network: Harmonizer, example: HarmonyExample, choose: _Choose, *, keep_scores: bool
+) -> Harmony:
     melody, slot_of, slots = (
-        torch.from_numpy(array)[None] for array in (lesson.melody, lesson.slot_of, lesson.slots)
+        torch.from_numpy(array)[None] for array in (example.melody, example.slot_of, example.slots)
     )
     present = torch.ones(slot_of.shape, dtype=torch.bool)
-    heard = network.encode(melody, slot_of, slots, present)
+    encoded = network.encode(melody, slot_of, slots, present)
     chords = np.zeros((1, 0), np.int64)
     costs, total = np.zeros((1, 0)), np.zeros(1)
     state = None
-    for number in range(len(lesson)):
+    for number in range(len(example)):
         n = len(chords)
         last = chords[:, -1] if number else np.full(n, BEGIN, np.int64)
         logits, state = network.decode(
-            heard.expand(n, -1, -1),
+            encoded.expand(n, -1, -1),
             slot_of,
             slots[:, number : number + 1].expand(n, -1, -1),
             present,
             torch.from_numpy(last)[:, None],
             state,
         )
-        scores = _log_probabilities(logits[:, 0], last, free=bool(lesson.free[number]))
+        scores = _log_probabilities(logits[:, 0], last, free=bool(example.free[number]))
         rows, chosen = choose(total[:, None] + scores if keep_scores else scores)
         chords = np.hstack([chords[rows], chosen[:, None]])
         costs = np.hstack([costs[rows], scores[rows, chosen][:, None]])
@@ -108,7 +107,7 @@ def _run(network: Harmonizer, lesson: Lesson, choose: _Choose, *, keep_scores: b
 def _log_probabilities(
     logits: Tensor, last: NDArray[np.int64], *, free: bool
 ) -> NDArray[np.float64]:
-    """(rows, V): of each chord in one slot; where none can begin, the last goes on for sure."""
+    """(rows, V): of each chord in one slot; where none can begin, the last has probability 1."""
     scores: NDArray[np.float64] = logits.double().numpy()
     scores[:, BEGIN] = -np.inf
     if not free:

@@ -1,4 +1,4 @@
-"""A tune as a harmonizer sees it: integers for every piece of melody and for every slot.
+"""The features of a tune for a harmonizer: integers for every piece of melody and every slot.
 
 Pitches are semitones above the tonic of the key in force, so a tune is the same in every key.
 """
@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer.harmony.chords import chord_id
-from musicgen.composer.harmony.slots import Slot, slots_of
-from musicgen.music.tune import Tune
+from musicgen.composer.harmony.slots import Slot
 
 Ints = NDArray[np.int64]
 
 MODES = ("major", "minor", "dorian", "mixolydian", "lydian", "phrygian", "locrian", "none")
-# Columns of `Lesson.melody` and `Lesson.slots`, with how many values each can take.
+# Columns of `HarmonyExample.melody` and `HarmonyExample.slots`, with how many values each can take.
 MELODY_SIZES = {"degree": 13, "octave": 5, "place": 9, "length": 9, "held": 2}
 SLOT_SIZES = {"mode": len(MODES), "beats": 10, "index": 4, "part_bar": 9, "bars_left": 9, "last": 2}
 REST = 12
@@ -27,7 +26,7 @@ MAX_SLOTS, MAX_PIECES = 1000, 4000  # attention between all pieces of more takes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class HarmonyExample:
     """`melody` (N, 5) are the pieces in order with the number of their slot in `slot_of` (N,);
     `slots` (S, 6); `chords` (S,) the ids written there, `NOT_KNOWN` where none is; `free` (S,)
     says where a chord can begin."""
@@ -42,13 +41,8 @@ class Lesson:
         return len(self.slots)
 
 
-def lesson_of(tune: Tune) -> Lesson:
-    """What there is to learn, or to be harmonized, in a tune."""
-    return lesson(slots_of(tune))
-
-
-def lesson(slots: Sequence[Slot]) -> Lesson:
-    """The same of slots that are known already."""
+def harmony_example(slots: Sequence[Slot]) -> HarmonyExample:
+    """Encode the slots of a tune (`slots_of`)."""
     melody, slot_of, rows = [], [], []
     for number, slot in enumerate(slots):
         tonic = slot.key.tonic_pitch_class
@@ -73,7 +67,7 @@ def lesson(slots: Sequence[Slot]) -> Lesson:
                 int(number + 1 == len(slots)),
             )
         )
-    return Lesson(
+    return HarmonyExample(
         melody=np.array(melody, np.int64).reshape(-1, len(MELODY_SIZES)),
         slot_of=np.array(slot_of, np.int64),
         slots=np.array(rows, np.int64).reshape(-1, len(SLOT_SIZES)),

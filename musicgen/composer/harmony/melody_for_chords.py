@@ -24,11 +24,10 @@ from musicgen.composer.controls import Controls
 from musicgen.composer.controls.constraint import ControlledConstraint
 from musicgen.composer.engine import Engine
 from musicgen.composer.generation import draft, request_of, titled
-from musicgen.composer.harmony.batches import nats_per_slot
-from musicgen.composer.harmony.features import lesson_of
-from musicgen.composer.harmony.network import Harmonizer
+from musicgen.composer.harmony.features import harmony_example
+from musicgen.composer.harmony.network import Harmonizer, nats_per_slot
 from musicgen.composer.harmony.progression import Progression, symbol_of
-from musicgen.composer.harmony.slots import places
+from musicgen.composer.harmony.slots import places, slots_of
 from musicgen.composer.harmony.symbols import with_symbols
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.music.theory import Meter, rhythm_meters
@@ -90,7 +89,9 @@ def melodies(
             replace(take, tune=_with_chords(take.tune, changes))
             for take in draft(engine, numbers, request, sampling, hold=hold)
         ]
-        costs = [nats_per_slot(harmonizer, [lesson_of(take.tune)]) for take in takes]
+        costs = [
+            nats_per_slot(harmonizer, [harmony_example(slots_of(take.tune))]) for take in takes
+        ]
         chosen = takes[int(np.argmin(costs))]
         return replace(chosen, index=index, tune=titled(chosen.tune, sampling.seed, index))
 

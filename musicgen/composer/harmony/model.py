@@ -51,13 +51,13 @@ def save(folder: str | Path, model: HarmonyModel) -> None:
     seal(folder, contents, kind=FORMAT)
 
 
-def load(folder: str | Path = SHIPPED) -> HarmonyModel:
-    """The harmonizer in a folder; by default the one that comes with musicgen.
+def load(folder: str | Path | None = None) -> HarmonyModel:
+    """The harmonizer in a folder, or the shipped one.
 
     Raises:
-        CheckpointError: it is missing, damaged, or speaks of other chords.
+        CheckpointError: it is missing or damaged, or was trained on other chords or features.
     """
-    folder = Path(folder)
+    folder = Path(SHIPPED if folder is None else folder)
     files = unseal(folder, _FILES, kind=FORMAT)
     try:
         config = json.loads(files["config.json"])
@@ -69,7 +69,9 @@ def load(folder: str | Path = SHIPPED) -> HarmonyModel:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
     if language != _language():
-        raise CheckpointError(f"{folder}: speaks of other chords or melodies; train it again")
+        raise CheckpointError(
+            f"{folder}: was trained on other chords or melody features; train it again"
+        )
     state = torch.get_rng_state()  # building draws random weights; the caller must not notice
     network = Harmonizer(shape)
     torch.set_rng_state(state)
@@ -84,5 +86,5 @@ def load(folder: str | Path = SHIPPED) -> HarmonyModel:
 
 
 def _language() -> dict[str, object]:
-    """What the numbers of a lesson mean, as far as a network depends on it."""
+    """The chords and columns that a network was trained on."""
     return {"kinds": list(KINDS), "melody": MELODY_SIZES, "slots": SLOT_SIZES}

@@ -1,23 +1,26 @@
-"""An encoder-decoder with attention: hears the whole melody, then writes chord after chord.
+"""An encoder-decoder with attention: encodes the whole melody, then predicts chord after chord.
 
-The encoder reads every piece of melody with all others in view; the decoder reads the chords so far
-and attends to the melody (Vaswani et al., "Attention is all you need", 2017). Positions are numbers
-of slots on both sides, so attention knows which notes sound under a chord and how far off others
-are. Blocks are those of `models.transformer`.
+The encoder attends from every piece of the melody to all others; the decoder reads the chords so
+far and attends to the melody (Vaswani et al., "Attention is all you need", 2017). Positions are
+numbers of slots on both sides, so attention knows which notes sound under a chord and how far off
+others are. Blocks are those of `models.networks.transformer`.
 
 Letters: B batch, N pieces of melody, S slots, C channels, H heads, D channels of a head, V chords.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musicgen.composer.harmony.chords import N_CHORDS
-from musicgen.composer.harmony.features import MELODY_SIZES, SLOT_SIZES
+from musicgen.composer.harmony.chords import BEGIN, N_CHORDS, NOT_KNOWN
+from musicgen.composer.harmony.features import MELODY_SIZES, SLOT_SIZES, HarmonyExample
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.models.inference.transformer import ROTARY_BASE
@@ -29,7 +32,7 @@ FURTHEST = 16  # distances in slots; greater ones are as this
 @dataclass(frozen=True, kw_only=True)
 class HarmonizerConfig:
     """The shape of a harmonizer; `history_dropout` is the share of earlier chords that are hidden
-    in training, so that it does not lean on its own guesses."""
+    in training, so that the network relies less on its own predictions."""
 
     d_model: int = 64
     n_layers: int = 2
@@ -46,7 +49,7 @@ class HarmonizerConfig:
 
     @property
     def block(self) -> ModelConfig:
-        """What a block of `models.transformer` needs to know."""
+        """The configuration of a transformer block."""
         return ModelConfig(
             kind="transformer",
             d_model=self.d_model,
@@ -56,12 +59,12 @@ class HarmonizerConfig:
         )
 
 
-class Listener(Block):
-    """A block whose queries come from one stream and whose keys and values from another, or from
-    the whole of its own: attention that looks everywhere, not only back.
+class AttentionBlock(Block):
+    """A block with unmasked attention: queries come from one sequence, keys and values from another
+    or from the same.
 
     Each head has a learned bias for every distance in slots, which starts out in favour of what is
-    near, more so in some heads than in others (Press, Smith and Lewis, "Train short, test long:
+    near, in some heads more than in others (Press, Smith and Lewis, "Train short, test long:
     attention with linear biases", 2022). Without it a few hundred tunes do not teach a network
     which notes sound under a chord.
     """
@@ -72,15 +75,15 @@ class Listener(Block):
         distances = torch.arange(-FURTHEST, FURTHEST + 1).abs()
         self.bias = nn.Parameter(-slopes[:, None] * distances)  # (H, 2 * FURTHEST + 1)
 
-    def listen(
-        self, x: Tensor, heard: Tensor, at: tuple[Tensor, Tensor], present: Tensor
+    def attend(
+        self, x: Tensor, encoded: Tensor, at: tuple[Tensor, Tensor], present: Tensor
     ) -> Tensor:
-        """x (B, T, C) attends to heard (B, N, C) where present (B, N) is True; `at` are the slots
+        """x (B, T, C) attends to encoded (B, N, C) where present (B, N) is True; `at` are the slots
         of both, (B, T) and (B, N)."""
         q, _, _ = self.project(x)
-        _, k, v = self.project(heard)
+        _, k, v = self.project(encoded)
         y = F.scaled_dot_product_attention(
-            *self._turned(q, k, at),
+            *self._rotated(q, k, at),
             v,
             attn_mask=self._bias(at).masked_fill(~present[:, None, None, :], -torch.inf),
             dropout_p=self.dropout if self.training else 0.0,
@@ -88,15 +91,15 @@ class Listener(Block):
         y = self.merge(y.transpose(1, 2).flatten(2))
         return self.feed(x + F.dropout(y, self.dropout, self.training))
 
-    def shares(self, x: Tensor, heard: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
-        """How much each time of x attends to each of heard: (B, H, T, N), rows sum to 1."""
+    def attention_to(self, x: Tensor, encoded: Tensor, at: tuple[Tensor, Tensor]) -> Tensor:
+        """How much each time of x attends to each of encoded: (B, H, T, N), rows sum to 1."""
         q, _, _ = self.project(x)
-        _, k, _ = self.project(heard)
-        q, k = self._turned(q, k, at)
+        _, k, _ = self.project(encoded)
+        q, k = self._rotated(q, k, at)
         scores: Tensor = q @ k.transpose(2, 3) * q.shape[3] ** -0.5 + self._bias(at)
         return scores.softmax(dim=3)
 
-    def _turned(self, q: Tensor, k: Tensor, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    def _rotated(self, q: Tensor, k: Tensor, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         d_head = q.shape[3]
         return rotate(q, *rotation_of(at[0], d_head)), rotate(k, *rotation_of(at[1], d_head))
 
@@ -116,8 +119,8 @@ def rotation_of(numbers: Tensor, d_head: int) -> Rotation:
     return angles.cos(), angles.sin()
 
 
-class _Table(nn.Module):
-    """Small integers in columns to the sum of a vector for each."""
+class _EmbeddingSum(nn.Module):
+    """Columns of small integers -> the sum of one vector for each column."""
 
     def __init__(self, sizes: dict[str, int], width: int) -> None:
         super().__init__()
@@ -141,69 +144,123 @@ class Harmonizer(nn.Module):
         super().__init__()
         self.config = config
         width, block = config.d_model, config.block
-        self.melody = _Table(MELODY_SIZES, width)
-        self.slots = _Table(SLOT_SIZES, width)
+        self.melody = _EmbeddingSum(MELODY_SIZES, width)
+        self.slots = _EmbeddingSum(SLOT_SIZES, width)
         self.chord = nn.Embedding(N_CHORDS, width)
         nn.init.normal_(self.chord.weight, std=width**-0.5)
-        self.encoder = nn.ModuleList(Listener(block) for _ in range(config.n_layers))
+        self.encoder = nn.ModuleList(AttentionBlock(block) for _ in range(config.n_layers))
         self.history = nn.ModuleList(Block(block) for _ in range(config.n_layers))
-        self.crossing = nn.ModuleList(Listener(block) for _ in range(config.n_layers))
+        self.crossing = nn.ModuleList(AttentionBlock(block) for _ in range(config.n_layers))
         self.heard_norm = nn.RMSNorm(width)
         self.norm = nn.RMSNorm(width)
         self.output = nn.Linear(width, N_CHORDS)
 
-    @property
-    def d_head(self) -> int:
-        """Channels of a head."""
-        return self.config.d_model // self.config.n_heads
-
     def encode(self, melody: Tensor, slot_of: Tensor, slots: Tensor, present: Tensor) -> Tensor:
-        """What is heard of the melody: (B, N, C); `present` (B, N) is False at padding."""
+        """What is encoded of the melody: (B, N, C); `present` (B, N) is False at padding."""
         of_slot = self.slots(slots)  # (B, S, C)
         index = slot_of[:, :, None].expand(-1, -1, of_slot.shape[2])
         x = self.melody(melody) + of_slot.gather(1, index)  # (B, N, C)
         x = F.dropout(x, self.config.dropout, self.training)
         for layer in self.encoder:
-            assert isinstance(layer, Listener)
-            x = layer.listen(x, x, (slot_of, slot_of), present)
-        heard: Tensor = self.heard_norm(x)
-        return heard
+            assert isinstance(layer, AttentionBlock)
+            x = layer.attend(x, x, (slot_of, slot_of), present)
+        encoded: Tensor = self.heard_norm(x)
+        return encoded
 
     def forward(
         self, melody: Tensor, slot_of: Tensor, slots: Tensor, present: Tensor, before: Tensor
     ) -> Tensor:
         """All slots at once; `before` holds the chord before each slot."""
-        heard = self.encode(melody, slot_of, slots, present)
-        logits, _ = self.decode(heard, slot_of, slots, present, before)
+        encoded = self.encode(melody, slot_of, slots, present)
+        logits, _ = self.decode(encoded, slot_of, slots, present, before)
         return logits
 
     def decode(
         self,
-        heard: Tensor,
+        encoded: Tensor,
         slot_of: Tensor,
         slots: Tensor,
         present: Tensor,
         before: Tensor,
         state: tuple[int, list[State]] | None = None,
-        shares: list[Tensor] | None = None,
+        attention: list[Tensor] | None = None,
     ) -> tuple[Tensor, tuple[int, list[State]]]:
         """Logits of the next T slots (B, T, V), and the state: how many slots were read, and what
-        each layer remembers of them. To `shares` is added how much each slot attends to each piece
-        of melody, (B, H, T, N), layer by layer."""
+        each layer has cached of them. The attention of each slot to each piece of melody,
+        (B, H, T, N), is appended to `attention`, layer by layer."""
         done, caches = state if state is not None else (0, [None] * self.config.n_layers)
         time = before.shape[1]
         x = self.chord(before) + self.slots(slots)  # (B, T, C)
         x = F.dropout(x, self.config.dropout, self.training)
         numbers = torch.arange(done, done + time, device=x.device)[None]
-        cos, sin = rotation_of(numbers, self.d_head)
+        cos, sin = rotation_of(numbers, self.config.d_model // self.config.n_heads)
         kept: list[State] = []
         for remember, attend, cache in zip(self.history, self.crossing, caches, strict=True):
-            assert isinstance(attend, Listener)
+            assert isinstance(attend, AttentionBlock)
             if cache is not None:
                 cache = tuple(F.pad(each, (0, 0, 0, time)) for each in cache)
             x, cache = remember(x, (cos[0, 0], sin[0, 0]), cache, done)
             kept.append(cache)
-            if shares is not None:
-                shares.append(attend.shares(x, heard, (numbers, slot_of)))
-            x = attend.listen(x, heard, (numbers, slot_of), present)
+            if attention is not None:
+                attention.append(attend.attention_to(x, encoded, (numbers, slot_of)))
+            x = attend.attend(x, encoded, (numbers, slot_of), present)
         return self.output(self.norm(x)), (done + time, kept)
+
+
+class HarmonyBatch(NamedTuple):
+    """Examples side by side, padded on the right: melody (B, N, 5), slot_of (B, N), slots
+    (B, S, 6), present (B, N) False at padding, before (B, S), chords (B, S) `NOT_KNOWN` where no
+    chord is written."""
+
+    melody: Tensor
+    slot_of: Tensor
+    slots: Tensor
+    present: Tensor
+    before: Tensor
+    chords: Tensor
+
+    @property
+    def given(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The arguments of the network."""
+        return self.melody, self.slot_of, self.slots, self.present, self.before
+
+
+def collate(examples: Sequence[HarmonyExample]) -> HarmonyBatch:
+    """Put examples side by side."""
+    n_pieces = max(len(example.melody) for example in examples)
+    n_slots = max(len(example) for example in examples)
+    first = examples[0]
+    rows = len(examples)
+    melody = np.zeros((rows, n_pieces, first.melody.shape[1]), np.int64)
+    slot_of = np.zeros((rows, n_pieces), np.int64)
+    slots = np.zeros((rows, n_slots, first.slots.shape[1]), np.int64)
+    present = np.zeros((rows, n_pieces), np.bool_)
+    before = np.full((rows, n_slots), BEGIN, np.int64)
+    chords = np.full((rows, n_slots), NOT_KNOWN, np.int64)
+    for row, example in enumerate(examples):
+        n, s = len(example.melody), len(example)
+        melody[row, :n], slot_of[row, :n] = example.melody, example.slot_of
+        present[row, :n] = True
+        slots[row, :s], chords[row, :s] = example.slots, example.chords
+        before[row, 1:s] = np.maximum(example.chords[: s - 1], BEGIN)
+    arrays = (melody, slot_of, slots, present, before, chords)
+    return HarmonyBatch(*(torch.from_numpy(array) for array in arrays))
+
+
+@torch.inference_mode()
+def nats_per_slot(network: Harmonizer, examples: Sequence[HarmonyExample]) -> float:
+    """Mean cross-entropy of a written chord, given the chords before it."""
+    training = network.training
+    network.eval()
+    cost, n = 0.0, 0
+    ordered = sorted(examples, key=len)
+    for start in range(0, len(ordered), 16):
+        batch = collate(ordered[start : start + 16])
+        logits = network(*batch.given)
+        flat = batch.chords.flatten()
+        cost += float(
+            F.cross_entropy(logits.flatten(0, 1), flat, ignore_index=NOT_KNOWN, reduction="sum")
+        )
+        n += int((flat != NOT_KNOWN).sum())
+    network.train(training)
+    return cost / max(1, n)

@@ -1,4 +1,4 @@
-"""Chord symbols written over a tune: in the music, or into its ABC text with all else untouched.
+"""Chords written with a tune: as symbols, in its ABC text, or as a second voice.
 
 with_symbols(tune, {(0, 0): "G", (1, 3): "D7"})      # place: bar, event of the bar
 write_text(text, tune, symbols)                      # the same in the text it was read from
@@ -9,18 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation.body import is_field
 from musicgen.formats.abc_notation.places import TuneText
 from musicgen.formats.abc_notation.scanner import TOKEN, is_chord_symbol, subgroup
 from musicgen.formats.abc_notation.text import decode_text
-from musicgen.music.tune import Bar, Change, Event, Tune
+from musicgen.music.chord_symbols import ChordSymbol, parse_chord
+from musicgen.music.performance.accompaniment import BASS_FROM, CHORD_FROM
+from musicgen.music.theory import Key, spell
+from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune, Voice
 
 # Bar and event of the bar, counted from 0, of the first voice.
 Symbols = Mapping[tuple[int, int], str]
 # Signs that belong to the note after them and stand after its chord symbol (ABC 2.1, 4.20).
 _BEFORE_NOTE = frozenset({"decoration", "letter", "microtone", "quoted"})
+_COMMENT = re.compile(r"(?<!\\)%.*")
+GUITAR = 24  # General MIDI number of the nylon-string guitar, from 0
 _SOUNDS = frozenset({"note", "rest", "bar_rest", "chord_open"})
 
 
@@ -118,4 +124,50 @@ def _tokens(text: str, start: int, end: int) -> Iterator[tuple[int, re.Match[str
         position += len(line)
 
 
-_COMMENT = re.compile(r"(?<!\\)%.*")
+def backed(tune: Tune) -> Tune:
+    """The tune with another voice that holds each chord, its bass below, until the next.
+
+    It is for formats without chord symbols, such as MIDI; recordings are played with a livelier
+    accompaniment from the same symbols (`performance`).
+    """
+    if not tune.voices:
+        return tune
+    bars: list[Bar] = []
+    key, symbol = tune.key, None
+    for bar in tune.bars:
+        events: list[Timed] = []
+        for length, sounding, in_force in _spans(bar, key, symbol):
+            key, symbol = in_force, sounding
+            if length:
+                events.append(_struck(sounding, length, key))
+        bars.append(replace(bar, events=tuple(events), overlays=()))
+    return replace(
+        tune, voices=(*tune.voices, Voice(id="chords", program=GUITAR, bars=tuple(bars)))
+    )
+
+
+def _spans(
+    bar: Bar, key: Key, symbol: ChordSymbol | None
+) -> Iterator[tuple[Fraction, ChordSymbol | None, Key]]:
+    """(length, chord, key) of the stretches of a bar between its chord symbols, in order; the last
+    may be empty and says what is in force at the bar's end."""
+    length = Fraction(0)
+    for event in bar.events:
+        if isinstance(event, Change):
+            key = event.key or key
+            continue
+        found = parse_chord(event.marks.chord_symbol) if event.marks.chord_symbol else None
+        if found is not None:
+            yield length, symbol, key
+            length, symbol = Fraction(0), found
+        length += event.duration
+    yield length, symbol, key
+
+
+def _struck(symbol: ChordSymbol | None, length: Fraction, key: Key) -> Timed:
+    if symbol is None or not symbol.intervals:
+        return Rest(length)
+    upper = sorted(CHORD_FROM + (pitch - CHORD_FROM) % 12 for pitch in symbol.pitch_classes)
+    bass = BASS_FROM + (symbol.bass - BASS_FROM) % 12
+    notes = tuple(Note(spell(midi, key), length) for midi in (bass, *upper))
+    return Chord(notes, length)

@@ -198,7 +198,7 @@ class InfillTarget:
         Raises:
             ControlError: the file holds something that cannot be kept.
         """
-        page = self.manuscript.page
+        page = self.manuscript.tune_text
         if page is None:
             whole = self.melody_with(changed)
             midi = self.manuscript.midi

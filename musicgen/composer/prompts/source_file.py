@@ -24,14 +24,14 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """What a tune was read from: the `page` of an ABC tune, or the bytes of a MIDI file.
+    """What a tune was read from: the `tune_text` of an ABC tune, or the bytes of a MIDI file.
 
     `before` and `after` are the rest of an ABC file of one tune; a tune of a book stands alone,
     with the fields of the book's heading that it needs. `encoding` and `mark` are how the file
     writes characters.
     """
 
-    page: TuneText | None = None
+    tune_text: TuneText | None = None
     midi: bytes = b""
     before: str = ""
     after: str = "\n"
@@ -71,10 +71,10 @@ class SourceFile:
         """The ABC file with a tune that goes on: what followed it, but for the line end that the
         new music begins after, follows the new music."""
         after = self.after
-        if self.page is not None and self.page.is_ended:
+        if self.tune_text is not None and self.tune_text.is_ended:
             after = _LINE_END.sub("", after, count=1)
         if not after.startswith(("\r", "\n")):
-            after = (self.page.line_end if self.page is not None else "\n") + after
+            after = (self.tune_text.line_end if self.tune_text is not None else "\n") + after
         return replace(self, after=after).file_of(text)
 
 

@@ -177,7 +177,7 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
     if len(tune.voices) != 1:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
     manuscript = SourceFile.of(tune)
-    stop = find_stop(manuscript.page) if manuscript.page is not None else None
+    stop = find_stop(manuscript.tune_text) if manuscript.tune_text is not None else None
     bars = stop.place.bars if stop is not None else _stopped_bars(tune, bool(manuscript.midi))
     heard = hear(tune, bars)
     if not heard:

@@ -1,4 +1,4 @@
-"""Train a harmonizer with Lightning: whole tunes in batches, the best epoch by validation kept."""
+"""Fit a harmonizer with Lightning: batches of whole tunes, the best epoch by validation kept."""
 
 from __future__ import annotations
 
@@ -15,21 +15,26 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from musicgen.composer.harmony.batches import LessonBatch, collate, nats_per_slot
 from musicgen.composer.harmony.chords import BEGIN, NOT_KNOWN
-from musicgen.composer.harmony.features import Lesson
-from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig
+from musicgen.composer.harmony.features import HarmonyExample
+from musicgen.composer.harmony.network import (
+    Harmonizer,
+    HarmonizerConfig,
+    HarmonyBatch,
+    collate,
+    nats_per_slot,
+)
 from musicgen.errors import ConfigError, CorpusError
 from musicgen.training.run import quiet_lightning
 
-# Called with the number of the epoch, from 1, and its nats per slot on the validation lessons.
+# Called with the number of the epoch, from 1, and its nats per slot on the validation examples.
 Report = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningConfig:
-    """One run: `epochs` over the lessons in batches of `batch_slots` slots; the learning rate rises
-    over the first twentieth and falls to 0 along a cosine."""
+class HarmonizerFitConfig:
+    """One run: `epochs` over the examples in batches of `batch_slots` slots; the learning rate
+    rises over the first twentieth and falls to 0 along a cosine."""
 
     model: HarmonizerConfig = field(default_factory=HarmonizerConfig)
     epochs: int = 14
@@ -45,39 +50,43 @@ class LearningConfig:
                 raise ConfigError(f"{name}: {getattr(self, name)} is not positive")
 
 
-class _Batches(IterableDataset[LessonBatch]):
-    """Every epoch once through all lessons, those of like length together, in a seeded order."""
+class _EpochBatches(IterableDataset[HarmonyBatch]):
+    """Each epoch once through all examples, similar lengths together, in a seeded order."""
 
-    def __init__(self, lessons: Sequence[Lesson], config: LearningConfig) -> None:
-        self.lessons, self.config = lessons, config
+    def __init__(self, examples: Sequence[HarmonyExample], config: HarmonizerFitConfig) -> None:
+        self.examples, self.config = examples, config
         self.epoch = 0
 
-    def __iter__(self) -> Iterator[LessonBatch]:
+    def __iter__(self) -> Iterator[HarmonyBatch]:
         rng = np.random.default_rng([self.config.seed, self.epoch])
         self.epoch += 1
-        lengths = np.array([len(lesson) for lesson in self.lessons]) * rng.uniform(
-            0.9, 1.1, len(self.lessons)
+        lengths = np.array([len(example) for example in self.examples]) * rng.uniform(
+            0.9, 1.1, len(self.examples)
         )
-        batches: list[list[Lesson]] = [[]]
+        batches: list[list[HarmonyExample]] = [[]]
         for i in np.argsort(-lengths, kind="stable").tolist():
             longest = len(batches[-1][0]) if batches[-1] else 0
             if batches[-1] and (len(batches[-1]) + 1) * longest > self.config.batch_slots:
                 batches.append([])
-            batches[-1].append(self.lessons[i])
+            batches[-1].append(self.examples[i])
         for i in rng.permutation(len(batches)).tolist():
             yield collate(batches[i])
 
     @property
     def steps_per_epoch(self) -> int:
         """About how many batches an epoch has."""
-        return max(1, -(-sum(map(len, self.lessons)) // self.config.batch_slots))
+        return max(1, -(-sum(map(len, self.examples)) // self.config.batch_slots))
 
 
 class HarmonizerModule(pl.LightningModule):
     """Learns the chord of each slot from the melody and the chords before."""
 
     def __init__(
-        self, config: LearningConfig, val: Sequence[Lesson], total_steps: int, report: Report
+        self,
+        config: HarmonizerFitConfig,
+        val: Sequence[HarmonyExample],
+        total_steps: int,
+        report: Report,
     ) -> None:
         super().__init__()
         self.config = config
@@ -85,7 +94,7 @@ class HarmonizerModule(pl.LightningModule):
         self.val, self.total_steps, self.report = val, total_steps, report
         self.best: tuple[float, dict[str, Tensor]] = (math.inf, {})
 
-    def training_step(self, batch: LessonBatch, _index: int) -> Tensor:
+    def training_step(self, batch: HarmonyBatch, _index: int) -> Tensor:
         """Nats per slot, with some of the earlier chords hidden."""
         before = batch.before
         hidden = torch.rand(before.shape, device=before.device) < self.config.model.history_dropout
@@ -94,7 +103,7 @@ class HarmonizerModule(pl.LightningModule):
         return F.cross_entropy(logits.flatten(0, 1), batch.chords.flatten(), ignore_index=NOT_KNOWN)
 
     def on_train_epoch_end(self) -> None:
-        """Keep the weights if no earlier epoch did better on the validation lessons."""
+        """Keep the weights if no earlier epoch did better on the validation examples."""
         score = nats_per_slot(self.network, self.val)
         self.report(self.current_epoch + 1, score)
         if score < self.best[0]:
@@ -122,26 +131,26 @@ class HarmonizerModule(pl.LightningModule):
         }
 
 
-def learn(
-    train: Sequence[Lesson],
-    val: Sequence[Lesson],
-    config: LearningConfig,
+def fit(
+    train: Sequence[HarmonyExample],
+    val: Sequence[HarmonyExample],
+    config: HarmonizerFitConfig,
     *,
     report: Report = lambda epoch, nats: None,
 ) -> tuple[Harmonizer, float]:
     """The network of the epoch that does best on `val`, and its nats per slot there.
 
     Raises:
-        CorpusError: there is nothing to learn from or to choose by.
+        CorpusError: no training or no validation example has a chord.
     """
-    useful = [lesson for lesson in train if (lesson.chords != NOT_KNOWN).any()]
-    judged = [lesson for lesson in val if (lesson.chords != NOT_KNOWN).any()]
-    if not useful or not judged:
+    useful = [example for example in train if (example.chords != NOT_KNOWN).any()]
+    validation = [example for example in val if (example.chords != NOT_KNOWN).any()]
+    if not useful or not validation:
         raise CorpusError("no chords to learn from; give tunes with chord symbols")
     torch.manual_seed(config.seed)
-    batches = _Batches(useful, config)
+    batches = _EpochBatches(useful, config)
     n_steps = config.epochs * batches.steps_per_epoch
-    module = HarmonizerModule(config, judged, n_steps, report)
+    module = HarmonizerModule(config, validation, n_steps, report)
     with quiet_lightning():
         trainer = pl.Trainer(
             max_epochs=config.epochs,
