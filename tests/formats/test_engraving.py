@@ -25,7 +25,6 @@ from musicgen.formats.abc_notation import parse
 from musicgen.formats.engraving import score
 from musicgen.formats.engraving.book import BookLayout
 from musicgen.formats.engraving.lines import line_starts
-from musicgen.formats.engraving.outlines import outline
 from musicgen.formats.engraving.pages import display_title
 from musicgen.formats.engraving.score import PageLayout
 from musicgen.formats.musicxml.lengths import written
@@ -246,18 +245,6 @@ def test_no_line_is_wider_than_it_may_be() -> None:
 )
 def test_titles_are_printed_as_a_publisher_would(title: str, shown: str) -> None:
     assert display_title(Tune(title=title)) == shown
-
-
-def test_path_data_becomes_absolute_moves_lines_and_curves() -> None:
-    assert outline("M0 0h10v5l-10-5z m1,1 q2 0 3 3") == [
-        ("M", (0, 0)),
-        ("L", (10, 0)),
-        ("L", (10, 5)),
-        ("L", (0, 0)),
-        ("Z", ()),
-        ("M", (1, 1)),
-        ("C", pytest.approx((7 / 3, 1, 10 / 3, 2, 4, 4))),
-    ]
 
 
 PLAIN = Bar(events=(Note(Pitch("A", 0, 4), Fraction(4)),))

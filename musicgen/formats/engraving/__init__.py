@@ -1,1 +1,1 @@
-"""Scores as SVG, PNG and PDF: a page of music for every tune, a tunebook for many."""
+"""Scores as SVG, PNG and PDF: a page for one tune, a tunebook for several."""

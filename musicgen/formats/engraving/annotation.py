@@ -2,8 +2,8 @@
 
     AnnotatedScore(tune, colors={(0, 2): "#d62728"}, arcs=[Arc((1, 0), (0, 2), 0.8)]).svg()
 
-A note is named by its place: the number of its bar and its number among the timed events of the
-bar, both from 0.
+The place of a note is the number of its bar and its number among the timed events of the bar, both
+from 0.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from musicgen.formats.engraving.pages import Page, put_heading
-from musicgen.formats.engraving.pages import TuneBlock as SetTune
+from musicgen.formats.engraving.pages import Page, TuneBlock, put_heading
 from musicgen.formats.engraving.printing import to_pdf
 from musicgen.formats.engraving.score import MARGIN, Drawing, PageLayout, engrave
 from musicgen.music.tune import Tune
@@ -35,7 +34,7 @@ _LEGEND_MM = 7.0
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """A line from one note back to an earlier one; `weight` in 0..1 is how strong it is drawn."""
+    """An arc from one note back to an earlier one; `weight`, 0 to 1, sets its width and opacity."""
 
     source: Place
     target: Place
@@ -45,7 +44,7 @@ class Arc:
 
 @dataclass(frozen=True, slots=True)
 class HeadPosition:
-    """Upper left corner of a note head or rest, and the top line of its staff, in mm from the
+    """The upper left corner of a note head or rest, and the top line of its staff, in mm from the
     upper left corner of the drawing."""
 
     x: float
@@ -55,8 +54,8 @@ class HeadPosition:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedScore:
-    """A tune of one voice and what is drawn on it. `legend` are pairs of a colour and its
-    meaning, printed below the heading."""
+    """A tune of one voice with annotations. `legend` holds pairs of a colour and its meaning,
+    printed below the heading."""
 
     tune: Tune
     colors: Mapping[Place, str] = field(default_factory=dict)
@@ -66,16 +65,16 @@ class AnnotatedScore:
     layout: PageLayout = field(default_factory=PageLayout)
 
     def svg(self) -> tuple[str, float]:
-        """One sheet as high as it needs, as SVG; and its height in mm."""
+        """A page as high as it needs, as SVG, and its height in mm."""
         tune = replace(self.tune, words=())
         drawing = engrave(tune, self.layout, named=True)[0]
         page = Page(self.layout, y=8.0)
-        put_heading(page, SetTune(tune, None, (drawing,), ()))
+        put_heading(page, TuneBlock(tune, None, (drawing,), ()))
         self._put_legend(page)
         places = heads(drawing)
-        lines = _above_systems(places)
-        if self.words and lines:  # above the highest notes, but below the legend
-            page.y += max(0.0, 2.5 - min(lines.values()))
+        baselines = _baselines(places)
+        if self.words and baselines:  # above the highest notes, but below the legend
+            page.y += max(0.0, 2.5 - min(baselines.values()))
         page.place(replace(drawing, body=self._colored(drawing.body)), MARGIN)
         top = page.y
         page.parts += [
@@ -85,21 +84,18 @@ class AnnotatedScore:
         ]
         for place, word in self.words.items():
             if place in places:
-                page.y = top + lines[places[place].staff]
+                page.y = top + baselines[places[place].staff]
                 page.write(word, MARGIN + places[place].x, points=_WORD_POINTS, fill="#333")
         height = top + drawing.height + 10.0
         return page.svg(height=height, background="white"), height
 
     def render(self, suffix: str, *, dpi: int = 150) -> bytes:
-        """The same as a file of that extension: .svg, .png or .pdf."""
+        """The content of a file with the extension .svg, .png or .pdf."""
         svg, height = self.svg()
         size = (self.layout.page[0], height)
-        match suffix:
-            case ".png":
-                return rasterise(svg.encode(), size, dpi=dpi)
-            case ".pdf":
-                return to_pdf([svg], size, title=self.tune.title)
-        return svg.encode()
+        if suffix == ".png":
+            return rasterise(svg.encode(), size, dpi=dpi)
+        return to_pdf([svg], size, title=self.tune.title) if suffix == ".pdf" else svg.encode()
 
     def _put_legend(self, page: Page) -> None:
         x = MARGIN
@@ -140,22 +136,20 @@ class AnnotatedScore:
 
 
 def heads(drawing: Drawing) -> dict[Place, HeadPosition]:
-    """Where each note's first head, or its rest, is drawn."""
-    places: dict[Place, HeadPosition] = {}
+    """The position of each note's first head, or of its rest."""
+    positions: dict[Place, HeadPosition] = {}
     mm, staff = drawing.mm, 0.0
     for match in _EVENT.finditer(drawing.body):
         if match["line"]:
             staff = float(match["line"]) * mm
-            continue
-        head = _HEAD.search(drawing.body, match.end())
-        if head is not None:
-            place = (int(match["bar"]), int(match["event"]))
-            places.setdefault(place, HeadPosition(float(head[1]) * mm, float(head[2]) * mm, staff))
-    return places
+        elif head := _HEAD.search(drawing.body, match.end()):
+            position = HeadPosition(float(head[1]) * mm, float(head[2]) * mm, staff)
+            positions.setdefault((int(match["bar"]), int(match["event"])), position)
+    return positions
 
 
-def _above_systems(places: Mapping[Place, HeadPosition]) -> dict[float, float]:
-    """Where words stand, for each system by its top line: above the stems of its highest note."""
+def _baselines(places: Mapping[Place, HeadPosition]) -> dict[float, float]:
+    """Baseline of the words of each system, by its top line: above its highest note and stem."""
     highest: dict[float, float] = {}
     for head in places.values():
         highest[head.staff] = min(highest.get(head.staff, head.staff), head.y - _STEM_MM)

@@ -33,7 +33,7 @@ _INCIPIT_GAP = 3.4
 
 
 class BookLayout:
-    """Tunes on pages. After `pages`, `bookmarks` say where each tune begins."""
+    """Tunes on pages. After `pages`, `bookmarks` hold the first page of each tune."""
 
     def __init__(
         self, tunes: Sequence[Tune], layout: PageLayout, *, title: str, index: bool
@@ -41,17 +41,22 @@ class BookLayout:
         self.tunes = tunes
         self.layout = layout
         self.index = index
-        several = f"{len(tunes)} Tunes"
-        self.title = title or (display_title(tunes[0]) if len(tunes) == 1 else several)
+        self.title = title or f"{len(tunes)} Tunes"
+        if not title and len(tunes) == 1:
+            self.title = display_title(tunes[0])
         self.bookmarks: list[Bookmark] = []
 
     def pages(self) -> list[str]:
         """All pages as SVG, in order."""
-        numbers: Sequence[int | None] = (
-            range(1, len(self.tunes) + 1) if self.index else [None] * len(self.tunes)
-        )
+        numbers = [n if self.index else None for n in range(1, len(self.tunes) + 1)]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # the children do the work
-            blocks = list(pool.map(self._set, self.tunes, numbers))
+            blocks = list(
+                pool.map(
+                    lambda tune, n: set_tune(tune, self.layout, number=n, paged=True),
+                    self.tunes,
+                    numbers,
+                )
+            )
             first = 1 if self.index else 0  # number of pages before the music
             pages = self._tune_pages(blocks, first)
             if self.index:
@@ -61,11 +66,11 @@ class BookLayout:
                 pages.insert(0, self._title_page())
         for number, page in enumerate(pages):
             if number >= first and len(pages) > 1:
-                self._number(page, number + 1)
+                page.y = self.layout.page[1] - 10.0
+                middle = self.layout.page[0] / 2
+                text = f"\u2013 {number + 1} \u2013"
+                page.write(text, middle, points=9.5, text_anchor="middle")
         return [page.svg() for page in pages]
-
-    def _set(self, tune: Tune, number: int | None) -> TuneBlock:
-        return set_tune(tune, self.layout, number=number, paged=True)
 
     def _tune_pages(self, blocks: Sequence[TuneBlock], first: int) -> list[Page]:
         pages: list[Page] = []
@@ -90,11 +95,11 @@ class BookLayout:
         return pages
 
     def _shared_pages(self, blocks: Sequence[TuneBlock]) -> Iterator[list[TuneBlock]]:
-        """Tunes that stand on one page together, in order; one longer than a page is alone."""
+        """The tunes of each page, in order; a tune longer than a page is alone."""
         together: list[TuneBlock] = []
         taken = 0.0
         for block in blocks:
-            if together and (taken + block.height > self._room or len(together[-1].drawings) > 1):
+            if together and (taken + block.height > self._height or len(together[-1].drawings) > 1):
                 yield together
                 together, taken = [], 0.0
             together.append(block)
@@ -103,12 +108,13 @@ class BookLayout:
             yield together
 
     @property
-    def _room(self) -> float:
+    def _height(self) -> float:
+        """Of a page without its margins, mm."""
         return self.layout.page[1] - TOP - BOTTOM
 
     def _gap(self, together: Sequence[TuneBlock]) -> float:
-        """Space between the tunes of a page: what is left is shared, within reason."""
-        left = self._room - sum(block.height for block in together)
+        """Space between the tunes of a page: equal shares of the remaining height, in limits."""
+        left = self._height - sum(block.height for block in together)
         return max(AFTER_TUNE, min(MOST_AFTER_TUNE, left / len(together)))
 
     def _title_page(self) -> Page:
@@ -122,7 +128,7 @@ class BookLayout:
         page.y += 10.0
         kinds = Counter(canonical_rhythm(tune.rhythm) for tune in self.tunes if tune.rhythm)
         listed = ", ".join(_plural(name, n) for name, n in kinds.most_common(6))
-        tunes = "1 tune" if len(self.tunes) == 1 else f"{len(self.tunes)} tunes"
+        tunes = _plural("tune", len(self.tunes))
         page.write(tunes, width / 2, points=13, text_anchor="middle")
         page.y += 6.5
         page.write(listed, width / 2, points=11, text_anchor="middle", font_style="italic")
@@ -134,7 +140,7 @@ class BookLayout:
     def _index_pages(self, drawings: Sequence[Drawing], first: int) -> list[Page]:
         """Titles in alphabetical order with the beginning of each tune, in two columns."""
         order = sorted(
-            range(len(self.tunes)), key=lambda i: _sorted_by(display_title(self.tunes[i]))
+            range(len(self.tunes)), key=lambda i: _sort_key(display_title(self.tunes[i]))
         )
         column_width = (self.layout.body_width - _COLUMN_GAP) / 2
         pages: list[Page] = []
@@ -169,11 +175,6 @@ class BookLayout:
         page.y += 7.0
         return page
 
-    def _number(self, page: Page, number: int) -> None:
-        page.y = self.layout.page[1] - 10.0
-        middle = self.layout.page[0] / 2
-        page.write(f"\u2013 {number} \u2013", middle, points=9.5, text_anchor="middle")
-
 
 def _rule(page: Page, x1: float, x2: float) -> None:
     page.parts.append(
@@ -188,8 +189,8 @@ def _plural(name: str, n: int) -> str:
     return f"{n} {name}{'es' if name.endswith(('z', 'ch', 'sh', 'x')) else 's'}"
 
 
-def _sorted_by(title: str) -> str:
-    """Titles sort without their article, whichever end it stands at."""
+def _sort_key(title: str) -> str:
+    """A title without its article."""
     bare = title.casefold().strip()
     for article in ("the ", "a ", "an "):
         bare = bare.removeprefix(article)

@@ -1,7 +1,6 @@
-"""The child's side of engraving: MusicXML of ours in, clean drawing instructions out.
+"""The child's side of engraving: MusicXML of this package in, plain drawing instructions out.
 
-Both functions run by `isolation.run`, answer with JSON and load verovio, which our own process
-never does.
+Both functions are called through `sandbox.run` and return JSON. Only the child loads verovio.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from musicgen.errors import InvalidTuneError
 # verovio's page units are tenths of a millimetre for a staff 7.2 mm high; inside a page it draws
 # ten times finer.
 FINE = 10
-_ROOMY = {"pageHeight": 60000, "pageWidth": 100000}
+_ENDLESS = {"pageHeight": 60000, "pageWidth": 100000}
 _OPTIONS = {
     "header": "none",
     "footer": "none",
@@ -46,15 +45,15 @@ _STYLED = {
 _DROPPED = ("mNum", "placeholder", "labelAbbr")
 _SHAPES = ("path", "rect", "ellipse", "polygon", "polyline", "line", "use")
 # Accidentals of chord symbols: verovio's private characters -> Unicode.
-_CHARACTERS = {"\uea64": "♭", "\uea65": "♮", "\uea66": "♯", "\ue260": "♭", "\ue262": "♯"}
-# What `to_musicxml(named=True)` calls a note: its voice, bar and event.
+_CHARACTERS = {0xEA64: "♭", 0xEA65: "♮", 0xEA66: "♯", 0xE260: "♭", 0xE262: "♯"}
+# The id that `to_musicxml(named=True)` gives a note: its voice, bar and event.
 _NAMED = re.compile(r"e(\d+\.\d+\.\d+)\.")
 _PRIVATE = re.compile("([\ue000-\uf8ff])")
 
 
 def measure_widths(data: bytes, **options: Any) -> bytes:
     """Natural width of each measure on one endless line, in staff spaces."""
-    toolkit = _load(data, {**options, **_ROOMY, "breaks": "none", "adjustPageWidth": True})
+    toolkit = _load(data, {**options, **_ENDLESS, "breaks": "none", "adjustPageWidth": True})
     root = _svg(toolkit, 1)
     widths = []
     for group in root.iter():
@@ -106,7 +105,7 @@ def _page(toolkit: Any, number: int) -> dict[str, Any]:
 def _write(
     node: ET.Element, parts: list[str], glyphs: dict[str, str], style: dict[str, str]
 ) -> None:
-    """Append a node without ids, style sheets, empty groups and what we do not show."""
+    """Append a node without ids, style sheets, empty groups and the classes in `_DROPPED`."""
     if node.tag == "text":
         parts.append(_text(node, glyphs, style))
         return
@@ -143,8 +142,8 @@ def _shape(node: ET.Element) -> str:
 
 
 def _text(node: ET.Element, glyphs: dict[str, str], style: dict[str, str]) -> str:
-    """A <text> of plain runs; music characters in it become drawings of their glyphs."""
-    runs = [r for r in _runs(node, 0.0) if r[0]]
+    """A <text> of plain runs; music characters in it are drawn as glyphs."""
+    runs = _runs(node, 0.0)
     if not "".join(r[0] for r in runs).strip():
         return ""
     factor = float(style.get("font-size-factor", 1))
@@ -171,20 +170,12 @@ def _text(node: ET.Element, glyphs: dict[str, str], style: dict[str, str]) -> st
 
 def _runs(node: ET.Element, size: float) -> list[tuple[str, float]]:
     """Pieces of text with their font sizes, in order."""
-    given = node.get("font-size")
-    size = float(given.removesuffix("px")) if given else size
-    runs = [(_replaced(node.text), size)] if node.text else []
+    size = float(node.get("font-size", f"{size}").removesuffix("px"))
+    runs = [((node.text or "").translate(_CHARACTERS), size)]
     for child in node:
         runs += _runs(child, size)
-        if child.tail and size:
-            runs.append((_replaced(child.tail), size))
-    return [run for run in runs if run[1]]
-
-
-def _replaced(content: str) -> str:
-    for private, character in _CHARACTERS.items():
-        content = content.replace(private, character)
-    return content
+        runs.append(((child.tail or "").translate(_CHARACTERS), size))
+    return [run for run in runs if run[0] and run[1]]
 
 
 def _plain(content: str, place: tuple[float, float], size: float, anchor: str, font: str) -> str:
@@ -226,10 +217,9 @@ def _glyph(name: str) -> tuple[str, float]:
     if not file.exists():
         return "", 0.0
     outline = ET.fromstring(file.read_text("utf-8"))  # noqa: S314 - a file of the package
-    found = re.search(
-        rf'c="{name}"[^>]*h-a-x="([\d.]+)"', (folder / "Leipzig.xml").read_text("utf-8")
-    )
-    advance = float(found[1]) if found else 500.0
+    metrics = (folder / "Leipzig.xml").read_text("utf-8")
+    match = re.search(rf'c="{name}"[^>]*h-a-x="([\d.]+)"', metrics)
+    advance = float(match[1]) if match else 500.0
     return "".join(ET.tostring(child, "unicode") for child in outline), advance
 
 
@@ -237,6 +227,6 @@ def _width(content: str, size: float, *, bold: bool) -> float:
     """Width of text as Times sets it."""
     from reportlab.pdfbase.pdfmetrics import stringWidth
 
-    # Times as every printer knows it; characters it lacks count as question marks.
+    # Times as a standard PDF font; characters that it lacks count as question marks.
     latin = content.encode("latin-1", "replace").decode("latin-1")
     return float(stringWidth(latin, "Times-Bold" if bold else "Times-Roman", size))

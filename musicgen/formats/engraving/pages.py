@@ -1,4 +1,4 @@
-"""Headings, music and words put together on pages, as SVG in millimetres."""
+"""Pages of headings, music and words, as SVG in millimetres."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POINT = 25.4 / 72
 
 @dataclass(slots=True)
 class Page:
-    """What stands on one page; y grows downwards, in mm."""
+    """The elements of one page; `y` grows downwards, in mm."""
 
     layout: PageLayout
     parts: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Page:
 
     @property
     def left(self) -> float:
-        """Space that is left, mm."""
+        """Remaining height, mm."""
         return self.layout.page[1] - BOTTOM - self.y
 
     def write(self, content: str, x: float, *, points: float, **style: str) -> None:
@@ -100,8 +100,8 @@ class TuneBlock:
 
 def heading_height(tune: Tune) -> float:
     """Millimetres from the top of a tune to its music."""
-    subtitles = len(_subtitles(tune))
-    return 7.5 + 5.0 * subtitles + (6.5 if tune.rhythm or tune.composer else 2.5)
+    below = 6.5 if tune.rhythm or tune.composer else 2.5
+    return 7.5 + 5.0 * len(_subtitles(tune)) + below
 
 
 def _subtitles(tune: Tune) -> list[str]:
@@ -112,25 +112,21 @@ def set_tune(
     tune: Tune, layout: PageLayout, *, number: int | None = None, paged: bool, named: bool = False
 ) -> TuneBlock:
     """Engrave a tune; `paged` breaks music that is higher than a page, `named` as in `engrave`."""
+    width = int(layout.body_width / 1.75)  # characters
+    words = tuple(
+        part for line in tune.words for part in (textwrap.wrap(line, width) if line else [""])
+    )
     drawings = engrave(tune, layout, named=named)
-    room = layout.page[1] - TOP - BOTTOM
-    block = TuneBlock(tune, number, tuple(drawings), _words(tune, layout))
-    if paged and block.height > room:
-        music = room - heading_height(tune)
-        drawings = engrave(tune, layout, max_height=music)
+    block = TuneBlock(tune, number, tuple(drawings), words)
+    height = layout.page[1] - TOP - BOTTOM
+    if paged and block.height > height:
+        drawings = engrave(tune, layout, max_height=height - heading_height(tune))
         block = replace(block, drawings=tuple(drawings))
     return block
 
 
-def _words(tune: Tune, layout: PageLayout) -> tuple[str, ...]:
-    most = int(layout.body_width / 1.75)
-    return tuple(
-        piece for line in tune.words for piece in (textwrap.wrap(line, most) if line else [""])
-    )
-
-
 def put_heading(page: Page, block: TuneBlock) -> None:
-    """Title in the middle, rhythm at the left, composer at the right."""
+    """Write the title in the middle, the rhythm at the left, the composer at the right."""
     tune, width = block.tune, page.layout.page[0]
     number = f"{block.number}.  " if block.number is not None else ""
     page.y += 5.5
@@ -163,7 +159,7 @@ def _fitting(title: str, layout: PageLayout) -> float:
 
 
 def display_title(tune: Tune) -> str:
-    """The title as it is printed: its article in front, a dash for two hyphens."""
+    """The title in print: its article first, a dash for two hyphens."""
     title = " ".join(tune.title.split()).replace(" -- ", " \u2013 ")
     match = re.fullmatch(r"(.+?)[.,]*, (The|A|An|Da|Le|La|Les)\.?", title)
     return f"{match[2]} {match[1]}" if match else title or "Untitled"
@@ -175,7 +171,7 @@ def _capital(content: str) -> str:
 
 
 def put_words(page: Page, lines: Sequence[str]) -> None:
-    """Lines of verses below the music."""
+    """Write lines of verses below the music."""
     for line in lines:
         page.y += WORDS_LINE
         page.write(line, MARGIN + 8, points=10.5)
@@ -184,7 +180,7 @@ def put_words(page: Page, lines: Sequence[str]) -> None:
 def single_page(
     tune: Tune, layout: PageLayout, *, background: str = "", named: bool = False
 ) -> tuple[str, float]:
-    """A tune on one sheet as high as it needs, as SVG; and its height in mm. `named` as in
+    """A tune on one page as high as it needs, as SVG, and its height in mm; `named` as in
     `engrave`."""
     block = set_tune(tune, layout, paged=False, named=named)
     page = Page(layout, y=8.0)

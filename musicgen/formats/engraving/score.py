@@ -1,4 +1,4 @@
-"""A tune engraved: its music as drawing instructions, lines chosen, at the size of the paper."""
+"""Engrave a tune: line breaks, verovio in a child process, drawings at the size of the paper."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from musicgen.music.transposition import transpose
 from musicgen.music.tune import NO_MARKS, Bar, Change, Tune
 from musicgen.system.sandbox import ResourceLimits, run
 
-_CHILD = f"{__package__}.drawing:"
 LIMITS = ResourceLimits(memory_mib=2048, cpu_s=40, wall_s=60.0)
 MAX_BARS = 2_000  # of all voices together: some forty pages
 MAX_EVENTS = 40_000
@@ -23,16 +22,16 @@ FULL_LINE = 3  # bars that make a last line as wide as the others
 
 PAPERS = {"a4": (210.0, 297.0), "letter": (215.9, 279.4)}  # mm
 MARGIN = 17.0  # mm at the sides
-STAFF_MM = 6.2  # height of a staff: what books of dance music have
-_VEROVIO_STAFF = 72.0  # the same in verovio's units
+STAFF_MM = 6.2  # height of a staff, as in books of dance music
+_VEROVIO_STAFF = 72.0  # height of a staff in verovio's units
 _FINE = 10
 _INCIPIT_SIZE = 58  # percent
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageLayout:
-    """How a score is set: paper "a4" or "letter", `size` of the music in percent, bars to a line
-    (None: as they fit best), `transpose` to a key or by semitones ("" leaves it)."""
+    """Layout of a score: paper "a4" or "letter", `size` of the music in percent, bars in a line
+    (None: as many as fit best), `transpose` to a key or by semitones ("": no transposition)."""
 
     paper: str = "a4"
     size: int = 100
@@ -79,43 +78,40 @@ def engrave(
 ) -> list[Drawing]:
     """The music of a tune, without heading: one drawing, or several of at most `max_height` mm.
 
-    With `named` the groups of notes and rests say which they are: `data-event` is the numbers
-    of voice, bar and timed event, from 0, with dots between them.
+    With `named`, each group of a note or rest has `data-event`: the numbers of its voice, bar and
+    timed event, from 0, separated by dots.
 
     Raises:
         InvalidTuneError: it cannot be engraved; the message names the tune.
     """
     tune = transpose(tune, layout.transpose) if layout.transpose else tune
     _check_size(tune)
-    plain = to_musicxml(tune).encode()
-    try:
-        widths = json.loads(_run("measure_widths", plain))
-        starts = _line_starts(tune, widths, layout)
-        rest = len(widths) - max(starts, default=0)
-        units = layout.mm * _FINE
-        options: dict[str, Any] = {"pageWidth": round(layout.body_width / units)}
-        options["pageHeight"] = 60000 if max_height is None else max(100, int(max_height / units))
-        options["minLastJustification"] = 0.0 if rest >= FULL_LINE else 0.7
-        broken = to_musicxml(tune, line_starts=starts, named=named).encode()
-        pages = json.loads(_run("engrave", broken, **options))
-    except SandboxError as error:
-        raise InvalidTuneError(f"'{tune.title}': {error}") from None
+    widths = _run("measure_widths", tune, to_musicxml(tune))
+    starts = _line_starts(tune, widths, layout)
+    last_line = len(widths) - max(starts, default=0)  # bars
+    units = layout.mm * _FINE
+    pages = _run(
+        "engrave",
+        tune,
+        to_musicxml(tune, line_starts=starts, named=named),
+        pageWidth=round(layout.body_width / units),
+        pageHeight=60000 if max_height is None else max(100, int(max_height / units)),
+        minLastJustification=0.0 if last_line >= FULL_LINE else 0.7,
+    )
     return [_drawing(page, layout) for page in pages]
 
 
 def incipit(tune: Tune, layout: PageLayout, *, width: float, bars: int = 2) -> Drawing:
-    """The beginning of a tune on a short staff of `width` mm: nothing but notes."""
+    """The beginning of a tune on a short staff of `width` mm, without marks."""
     tune = transpose(tune, layout.transpose) if layout.transpose else tune
     voice = tune.voices[0]
     pickup = bool(voice.bars) and voice.bars[0].duration < (tune.meter.bar_duration or 0)
     shown = tuple(_bare(bar) for bar in voice.bars[: bars + pickup])
     short = replace(tune, voices=(replace(voice, bars=shown),), tempo=None)
     small = PageLayout(paper=layout.paper, size=_INCIPIT_SIZE)
-    options = {"pageWidth": round(width / (small.mm * _FINE)), "minLastJustification": 0.0}
-    try:
-        (page,) = json.loads(_run("engrave", to_musicxml(short).encode(), **options))
-    except SandboxError as error:
-        raise InvalidTuneError(f"'{tune.title}': {error}") from None
+    units = round(width / (small.mm * _FINE))
+    music = to_musicxml(short)
+    (page,) = _run("engrave", tune, music, pageWidth=units, minLastJustification=0.0)
     return _drawing(page, small)
 
 
@@ -133,8 +129,13 @@ def _drawing(page: dict[str, Any], layout: PageLayout) -> Drawing:
     return Drawing(page["defs"], page["body"], page["width"] * mm, page["height"] * mm, mm)
 
 
-def _run(function: str, data: bytes, **options: Any) -> bytes:
-    return run(_CHILD + function, data, what="the engraver", limits=LIMITS, **options)
+def _run(function: str, tune: Tune, musicxml: str, **options: Any) -> Any:
+    """The result of a function of `drawing`, called in a child process."""
+    name, data = f"{__package__}.drawing:{function}", musicxml.encode()
+    try:
+        return json.loads(run(name, data, what="the engraver", limits=LIMITS, **options))
+    except SandboxError as error:
+        raise InvalidTuneError(f"'{tune.title}': {error}") from None
 
 
 def _check_size(tune: Tune) -> None:
