@@ -1,10 +1,10 @@
-"""A corpus made ready for training: tokens, grammar features and splits, with what was left out.
+"""A corpus prepared for training: tokens, grammar features and splits, and the omitted tunes.
 
     prepare(["celtic"]).tokens                        # in memory
     prepare(["my_tunes/"], folder="tokens").tokens    # on disk, memory-mapped
 
-Either way every file is read once: a tune becomes a table of integers where it is read, and the
-tables wait in a temporary file until families, splits and the vocabulary are known.
+Every file is read once: a tune becomes a table of integers where it is read, and the tables wait
+in a temporary file until families, splits and the vocabulary are known.
 """
 
 from __future__ import annotations
@@ -12,31 +12,32 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen import corpus as corpora
 from musicgen import formats
 from musicgen.config import unknown
-from musicgen.corpus import Corpus, Entry, Omitted, Progress, find_files
+from musicgen.corpus.loading import Corpus, Entry, Omitted, Opened, Progress, load, names_of
+from musicgen.corpus.sources import find_files
 from musicgen.corpus.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
 from musicgen.errors import ConfigError, CorpusError, MusicgenError
 from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
-from musicgen.music.tune import Tune
+from musicgen.music.tune import Rejected, Tune
 from musicgen.tokens import melody, remi
 from musicgen.tokens.languages import LANGUAGES, SEPARATOR, Encoded, Language
 from musicgen.tokens.remi.pieces import is_polyphonic
-from musicgen.tokens.vocabulary import UNKNOWN, Vocabulary
+from musicgen.tokens.vocabulary import Vocabulary
 
-_FILES_LOOKED_AT = 60
-_TUNES_OF_A_FILE = 20
+_SAMPLED_FILES = 60
+_SAMPLED_TUNES = 20  # of a file
+_MAX_OPENED = 16 << 20  # bytes of files that stay open after the sample
 
 # Tokens that occur more rarely in the training split are read as unknown.
 MIN_COUNT = 3
@@ -44,49 +45,66 @@ MIN_COUNT = 3
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A key of `LANGUAGES`, and why that one."""
+    """A key of `LANGUAGES`, and the reason for it."""
 
     name: str
     reason: str
 
 
-def choose(sources: Sequence[str], asked: str | None = None) -> Choice:
-    """The language that is `asked` for, or else the one that fits a corpus: `remi` where at least
-    half of its tunes have several voices or chords. A sample is looked at, from all over it.
+def choose(
+    sources: Sequence[str],
+    tokenizer: str | None = None,
+    *,
+    workers: int = 1,
+    opened: Opened | None = None,
+) -> Choice:
+    """The language `tokenizer`, or else the one that fits a corpus: `remi` if at least half of the
+    tunes in a sample from the whole corpus have several voices or chords.
+
+    Files that the sample leaves open for `load` are put into `opened`: those without more tunes,
+    and while `workers` is 1 also longer ones. Reading them on gives the same tunes.
 
     Raises:
         ConfigError: there is no such language.
         CorpusError: the corpus cannot be found.
     """
-    if asked is not None:
-        if asked not in LANGUAGES:
-            raise ConfigError(unknown(asked, asked, LANGUAGES, kind="tokenizer"))
-        return Choice(asked, "asked for")
-    several = [is_polyphonic(tune) for tune in _sample(sources)]
-    n = sum(several)
-    if several and 2 * n >= len(several):
-        return Choice(remi.NAME, f"{n} of {len(several)} tunes looked at have voices or chords")
-    single = f"{len(several) - n} of {len(several)} tunes looked at are single lines"
+    if tokenizer is not None:
+        if tokenizer not in LANGUAGES:
+            raise ConfigError(unknown(tokenizer, tokenizer, LANGUAGES, kind="tokenizer"))
+        return Choice(tokenizer, "asked for")
+    opened = {} if opened is None else opened
+    polyphonic = [is_polyphonic(tune) for tune in _sample(sources, workers, opened)]
+    n = sum(polyphonic)
+    if polyphonic and 2 * n >= len(polyphonic):
+        return Choice(remi.NAME, f"{n} of {len(polyphonic)} tunes looked at have voices or chords")
+    for file in [f for f in opened if "voices" in formats.reading_options(f.path.suffix)]:
+        del opened[file]  # it was read with all voices
+    single = f"{len(polyphonic) - n} of {len(polyphonic)} tunes looked at are single lines"
     return Choice(melody.NAME, single)
 
 
-def _sample(sources: Sequence[str]) -> Iterable[Tune]:
+def _sample(sources: Sequence[str], workers: int, opened: Opened) -> Iterator[Tune]:
+    """The first tunes of files from the whole corpus, evenly spaced."""
     files = find_files(sources)
-    for file in files[:: -(-len(files) // _FILES_LOOKED_AT)]:
+    for file in files[:: -(-len(files) // _SAMPLED_FILES)]:
+        first: list[Tune | Rejected] = []
         try:
-            for tune in islice(formats.scan_each(file.path, all_voices=True), _TUNES_OF_A_FILE):
-                if isinstance(tune, Tune):
-                    yield tune
+            tunes = formats.scan_each(file.path, all_voices=True)
+            first += islice(tunes, _SAMPLED_TUNES)
+            size = sum(f.path.stat().st_size for f in (file, *opened))
+            if len(first) < _SAMPLED_TUNES or (workers <= 1 and size <= _MAX_OPENED):
+                opened[file] = chain(first, tunes)
         except MusicgenError:
-            continue  # the full reading will list it with its reason
+            pass  # `load` reads it again and lists it with the reason
+        yield from (tune for tune in first if isinstance(tune, Tune))
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A corpus, tune by tune. `omitted` are tunes that its tokens cannot say, with the reason;
-    `dropped` counts what would be left out of the others (ornaments, text); `irregular` are the
-    ids of tunes that are kept although their bars or repeats do not add up; `choice` says in which
-    language all that is meant."""
+    """A corpus, tune by tune. `omitted` are tunes that tokens cannot represent, with the reason;
+    `dropped` counts what the tokens of the others leave out (ornaments, text); `irregular` are the
+    ids of tunes that are kept although their bars or repeats do not add up; `choice` names the
+    token language."""
 
     corpus: Corpus
     omitted: tuple[Omitted, ...]
@@ -102,16 +120,11 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Examined):
-    """A corpus, its tokens, and the index that says how close a tune comes to any of its tunes,
-    those of all splits and those that are no melodies for tokens included."""
+    """A corpus, its tokens, and the novelty index of all its tunes: those of every split, and those
+    that tokens cannot represent."""
 
     tokens: TokenSet
     novelty: NoveltyIndex
-
-
-def _names(sources: str | Path | Sequence[str | Path]) -> list[str]:
-    several = [sources] if isinstance(sources, str | Path) else sources
-    return [str(name) for name in several]
 
 
 def examine(
@@ -121,26 +134,14 @@ def examine(
     progress: Progress | None = None,
     tokenizer: str | None = None,
 ) -> Examined:
-    """Read a corpus (see `corpus.load`) and see what of it can be learned, in the language of
-    `tokenizer` or the one that fits it (see `choose`).
+    """Read a corpus (see `corpus.load`) and find out which of its tunes can be encoded, in the
+    language of `tokenizer` or the one that fits it (see `choose`).
 
     Raises:
         CorpusError: nothing can be read.
     """
-    names = _names(sources)
-    choice = choose(names, tokenizer)
-    language = LANGUAGES[choice.name]
-    waiting = _Waiting(None, language)
-    corpus = corpora.load(
-        names,
-        workers=workers,
-        extract=language.encode,
-        all_voices=language.all_voices,
-        extract_text=language.encode_text and partial(_encode_text, language),
-        keep=waiting.append,
-        progress=progress,
-    )
-    return Examined(*waiting.account(corpus), choice)
+    encoded = _read(sources, None, None, tokenizer, workers=workers, progress=progress)
+    return Examined(*encoded.account)
 
 
 def prepare(
@@ -157,49 +158,38 @@ def prepare(
     """Read a corpus (see `corpus.load`) and encode every tune of it, with `tokenizer` or the one
     that fits it (see `choose`).
 
-    The vocabulary is that of the training split alone, or the one given, whose model then can be
-    trained on; tokens that are not in it are unknown. With a `folder` the token files are
-    written there and stay on disk, and the index beside them; it may hold older token files,
-    which are replaced.
+    The vocabulary is that of the training split alone, or the one given, so that its model can be
+    fine-tuned; tokens that are not in it are unknown. With a `folder` the token files are written
+    there and stay on disk, and the index beside them; older token files in it are replaced.
 
     Raises:
         CorpusError: nothing can be read or encoded, or the folder cannot be written.
     """
     if folder is not None:
         require_replaceable(folder)
-    names = _names(sources)
-    choice = choose(names, tokenizer)
-    language = LANGUAGES[choice.name]
+    melodies = Collector()
     with tempfile.TemporaryFile() as file:
-        waiting, melodies = _Waiting(file, language), Collector()
-
-        def keep(extracted: tuple[Encoded | str, Melody]) -> None:
-            waiting.append(extracted[0])
-            melodies.append(extracted[1])
-
-        corpus = corpora.load(
-            names,
+        encoded = _read(
+            sources,
+            file,
+            melodies,
+            tokenizer,
             val=val,
             test=test,
             workers=workers,
-            extract=partial(_encode_and_index, language),
-            all_voices=language.all_voices,
-            extract_text=language.encode_text and partial(_encode_text_and_index, language),
-            keep=keep,
             progress=progress,
         )
-        account = waiting.account(corpus)
-        if not any(waiting.lengths):
-            first = account[1][0]
+        corpus, omitted, *_ = encoded.account
+        language = encoded.language
+        if not any(encoded.lengths):
+            first = omitted[0]
             raise CorpusError(
                 f"no tune of the corpus is a {language.what} (first: {first.id}: {first.reason})"
             )
-        spoken = vocabulary or waiting.vocabulary(
-            [entry.split == "train" for entry in corpus.entries]
-        )
+        vocabulary = vocabulary or encoded.vocabulary([e.split == "train" for e in corpus.entries])
         tokens = build_tokenset(
-            waiting.rows(corpus.entries, spoken, progress),
-            vocab=spoken.tokens,
+            encoded.rows(corpus.entries, vocabulary, progress),
+            vocab=vocabulary.tokens,
             feature_sizes=language.feature_sizes,
             tokenizer=language.name,
             n_header=language.n_header,
@@ -209,7 +199,42 @@ def prepare(
     index = melodies.index([entry.id for entry in corpus.entries])
     if folder is not None:
         index.save(Path(folder) / FILE_NAME)
-    return Prepared(*account, choice, tokens, index)
+    return Prepared(*encoded.account, tokens, index)
+
+
+def _read(
+    sources: str | Path | Sequence[str | Path],
+    file: IO[bytes] | None,
+    melodies: Collector | None,
+    tokenizer: str | None,
+    *,
+    workers: int,
+    **reading: Any,
+) -> _EncodedTunes:
+    """Choose a language, read a corpus and encode its tunes, into `file` and for an index."""
+    names, opened = names_of(sources), Opened()
+    choice = choose(names, tokenizer, workers=workers, opened=opened)
+    language = LANGUAGES[choice.name]
+    encoded = _EncodedTunes(file, language)
+
+    def keep(extracted: tuple[Encoded | str, Melody | None]) -> None:
+        encoded.append(extracted[0])
+        if melodies is not None and extracted[1] is not None:
+            melodies.append(extracted[1])
+
+    indexed = melodies is not None
+    corpus = load(
+        names,
+        workers=workers,
+        extract=partial(_encode, language, indexed),
+        all_voices=language.all_voices,
+        extract_text=language.encode_text and partial(_encode_text, language, indexed),
+        keep=keep,
+        opened=opened,
+        **reading,
+    )
+    encoded.finish(corpus, choice)
+    return encoded
 
 
 def index_corpus(
@@ -218,44 +243,38 @@ def index_corpus(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> NoveltyIndex:
-    """The index alone of a corpus (see `corpus.load`).
+    """The novelty index of a corpus (see `corpus.load`), without its tokens.
 
     Raises:
         CorpusError: nothing can be read.
     """
     melodies = Collector()
-    corpus = corpora.load(
-        sources, workers=workers, extract=_index, keep=melodies.append, progress=progress
-    )
+    corpus = load(sources, workers=workers, extract=_index, keep=melodies.append, progress=progress)
     return melodies.index([entry.id for entry in corpus.entries])
 
 
-def _encode_and_index(language: Language, tune: Tune) -> tuple[Encoded | str, Melody]:
-    return language.encode(tune), _index(tune)
+def _encode(language: Language, indexed: bool, tune: Tune) -> tuple[Encoded | str, Melody | None]:
+    return language.encode(tune), _index(tune) if indexed else None
 
 
-def _encode_text(language: Language, text: str, _tune: Tune | None) -> Encoded:
+def _encode_text(
+    language: Language, indexed: bool, text: str, tune: Tune | None
+) -> tuple[Encoded, Melody | None]:
     assert language.encode_text is not None
-    return language.encode_text(text)
-
-
-def _encode_text_and_index(
-    language: Language, text: str, tune: Tune | None
-) -> tuple[Encoded, Melody]:
-    return _encode_text(language, text, tune), _index(tune or Tune())
+    return language.encode_text(text), _index(tune or Tune()) if indexed else None
 
 
 def _index(tune: Tune) -> Melody:
     return Melody.of(tune, place="")
 
 
-class _Waiting:
-    """Encoded tunes in a file, as tables (T, 1 + F) of int32: a preliminary id, numbered as tokens
-    are met, and the features. The rest of what is known of them is in memory. Without a file the
-    tables are thrown away."""
+class _EncodedTunes:
+    """Encoded tunes in a file, as tables (T, 1 + F) of int32: a preliminary id, in the order of
+    first occurrence, and the features. Lengths and reasons are in memory. Without a file the tables
+    are discarded. `account` holds the fields of `Examined`, once the corpus has been read."""
 
     def __init__(self, file: IO[bytes] | None, language: Language) -> None:
-        self._language = language
+        self.language = language
         self._n_columns = 1 + len(language.feature_sizes)
         self.ids: dict[str, int] = {}
         self.lengths, self.units = array("I"), array("I")
@@ -265,7 +284,7 @@ class _Waiting:
         self._file = file
 
     def append(self, encoded: Encoded | str) -> None:
-        """Take the next entry's tune."""
+        """Add the tune of the next entry."""
         number = len(self.lengths)
         if isinstance(encoded, str):
             self.refused.append((number, encoded))
@@ -282,16 +301,14 @@ class _Waiting:
         if encoded.irregular:
             self.irregular.append(number)
 
-    def account(
-        self, corpus: Corpus
-    ) -> tuple[Corpus, tuple[Omitted, ...], Counter[str], tuple[str, ...]]:
-        """The first fields of `Examined`."""
+    def finish(self, corpus: Corpus, choice: Choice) -> None:
+        """Set `account`, after the last tune."""
         entries = corpus.entries
-        omitted = (
+        omitted = tuple(
             Omitted(entries[i].id, entries[i].facts.title, reason) for i, reason in self.refused
         )
-        irregular = (entries[i].id for i in self.irregular)
-        return corpus, tuple(omitted), self.dropped, tuple(irregular)
+        irregular = tuple(entries[i].id for i in self.irregular)
+        self.account = (corpus, omitted, self.dropped, irregular, choice)
 
     def _tables(self) -> Iterator[NDArray[np.int32]]:
         assert self._file is not None
@@ -306,18 +323,18 @@ class _Waiting:
         for table, counted in zip(self._tables(), in_train, strict=True):
             if counted:
                 counts += np.bincount(table[:, 0], minlength=len(counts))
-        of_token = dict(zip(self.ids, counts.tolist(), strict=True))
-        small = sum(in_train) < self._language.small
-        return Vocabulary.of_counts(of_token, min_count=1 if small else MIN_COUNT)
+        small = sum(in_train) < self.language.small
+        return Vocabulary.of_counts(
+            dict(zip(self.ids, counts.tolist(), strict=True)), min_count=1 if small else MIN_COUNT
+        )
 
     def rows(
         self, entries: Sequence[Entry], vocabulary: Vocabulary, progress: Progress | None
     ) -> Iterator[TokenRow]:
-        """The tunes as a token set takes them."""
-        unknown = vocabulary.ids[UNKNOWN]
-        final = np.array([vocabulary.ids.get(token, unknown) for token in self.ids])
-        known = zip(entries, self._tables(), self.units, strict=True)
-        for done, (entry, table, notes) in enumerate(known, 1):
+        """The tunes as rows of a token set."""
+        final = np.array(vocabulary.encode(self.ids))
+        tunes = zip(entries, self._tables(), self.units, strict=True)
+        for done, (entry, table, notes) in enumerate(tunes, 1):
             if len(table):
                 yield entry.split, entry.id, final[table[:, 0]], table[:, 1:], notes
             if progress is not None and (done % 100 == 0 or done == len(entries)):

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from musicgen.corpus import SPLITS, Corpus, Entry, Omitted
+from musicgen.corpus.loading import Corpus, Entry, Omitted
+from musicgen.corpus.tokenset import SPLITS
 
 # What makes one message differ from the next of its kind: quoted text, numbers, places.
 _SPECIFICS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:[./]\d+)?")

@@ -1,4 +1,4 @@
-"""Which files a corpus is made of: named collections, files, folders."""
+"""The files of a corpus: the table of named collections, files, folders."""
 
 from __future__ import annotations
 
@@ -23,13 +23,19 @@ NON_COMMERCIAL = (
 
 @dataclass(frozen=True, slots=True)
 class NamedCorpus:
-    """Collections inside the installed music21 package, and what their use is bound to. Only
-    files whose name matches `pattern` belong to it."""
+    """A row of `CORPORA`: folders with music, what they hold and under which licence.
+
+    `location` is a folder that holds `folders`; "" is the corpus inside the installed music21
+    package. Only files whose name matches `pattern` belong to it. `notice` is shown to everyone
+    who uses the corpus.
+    """
 
     folders: tuple[str, ...]
     about: str
+    licence: str = "public domain"
     notice: str = ""
     pattern: str = ".*"
+    location: str = ""
 
 
 # All of music21's Bach that is no four-part chorale: settings with instruments, in five voices, a
@@ -54,14 +60,17 @@ CORPORA = {
         ("bach",), "four-part chorales of J. S. Bach", pattern=FOUR_PART_CHORALES
     ),
     "essenFolksong": NamedCorpus(
-        ("essenFolksong",), "Essen folksong collection", notice=NON_COMMERCIAL
+        ("essenFolksong",),
+        "Essen folksong collection",
+        licence="free for non-commercial use",
+        notice=NON_COMMERCIAL,
     ),
 }
 
 
 class CorpusFile(NamedTuple):
-    """A file to read: the name it was asked for by, what its tunes' ids begin with, its path;
-    `named` says that it belongs to one of `CORPORA`."""
+    """A file to read: the source that it belongs to, the beginning of the ids of its tunes, its
+    path; `named` says whether it belongs to one of `CORPORA`."""
 
     source: str
     label: str
@@ -70,8 +79,8 @@ class CorpusFile(NamedTuple):
 
 
 def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]:
-    """Every file that the names stand for, each file once, in order. A folder stands for the files
-    in it that can be read as music, or for `texts` for all of them.
+    """Every file of the sources, each file once, in order. A folder stands for the files in it that
+    can be read as music, or with `texts` for all of them.
 
     Raises:
         CorpusError: a name that is neither a corpus nor a path, or a folder without music.
@@ -80,26 +89,27 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]
     folders: dict[str, tuple[str, Path, str]] = {}
     for name in [n for n in CORPORA if n in names]:
         for folder in CORPORA[name].folders:
-            folders.setdefault(folder, (folder, _bundled_folder(folder), CORPORA[name].pattern))
+            place = _named_folder(folder, CORPORA[name].location)
+            folders.setdefault(folder, (folder, place, CORPORA[name].pattern))
     for name in names:
         if name not in CORPORA:
             folders.setdefault(name, (name, _existing_path(name), ".*"))
-    found: dict[Path, CorpusFile] = {}
-    bundled = {folder for name in names if name in CORPORA for folder in CORPORA[name].folders}
+    corpus_files: dict[Path, CorpusFile] = {}
+    named = {folder for name in names if name in CORPORA for folder in CORPORA[name].folders}
     for source, place, pattern in folders.values():
-        as_text = texts and source not in bundled
+        as_text = texts and source not in named
         files = [place] if place.is_file() else _files_in(place, pattern, texts=as_text)
         if not files:
-            known = "" if as_text else f"; files must end in {', '.join(formats.READERS)}"
-            what = "file" if as_text else "music"
-            raise CorpusError(f"{printable(source)}: no {what} in this folder{known}")
+            readable = f"music in this folder; files must end in {', '.join(formats.READERS)}"
+            missing = "file in this folder" if as_text else readable
+            raise CorpusError(f"{printable(source)}: no {missing}")
         for path in files:
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             label = f"{source.rstrip('/')}/{inside}" if inside else source
             # `resolve` would raise at links that lead in circles.
             real = Path(os.path.realpath(path))
-            found.setdefault(real, CorpusFile(source, label, path, source in bundled))
-    return list(found.values())
+            corpus_files.setdefault(real, CorpusFile(source, label, path, source in named))
+    return list(corpus_files.values())
 
 
 def _files_in(folder: Path, pattern: str, *, texts: bool) -> list[Path]:
@@ -117,7 +127,13 @@ def _files_in(folder: Path, pattern: str, *, texts: bool) -> list[Path]:
     return sorted(files, key=lambda path: path.relative_to(folder).parts)
 
 
-def _bundled_folder(name: str) -> Path:
+def _named_folder(name: str, location: str) -> Path:
+    """The folder of a named corpus, inside its location or inside music21."""
+    if location:
+        folder = Path(location, name).expanduser()
+        if not folder.is_dir():
+            raise CorpusError(f"{name}: is not at {printable(str(folder))}; put the corpus there")
+        return folder
     spec = importlib.util.find_spec("music21")
     if spec is None or not spec.submodule_search_locations:
         raise CorpusError(f"{name}: comes with the music21 package; install music21")

@@ -36,6 +36,7 @@ from musicgen.tokens.vocabulary import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 SPLITS = ("train", "val", "test")
+EVERY_SPLIT = "all"
 FORMAT = "musicgen-tokens-1"
 MAX_META_BYTES = 1 << 30  # the names of ten million tunes
 MAX_SIZE = 1 << 24  # of a feature or a heading

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from musicgen import corpus
+from musicgen.corpus import NamedCorpus, loading
 from musicgen.errors import CorpusError
 from musicgen.music import playback
 from musicgen.music.similarity.families import SAME_FAMILY_JACCARD, shingles
@@ -199,7 +200,7 @@ def title_of(tune: Tune) -> str:
 def test_several_processes_find_what_one_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus, "_BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(loading, "_BYTES_PER_WORKER", 1)
     books = {f"b{i}": [abc(melody(i // 2), title=str(i))] for i in range(40)}
     book = write(tmp_path / "mine", **books, bad=["Dear all"])
     kept: list[list[str]] = [[], []]
@@ -275,3 +276,16 @@ def test_named_corpora_come_first_in_a_fixed_order(tmp_path: Path) -> None:
         "airdsAirs",
         str(book),
     ]
+
+
+def test_a_corpus_outside_music21_names_its_location(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "reels", a=[abc(melody(1))])
+    row = NamedCorpus(("reels",), "reels of a friend", location=str(tmp_path))
+    monkeypatch.setitem(corpus.CORPORA, "reels", row)
+    (entry,) = corpus.load("reels").entries
+    assert (entry.id, entry.source) == ("reels/a.abc:1", "reels")
+    monkeypatch.setitem(corpus.CORPORA, "reels", NamedCorpus(("reels",), "", location="/nowhere"))
+    with pytest.raises(CorpusError, match="reels: is not at /nowhere/reels; put the corpus there"):
+        corpus.load("reels")

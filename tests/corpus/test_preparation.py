@@ -8,7 +8,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from musicgen import corpus, formats
+from musicgen import formats
+from musicgen.corpus import loading
 from musicgen.corpus.preparation import examine, prepare
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CorpusError
@@ -95,7 +96,7 @@ def shelf(tmp_path: Path) -> Path:
 def test_tokens_in_a_folder_are_those_in_memory_whoever_read_them(
     shelf: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(corpus, "_BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(loading, "_BYTES_PER_WORKER", 1)
     in_memory = prepare(shelf).tokens
     on_disk = prepare(shelf, folder=shelf.parent / "tokens", workers=workers).tokens
     assert isinstance(on_disk.splits["train"].ids, np.memmap)
@@ -146,3 +147,32 @@ def test_an_index_of_all_tunes_is_made_and_lies_beside_the_token_files(
     assert index.to_bytes() == prepared.novelty.to_bytes()
     nearest = index.assess(formats.read(book)[0]).neighbours[0]
     assert (nearest.similarity, nearest.place) == (1, prepared.corpus.entries[0].id)
+
+
+@pytest.mark.parametrize("n_tunes", [1, 30])
+def test_no_file_is_read_twice_though_a_sample_chooses_the_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_tunes: int
+) -> None:
+    random = Random(0)
+    for number in range(3):
+        tunes = [
+            f"X:{k}\nM:C|\nL:1/8\nK:G\n"
+            + "|".join("".join(random.choices("DEFGABcde", k=8)) for _ in range(4))
+            for k in range(n_tunes)
+        ]
+        (tmp_path / f"{number}.abc").write_text("|]\n\n".join(tunes) + "|]\n")
+    opened: list[str] = []
+    read_bytes = formats.read_bytes
+
+    def counted(path: str | Path) -> bytes:
+        opened.append(Path(path).name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(formats, "read_bytes", counted)
+    prepared = prepare(tmp_path, val=0, test=0)
+    assert sorted(opened) == ["0.abc", "1.abc", "2.abc"]
+    assert prepared.choice.name == "melody"
+    assert len(prepared.corpus.entries) == 3 * n_tunes
+    chosen = prepare(tmp_path, val=0, test=0, tokenizer="melody")
+    assert chosen.tokens.fingerprint == prepared.tokens.fingerprint
+    assert chosen.corpus.entries == prepared.corpus.entries

@@ -1,0 +1,374 @@
+"""Read, deduplicate, group and split: files -> unique tunes -> families -> train / val / test.
+
+Files are read one by one, on several cores if asked, and of each tune only an `Entry` stays: a
+million tunes fit where a million `Tune`s would not. `similarity.families` finds related tunes. A
+whole family goes to one split, decided by a hash of its *first* member, first in the order: named
+corpora in the order of `CORPORA`, then files and folders in the order of the arguments. So a
+corpus that is added later never moves an existing family, unless a new tune is related to two
+families: then the later one joins the earlier.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from sys import intern
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from musicgen import formats
+from musicgen.corpus import texts
+from musicgen.corpus.sources import CORPORA, CorpusFile, find_files
+from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
+from musicgen.music.playback import melody
+from musicgen.music.similarity.families import Shingles, group_families, melody_digest, shingles
+from musicgen.music.theory import canonical_rhythm
+from musicgen.music.tune import Rejected, Tune
+from musicgen.system.workers import in_order
+from musicgen.tokens.char import tune_in
+
+_BYTES_PER_WORKER = 200_000  # fewer are read sooner than a process starts
+_COLLECT_EVERY = 200  # tunes of a file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The facts of a tune that stay in memory. `key`, `meter` and `rhythm` are as printed; `bars`
+    counts those of the first voice and `notes` those of all, as written; pitches are MIDI numbers;
+    `warnings` are those of the reader, each with its line."""
+
+    title: str
+    rhythm: str
+    meter: str
+    key: str
+    mode: str
+    voices: int
+    bars: int
+    notes: int
+    lowest: int
+    highest: int
+    warnings: tuple[str, ...]
+
+
+_NO_FACTS = Facts(
+    title="", rhythm="", meter="", key="", mode="", voices=0, bars=0, notes=0,
+    lowest=0, highest=0, warnings=(),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tune of a corpus. `id` is its file and the line where it starts; `digest` is that of its
+    melody; `family` is the id of the first tune of its family; `split` is one of `SPLITS`."""
+
+    id: str
+    source: str
+    digest: bytes = field(repr=False)
+    facts: Facts
+    family: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """A tune or a whole file that is not in the corpus, and why. `name` is its title, if known."""
+
+    id: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A tune of `source` left out because its melody is that of the entry `same_as`."""
+
+    id: str
+    source: str
+    name: str
+    same_as: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Unique tunes in a stable order, and the omitted ones."""
+
+    sources: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    rejected: tuple[Omitted, ...]
+    duplicates: tuple[Duplicate, ...]
+    notices: tuple[str, ...]
+
+    def split(self, name: str) -> tuple[Entry, ...]:
+        """The entries of "train", "val" or "test"."""
+        return tuple(entry for entry in self.entries if entry.split == name)
+
+    def tunes(self) -> Iterator[tuple[Entry, Tune]]:
+        """Every entry with its music, read again from the files, one by one."""
+        by_id = {entry.id: entry for entry in self.entries}
+        for file in find_files(self.sources):
+            for name, tune in _name_tunes(file, formats.scan_each(file.path)):
+                if name in by_id and isinstance(tune, Tune):
+                    yield by_id[name], tune
+
+    def apart_from(self, names: Sequence[str]) -> tuple[frozenset[str], int]:
+        """The ids of the entries whose families have no tune in these sources of this corpus, and
+        the number of tunes from other sources that are excluded for it."""
+        excluded_sources = {
+            folder for n in names for folder in (CORPORA[n].folders if n in CORPORA else (n,))
+        }
+        family_of = {entry.id: entry.family for entry in self.entries}
+        members = [(entry.source, entry.family) for entry in self.entries]
+        members += [(copy.source, family_of[copy.same_as]) for copy in self.duplicates]
+        excluded = {family for source, family in members if source in excluded_sources}
+        apart = frozenset(entry.id for entry in self.entries if entry.family not in excluded)
+        others = [family for source, family in members if source not in excluded_sources]
+        return apart, sum(family in excluded for family in others)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of the ids, splits and melodies: the same for the same data."""
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            digest.update(f"{entry.id}\t{entry.split}\t".encode())
+            digest.update(entry.digest)
+        return digest.hexdigest()
+
+
+class _ReadTune(NamedTuple):
+    """A tune that was read: its entry, its shingles, and the result of `extract`."""
+
+    entry: Entry
+    shingles: Shingles
+    extract: Any
+
+
+# Computes the value to keep of a tune besides its entry; it runs where the file is read, so it is
+# a function of a module, and its result can be pickled.
+Extract = Callable[[Tune], Any]
+# The same for a document: its text, and its tune if it is one.
+ExtractText = Callable[[str, Tune | None], Any]
+_FileRead = tuple[list[_ReadTune], list[Omitted]]
+# The tunes of files that have been opened already, to be read to the end.
+Opened = dict[CorpusFile, Iterator[Tune | Rejected]]
+# Called with the activity, the number of items done, and the number of all.
+Progress = Callable[[str, int, int], None]
+
+
+def load(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    val: float = 0.1,
+    test: float = 0.1,
+    workers: int = 1,
+    extract: Extract | None = None,
+    keep: Callable[[Any], None] | None = None,
+    progress: Progress | None = None,
+    all_voices: bool = False,
+    extract_text: ExtractText | None = None,
+    opened: Opened | None = None,
+) -> Corpus:
+    """Read, deduplicate, group and split.
+
+    Args:
+        sources: names of `CORPORA`, files and folders (searched recursively).
+        val: fraction of families for validation; `test`: fraction for the test.
+        workers: processes that read. More than one needs the caller's main module to be guarded
+            by `if __name__ == "__main__":`; the result is the same.
+        extract: applied to every tune where it is read.
+        keep: called with the result of `extract` for each entry, in order.
+        progress: called after each file.
+        all_voices: read every voice of a file whose reader gives the melody by default (MIDI).
+        extract_text: read files and folders (not the named corpora) as plain text, any text, and
+            apply this to every document of them (see `corpus.texts`).
+        opened: tunes of files that have been opened already; those files are not opened again.
+
+    Raises:
+        CorpusError: an unknown name, or nothing that can be read.
+    """
+    if val < 0 or test < 0 or val + test >= 1:
+        raise CorpusError(f"splits val={val:g} and test={test:g} leave nothing to train on")
+    names = names_of(sources)
+    files = find_files(names, texts=extract_text is not None)
+    read = partial(_read_file, extract=extract, all_voices=all_voices, extract_text=extract_text)
+    first_of: dict[bytes, str] = {}
+    entries: list[Entry] = []
+    rejected: list[Omitted] = []
+    duplicates: list[Duplicate] = []
+    runs, sizes = array("Q"), array("I")
+    for done, (tunes, omitted) in enumerate(_read_files(files, read, workers, opened or {}), 1):
+        rejected += omitted
+        for entry, tune_runs, extracted in tunes:
+            first = first_of.setdefault(entry.digest, entry.id)
+            if first != entry.id:
+                title = entry.facts.title
+                duplicates.append(Duplicate(entry.id, entry.source, title, first))
+                continue
+            entries.append(entry)
+            runs.frombytes(tune_runs.tobytes())
+            sizes.append(len(tune_runs))
+            if keep is not None:
+                keep(extracted)
+        if progress is not None:
+            progress("reading files", done, len(files))
+    if not entries:
+        why = f" (first: {rejected[0].id}: {rejected[0].reason})" if rejected else ""
+        raise CorpusError(f"{', '.join(names)}: no readable tune in {len(files)} files{why}")
+    del first_of  # as large as the entries
+    families = group_families(np.frombuffer(runs, np.uint64), sizes)
+    notices = dict.fromkeys(CORPORA[n].notice for n in names if n in CORPORA)
+    return Corpus(
+        sources=tuple(names),
+        entries=tuple(_assign(entries, families, val=val, test=test)),
+        rejected=tuple(rejected),
+        duplicates=tuple(duplicates),
+        notices=tuple(n for n in notices if n),
+    )
+
+
+def names_of(sources: str | Path | Sequence[str | Path]) -> list[str]:
+    """The names of one source or several."""
+    return [str(name) for name in ([sources] if isinstance(sources, str | Path) else sources)]
+
+
+def _assign(
+    entries: list[Entry], families: list[int], *, val: float, test: float
+) -> Iterator[Entry]:
+    for entry, first_member in zip(entries, families, strict=True):
+        first = entries[first_member]
+        split = _choose_split(first.digest, val=val, test=test)
+        yield replace(entry, family=first.id, split=split)
+
+
+def _choose_split(digest: bytes, *, val: float, test: float) -> str:
+    place = int.from_bytes(hashlib.sha256(b"split" + digest).digest()[:8]) / 2**64
+    return "test" if place < test else "val" if place < test + val else "train"
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+def _read_files(
+    files: list[CorpusFile], read: Callable[..., _FileRead], workers: int, opened: Opened
+) -> Iterator[_FileRead]:
+    """The tunes of each file, in order; only a few files' worth is waiting at any time. Files that
+    are open already are read here, the others by the workers."""
+    closed = [file for file in files if file not in opened]
+    size = sum(file.path.stat().st_size for file in closed if file.path.is_file())
+    workers = min(workers, len(closed), size // _BYTES_PER_WORKER)
+    results = in_order(read, closed, workers=workers, advice="read with --workers 1")
+    for file in files:
+        yield read(file, tunes=opened.pop(file)) if file in opened else next(results)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Disable the cyclic garbage collector, which would traverse all the notes just read again and
+    again and free little (a third of the time on 4,000 tunes)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _read_file(
+    file: CorpusFile,
+    *,
+    extract: Extract | None,
+    all_voices: bool,
+    extract_text: ExtractText | None,
+    tunes: Iterator[Tune | Rejected] | None = None,
+) -> _FileRead:
+    if extract_text is not None and not file.named:
+        return _read_documents(file, extract_text)
+    read: list[_ReadTune] = []
+    omitted: list[Omitted] = []
+    try:
+        with _without_collector():
+            tunes = tunes or formats.scan_each(file.path, all_voices=all_voices)
+            for number, (name, tune) in enumerate(_name_tunes(file, tunes), 1):
+                if number % _COLLECT_EVERY == 0:
+                    gc.collect(0)  # only what is new since the last time
+                if isinstance(tune, Rejected):
+                    omitted.append(Omitted(name, tune.name, tune.reason))
+                    continue
+                examined = _examine(name, file.source, tune, extract)
+                if examined is None:
+                    omitted.append(Omitted(name, tune.title, "no notes"))
+                else:
+                    read.append(examined)
+    except MusicgenError as error:
+        omitted.append(Omitted(file.label, "", reason_of(error, file.path)))
+    if not read and not omitted:
+        omitted.append(Omitted(file.label, "", "holds no tune"))
+    return read, omitted
+
+
+def _read_documents(file: CorpusFile, extract_text: ExtractText) -> _FileRead:
+    """The documents of a text file. Those that are tunes are compared as tunes."""
+    try:
+        text = texts.read_text(file.path)
+    except MusicgenError as error:
+        return [], [Omitted(file.label, "", getattr(error, "what", str(error)))]
+    read: list[_ReadTune] = []
+    seen: Counter[int] = Counter()
+    for line, document in texts.documents(text):
+        seen[line] += 1
+        name = f"{file.label}:{line}" + (f"#{seen[line]}" if seen[line] > 1 else "")
+        tune = tune_in(document)
+        examined = None if tune is None else _examine(name, file.source, tune, None)
+        facts = _NO_FACTS if examined is None else examined.entry.facts
+        facts = facts if facts.title else replace(facts, title=document.split("\n")[0][:60])
+        digest = hashlib.sha256(" ".join(document.split()).encode()).digest()
+        runs = texts.text_shingles(document) if examined is None else examined.shingles
+        entry = Entry(name, file.source, digest, facts)
+        read.append(_ReadTune(entry, runs, extract_text(document, tune)))
+    return read, [] if read else [Omitted(file.label, "", "holds no text")]
+
+
+def _name_tunes(
+    file: CorpusFile, tunes: Iterable[Tune | Rejected]
+) -> Iterator[tuple[str, Tune | Rejected]]:
+    """Each tune of a file with its id: the file, the line, a number where that is not enough."""
+    seen: Counter[str] = Counter()
+    for tune in tunes:
+        place = tune if isinstance(tune, Rejected) else tune.source
+        name = f"{file.label}:{place.line}" if place and place.line else file.label
+        if isinstance(tune, Tune):
+            seen[name] += 1
+            name += f"#{seen[name]}" if seen[name] > 1 else ""
+        yield name, tune
+
+
+def _examine(name: str, source: str, tune: Tune, extract: Extract | None) -> _ReadTune | None:
+    """A tune's entry, or None where nothing sounds."""
+    lines = [melody(voice) for voice in tune.voices]
+    pitches = [[midi for midi, _ in line if midi is not None] for line in lines]
+    sounding = [line for line, midi in zip(lines, pitches, strict=True) if midi]
+    if not sounding:
+        return None
+    facts = Facts(
+        title=tune.title,
+        rhythm=intern(canonical_rhythm(tune.rhythm)),  # few different texts
+        meter=intern(str(tune.meter)),
+        key=intern(str(tune.key)),
+        mode=intern(tune.key.mode),
+        voices=len(tune.voices),
+        bars=len(tune.bars),
+        notes=tune.n_notes,
+        lowest=min(map(min, filter(None, pitches))),
+        highest=max(map(max, filter(None, pitches))),
+        warnings=tuple(locate(w.what, line=w.line, column=w.column) for w in tune.warnings),
+    )
+    entry = Entry(name, source, melody_digest(tune.meter, lines), facts)
+    return _ReadTune(entry, shingles(sounding[0]), None if extract is None else extract(tune))
