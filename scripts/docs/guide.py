@@ -1,19 +1,21 @@
-"""Bring docs/guide.md up to date with the code, and make the notebook docs/guide.ipynb of it.
+"""Update docs/guide.md and the README's package table from the code; make docs/guide.ipynb.
 
-    python scripts/docs/guide.py            # write both
-    python scripts/docs/guide.py --check    # say what would change; exit 1 if anything would
+    python scripts/docs/guide.py            # write all three
+    python scripts/docs/guide.py --check    # print the differences; exit 1 if there are any
 
-The Markdown is the only source. Its fenced blocks are of four kinds, by the words after the dashes:
+The table of packages in the README holds the first docstring line of each package. The guide's
+Markdown is the only source of the notebook. Its fenced blocks are of these kinds, by the words
+after the backticks:
 
     bash                             a command: a cell of the notebook
     bash show                        a command that takes long: shown only
     python                           a cell of the notebook
-    python from=MODULE:NAME[A...B]   that object's code, put in by this script; of a long one
+    python from=MODULE:NAME[A...B]   that object's code, inserted by this script; of a long one
                                      the lines from the one with the text A to the one with B
     python answer=NAME               the answer to an exercise: shown only
     text, abc ...                    shown only
 
-Code that is put in loses its docstring and is given its file and name in a first line.
+Quoted code loses its docstring and gets its file and name in a first line.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-GUIDE, NOTEBOOK = DOCS / "guide.md", DOCS / "guide.ipynb"
+ROOT = Path(__file__).resolve().parents[2]
+README, GUIDE, NOTEBOOK = (ROOT / n for n in ("README.md", "docs/guide.md", "docs/guide.ipynb"))
+_ROW = re.compile(r"^\| `([\w.]+/?)` \| .+ \|$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SOURCE = re.compile(r"from=([\w.]+):([\w.]+)(?:\[(.*)\.\.\.(.*)\])?")
 
@@ -50,7 +53,7 @@ class Block(NamedTuple):
         return self.language in ("bash", "python") and not self.words
 
     def markdown(self) -> str:
-        """As it stands in the guide."""
+        """The block as it stands in the guide."""
         if not self.language:
             return self.text
         words = f" {self.words}" if self.words else ""
@@ -58,23 +61,23 @@ class Block(NamedTuple):
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """The guide in parts, which joined give it back."""
+    """The parts of the guide; joined they give it back."""
     end = 0
-    for found in _FENCE.finditer(text):
-        if found.start() > end:
-            yield Block("", "", text[end : found.start()])
-        yield Block(found[1], found[2].strip(), found[3])
-        end = found.end()
+    for match in _FENCE.finditer(text):
+        if match.start() > end:
+            yield Block("", "", text[end : match.start()])
+        yield Block(match[1], match[2].strip(), match[3])
+        end = match.end()
     if end < len(text):
         yield Block("", "", text[end:])
 
 
 def code_of(module: str, name: str, first: str | None, last: str | None) -> str:
-    """Lines of the source of an object, without its docstring, after a line that says whose."""
-    found: Any = importlib.import_module(module)
+    """The source lines of an object without its docstring, after a line with its file and name."""
+    quoted: Any = importlib.import_module(module)
     for part in name.split("."):
-        found = getattr(found, part)
-    source = textwrap.dedent(inspect.getsource(inspect.unwrap(found)))
+        quoted = getattr(quoted, part)
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(quoted)))
     lines = source.splitlines()
     node = ast.parse(source).body[0]
     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
@@ -90,11 +93,11 @@ def code_of(module: str, name: str, first: str | None, last: str | None) -> str:
 
 
 def _line_with(text: str, lines: list[str]) -> int:
-    """Number of the first line that has a text in it."""
+    """The index of the first line that contains a text."""
     for number, line in enumerate(lines):
         if text in line:
             return number
-    raise ValueError(f"the guide quotes a line with '{text}', which is there no more")
+    raise ValueError(f"the guide quotes a line with '{text}', which no longer exists")
 
 
 def is_package(module: str) -> bool:
@@ -103,7 +106,7 @@ def is_package(module: str) -> bool:
 
 
 def refreshed(text: str) -> str:
-    """The guide with the code in it as it is now."""
+    """The guide with its quoted code as it is now."""
 
     def renew(block: Block) -> str:
         source = _SOURCE.fullmatch(block.words)
@@ -140,12 +143,26 @@ def notebook(text: str) -> str:
         add("markdown", shown.strip("\n"))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     meta = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    whole = {"cells": cells, "metadata": meta, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    document = {"cells": cells, "metadata": meta, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def with_packages(readme: str) -> str:
+    """The README with the first docstring lines as they are now in its table of packages."""
+
+    def renew(row: re.Match[str]) -> str:
+        path = ROOT / "musicgen" / row[1]
+        path = path / "__init__.py" if row[1].endswith("/") else path
+        if not path.is_file():
+            return row[0]  # a row of another table
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        return f"| `{row[1]}` | {docstring.splitlines()[0]} |"
+
+    return _ROW.sub(renew, readme)
 
 
 def main() -> None:
-    """Write what has changed, or say it."""
+    """Write every page that differs, or print the differences."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -153,7 +170,8 @@ def main() -> None:
     check = parser.parse_args().check
     guide = refreshed(GUIDE.read_text("utf-8"))
     stale = False
-    for path, now in ((GUIDE, guide), (NOTEBOOK, notebook(guide))):
+    readme = with_packages(README.read_text("utf-8"))
+    for path, now in ((README, readme), (GUIDE, guide), (NOTEBOOK, notebook(guide))):
         before = path.read_text("utf-8") if path.exists() else ""
         if before == now:
             continue

@@ -6,16 +6,13 @@ import importlib
 import json
 import os
 import re
-import shlex
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from musicgen.cli import app
 from scripts.docs import guide
 from tests import ROOT
 
@@ -46,7 +43,7 @@ def test_code_is_quoted_by_what_it_says() -> None:
         "for u in inputs.unbind(dim=1):",
     ]
     assert guide.code_of("musicgen", "load", None, None).startswith("# musicgen/__init__.py")
-    with pytest.raises(ValueError, match="which is there no more"):
+    with pytest.raises(ValueError, match="which no longer exists"):
         guide.code_of("musicgen.models.networks.rnn", "Recurrence.forward", "no such line", None)
 
 
@@ -60,20 +57,6 @@ def test_the_notebook_is_made_of_the_guide_and_has_no_outputs() -> None:
 
 def test_blocks_joined_give_the_guide_back() -> None:
     assert "".join(block.markdown() for block in BLOCKS) == GUIDE
-
-
-def test_every_command_and_option_in_the_guide_exists() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    text = "".join(block.text for block in BLOCKS if block.language == "bash")
-    lines = [line for line in text.replace("\\\n", "").splitlines() if line.startswith("musicgen ")]
-    assert len(lines) >= 10
-    for line in lines:
-        _, name, *words = shlex.split(line)
-        command = commands[name]
-        if hasattr(command, "commands"):
-            command = command.commands[words.pop(0)]
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("-")} <= options, line
 
 
 def test_every_picture_is_there_and_made_by_the_script() -> None:
@@ -124,7 +107,7 @@ def test_the_answers_are_right_and_wrong_ones_are_told_why(
         "clipped": ("gradients, bound", "return [g * min(1, bound / float(g.norm())) for g in "
                     "gradients]", "common norm must become 1"),
         "with_temperature": ("scores, t", "return (scores * t).softmax(0)", "takes all"),
-        "bayes": ("priors, nats, power", "return priors", "What costs less is likelier"),
+        "bayes": ("priors, nats, power", "return priors", "A lower cost is likelier"),
         "attend": ("q, k, v", "return (q @ k.T / 2).softmax(1) @ v", "attend to itself"),
     }  # fmt: skip
     mistakes = {n: f"def {n}({given}):\n    {body}\n" for n, (given, body, _) in wrong.items()}
