@@ -147,17 +147,9 @@ def _job(name: str, body: bytes) -> bytes:
 
 
 def choices() -> dict[str, Any]:
-    """What can be asked for, as the server says it."""
-    groups = {
-        "controls": requests.CONTROLS,
-        "sampling": requests.SAMPLING,
-        "selection": requests.SELECTION,
-    }
-    return {
-        "fields": [one.listed(name) for name, group in groups.items() for one in group.fields],
+    """Everything that can be asked for, as the server lists it."""
+    return requests.choices({}) | {
         "instruments": ["fiddle", "flute"],
-        "formats": list(requests.FORMATS),
-        "changes": list(requests.CHANGE["change"].choices),
         "model": {"name": "celtic", "card": "# A card"},
     }
 

@@ -18,16 +18,7 @@ from musicgen.studio import Settings, StudioServer, requests
 from musicgen.studio.openapi import document
 
 DOCUMENT = document()
-# What each POST takes.
-GROUPS = {
-    "takes": requests.TAKES,
-    "tune": requests.TUNE,
-    "read": requests.READ,
-    "change": requests.CHANGE,
-    "surprise": requests.SURPRISE,
-    "attention": requests.ATTENTION,
-    "export": requests.EXPORT,
-}
+GROUPS = requests.GROUPS
 JSON = {"Content-Type": "application/json"}
 JIG = """X:1
 T:Kesh

@@ -1,7 +1,7 @@
 """The `musicgen` command: parse arguments, call one function, print what it returns.
 
 Music goes to standard output or to the files of -o, everything else to standard error. Exit code
-0: done, 1: bad input (one line says what), 2: wrong usage, 130: interrupted, 143: terminated.
+0: done, 1: bad input (one line says why), 2: wrong usage, 130: interrupted, 143: terminated.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ from musicgen.cli import (
     train,
     validate,
 )
+from musicgen.cli.command import PANELS, app
 from musicgen.cli.messages import say
-from musicgen.cli.options import app, common_first
+from musicgen.cli.options import common_first
 from musicgen.errors import MusicgenError, TrainingInterrupted
+
+# Commands in the order of the panels, and in the order of their modules within one.
+app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
 
 __all__ = [
     "app",
@@ -52,7 +56,7 @@ __all__ = [
 
 def main() -> None:
     """Run the command; every error that is the input's fault becomes one line."""
-    # Starting a thread for each core takes longer than what numpy has to calculate here.
+    # Starting a thread for each core takes longer than numpy's calculations here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack letters of a title
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -72,7 +76,7 @@ def main() -> None:
 
 
 class _Terminated(BaseException):
-    """SIGTERM came: what is open is closed on the way out."""
+    """SIGTERM was received: open files are closed while it is raised."""
 
 
 def _terminate(_number: int, _frame: object) -> None:
@@ -80,14 +84,14 @@ def _terminate(_number: int, _frame: object) -> None:
 
 
 def _explain(error: BaseException) -> int | None:
-    """Say in one line why the command ended, and with which exit code; None for an exit."""
+    """Print in one line why the command ended; its exit code, or None for an exit."""
     match error:
         case TrainingInterrupted():
             say(str(error))
             return 128 + error.signal
         case MusicgenError():
             say(f"error: {error}")
-        case BrokenPipeError():  # the reader of our output has seen enough
+        case BrokenPipeError():  # the reader of our output has stopped
             sys.stderr.close()
         case KeyboardInterrupt() | SystemExit(code=130):  # the latter is typer's
             say("interrupted")
@@ -96,15 +100,15 @@ def _explain(error: BaseException) -> int | None:
             say("terminated")
             return 128 + signal.SIGTERM
         case MemoryError():
-            say("error: not enough memory; close other programs, or ask for less at a time")
+            say("error: not enough memory; close other programs, or do less at a time")
         case OSError() if error.strerror:
             place = f"{error.filename}: " if error.filename else ""
             say(f"error: {place}{error.strerror}; check the disk and the permissions")
         case Exception():
-            what = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split())[:200]
             say(
-                f"error: a defect of musicgen ({type(error).__name__}: {what}); please report it "
-                "with what --debug prints"
+                f"error: a defect of musicgen ({type(error).__name__}: {reason}); please report it "
+                "with the output of --debug"
             )
         case _:
             return None

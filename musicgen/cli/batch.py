@@ -1,4 +1,4 @@
-"""Many files to many files: read and written on all cores, what fails listed at the end."""
+"""Convert many files into many files on all cores; failures are listed at the end."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from musicgen import formats
 from musicgen.cli.messages import say
 from musicgen.cli.output import require_free
 from musicgen.errors import MusicgenError, locate
+from musicgen.music.tune import Reading, Tune
+from musicgen.system.files import make_folder, slug, write_bytes
 from musicgen.system.workers import in_order
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from musicgen.music.tune import Tune
-
-FEWEST_FOR_PROCESSES = 32  # files or tunes; fewer are done sooner than processes start
-LARGE_BOOK_BYTES = 64_000  # a book of more is cut up, so that all cores have some of it
+FEWEST_FOR_PROCESSES = 32  # files or tunes; fewer are done before processes have started
+LARGE_BOOK_BYTES = 64_000  # a larger book is divided, so that all cores have a part of it
 TUNES_A_PIECE = 8
-WAITING_PER_JOB = 6  # pieces of work ahead of the one whose turn it is
-MANY_FILES = 20  # of more, each kind of warning is said once
+WAITING_PER_JOB = 6  # pieces of work ahead of the one that is written next
+MANY_FILES = 20  # for more files, each kind of warning is printed once
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionSource:
-    """A file to convert, and the folder under -o that its outcome belongs to."""
+    """A file to convert, and the folder under -o that its results go to."""
 
     path: Path
     folder: Path = Path()
@@ -48,7 +49,7 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Outcome:
-    """What became of a piece: for each tune its place, its name and the files' contents."""
+    """The result of a piece: for each tune its place, its name and the files' contents."""
 
     written: list[tuple[str, str, dict[str, bytes]]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -73,16 +74,27 @@ def find_sources(names: Sequence[Path]) -> list[ConversionSource]:
     return sources
 
 
+def scan_file(path: Path, reading: Mapping[str, Any], failures: list[str]) -> Reading:
+    """The tunes of a file and those that cannot be read. Why the whole file cannot be read is added
+    to `failures`."""
+    try:
+        result = formats.scan(path, **formats.options_for(path, reading))
+    except MusicgenError as error:
+        failures.append(str(error))
+        return Reading()
+    if not result.tunes and not result.rejected:
+        failures.append(f"{path}: holds no tune that can be read")
+    return result
+
+
 def convert_piece(
     piece: _Piece, applied: Mapping[str, Mapping[str, Any]], reading: Mapping[str, Any]
 ) -> _Outcome:
     """Read a file, unless that is done, and render its tunes in every format."""
-    from musicgen import formats
-
     outcome, path = _Outcome(), piece.source.path
     tunes = piece.tunes
     if tunes is None:
-        tunes = tuple(_read(path, reading, outcome))
+        tunes = _read(path, reading, outcome.failures)
     for tune in tunes:
         place = f"{path}:{tune.source.line if tune.source else 0}"
         outcome.warnings += [
@@ -91,8 +103,8 @@ def convert_piece(
         ]
         try:
             files = {
-                suffix: formats.rendered([tune], suffix, **given)
-                for suffix, given in applied.items()
+                suffix: formats.rendered([tune], suffix, **options)
+                for suffix, options in applied.items()
             }
         except MusicgenError as error:
             outcome.failures.append(f"{place}: {error}")
@@ -102,20 +114,10 @@ def convert_piece(
     return outcome
 
 
-def _read(path: Path, reading: Mapping[str, Any], outcome: _Outcome) -> Sequence[Tune]:
-    from musicgen import formats
-
-    try:
-        found = formats.scan(path, **formats.options_for(path, reading))
-    except MusicgenError as error:
-        outcome.failures.append(str(error))
-        return ()
-    outcome.failures += [
-        locate(f"left out: {r.reason}", path=path, line=r.line) for r in found.rejected
-    ]
-    if not found.tunes and not found.rejected:
-        outcome.failures.append(f"{path}: holds no tune that can be read")
-    return found.tunes
+def _read(path: Path, reading: Mapping[str, Any], failures: list[str]) -> tuple[Tune, ...]:
+    result = scan_file(path, reading, failures)
+    failures += [locate(f"left out: {r.reason}", path=path, line=r.line) for r in result.rejected]
+    return result.tunes
 
 
 class Conversion:
@@ -128,79 +130,71 @@ class Conversion:
         reading: Mapping[str, Any],
         *,
         force: bool,
-        say_all: bool = False,
+        all_warnings: bool = False,
     ) -> None:
         self.folder, self.applied, self.reading = folder, applied, reading
-        self.force, self.say_all = force, say_all
+        self.force, self.all_warnings = force, all_warnings
         self.n_written = 0
         self.failures: list[str] = []
         self.warnings: list[str] = []
         self._taken: set[Path] = set()
-        self._numbers: Counter[Path] = Counter()  # the last that a name was given
+        self._numbers: Counter[Path] = Counter()  # the last one of each name
 
     def convert(self, names: Sequence[Path], jobs: int) -> None:
-        """Do it all, say what was done and what failed.
+        """Convert everything, print what was written and what failed.
 
         Raises:
-            MusicgenError: something failed; all else has been written.
+            MusicgenError: something failed; everything else has been written.
         """
-        from musicgen.system.files import make_folder
-
         make_folder(self.folder)
         sources = find_sources(names)
         with _progress() as progress:
             bar = progress.add_task("Converting", total=len(sources))
             before: Path | None = None
             for piece, outcome in self._outcomes(sources, jobs):
-                self._take(piece, outcome)
+                self._write(piece, outcome)
                 if piece.source.path != before:
                     progress.advance(bar)
                 before = piece.source.path
-        self._say(len(sources))
+        self._report(len(sources))
 
     def _outcomes(
         self, sources: Sequence[ConversionSource], jobs: int
     ) -> Iterator[tuple[_Piece, _Outcome]]:
-        """Every piece with its outcome, in order; only some are waiting at any time."""
+        """Every piece with its outcome, in order; the number that wait is bounded."""
         pieces = self._pieces(sources)
         first = list(islice(pieces, FEWEST_FOR_PROCESSES))
         work = partial(convert_piece, applied=self.applied, reading=dict(self.reading))
         if jobs > 1 and len(first) < FEWEST_FOR_PROCESSES:
-            with ThreadPoolExecutor(jobs) as pool:  # most of the work is a child's
+            with ThreadPoolExecutor(jobs) as pool:  # child processes do most of the work
                 yield from zip(first, pool.map(work, first), strict=True)
             return
-        taken: deque[_Piece] = deque()  # those whose outcome is still to come
+        taken: deque[_Piece] = deque()  # pieces whose outcome is not known yet
 
-        def noted() -> Iterator[_Piece]:
+        def recorded() -> Iterator[_Piece]:
             for piece in chain(first, pieces):
                 taken.append(piece)
                 yield piece
 
         outcomes = in_order(
-            work, noted(), workers=jobs, advice="use --jobs 1", ahead=WAITING_PER_JOB
+            work, recorded(), workers=jobs, advice="use --jobs 1", ahead=WAITING_PER_JOB
         )
         for outcome in outcomes:
             yield taken.popleft(), outcome
 
     def _pieces(self, sources: Sequence[ConversionSource]) -> Iterator[_Piece]:
-        from musicgen import formats
-
         for source in sources:
             row = formats.READERS.get(formats.extension(source.path))
             is_book = row is not None and row.holds_many and source.path.is_file()
             if not is_book or source.path.stat().st_size < LARGE_BOOK_BYTES:
                 yield _Piece(source)
                 continue
-            outcome = _Outcome()
-            tunes = _read(source.path, self.reading, outcome)
-            self.failures += outcome.failures
+            tunes = _read(source.path, self.reading, self.failures)
             for start in range(0, len(tunes), TUNES_A_PIECE):
                 yield _Piece(source, tuple(tunes[start : start + TUNES_A_PIECE]))
 
-    def _take(self, piece: _Piece, outcome: _Outcome) -> None:
-        """Write what a piece has become."""
-        from musicgen.system.files import make_folder, write_bytes
-
+    def _write(self, piece: _Piece, outcome: _Outcome) -> None:
+        """Write the files of a piece."""
         self.failures += outcome.failures
         self.warnings += outcome.warnings
         folder = self.folder / piece.source.folder
@@ -219,9 +213,7 @@ class Conversion:
                 self.n_written += 1
 
     def _unique(self, folder: Path, name: str) -> Path:
-        """A file name that no tune before had, numbered where names are the same."""
-        from musicgen.system.files import slug
-
+        """A file name that no earlier tune has, numbered where names are the same."""
         base = folder / slug(name)
         path, number = base, max(1, self._numbers[base])
         while path in self._taken:
@@ -231,20 +223,20 @@ class Conversion:
         self._numbers[base] = number
         return path
 
-    def _say(self, n_sources: int) -> None:
-        if self.say_all or n_sources <= MANY_FILES:
+    def _report(self, n_sources: int) -> None:
+        if self.all_warnings or n_sources <= MANY_FILES:
             for warning in self.warnings:
                 say(warning)
         else:
-            self._say_kinds()
+            self._report_kinds()
         say(f"wrote {self.n_written} files to {self.folder}")
         if self.failures:
             for failure in sorted(self.failures):
                 say(f"failed: {failure}")
             raise MusicgenError(f"{len(self.failures)} could not be written")
 
-    def _say_kinds(self) -> None:
-        """Each kind of warning once, with how often it came; all of them with --warnings."""
+    def _report_kinds(self) -> None:
+        """Each kind of warning once, with its number; --warnings prints all of them."""
         kinds: Counter[str] = Counter()
         examples: dict[str, str] = {}
         for warning in self.warnings:

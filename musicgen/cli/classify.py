@@ -1,4 +1,4 @@
-"""The command that says what kind of tune it is: classify."""
+"""The command that estimates what kind of tune it is: classify."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from musicgen.cli import options
+from musicgen.cli.batch import find_sources, scan_file
+from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import counted, say
-from musicgen.cli.options import Json, app
+from musicgen.cli.novelty import describe, heading
 from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:
     from musicgen.evaluation.classification import Classifier
     from musicgen.music.tune import Tune
 
+Answers = Mapping[str, Mapping[str, float]]  # question -> class -> probability
+
 
 class By(StrEnum):
-    """The two ways."""
+    """The two methods."""
 
     HEAD = "head"
     LIKELIHOOD = "likelihood"
@@ -30,7 +35,7 @@ _SHOWN = 3  # answers to a question
 _LEAST = 0.005  # probability that is still shown, after the first
 
 
-@app.command()
+@command(LOOK)
 def classify(
     files: Annotated[list[Path], typer.Argument(help="Tunes: ABC, MIDI and so on, or folders.")],
     *,
@@ -45,10 +50,9 @@ def classify(
         Path | None,
         typer.Option(help="A fitted classifier (default: the shipped one)."),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Type of tune, mode, meter and collection, heard from the notes alone: how likely is each?"""
-    from musicgen.cli.batch import find_sources
+    """Estimate type, mode, meter and collection of a tune from its notes alone."""
     from musicgen.evaluation.classification import Classifier
 
     sources = find_sources(files)
@@ -60,13 +64,14 @@ def classify(
         for tune, answers in _answered(classifier, source.path, by, failures):
             n_tunes += 1
             if as_json:
-                report.append(_facts(source.path, tune, answers))
+                stated = {"heading": _stated(tune), "answers": answers}
+                report.append(describe(source.path, tune) | stated)
             else:
                 print("\n".join(_lines(source.path, tune, answers)), flush=True)
     if as_json:
         print(json.dumps(report, indent=1, ensure_ascii=False))
-    heard, read = counted(n_tunes, "tune"), counted(len(sources), "file")
-    say(f"{heard} in {read}, by {by.value}; {len(failures)} left out")
+    tunes, read = counted(n_tunes, "tune"), counted(len(sources), "file")
+    say(f"{tunes} in {read}, by {by.value}; {len(failures)} left out")
     for failure in failures:
         say(f"left out: {failure}")
     raise typer.Exit(1 if failures else 0)
@@ -74,19 +79,11 @@ def classify(
 
 def _answered(
     classifier: Classifier, path: Path, by: By, failures: list[str]
-) -> Iterator[tuple[Tune, Mapping[str, Mapping[str, float]]]]:
-    """The tunes of a file with the answers; what cannot be answered goes to `failures`."""
-    from musicgen.formats import scan
-
-    try:
-        reading = scan(path)
-    except MusicgenError as error:
-        failures.append(str(error))
-        return
-    failures += [locate(r.reason, path=path, line=r.line) for r in reading.rejected]
-    if not reading.tunes and not reading.rejected:
-        failures.append(locate("holds no tune", path=path))
-    for tune in reading.tunes:
+) -> Iterator[tuple[Tune, Answers]]:
+    """The tunes of a file with the answers; tunes without any are added to `failures`."""
+    result = scan_file(path, {}, failures)
+    failures += [locate(r.reason, path=path, line=r.line) for r in result.rejected]
+    for tune in result.tunes:
         try:
             yield tune, classifier.classify(tune, by="head" if by is By.HEAD else "likelihood")
         except MusicgenError as error:
@@ -94,28 +91,21 @@ def _answered(
             failures.append(locate(f"{tune.title}: {error}", path=path, line=line))
 
 
-def _said(tune: Tune) -> dict[str, str]:
-    """What the heading says itself."""
+def _stated(tune: Tune) -> dict[str, str]:
+    """The answers that the heading of the tune states."""
     from musicgen.evaluation.classification.questions import QUESTIONS
 
-    said = {question.name: question.truth(tune, "") or "" for question in QUESTIONS}
-    return {name: value for name, value in said.items() if value}
+    stated = {question.name: question.truth(tune, "") or "" for question in QUESTIONS}
+    return {name: value for name, value in stated.items() if value}
 
 
-def _lines(path: Path, tune: Tune, answers: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    line = tune.source.line if tune.source else 0
-    yield locate(f"X:{tune.number} {tune.title}".strip(), path=path, line=line)
-    said = _said(tune)
+def _lines(path: Path, tune: Tune, answers: Answers) -> Iterator[str]:
+    yield heading(path, tune)
+    stated = _stated(tune)
     for question, of_class in answers.items():
         best = sorted(of_class.items(), key=lambda item: -item[1])
         shown = [
             f"{name} {p:.0%}" for i, (name, p) in enumerate(best[:_SHOWN]) if not i or p > _LEAST
         ]
-        heading = f"   (heading: {said[question]})" if question in said else ""
-        yield f"  {question:<11} {', '.join(shown)}{heading}"
-
-
-def _facts(path: Path, tune: Tune, answers: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    line = tune.source.line if tune.source else 0
-    name = {"file": str(path), "line": line, "number": tune.number, "title": tune.title}
-    return {**name, "heading": _said(tune), "answers": answers}
+        aside = f"   (heading: {stated[question]})" if question in stated else ""
+        yield f"  {question:<11} {', '.join(shown)}{aside}"

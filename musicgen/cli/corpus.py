@@ -1,4 +1,4 @@
-"""The command that looks at a corpus."""
+"""The command that describes a corpus: corpus."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import say
-from musicgen.cli.options import app
-from musicgen.cli.output import MOST_LISTED, require_free
+from musicgen.cli.output import MOST_LISTED, print_table, require_free, write_text
+from musicgen.cli.progress import available_cores, progress_bar
 from musicgen.errors import UnsupportedFormatError, printable
 
 
-@app.command()
+@command(LOOK)
 def corpus(
     sources: options.Sources,
     *,
@@ -26,16 +27,20 @@ def corpus(
         bool, typer.Option("--irregular", help="List every tune whose bars do not add up.")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Write all of it to a .html or .json file.")
+        Path | None,
+        typer.Option(
+            "--report",
+            help="Write all of it to a .html or .json file.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     workers: options.Workers = None,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
-    """What a corpus holds: tunes, keys, meters, rhythms, what was left out and why."""
-    from musicgen.cli.progress import available_cores, progress_bar
+    """Describe a corpus: tunes, keys, meters, rhythms, what was left out and why."""
     from musicgen.corpus.preparation import examine
-    from musicgen.corpus.report import report as survey
+    from musicgen.corpus.report import report as describe
 
     if report is not None:
         if report.suffix.lower() not in (".html", ".json"):
@@ -45,7 +50,7 @@ def corpus(
         examined = examine(sources, workers=workers or available_cores(), progress=progress)
     for notice in examined.corpus.notices:
         say(f"note: {notice}")
-    facts = survey(examined.corpus, not_melodies=examined.omitted, irregular=examined.irregular)
+    facts = describe(examined.corpus, not_melodies=examined.omitted, irregular=examined.irregular)
     if report is not None:
         _write_report(facts, report)
     if as_json:
@@ -64,19 +69,14 @@ def corpus(
 
 def _write_report(facts: dict[str, Any], path: Path) -> None:
     from musicgen.corpus.report_page import render_page
-    from musicgen.system.files import write_bytes
 
     as_page = path.suffix.lower() == ".html"
-    text = render_page(facts) if as_page else json.dumps(facts, indent=1, ensure_ascii=False)
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
-    say(f"wrote {path}")
+    write_text(
+        path, render_page(facts) if as_page else json.dumps(facts, indent=1, ensure_ascii=False)
+    )
 
 
-def _print_corpus(facts: dict[str, Any], what: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+def _print_corpus(facts: dict[str, Any], language: str) -> None:
     n_left_out = len(facts["rejected"]) + len(facts["not_melodies"])
     n_read = facts["tunes"] + len(facts["duplicates"])
     families, splits = facts["families"], facts["splits"]
@@ -86,7 +86,7 @@ def _print_corpus(facts: dict[str, Any], what: str) -> None:
         ("different", f"{facts['tunes']:,} tunes with {facts['notes']:,} notes"),
         ("unreadable", f"{len(facts['rejected']):,}{_listed(facts['rejected_by_reason'])}"),
         (
-            f"no {what}",
+            f"no {language}",
             f"{len(facts['not_melodies']):,}{_listed(facts['not_melodies_by_reason'])}",
         ),
         ("irregular", f"{len(facts['irregular']):,} whose bars or repeats do not add up; kept"),
@@ -104,10 +104,7 @@ def _print_corpus(facts: dict[str, Any], what: str) -> None:
         ("meters", _counts(facts["meters"])),
         ("rhythms", _counts(facts["rhythms"])),
     ]
-    table = Table(show_header=False, box=box.SIMPLE)
-    for name, value in rows:
-        table.add_row(name, printable(value))
-    Console(markup=False).print(table)
+    print_table((), [(name, printable(value)) for name, value in rows])
     if n_left_out:
         say("--rejected lists every tune left out, --irregular those that do not add up")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import say
-from musicgen.cli.options import app
-from musicgen.cli.output import require_free
+from musicgen.cli.options import ReadingOptions, SamplingOptions
+from musicgen.cli.output import print_table, require_free, write_json, write_text
+from musicgen.cli.progress import available_cores, progress_bar
 from musicgen.errors import ConfigError, UnsupportedFormatError
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
 DEFAULT_TUNES = 500
 _N_ASKED, _N_CONTINUED = 24, 24
+TABLE_WIDTH = 160  # columns in a file or pipe, so that no cell is wrapped
 
 
-@app.command()
+@command(LOOK)
 def evaluate(
     sources: Annotated[
         list[str] | None,
@@ -45,7 +47,7 @@ def evaluate(
             "--number",
             "-n",
             min=20,
-            help="Compose so many tunes and judge them (default: the likelihood alone).",
+            help="Compose this many tunes and judge them (default: the likelihood alone).",
         ),
     ] = None,
     reference: Annotated[
@@ -53,57 +55,53 @@ def evaluate(
         typer.Option(
             "--reference",
             "--corpus",
-            help="The real tunes to compare with, for a model its corpus (default: celtic); "
-            "repeat it for several.",
+            help="Real tunes to compare with, for a model its corpus (default: celtic); "
+            "repeatable.",
         ),
     ] = None,
     split: Annotated[
         str,
-        typer.Option(help="The families held out: test, val, train; all (the likelihood only)."),
+        typer.Option(help="The families held out: test, val, train; all (likelihood only)."),
     ] = "test",
     apart_from: Annotated[
         list[str] | None,
         typer.Option(
             "--apart-from",
             help="Leave out families that have a tune in this corpus, such as that of the model "
-            "(the likelihood only); repeat it for several.",
+            "(likelihood only); repeatable.",
         ),
     ] = None,
     compare: Annotated[
         bool,
         typer.Option("--compare", help="Judge every SOURCE, music or model, and compare them."),
     ] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the model's tunes.")] = 0,
+    sampling: SamplingOptions,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Write a page (.html) with charts and examples.")
+        Path | None,
+        typer.Option(
+            "--report",
+            help="Write a page (.html) with charts and examples.",
+            rich_help_panel="Output",
+        ),
     ] = None,
     as_json: Annotated[
-        Path | None, typer.Option("--json", help="Write all numbers to a file; - is the screen.")
+        Path | None,
+        typer.Option(
+            "--json",
+            help="Write all numbers to a file; - is the screen.",
+            rich_help_panel="Output",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the model's tunes.")] = 0,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = 0,
-    top_p: options.TopP = 1.0,
-    min_p: options.MinP = 0.0,
     force: options.Force = False,
-    voices: options.Voices = None,
-    track: options.Track = None,
-    channel: options.Channel = None,
-    key: options.ReadKey = None,
-    meter: options.ReadMeter = None,
-    pickup: options.Pickup = None,
+    reading: ReadingOptions,
 ) -> None:
-    """Is the music any good? Likeness, structure, novelty, validity, control, likelihood.
+    """Judge a model or tunes: likeness, structure, novelty, validity, control, likelihood.
 
     Without SOURCES and -n: how likely a model finds held-out tunes, in bits per note.
     """
-    from musicgen.corpus import EVERY_SPLIT, SPLITS
-
     likelihood_alone = not sources and number is None and report is None
-    if split not in (*SPLITS, EVERY_SPLIT):
-        raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}, {EVERY_SPLIT}")
-    if (split == EVERY_SPLIT or apart_from) and not likelihood_alone:
-        option = "--apart-from" if apart_from else f"--split {split}"
-        raise ConfigError(f"{option}: is for the likelihood alone; drop SOURCES, -n and --report")
+    _check_split(split, apart_from, likelihood_alone=likelihood_alone)
     if sources and checkpoint is not None:
         raise ConfigError(
             "--checkpoint and SOURCES: give one of them, or --compare both as SOURCES"
@@ -115,14 +113,22 @@ def evaluate(
     if likelihood_alone:
         _print_likelihood(checkpoint or "celtic", names, split, apart_from or [], as_json)
         return
-    sampling = options.sampling_config(seed, temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-    wanted = [[s] for s in sources or []] if compare else [sources] if sources else []
-    jobs = _Jobs(names, split, number or DEFAULT_TUNES, sampling)
-    jobs.reading = options.reading(
-        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
+    groups = [[s] for s in sources or []] if compare else [sources] if sources else []
+    evaluation = _Evaluation(names, split, number or DEFAULT_TUNES, sampling.with_seed(seed))
+    evaluation.run(
+        groups or [[checkpoint or "celtic"]], reading.given, models=compare or not sources
     )
-    jobs.run(wanted or [[checkpoint or "celtic"]], models=compare or not sources)
-    jobs.show(report, as_json)
+    evaluation.show(report, as_json)
+
+
+def _check_split(split: str, apart_from: list[str] | None, *, likelihood_alone: bool) -> None:
+    from musicgen.corpus import EVERY_SPLIT, SPLITS
+
+    if split not in (*SPLITS, EVERY_SPLIT):
+        raise ConfigError(f"--split {split}: is none of {', '.join(SPLITS)}, {EVERY_SPLIT}")
+    if (split == EVERY_SPLIT or apart_from) and not likelihood_alone:
+        option = "--apart-from" if apart_from else f"--split {split}"
+        raise ConfigError(f"{option}: is for the likelihood alone; drop SOURCES, -n and --report")
 
 
 def _check_outputs(report: Path | None, as_json: Path | None, *, force: bool) -> None:
@@ -150,7 +156,7 @@ def _print_likelihood(
         bits = {f"bits_per_{rate.unit}": rate.bits for rate in found.rates}
         about = {"model": name, "corpus": corpus, "split": split}
         apart = {"apart_from": apart_from, "n_related": n_related}
-        _write_json({**about, **apart, **bits, **asdict(found)}, as_json)
+        write_json({**about, **apart, **bits, **asdict(found)}, as_json)
     if as_json is None or str(as_json) != "-":
         which = "" if split == EVERY_SPLIT else f"{split} "
         for rate in found.rates:
@@ -176,35 +182,35 @@ def _print_likelihood(
     say("-n 500 composes and judges tunes as well")
 
 
-class _Jobs:
-    """Everything that one call of the command judges, with what it is judged by."""
+class _Evaluation:
+    """The sets of tunes that one call of the command judges, with their reference."""
 
     def __init__(self, names: list[str], split: str, n: int, sampling: SamplingConfig) -> None:
         self.names, self.split, self.n, self.sampling = names, split, n, sampling
-        self.reading: dict[str, Any] = {}
         self.sets: list[TuneSet] = []
         self.found: list[Assessment] = []
         self.steps: tuple[RankStep, ...] = ()
         self.bench: Bench | None = None
         self.seconds = 0.0
 
-    def run(self, wanted: Sequence[Sequence[str]], *, models: bool) -> None:
+    def run(
+        self, groups: Sequence[Sequence[str]], reading: Mapping[str, Any], *, models: bool
+    ) -> None:
         """Judge each group of names: a model where `models` and there is one, else music."""
-        from musicgen.cli.progress import progress_bar
         from musicgen.evaluation.report import Bench, ranking
         from musicgen.evaluation.sets import Reference, read_set
 
         began = time.monotonic()
         with progress_bar() as progress:
-            folders = [_model(group) if models else None for group in wanted]
+            folders = [_model(group) if models else None for group in groups]
             music = [
-                None if folder else read_set(group, progress, self.reading)
-                for folder, group in zip(folders, wanted, strict=True)
+                None if folder else read_set(group, progress, reading)
+                for folder, group in zip(folders, groups, strict=True)
             ]
             reference = Reference.load(self.names, split=self.split, report=progress)
             sizes = [self.n if one is None else len(one) for one in music]
             self.bench = Bench.of(reference, max(sizes), report=progress)
-            for group, folder, one in zip(wanted, folders, music, strict=True):
+            for group, folder, one in zip(groups, folders, music, strict=True):
                 if one is not None:
                     self.sets.append(one)
                     self.found.append(self.bench.assess(one, report=progress))
@@ -218,7 +224,6 @@ class _Jobs:
         self.seconds = time.monotonic() - began
 
     def _judge_model(self, name: str, folder: Path, reference: Reference, report: Report) -> None:
-        from musicgen.cli.progress import available_cores
         from musicgen.composer import Composer
         from musicgen.composer.controls import Controls
         from musicgen.corpus.preparation import prepare
@@ -272,16 +277,13 @@ class _Jobs:
         """Print the tables, write the page and the numbers."""
         from musicgen.evaluation.page import render_page
         from musicgen.evaluation.report import as_data
-        from musicgen.system.files import write_bytes
 
         assert self.bench is not None
         if as_json is not None:
-            _write_json(as_data(self.bench, self.found, self.steps, self.about()), as_json)
+            write_json(as_data(self.bench, self.found, self.steps, self.about()), as_json)
         if page is not None:
             pairs = [(one, self.features[one.name]) for one in self.sets]
-            text = render_page(self.bench, pairs, self.found, self.steps, self.about())
-            write_bytes(page, text.encode("utf-8", "backslashreplace"))
-            say(f"wrote {page}")
+            write_text(page, render_page(self.bench, pairs, self.found, self.steps, self.about()))
         if as_json is None or str(as_json) != "-":
             _print_tables(self.bench, self.found, self.steps)
         for one in self.found:
@@ -317,40 +319,16 @@ def _model(group: Sequence[str]) -> Path | None:
     return None
 
 
-def _write_json(data: dict[str, Any], path: Path) -> None:
-    from musicgen.system.files import write_bytes
-
-    text = json.dumps(data, indent=1, ensure_ascii=False)
-    if str(path) == "-":
-        print(text)
-        return
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
-    say(f"wrote {path}")
-
-
 def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[RankStep]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from musicgen.evaluation import wording
 
-    console = Console(markup=False)
-    if not console.is_terminal:
-        console.width = 160  # a file or pipe has no width; do not wrap the tables
-
-    def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        drawn = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
-        for place, name in enumerate(head):
-            drawn.add_column(name, justify="right" if place else "left")
-        for row in rows:
-            drawn.add_row(*row)
-        console.print(drawn)
-
-    table("times the distance of other real tunes", *wording.family_rows(bench, found))
-    table("novelty", *wording.novelty_rows(bench, found))
-    for title, head, rows in wording.detail_tables(bench, found):
-        table(title, head, rows)
+    tables = [
+        ("times the distance of other real tunes", *wording.family_rows(bench, found)),
+        ("novelty", *wording.novelty_rows(bench, found)),
+        *wording.detail_tables(bench, found),
+    ]
+    for title, names, rows in tables:
+        print_table(names, rows, title=title, width=TABLE_WIDTH, numbers=True)
     for step in steps:
         how = "is nearer to real tunes than" if step.sure else "cannot be told from"
         print(f"{step.better} {how} {step.worse}: {wording.spread(step.difference)}")

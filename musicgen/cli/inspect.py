@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.command import LOOK, app, command
 from musicgen.cli.messages import say
-from musicgen.cli.options import app
-from musicgen.cli.output import read_tune, require_free
+from musicgen.cli.output import print_table, read_tune, require_free
+from musicgen.cli.progress import available_cores
 from musicgen.errors import ControlError, CorpusError
+from musicgen.system.charts import require_chart
+from musicgen.system.files import write_bytes
 
 if TYPE_CHECKING:
     from musicgen.formats.engraving.annotation import AnnotatedScore
@@ -20,10 +25,10 @@ if TYPE_CHECKING:
     from musicgen.music.tune import Tune
 
 inspect = typer.Typer(
-    help="See what a network does inside: a picture, and its numbers as CSV beside it.",
+    help="Look into a network: a picture, and its numbers as CSV beside it.",
     no_args_is_help=True,
 )
-app.add_typer(inspect, name="inspect")
+app.add_typer(inspect, name="inspect", rich_help_panel=LOOK)
 
 _SHIPPED = ("celtic-rnn", "celtic", "celtic-transformer")  # of melodies
 
@@ -34,22 +39,23 @@ Melody = Annotated[
     Path,
     typer.Argument(help="A single-line melody: ABC or MIDI; for a model of characters, any text."),
 ]
-Number = Annotated[int, typer.Option("--tune", min=1, help="Which tune of the file, from 1.")]
 
 
 def _picture(default: str) -> Any:
     """The option that names the picture."""
-    return typer.Option("--output", "-o", help=f"The picture (default: {default}).")
+    return typer.Option(
+        "--output", "-o", help=f"The picture (default: {default}).", rich_help_panel="Output"
+    )
 
 
-@inspect.command()
+@command(of=inspect)
 def gradients(
     *,
     output: Annotated[Path, _picture("gradients.png")] = Path("gradients.png"),
     seed: Annotated[int, typer.Option(min=0, help="Of the random weights.")] = 0,
     force: options.Force = False,
 ) -> None:
-    """How far back the gradient of a loss reaches: fading, exploding, and the cures."""
+    """How far back the gradient of a loss reaches: vanishing, exploding, and the remedies."""
     _claim(output, force=force)
     import torch
 
@@ -63,7 +69,7 @@ def gradients(
     look.draw(reaches, trained, output)
     everything = [*reaches, *trained]
     _write_numbers(output, ("network", "gradient", "steps", "norm"), look.rows(everything))
-    _table(
+    print_table(
         ("network", "10 steps back", "100", "500", "500, clipped"),
         [
             (
@@ -76,12 +82,12 @@ def gradients(
     )
 
 
-@inspect.command()
+@command(of=inspect)
 def attention(
     file: Melody,
     *,
     checkpoint: Transformer = "celtic-transformer",
-    tune: Number = 1,
+    tune: options.Tune = 1,
     layer: Annotated[int | None, typer.Option(help="Layer drawn on the score, from 1.")] = None,
     head: Annotated[int | None, typer.Option(help="Head drawn on the score, from 1.")] = None,
     note: Annotated[int | None, typer.Option(help="Only from this note, counted from 1.")] = None,
@@ -129,14 +135,14 @@ def attention(
         say(f"arcs of layer {at_layer}, head {at_head}; --layer, --head, --note and --every choose")
 
 
-@inspect.command()
+@command(of=inspect)
 def embeddings(
     *,
     checkpoint: options.Checkpoint = "celtic",
     output: Annotated[Path, _picture("embeddings.png")] = Path("embeddings.png"),
     force: options.Force = False,
 ) -> None:
-    """What the table of tokens has learned: maps, neighbours, the circle of fifths."""
+    """The embeddings of tokens: maps, neighbours, the circle of fifths."""
     _claim(output, force=force)
     from musicgen.evaluation.inspection import embeddings as look
     from musicgen.models.checkpoint import load, locate
@@ -146,7 +152,7 @@ def embeddings(
     asked = {end: look.questions(groups) for end, groups in ends.items()}
     look.draw(ends, asked, output)
     _write_numbers(output, ("end", "group", "token", "x", "y", "nearest"), look.rows(ends))
-    _table(
+    print_table(
         ("table", "do near tokens have near", "rank correlation", "p"),
         [
             (end, f"{q.group}: {q.what}", f"{q.correlation:+.2f}", f"{q.p:.4f}")
@@ -155,20 +161,20 @@ def embeddings(
         ],
     )
     names = [f"nearest by the {end} (cosine)" for end in ends]
-    _table(("token", *names), look.nearest(ends))
+    print_table(("token", *names), look.nearest(ends))
     say("one-hot vectors are all equally far apart: correlation 0 for each question")
 
 
-@inspect.command()
+@command(of=inspect)
 def surprise(
     file: Melody,
     *,
     checkpoint: options.Checkpoint = "celtic",
-    tune: Number = 1,
+    tune: options.Tune = 1,
     output: Annotated[Path, _picture("surprise.png")] = Path("surprise.png"),
     force: options.Force = False,
 ) -> None:
-    """Bits per note over the score: how unexpected the model finds each."""
+    """Bits per note over the score: how unexpected each note is to the model."""
     _claim(output, force=force)
     from musicgen.evaluation.inspection import surprise as look
     from musicgen.models.checkpoint import load, locate
@@ -186,7 +192,7 @@ def surprise(
     say(f"{found.bits_per_note:.3f} bits per note, bar lines included")
 
 
-@inspect.command()
+@command(of=inspect)
 def memory(
     *,
     checkpoints: Annotated[
@@ -196,13 +202,12 @@ def memory(
     tokens: Annotated[
         Path | None, typer.Option("--tokens", help="Prepared token files (default: celtic).")
     ] = None,
-    places: Annotated[int, typer.Option(min=10, help="How many notes are guessed.")] = 200,
+    places: Annotated[int, typer.Option(min=10, help="Number of notes to predict.")] = 200,
     output: Annotated[Path, _picture("memory.png")] = Path("memory.png"),
     force: options.Force = False,
 ) -> None:
     """How bits per note fall with the length of context that a network may use."""
     _claim(output, force=force)
-    from musicgen.cli.progress import available_cores
     from musicgen.corpus.preparation import prepare
     from musicgen.corpus.tokenset import TokenSet
     from musicgen.evaluation.inspection import memory as look
@@ -222,7 +227,7 @@ def memory(
     look.draw(memories, output)
     names = ("network", "context", f"bits_per_{token_set.unit}", "standard_error")
     _write_numbers(output, names, look.rows(memories))
-    _table(
+    print_table(
         ("network", *(str(n) for n in look.CONTEXTS)),
         [(m.name, *(f"{bits:.2f}" for bits in m.bits_per_note.values())) for m in memories],
     )
@@ -265,7 +270,7 @@ def _melodies() -> Iterator[tuple[Tune, list[str]]]:
 
 
 def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
-    """What a model is to look at: a tune of a file, or for a model of characters a document."""
+    """The input of a model: a tune of a file, or for a model of characters a document."""
     from musicgen.corpus.texts import documents, read_text
     from musicgen.tokens import char
 
@@ -278,28 +283,19 @@ def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
 
 
 def _claim(picture: Path, *others: Path, force: bool) -> None:
-    """See before any work that what will be written can be."""
-    from musicgen.system.charts import require_chart
-
+    """See that all files can be written, before any work."""
     require_chart(picture)
     for path in (picture, *others, picture.with_suffix(".csv")):
         require_free(path, force=force)
 
 
 def _write_score(score: AnnotatedScore, path: Path) -> None:
-    from musicgen.system.files import write_bytes
-
     write_bytes(path, score.render(path.suffix.lower()))
     say(f"wrote {path}")
 
 
 def _write_numbers(picture: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A CSV file beside the picture."""
-    import csv
-    import io
-
-    from musicgen.system.files import write_bytes
-
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -307,14 +303,3 @@ def _write_numbers(picture: Path, names: Sequence[str], rows: Iterable[Sequence[
     path = picture.with_suffix(".csv")
     write_bytes(path, text.getvalue().encode())
     say(f"wrote {picture}, {path}")
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*names, box=box.SIMPLE)
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False).print(table)

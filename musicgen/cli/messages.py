@@ -19,9 +19,9 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def counted(n: int, what: str) -> str:
+def counted(n: int, noun: str) -> str:
     """ "1 tune", "3 tunes"."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def warn_of(tune: Tune, path: Path) -> None:
@@ -31,8 +31,8 @@ def warn_of(tune: Tune, path: Path) -> None:
         say(f"{place}: warning: {warning.what}")
 
 
-def said(takes: Iterable[Take], *, novelty: bool) -> Iterator[Take]:
-    """The takes, each with its warning and, if asked for, a line on how new it is."""
+def reported(takes: Iterable[Take], *, novelty: bool) -> Iterator[Take]:
+    """The takes; the warning of each and, with `novelty`, a line on how new it is are printed."""
     for take in takes:
         if take.warning:
             say(f"warning: {take.warning}")

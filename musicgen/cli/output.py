@@ -1,37 +1,39 @@
-"""Where results go: messages to standard error, tunes to the screen, a file or a folder."""
+"""Where results go: tunes to the screen, a file or a folder; tables, texts and numbers."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicgen.cli.messages import say, warn_of
+from musicgen.cli.tunebook import Tunebook
 from musicgen.errors import (
     ControlError,
     InvalidTuneError,
     MusicgenError,
     UnsupportedFormatError,
 )
+from musicgen.formats import WRITERS, extension, read, rendered, write
+from musicgen.system.files import make_folder, slug, write_bytes
 
 if TYPE_CHECKING:
-    from musicgen.cli.tunebook import Tunebook
+    from musicgen.cli.options import OutputOptions
     from musicgen.composer import Take
     from musicgen.formats.webpage import PageEntry
     from musicgen.music.tune import Tune
 
-# What a folder gets for each tune.
-FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")
-MOST_LISTED = 500  # files and tunes that could not be read, a line each
-# A folder for so many tunes has a page that shows and plays them; for more it is a book.
-PAGE_TUNES = 24
+FOLDER_FORMATS = (".abc", ".mid", ".wav", ".svg")  # of each tune in a folder
+MOST_LISTED = 500  # lines about files and tunes that could not be read
+PAGE_TUNES = 24  # most tunes of a folder with a page; more make a tunebook
 
 
 def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
-    """Tune `number`, from 1, of those of a file.
+    """Tune `number`, from 1, of the tunes of a file.
 
     Raises:
-        ControlError: there are not so many.
+        ControlError: the file has fewer.
     """
     if number > len(tunes):
         raise ControlError(f"{path}: has no tune {number}; it holds {len(tunes)}")
@@ -39,17 +41,14 @@ def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
 
 
 def read_tune(
-    path: Path, number: int, asked: Mapping[str, Any] | None = None, *, all_voices: bool = False
+    path: Path, number: int, reading: Mapping[str, Any] | None = None, *, all_voices: bool = False
 ) -> Tune:
-    """Tune `number`, from 1, of a file, read as `asked` (see `options.reading`), with what its
-    reader had to put up with said.
+    """Tune `number`, from 1, of a file, read with the options `reading`; its warnings are printed.
 
     Raises:
-        MusicgenError: the file cannot be read, or there are not so many.
+        MusicgenError: the file cannot be read, or has fewer tunes.
     """
-    from musicgen.formats import read
-
-    tunes = read(path, all_voices=all_voices, **(asked or {}))
+    tunes = read(path, all_voices=all_voices, **(reading or {}))
     chosen = pick(tunes, number, path)
     if len(tunes) > 1:
         say(f"{path}: tune {number} of {len(tunes)}; --tune chooses another")
@@ -58,55 +57,52 @@ def read_tune(
 
 
 class TuneSink:
-    """Takes composed tunes as they come and puts them where -o says.
+    """Writes composed tunes where the options say, as they come.
 
     Raises:
         UnsupportedFormatError: no writer for an extension.
         InvalidTuneError: several tunes for a format that holds one.
-        MusicgenError: a file that is there, without `force`.
+        MusicgenError: the file exists and `force` is False.
     """
 
     def __init__(
         self,
-        output: Path | None,
+        options: OutputOptions,
         number: int,
         *,
-        force: bool,
         to: str | None = None,
         resume: bool = False,
         settings: Mapping[str, object] | None = None,
     ) -> None:
-        self.output = output
-        self.force = force
+        output = self.output = options.output
+        self.force = options.force
         self.book: Tunebook | None = None
         self.number = number
-        self.start = 0  # the first take that is wanted
+        self.start = 0  # the first take that is missing
         self.to_folder = output is not None and (output.is_dir() or not output.suffix)
-        from musicgen.cli.tunebook import Tunebook
-
         is_book = self.to_folder and settings is not None and number > PAGE_TUNES
         if (to is not None and not self.to_folder) or (resume and not is_book):
             raise MusicgenError("--to is for a folder, --resume for a book of many tunes in one")
         self.formats = folder_formats(to) if to else (".abc",) if is_book else FOLDER_FORMATS
         if output is not None and is_book:
-            self.book = Tunebook.open(output, settings or {}, resume=resume, force=force)
+            self.book = Tunebook.open(output, settings or {}, resume=resume, force=self.force)
             self.start = self.book.done
-        if output is None or self.to_folder:
-            return
-        from musicgen.formats import WRITERS, extension
+        elif output is not None and not self.to_folder:
+            self._check_file(output)
 
-        suffix = extension(output)
+    def _check_file(self, path: Path) -> None:
+        suffix = extension(path)
         if suffix not in WRITERS:
             known = ", ".join(WRITERS)
             raise UnsupportedFormatError(
-                f"{output}: cannot write '{suffix}'; use {known} or name a folder"
+                f"{path}: cannot write '{suffix}'; use {known} or name a folder"
             )
-        if number > 1 and not WRITERS[suffix].holds_many:
-            raise InvalidTuneError(f"{output}: holds one tune; name a folder instead")
-        require_free(output, force=force)
+        if self.number > 1 and not WRITERS[suffix].holds_many:
+            raise InvalidTuneError(f"{path}: holds one tune; name a folder instead")
+        require_free(path, force=self.force)
 
-    def take(self, takes: Iterable[Take]) -> None:
-        """Write every take as soon as it is there; a single file when all are."""
+    def write(self, takes: Iterable[Take]) -> None:
+        """Write every take as soon as it is composed; a single file when all are."""
         if self.output is None:
             from musicgen.formats.abc_notation.text import decode_bytes
 
@@ -117,12 +113,11 @@ class TuneSink:
         elif self.to_folder:
             self._write_folder(takes, self.output)
         else:
-            _write_book(list(takes), self.output)
+            _write_file(list(takes), self.output)
             say(f"wrote {self.output}")
 
     def _write_folder(self, takes: Iterable[Take], folder: Path) -> None:
         from musicgen.formats.webpage import page
-        from musicgen.system.files import make_folder, write_bytes
 
         make_folder(folder)
         index = folder / "index.html"
@@ -133,7 +128,6 @@ class TuneSink:
 
     def _write_formats(self, take: Take, folder: Path) -> PageEntry:
         from musicgen.formats.webpage import PageEntry
-        from musicgen.system.files import slug
 
         name = slug(take.name or take.tune.title)
         files = [folder / (name + suffix) for suffix in self.formats]
@@ -146,42 +140,92 @@ class TuneSink:
 
 
 def content_of(take: Take, suffix: str) -> bytes:
-    """The file of one take: as it must be kept to the byte, or as its format is written."""
-    from musicgen.formats import rendered
-
+    """The file of one take: the bytes that must be kept, or the tune as its format is written."""
     return take.exact.get(suffix) or rendered([take.tune], suffix)
 
 
-def _write_book(takes: list[Take], path: Path) -> None:
+def _write_file(takes: list[Take], path: Path) -> None:
     """One file of all the takes."""
-    from musicgen import formats
-    from musicgen.system.files import write_bytes
-
-    suffix = formats.extension(path)
+    suffix = extension(path)
     if any(suffix in take.exact for take in takes):
         write_bytes(path, b"\n".join(content_of(take, suffix) for take in takes))
     else:
-        formats.write([take.tune for take in takes], path)
+        write([take.tune for take in takes], path)
 
 
 def require_free(path: Path, *, force: bool) -> None:
-    """Refuse to replace a file without `force`."""
+    """See that a file may be written.
+
+    Raises:
+        MusicgenError: it exists and `force` is False.
+    """
     if path.exists() and not force:
-        raise MusicgenError(f"{path}: is there already; add --force to replace it")
+        raise MusicgenError(f"{path}: already exists; use --force to overwrite")
 
 
 def folder_formats(to: str) -> tuple[str, ...]:
-    """The extensions that a list such as "abc,mid" names; every tune has its ABC.
+    """The extensions that a list such as "abc,mid" names; every tune has its ABC."""
+    return tuple(dict.fromkeys([".abc", *suffixes(to)]))
+
+
+def suffixes(to: str) -> tuple[str, ...]:
+    """The extensions that a list such as "svg, mid" names.
 
     Raises:
-        UnsupportedFormatError: no writer for one of them.
+        UnsupportedFormatError: no writer for one of them, or none is named.
     """
-    from musicgen.formats import WRITERS
-
-    names = [f".{name.strip().lstrip('.').lower()}" for name in to.split(",") if name.strip()]
+    names = tuple(f".{name.strip().lstrip('.').lower()}" for name in to.split(",") if name.strip())
+    known = ", ".join(name[1:] for name in WRITERS)
     for name in names:
         if name not in WRITERS:
-            raise UnsupportedFormatError(
-                f"--to {to}: cannot write '{name}'; use {', '.join(WRITERS)}"
-            )
-    return tuple(dict.fromkeys([".abc", *names]))
+            raise UnsupportedFormatError(f"--to {to}: cannot write '{name[1:]}'; use {known}")
+    if not names:
+        raise UnsupportedFormatError(f"--to: names no format; use {known}")
+    return names
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8 and say so; letters that UTF-8 lacks are escaped."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    say(f"wrote {path}")
+
+
+def write_json(facts: Any, path: Path) -> None:
+    """Write numbers as JSON to a file; - is standard output."""
+    text = json.dumps(facts, indent=1, ensure_ascii=False)
+    if str(path) == "-":
+        print(text)
+    else:
+        write_text(path, text)
+
+
+def print_table(
+    names: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    width: int | None = None,
+    numbers: bool = False,
+) -> None:
+    """A table on standard output, without a head where `names` are empty. `width` is its width in
+    columns where output is a file or pipe; with `numbers` all columns but the first are aligned to
+    the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False)
+    if width is not None and not console.is_terminal:
+        console.width = width
+    table = Table(
+        title=title,
+        title_justify="left",
+        show_header=bool(names),
+        box=box.SIMPLE,
+        pad_edge=not numbers,
+    )
+    for column, name in enumerate(names):
+        table.add_column(name, justify="right" if numbers and column else "left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

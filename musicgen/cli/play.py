@@ -9,18 +9,17 @@ from typing import Annotated
 import typer
 
 from musicgen.cli import options
-from musicgen.cli.messages import say, warn_of
-from musicgen.cli.options import app
-from musicgen.errors import ControlError
+from musicgen.cli.command import LOOK, command
+from musicgen.cli.messages import say
+from musicgen.cli.options import ReadingOptions
+from musicgen.cli.output import read_tune
 
 
-@app.command()
+@command(LOOK)
 def play(
-    file: Annotated[Path, typer.Argument(help="What to play: ABC, MIDI.")],
+    file: Annotated[Path, typer.Argument(help="The music to play: ABC, MIDI.")],
     *,
-    tune: Annotated[
-        int, typer.Option("--tune", min=1, help="Which tune of the file, counted from 1.")
-    ] = 1,
+    tune: options.Tune = 1,
     instrument: Annotated[
         str, typer.Option(help="Such as fiddle, 'tin whistle', 73; several with commas.")
     ] = "",
@@ -31,33 +30,18 @@ def play(
     ] = True,
     drone: Annotated[bool, typer.Option("--drone", help="Tonic and fifth throughout.")] = False,
     count_in: Annotated[int, typer.Option(min=0, help="Bars of clicks before the music.")] = 0,
-    loops: Annotated[int, typer.Option(min=1, help="How many times.")] = 1,
+    loops: Annotated[int, typer.Option(min=1, help="Times the tune is played.")] = 1,
     exact: Annotated[
         bool, typer.Option("--exact", help="As written: no accents, swing, ornaments, chords.")
     ] = False,
-    soundfont: Annotated[str, typer.Option(help="Another .sf2 file.")] = "",
-    voices: options.Voices = None,
-    track: options.Track = None,
-    channel: options.Channel = None,
-    key: options.ReadKey = None,
-    meter: options.ReadMeter = None,
-    pickup: options.Pickup = None,
+    soundfont: Annotated[str, typer.Option(help="Your own .sf2 file.")] = "",
+    reading: ReadingOptions,
 ) -> None:
     """Play a tune as a folk musician would, where this machine has an audio device."""
-    from musicgen.formats import read
     from musicgen.formats.audio import player
     from musicgen.music.performance import EXACT, FOLK
 
-    asked = options.reading(
-        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
-    )
-    tunes = read(file, **asked)
-    if tune > len(tunes):
-        raise ControlError(f"{file}: has no tune {tune}; it holds {len(tunes)}")
-    if len(tunes) > 1:
-        say(f"{file}: tune {tune} of {len(tunes)}; --tune chooses another")
-    chosen = tunes[tune - 1]
-    warn_of(chosen, file)
+    chosen = read_tune(file, tune, reading.given)
     style = asdict(EXACT if exact else FOLK) | {
         "instrument": instrument,
         "tempo": tempo,

@@ -4,164 +4,144 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
+from musicgen import formats
 from musicgen.cli import options
+from musicgen.cli.batch import Conversion, find_sources, scan_file
+from musicgen.cli.command import CONVERT, command
 from musicgen.cli.messages import say, warn_of
-from musicgen.cli.options import app
-from musicgen.cli.output import require_free
-from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError, UnsupportedFormatError
+from musicgen.cli.options import ReadingOptions
+from musicgen.cli.output import require_free, suffixes
+from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError
 
 if TYPE_CHECKING:
     from musicgen.music.tune import Tune
 
-Text = Annotated[str | None, typer.Option()]
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Options of the formats with a score."""
+
+    panel: ClassVar[str] = "Scores"
+    paper: Annotated[str | None, typer.Option(help="a4 or letter.")] = None
+    size: Annotated[int | None, typer.Option(help="Size of the music in percent.")] = None
+    bars_per_line: Annotated[
+        int | None, typer.Option(help="Bars in a line (default: as many as fit).")
+    ] = None
+    title: Annotated[str | None, typer.Option(help="Title of a tunebook.")] = None
+    dpi: Annotated[int | None, typer.Option(help="PNG: pixels per inch.")] = None
 
 
-@app.command()
+@dataclass(frozen=True, kw_only=True)
+class SoundOptions:
+    """Options of sound and MIDI."""
+
+    panel: ClassVar[str] = "Sound and MIDI"
+    transpose: Annotated[
+        str | None,
+        typer.Option(help="To a key such as G, or by semitones such as +2; for scores, too."),
+    ] = None
+    instrument: Annotated[
+        str | None, typer.Option(help="A name such as flute, or a General MIDI number.")
+    ] = None
+    tempo: Annotated[str | None, typer.Option(help="Such as 70%, or 96 beats a minute.")] = None
+    swing: Annotated[
+        float | None, typer.Option(help="Length of long to short notes; 1 is no swing.")
+    ] = None
+    backing: Annotated[
+        bool | None, typer.Option("--backing/--no-backing", help="Sound: play the chord symbols.")
+    ] = None
+    drone: Annotated[
+        bool | None, typer.Option("--drone", help="Sound: tonic and fifth throughout.")
+    ] = None
+    count_in: Annotated[
+        int | None, typer.Option(help="Sound: bars of clicks before the music.")
+    ] = None
+    loops: Annotated[int | None, typer.Option(help="Sound: times the tune is played.")] = None
+    soundfont: Annotated[str | None, typer.Option(help="Sound: your own .sf2 file.")] = None
+    repeats: Annotated[
+        bool | None,
+        typer.Option("--repeats/--no-repeats", help="MIDI: play repeats, or each part once."),
+    ] = None
+    humanize: Annotated[
+        float | None, typer.Option(help="MIDI: random shift of notes in milliseconds; 0 is none.")
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="MIDI: seed of --humanize.")] = None
+    ticks_per_quarter: Annotated[
+        int | None, typer.Option(help="MIDI: resolution (default: the source's, or 480).")
+    ] = None
+
+
+@command(CONVERT)
 def render(
     files: Annotated[list[Path], typer.Argument(help="Files and folders to convert.")],
     *,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="A file for all tunes, or a folder for one each."),
-    ],
-    to: Annotated[
-        str, typer.Option(help="Formats in a folder: svg,png,pdf,wav,mp3,roll.png ...")
-    ] = "svg",
-    force: options.Force = False,
-    voices: options.Voices = None,
-    track: options.Track = None,
-    channel: options.Channel = None,
-    key: options.ReadKey = None,
-    meter: options.ReadMeter = None,
-    pickup: options.Pickup = None,
     warnings: Annotated[
         bool, typer.Option("--warnings", help="Many files: all warnings, not each kind once.")
     ] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=0, help="Tunes at the same time; 0: one a core.")
+        int, typer.Option("--jobs", "-j", min=0, help="Parallel jobs; 0 is one for each core.")
     ] = 0,
-    paper: Annotated[str | None, typer.Option(help="Scores: a4 or letter.")] = None,
-    size: Annotated[int | None, typer.Option(help="Scores: size of the music in percent.")] = None,
-    bars_per_line: Annotated[
-        int | None, typer.Option(help="Scores: bars to a line (default: as they fit).")
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="Tunebook: its title.")] = None,
-    dpi: Annotated[int | None, typer.Option(help="PNG: pixels an inch.")] = None,
-    transpose: Annotated[
-        str | None, typer.Option(help="To a key such as G, or by semitones such as +2.")
-    ] = None,
-    instrument: Annotated[
-        str | None,
-        typer.Option(help="Sound, MIDI: a name such as flute, or a General MIDI number."),
-    ] = None,
-    tempo: Annotated[str | None, typer.Option(help="Sound, MIDI: such as 70% or 96 beats.")] = None,
-    swing: Annotated[
-        float | None, typer.Option(help="Sound, MIDI: long to short, 1 is none.")
-    ] = None,
-    backing: Annotated[
-        bool | None, typer.Option("--backing/--no-backing", help="Sound: play chord symbols.")
-    ] = None,
-    drone: Annotated[bool | None, typer.Option("--drone", help="Sound: tonic and fifth.")] = None,
-    count_in: Annotated[int | None, typer.Option(help="Sound: bars of clicks before.")] = None,
-    loops: Annotated[int | None, typer.Option(help="Sound: times the tune is played.")] = None,
-    soundfont: Annotated[str | None, typer.Option(help="Sound: a soundfont of your own.")] = None,
-    repeats: Annotated[
-        bool | None, typer.Option("--repeats/--no-repeats", help="MIDI: play repeats, or once.")
-    ] = None,
-    humanize: Annotated[
-        float | None, typer.Option(help="MIDI: milliseconds that notes are off, 0 is none.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="MIDI: of the humanising.")] = None,
-    ticks_per_quarter: Annotated[
-        int | None, typer.Option(help="MIDI: resolution (default: the source's, or 480).")
-    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file for all tunes, or a folder for one each.",
+            rich_help_panel="Output",
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="Formats in a folder: svg,png,pdf,wav,mp3,roll.png ...", rich_help_panel="Output"
+        ),
+    ] = "svg",
+    force: options.Force = False,
+    score: ScoreOptions,
+    sound: SoundOptions,
+    reading: ReadingOptions,
 ) -> None:
     """Convert files and folders by extension: scores, books, recordings, piano rolls, MIDI, ABC.
 
-    A batch goes on past files that cannot be read; they are listed at the end, and the exit code is
-    1. Folders keep their shape under -o.
+    A batch skips files that cannot be read; they are listed at the end, and the exit code is 1.
+    Folders keep their structure under -o.
     """
-    asked = {
-        "paper": paper,
-        "size": size,
-        "bars_per_line": bars_per_line,
-        "title": title,
-        "dpi": dpi,
-        "transpose": transpose,
-        "instrument": instrument,
-        "tempo": tempo,
-        "swing": swing,
-        "backing": backing,
-        "drone": drone,
-        "count_in": count_in,
-        "loops": loops,
-        "soundfont": soundfont,
-        "repeats": repeats,
-        "humanize": humanize,
-        "seed": seed,
-        "ticks_per_quarter": ticks_per_quarter,
-    }
-    given = {name: value for name, value in asked.items() if value is not None}
-    from musicgen import formats
-
-    reading = options.reading(
-        voices=voices, track=track, channel=channel, key=key, meter=meter, pickup=pickup
-    )
+    writing = options.given(score) | options.given(sound)
     if formats.extension(output) and not output.is_dir():
-        _render_file(files, output, given, reading, force=force)
+        _render_file(files, output, writing, reading.given, force=force)
         return
-    from musicgen.cli.batch import Conversion
-
-    applied = _applicable(given, _suffixes(to))
-    Conversion(output, applied, reading, force=force, say_all=warnings).convert(
-        files, jobs or os.cpu_count() or 1
-    )
+    applied = _applicable(writing, suffixes(to))
+    conversion = Conversion(output, applied, reading.given, force=force, all_warnings=warnings)
+    conversion.convert(files, jobs or os.cpu_count() or 1)
 
 
-def _suffixes(to: str) -> tuple[str, ...]:
-    from musicgen.formats import WRITERS
-
-    suffixes = tuple(f".{name.strip().lower().lstrip('.')}" for name in to.split(",") if name)
-    for suffix in suffixes:
-        if suffix not in WRITERS:
-            known = ", ".join(name[1:] for name in WRITERS)
-            raise UnsupportedFormatError(f"--to: cannot write '{suffix[1:]}'; use {known}")
-    if not suffixes:
-        raise ConfigError("--to: names no format")
-    return suffixes
-
-
-def _applicable(given: Mapping[str, Any], suffixes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """For each extension the options that are for it; every option has to be for one of them."""
-    from musicgen.formats import writing_options
-
-    known = {suffix: writing_options(suffix) for suffix in suffixes}
-    for name in given:
-        if not any(name in names for names in known.values()):
+def _applicable(writing: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """For each extension the options that it has; every option must be one of some extension."""
+    known = {suffix: formats.writing_options(suffix) for suffix in names}
+    for name in writing:
+        if not any(name in options for options in known.values()):
             option = "--" + name.replace("_", "-")
-            raise ConfigError(f"{option}: is no option of {', '.join(suffixes)}")
-    return {s: {n: v for n, v in given.items() if n in names} for s, names in known.items()}
+            raise ConfigError(f"{option}: is no option of {', '.join(names)}")
+    return {s: {n: v for n, v in writing.items() if n in options} for s, options in known.items()}
 
 
 def _render_file(
     files: Sequence[Path],
     output: Path,
-    given: Mapping[str, Any],
+    writing: Mapping[str, Any],
     reading: Mapping[str, Any],
     *,
     force: bool,
 ) -> None:
-    from musicgen import formats
-    from musicgen.cli.batch import find_sources
-
     suffix = formats.extension(output)
     require_free(output, force=force)
-    applied = _applicable(given, [suffix])[suffix]
+    applied = _applicable(writing, [suffix])[suffix]
     failures: list[str] = []
     sources = find_sources(files)
     tunes = [tune for source in sources for tune in _read(source.path, reading, failures)]
@@ -179,19 +159,13 @@ def _render_file(
         raise MusicgenError(f"{len(failures)} could not be read")
 
 
-def _read(file: Path, reading: Mapping[str, Any], failures: list[str]) -> list[Tune]:
-    """The tunes of a file; warnings and what was left out are said."""
-    from musicgen import formats
-
-    try:
-        found = formats.scan(file, **formats.options_for(file, reading))
-    except MusicgenError as error:
-        failures.append(str(error))
-        return []
-    for tune in found.tunes:
+def _read(file: Path, reading: Mapping[str, Any], failures: list[str]) -> Sequence[Tune]:
+    """The tunes of a file; warnings and tunes that are left out are printed."""
+    result = scan_file(file, reading, failures)
+    for tune in result.tunes:
         warn_of(tune, file)
-    for rejected in found.rejected:
+    for rejected in result.rejected:
         say(f"{file}:{rejected.line}: left out: {rejected.reason}")
-    if not found.tunes:
+    if result.rejected and not result.tunes:
         failures.append(f"{file}: holds no tune that can be read")
-    return list(found.tunes)
+    return result.tunes

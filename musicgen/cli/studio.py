@@ -8,19 +8,21 @@ from typing import Annotated
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.command import COMPOSE, command
 from musicgen.cli.messages import say
-from musicgen.cli.options import app
 from musicgen.cli.progress import available_cores
+from musicgen.cli.rewrite import melodist
 
 MOST_WORKERS = 4
 
 
-@app.command()
+@command(COMPOSE)
 def studio(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any free port.")] = 8765,
     host: Annotated[
-        str, typer.Option(help="Another address than this machine's own; then a token is asked.")
+        str,
+        typer.Option(help="Another address than this machine's own; the page then asks a token."),
     ] = "127.0.0.1",
     checkpoint: options.Checkpoint = "celtic",
     browser: Annotated[
@@ -30,10 +32,9 @@ def studio(
     """Open the studio: a web page on this machine to compose, continue, change and play tunes."""
     import signal
 
-    from musicgen.cli.rewrite import melodist
     from musicgen.studio import Settings, StudioServer
 
-    melodist(checkpoint)  # a model that cannot be used is found before the page is opened
+    melodist(checkpoint)  # an unusable model is reported before the page is opened
     workers = max(1, min(MOST_WORKERS, available_cores()))
     server = StudioServer(Settings(host=host, port=port, checkpoint=checkpoint, workers=workers))
     say(f"the studio is at {server.address}")

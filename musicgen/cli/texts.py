@@ -1,4 +1,4 @@
-"""What a model of characters writes: to the screen, a text file, or as tunes where it is ABC."""
+"""The output of a model of characters: to the screen, a text file, or as tunes where it is ABC."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgen.cli.messages import said, say
-from musicgen.cli.output import TuneSink, require_free
+from musicgen.cli.messages import reported, say
+from musicgen.cli.output import TuneSink, require_free, write_text
 from musicgen.errors import InvalidTuneError
+from musicgen.system.files import make_folder
 
 if TYPE_CHECKING:
+    from musicgen.cli.generate import BookOptions
     from musicgen.composer import Take
     from musicgen.composer.sampling import SamplingConfig
     from musicgen.composer.texts import Written
@@ -20,81 +22,66 @@ if TYPE_CHECKING:
 
 
 def write_texts(
-    model: Checkpoint,
-    number: int,
-    sampling: SamplingConfig,
-    output: Path | None,
-    *,
-    prompt: str,
-    to: str | None,
-    force: bool,
+    model: Checkpoint, number: int, sampling: SamplingConfig, options: BookOptions, *, prompt: str
 ) -> None:
-    """Write new texts: without `output` to the screen, to a .txt file as they are, to a folder
-    each as .txt. A folder also gets the tunes among them, and a file of music nothing else.
+    """Write new texts: to the screen, to a .txt file, or each to a .txt file of a folder. A folder
+    also gets the tunes among them, and a file of music nothing else.
 
     Raises:
-        ControlError: a character of the prompt is none that the model knows.
+        ControlError: the model does not know a character of the prompt.
         InvalidTuneError: a file of music is asked for and no text is a tune.
     """
     from musicgen.composer import TextComposer
 
-    as_text = output is not None and output.suffix.lower() == ".txt"
-    if output is not None and as_text:
-        require_free(output, force=force)
+    output = options.output
+    text_file = output if output is not None and output.suffix.lower() == ".txt" else None
     sink = None
-    if output is not None and not as_text:
-        sink = TuneSink(output, number, force=force, to=to)
-    written = []
+    if text_file is not None:
+        require_free(text_file, force=options.force)
+    elif output is not None:
+        sink = TuneSink(options, number, to=options.to)
+    texts = []
     for text in TextComposer(model).texts(number, sampling, prompt=prompt):
-        written.append(text)
+        texts.append(text)
         if output is None:
             print(text.text, end="\n\n", flush=True)
-    takes = [_take(w, sampling.seed, model.novelty) for w in written if w.tune is not None]
-    if output is not None and as_text:
-        _write(output, "\n\n".join(w.text for w in written))
-    elif sink is not None:
-        if output is not None and sink.to_folder:
-            _write_each(written, output, sampling.seed, force=force)
+    takes = [_take(text, sampling.seed, model.novelty) for text in texts if text.tune is not None]
+    if text_file is not None:
+        write_text(text_file, "\n\n".join(text.text for text in texts) + "\n")
+    elif output is not None and sink is not None:
+        if sink.to_folder:
+            _write_each(texts, output, sampling.seed, force=options.force)
         elif not takes:
             raise InvalidTuneError(f"{output}: no text of {number} is a tune; write a .txt file")
         if takes:
-            sink.take(said(takes, novelty=True))
-    bits = sum(w.bits_per_character for w in written) / max(1, len(written))
+            sink.write(reported(takes, novelty=True))
+    bits = sum(text.bits_per_character for text in texts) / max(1, len(texts))
     abc = ""
-    if takes or any("K:" in w.text for w in written):
-        abc = f"; {len(takes)} of {len(written)} are ABC tunes that read without a warning"
+    if takes or any("K:" in text.text for text in texts):
+        abc = f"; {len(takes)} of {len(texts)} are ABC tunes that read without a warning"
     say(f"{bits:.3f} bits per character{abc}")
     say(f"seed {sampling.seed}")
 
 
-def _take(written: Written, seed: int, corpus: NoveltyIndex | None) -> Take:
+def _take(text: Written, seed: int, corpus: NoveltyIndex | None) -> Take:
     from musicgen.composer import Take
 
-    tune = written.tune
+    tune = text.tune
     assert tune is not None
-    name = _name(written, seed)
+    name = _name(text, seed)
     titled = tune if tune.title else replace(tune, title=name)
-    bits = written.bits_per_character * len(written.text) / tune.n_notes
-    return Take(titled, written.index, bits, corpus=corpus, name=name)
+    bits = text.bits_per_character * len(text.text) / tune.n_notes
+    return Take(titled, text.index, bits, corpus=corpus, name=name)
 
 
-def _name(written: Written, seed: int) -> str:
-    return f"text-{seed}-{written.index + 1}"
+def _name(text: Written, seed: int) -> str:
+    return f"text-{seed}-{text.index + 1}"
 
 
-def _write_each(written: Sequence[Written], folder: Path, seed: int, *, force: bool) -> None:
-    from musicgen.system.files import make_folder
-
+def _write_each(texts: Sequence[Written], folder: Path, seed: int, *, force: bool) -> None:
     make_folder(folder)
-    files = [folder / f"{_name(w, seed)}.txt" for w in written]
+    files = [folder / f"{_name(text, seed)}.txt" for text in texts]
     for file in files:
         require_free(file, force=force)
-    for file, one in zip(files, written, strict=True):
-        _write(file, one.text)
-
-
-def _write(path: Path, text: str) -> None:
-    from musicgen.system.files import write_bytes
-
-    write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"))
-    say(f"wrote {path}")
+    for file, text in zip(files, texts, strict=True):
+        write_text(file, text.text + "\n")

@@ -1,19 +1,20 @@
-"""The commands that learn: prepare, train."""
+"""The commands that train models: prepare, train."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from musicgen.cli import options
+from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import say
-from musicgen.cli.options import app
-from musicgen.cli.output import MOST_LISTED
+from musicgen.cli.output import MOST_LISTED, require_free
+from musicgen.cli.progress import available_cores, progress_bar
 from musicgen.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -24,104 +25,152 @@ if TYPE_CHECKING:
     from musicgen.music.similarity import NoveltyIndex
     from musicgen.training import TrainConfig
 
-Tokenizer = Annotated[
-    str | None,
-    typer.Option(
-        help="melody, remi (music in parts) or char (any text); default: melody or remi, as the "
-        "tunes are."
-    ),
-]
-
 
 class Logger(StrEnum):
-    """Where the losses go, beside the terminal."""
+    """Where the losses are logged, beside the terminal."""
 
     csv = "csv"
     tensorboard = "tensorboard"
 
 
-_From = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        help="A trained model to go on from, by name or folder: its network, vocabulary, weights.",
-    ),
-]
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """The music to train on, as tokens."""
+
+    panel: ClassVar[str] = "What to train on"
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="melody, remi (music in parts) or char (any text); default: melody or remi, "
+            "whichever fits the tunes."
+        ),
+    ] = None
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A trained model to start from, by name or folder: its network, vocabulary and "
+            "weights.",
+        ),
+    ] = None
 
 
-@app.command()
-def train(
-    *,
-    corpus: Annotated[
-        list[str] | None,
-        typer.Option("--corpus", help="A named corpus, file or folder; repeat it for several."),
-    ] = None,
-    tokens: Annotated[
-        Path | None, typer.Option("--tokens", help="Prepared token files, instead of a corpus.")
-    ] = None,
-    tokenizer: Tokenizer = None,
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The network, and how it is trained."""
+
+    panel: ClassVar[str] = "How to train"
     preset: Annotated[
         str | None,
         typer.Option(
             "--preset", "--network", help="lstm, transformer or rnn.", show_default="lstm"
         ),
-    ] = None,
-    from_: _From = None,
-    out: Annotated[Path, typer.Option(help="The run folder; it must be new.")],
+    ] = None
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after so many minutes of training.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Stop after so many passes.")] = None,
+        float | None, typer.Option(help="Stop after this many minutes of training.")
+    ] = None
+    epochs: Annotated[
+        int | None, typer.Option(help="Stop after this many passes over the corpus.")
+    ] = None
     accumulate: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Sum the gradients of so many batches before each step: large steps in little "
+            help="Sum the gradients of this many batches before each step: large steps in little "
             "memory.",
         ),
-    ] = None,
+    ] = None
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Such as model.d_model=512; repeatable.")
+    ] = None
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and order.")] = None
+
+    @property
+    def overrides(self) -> list[str]:
+        """The settings that were given, as "name=value"."""
+        accumulate = [] if self.accumulate is None else [f"data.accumulate={self.accumulate}"]
+        return [*(self.settings or []), *accumulate]
+
+    def config(self, start: Checkpoint | None) -> TrainConfig:
+        """The configuration of a run that starts from a model, or from random weights.
+
+        Raises:
+            ConfigError: an unknown preset or setting.
+        """
+        from musicgen.config import override
+        from musicgen.training.presets import DEFAULT, onward, preset
+
+        config = preset(self.preset or DEFAULT) if start is None else onward(start)
+        for setting in self.overrides:
+            config = override(config, setting)
+        if self.seed is not None:
+            config = replace(config, seed=self.seed)
+        if self.minutes is not None or self.epochs is not None:
+            config = config.with_budget(minutes=self.minutes, epochs=self.epochs)
+        return config
+
+
+@command(TRAIN)
+def train(
+    *,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--corpus",
+            help="A named corpus, file or folder; repeatable (default: celtic).",
+            rich_help_panel=CorpusOptions.panel,
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and order.")] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokens",
+            help="Prepared token files, instead of a corpus.",
+            rich_help_panel=CorpusOptions.panel,
+        ),
+    ] = None,
+    source: CorpusOptions,
+    run: RunOptions,
+    out: Annotated[
+        Path, typer.Option(help="The run folder; it must be new.", rich_help_panel="Output")
+    ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")
+        bool,
+        typer.Option(
+            "--resume", help="Resume the unfinished run in --out.", rich_help_panel="Output"
+        ),
     ] = False,
     logger: Annotated[
         Logger,
         typer.Option(
-            help="Log the losses to history.csv alone, or to TensorBoard event files too."
+            help="Log the losses to history.csv alone, or to TensorBoard event files too.",
+            rich_help_panel="Output",
         ),
     ] = Logger.csv,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
-    if accumulate is not None:
-        settings = [*(settings or []), f"data.accumulate={accumulate}"]
-    start = _model(from_)
-    if start is not None and preset is not None:
+    start = _model(source.from_)
+    if start is not None and run.preset is not None:
         raise ConfigError("--preset and --from: the model has its network; drop --preset")
-    config = _configure(preset, start, settings or [], seed, minutes=minutes, epochs=epochs)
+    config = run.config(start)
     if resume:
-        if settings or seed is not None or minutes is not None or epochs is not None:
-            raise ConfigError(
-                "--resume: an unfinished run goes on with its own settings; drop them"
-            )
+        if run.overrides or any(v is not None for v in (run.seed, run.minutes, run.epochs)):
+            raise ConfigError("--resume: an unfinished run keeps its own settings; drop them")
         from musicgen.training import RunFolder
 
         config = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
-    if tokens is not None and tokenizer is not None:
+    if tokens is not None and source.tokenizer is not None:
         raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
-    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer, start)
+    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, source, start)
     if start is not None:
-        about = f"Trained on from the model {from_}, described below.\n{about}\n{start.card}"
+        about = f"Trained on from the model {source.from_}, described below.\n{about}\n{start.card}"
 
-    from musicgen.training import reporting
-    from musicgen.training import train as run
+    from musicgen import training
 
-    with reporting(sys.stderr) as report:
-        summary = run(
+    with training.reporting(sys.stderr) as report:
+        summary = training.train(
             config,
             token_set,
             out,
@@ -141,7 +190,7 @@ def train(
 
 
 def _model(name: str | None) -> Checkpoint | None:
-    """A trained model to go on from."""
+    """The trained model to start from."""
     if name is None:
         return None
     from musicgen.models import checkpoint as checkpoints
@@ -149,33 +198,10 @@ def _model(name: str | None) -> Checkpoint | None:
     return checkpoints.load(checkpoints.locate(name))
 
 
-def _configure(
-    preset: str | None,
-    start: Checkpoint | None,
-    settings: list[str],
-    seed: int | None,
-    *,
-    minutes: float | None,
-    epochs: int | None,
-) -> TrainConfig:
-    from musicgen.config import override
-    from musicgen.training.presets import DEFAULT, onward
-    from musicgen.training.presets import preset as find_preset
-
-    config = find_preset(preset or DEFAULT) if start is None else onward(start)
-    for setting in settings:
-        config = override(config, setting)
-    if seed is not None:
-        config = replace(config, seed=seed)
-    if minutes is not None or epochs is not None:
-        config = config.with_budget(minutes=minutes, epochs=epochs)
-    return config
-
-
 def _load_tokens(
-    corpus: list[str], tokens: Path | None, tokenizer: str | None, start: Checkpoint | None
+    corpus: list[str], tokens: Path | None, source: CorpusOptions, start: Checkpoint | None
 ) -> tuple[TokenSet, str, NoveltyIndex | None]:
-    """Token files; for the model's card, where the music is from; the index of its melodies."""
+    """Tokens, where their music is from (for the model's card), and the index of its melodies."""
     from musicgen.corpus.tokenset import TokenSet
     from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 
@@ -184,28 +210,31 @@ def _load_tokens(
         index = NoveltyIndex.load(file) if file.exists() else None
         return token_set, f"Trained on the token files {tokens}.", index
     say(f"reading {', '.join(corpus)}")
-    prepared = _prepare(corpus, None, tokenizer, start, workers=None)
+    prepared = _prepare(corpus, None, source.tokenizer, start, workers=None)
     return prepared.tokens, _about(prepared.corpus), prepared.novelty
 
 
-@app.command()
+@command(TRAIN)
 def prepare(
     *,
     corpus: Annotated[
         list[str],
-        typer.Option("--corpus", help="A named corpus, file or folder; repeat it for several."),
+        typer.Option(
+            "--corpus",
+            help="A named corpus, file or folder; repeatable.",
+            rich_help_panel=CorpusOptions.panel,
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder of token files to write.")],
-    tokenizer: Tokenizer = None,
-    from_: _From = None,
+    source: CorpusOptions,
     workers: options.Workers = None,
+    out: Annotated[
+        Path, typer.Option(help="The folder of token files to write.", rich_help_panel="Output")
+    ],
     force: options.Force = False,
 ) -> None:
-    """Make a corpus ready for training: a folder of token files for `train --tokens`."""
-    from musicgen.cli.output import require_free
-
+    """Prepare a corpus for training: a folder of token files for `train --tokens`."""
     require_free(out, force=force)
-    _prepare(corpus, out, tokenizer, _model(from_), workers=workers)
+    _prepare(corpus, out, source.tokenizer, _model(source.from_), workers=workers)
     say(f"next: musicgen train --tokens {out} --out runs/{out.name}")
 
 
@@ -217,12 +246,11 @@ def _prepare(
     *,
     workers: int | None,
 ) -> Prepared:
-    """Prepare a corpus, in the vocabulary of a model to start from, and say what came of it."""
+    """Prepare a corpus, in the vocabulary of a model to start from, and print its counts."""
     if start is not None:
         if tokenizer not in (None, start.tokenizer):
-            raise ConfigError(f"--tokenizer and --from: the model speaks {start.tokenizer} tokens")
+            raise ConfigError(f"--tokenizer and --from: the model uses {start.tokenizer} tokens")
         tokenizer = start.tokenizer
-    from musicgen.cli.progress import available_cores, progress_bar
     from musicgen.corpus.preparation import prepare as run
     from musicgen.tokens.vocabulary import Vocabulary
 
@@ -245,11 +273,12 @@ def _prepare(
         more = len(loaded.rejected) - MOST_LISTED
         say(f"left out: {more} more; musicgen corpus --rejected lists them")
     tokens, train_split = prepared.tokens, prepared.tokens.splits["train"]
-    what = "tunes" if tokens.unit == "note" else "tunes or paragraphs"
+    items = "tunes" if tokens.unit == "note" else "tunes or paragraphs"
     say(
-        f"{len(loaded.entries)} {what}, {len(loaded.rejected)} unreadable, {len(prepared.omitted)} "
-        f"that are no {prepared.language.what}, {len(loaded.duplicates)} duplicates; "
-        f"{len(train_split)} to train on with {int(train_split.notes.sum()):,} {tokens.unit}s"
+        f"{len(loaded.entries)} {items}, {len(loaded.rejected)} unreadable, "
+        f"{len(prepared.omitted)} that are no {prepared.language.what}, "
+        f"{len(loaded.duplicates)} duplicates; {len(train_split)} to train on with "
+        f"{int(train_split.notes.sum()):,} {tokens.unit}s"
     )
     return prepared
 
@@ -258,7 +287,6 @@ def _about(corpus: Corpus) -> str:
     """Where the music is from, as lines of the model's card."""
     from musicgen.corpus import CORPORA
 
-    named = [(name, CORPORA[name].about) for name in corpus.sources if name in CORPORA]
-    lines = [f"- {name}: {about}" for name, about in named]
+    lines = [f"- {name}: {CORPORA[name].about}" for name in corpus.sources if name in CORPORA]
     lines += [f"- {name}" for name in corpus.sources if name not in CORPORA]
     return "\n".join([*lines, *(f"- {notice}" for notice in corpus.notices)])

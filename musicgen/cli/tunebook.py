@@ -1,4 +1,4 @@
-"""A tunebook in a folder: tunes as they come, book.abc, index.csv; stopped and gone on with."""
+"""A tunebook in a folder: tunes as they come, book.abc, index.csv; resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 from musicgen.cli.messages import say
 from musicgen.cli.progress import progress_bar
 from musicgen.errors import MusicgenError
+from musicgen.formats import write
+from musicgen.formats.abc_notation import to_abc
+from musicgen.music.tune import Tune
+from musicgen.system.files import make_folder, read_bytes, slug, write_bytes
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
@@ -23,14 +27,14 @@ COLUMNS = (
     *("number", "title", "file", "key", "meter", "rhythm", "form", "bars", "bits_per_note"),
     *("novelty", "similarity", "copied_bars"),
 )
-_LINES = 10  # said of a whole book, where there is no bar
+_LINES = 10  # of progress, where there is no bar
 
 
 class Tunebook:
-    """The tunebook in a folder; `done` tunes of it are there.
+    """The tunebook in a folder, with `done` complete tunes.
 
-    A tune's file is written before its row in the index, and a row counts once its line is whole;
-    so a book that was stopped anywhere can be gone on with.
+    A tune's file is written before its row in the index, and a row counts once its line is
+    complete; so a book that was stopped anywhere can be resumed.
     """
 
     def __init__(self, folder: Path, done: int) -> None:
@@ -41,32 +45,28 @@ class Tunebook:
     def open(
         folder: Path, settings: Mapping[str, object], *, resume: bool, force: bool
     ) -> Tunebook:
-        """Begin a book, or go on with the one in the folder.
+        """Begin a book, or resume the one in the folder.
 
         Raises:
-            MusicgenError: there is a book already and neither is asked for, there is none to go
-                on with, or it was made with other settings.
+            MusicgenError: the folder has a book and neither `resume` nor `force` is True, there is
+                none to resume, or it was made with other settings.
         """
-        from musicgen.system.files import make_folder, write_bytes
-
-        wanted = _plain(settings)
-        there = (folder / SETTINGS).exists()
+        plain_settings = _plain(settings)
+        exists = (folder / SETTINGS).exists()
         if resume:
-            if not there:
-                raise MusicgenError(
-                    f"{folder}: holds no tunebook to go on with; leave --resume out"
-                )
-            _require_same(folder, _read_settings(folder), wanted)
+            if not exists:
+                raise MusicgenError(f"{folder}: holds no tunebook to resume; leave --resume out")
+            _require_same(folder, _read_settings(folder), plain_settings)
             return Tunebook(folder, _recover(folder))
-        if there and not force:
+        if exists and not force:
             raise MusicgenError(
-                f"{folder}: holds a tunebook already; add --resume to go on with it, or --force to "
-                "begin it anew"
+                f"{folder}: holds a tunebook already; use --resume to continue it, or --force to "
+                "overwrite"
             )
         make_folder(folder)
         write_bytes(folder / INDEX, _row(COLUMNS).encode())
         write_bytes(folder / BOOK, b"")
-        write_bytes(folder / SETTINGS, f"{json.dumps(wanted, indent=1)}\n".encode())
+        write_bytes(folder / SETTINGS, f"{json.dumps(plain_settings, indent=1)}\n".encode())
         return Tunebook(folder, 0)
 
     def fill(self, takes: Iterable[Take], total: int, formats: Sequence[str]) -> None:
@@ -83,23 +83,20 @@ class Tunebook:
         say(f"wrote {self.done - begun} tunes, {self.folder / BOOK} and {self.folder / INDEX}")
 
     def _add(self, take: Take, formats: Sequence[str]) -> None:
-        from musicgen import formats as writers
         from musicgen.composer.controls import form_of
-        from musicgen.formats.abc_notation import to_abc
-        from musicgen.system.files import slug
 
         tune = take.tune
         name = slug(tune.title)
         for suffix in formats:
-            writers.write(tune, self.folder / (name + suffix))
+            write(tune, self.folder / (name + suffix))
         form, bars = form_of(tune)
         novelty: Any = getattr(take, "novelty", None)
-        found = ("", "", "")
+        cells = ("", "", "")
         if novelty is not None:
-            found = (novelty.verdict, f"{novelty.similarity:.3f}", novelty.copied_bars)
+            cells = (novelty.verdict, f"{novelty.similarity:.3f}", novelty.copied_bars)
         row = (
             *(take.index + 1, tune.title, f"{name}.abc", tune.key, tune.meter, tune.rhythm),
-            *(form, bars, f"{take.bits_per_note:.4f}", *found),
+            *(form, bars, f"{take.bits_per_note:.4f}", *cells),
         )
         with (self.folder / BOOK).open("a", encoding="utf-8") as book:
             book.write(to_abc(tune) + "\n")
@@ -123,15 +120,14 @@ def _row(values: Iterable[object]) -> str:
 
 
 def _recover(folder: Path) -> int:
-    """How many tunes are there whole; book and index are cut back to them."""
-    from musicgen.system.files import read_bytes, write_bytes
-
+    """The number of complete tunes; book and index are cut back to them."""
     lines = read_bytes(folder / INDEX).decode("utf-8", "replace").splitlines(keepends=True)
     kept, books = [_row(COLUMNS)], []
     for line in lines[1:]:
         cells = next(csv.reader([line]), [])
-        whole = line.endswith("\n") and len(cells) == len(COLUMNS) and cells[0] == str(len(kept))
-        file = folder / Path(cells[2]).name if whole else None
+        complete = line.endswith("\n") and len(cells) == len(COLUMNS)
+        in_order = complete and cells[0] == str(len(kept))
+        file = folder / Path(cells[2]).name if in_order else None
         if file is None or not file.is_file():
             break
         kept.append(line)
@@ -143,9 +139,6 @@ def _recover(folder: Path) -> int:
 
 def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
     """Settings as JSON has them, a tune by its ABC; what is as always is left out."""
-
-    from musicgen.formats.abc_notation import to_abc
-    from musicgen.music.tune import Tune
 
     def plain(value: object) -> Any:
         if isinstance(value, Tune):
@@ -159,20 +152,16 @@ def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
-    from musicgen.system.files import read_bytes
-
     try:
-        found = json.loads(read_bytes(folder / SETTINGS))
-        if not isinstance(found, dict):
-            raise ValueError("no settings")
-    except ValueError:
-        raise MusicgenError(f"{folder / SETTINGS}: is damaged; begin anew with --force") from None
-    return found
+        settings: dict[str, Any] = dict(json.loads(read_bytes(folder / SETTINGS)))
+    except (ValueError, TypeError):
+        raise MusicgenError(f"{folder / SETTINGS}: is damaged; use --force to overwrite") from None
+    return settings
 
 
 def _require_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    for group in new:
-        before, now = old.get(group), new[group]
+    for group, now in new.items():
+        before = old.get(group)
         if before == now:
             continue
         names = [group]

@@ -11,10 +11,10 @@ controls allow. Take k of a seed is the same however many takes are drawn.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Unpack
+from typing import Any
 
 from musicgen.composer.continuation import continuations
-from musicgen.composer.controls import ControlOptions, Controls
+from musicgen.composer.controls import Controls
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
 from musicgen.composer.infilling import infillings
@@ -49,10 +49,10 @@ class Composer:
         top_p: float = 1.0,
         min_p: float = 0.0,
         selection: Selection = OWN_WAY,
-        **controls: Unpack[ControlOptions],
+        **controls: Any,
     ) -> Tune:
-        """One new tune; the same arguments give the same tune. For what can be asked, key, form,
-        range and more, see `Controls`.
+        """One new tune; the same arguments give the same tune. `controls` are the fields of
+        `Controls`: key, form, range and more.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.

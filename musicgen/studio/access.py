@@ -1,7 +1,7 @@
-"""The door: which requests are let in at all, and the headers that every answer has.
+"""Access checks: which requests are accepted at all, and the headers of every answer.
 
-A page of another site must not be able to use the studio of whoever reads it (DNS rebinding, forged
-requests), so the Host must be ours, an Origin must be the Host, and what changes something must be
+A page of another site must not be able to use a visitor's studio (DNS rebinding, forged requests),
+so the Host must be ours, an Origin must be the Host, and a request that changes something must be
 JSON, which a browser sends across sites only after asking.
 """
 
@@ -37,7 +37,7 @@ _SAFE_METHODS = ("GET", "HEAD")
 
 @dataclass(frozen=True)
 class Refusal(Exception):  # noqa: N818 - an answer
-    """A request that is turned away before anything is done."""
+    """A request is refused before anything is done."""
 
     status: int
     message: str
@@ -47,17 +47,17 @@ class Refusal(Exception):  # noqa: N818 - an answer
 
 @dataclass(frozen=True, kw_only=True)
 class AccessCheck:
-    """Who may come in: `host` is the address that the server listens at; with a `token` only who
-    knows it."""
+    """The rules of access: `host` is the address at which the server listens; with a `token`, every
+    request must have it."""
 
     host: str
     token: str = ""
 
     def check(self, scope: Scope) -> None:
-        """See that a request may come in.
+        """Check a request.
 
         Raises:
-            Refusal: it may not.
+            Refusal: it is not accepted.
         """
         headers = Headers(scope=scope)
         self._check_host(headers)
@@ -72,10 +72,10 @@ class AccessCheck:
             )
 
     def _check_host(self, headers: Headers) -> None:
-        given = headers.getlist("host")
-        if len(given) != 1:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1:
             raise Refusal(400, "the request needs one Host header", "Host")
-        name = host_name(given[0])
+        name = host_name(hosts[0])
         if name is None or not self._is_ours(name):
             raise Refusal(
                 403, "this Host is not the studio's; use the address that it printed", "Host"
@@ -84,7 +84,7 @@ class AccessCheck:
     def _is_ours(self, name: str) -> bool:
         if name in ("localhost", self.host.lower()):
             return True
-        known = bool(self.token)  # then another name for this machine leads nobody in
+        known = bool(self.token)  # then another name of this machine does no harm
         try:
             return ipaddress.ip_address(name).is_loopback or known
         except ValueError:
@@ -94,18 +94,18 @@ class AccessCheck:
         kind, _, sent = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._is_token(sent.strip()):
             return True
-        # Only the page and its parts: a browser cannot send them a header.
-        return not scope["path"].startswith("/api/") and self._is_token(_of_page(scope, headers))
+        # Only for the page and its parts, for which a browser cannot send a header.
+        return not scope["path"].startswith("/api/") and self._is_token(_page_token(scope, headers))
 
     def _is_token(self, text: str) -> bool:
         return secrets.compare_digest(text.encode(), self.token.encode())
 
 
 def host_name(text: str) -> str | None:
-    """The name in a Host header, without its port; None where it is none."""
+    """The name in a Host header, without its port; None if it is not a host name."""
     try:
         parts = urlsplit(f"//{text}")
-        parts.port  # noqa: B018 - raises where it is no number
+        parts.port  # noqa: B018 - raises if it is not a number
     except ValueError:
         return None
     plain = parts.hostname is not None and parts.netloc == text and "@" not in text
@@ -113,10 +113,10 @@ def host_name(text: str) -> str | None:
 
 
 def _check_origin(scope: Scope, headers: Headers) -> None:
-    """See that no page of another site asks; a link may lead from there to the page."""
+    """Refuse requests of pages of other sites; a link on them may lead to the page."""
     refusal = Refusal(403, "this request comes from another site", "Origin")
-    own = [f"{scheme}://{headers['host'].lower()}" for scheme in ("http", "https")]
-    if any(origin.lower() not in own for origin in headers.getlist("origin")):
+    origins = [f"{scheme}://{headers['host'].lower()}" for scheme in ("http", "https")]
+    if any(origin.lower() not in origins for origin in headers.getlist("origin")):
         raise refusal
     site = headers.get("sec-fetch-site", "same-origin")
     link = scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
@@ -125,15 +125,15 @@ def _check_origin(scope: Scope, headers: Headers) -> None:
 
 
 def _check_type(headers: Headers) -> None:
-    given = headers.getlist("content-type")
-    kind, _, parameters = (given[0] if len(given) == 1 else "").partition(";")
+    types = headers.getlist("content-type")
+    kind, _, parameters = (types[0] if len(types) == 1 else "").partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
         raise Refusal(415, "send JSON: Content-Type: application/json", "Content-Type")
 
 
-def _of_page(scope: Scope, headers: Headers) -> str:
-    """The token in the address, or the one that a browser was given with the page."""
+def _page_token(scope: Scope, headers: Headers) -> str:
+    """The token in the address, or in the cookie that came with the page."""
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     if "token" in query:
         return str(query["token"][0])
@@ -145,13 +145,13 @@ def _of_page(scope: Scope, headers: Headers) -> str:
 
 
 class Guard:
-    """The door in front of an application, and the headers on all that comes out of it."""
+    """An application behind an access check, with `HEADERS` on all its answers."""
 
-    def __init__(self, app: ASGIApp, door: AccessCheck) -> None:
-        self.app, self.door = app, door
+    def __init__(self, app: ASGIApp, access: AccessCheck) -> None:
+        self.app, self.access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Answer a request (the interface of ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -162,19 +162,19 @@ class Guard:
                 for name, value in HEADERS.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
-                if self.door.token and scope["path"] == "/" and message["status"] == 200:
+                if self.access.token and scope["path"] == "/" and message["status"] == 200:
                     headers.append("Set-Cookie", self._cookie())
             await send(message)
 
         try:
-            self.door.check(scope)
+            self.access.check(scope)
         except Refusal as refusal:
             await refuse(refusal, guarded)
             return
         await self.app(scope, receive, guarded)
 
     def _cookie(self) -> str:
-        return f"{COOKIE}={self.door.token}; Path=/; HttpOnly; SameSite=Strict"
+        return f"{COOKIE}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
 
 
 def error_body(message: str, **about: object) -> bytes:
@@ -184,7 +184,7 @@ def error_body(message: str, **about: object) -> bytes:
 
 
 async def refuse(refusal: Refusal, send: Send) -> None:
-    """Answer with an error; the connection ends, since the body may not have been read."""
+    """Answer with an error and close the connection, since the body may not have been read."""
     body = error_body(refusal.message, field=refusal.field)
     headers: Mapping[str, str] = {
         "content-type": "application/json",

@@ -1,4 +1,4 @@
-"""The routes of the studio, and what each does with a request."""
+"""The routes of the studio and their handlers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -21,7 +22,6 @@ import musicgen
 from musicgen.errors import FieldError, MusicgenError, SandboxError
 from musicgen.studio import requests
 from musicgen.studio.access import AccessCheck, Guard, Refusal, error_body
-from musicgen.studio.fields import FieldGroup
 from musicgen.studio.job_queue import RETRY_S, Busy, Closed
 from musicgen.studio.openapi import document
 from musicgen.studio.pools import Pools
@@ -45,20 +45,20 @@ _ASSET_TYPES = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def build(rooms: Pools, door: AccessCheck, *, warm: bool = True) -> Guard:
-    """The whole application."""
-    studio = Studio(rooms)
+def build(pools: Pools, access: AccessCheck, *, warm: bool = True) -> Guard:
+    """The whole application; with `warm` the pools load everything when it starts."""
+    studio = Studio(pools)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        warming = asyncio.create_task(rooms.warm()) if warm else None
+        warming = asyncio.create_task(pools.warm()) if warm else None
         yield
         if warming is not None:
             warming.cancel()
-            # Stopped before all was loaded.
+            # The server stops before everything is loaded.
             with suppress(asyncio.CancelledError, MusicgenError, Closed):
                 await warming
-        rooms.close()
+        pools.close()
 
     routes = [
         Route("/", studio.page),
@@ -72,25 +72,19 @@ def build(rooms: Pools, door: AccessCheck, *, warm: bool = True) -> Guard:
         ),
     ]
     handlers: dict[Any, Any] = {HTTPException: _http_error, Exception: _failed}
-    return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), door)
+    return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers), access)
 
 
 class Studio:
-    """What the routes do. Whatever takes time is done in the rooms."""
+    """The handlers of the routes; everything that takes time is done in the pools."""
 
-    def __init__(self, rooms: Pools) -> None:
-        self.rooms = rooms
+    def __init__(self, pools: Pools) -> None:
+        self.pools = pools
         self.changing: dict[str, Handler] = {
-            "takes": self.takes,
-            "tune": self.tune,
-            "export": self.export,
-            "read": self.read,
-            "change": self.change,
-            "surprise": self.surprise,
-            "attention": self.attention,
-        }
+            name: partial(self.answer, name) for name in requests.GROUPS
+        } | {"takes": self.takes, "export": self.export}
 
-    # --- what is only read ------------------------------------------------------------------------
+    # --- pages and facts --------------------------------------------------------------------------
 
     async def page(self, request: Request) -> Response:
         """The page."""
@@ -101,65 +95,44 @@ class Studio:
         return _asset(request, request.path_params["name"])
 
     async def health(self, _request: Request) -> Response:
-        """Whether the server is well, and how busy."""
+        """Whether the server answers, and how busy it is."""
         return _json(
             {
                 "status": "ok",
                 "version": musicgen.__version__,
-                "model": self.rooms.checkpoint,
-                **self.rooms.busyness,
+                "model": self.pools.checkpoint,
+                **self.pools.load,
             }
         )
 
     async def choices(self, _request: Request) -> Response:
-        """What can be asked for."""
-        return _json(await self.rooms.choices())
+        """Everything that a request can ask for."""
+        return _json(await self.pools.choices())
 
     async def openapi(self, _request: Request) -> Response:
         """The description of this interface."""
         return _json(document())
 
-    # --- what is asked for ------------------------------------------------------------------------
+    # --- jobs -------------------------------------------------------------------------------------
 
     async def takes(self, request: Request) -> Response:
         """New takes, line by line as they are sampled."""
-        asked = await _read(request, requests.TAKES)
-        coming = self.rooms.takes(asked)
-        first = await _unless_gone(request, anext(coming))
+        events = self.pools.takes(await _read(request, "takes"))
+        first = await _unless_gone(request, anext(events))
         if "error" in first:
-            await coming.aclose()
+            await events.aclose()
             return _answer(first)
-        return StreamingResponse(_lines(coming), media_type="application/x-ndjson")
+        return StreamingResponse(_lines(events), media_type="application/x-ndjson")
 
-    async def tune(self, request: Request) -> Response:
-        """A tune with its score and its notes."""
-        asked = await _read(request, requests.TUNE)
-        return _answer(await _unless_gone(request, self.rooms.view(asked)))
-
-    async def read(self, request: Request) -> Response:
-        """The tunes of a file."""
-        asked = await _read(request, requests.READ, MAX_UPLOAD)
-        return _answer(await _unless_gone(request, self.rooms.read(asked)))
-
-    async def change(self, request: Request) -> Response:
-        """A tune changed by hand."""
-        asked = await _read(request, requests.CHANGE)
-        return _answer(await _unless_gone(request, self.rooms.change(asked)))
-
-    async def surprise(self, request: Request) -> Response:
-        """How unexpected the model finds each note."""
-        asked = await _read(request, requests.SURPRISE)
-        return _answer(await _unless_gone(request, self.rooms.look("surprise", asked)))
-
-    async def attention(self, request: Request) -> Response:
-        """Which earlier notes a note attends to."""
-        asked = await _read(request, requests.ATTENTION)
-        return _answer(await _unless_gone(request, self.rooms.look("attention", asked)))
+    async def answer(self, job: str, request: Request) -> Response:
+        """The one answer of a job."""
+        body = await _read(request, job)
+        return _answer(await _unless_gone(request, self.pools.answer(job, body)))
 
     async def export(self, request: Request) -> Response:
         """A file to take away."""
-        asked = await _read(request, requests.EXPORT)
-        head, content = await _unless_gone(request, self.rooms.export(asked))
+        body = await _read(request, "export")
+        head, content = await _unless_gone(request, self.pools.export(body))
         if "error" in head:
             return _answer(head)
         disposition = f'attachment; filename="{head["name"]}"'
@@ -168,12 +141,13 @@ class Studio:
         )
 
 
-async def _read(request: Request, group: FieldGroup, most: int = MAX_BODY) -> dict[str, Any]:
-    return group.read(await read_json(request, most))
+async def _read(request: Request, job: str) -> dict[str, Any]:
+    most = MAX_UPLOAD if job == "read" else MAX_BODY
+    return requests.GROUPS[job].read(await read_json(request, most))
 
 
 async def _unless_gone(request: Request, work: Awaitable[Any]) -> Any:
-    """What the work gives, which is given up when the client leaves."""
+    """The result of the work, which is cancelled when the client leaves."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_left(request))
     try:
@@ -200,7 +174,7 @@ async def _lines(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
 
 
 def _answered(handler: Handler) -> Handler:
-    """A handler whose errors are answers."""
+    """The handler with its errors as answers."""
 
     async def answered(request: Request) -> Response:
         try:
@@ -210,27 +184,27 @@ def _answered(handler: Handler) -> Handler:
         except FieldError as error:
             return _error(400, str(error), field=error.field)
         except Busy:
-            message = f"the studio is busy; come again in {RETRY_S} s"
+            message = f"the studio is busy; try again in {RETRY_S} s"
             return _error(429, message, headers={"Retry-After": str(RETRY_S)})
         except Closed:
             return _error(503, "the studio was stopped")
         except SandboxError as error:
             return _error(422, str(error))
         except ClientDisconnect:
-            return Response(status_code=499)  # which nobody reads
+            return Response(status_code=499)  # nobody reads it
 
     return answered
 
 
 async def _refused(request: Request, refusal: Refusal) -> Response:
-    """The error at once; what the client still sends is thrown away for a moment."""
+    """The error at once; for a moment, the rest of the request is read and dropped."""
     body = error_body(refusal.message, field=refusal.field)
 
     async def content() -> AsyncIterator[bytes]:
         yield body
         await linger(request)
 
-    return _Unheard(
+    return _EarlyResponse(
         content(),
         refusal.status,
         {"Connection": "close", "Content-Length": str(len(body))},
@@ -238,7 +212,7 @@ async def _refused(request: Request, refusal: Refusal) -> Response:
     )
 
 
-class _Unheard(StreamingResponse):
+class _EarlyResponse(StreamingResponse):
     """A response that is sent whether or not the request has been read."""
 
     async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
@@ -246,7 +220,7 @@ class _Unheard(StreamingResponse):
 
 
 def _answer(answer: dict[str, Any]) -> Response:
-    """What a job gave; 400 for what it could not use."""
+    """The answer of a job, with status 400 for an error."""
     if "error" in answer:
         return Response(json.dumps(answer, ensure_ascii=False), 400, media_type=JSON)
     return _json(answer)
@@ -272,12 +246,12 @@ async def _failed(_request: Request, _error_: Exception) -> Response:
 
 
 def _asset(request: Request, name: str) -> Response:
-    """A file of the page by its name, which must be one that a file of ours can have."""
+    """A file of the page by its name, which must have the form of our file names."""
     match = _ASSET.fullmatch(name) if len(name) <= MAX_NAME else None
-    found = files(__package__).joinpath("static", *name.split("/")) if match else None
-    if match is None or found is None or not found.is_file():
+    file = files(__package__).joinpath("static", *name.split("/"))
+    if match is None or not file.is_file():
         return _error(404, "there is no such file")
-    content = found.read_bytes()
+    content = file.read_bytes()
     tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == tag:

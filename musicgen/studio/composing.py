@@ -18,7 +18,7 @@ from musicgen.studio import views
 from musicgen.studio.jobs import Answer, error_of, model, one_tune, to_json
 from musicgen.tokens.melody.table import parse_token
 
-MOST_BARS = 512  # of a tune that is worked on
+MOST_BARS = 512  # of a given tune
 DRAFT_S = 0.25  # of each take, between two drafts
 
 
@@ -37,7 +37,7 @@ def composer(checkpoint: str) -> Composer:
 
 
 def about(data: bytes, *, checkpoint: str) -> bytes:
-    """Load the model, try it, and say what it knows: rhythms, meters, its card."""
+    """Load the model, try it, and return its card and the rhythms and meters that it knows."""
     engine = composer(checkpoint).engine
     next(composer(checkpoint).takes(1, Controls(bars=2), SamplingConfig()))
     headers = [[parse_token(text) for text in tokens] for tokens, _ in engine.openings]
@@ -50,7 +50,7 @@ def about(data: bytes, *, checkpoint: str) -> bytes:
 
 
 def takes(data: bytes, *, checkpoint: str) -> Iterator[bytes]:
-    """The takes that a request asks for. First {"event": "start"}, or an error."""
+    """The events of the takes of a request. First {"event": "start"}, or an error."""
     request = json.loads(data)
     try:
         events = _sized(_events(composer(checkpoint), request), request.get("size"))
@@ -91,22 +91,22 @@ def _events(composer: Composer, request: dict[str, Any]) -> Iterator[Answer]:
             yield _take(take) | events
         return
     if kind == "infill":
-        found = composer.infill(tune, bars=request["bars"], n=number, sampling=sampling)
+        new = composer.infill(tune, bars=request["bars"], n=number, sampling=sampling)
     else:
         similarity = request.get("similarity", "0.6-0.8")
-        found = composer.vary(tune, similarity=similarity, n=number, sampling=sampling)
-    for take in found:
+        new = composer.vary(tune, similarity=similarity, n=number, sampling=sampling)
+    for take in new:
         yield _take(take) | {"before": request["abc"]}
 
 
 def _sized(events: Iterator[Answer], size: int | None) -> Iterator[Answer]:
-    """The events, each take with the size in which its score is to be drawn."""
+    """The events, each take with the size of its score."""
     for event in events:
         yield event | {"size": size} if size and event["event"] == "take" else event
 
 
 def _require_fields(request: dict[str, Any]) -> None:
-    """See that what the kind needs is there, and nothing that is for another."""
+    """Check that a request has the fields of its kind and none of another kind."""
     kind, bars = request["kind"], request.get("bars")
     for name, kinds in (
         ("abc", ("continue", "infill", "vary")),
@@ -123,7 +123,7 @@ def _require_fields(request: dict[str, Any]) -> None:
         request["bars"] = int(bars)
     if kind == "infill":
         if bars is None:
-            raise FieldError("bars", "is missing; say which are to be written anew, such as 5-8")
+            raise FieldError("bars", "is missing; name the bars to rewrite, such as 5-8")
         request["bars"] = str(bars)
 
 
@@ -137,56 +137,54 @@ def _generated(
         for take in composer.takes(number, controls, sampling, selection):
             yield _take(take)
         return
-    told: dict[int, float] = {}
-    for news in composer.watch(number, controls, sampling):
-        if isinstance(news, Take):
-            yield _take(news)
-        elif time.monotonic() - told.get(news.index, 0.0) > DRAFT_S:
-            told[news.index] = time.monotonic()
-            yield _draft(news)
+    shown_at: dict[int, float] = {}  # time of the last draft of each take, in seconds
+    for event in composer.watch(number, controls, sampling):
+        if isinstance(event, Take):
+            yield _take(event)
+        elif time.monotonic() - shown_at.get(event.index, 0.0) > DRAFT_S:
+            shown_at[event.index] = time.monotonic()
+            yield _draft(event)
 
 
-def _controls(composer: Composer, asked: dict[str, Any]) -> Controls:
-    """What is asked, understood.
+def _controls(composer: Composer, values: dict[str, Any]) -> Controls:
+    """The controls of a request, checked.
 
     Raises:
-        FieldError: a field that cannot be read or followed, or contradicts others.
-        ControlError: fields that contradict each other, none of them more than the rest.
+        FieldError: a field cannot be read or met, or contradicts others.
+        ControlError: fields contradict each other, and no single one is the cause.
     """
-    asked = dict(asked)
-    if "motif" in asked:
-        asked["motif"] = one_tune(asked["motif"], "controls.motif")
+    values = dict(values)
+    if "motif" in values:
+        values["motif"] = one_tune(values["motif"], "controls.motif")
     engine = composer.engine
 
-    def understood(asked: Mapping[str, Any]) -> Controls:
-        if "motif" not in asked:
-            asked = {name: value for name, value in asked.items() if name != "motif_bars"}
-        controls = Controls(**asked).spelled_out()
+    def check(values: Mapping[str, Any]) -> Controls:
+        controls = Controls(**values).spelled_out()
         understand(controls, engine.openings, engine.vocabulary)
         return controls
 
     try:
-        return understood(asked)
+        return check(values)
     except ControlError as error:
-        raise _at_fault(asked, understood, error) from None
+        raise _located(values, check, error) from None
 
 
-def _at_fault(
-    asked: Mapping[str, Any], understood: Callable[[Mapping[str, Any]], Controls], why: ControlError
+def _located(
+    values: Mapping[str, Any], check: Callable[[Mapping[str, Any]], Controls], error: ControlError
 ) -> MusicgenError:
-    """The error of the first field that cannot be followed by itself (bars of a motif: with it),
-    else `why`, of the last field without which all others can."""
-    for name in asked:
+    """The error of the first field that cannot be met alone (bars of a motif: with the motif); else
+    `error`, at the last field without which all others can be met."""
+    for name in values:
+        names = (name, "motif") if name == "motif_bars" else (name,)
         try:
-            alone = (name, "motif") if name == "motif_bars" else (name,)
-            understood({one: asked[one] for one in alone if one in asked})
-        except ControlError as error:
-            return FieldError(f"controls.{name}", str(error))
-    for name in reversed(tuple(asked)):
+            check({each: values[each] for each in names if each in values})
+        except ControlError as reason:
+            return FieldError(f"controls.{name}", str(reason))
+    for name in reversed(tuple(values)):
         with suppress(ControlError):
-            understood({one: value for one, value in asked.items() if one != name})
-            return FieldError(f"controls.{name}", str(why))
-    return why
+            check({each: value for each, value in values.items() if each != name})
+            return FieldError(f"controls.{name}", str(error))
+    return error
 
 
 def _draft(draft: Draft) -> Answer:

@@ -1,4 +1,4 @@
-"""What can be done to a tune by hand, each by its name in a request."""
+"""Edits of a tune, each by its name in a request."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ Change = Callable[[Tune, Mapping[str, Any]], Tune]
 
 
 def changed(tune: Tune, request: Mapping[str, Any]) -> Tune:
-    """The tune after the change that a request names.
+    """The tune after the edit that a request names.
 
     Raises:
-        FieldError: a field that the change needs is missing or impossible, or is for another.
-        MusicgenError: the tune cannot be changed so.
+        FieldError: a field that the edit needs is missing or unusable, or is for another edit.
+        MusicgenError: the tune cannot be edited so.
     """
     name = request["change"]
     change, needed = CHANGES[name]
-    given = [field for field in request if field not in ("abc", "change", "size")]
-    for field in given:
+    arguments = [field for field in request if field not in ("abc", "change", "size")]
+    for field in arguments:
         if field not in needed:
             raise FieldError(field, f"is not for {name}; it takes {' or '.join(needed) or 'none'}")
-    if needed and len(given) != 1:
+    if needed and len(arguments) != 1:
         raise FieldError(needed[0], f"{name} needs {' or '.join(needed)}, one of them")
     try:
         return change(tune, request)
     except (ConfigError, ControlError) as error:
-        raise FieldError(given[0] if given else "change", str(error)) from None
+        raise FieldError(arguments[0] if arguments else "change", str(error)) from None
 
 
 def _transpose(tune: Tune, request: Mapping[str, Any]) -> Tune:
@@ -72,8 +72,8 @@ def _chords(tune: Tune, _request: Mapping[str, Any]) -> Tune:
     return harmony.harmonize(tune, _harmonizer()).tune
 
 
-HEAVY = frozenset({"chords"})  # which need torch
-# Name -> what does it, and the fields of which it needs one.
+HEAVY = frozenset({"chords"})  # edits that need torch
+# Name -> the edit, and the fields of which it needs one.
 CHANGES: Mapping[str, tuple[Change, tuple[str, ...]]] = {
     "transpose": (_transpose, ("semitones", "key")),
     "rhythm": (lambda tune, request: to_rhythm(tune, request["rhythm"]), ("rhythm",)),

@@ -1,9 +1,9 @@
-"""What a request may say: every field with its bounds, its help, and how it is checked.
+"""Fields of requests: each with its bounds, its help, and its check.
 
     TAKES.read({"kind": "generate", "number": 9}, "")    # FieldError: number: 9 is not from 1 to 8
 
-One table serves to check requests, to tell the page what can be asked, and to write the OpenAPI
-document. Whether musical values make sense is for `Controls` to say.
+One table checks the requests, gives the page its form, and writes the OpenAPI document. `Controls`
+checks whether musical values make sense.
 """
 
 from __future__ import annotations
@@ -43,9 +43,13 @@ _SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One value of a request. Numbers are from `minimum` to `maximum`, texts at most `longest`
-    characters; a "choice" is one of `choices`, which for a text are only what is usual. `default`
-    is what holds when it is left out, None where that is for the model or the route to say."""
+    """One value of a request.
+
+    Numbers are from `minimum` to `maximum`, texts at most `longest` characters; a "choice" is one
+    of `choices`, which are only suggestions for a text. `default` is the value when it is left out,
+    None where the model or the route decides. `section` and `widget` are its place in the page's
+    form and how it is entered there, "" for the usual way.
+    """
 
     name: str
     kind: Kind = "text"
@@ -59,6 +63,8 @@ class Field:
     default: Any = None
     required: bool = False
     group: FieldGroup | None = None
+    section: str = ""
+    widget: str = ""
 
     def read(self, value: object, where: str) -> Any:
         """The value, checked.
@@ -133,7 +139,9 @@ class Field:
             "group": group,
             "label": self.label or self.name.replace("_", " ").capitalize(),
             "help": self.help,
+            "section": self.section,
             "kind": self.kind,
+            "widget": self.widget or None,
             "choices": list(self.choices) or None,
             "minimum": self.minimum,
             "maximum": self.maximum,

@@ -1,11 +1,11 @@
-"""Who waits for what: a few child processes, a short queue in front of them, and ways out of it.
+"""A bounded job queue in front of a pool of child processes, with cancellation.
 
     queue = JobQueue("composer", at_once=2, waiting=16, limits=...)
-    async with desk.place():                        # Busy where the queue is full
-        async for answer in desk.each("module:function", data): ...
+    async with queue.place():                       # Busy if the queue is full
+        async for answer in queue.each("module:function", data): ...
 
-A caller that is cancelled, because its client has left, gives its call up: the child stops between
-two answers, or is killed and replaced.
+If the caller is cancelled, because its client has left, the call is given up: the child stops
+between two answers, or is killed and replaced.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from typing import Any
 from musicgen.errors import MusicgenError
 from musicgen.system.sandbox import Pool, ResourceLimits, Ticket
 
-RETRY_S = 3  # what a client is told that has to come again
+RETRY_S = 3  # after which a client should try again
 
 
-class Busy(Exception):  # noqa: N818 - no mistake of anybody
-    """The queue is full; the client should come again after `RETRY_S` seconds."""
+class Busy(Exception):  # noqa: N818 - not an error
+    """The queue is full; the client should try again after `RETRY_S` seconds."""
 
 
-class Closed(Exception):  # noqa: N818 - no mistake of anybody
-    """The server stops and takes nothing more on."""
+class Closed(Exception):  # noqa: N818 - not an error
+    """The server stops and accepts no more calls."""
 
 
 class JobQueue:
-    """`at_once` calls at a time, in children of its own; `waiting` more may wait for them."""
+    """`at_once` calls at a time, in its own children; `waiting` more may wait."""
 
     def __init__(self, what: str, *, at_once: int, waiting: int, limits: ResourceLimits) -> None:
         self.what, self.at_once, self.limits = what, at_once, limits
@@ -40,14 +40,14 @@ class JobQueue:
         self._most_waiting = waiting
         self._free = asyncio.Semaphore(at_once)
         self._pool = Pool()
-        # Threads that wait for a child; one more each, for a call that is being given up.
+        # Threads that wait for a child, and as many for calls that are being given up.
         self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix=what)
         self._warming: Callable[[], bytes] | None = None
         self._closed = False
 
     @asynccontextmanager
     async def place(self, *, patient: bool = False) -> AsyncIterator[None]:
-        """Wait for a turn, however many wait already if `patient`.
+        """A place among the running calls; if `patient`, the queue in front of it may be full.
 
         Raises:
             Busy: too many wait already.
@@ -72,7 +72,7 @@ class JobQueue:
     async def ask(
         self, function: str, data: bytes, *, patient: bool = False, **options: Any
     ) -> bytes:
-        """The one answer of a function, in turn; see `place`.
+        """The one answer of a function, from a place in the queue; see `place`.
 
         Raises:
             Busy: too many wait already.
@@ -83,13 +83,13 @@ class JobQueue:
             self.place(patient=patient),
             aclosing(self.each(function, data, **options)) as answers,
         ):
-            found = [answer async for answer in answers]
-        return found[0]
+            received = [answer async for answer in answers]
+        return received[0]
 
     async def each(
         self, function: str, data: bytes, *, limits: ResourceLimits | None = None, **options: Any
     ) -> AsyncGenerator[bytes]:
-        """The answers of a function as they come; for who has a place.
+        """The answers of a function as they come; the caller must have a place.
 
         Raises:
             SandboxError: it went over a limit, or failed.
@@ -97,12 +97,12 @@ class JobQueue:
         """
         loop = asyncio.get_running_loop()
         ticket = Ticket()
-        # Answers wait here for a client that reads slowly, so that the child does not have to.
-        coming: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        # Answers wait here for a slow client, so that the child does not have to.
+        answers: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
         def put(answer: bytes | Exception | None) -> None:
             with suppress(RuntimeError):  # the loop is gone: the server has stopped
-                loop.call_soon_threadsafe(coming.put_nowait, answer)
+                loop.call_soon_threadsafe(answers.put_nowait, answer)
 
         def work() -> None:
             try:
@@ -122,16 +122,16 @@ class JobQueue:
             self._replace()
 
         def when_ended(work: asyncio.Future[None]) -> None:
-            """For work that never began, or broke: nobody may wait for its answers for ever."""
+            """End the answers of work that never began or failed, so that nobody waits for them."""
             failed = Closed() if work.cancelled() else work.exception()
             if isinstance(failed, Exception):
-                coming.put_nowait(failed)
+                answers.put_nowait(failed)
 
         self._in_thread(work).add_done_callback(when_ended)
         ended = False
         try:
             while not ended:
-                answer = await coming.get()
+                answer = await answers.get()
                 ended = not isinstance(answer, bytes)
                 if isinstance(answer, Exception):
                     raise answer
@@ -142,8 +142,8 @@ class JobQueue:
                 ticket.give_up()
 
     async def warm(self, function: str, **options: Any) -> bytes:
-        """Call a function in every child at once, so that each has loaded what it needs; those that
-        take the place of a child that was killed are told to as well.
+        """Call a function in every child at once, so that each has loaded what it needs; so does
+        every child that replaces another one later.
 
         Raises:
             SandboxError: it went over a limit, or failed.
@@ -162,13 +162,13 @@ class JobQueue:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _replace(self) -> None:
-        """Start and warm a child for one that was killed or had served its time; in a thread."""
+        """Start and warm a child in place of one that has ended; called in a thread."""
         if self._warming is not None and self._pool.n_children < self.at_once:
             with suppress(MusicgenError):
                 self._warming()
 
     def close(self) -> None:
-        """End the children; calls under way fail, and those that wait."""
+        """End the children; running and waiting calls fail."""
         self._closed = True
         self._pool.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

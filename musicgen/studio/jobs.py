@@ -1,7 +1,7 @@
-"""The work behind the requests, done in child processes: JSON in, JSON or the bytes of a file out.
+"""The jobs behind the requests, in child processes: JSON in, JSON or the bytes of a file out.
 
-Every function is called through `system.sandbox`. What is wrong with a request is an answer
-too: {"error": {"message", "field", "line", "column"}}.
+Every function is called through `system.sandbox`. An error in a request is an answer, too:
+{"error": {"message", "field", "line", "column"}}.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def to_json(answer: object) -> bytes:
 
 
 def error_of(error: MusicgenError) -> Answer:
-    """What a person needs to put it right."""
+    """The message of an error, and the field, line and column where it is."""
     about: Answer = {"message": str(error).removeprefix("--")}
     option = _OPTION.match(str(error))
     if isinstance(error, FieldError):
@@ -60,7 +60,7 @@ def error_of(error: MusicgenError) -> Answer:
 
 
 def job(work: Callable[..., Answer]) -> Callable[..., bytes]:
-    """A function of a request as one of bytes, with errors as answers."""
+    """A function of a request as a function of bytes, with errors as answers."""
 
     @wraps(work)
     def answered(data: bytes, **options: Any) -> bytes:
@@ -77,7 +77,7 @@ def one_tune(abc: str, field: str = "abc") -> Tune:
 
     Raises:
         ParseError: it cannot be read.
-        FieldError: there is none, or several.
+        FieldError: the text holds no tune, or several.
     """
     tunes, problems = views.read_abc(abc)
     if problems and not tunes:
@@ -92,8 +92,8 @@ def one_tune(abc: str, field: str = "abc") -> Tune:
 
 @job
 def tune(request: dict[str, Any], checkpoint: str = "") -> Answer:
-    """A tune as it is shown, and how new it is to the corpus of a model; for text that is no music,
-    its problems."""
+    """The view of a tune with its novelty to the corpus of a model; for text that is not music, its
+    problems."""
     abc = request["abc"]
     tunes, problems = views.read_abc(abc)
     if not tunes or len(tunes) > 1:
@@ -111,7 +111,7 @@ def tune(request: dict[str, Any], checkpoint: str = "") -> Answer:
 
 @job
 def read(request: dict[str, Any]) -> Answer:
-    """The tunes of an uploaded file, without their scores, and what had to be left out."""
+    """The tunes of an uploaded file, without their scores, and those that were left out."""
     name = file_name(request["name"])
     if not readable(name):
         known = ", ".join(READERS)
@@ -129,47 +129,46 @@ def read(request: dict[str, Any]) -> Answer:
 
 
 def _shown(each: Iterable[Tune | Rejected], name: str) -> Answer:
-    """The tunes of a file as far as there is room for them."""
-    found: list[Answer] = []
+    """The tunes of a file, up to the limits."""
+    shown: list[Answer] = []
     skipped: list[Answer] = []
     for one in each:
-        if len(found) >= MOST_READ or len(skipped) >= MOST_SKIPPED:
-            left = f"the rest of the file: at most {MOST_READ} tunes of one are taken"
+        if len(shown) >= MOST_READ or len(skipped) >= MOST_SKIPPED:
+            left = f"the rest of the file: at most {MOST_READ} tunes of a file are read"
             skipped.append({"name": name, "why": left, "line": None})
             break
         if isinstance(one, Rejected):
             skipped.append({"name": one.name, "why": one.reason, "line": one.line or None})
             continue
         try:
-            one = _from_nowhere(one)
+            one = _without_path(one)
             abc = original_text(one) or views.abc_of(one)
-            found.append(views.tune_view(one, abc, svg=False))
+            shown.append(views.tune_view(one, abc, svg=False))
         except MusicgenError as error:
             skipped.append({"name": one.title, "why": str(error), "line": None})
-    return {"tunes": found, "skipped": skipped}
+    return {"tunes": shown, "skipped": skipped}
 
 
-def _from_nowhere(tune: Tune) -> Tune:
-    """A tune that remembers its text and no file, so that nothing looks for one of a client's
-    name."""
+def _without_path(tune: Tune) -> Tune:
+    """A tune with its text but without the path, so that no file is opened by a client's name."""
     return tune if tune.source is None else replace(tune, source=replace(tune.source, path=""))
 
 
 def file_name(sent: str) -> str:
-    """The last part of a name that a client sends: a title and an extension, never a place."""
+    """The last part of a name that a client sends: a title and an extension, never a folder."""
     return sent.replace("\\", "/").rpartition("/")[2]
 
 
 @job
 def change(request: dict[str, Any], checkpoint: str = "") -> Answer:
-    """A tune changed by hand, as it is shown then."""
+    """The view of a tune after an edit."""
     after = changed(one_tune(request["abc"]), request)
     size = request.get("size", views.USUAL_SIZE)
     return views.tune_view(after, views.abc_of(after), size=size) | assessed(after, checkpoint)
 
 
 def assessed(tune: Tune, checkpoint: str) -> Answer:
-    """How new a tune is to the corpus of a model; {} without a model."""
+    """The novelty of a tune to the corpus of a model; {} without a model."""
     index = _index(checkpoint) if checkpoint else None
     return {} if index is None else {"novelty": views.novelty_view(index.assess(tune))}
 
@@ -198,7 +197,7 @@ def export(data: bytes) -> Iterator[bytes]:
 
 
 def warm(data: bytes, *, checkpoint: str) -> bytes:
-    """Have loaded what drawing and playing need, so that the first request need not wait."""
+    """Load what drawing and playing need, so that the first request does not wait."""
     _index(checkpoint)
     tunes, _ = views.read_abc("X:1\nT:Warm\nM:4/4\nL:1/8\nK:D\nDEFG ABcd|]\n")
     from musicgen.studio.files import file_of

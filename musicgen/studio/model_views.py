@@ -1,4 +1,4 @@
-"""How a model hears a tune: the surprise of each note, the attention from one. It needs torch."""
+"""A tune in the eyes of a model: the surprise of each note, the attention of one; needs torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from musicgen.studio.jobs import Answer, job, model, one_tune
 
 MOST_NOTES = 2_000
 MOST_ATTENDING = 600  # notes, since every token looks at every earlier one
-WITH_ATTENTION = "celtic-transformer"  # what is asked where the composing model has none
+WITH_ATTENTION = "celtic-transformer"  # the model used if the composing model has no attention
 
 
 def _given(request: dict[str, Any], most: int) -> Tune:
-    """The tune of a request, if it is not too long to be looked into."""
+    """The tune of a request, if it is short enough."""
     tune = one_tune(request["abc"])
     if tune.n_notes > most:
         raise FieldError("abc", f"has {tune.n_notes} notes, more than {most}; send a part of it")
@@ -22,7 +22,7 @@ def _given(request: dict[str, Any], most: int) -> Tune:
 
 
 def warm(data: bytes, *, checkpoint: str) -> bytes:
-    """Have loaded torch and the model."""
+    """Load torch and the model."""
     from musicgen.evaluation.inspection import surprise as look
 
     look.measure(one_tune("X:1\nT:Warm\nM:6/8\nK:D\nABc def|]\n"), model(checkpoint))
@@ -54,8 +54,8 @@ def attention(request: dict[str, Any], checkpoint: str) -> Answer:
     name = checkpoint if kind == "transformer" else WITH_ATTENTION
     found = look.measure(tune, model(name))
     layers, heads = found.weights.shape[:2]
-    telling = look.furthest_head(found)
-    layer, head = request.get("layer", telling[0]), request.get("head", telling[1])
+    furthest = look.furthest_head(found)
+    layer, head = request.get("layer", furthest[0]), request.get("head", furthest[1])
     for field, value, most in (("layer", layer, layers), ("head", head, heads)):
         if value > most:
             raise FieldError(field, f"{value} is not from 1 to {most}")

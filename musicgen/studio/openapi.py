@@ -131,19 +131,22 @@ SCHEMAS: dict[str, Schema] = {
     "Choices": _object(
         fields=_list(
             _object(
-                optional=("choices", "minimum", "maximum", "step", "default"),
+                optional=("widget", "choices", "minimum", "maximum", "step", "default"),
                 name=_TEXT,
                 group={"enum": ["controls", "sampling", "selection"]},
                 label=_TEXT,
                 help=_TEXT,
+                section={**_TEXT, "description": "title of its section; empty for none"},
                 kind=_TEXT,
+                widget={"enum": ["key", "slider", "suggestions"]},
                 choices=_list(_TEXT),
                 minimum=_NUMBER,
                 maximum=_NUMBER,
                 step=_NUMBER,
-                default={"description": "what holds where it is left out"},
+                default={"description": "the value when it is left out"},
             )
         ),
+        sections=_list(_object("A section of the form.", title=_TEXT, open={"type": "boolean"})),
         instruments=_list(_TEXT),
         formats=_list(_TEXT),
         changes=_list(_TEXT),

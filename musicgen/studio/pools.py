@@ -1,4 +1,4 @@
-"""Where the work of the studio is done: composers, who keep a model, clerks, and an analyst."""
+"""The pools of child processes that do the work of the studio, each behind a job queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any
 
 from musicgen.errors import MusicgenError
-from musicgen.music.instruments import PROGRAMS
 from musicgen.studio import requests
 from musicgen.studio.edits import HEAVY
 from musicgen.studio.job_queue import Closed, JobQueue
@@ -32,101 +31,73 @@ _VIEWS = f"{__package__}.model_views:"
 
 
 class Pools:
-    """The desks, with as many children at each as there are `workers`."""
+    """Three job queues in front of child processes: `composing` keeps a model in each child,
+    `viewing` reads, draws and exports, `analysing` needs torch. The first two have `workers`
+    children."""
 
     def __init__(self, checkpoint: str, *, workers: int = 2) -> None:
         self.checkpoint = checkpoint
-        self.ready = False  # to compose without waiting
-        self._about = b""  # what the model knows, once it is loaded
-        self.composers = JobQueue("the composer", at_once=workers, waiting=8, limits=COMPOSING)
-        self.clerks = JobQueue("the studio", at_once=workers, waiting=64, limits=VIEWING)
-        self.analysts = JobQueue("the analyst", at_once=1, waiting=8, limits=ANALYSING)
-        self.desks = (self.composers, self.clerks, self.analysts)
+        self.ready = False  # to compose without loading anything first
+        self._about = b""  # the model's card and known values, once it is loaded
+        self.composing = JobQueue("the composer", at_once=workers, waiting=8, limits=COMPOSING)
+        self.viewing = JobQueue("the studio", at_once=workers, waiting=64, limits=VIEWING)
+        self.analysing = JobQueue("the analyst", at_once=1, waiting=8, limits=ANALYSING)
+        self.queues = (self.composing, self.viewing, self.analysing)
 
     @property
-    def busyness(self) -> Answer:
-        """Whether all is loaded, how many calls run and how many wait."""
+    def load(self) -> Answer:
+        """Whether everything is loaded, and the numbers of running and waiting calls."""
         return {
             "ready": self.ready,
-            "running": sum(desk.running for desk in self.desks),
-            "waiting": sum(desk.queued for desk in self.desks),
+            "running": sum(queue.running for queue in self.queues),
+            "waiting": sum(queue.queued for queue in self.queues),
         }
 
     async def warm(self) -> None:
-        """Have every child load what it needs; the analyst, whom few ask, last.
+        """Load in every child what it needs; the one that analyses, which is rarely used, last.
 
         Raises:
             MusicgenError: the model cannot be used.
         """
         self._about, _ = await asyncio.gather(
-            self.composers.warm(f"{_COMPOSING}about", checkpoint=self.checkpoint),
-            self.clerks.warm(f"{_JOBS}warm", checkpoint=self.checkpoint),
+            self.composing.warm(f"{_COMPOSING}about", checkpoint=self.checkpoint),
+            self.viewing.warm(f"{_JOBS}warm", checkpoint=self.checkpoint),
         )
         self.ready = True
-        await self.analysts.warm(f"{_VIEWS}warm", checkpoint=self.checkpoint)
+        await self.analysing.warm(f"{_VIEWS}warm", checkpoint=self.checkpoint)
 
     async def choices(self) -> Answer:
-        """All that can be asked for, with what the model knows."""
+        """Everything that a request can ask for, with the values that the model knows."""
         if not self._about:
-            self._about = await self.composers.ask(
+            self._about = await self.composing.ask(
                 f"{_COMPOSING}about", b"{}", checkpoint=self.checkpoint
             )
-        about = json.loads(self._about)
-        groups = {
-            "controls": requests.CONTROLS,
-            "sampling": requests.SAMPLING,
-            "selection": requests.SELECTION,
-        }
-        fields = [one.listed(name) for name, group in groups.items() for one in group.fields]
-        for field in fields:
-            known = about.get(field["name"])
-            if known is not None:
-                field["choices"] = known
-        return {
-            "fields": fields,
-            "instruments": sorted(PROGRAMS),
-            "formats": list(requests.FORMATS),
-            "changes": list(requests.CHANGE["change"].choices),
-            "model": {"name": self.checkpoint, "card": about["card"]},
-        }
+        about = _answer(self._about)
+        card = about.pop("card")
+        return requests.choices(about) | {"model": {"name": self.checkpoint, "card": card}}
 
-    async def view(self, request: Answer) -> Answer:
-        """A tune as it is shown."""
-        return await self._shown("tune", request)
-
-    async def read(self, request: Answer) -> Answer:
-        """The tunes of an uploaded file."""
-        return _answer(await self.clerks.ask(f"{_JOBS}read", _json(request), limits=READING))
-
-    async def change(self, request: Answer) -> Answer:
-        """A tune changed by hand."""
-        desk = self.analysts if request["change"] in HEAVY else self.clerks
-        return await self._shown("change", request, desk=desk)
-
-    async def _shown(
-        self, job: str, request: Answer, *, desk: JobQueue | None = None, **options: Any
-    ) -> Answer:
-        options = {"checkpoint": self.checkpoint, **options}
-        desk = desk or self.clerks
-        return _answer(await desk.ask(f"{_JOBS}{job}", _json(request), **options))
-
-    async def look(self, how: str, request: Answer) -> Answer:
-        """How the model hears a tune: "surprise" or "attention"."""
-        checkpoint = self.checkpoint
-        data = _json(request)
-        return _answer(await self.analysts.ask(f"{_VIEWS}{how}", data, checkpoint=checkpoint))
+    async def answer(self, job: str, request: Answer) -> Answer:
+        """The answer of a job of one answer: "tune", "read", "change", "surprise", "attention"."""
+        analyses = job in ("surprise", "attention")
+        heavy = analyses or request.get("change") in HEAVY
+        options: Answer = {"checkpoint": self.checkpoint}
+        if job == "read":
+            options = {"limits": READING}
+        queue = self.analysing if heavy else self.viewing
+        function = f"{_VIEWS if analyses else _JOBS}{job}"
+        return _answer(await queue.ask(function, _json(request), **options))
 
     async def export(self, request: Answer) -> tuple[Answer, bytes]:
         """A file: its type and name, or an error; and its bytes."""
-        async with self.clerks.place():
-            parts = self.clerks.each(f"{_JOBS}export", _json(request), limits=EXPORTING)
+        async with self.viewing.place():
+            parts = self.viewing.each(f"{_JOBS}export", _json(request), limits=EXPORTING)
             async with aclosing(parts):
-                found = [part async for part in parts]
-        return json.loads(found[0]), found[-1]
+                received = [part async for part in parts]
+        return _answer(received[0]), received[-1]
 
     async def takes(self, request: Answer) -> AsyncGenerator[Answer]:
-        """The events of takes: {"event": "start"} or an error first, then as they are sampled. Once
-        begun it ends with {"event": "end"} whatever happens.
+        """The events of takes as they are sampled, {"event": "start"} or an error first. After that
+        it ends with {"event": "end"} in any case.
 
         Raises:
             Busy: too many wait already.
@@ -160,9 +131,9 @@ class Pools:
 
     async def _composed(self, request: Answer) -> AsyncGenerator[Answer]:
         async with (
-            self.composers.place(),
+            self.composing.place(),
             aclosing(
-                self.composers.each(
+                self.composing.each(
                     f"{_COMPOSING}takes", _json(request), checkpoint=self.checkpoint
                 )
             ) as lines,
@@ -174,23 +145,25 @@ class Pools:
         """A take with its score and notes."""
         number = take.pop("take")
         take.pop("event")
-        asked: Answer = {"abc": take["abc"]}
-        asked |= {
+        request: Answer = {"abc": take["abc"]}
+        request |= {
             name: take.pop(name) for name in ("given_events", "before", "size") if name in take
         }
         try:
             async with asyncio.timeout(60):
-                # Its novelty is known, and it has waited its turn already.
-                view = await self._shown("tune", asked, checkpoint="", patient=True)
+                # Its novelty is known, and it has waited in a queue already.
+                view = await self.viewing.ask(
+                    f"{_JOBS}tune", _json(request), checkpoint="", patient=True
+                )
         except (MusicgenError, TimeoutError, Closed) as error:
             message = str(error) or "it could not be drawn in time"
             return {"event": "failed", "take": number, "error": {"message": message}}
-        return {"event": "take", "take": number, "tune": {**view, **take}}
+        return {"event": "take", "take": number, "tune": {**_answer(view), **take}}
 
     def close(self) -> None:
         """End all children."""
-        for desk in self.desks:
-            desk.close()
+        for queue in self.queues:
+            queue.close()
 
 
 def _json(request: Answer) -> bytes:
@@ -203,6 +176,6 @@ def _answer(data: bytes) -> Answer:
 
 
 def _finished(views: dict[int, asyncio.Task[Answer]]) -> list[Answer]:
-    """The results of the tasks that are done, which are taken out."""
+    """The results of the tasks that are done, which are removed from `views`."""
     done = [take for take, view in views.items() if view.done()]
     return [views.pop(take).result() for take in done]

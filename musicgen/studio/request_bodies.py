@@ -1,4 +1,4 @@
-"""The body of a request: read within bounds of size and time, as JSON with nothing odd in it."""
+"""The body of a request: strict JSON, read within bounds of size and time."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from starlette.requests import ClientDisconnect, Request
 from musicgen.studio.access import Refusal
 
 BODY_S = 20.0  # from the first byte to the last
-LINGER_S = 1.0  # what comes after a refusal is thrown away for so long, so that it can be read
+LINGER_S = 1.0  # for which the rest of a refused request is read, so that the answer arrives
 
 
 async def read_json(request: Request, most: int) -> object:
     """The JSON of a body of at most `most` bytes.
 
     Raises:
-        Refusal: too large (413, before it is read where it says so), too slow (408), no JSON (400).
+        Refusal: too large (413; before it is read if its length is declared), too slow (408), not
+            JSON (400).
         ClientDisconnect: the client has left.
     """
     data = await _read(request, most)
     try:
         return json.loads(
             data.decode(),
-            parse_constant=_no_number,
-            object_pairs_hook=_without_doubles,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique,
         )
     except RecursionError:
         raise Refusal(400, "the JSON is nested too deeply") from None
     except ValueError as error:
-        raise Refusal(400, f"the body is no JSON: {error}") from None
+        raise Refusal(400, f"the body is not JSON: {error}") from None
 
 
 async def _read(request: Request, most: int) -> bytes:
@@ -56,8 +57,8 @@ def _too_large(most: int) -> Refusal:
 
 
 async def linger(request: Request) -> None:
-    """Throw away what a refused client still sends, for a moment: closed at once, the connection
-    would be reset, and the answer lost on the way."""
+    """Read and drop the rest of a refused request for a moment: if the connection were closed at
+    once, it would be reset and the answer lost."""
     try:
         async with asyncio.timeout(LINGER_S):
             while (await request.receive()).get("more_body"):
@@ -66,14 +67,14 @@ async def linger(request: Request) -> None:
         return
 
 
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number in JSON")
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{double[:40]}' is there twice")
-    return found
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in unique:
+            raise ValueError(f"'{name[:40]}' appears twice")
+        unique[name] = value
+    return unique

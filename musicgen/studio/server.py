@@ -1,4 +1,4 @@
-"""The server: its address, its patience with slow clients, how it starts and stops."""
+"""The server: its address, its time limits for slow clients, start and stop."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from musicgen.studio.access import AccessCheck
 from musicgen.studio.app import build
 from musicgen.studio.pools import Pools
 
-HEADER_S = 10.0  # for a request to have come as far as its body
-KEEP_ALIVE_S = 15  # for the next one
-SEND_S = 30.0  # for a client that takes nothing of what is sent
-LAST_WORDS_S = 0.3  # for clients to be told that the server stops
-STOP_S = 3  # for what still goes on then
+HEADER_S = 10.0  # until a request has arrived up to its body
+KEEP_ALIVE_S = 15  # until the next request
+SEND_S = 30.0  # for a client that does not receive
+LAST_WORDS_S = 0.3  # to tell clients that the server stops
+STOP_S = 3  # for work that is running then
 MAX_CONNECTIONS = 400
 MAX_HEADER_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where the studio listens, and with which model it composes. Port 0 is any that is free;
-    `workers` composers work at a time, and as many clerks; `warm` has them load all they need at
-    the start."""
+    """The address at which the studio listens, and its model. Port 0 is any free port; `workers` is
+    the number of processes that compose, and of those that draw; with `warm` they load everything
+    they need at the start."""
 
     host: str = "127.0.0.1"
     port: int = 8765
@@ -45,14 +45,14 @@ class Settings:
 
 
 class StudioServer:
-    """A server that listens from the beginning and answers while it runs.
+    """A server that listens from its construction and answers while it runs.
 
     Attributes:
-        address: what to open in a browser, the token in it where one is asked for.
-        token: what requests from a browser must know; "" where only this machine can send any.
+        address: the address to open in a browser, with the token if there is one.
+        token: the secret that every request must have; "" if only this machine can send any.
 
     Raises:
-        MusicgenError: the address is in use, or none of this machine's.
+        MusicgenError: the address is in use, or does not belong to this machine.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,14 +64,14 @@ class StudioServer:
         self._server: _Server | None = None
 
     def run(self) -> int:
-        """Answer until a signal comes or `stop` is called; the number of the signal, else 0."""
+        """Answer until a signal or `stop`; the number of the signal, else 0."""
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
-        rooms = Pools(self.settings.checkpoint, workers=self.settings.workers)
-        door = AccessCheck(host=self.settings.host, token=self.token)
+        pools = Pools(self.settings.checkpoint, workers=self.settings.workers)
+        access = AccessCheck(host=self.settings.host, token=self.token)
         config = uvicorn.Config(
-            build(rooms, door, warm=self.settings.warm),
+            build(pools, access, warm=self.settings.warm),
             http=_Connection,
             ws="none",
             loop="asyncio",
@@ -85,7 +85,7 @@ class StudioServer:
             timeout_graceful_shutdown=STOP_S,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
-        self._server = _Server(config, on_stop=rooms.close)
+        self._server = _Server(config, on_stop=pools.close)
         await self._server.serve(sockets=[self._listening])
         return self._server.stopped_by
 
@@ -103,25 +103,25 @@ class StudioServer:
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server at this address."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return False
-    return bool(host) and all(ipaddress.ip_address(one[4][0]).is_loopback for one in found)
+    return bool(host) and all(ipaddress.ip_address(row[4][0]).is_loopback for row in addresses)
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens.
 
     Raises:
-        MusicgenError: it cannot be had.
+        MusicgenError: the address cannot be used.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = min(rows, key=lambda row: row[0] != socket.AF_INET)
         listening = socket.socket(family, kind, protocol)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(where)
+            listening.bind(place)
             listening.listen(256)
         except BaseException:
             listening.close()
@@ -142,8 +142,8 @@ def address(host: str, port: int, token: str = "") -> str:
 
 
 class _Server(uvicorn.Server):
-    """Remembers which signal stopped it, and leaves it to the caller what that means. Work under
-    way is given up as soon as it is to stop, so that nothing waits for it."""
+    """Records the signal that stopped it, for the caller. Running work is cancelled as soon as the
+    server is to stop, so that nothing waits for it."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
         super().__init__(config)
@@ -174,12 +174,12 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.stopped_by = sig
-        self.force_exit = self.should_exit  # asked twice
+        self.force_exit = self.should_exit  # the second signal
         self.should_exit = True
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed when its client is too slow, or there are too many."""
+    """A connection that is closed if its client is too slow, or if there are too many."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -233,7 +233,7 @@ class _Connection(H11Protocol):
             self._sending = self.loop.call_later(SEND_S, self._require_progress, left)
 
     def _require_progress(self, before: int) -> None:
-        """Close the connection of a client that has taken nothing since then."""
+        """Close the connection of a client that has received nothing since then."""
         left = self.transport.get_write_buffer_size()
         if left >= before:
             self.transport.abort()

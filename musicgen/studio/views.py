@@ -1,4 +1,4 @@
-"""A tune as the page shows it: score, notes in seconds, heading, problems, as plain JSON."""
+"""A tune as plain JSON for the page: score, notes in seconds, heading, problems."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def tune_view(
     svg: bool = True,
     size: int = USUAL_SIZE,
 ) -> View:
-    """All of a tune. What cannot be drawn or played is among its problems; `given` says which
-    notes were there before, `size` is that of the music in percent."""
+    """The view of a tune. Errors of drawing and playing are among its problems; `given` tells which
+    notes were given, `size` is the size of the music in percent."""
     problems = problems_of(tune)
     view: View = {
         "abc": abc,
@@ -94,13 +94,13 @@ def notes_of(tune: Tune, given: IsGiven | None = None) -> list[dict[str, Any]]:
 def numbers_of(tune: Tune) -> list[int]:
     """The printed number of each bar: a pickup is bar 0."""
     if len(tune.bars) <= MOST_NUMBERED:
-        with suppress(ControlError):  # nothing that could be rewritten by its numbers
+        with suppress(ControlError):  # no bar of it could be rewritten by its number
             return list(InfillTarget.read(replace(tune, source=None)).numbers)
     return list(range(1, len(tune.bars) + 1))
 
 
 def places(tune: Tune) -> list[Place]:
-    """Where the timed events of the first voice stand, in written order."""
+    """The places of the timed events of the first voice, in written order."""
     return [(b, e) for b, bar in enumerate(tune.bars) for e, _ in enumerate(bar.timed)]
 
 
@@ -111,7 +111,7 @@ def first_events(tune: Tune, n: int) -> IsGiven:
 
 
 def unchanged(tune: Tune, before: Tune) -> IsGiven:
-    """Whether a place is in a bar that is as it was before."""
+    """Whether a place is in a bar that has not changed."""
     same = frozenset(
         i
         for i, (new, old) in enumerate(zip(tune.bars, before.bars, strict=False))
@@ -120,35 +120,35 @@ def unchanged(tune: Tune, before: Tune) -> IsGiven:
     return lambda place: place[0] in same
 
 
-def novelty_view(found: Novelty | None) -> View | None:
-    """What the badge says of how new a tune is."""
-    if found is None:
+def novelty_view(novelty: Novelty | None) -> View | None:
+    """The facts of the badge about how new a tune is."""
+    if novelty is None:
         return None
     return {
-        "verdict": found.verdict,
-        "copied_bars": found.copied_bars,
-        "similarity": round(found.similarity, 4),
-        "line": found.line(),
+        "verdict": novelty.verdict,
+        "copied_bars": novelty.copied_bars,
+        "similarity": round(novelty.similarity, 4),
+        "line": novelty.line(),
         "nearest": [
             {
                 "title": near.title,
                 "place": near.place,
                 "similarity": round(near.similarity, 4),
             }
-            for near in found.neighbours
+            for near in novelty.neighbours
         ],
     }
 
 
 def problems_of(tune: Tune) -> list[View]:
-    """What the reader had to put up with, and what does not add up."""
-    found = [problem(w.what, w.line, w.column, severity="warning") for w in tune.warnings]
-    found += [problem(str(p), p.line, p.column, severity="warning") for p in validate(tune)]
-    return found[:MOST_PROBLEMS]
+    """The warnings of the reader, and the problems of the notation."""
+    problems = [problem(w.what, w.line, w.column, severity="warning") for w in tune.warnings]
+    problems += [problem(str(p), p.line, p.column, severity="warning") for p in validate(tune)]
+    return problems[:MOST_PROBLEMS]
 
 
 def problem(message: str, line: int = 0, column: int = 0, *, severity: str = "error") -> View:
-    """Something wrong, with its line and column where they are known."""
+    """A problem, with its line and column if they are known."""
     return {
         "line": line or None,
         "column": column or None,
@@ -158,7 +158,7 @@ def problem(message: str, line: int = 0, column: int = 0, *, severity: str = "er
 
 
 def read_abc(abc: str) -> tuple[Sequence[Tune], list[View]]:
-    """The tunes of ABC text, and why those that cannot be read cannot."""
+    """The tunes of ABC text, and the problems of those that cannot be read."""
     reading = parse_text(abc)
     problems = [problem(r.reason, r.line) for r in reading.rejected]
     if not reading.tunes and not problems:
@@ -167,6 +167,6 @@ def read_abc(abc: str) -> tuple[Sequence[Tune], list[View]]:
 
 
 def abc_of(tune: Tune, exact: Mapping[str, bytes] | None = None) -> str:
-    """ABC text of a tune: to the letter where it has to be kept so."""
-    kept = (exact or {}).get(".abc")
-    return to_abc(tune) if kept is None else kept.decode("utf-8", "replace")
+    """ABC text of a tune, or the exact bytes that must be kept."""
+    text = (exact or {}).get(".abc")
+    return to_abc(tune) if text is None else text.decode("utf-8", "replace")

@@ -341,7 +341,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     several = CliRunner().invoke(app, ["harmonize", str(source), "-n", "2"])
     assert isinstance(several.exception, ControlError)
     assert str(several.exception) == (
-        "the likeliest harmony is one; for several add --temperature 1"
+        "there is one most likely harmony; for several add --temperature 1"
     )
 
 

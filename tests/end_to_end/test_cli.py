@@ -60,7 +60,7 @@ def test_a_file_that_is_there_is_not_replaced_without_force(
     arguments = ["generate", "-c", model, "--seed", "1", "-o", str(target)]
     code, _, err = run(capsys, *arguments)
     assert (code, target.read_text()) == (1, "mine")
-    assert err == f"error: {target}: is there already; add --force to replace it\n"
+    assert err == f"error: {target}: already exists; use --force to overwrite\n"
     assert run(capsys, *arguments, "--force")[0] == 0
     assert read(target)[0].title
 
@@ -117,7 +117,7 @@ def test_corpus_writes_its_report_as_a_page_or_as_data(
     assert facts["every_tune"][0]["outcome"] == "parsed"
     assert (tmp_path / "out.html").read_text().startswith("<!doctype html>")
     code, _, err = run(capsys, "corpus", str(tmp_path), "--report", str(tmp_path / "out.json"))
-    assert (code, "add --force" in err) == (1, True)
+    assert (code, "use --force" in err) == (1, True)
 
 
 BROKEN = "Prose.\n\nX:1\nT:Bad\nM:6/8\nK:D\n|:A|d2f fed|BABA A2G|FAd f2e|d3 d2\n\n"
@@ -333,7 +333,7 @@ def test_a_tunebook_is_neither_replaced_nor_mixed(
     assert run(capsys, *arguments, "--seed", "1")[0] == 0
     code, _, err = run(capsys, *arguments, "--seed", "1")
     assert (code, err.count("\n")) == (1, 1)
-    assert "holds a tunebook already; add --resume" in err
+    assert "holds a tunebook already; use --resume" in err
     code, _, err = run(capsys, *arguments, "--seed", "2", "--resume")
     assert code == 1
     assert "was begun with other settings (seed)" in err

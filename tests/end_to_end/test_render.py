@@ -73,7 +73,7 @@ def test_failures_are_listed_at_the_end_and_the_rest_is_written(  # type: ignore
     [
         (["-o", "a.svg"], "a.svg: holds one tune, not 3; name a folder, or a PDF for a book"),
         (["-o", "a.pdf", "--tempo", "70%"], "--tempo: is no option of .pdf"),
-        (["-o", "out", "--to", "doc"], "--to: cannot write 'doc'; use"),
+        (["-o", "out", "--to", "doc"], "--to doc: cannot write 'doc'; use"),
         (["-o", "out", "--to", ","], "--to: names no format"),
         (["-o", "a.pdf", "--paper", "a5"], "paper 'a5': use a4 or letter"),
     ],
@@ -95,7 +95,7 @@ def test_files_that_are_there_stay(render, book: Path, tmp_path: Path) -> None: 
     (out / "second.svg").write_text("mine")
     code, said = render(book, "-o", out)
     assert code == 1
-    assert "second.svg: is there already; add --force to replace it" in said
+    assert "second.svg: already exists; use --force to overwrite" in said
     assert (out / "second.svg").read_text() == "mine"
     assert (out / "first.svg").exists()
 

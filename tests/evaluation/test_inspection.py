@@ -264,6 +264,6 @@ def test_a_picture_and_its_numbers_are_written(
     assert Path("surprise.svg").read_text().count('data-event="0.') >= 11
     assert [row["token"] for row in table][6:9] == ["5", "|", "|:"]
     again = run(app, ["inspect", "embeddings", "-c", "model"])
-    assert str(again.exception) == "embeddings.png: is there already; add --force to replace it"
+    assert str(again.exception) == "embeddings.png: already exists; use --force to overwrite"
     odd = run(app, ["inspect", "embeddings", "-c", "model", "-o", "it.gif"])
     assert str(odd.exception) == "it.gif: a chart is .png, .svg, .pdf"

@@ -1,4 +1,4 @@
-"""The studio's door: strangers, other sites, too much, too slow. No request here does any work."""
+"""Access to the studio: strangers, other sites, too much, too slow. No request does any work."""
 
 from __future__ import annotations
 
@@ -365,7 +365,7 @@ def hoard(data: bytes) -> bytes:
     return bytes(2**31)
 
 
-def desk_for(n: int, **limits: int) -> JobQueue:
+def queue_for(n: int, **limits: int) -> JobQueue:
     return JobQueue(
         "the work", at_once=n, waiting=1, limits=ResourceLimits(**{"wall_s": 20, **limits})
     )
@@ -373,25 +373,25 @@ def desk_for(n: int, **limits: int) -> JobQueue:
 
 def test_answers_come_one_by_one() -> None:
     async def ask() -> list[bytes]:
-        desk = desk_for(1)
+        queue = queue_for(1)
         try:
-            async with desk.place():
-                return [answer async for answer in desk.each(HERE + "count", b"", n=3)]
+            async with queue.place():
+                return [answer async for answer in queue.each(HERE + "count", b"", n=3)]
         finally:
-            desk.close()
+            queue.close()
 
     assert asyncio.run(ask()) == [b"0", b"1", b"2"]
 
 
 def test_who_comes_to_a_full_queue_is_told_so() -> None:
     async def ask() -> None:
-        desk = desk_for(1)
-        calls = [asyncio.create_task(desk.ask(HERE + "sleep", b"")) for _ in range(2)]
+        queue = queue_for(1)
+        calls = [asyncio.create_task(queue.ask(HERE + "sleep", b"")) for _ in range(2)]
         await asyncio.sleep(0.1)
-        assert (desk.running, desk.queued) == (1, 1)
+        assert (queue.running, queue.queued) == (1, 1)
         with pytest.raises(Busy):
-            await desk.ask(HERE + "sleep", b"")
-        desk.close()
+            await queue.ask(HERE + "sleep", b"")
+        queue.close()
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(result) for result in results] == [SandboxError, Closed]
 
@@ -400,37 +400,37 @@ def test_who_comes_to_a_full_queue_is_told_so() -> None:
 
 def test_a_caller_that_leaves_frees_its_place_at_once() -> None:
     async def ask() -> None:
-        desk = desk_for(1)
-        first = asyncio.create_task(desk.ask(HERE + "sleep", b""))
+        queue = queue_for(1)
+        first = asyncio.create_task(queue.ask(HERE + "sleep", b""))
         await asyncio.sleep(0.1)
         first.cancel()
         began = time.monotonic()
-        async with desk.place():
+        async with queue.place():
             assert time.monotonic() - began < 20  # the work takes a minute
-            answers = [answer async for answer in desk.each(HERE + "count", b"", n=2)]
+            answers = [answer async for answer in queue.each(HERE + "count", b"", n=2)]
         assert answers == [b"0", b"1"]
-        desk.close()
+        queue.close()
 
     asyncio.run(ask())
 
 
-def test_a_closed_desk_takes_nothing_on_and_leaves_nobody_waiting() -> None:
+def test_a_closed_queue_accepts_nothing_and_leaves_nobody_waiting() -> None:
     async def ask() -> None:
-        desk = desk_for(1)
-        calls = [asyncio.create_task(collect(desk)) for _ in range(3)]  # for two threads
-        warming = asyncio.create_task(desk.warm(HERE + "sleep"))
+        queue = queue_for(1)
+        calls = [asyncio.create_task(collect(queue)) for _ in range(3)]  # for two threads
+        warming = asyncio.create_task(queue.warm(HERE + "sleep"))
         await asyncio.sleep(0.1)
-        desk.close()
+        queue.close()
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(result) for result in results] == [SandboxError, SandboxError, Closed]
         with pytest.raises((asyncio.CancelledError, Closed)):
             await warming
-        for late in (desk.warm(HERE + "sleep"), desk.ask(HERE + "count", b""), collect(desk)):
+        for late in (queue.warm(HERE + "sleep"), queue.ask(HERE + "count", b""), collect(queue)):
             with pytest.raises(Closed):
                 await late
 
-    async def collect(desk: JobQueue) -> list[bytes]:
-        return [answer async for answer in desk.each(HERE + "sleep", b"")]
+    async def collect(queue: JobQueue) -> list[bytes]:
+        return [answer async for answer in queue.each(HERE + "sleep", b"")]
 
     asyncio.run(asyncio.wait_for(ask(), 30))
 
@@ -439,11 +439,11 @@ def test_work_that_breaks_in_an_unforeseen_way_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def ask() -> None:
-        desk = desk_for(1)
-        monkeypatch.setattr(desk._pool, "each", lambda *_, **__: 1 // 0)
+        queue = queue_for(1)
+        monkeypatch.setattr(queue._pool, "each", lambda *_, **__: 1 // 0)
         with pytest.raises(ZeroDivisionError):
-            await desk.ask(HERE + "count", b"", n=1)
-        desk.close()
+            await queue.ask(HERE + "count", b"", n=1)
+        queue.close()
 
     asyncio.run(asyncio.wait_for(ask(), 30))
 
@@ -465,10 +465,10 @@ def test_a_studio_that_is_stopped_while_it_loads_stops_without_complaint(
 
 def test_work_that_asks_for_too_much_fails_alone() -> None:
     async def ask() -> None:
-        desk = desk_for(1, memory_mib=512)
+        queue = queue_for(1, memory_mib=512)
         with pytest.raises(SandboxError, match="needs more than 512 MiB"):
-            await desk.ask(HERE + "hoard", b"")
-        assert await desk.ask(HERE + "count", b"", n=1) == b"0"
-        desk.close()
+            await queue.ask(HERE + "hoard", b"")
+        assert await queue.ask(HERE + "count", b"", n=1) == b"0"
+        queue.close()
 
     asyncio.run(ask())

@@ -268,7 +268,7 @@ def test_from_text_to_text_through_the_command_line(
 
     for words, said in (
         (["--key", "D"], "takes no controls"),
-        (["-o", "two.txt"], "is there already"),
+        (["-o", "two.txt"], "already exists"),
         (["--prompt", "\u266f"], "none the model knows"),
     ):
         code, _, err = run("generate", "-c", "run", *words)

@@ -1,52 +1,49 @@
-"""What a tune is asked to be: read, checked for contradictions, and held while it is sampled.
+"""Controls: what a tune is asked to be, checked for contradictions, and held while it is sampled.
 
     request = understand(Controls(key="D", form="AABB", bars=16), openings, vocabulary)
     drawn = request.draw(seed, index)      # the heading that a take starts from, and its outline
-    request.constraint([drawn], ...)       # what each take may do, for the sampler
+    request.constraint([drawn], ...)       # the tokens that each take may use, for the sampler
 
 A model knows how its corpus opens tunes: rhythm, meter, unit, tonic, mode and pickup, with counts.
 A request keeps the openings that fit and draws among them as often as the corpus has them, and
 for each an outline that the corpus's tunes with that opening have, unless its length is asked. All
-else is held by masking: by the structure (`grammar.Limits`), by the notes (`melodic`), and by what
-the tune itself has said before (`following`).
+else is held by masks: of the structure (`grammar.Limits`), of the notes (`pitch_automaton`), and of
+what the tune has written before (`constraint`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from musicgen.composer.controls.asked import Asked, ControlOptions, Controls
-from musicgen.composer.controls.form import form_of
-from musicgen.composer.controls.phrase import said, understand_phrase
-from musicgen.composer.controls.request import Opening, Outlines, Request
-from musicgen.tokens.melody.automaton import shortest_length
-from musicgen.tokens.vocabulary import Vocabulary
+from musicgen.system.lazy import lazy
+
+if TYPE_CHECKING:
+    from musicgen.composer.controls.form import form_of
+    from musicgen.composer.controls.phrase import describe, understand_phrase
+    from musicgen.composer.controls.request import Opening, Outlines, Request, understand
+    from musicgen.composer.controls.table import Controls
 
 __all__ = [
-    "ControlOptions",
     "Controls",
     "Opening",
     "Outlines",
     "Request",
+    "describe",
     "form_of",
-    "said",
     "understand",
     "understand_phrase",
 ]
 
-
-def understand(
-    controls: Controls,
-    openings: Sequence[Opening],
-    vocabulary: Vocabulary,
-    outlines: Mapping[tuple[str, ...], Outlines] | None = None,
-) -> Request:
-    """Check controls against each other and against what the model knows: how its corpus opens
-    tunes, and how long the parts of tunes are that it opens so.
-
-    Raises:
-        ControlError: they cannot be read, contradict each other, or name what no tune of the
-            model's corpus has.
-    """
-    asked = Asked.read(controls, shortest_length(vocabulary))
-    return Request.understand(asked, openings, vocabulary, outlines)
+__getattr__ = lazy(
+    __name__,
+    {
+        "Controls": "table",
+        "Opening": "request",
+        "Outlines": "request",
+        "Request": "request",
+        "describe": "phrase",
+        "form_of": "form",
+        "understand": "request",
+        "understand_phrase": "phrase",
+    },
+)

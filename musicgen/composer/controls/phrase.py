@@ -81,9 +81,9 @@ def understand_phrase(text: str) -> dict[str, Any]:
     return found
 
 
-def said(found: Mapping[str, Any]) -> str:
-    """What was understood, for the person who wrote it."""
-    pieces = [f"{name.replace('_', '-')} {value}" for name, value in found.items()]
+def describe(controls: Mapping[str, Any]) -> str:
+    """The controls of a phrase in one line, for the person who wrote it."""
+    pieces = [f"{name.replace('_', '-')} {value}" for name, value in controls.items()]
     return ", ".join(pieces).replace("end-on-tonic True", "end-on-tonic") or "nothing asked"
 
 

@@ -1,14 +1,15 @@
 """The grammar with pitches: range, scale, widest interval, a tonic to end on, no dead ends.
 
-    automaton = MelodicAutomaton(structure, Line(pitches={id: midi}, tonics=..., widest=5))
+    pitches = PitchSet(pitches={id: midi}, rules=NoteRules(max_interval=5))
+    automaton = PitchAutomaton(structure, pitches)
 
-A state is one of the structural automaton's, with the last pitch. A note is let through only if
-enough notes can still follow it to reach one that may end its part: `PitchSet.steps` away at most,
-in steps of at most the widest interval, with the smallest notes that the rest of the part can hold.
+A state is a state of the structural automaton with the last pitch. A note is allowed only if enough
+notes can still follow it to reach one that may end its part: `PitchSet.steps` away at most, in
+steps of at most the widest interval, with the smallest notes that the rest of the part can hold.
 
 With a widest interval, the first and last notes of all parts and endings lie within that interval
-of each other. So it holds wherever the music goes on: into the next part, back to the repeat, from
-the first ending's predecessor into the second, and into a part that comes back.
+of each other. So it holds wherever the music continues: in the next part, at the repeat, in the
+second ending after the bar before the first, and in a part that returns.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen.composer.controls.scale import Scale
 from musicgen.composer.controls.time_left import TimeLeft, latest_end, motif_bar
 from musicgen.tokens.melody.automaton import Automaton
 from musicgen.tokens.melody.grammar import Limits, State, ends, in_first_ending, part_length
@@ -30,13 +32,24 @@ _PART_ENDS = ("||", "|]", ":|", ":|1")
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoteRules:
+    """The controls of single notes, under the names that they have in the table of controls;
+    `range` is the lowest and the highest MIDI number."""
+
+    range: tuple[int, int] | None = None
+    scale: Scale | None = None
+    end_on_tonic: bool = False
+    max_interval: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PitchSet:
     """Pitches that a tune may use: `pitches` has their MIDI numbers by token id, `tonics` the ids
-    a tune may end on (None: any), `widest` the widest interval in semitones (None: any)."""
+    of the tonic, on which a tune ends if the rules say so."""
 
     pitches: dict[int, int]
-    tonics: frozenset[int] | None = None
-    widest: int | None = None
+    tonics: frozenset[int] = frozenset()
+    rules: NoteRules = NoteRules()
 
     @cached_property
     def ids(self) -> list[int]:
@@ -66,22 +79,23 @@ class PitchSet:
     def near(self) -> Bools:
         """Which pitches may follow each other: (P, P)."""
         apart = np.abs(self.midi[:, None] - self.midi[None, :])
-        near: Bools = apart <= (self.widest if self.widest is not None else apart.max())
+        widest = self.rules.max_interval
+        near: Bools = apart <= (apart.max() if widest is None else widest)
         return near
 
     @cached_property
     def is_tonic(self) -> Bools:
         """Which pitches the tune may end on: (P,)."""
-        return np.array([self.tonics is None or i in self.tonics for i in self.ids])
+        return np.array([not self.rules.end_on_tonic or i in self.tonics for i in self.ids])
 
     @property
     def free(self) -> bool:
-        """Whether nothing is asked but which pitches there are."""
-        return self.widest is None and self.tonics is None
+        """Whether any pitch may follow any other and end the tune."""
+        return replace(self.rules, range=None, scale=None) == NoteRules()
 
     def connected(self) -> PitchSet:
-        """The largest set of pitches that can be reached from each other and holds an end; the
-        line is empty where none does."""
+        """The largest set of pitches that can be reached from each other and holds an end; empty
+        where there is none."""
         groups = {tuple(row < UNREACHABLE) for row in self.steps} if self.ids else set()
         groups = {group for group in groups if self.is_tonic[np.array(group)].any()}
         if not groups:
@@ -105,22 +119,23 @@ class PitchAutomaton:
     """
 
     def __init__(
-        self, base: Automaton, line: PitchSet, tonic_parts: frozenset[int] = frozenset()
+        self, base: Automaton, pitches: PitchSet, tonic_parts: frozenset[int] = frozenset()
     ) -> None:
         self.base = base
-        self.line = line
+        self.pitches = pitches
         self.tonic_parts = tonic_parts
         self.limits: Limits = base.limits
-        self.place = {token_id: i for i, token_id in enumerate(line.ids)}
-        self.pitch_columns = np.array(line.ids, np.int64)
+        self.place = {token_id: i for i, token_id in enumerate(pitches.ids)}
+        self.pitch_columns = np.array(pitches.ids, np.int64)
         self.states: list[State] = []
         self.keys: list[MelodicState] = []
         self.masks: list[Bools] = []
         self.features: list[tuple[int, ...]] = []
         self.transitions: list[dict[int, int]] = []
         self._numbers: dict[MelodicState, int] = {}
-        self._rooms: dict[int, TimeLeft] = {}
-        self.free = line.free
+        self._time_left: dict[int, TimeLeft] = {}
+        self.free = pitches.free
+        self.widest = pitches.rules.max_interval
         values = [t.value if t.kind == "length" else None for t in base.tokens]
         self.is_length = np.array([value is not None for value in values])
         self.is_rest = np.array([token.kind == "rest" for token in base.tokens])
@@ -148,7 +163,7 @@ class PitchAutomaton:
         if not self.base.may_hurry(state):
             return number
         key = (self.base.number(replace(state, hurry=True)), last, low, high, fresh)
-        fits = self._reaches(key, self._room(key[0]).slots(), tied=state.tie)
+        fits = self._reaches(key, self._remaining(key[0]).slots(), tied=state.tie)
         return self._number(key) if fits else number
 
     def _number(self, key: MelodicState) -> int:
@@ -183,15 +198,15 @@ class PitchAutomaton:
             fresh = True
         if self.free:
             fresh = False
-        if self.line.widest is None:
+        if self.widest is None:
             low, high = _NO_EDGES
             if last >= 0 and not (state.after_note or state.tie):
                 # Only whether it is a tonic matters from here on.
-                last = int(np.argmax(self.line.is_tonic == self.line.is_tonic[last]))
+                last = int(np.argmax(self.pitches.is_tonic == self.pitches.is_tonic[last]))
         return after, last, low, high, fresh
 
     def _widen(self, last: int, low: int, high: int) -> tuple[int, int]:
-        pitch = int(self.line.midi[last])
+        pitch = int(self.pitches.midi[last])
         return min(low, pitch), max(high, pitch)
 
     # --- what may come next --------------------------------------------------------------------
@@ -216,17 +231,17 @@ class PitchAutomaton:
     def _pitches(self, key: MelodicState) -> Bools:
         """Which pitches may come: (P,)."""
         base, last, low, high, fresh = key
-        line, state = self.line, self.base.states[base]
-        near: Bools = np.ones(len(line.ids), np.bool_)
+        pitches, state = self.pitches, self.base.states[base]
+        near: Bools = np.ones(len(pitches.ids), np.bool_)
         if state.tie:
-            near = np.arange(len(line.ids)) == last
+            near = np.arange(len(pitches.ids)) == last
         elif last >= 0:
-            near = line.near[last].copy()
+            near = pitches.near[last].copy()
         if self.free:
             return near
-        to_turn, to_end = self._room(base).after_note(state)
+        to_turn, to_end = self._remaining(base).after_note(state)
         if fresh:  # it may be a tonic at once, or a neighbour of one
-            ways = (to_turn >= 0) | (to_end >= 1) | (line.is_tonic & (to_end >= 0))
+            ways = (to_turn >= 0) | (to_end >= 1) | (pitches.is_tonic & (to_end >= 0))
             near &= self._turns(low, high) & ways
             return near
         turn, end = self._distances(low, high)
@@ -237,7 +252,7 @@ class PitchAutomaton:
         """For each token that is a length, whether some note of that length may come: (V,)."""
         base, last, low, high, fresh = key
         state = self.base.states[base]
-        to_turn, to_end = self._room(base).after_lengths(state, self.length_slots)
+        to_turn, to_end = self._remaining(base).after_lengths(state, self.length_slots)
         fits: Bools = np.asarray(np.maximum(to_turn, to_end) >= 0)
         if not fresh:
             turn, end = (int(goal[last]) - (not state.tie) for goal in self._distances(low, high))
@@ -248,22 +263,24 @@ class PitchAutomaton:
         """Whether a token that is no pitch and no length leaves a way to the end."""
         base, last, low, high, fresh = key
         state, token = self.base.states[base], self.base.tokens[token_id]
-        room = self._room(base)
+        remaining = self._remaining(base)
         match token.kind:
             case "<eos>":
-                return self.line.tonics is None or (last >= 0 and bool(self.line.is_tonic[last]))
+                return not self.pitches.rules.end_on_tonic or (
+                    last >= 0 and bool(self.pitches.is_tonic[last])
+                )
             case "rest":
-                return self._reaches(key, room.after_note(state), tied=False)
+                return self._reaches(key, remaining.after_note(state), tied=False)
             case "tie":
-                return self._reaches(key, room.slots(), tied=True)
+                return self._reaches(key, remaining.slots(), tied=True)
             case "tuplet":
-                return self._reaches(key, room.after_tuplet(token.value[2]), tied=False)
+                return self._reaches(key, remaining.after_tuplet(token.value[2]), tied=False)
             case "volta" if state.closed != ":|1":
                 return not fresh and self._may_turn(last, low, high)
             case "close":
                 return self._may_close(key, token_id)
         after = self._advance(key, token_id)
-        return self._reaches(after, self._room(after[0]).slots(), tied=False)
+        return self._reaches(after, self._remaining(after[0]).slots(), tied=False)
 
     def _may_close(self, key: MelodicState, token_id: int) -> bool:
         base, last, low, high, fresh = key
@@ -273,10 +290,10 @@ class PitchAutomaton:
         if closed not in _PART_ENDS:
             if self.limits.motif_comes(state) and not self._may_turn(last, low, high):
                 return False
-            return self._reaches(after, self._room(after[0]).slots(), tied=state.tie)
+            return self._reaches(after, self._remaining(after[0]).slots(), tied=state.tie)
         if fresh or not self._may_turn(last, low, high):
             return False
-        return bool(self.line.is_tonic[last]) or not self._must_be_tonic(state, closed)
+        return bool(self.pitches.is_tonic[last]) or not self._must_be_tonic(state, closed)
 
     def _must_be_tonic(self, state: State, closed: str) -> bool:
         if closed == ":|1":
@@ -302,13 +319,13 @@ class PitchAutomaton:
     def _turns(self, low: int, high: int) -> Bools:
         """Pitches that a part may begin or end with: all such notes lie within the widest
         interval, and so does a tonic: (P,)."""
-        line = self.line
-        if line.widest is None:
-            return np.ones(len(line.ids), np.bool_)
-        lows, highs = np.minimum(line.midi, low), np.maximum(line.midi, high)
-        tonics = line.midi[line.is_tonic][:, None]
+        pitches = self.pitches
+        if self.widest is None:
+            return np.ones(len(pitches.ids), np.bool_)
+        lows, highs = np.minimum(pitches.midi, low), np.maximum(pitches.midi, high)
+        tonics = pitches.midi[pitches.is_tonic][:, None]
         spans = np.maximum(tonics, highs) - np.minimum(tonics, lows)
-        within: Bools = np.asarray((spans <= line.widest).any(axis=0))
+        within: Bools = np.asarray((spans <= self.widest).any(axis=0))
         return within
 
     def _may_turn(self, last: int, low: int, high: int) -> bool:
@@ -320,27 +337,27 @@ class PitchAutomaton:
         known = self._goals.get((low, high))
         if known is None:
             turns = self._turns(low, high)
-            known = np.stack([self.line.steps[:, turns].min(axis=1), self._to_tonic(turns)])
+            known = np.stack([self.pitches.steps[:, turns].min(axis=1), self._to_tonic(turns)])
             self._goals[low, high] = known
         return known
 
     def _to_tonic(self, turns: Bools) -> NDArray[np.int64]:
-        ends_on = turns & self.line.is_tonic
-        nearest: NDArray[np.int64] = self.line.steps[:, ends_on].min(axis=1)
+        ends_on = turns & self.pitches.is_tonic
+        nearest: NDArray[np.int64] = self.pitches.steps[:, ends_on].min(axis=1)
         return nearest
 
-    def _room(self, base: int) -> TimeLeft:
-        """The room that is left to the part or ending in a state."""
-        known = self._rooms.get(base)
+    def _remaining(self, base: int) -> TimeLeft:
+        """The time that is left to the part or ending in a state."""
+        known = self._time_left.get(base)
         if known is None:
             state = self.base.states[base]
             turns = latest_end(state, self.limits, lambda n: self._kinds(state, n)[0])
             ends_at = latest_end(state, self.limits, lambda n: self._kinds(state, n)[1])
-            known = self._rooms[base] = TimeLeft(turns, ends_at, self.base.smallest)
+            known = self._time_left[base] = TimeLeft(turns, ends_at, self.base.smallest)
         return known
 
     def _kinds(self, state: State, n: int) -> tuple[bool, bool]:
-        """Whether music may follow an end at bar `n`, and whether a tonic may be asked there."""
+        """Whether music may follow an end at bar `n`, and whether it may have to be on a tonic."""
         if in_first_ending(state):
             return True, False
         motif_comes = motif_bar(state, self.limits) == n
@@ -349,5 +366,5 @@ class PitchAutomaton:
         before = state.before + (state.bar - state.ending_bar if state.volta else n)
         follows = self.limits.may_follow(state.part + 1, before) and not state.hurry
         finishes = self.limits.may_finish(state.part + 1, before)
-        asked = state.part in self.tonic_parts
-        return motif_comes or (follows and not asked), finishes or asked
+        on_tonic = state.part in self.tonic_parts
+        return motif_comes or (follows and not on_tonic), finishes or on_tonic

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from musicgen.composer.controls.asked import Asked, alike
 from musicgen.composer.controls.constraint import ControlledConstraint, TakePlan
-from musicgen.composer.controls.form import with_motif
+from musicgen.composer.controls.limits import with_motif
+from musicgen.composer.controls.parsed import ParsedControls, alike
 from musicgen.composer.controls.pitch_automaton import PitchAutomaton
 from musicgen.composer.controls.setting import Setting, setting_of
+from musicgen.composer.controls.table import Controls
 from musicgen.errors import ControlError, InvalidTuneError, printable
 from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.music.transposition import move
 from musicgen.music.tune import Tune
-from musicgen.tokens.melody.automaton import Automaton
+from musicgen.tokens.melody.automaton import Automaton, shortest_length
 from musicgen.tokens.melody.grammar import (
     Limits,
     Outline,
@@ -45,7 +46,7 @@ _LETTING_GO = ("tonic", "unit", "pickup", "mode", "rhythm")
 class Request:
     """Controls that have been understood, and the openings that meet them."""
 
-    asked: Asked
+    controls: ParsedControls
     openings: tuple[Opening, ...]
     vocabulary: Vocabulary
     outlines: Mapping[tuple[str, ...], Outlines] = field(default_factory=dict)
@@ -54,40 +55,9 @@ class Request:
     _structures: dict[tuple[Outline, bool], Automaton] = field(default_factory=dict)
     _automata: dict[tuple[str, str, Outline], PitchAutomaton] = field(default_factory=dict)
 
-    @staticmethod
-    def understand(
-        asked: Asked,
-        openings: Sequence[Opening],
-        vocabulary: Vocabulary,
-        outlines: Mapping[tuple[str, ...], Outlines] | None = None,
-    ) -> Request:
-        """Find the openings that meet what is asked; `outlines` are those of the corpus's tunes by
-        their headings, where they are known.
-
-        Raises:
-            ControlError: what is asked contradicts itself, or names what no tune of the model's
-                corpus has.
-        """
-        headers = [_header(tokens) for tokens, _ in openings]
-        _require_known(asked, headers)
-        wanted = asked.header
-        fits = [_fits(asked, header) for header in headers]
-        if not any(fits):
-            raise ControlError(_why_none_fits(asked, headers))
-        for n in range(len(_LETTING_GO) + 1):
-            kept = {kind: v for kind, v in wanted.items() if kind not in _LETTING_GO[:n]}
-            found = [
-                opening
-                for opening, header, fit in zip(openings, headers, fits, strict=True)
-                if fit and all(header[kind] == value for kind, value in kept.items())
-            ]
-            if found:
-                return Request(asked, tuple(found), vocabulary, outlines or {})._feasible()
-        raise ControlError(_why_none_fits(asked, headers))
-
     def _feasible(self) -> Request:
         """The request with those openings only whose notes suffice."""
-        if not self.asked.exact:
+        if not self.controls.exact:
             return self
         kept, reason = [], ""
         for tokens, count in self.openings:
@@ -99,8 +69,8 @@ class Request:
                 kept.append((tokens, count))
         if not kept:
             raise ControlError(reason)
-        if self.asked.key is None and self.asked.line.scale is not None:
-            kept = _closest_keys(kept, self.asked.line.scale.pitch_classes)
+        if self.controls.key is None and self.controls.notes.scale is not None:
+            kept = _closest_keys(kept, self.controls.notes.scale.pitch_classes)
         return replace(self, openings=tuple(kept))
 
     @cached_property
@@ -122,8 +92,8 @@ class Request:
     def _outlines_for(self, tokens: tuple[str, ...]) -> Outlines:
         """The outlines to draw from for a heading; none where what is asked says already how long
         parts are. Where only the bars are asked in all, those of any heading."""
-        limits = self.asked.limits
-        if self.asked.motif is not None or limits not in (None, Limits(total_bars=self._total)):
+        limits = self.controls.limits
+        if self.controls.motif is not None or limits not in (None, Limits(total_bars=self._total)):
             return ()
         return self.outlines.get(tokens, ()) if limits is None else self._outlines_of_total
 
@@ -138,17 +108,17 @@ class Request:
 
     @property
     def _total(self) -> int | None:
-        return None if self.asked.limits is None else self.asked.limits.total_bars
+        return None if self.controls.limits is None else self.controls.limits.total_bars
 
     def _asked_header(self, tokens: Sequence[str]) -> tuple[str, ...]:
         rhythm, meter, unit, tonic, mode, pickup = tokens
-        asked = self.asked
-        if asked.rhythm is not None:
-            rhythm = f"R:{asked.rhythm}"
-        if asked.key is not None:
-            mode = f"mode:{asked.key.mode}"
-        if asked.pickup is not None:
-            pickup = f"up:{asked.pickup}"
+        controls = self.controls
+        if controls.rhythm is not None:
+            rhythm = f"R:{controls.rhythm}"
+        if controls.key is not None:
+            mode = f"mode:{controls.key.mode}"
+        if controls.pickup is not None:
+            pickup = f"up:{controls.pickup}"
         return rhythm, meter, unit, tonic, mode, pickup
 
     # --- what each take must do ------------------------------------------------------------------
@@ -159,7 +129,7 @@ class Request:
         """The constraint for takes with these headings and outlines; None where the grammar alone
         will do."""
         known = all(text in self.vocabulary.ids for header, _ in drawn for text in header)
-        if known and not self.asked.exact:
+        if known and not self.controls.exact:
             return None
         return ControlledConstraint(
             [self._outlined_plan(*d) for d in drawn], hurry_after=hurry_after
@@ -183,30 +153,34 @@ class Request:
         return self._plans[header, outline]
 
     def _plan(self, header: tuple[str, ...], outline: Outline) -> TakePlan:
-        asked = self.asked
+        controls = self.controls
         _, _, unit, tonic, mode, _ = header
         motif = self._motif(parse_token(unit).value, self._heard_key(header))
         self._require_reach(header, motif)
         key = (tonic, mode, outline)
         if key not in self._automata:
-            line = self._setting(header).line
-            form, parts = asked.form, frozenset[int]()
+            pitches = self._setting(header).pitches
+            form, parts = controls.form, frozenset[int]()
             if form is not None:
                 last = form.letters[-1]
                 parts = frozenset(i for i, letter in enumerate(form.letters) if letter == last)
             # Where nothing else is asked of the notes, every place leads to every tonic.
             tokens = self._structure.tokens
-            home = line.free and any(is_tonic(tokens[i]) for i in line.ids)
+            home = pitches.free and any(is_tonic(tokens[i]) for i in pitches.ids)
             structure = self._structure_of(outline, home=home)
-            self._automata[key] = PitchAutomaton(structure, line, parts)
+            self._automata[key] = PitchAutomaton(structure, pitches, parts)
         automaton = self._automata[key]
         states = [start(), start()]  # before and after <bos>
         for text in header:
             states.append(advance(states[-1], parse_token(text)))
-        line, coming = automaton.line, self._coming_back(header, motif)
-        edge = None if coming is None or line.widest is None else line.pitches[coming]
+        pitches, returning = automaton.pitches, self._returning_note(header, motif)
+        edge = (
+            None
+            if returning is None or pitches.rules.max_interval is None
+            else pitches.pitches[returning]
+        )
         numbers = tuple(automaton.begin(state, edge) for state in states[1:])
-        return TakePlan(automaton, numbers, asked.form, motif, asked.max_repeats)
+        return TakePlan(automaton, numbers, controls.form, motif, controls.max_repeats)
 
     @cached_property
     def _structure(self) -> Automaton:
@@ -224,10 +198,10 @@ class Request:
 
     @cached_property
     def _limits(self) -> Limits:
-        motif = self.asked.motif
-        limits = self.asked.limits
+        motif = self.controls.motif
+        limits = self.controls.limits
         if motif is not None:
-            limits = with_motif(limits, motif.n_bars, self.asked.pickup or motif.pickup)
+            limits = with_motif(limits, motif.n_bars, self.controls.pickup or motif.pickup)
         return limits or Limits()
 
     def _coming_home(self, parts: Outline) -> Outline:
@@ -235,7 +209,7 @@ class Request:
         is known of that."""
         if not parts or any(part.home is not None for part in parts):
             return parts
-        form = self.asked.form
+        form = self.controls.form
         letters = form.letters if form is not None else range(len(parts))
         return tuple(
             replace(part, home=True) if letter == letters[-1] else part
@@ -250,15 +224,17 @@ class Request:
         if known is None:
             heard = self._heard_key(header)
             tokens = self._structure.tokens
-            known = setting_of(self.asked.line, heard, self.asked.key or heard, tokens, motif)
+            known = setting_of(
+                self.controls.notes, heard, self.controls.key or heard, tokens, motif
+            )
             self._settings[header[3:5]] = known
         return known
 
     def _motif(self, unit: Any, heard: Key) -> tuple[int, ...]:
-        if self.asked.motif is None:
+        if self.controls.motif is None:
             return ()
         try:
-            tokens = self.asked.motif.tokens(heard, unit)
+            tokens = self.controls.motif.tokens(heard, unit)
         except InvalidTuneError as error:
             raise ControlError(f"motif: {error}") from None
         unknown = [text for text in tokens if text not in self.vocabulary.ids]
@@ -270,30 +246,31 @@ class Request:
 
     def _require_reach(self, header: tuple[str, ...], motif: Sequence[int]) -> None:
         """See that motif and pitches go together."""
-        line = self._setting(header, motif).line
-        pitches = [i for i in motif if self._structure.is_pitch[i]]
-        if not pitches or line.widest is None:
+        pitches = self._setting(header, motif).pitches
+        widest = pitches.rules.max_interval
+        notes = [i for i in motif if self._structure.is_pitch[i]]
+        if not notes or widest is None:
             return
-        for one, other in pairwise(pitches):
-            apart = abs(line.pitches[one] - line.pitches[other])
-            if apart > line.widest:
-                raise ControlError(
-                    f"the motif leaps {apart} semitones; max-interval is {line.widest}"
-                )
-        place = {token_id: i for i, token_id in enumerate(line.ids)}
-        first, last = place[pitches[0]], place[pitches[-1]]
-        coming = self._coming_back(header, motif)
-        edges = [first] if coming is None else [first, place[coming]]
-        near = [t for t in np.flatnonzero(line.is_tonic).tolist() if line.near[edges, t].all()]
-        near = near if line.near[np.ix_(edges, edges)].all() else []
+        for note, following in pairwise(notes):
+            leap = abs(pitches.pitches[note] - pitches.pitches[following])
+            if leap > widest:
+                raise ControlError(f"the motif leaps {leap} semitones; max-interval is {widest}")
+        place = {token_id: i for i, token_id in enumerate(pitches.ids)}
+        first, last = place[notes[0]], place[notes[-1]]
+        returning = self._returning_note(header, motif)
+        edges = [first] if returning is None else [first, place[returning]]
+        near = [
+            t for t in np.flatnonzero(pitches.is_tonic).tolist() if pitches.near[edges, t].all()
+        ]
+        near = near if pitches.near[np.ix_(edges, edges)].all() else []
         state = _after_header(header)
-        room = int((state.full - state.pickup) / (state.unit * self._structure.smallest))
-        if not near or max(line.steps[last, t] for t in (first, *near)) > room:
+        slots = int((state.full - state.pickup) / (state.unit * self._structure.smallest))
+        if not near or max(pitches.steps[last, t] for t in (first, *near)) > slots:
             raise ControlError(
-                f"max-interval {line.widest} is too small to get from the motif to an end"
+                f"max-interval {widest} is too small to get from the motif to an end"
             )
 
-    def _coming_back(self, header: tuple[str, ...], motif: Sequence[int]) -> int | None:
+    def _returning_note(self, header: tuple[str, ...], motif: Sequence[int]) -> int | None:
         """The first pitch of the motif where it comes back, which is without its pickup."""
         tokens = self._structure.tokens
         closes = [i for i, t in enumerate(motif) if tokens[t].kind == "close"]
@@ -301,19 +278,48 @@ class Request:
         return next((t for t in motif[begin:] if self._structure.is_pitch[t]), None)
 
     def fulfil(self, tune: Tune, header: tuple[str, ...]) -> Tune:
-        """The sampled tune in exactly the key, meter, unit and tempo that were asked."""
-        asked = self.asked
+        """The sampled tune in exactly the key, meter, unit and tempo that the controls state."""
+        controls = self.controls
         written = WRITTEN_METERS.get((tune.rhythm, tune.meter), tune.meter)
-        meter = asked.meter or written
-        tune = replace(tune, meter=meter, unit=asked.unit or tune.unit)
-        if asked.tempo is not None:
-            tune = replace(tune, tempo=asked.tempo_in(meter))
-        if not asked.exact:
-            if asked.key is None:
+        meter = controls.meter or written
+        tune = replace(tune, meter=meter, unit=controls.unit or tune.unit)
+        if controls.tempo is not None:
+            tune = replace(tune, tempo=controls.tempo_in(meter))
+        if not controls.exact:
+            if controls.key is None:
                 return tune
-            return move(tune, Interval.between(tune.key, asked.key))
+            return move(tune, Interval.between(tune.key, controls.key))
         interval = self._setting(header).interval
         return tune if interval == Interval(0, 0) else move(tune, interval)
+
+
+def understand(
+    controls: Controls,
+    openings: Sequence[Opening],
+    vocabulary: Vocabulary,
+    outlines: Mapping[tuple[str, ...], Outlines] | None = None,
+) -> Request:
+    """Check controls against each other and find the openings of a model that meet them;
+    `outlines` are those of the corpus's tunes by their headings, where they are known.
+
+    Raises:
+        ControlError: they cannot be read, contradict each other, or name what no tune of the
+            model's corpus has.
+    """
+    parsed = ParsedControls.of(controls, shortest_length(vocabulary))
+    headers = [_header(tokens) for tokens, _ in openings]
+    _require_known(parsed, headers)
+    fits = [_fits(parsed, header) for header in headers]
+    for n in range(len(_LETTING_GO) + 1):
+        kept = {kind: v for kind, v in parsed.header.items() if kind not in _LETTING_GO[:n]}
+        matching = tuple(
+            opening
+            for opening, header, fit in zip(openings, headers, fits, strict=True)
+            if fit and all(header[kind] == value for kind, value in kept.items())
+        )
+        if matching:
+            return Request(parsed, matching, vocabulary, outlines or {})._feasible()
+    raise ControlError(_why_none_fits(parsed, headers))
 
 
 def _header(tokens: Sequence[str]) -> dict[str, Any]:
@@ -344,30 +350,30 @@ def _closest_keys(openings: list[Opening], pitch_classes: Any) -> list[Opening]:
     return inside or tonic or openings
 
 
-def _fits(asked: Asked, header: dict[str, Any]) -> bool:
+def _fits(controls: ParsedControls, header: dict[str, Any]) -> bool:
     """Whether an opening can be made what is asked without changing its music."""
     meter = header["meter"]
-    if asked.meter is not None and not alike(asked.meter, meter):
+    if controls.meter is not None and not alike(controls.meter, meter):
         return False
-    danced = rhythm_meters(asked.rhythm or "")
+    danced = rhythm_meters(controls.rhythm or "")
     if danced and str(meter) not in danced:
         return False
     full = meter.bar_duration
-    if asked.unit is not None and (full / asked.unit).denominator != 1:
+    if controls.unit is not None and (full / controls.unit).denominator != 1:
         return False
-    pickup = asked.pickup
+    pickup = controls.pickup
     if pickup is None:
         return True
-    return bool(pickup < full and (pickup / (header["unit"] * asked.smallest)).denominator == 1)
+    return bool(pickup < full and (pickup / (header["unit"] * controls.smallest)).denominator == 1)
 
 
-def _require_known(asked: Asked, headers: Sequence[dict[str, Any]]) -> None:
-    if asked.rhythm is not None:
-        _require(asked.rhythm, "rhythm", {h["rhythm"] for h in headers} - {""})
-    if asked.key is not None:
-        _require(asked.key.mode, "mode", {h["mode"] for h in headers})
-    if asked.meter is not None and not any(alike(asked.meter, h["meter"]) for h in headers):
-        _require(str(asked.meter), "meter", {str(h["meter"]) for h in headers})
+def _require_known(controls: ParsedControls, headers: Sequence[dict[str, Any]]) -> None:
+    if controls.rhythm is not None:
+        _require(controls.rhythm, "rhythm", {h["rhythm"] for h in headers} - {""})
+    if controls.key is not None:
+        _require(controls.key.mode, "mode", {h["mode"] for h in headers})
+    if controls.meter is not None and not any(alike(controls.meter, h["meter"]) for h in headers):
+        _require(str(controls.meter), "meter", {str(h["meter"]) for h in headers})
 
 
 def _require(value: str, what: str, known: set[str]) -> None:
@@ -378,15 +384,15 @@ def _require(value: str, what: str, known: set[str]) -> None:
         )
 
 
-def _why_none_fits(asked: Asked, headers: Sequence[dict[str, Any]]) -> str:
+def _why_none_fits(controls: ParsedControls, headers: Sequence[dict[str, Any]]) -> str:
     """Which of rhythm and meter, unit or pickup is the one too many."""
-    if not any(_fits(replace(asked, unit=None, pickup=None), header) for header in headers):
-        return f"the model knows no {asked.rhythm} in {asked.meter}; ask for one of them only"
-    if not any(_fits(replace(asked, pickup=None), header) for header in headers):
-        assert asked.unit is not None
-        return f"unit {asked.unit / 4}: it does not divide the bars that were asked for"
-    assert asked.pickup is not None
+    if not any(_fits(replace(controls, unit=None, pickup=None), header) for header in headers):
+        return f"the model knows no {controls.rhythm} in {controls.meter}; ask for one of them only"
+    if not any(_fits(replace(controls, pickup=None), header) for header in headers):
+        assert controls.unit is not None
+        return f"unit {controls.unit / 4}: it does not divide the bars that were asked for"
+    assert controls.pickup is not None
     return (
-        f"pickup {asked.pickup / 4}: not shorter than a bar, or finer than the model's notes, in "
-        "the meters that were asked for"
+        f"pickup {controls.pickup / 4}: not shorter than a bar, or finer than the model's notes, "
+        "in the meters that were asked for"
     )

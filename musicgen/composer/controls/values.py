@@ -1,4 +1,4 @@
-"""What people write for a control, read into theory; what cannot be read is said in one line."""
+"""Readers of control values: text into keys, meters, lengths and ranges, or a one-line error."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ MIN_BPM, MAX_BPM = 10, 1000
 MOST_ACCIDENTALS = 7  # in a key signature
 MOST_PART_BARS = 64
 MOST_BARS = 256
+MOST_REPEATS = 1000
 NARROWEST_RANGE = 7  # semitones, a fifth
 WIDEST_INTERVAL = 127
 _PITCH = r"([A-Ga-g])(##|bb|#|b|♯|♭|)(-?\d)"
@@ -31,9 +32,9 @@ _FRACTION = re.compile(r"\s*(\d{1,4})(?:\s*/\s*(\d{1,4}))?\s*")
 _SIGNS = {"♯": "#", "♭": "b"}
 
 
-def refuse(name: str, value: object, why: str) -> NoReturn:
-    """Say what is wrong with the value of a control."""
-    raise ControlError(f"{name} '{printable(str(value)[:60])}': {why}")
+def refuse(name: str, value: object, reason: str) -> NoReturn:
+    """Raise the ControlError of a control whose value cannot be used."""
+    raise ControlError(f"{name} '{printable(str(value)[:60])}': {reason}")
 
 
 def read_key(text: str) -> Key:
@@ -55,48 +56,46 @@ def read_meter(text: str) -> Meter:
     return meter
 
 
-def read_unit(text: str) -> Fraction:
+def read_unit(text: object) -> Fraction:
     """A unit note length as in ABC ("1/8"), in quarters."""
     length = _note_length(text)
     if length is None or not length:
         refuse("unit", text, "not a note length; write it like 1/8")
     part = length / 4
-    if part > 1 or part.numerator != 1 or part.denominator & (part.denominator - 1):
-        refuse("unit", text, "use 1, 1/2, 1/4, 1/8, 1/16, 1/32 or 1/64")
-    if part.denominator > 64:
+    if part.numerator != 1 or part.denominator not in (1, 2, 4, 8, 16, 32, 64):
         refuse("unit", text, "use 1, 1/2, 1/4, 1/8, 1/16, 1/32 or 1/64")
     return length
 
 
-def read_pickup(text: str) -> Fraction:
+def read_pickup(text: object) -> Fraction:
     """The length of a pickup as a note length ("1/8", "3/8", 0 or "none"), in quarters."""
-    length = Fraction(0) if text.strip().lower() == "none" else _note_length(text)
+    length = Fraction(0) if str(text).strip().lower() == "none" else _note_length(text)
     if length is None:
         refuse("pickup", text, "not a length; write it like 1/8, or 0 for none")
     return length
 
 
-def _note_length(text: str) -> Fraction | None:
-    match = _FRACTION.fullmatch(text)
+def _note_length(text: object) -> Fraction | None:
+    match = _FRACTION.fullmatch(str(text))
     if match is None or (match[2] is not None and not int(match[2])):
         return None
     return 4 * Fraction(int(match[1]), int(match[2] or 1))
 
 
-def read_tempo(text: str) -> tuple[Fraction | None, Fraction]:
+def read_tempo(text: object) -> tuple[Fraction | None, Fraction]:
     """(beat in quarters or None, beats a minute) of "110", beats of the meter, or "3/8=110"."""
-    beat_text, equals, number = text.rpartition("=")
+    beat_text, equals, number = str(text).rpartition("=")
     beat = _note_length(beat_text) if equals else None
     bpm = parse_fraction(number) or Fraction(0)
     if not MIN_BPM <= bpm <= MAX_BPM or bool(equals) != bool(beat):
-        why = f"write {MIN_BPM} to {MAX_BPM} beats a minute, like 110 or 3/8=110"
-        refuse("tempo", text, why)
+        advice = f"write {MIN_BPM} to {MAX_BPM} beats a minute, like 110 or 3/8=110"
+        refuse("tempo", text, advice)
     return beat, bpm
 
 
-def tempo_of(asked: tuple[Fraction | None, Fraction], meter: Meter) -> Tempo:
-    """The tempo in a meter, whose first beat counts where none was named."""
-    beat, bpm = asked
+def tempo_of(value: tuple[Fraction | None, Fraction], meter: Meter) -> Tempo:
+    """The tempo that `read_tempo` read, in a meter, whose first beat counts where none is named."""
+    beat, bpm = value
     return Tempo(bpm, beat or meter.beat_durations[0])
 
 
@@ -112,21 +111,19 @@ def read_range(text: str) -> tuple[int, int]:
     if high < low:
         refuse("range", text, "its first pitch is above its second")
     if high - low < NARROWEST_RANGE:
-        refuse("range", text, "narrower than a fifth; a tune needs more room")
+        refuse("range", text, "narrower than a fifth; name a wider one")
     return low, high
 
 
 def read_count(name: str, value: int | None, most: int) -> int | None:
-    """A whole number from 1 up."""
+    """A whole number from 1 to `most`; None stays None."""
     if value is not None and (isinstance(value, bool) or not 1 <= value <= most):
         refuse(name, value, f"use a whole number from 1 to {most}")
     return value
 
 
-def read_part_bars(value: int | str | Sequence[int] | None) -> tuple[int, ...]:
-    """Bars of the parts: one number for all, or one for each; () when it is open."""
-    if value is None:
-        return ()
+def read_part_bars(value: int | str | Sequence[int]) -> tuple[int, ...]:
+    """Bars of the parts: one number for all, or one for each."""
     if isinstance(value, int):
         numbers: Sequence[int | str] = (value,)
     else:

@@ -75,7 +75,7 @@ def melodies(
         pickup="0",
     )
     request = request_of(engine, controls)
-    asked = request.asked.meter
+    asked = request.controls.meter
     assert asked is not None
     changes = progression.changes(asked)
 
@@ -159,7 +159,7 @@ class OverChords:
         name = [name for start, name in starts if start <= place][-1]
         notes = set(symbol_of(name).pitch_classes)
         inside = np.zeros(len(self.is_pitch), np.bool_)
-        for token_id, midi in self.inner.rows[row].plan.automaton.line.pitches.items():
+        for token_id, midi in self.inner.rows[row].plan.automaton.pitches.pitches.items():
             inside[token_id] = midi % 12 in notes
         return inside
 

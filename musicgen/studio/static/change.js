@@ -24,7 +24,7 @@ export class Change extends EventTarget {
     super();
     this.opened = opened;
     this.amount = new Amount("change", 3);
-    this.form = new ControlForm(choices.fields,
+    this.form = new ControlForm(choices,
       { prefix: "change", names: ["temperature", "top_k", "top_p", "min_p"] });
     this.gallery = new Gallery(choices.formats, { offers: ["use"], label: "Versions" });
     this.gallery.addEventListener("use", ({ detail }) => this.#use(detail));

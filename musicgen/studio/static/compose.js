@@ -37,7 +37,7 @@ export class Compose {
   #motif = null; // {abc, bars, title} that opens the tune
 
   constructor(choices, { opened }) {
-    this.form = new ControlForm(choices.fields, { prefix: "compose" });
+    this.form = new ControlForm(choices, { prefix: "compose" });
     this.amount = new Amount("compose", 4);
     this.gallery = new Gallery(choices.formats,
       { offers: ["change", "continue"], label: "Takes composed" });
@@ -52,7 +52,7 @@ export class Compose {
     this.amount.element, this.form.element);
     this.empty = el("div", { class: "empty" },
       el("p", { class: "lead" }, "Ask for a tune, or ask for nothing and be surprised."),
-      el("p", {}, "What you ask for always holds; all else is as the model’s tunes have it. "
+      el("p", {}, "Every control holds; anything you leave out follows the training corpus. "
         + "Everything is made on this computer."),
       button("Surprise me", () => { this.#clear(); this.run(); }, { picture: "dice" }));
     this.element = el("div", { class: "split" }, form,

@@ -22,7 +22,7 @@ export class Continue {
 
   constructor(choices, { opened }) {
     this.opened = opened;
-    this.form = new ControlForm(choices.fields,
+    this.form = new ControlForm(choices,
       { prefix: "continue", names: ["temperature", "top_k", "top_p", "min_p"] });
     this.amount = new Amount("continue", 3);
     this.gallery = new Gallery(choices.formats, { offers: ["change", "continue"], label: "Ways on" });

@@ -1,21 +1,7 @@
-/** The form of all that can be asked: built from what the server says it takes. */
+/** The form of controls: built from the fields and sections that the server lists. */
 
 import { el } from "./elements.js";
 
-// Where each field stands; what the server has and is not named here comes last in "More".
-const GROUPS = [
-  { title: "The tune", open: true,
-    names: ["like", "key", "rhythm", "meter", "form", "bars"] },
-  { title: "More about the tune", open: false,
-    names: ["part_bars", "pickup", "range", "instrument", "scale", "tempo", "unit", "end_on_tonic",
-      "max_interval", "max_repeats"] },
-  { title: "How daring", open: true, names: ["temperature"] },
-  { title: "How it chooses", open: false,
-    names: ["top_k", "top_p", "min_p", "best_of", "judge", "max_copied_bars"] },
-];
-// Fields that this form does not show: they have their own place on the page.
-const ELSEWHERE = new Set(["motif", "motif_bars"]);
-const FREE = new Set(["form", "scale"]); // other values than those listed are usual
 export const TONICS = ["C", "G", "D", "A", "E", "B", "F#", "F", "Bb", "Eb", "Ab", "Db", "Gb", "C#",
   "D#", "G#"];
 const MODES = ["major", "minor", "dorian", "mixolydian", "lydian", "phrygian", "locrian"];
@@ -24,16 +10,15 @@ const MODES = ["major", "minor", "dorian", "mixolydian", "lydian", "phrygian", "
 export class ControlForm {
   #inputs = new Map(); // name -> {read, write, box, group}
 
-  /** `fields` as /api/choices lists them; `names` are those to show (default: all). */
-  constructor(fields, { names = null, prefix }) {
-    const shown = fields.filter(({ name }) =>
-      !ELSEWHERE.has(name) && (names === null || names.includes(name)));
-    const placed = new Set(GROUPS.flatMap((group) => group.names));
-    const rest = shown.map(({ name }) => name).filter((name) => !placed.has(name));
-    this.element = el("div", { class: "controls" }, ...GROUPS.map((group, index) => {
-      const own = index === 1 ? [...group.names, ...rest] : group.names;
-      const found = own.map((name) => shown.find((field) => field.name === name)).filter(Boolean);
-      return found.length === 0 ? null : groupOf(group, found.map((field) => this.#add(field, prefix)));
+  /** {fields, sections} as /api/choices lists them; `names` are those to show (default: all that
+   *  have a section). */
+  constructor({ fields, sections }, { names = null, prefix }) {
+    const shown = fields.filter(({ name, section }) =>
+      section !== "" && (names === null || names.includes(name)));
+    this.element = el("div", { class: "controls" }, ...sections.map((section) => {
+      const inside = shown.filter((field) => field.section === section.title);
+      return inside.length === 0 ? null
+        : sectionOf(section, inside.map((field) => this.#add(field, prefix)));
     }));
   }
 
@@ -97,15 +82,16 @@ export class ControlForm {
   }
 }
 
-function groupOf({ title, open }, boxes) {
+function sectionOf({ title, open }, boxes) {
   return el("details", { class: "group", open }, el("summary", {}, title), ...boxes);
 }
 
 function widgetOf(field, id) {
-  if (field.name === "key") return keyWidget(id);
+  if (field.widget === "key") return keyWidget(id);
+  if (field.widget === "slider") return sliderWidget(field, id);
+  if (field.widget === "suggestions") return textWidget(field, id);
   if (field.kind === "flag") return flagWidget(id);
-  if (field.choices?.length && !FREE.has(field.name)) return choiceWidget(field, id);
-  if (field.name === "temperature") return sliderWidget(field, id);
+  if (field.choices?.length) return choiceWidget(field, id);
   if (field.kind === "number" || field.kind === "integer") return numberWidget(field, id);
   return textWidget(field, id);
 }
