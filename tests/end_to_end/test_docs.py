@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from musicgen.cli import app
+from musicgen.formats.registry import READERS, WRITERS
 from tests import ROOT
 
 PAGES = [
@@ -77,6 +78,16 @@ def test_every_link_on_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
         headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.M) if anchor else []
         anchors = [re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings]
         assert not anchor or anchor in anchors, target
+
+
+def test_the_table_of_formats_is_that_of_the_registry() -> None:
+    text = (ROOT / "docs/formats.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`\..+?) \| (yes|no) \| (yes|no) \|$", text, re.MULTILINE)
+    known = {
+        name: (read, write) for cell, read, write in rows for name in re.findall(r"`(.+?)`", cell)
+    }
+    assert {name for name, (read, _) in known.items() if read == "yes"} == set(READERS)
+    assert {name for name, (_, write) in known.items() if write == "yes"} == set(WRITERS)
 
 
 @pytest.mark.parametrize("name", LONGEST)
