@@ -20,7 +20,7 @@ from musicgen.music.metrics.judge import load_judge
 
 # Attempts at a take for each candidate that is wanted.
 PATIENCE = 20
-# Of a model with a critic: more bring its tunes hardly nearer to real ones (CHANGELOG).
+# Attempts with a critic: more bring tunes hardly nearer to real ones (docs/experiments.md).
 CANDIDATES = 4
 
 Judge = Callable[[Take], float]  # higher is better

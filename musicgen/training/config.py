@@ -100,7 +100,8 @@ class TrainConfig:
         names = list(tokens.feature_sizes)
         guesses = [i for i, name in enumerate(names) if name.endswith("_next")]
         trust = [i for i, name in enumerate(names) if name.endswith("_length")]
-        # Guesses help the copy head; in the network they only drown what was said (CHANGELOG).
+        # Lookback predictions help the copy head; as inputs they drown out the tokens
+        # (docs/experiments.md, 2026-11-25).
         heard = [i for i, name in enumerate(names) if name not in echo_sizes(1)]
         model = dataclasses.replace(
             self.model,

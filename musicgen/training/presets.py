@@ -13,7 +13,7 @@ from musicgen.training.config import DataConfig, TrainConfig
 DEFAULT = "lstm"
 
 # Chosen by bits per note on the validation tunes of `celtic`, in short runs of 2 to 6 epochs with
-# one seed each (CHANGELOG.md has the log). What mattered: many small steps (512 tokens, not
+# one seed each (docs/experiments.md). The largest gains: many small steps (512 tokens, not
 # 2,048), a high learning rate, and for the recurrent networks an output that does not share the
 # input's table.
 PRESETS = {
@@ -38,7 +38,7 @@ PRESETS = {
 }
 
 
-# Of the rate from random weights, for a model that is trained on (CHANGELOG).
+# Fraction of the learning rate of a new model, for training on (docs/experiments.md).
 FINE_TUNING = 0.25
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from musicgen.errors import ConfigError
 
-# Its tunes are nearest to real ones by a classifier; at 1 too many slips add up (CHANGELOG).
+# By a classifier its tunes are nearest to real ones; at 1 too many slips add up (see
+# docs/experiments.md).
 TEMPERATURE = 0.95
 
 
