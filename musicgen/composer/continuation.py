@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from musicgen.composer.controls.values import MOST_BARS, read_count
 from musicgen.composer.engine import ATTEMPTS, BATCH, Engine, Take
-from musicgen.composer.prompts import BarPlanTables, Courses, UnfinishedMelody, heard_as
+from musicgen.composer.prompts.bar_plan import BarPlanConstraint, BarPlanTables
+from musicgen.composer.prompts.tokens import heard_as
+from musicgen.composer.prompts.unfinished import UnfinishedMelody
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
@@ -65,6 +67,6 @@ def _ways(
     """What each row writes, and its bits under the model."""
     heard = heard_as(course.plan.tokens, engine.vocabulary)
     prompt = engine.vocabulary.encode((BOS, *heard))
-    courses = Courses([course] * len(indices))
+    courses = BarPlanConstraint([course] * len(indices))
     rows = engine.sample([prompt] * len(indices), courses, sampling, indices)
     return [(tuple(text), row.bits) for text, row in zip(courses.written, rows, strict=True)]

@@ -10,7 +10,7 @@ from itertools import islice
 from musicgen.composer.controls import Controls, Request, understand
 from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take
 from musicgen.composer.pool import MIN_TAKES, Job, in_order
-from musicgen.composer.prompts import heard_as
+from musicgen.composer.prompts.tokens import heard_as
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.selection import Rules, select
 from musicgen.music.tune import Tune

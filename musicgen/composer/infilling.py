@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
-from musicgen.composer.prompts import BarPlanTables, Courses, InfillTarget, Stretch, heard_as
-from musicgen.composer.prompts.infill_target import Notes, sounding
+from musicgen.composer.prompts.bar_plan import BarPlanConstraint, BarPlanTables
+from musicgen.composer.prompts.infill_target import InfillTarget, Notes, Stretch, sounding
+from musicgen.composer.prompts.tokens import heard_as
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ControlError
@@ -101,7 +102,7 @@ def sample_stretch(
     plan = stretch.plan
     course = BarPlanTables(plan, engine.vocabulary, engine.automaton.smallest)
     prompt = engine.vocabulary.encode((BOS, *heard_as(plan.tokens, engine.vocabulary)))
-    courses = Courses([course] * len(rows))
+    courses = BarPlanConstraint([course] * len(rows))
     sampled = engine.sample([prompt] * len(rows), courses, sampling, rows)
     distinct: dict[tuple[str, ...], float] = {}
     for written, row in zip(courses.written, sampled, strict=True):

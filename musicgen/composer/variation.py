@@ -15,8 +15,7 @@ import numpy as np
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
 from musicgen.composer.infilling import InfillCandidate, draw, sample_stretch
-from musicgen.composer.prompts import InfillTarget
-from musicgen.composer.prompts.infill_target import Notes, sounding
+from musicgen.composer.prompts.infill_target import InfillTarget, Notes, sounding
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.music.similarity import similarity

@@ -11,9 +11,9 @@ part in equality.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from musicgen.music.theory import C_MAJOR, COMMON_TIME, Key, Meter, Pitch
 
@@ -218,14 +218,32 @@ class ReadWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class FileContent:
+    """The bytes of a file, shared by all tunes read from it, and the first lines of these tunes."""
+
+    data: bytes = field(repr=False)
+    lines: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where a tune came from: the file, the 1-based line of its first line, its text verbatim
-    ("" for binary formats), the resolution of MIDI (0 for other formats)."""
+    ("" for binary formats), the resolution of MIDI (0 for other formats).
+
+    Readers of formats in which a tune can be continued in its own file keep the `file`, and the
+    tune as it was `read` without options. Both are lost in a pickle, since that of one tune would
+    hold its whole tunebook.
+    """
 
     path: str = ""
     line: int = 0
     text: str = field(default="", repr=False)
     ticks_per_quarter: int = 0
+    file: FileContent | None = field(default=None, compare=False, repr=False)
+    read: Tune | None = field(default=None, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Source, (self.path, self.line, self.text, self.ticks_per_quarter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +272,10 @@ class Tune:
 
     # The content that a notebook shows; `musicgen/__init__.py` sets it, as drawing is a row above.
     display: ClassVar[Callable[[Tune], dict[str, str]] | None] = None
+
+    def read_from(self, source: Source) -> Tune:
+        """The tune with a source that remembers it as it was read."""
+        return replace(self, source=replace(source, read=self))
 
     @property
     def bars(self) -> tuple[Bar, ...]:

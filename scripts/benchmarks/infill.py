@@ -26,7 +26,7 @@ import numpy as np
 from musicgen import corpus, formats, load, read
 from musicgen.composer import Composer
 from musicgen.composer.infilling import draw, right_bits, sample_stretch
-from musicgen.composer.prompts import InfillTarget
+from musicgen.composer.prompts.infill_target import InfillTarget
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc

@@ -13,7 +13,7 @@ import pytest
 
 from musicgen.composer import Composer
 from musicgen.composer.infilling import InfillCandidate, draw, right_bits
-from musicgen.composer.prompts import InfillTarget
+from musicgen.composer.prompts.infill_target import InfillTarget
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.variation import Band
 from musicgen.errors import ControlError

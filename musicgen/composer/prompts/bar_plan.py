@@ -182,7 +182,7 @@ class BarPlanTables:
         return mask
 
 
-class Courses:
+class BarPlanConstraint:
     """Follows one course a row, each through its own prompt; `written[k]` is what row k has added,
     in exact tokens, which may say what the vocabulary cannot."""
 

@@ -14,8 +14,7 @@ from fractions import Fraction
 
 from musicgen.composer.prompts.bar_plan import BarPlan, PlannedBar
 from musicgen.composer.prompts.form import Stopped, sections
-from musicgen.composer.prompts.result import Whole
-from musicgen.composer.prompts.source_file import SourceFile
+from musicgen.composer.prompts.source_file import CompletedTune, SourceFile, at_path_of
 from musicgen.composer.prompts.tokens import (
     EncodedBar,
     header_tokens,
@@ -27,7 +26,7 @@ from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.splicing import replace_bars
 from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import played_notes
-from musicgen.music.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Source, Timed, Tune
+from musicgen.music.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Timed, Tune
 from musicgen.tokens.melody.encoding import decode_bars
 from musicgen.tokens.melody.grammar import advance, start
 from musicgen.tokens.melody.table import parse_token
@@ -192,7 +191,7 @@ class InfillTarget:
         voice = replace(self.tune.voices[0], bars=tuple(bars))
         return replace(self.tune, voices=(voice,), source=None)
 
-    def complete(self, changed: Mapping[int, Notes]) -> Whole:
+    def complete(self, changed: Mapping[int, Notes]) -> CompletedTune:
         """The tune with other notes in some bars, all else as it stood in its file.
 
         Raises:
@@ -202,18 +201,14 @@ class InfillTarget:
         if page is None:
             whole = self.melody_with(changed)
             midi = self.manuscript.midi
-            return Whole(whole, {".mid": self._midi(changed)} if midi else {})
+            return CompletedTune(whole, {".mid": self._midi(changed)} if midi else {})
         contents = {self.heard[i].number: self._dressed(i, n) for i, n in changed.items()}
         try:
-            text = replace_bars(page, contents)
+            text, whole = replace_bars(page, self.tune, contents)
         except InvalidTuneError as error:
             raise ControlError(f"cannot be rewritten: {error}") from None
-        read = page.read(text)
-        assert read is not None
-        assert read.source is not None
-        where = self.tune.source.path if self.tune.source is not None else ""
-        whole = replace(read, source=Source(where, read.source.line, read.source.text))
-        return Whole(whole, {".abc": self.manuscript.file_of(text)})
+        whole = at_path_of(self.tune, whole)
+        return CompletedTune(whole, {".abc": self.manuscript.file_of(text)})
 
     def _dressed(self, index: int, notes: Notes) -> list[Event]:
         """New notes with what stays of the bar: the notes that are the same as before, chord

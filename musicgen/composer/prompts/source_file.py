@@ -6,12 +6,10 @@ import codecs
 import re
 from dataclasses import dataclass, replace
 
-from musicgen import formats
-from musicgen.errors import MusicgenError
+from musicgen.formats import midi
 from musicgen.formats.abc_notation.places import TuneText
 from musicgen.formats.abc_notation.text import decode_bytes
-from musicgen.music.tune import Tune
-from musicgen.system.files import read_bytes
+from musicgen.music.tune import FileContent, Source, Tune
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _BLANK_END = re.compile(r"(?:\r\n|\r|\n)[ \t]+")
@@ -24,11 +22,11 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """What a tune was read from: the `tune_text` of an ABC tune, or the bytes of a MIDI file.
+    """The file of a tune: the `tune_text` of an ABC tune, or the bytes of a MIDI file.
 
     `before` and `after` are the rest of an ABC file of one tune; a tune of a book stands alone,
-    with the fields of the book's heading that it needs. `encoding` and `mark` are how the file
-    writes characters.
+    with the fields of the book's heading that it needs. `encoding` and `mark` are the file's
+    character encoding and byte order mark.
     """
 
     tune_text: TuneText | None = None
@@ -40,35 +38,26 @@ class SourceFile:
 
     @staticmethod
     def of(tune: Tune) -> SourceFile:
-        """Of the file that the tune names as its source, if it still holds this very tune; else of
-        the text that the tune remembers."""
+        """The file that the reader has kept, if the tune is still as it was read; else the text
+        that the tune remembers, if it is still the tune's."""
         source = tune.source
         if source is None:
             return SourceFile()
-        if source.path:
-            try:
-                data = read_bytes(source.path)
-                reading = formats.scan(source.path)
-            except MusicgenError:
-                data, reading = b"", None
-            if reading is not None and source.text:
-                found = _of_text(tune, data, [t.source.line for t in reading.tunes if t.source])
-                if found is not None:
-                    return found
-            elif reading is not None and _has_ticks(data):
-                if len(tune.voices) > 1:
-                    reading = formats.scan(source.path, all_voices=True)
-                if reading.tunes == (tune,):
-                    return SourceFile(midi=data)
-        page = TuneText(source.text)
-        return SourceFile(page if source.text and page.read() == tune else None)
+        if source.file is not None and not source.text and _has_ticks(source.file.data):
+            return SourceFile(midi=source.file.data) if _is_as_read(tune, source) else SourceFile()
+        if source.file is not None and source.read == tune:
+            in_file = _in_file(tune, source, source.file)
+            if in_file is not None:
+                return in_file
+        tune_text = TuneText(source.text)
+        return SourceFile(tune_text if source.text and tune_text.read() == tune else None)
 
     def file_of(self, text: str) -> bytes:
         """The ABC file with another text in place of the tune's."""
         return self.mark + (self.before + text + self.after).encode(self.encoding)
 
     def continued(self, text: str) -> bytes:
-        """The ABC file with a tune that goes on: what followed it, but for the line end that the
+        """The ABC file with a continued tune: the rest of the file, but for the line end that the
         new music begins after, follows the new music."""
         after = self.after
         if self.tune_text is not None and self.tune_text.is_ended:
@@ -78,33 +67,59 @@ class SourceFile:
         return replace(self, after=after).file_of(text)
 
 
+@dataclass(frozen=True, slots=True)
+class CompletedTune:
+    """A continued or rewritten tune; `exact` holds, by extension, the content of files in which
+    everything given is unchanged."""
+
+    tune: Tune
+    exact: dict[str, bytes]
+
+
+def at_path_of(given: Tune, tune: Tune) -> Tune:
+    """A tune that was read from a new text, with the path of the tune given."""
+    assert tune.source is not None
+    path = given.source.path if given.source is not None else ""
+    return replace(tune, source=replace(tune.source, path=path))
+
+
 def _has_ticks(data: bytes) -> bool:
     """Whether it is a MIDI file of one piece, in ticks a quarter."""
     return data[:4] == b"MThd" and data[8:10] in (b"\0\0", b"\0\1") and data[12] < 0x80
 
 
-def _of_text(tune: Tune, data: bytes, lines: list[int]) -> SourceFile | None:
-    assert tune.source is not None
-    text = decode_bytes(data)
+def _is_as_read(tune: Tune, source: Source) -> bool:
+    """Whether reading the MIDI file without options gives the tune. It is read again only if it
+    was read with options, which may have had no effect."""
+    if source.read is None and source.file is not None:
+        voices = "all" if len(tune.voices) > 1 else "melody"
+        return midi.parse(source.file.data, source.path, voices=voices).tunes == (tune,)
+    return source.read == tune
+
+
+def _in_file(tune: Tune, source: Source, file: FileContent) -> SourceFile | None:
+    """The place of an ABC tune in its file; None if its text alone does not give the tune."""
+    text = decode_bytes(file.data)
     starts = [0, *(m.end() for m in _LINE_END.finditer(text))]
-    if tune.source.line > len(starts):
-        return None
-    start = starts[tune.source.line - 1]
-    end = start + len(tune.source.text)
+    start = starts[source.line - 1]
+    end = start + len(source.text)
     if _BLANK_END.fullmatch(text, end):  # blanks of a last line that has only begun
         end = len(text)
     before, after = text[:start], text[end:]
-    page = TuneText(text[start:end], is_ended=after.startswith(("\r", "\n")))
-    if page.read() != tune:
-        page = TuneText(page.text, text[: starts[min(lines) - 1]], page.is_ended)
-        if page.read() != tune:
+    tune_text = TuneText(text[start:end], is_ended=after.startswith(("\r", "\n")))
+    heading = text[: starts[min(file.lines) - 1]]
+    # Without lines before the first tune the text was parsed as it stands when the file was read.
+    if heading.strip() and tune_text.read() != tune:
+        tune_text = replace(tune_text, heading=heading)
+        if tune_text.read() != tune:
             return None
     mark, encoding = next(
-        ((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", _encoding(data))
+        ((mark, name) for mark, name in _MARKS if file.data.startswith(mark)),
+        (b"", _encoding(file.data)),
     )
-    if len(lines) > 1:
-        before, after = page.heading, page.line_end
-    return SourceFile(page, b"", before, after, encoding, mark)
+    if len(file.lines) > 1:
+        before, after = tune_text.heading, tune_text.line_end
+    return SourceFile(tune_text, b"", before, after, encoding, mark)
 
 
 def _encoding(data: bytes) -> str:

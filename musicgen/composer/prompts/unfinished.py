@@ -8,8 +8,7 @@ from fractions import Fraction
 
 from musicgen.composer.prompts.bar_plan import BarPlan
 from musicgen.composer.prompts.form import Outline, Stopped, outline
-from musicgen.composer.prompts.result import Whole
-from musicgen.composer.prompts.source_file import SourceFile
+from musicgen.composer.prompts.source_file import CompletedTune, SourceFile, at_path_of
 from musicgen.composer.prompts.tokens import header_tokens, hear, note_tokens, prevailing_meter
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.places import Stop, find_stop
@@ -17,7 +16,7 @@ from musicgen.formats.abc_notation.splicing import append
 from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import timeline
 from musicgen.music.theory import Key, Meter
-from musicgen.music.tune import Bar, Change, Event, Source, Tune
+from musicgen.music.tune import Bar, Change, Event, Tune
 from musicgen.tokens.melody.encoding import decode_bars
 from musicgen.tokens.melody.grammar import State, advance, start
 from musicgen.tokens.melody.table import parse_token
@@ -54,7 +53,7 @@ class UnfinishedMelody:
         except InvalidTuneError as error:
             raise ControlError(f"cannot be continued: {error}; give a single-line melody") from None
 
-    def complete(self, written: Sequence[str]) -> Whole:
+    def complete(self, written: Sequence[str]) -> CompletedTune:
         """The finished tune: the bars given, then those that the tokens `written` say.
 
         Raises:
@@ -63,13 +62,9 @@ class UnfinishedMelody:
         new = self._new_bars(written)
         given = list(self.bars)
         if self.stop is not None:
-            text = append(self.stop, self._joined(new), goes_on=self.is_open)
-            whole = self.stop.page.read(text)
-            assert whole is not None
-            assert whole.source is not None
-            where = self.tune.source.path if self.tune.source is not None else ""
-            whole = replace(whole, source=Source(where, whole.source.line, whole.source.text))
-            return Whole(whole, {".abc": self.manuscript.continued(text)})
+            text, whole = append(self.stop, self._joined(new), goes_on=self.is_open)
+            whole = at_path_of(self.tune, whole)
+            return CompletedTune(whole, {".abc": self.manuscript.continued(text)})
         if self.is_open:
             kept, first = given.pop(), new.pop(0)
             new.insert(
@@ -102,7 +97,7 @@ class UnfinishedMelody:
             bars[number] = replace(bars[number], repeat_start=True)
         voice = replace(self.tune.voices[0], bars=tuple(bars))
         whole = replace(self.tune, voices=(voice,), source=None)
-        return Whole(whole, {".mid": self._midi(whole)} if self.manuscript.midi else {})
+        return CompletedTune(whole, {".mid": self._midi(whole)} if self.manuscript.midi else {})
 
     @property
     def _heard_numbers(self) -> list[int]:
@@ -177,7 +172,7 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
     if len(tune.voices) != 1:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
     manuscript = SourceFile.of(tune)
-    stop = find_stop(manuscript.tune_text) if manuscript.tune_text is not None else None
+    stop = find_stop(manuscript.tune_text, tune) if manuscript.tune_text is not None else None
     bars = stop.place.bars if stop is not None else _stopped_bars(tune, bool(manuscript.midi))
     heard = hear(tune, bars)
     if not heard:

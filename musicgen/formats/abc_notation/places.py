@@ -74,13 +74,13 @@ class Stop:
         return any(True for _ in self.place.bars[-1].timed)
 
 
-def find_stop(page: TuneText) -> Stop:
-    """The end of the music.
+def find_stop(page: TuneText, plain: Tune | None = None) -> Stop:
+    """The end of the music of a page, whose tune `plain` is (None: it is read).
 
     Raises:
         InvalidTuneError: nothing can follow, for the reason given.
     """
-    plain = page.read()
+    plain = plain or page.read()
     if plain is None or len(plain.voices) != 1:
         raise InvalidTuneError("more than one voice" if plain else "not one readable tune")
     ended = [page.line_end] if page.is_ended else []

@@ -1,8 +1,8 @@
 """ABC text that goes on, or gets other bars, while every other character stays as it was written.
 
     stop = find_stop(page)                 # where the music stops, as the reader understands it
-    append(stop, new_bars, goes_on=False)  # the text with more music after it
-    replace_bars(page, {4: events})        # the text with another fifth bar
+    append(stop, new_bars, goes_on=False)  # the text with more music after it, and its tune
+    replace_bars(page, tune, {4: events})  # the text with another fifth bar, and its tune
 
 What a note would be at a place in the text is found out by `places`.
 """
@@ -81,8 +81,8 @@ def _scribe_at(page: TuneText, tune: Tune, place: Place) -> _Scribe:
     return _Scribe(tune, place, cautious="propagate-accidentals" in page.heading + page.text)
 
 
-def append(stop: Stop, bars: Sequence[Bar], *, goes_on: bool) -> str:
-    """The page's text and after it `bars`, in the layout of what is there.
+def append(stop: Stop, bars: Sequence[Bar], *, goes_on: bool) -> tuple[str, Tune]:
+    """The page's text and after it `bars`, in the layout of what is there, and the tune of both.
 
     With `goes_on` the first of them is the rest of the bar that the music stops in.
 
@@ -110,8 +110,7 @@ def append(stop: Stop, bars: Sequence[Bar], *, goes_on: bool) -> str:
         scribe.end_bar()
         if number + 1 < len(bars):
             text += layout.line_break(bar, bars[number + 1], line_end)
-    _require_same(stop, text, bars, goes_on=goes_on)
-    return text
+    return text, _require_same(stop, text, bars, goes_on=goes_on)
 
 
 def _starts_part(before: Bar) -> bool:
@@ -187,7 +186,12 @@ class _Layout:
         return line_end
 
 
-def _require_same(stop: Stop, text: str, bars: Sequence[Bar], *, goes_on: bool) -> None:
+def _require_same(stop: Stop, text: str, bars: Sequence[Bar], *, goes_on: bool) -> Tune:
+    """The tune of a text, in which `bars` follow the page's.
+
+    Raises:
+        InvalidTuneError: it is not read so.
+    """
     given = list(stop.place.bars)
     added = list(bars)
     head = given.pop()
@@ -199,6 +203,7 @@ def _require_same(stop: Stop, text: str, bars: Sequence[Bar], *, goes_on: bool) 
     wanted = [_shape(bar) for bar in (*given, *added)]
     if whole is None or [_shape(bar) for bar in whole.bars] != wanted:
         raise InvalidTuneError("no text after it would be read as the notes that are meant")
+    return whole
 
 
 def _shape(bar: Bar) -> tuple[object, ...]:
@@ -210,8 +215,11 @@ def _shape(bar: Bar) -> tuple[object, ...]:
 # --- other bars -----------------------------------------------------------------------------
 
 
-def replace_bars(page: TuneText, contents: Mapping[int, Sequence[Event]]) -> str:
-    """The page's text with other notes in some bars (numbers from 0 in the first voice).
+def replace_bars(
+    page: TuneText, tune: Tune, contents: Mapping[int, Sequence[Event]]
+) -> tuple[str, Tune]:
+    """The text of a page, whose tune `tune` is, with other notes in some bars (numbers from 0 in
+    the first voice), and the tune of that text.
 
     Only the notes of a bar and what belongs to them are replaced: bar lines, line ends, fields
     and comments stay.
@@ -219,9 +227,6 @@ def replace_bars(page: TuneText, contents: Mapping[int, Sequence[Event]]) -> str
     Raises:
         InvalidTuneError: a bar that cannot be replaced, or music outside that would change.
     """
-    tune = page.read()
-    if tune is None or len(tune.voices) != 1:
-        raise InvalidTuneError("more than one voice" if tune else "not one readable tune")
     text = page.text
     for index in sorted(contents, reverse=True):
         bar = tune.bars[index]
@@ -240,8 +245,7 @@ def replace_bars(page: TuneText, contents: Mapping[int, Sequence[Event]]) -> str
         for later_start, later_end in reversed(pieces[1:]):
             text = text[:later_start] + text[later_end:]
         text = text[:start] + _write(contents[index], scribe, tune, place.meter, at) + text[end:]
-    _require_outside(page, tune, text, contents)
-    return text
+    return text, _require_outside(page, tune, text, contents)
 
 
 def _upbeat(bars: Sequence[Bar], index: int, meter: Meter) -> Fraction:
@@ -278,7 +282,12 @@ def _music_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _require_outside(
     page: TuneText, tune: Tune, text: str, contents: Mapping[int, Sequence[Event]]
-) -> None:
+) -> Tune:
+    """The tune of a text in which `contents` are the notes of some bars and all else is as before.
+
+    Raises:
+        InvalidTuneError: it is not read so.
+    """
     whole = page.read(text)
     if whole is None or len(whole.bars) != len(tune.bars):
         raise InvalidTuneError("no text there would be read as the notes that are meant")
@@ -290,3 +299,4 @@ def _require_outside(
         elif before != after:
             reason = "lyrics" if any(any(e.marks.lyrics) for e in before.timed) else "signs"
             raise InvalidTuneError(f"{reason} outside the bars would move to other notes")
+    return whole

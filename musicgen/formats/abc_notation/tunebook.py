@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.body import SourceLine, TuneReader, is_field, is_prose
 from musicgen.formats.abc_notation.header import INHERITED
 from musicgen.formats.abc_notation.text import decode_bytes
-from musicgen.music.tune import Reading, Rejected, Tune
+from musicgen.music.tune import FileContent, Reading, Rejected, Tune
 
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -26,7 +27,7 @@ def parse(data: bytes, path: str = "") -> Reading:
     Raises:
         ParseError: it is not text.
     """
-    return parse_text(decode_bytes(data, path), path)
+    return _reading(_read_each(decode_bytes(data, path), path, FileContent(data)))
 
 
 def parse_each(data: bytes, path: str = "") -> Iterator[Tune | Rejected]:
@@ -35,7 +36,7 @@ def parse_each(data: bytes, path: str = "") -> Iterator[Tune | Rejected]:
     Raises:
         ParseError: it is not text.
     """
-    return _read_each(decode_bytes(data, path), path)
+    return _read_each(decode_bytes(data, path), path, FileContent(data))
 
 
 def parse_text(text: str, path: str = "") -> Reading:
@@ -43,7 +44,11 @@ def parse_text(text: str, path: str = "") -> Reading:
 
     Control characters count as blanks.
     """
-    items = list(_read_each(text, path))
+    return _reading(_read_each(text, path))
+
+
+def _reading(each: Iterator[Tune | Rejected]) -> Reading:
+    items = list(each)
     return Reading(
         tuple(item for item in items if isinstance(item, Tune)),
         tuple(item for item in items if isinstance(item, Rejected)),
@@ -55,7 +60,7 @@ def without_controls(text: str) -> str:
     return _CONTROL.sub(" ", text)
 
 
-def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
+def _read_each(text: str, path: str, file: FileContent | None = None) -> Iterator[Tune | Rejected]:
     if text.count("\n") + text.count("\r") > MAX_LINES:
         raise ParseError(f"has more than {MAX_LINES} lines; split it", path=path or None)
     text = without_controls(text)
@@ -72,9 +77,14 @@ def _read_each(text: str, path: str) -> Iterator[Tune | Rejected]:
         start, end = chosen[0].offset, chosen[-1].offset + len(chosen[-1].text)
         moved = [SourceLine(line.number, line.offset - start, line.text) for line in chosen]
         try:
-            yield TuneReader(path, defaults).read(moved, text[start:end])
+            tune = TuneReader(path, defaults).read(moved, text[start:end])
         except ParseError as error:
             yield Rejected(_name(chosen), error.what, error.line or chosen[0].number)
+            continue
+        if file is not None and tune.source is not None:
+            file.lines.append(tune.source.line)
+            tune = tune.read_from(replace(tune.source, file=file))
+        yield tune
 
 
 def _name(lines: list[SourceLine]) -> str:

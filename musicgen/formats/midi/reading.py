@@ -25,7 +25,16 @@ from musicgen.formats.midi.words import Words, sung_shares, syllables, take_kara
 from musicgen.music.notation.bars import Sound, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.theory import Key, Meter, parse_fraction, parse_key, parse_meter
-from musicgen.music.tune import Bar, Reading, ReadWarning, Rejected, Source, Tune, Voice
+from musicgen.music.tune import (
+    Bar,
+    FileContent,
+    Reading,
+    ReadWarning,
+    Rejected,
+    Source,
+    Tune,
+    Voice,
+)
 
 VOICES = ("melody", "all")
 SUNG_SHARE = 0.5  # of a file's words that fall on the notes of who sings them
@@ -79,7 +88,10 @@ def parse(
             return _read_patterns(file, request, path)
         tune = _read_file(file, request, path)
         tune = replace(tune, title=title, composer=author) if title else tune
-        return Reading((tune,))
+        source = replace(tune.source or Source(), file=FileContent(data))
+        if request == _Request(Wanted(), "all" if len(tune.voices) > 1 else "melody"):
+            return Reading((tune.read_from(source),))
+        return Reading((replace(tune, source=source),))
     except ParseError as error:
         raise ParseError(error.what, path=path or None) from None
 
