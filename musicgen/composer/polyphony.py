@@ -34,8 +34,8 @@ from musicgen.tokens.remi.encoding import (
     bars_tokens,
     decode,
     in_key,
-    known_as,
     parse_token,
+    token_distance,
 )
 from musicgen.tokens.remi.grammar import FEATURE_SIZES, PieceConstraint
 from musicgen.tokens.remi.notation import tune_of
@@ -242,7 +242,7 @@ class PieceRequest:
                     f"key '{controls.key}': the model knows no such mode; "
                     f"it knows {', '.join(sorted(modes))}"
                 )
-            tonic = known_as([f"K:{key.tonic}"], vocabulary)[0]
+            tonic = vocabulary.replace_unknown([f"K:{key.tonic}"], token_distance)[0]
             fitting = [(h, n) for h, n in fitting if h["mode"] == f"mode:{key.mode}"] or fitting
         if controls.bars is not None:
             _check_bars(controls.bars, vocabulary)

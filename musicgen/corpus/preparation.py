@@ -31,7 +31,8 @@ from musicgen.errors import ConfigError, CorpusError, MusicgenError
 from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.music.tune import Rejected, Tune
 from musicgen.tokens import melody, remi
-from musicgen.tokens.languages import LANGUAGES, SEPARATOR, Encoded, Language
+from musicgen.tokens.language import SEPARATOR, Encoded, Language
+from musicgen.tokens.languages import LANGUAGES
 from musicgen.tokens.remi.pieces import is_polyphonic
 from musicgen.tokens.vocabulary import Vocabulary
 

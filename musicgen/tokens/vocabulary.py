@@ -1,11 +1,14 @@
-"""Tunes to token sequences and back; ids are positions in a `Vocabulary`."""
+"""A vocabulary of tokens, whose ids are its positions, and the nearest token that it knows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+
+# How far a known token is from another one; None where they are of different kinds.
+Distance = Callable[[str, str], float | None]
 
 PAD, BOS, EOS, UNKNOWN = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
@@ -29,7 +32,7 @@ class Vocabulary:
 
     @classmethod
     def of_counts(cls, counts: Mapping[str, int], *, min_count: int = 1) -> Vocabulary:
-        """The same, of tokens that are counted already."""
+        """Vocabulary of counted tokens; see `build`."""
         kept = sorted(t for t, n in counts.items() if n >= min_count and t not in SPECIALS)
         return cls((*SPECIALS, *kept))
 
@@ -42,5 +45,19 @@ class Vocabulary:
         """Tokens of ids."""
         return [self.tokens[i] for i in ids]
 
+    def replace_unknown(self, tokens: Iterable[str], distance: Distance) -> list[str]:
+        """The tokens, each unknown one replaced by the `nearest` known one."""
+        return [nearest(token, self.tokens, distance) for token in tokens]
+
     def __len__(self) -> int:
         return len(self.tokens)
+
+
+@lru_cache(maxsize=8192)
+def nearest(token: str, vocabulary: tuple[str, ...], distance: Distance) -> str:
+    """The token itself where it is known, else the known one of its kind at the least distance;
+    `UNKNOWN` where there is none."""
+    if token in vocabulary:
+        return token
+    distances = [(d, text) for text in vocabulary if (d := distance(token, text)) is not None]
+    return min(distances)[1] if distances else UNKNOWN

@@ -21,7 +21,8 @@ from musicgen.models.inference.torch_stepper import TorchStepper
 from musicgen.models.networks.embedding import Embedding, Readout
 from musicgen.music.validation import validate
 from musicgen.tokens import melody
-from musicgen.tokens.languages import LANGUAGES, SEPARATOR
+from musicgen.tokens.language import SEPARATOR
+from musicgen.tokens.languages import LANGUAGES
 from musicgen.tokens.vocabulary import Vocabulary
 from musicgen.training import DataConfig, TrainConfig, train
 from tests.melodies import notes

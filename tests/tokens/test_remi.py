@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import played_notes
 from musicgen.music.theory import Key, Meter
-from musicgen.tokens.remi.encoding import decode, encode, in_key, key_shift, known_as, parse_token
+from musicgen.tokens.remi.encoding import (
+    decode,
+    encode,
+    in_key,
+    key_shift,
+    parse_token,
+    token_distance,
+)
 from musicgen.tokens.remi.notation import tune_of
 from musicgen.tokens.remi.pieces import (
     TICKS,
@@ -202,12 +209,12 @@ def test_tokens_that_are_no_piece_are_refused(tokens: list[str]) -> None:
         decode(tokens)
 
 
-def test_what_a_model_has_never_seen_is_heard_as_the_nearest() -> None:
+def test_an_unknown_token_is_replaced_by_the_nearest_known_one() -> None:
     known = Vocabulary.build(
         [["Pitch_60", "Pitch_67", "Duration_1.0.24", "K:D", "K:A", "M:4/4", "tens:1"]]
     )
     tokens = ["Pitch_79", "Duration_1.1.24", "K:Db", "M:2/2", "tens:9", "Position_0"]
-    assert known_as(tokens, known) == [
+    assert known.replace_unknown(tokens, token_distance) == [
         *("Pitch_67", "Duration_1.0.24", "K:D", "M:4/4", "tens:1", "<unk>")
     ]
 

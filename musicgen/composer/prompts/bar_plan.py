@@ -14,10 +14,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.composer.prompts.tokens import nearest
 from musicgen.tokens.melody.grammar import Options, State, advance, features, may_be_last, permits
-from musicgen.tokens.melody.table import parse_token
-from musicgen.tokens.vocabulary import EOS, PAD, Vocabulary
+from musicgen.tokens.melody.table import parse_token, token_distance
+from musicgen.tokens.vocabulary import EOS, PAD, Vocabulary, nearest
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.integer]
@@ -84,7 +83,7 @@ class BarPlanTables:
 
     def id_of(self, text: str) -> int:
         """The id under which a token is heard."""
-        return self.vocabulary.ids[nearest(text, self.vocabulary.tokens)]
+        return self.vocabulary.ids[nearest(text, self.vocabulary.tokens, token_distance)]
 
     def step(self, number: int, text: str) -> int:
         """Number of the node after a token."""

@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from itertools import groupby
-from typing import Any
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune
 from musicgen.tokens.melody.encoding import encode_bars, encode_header, explicit_repeats
-from musicgen.tokens.melody.table import Token, parse_token
+from musicgen.tokens.melody.table import token_distance
 from musicgen.tokens.vocabulary import Vocabulary
 
 _PLAIN_LINES = ("|", "||", "|]")
@@ -196,37 +194,5 @@ def prevailing_meter(heard: Sequence[EncodedBar]) -> Meter:
 
 
 def heard_as(tokens: Iterable[str], vocabulary: Vocabulary) -> list[str]:
-    """The tokens as a model can hear them: what it has never seen becomes the nearest it has."""
-    return [nearest(text, vocabulary.tokens) for text in tokens]
-
-
-@lru_cache(maxsize=4096)
-def nearest(text: str, known: tuple[str, ...]) -> str:
-    """The token of the same kind that is closest in meaning; `<unk>` where closeness means
-    nothing."""
-    if text in known:
-        return text
-    token = parse_token(text)
-    distances = [
-        (_distance(token, parsed.value), other)
-        for other in known
-        if (parsed := parse_token(other)).kind == token.kind
-    ]
-    return min(distances)[1] if distances else "<unk>"
-
-
-def _distance(token: Token, value: Any) -> float:
-    """How far a known value of the same kind is from the token's, in the kind's own measure."""
-    match token.kind:
-        case "length" | "unit" | "pickup":
-            return abs(float(value - token.value))
-        case "pitch":
-            return float(abs(value[0] - token.value[0]) * 12 + abs(value[1] - token.value[1]))
-        case "tonic":
-            apart = (Key(value).tonic_pitch_class - Key(token.value).tonic_pitch_class) % 12
-            return float(min(apart, 12 - apart))
-        case "meter":
-            if value.bar_duration == token.value.bar_duration:
-                return 0
-            return 1.0 + (value.compound is not token.value.compound)
-    return 0 if value in ("", "major") else 1
+    """The tokens, each unknown one replaced by the nearest that the model knows."""
+    return vocabulary.replace_unknown(tokens, token_distance)

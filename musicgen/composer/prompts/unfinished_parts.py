@@ -17,9 +17,9 @@ from musicgen.tokens.remi.encoding import (
     decode,
     encode_notes,
     header_tokens,
-    known_as,
     parse_token,
     part_token,
+    token_distance,
 )
 from musicgen.tokens.remi.notation import tune_of
 from musicgen.tokens.remi.pieces import (
@@ -88,7 +88,11 @@ class UnfinishedParts:
         body = encode_notes(piece)
         tokens = (*heading, *map(part_token, parts), *body)
         named = [part_token(PiecePart(role, program, ())) for role, program in announced]
-        heard = (*known_as(heading, vocabulary), *named, *known_as(body, vocabulary))
+        heard = (
+            *vocabulary.replace_unknown(heading, token_distance),
+            *named,
+            *vocabulary.replace_unknown(body, token_distance),
+        )
         ranges = _ranges(parts)
         return UnfinishedParts(
             tune, piece, tuple(slots), Fraction(begin, TICKS), tokens, heard, ranges

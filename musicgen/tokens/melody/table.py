@@ -30,7 +30,7 @@ from functools import lru_cache
 from typing import Any
 
 from musicgen.errors import InvalidTuneError, printable
-from musicgen.music.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, parse_meter
+from musicgen.music.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, Key, parse_meter
 from musicgen.tokens.vocabulary import SPECIALS
 
 HEADER_KINDS = ("rhythm", "meter", "unit", "tonic", "mode", "pickup")
@@ -124,3 +124,30 @@ def pitch_token(steps: int, alter: int) -> str:
 def tuplet_token(actual: int, normal: int, size: int) -> str:
     """Text of a tuplet; the size is left out where it equals `actual`."""
     return f"({actual}:{normal}" + ("" if size == actual else f":{size}")
+
+
+def token_distance(text: str, known: str) -> float | None:
+    """How far a known token is from another one, in the unit of their kind (see
+    `vocabulary.Distance`); in pitches a staff step counts 12, an alteration 1."""
+    token, other = parse_token(text), parse_token(known)
+    if token.kind != other.kind:
+        return None
+    value = other.value
+    match token.kind:
+        case "length" | "unit" | "pickup":
+            return abs(float(value - token.value))
+        case "pitch":
+            return float(abs(value[0] - token.value[0]) * 12 + abs(value[1] - token.value[1]))
+        case "tonic":
+            return tonic_distance(value, token.value)
+        case "meter":
+            if value.bar_duration == token.value.bar_duration:
+                return 0
+            return 1.0 + (value.compound is not token.value.compound)
+    return 0 if value in ("", "major") else 1
+
+
+def tonic_distance(tonic: str, other: str) -> float:
+    """Semitones between two tonics, 0 to 6."""
+    apart = (Key(tonic).tonic_pitch_class - Key(other).tonic_pitch_class) % 12
+    return float(min(apart, 12 - apart))

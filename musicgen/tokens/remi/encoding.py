@@ -21,6 +21,7 @@ from typing import Any
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.theory import Key, Meter, parse_meter
+from musicgen.tokens.melody.table import tonic_distance
 from musicgen.tokens.remi.pieces import (
     MAX_PARTS,
     MAX_QUARTERS,
@@ -32,7 +33,6 @@ from musicgen.tokens.remi.pieces import (
     bar_lines,
     plain_meter,
 )
-from musicgen.tokens.vocabulary import UNKNOWN, Vocabulary
 
 NAME = "remi"
 HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")
@@ -153,29 +153,19 @@ def in_key(piece: Piece, key: Key) -> Piece:
     return replace(piece, key=key, parts=parts)
 
 
-def known_as(tokens: Sequence[str], vocabulary: Vocabulary) -> list[str]:
-    """The tokens as a model can hear them: what it has never seen becomes the nearest it has."""
-    return [t if t in vocabulary.ids else _nearest(parse_token(t), vocabulary) for t in tokens]
-
-
-def _nearest(token: RemiToken, vocabulary: Vocabulary) -> str:
-    known = [(parse_token(text), text) for text in vocabulary.tokens]
-    distances = [
-        (_distance(token, other), text) for other, text in known if other.kind == token.kind
-    ]
-    return min(distances)[1] if distances else UNKNOWN
-
-
-def _distance(token: RemiToken, other: RemiToken) -> float:
-    """How far a known token of the same kind is from one, in the kind's own measure."""
+def token_distance(text: str, known: str) -> float | None:
+    """How far a known token is from another one, in the unit of their kind (see
+    `vocabulary.Distance`)."""
+    token, other = parse_token(text), parse_token(known)
+    if token.kind != other.kind:
+        return None
     match token.kind:
         case "position" | "duration" | "pickup" | "tens" | "ones" | "program":
             return float(abs(other.value - token.value))
         case "pitch":  # the same note in another octave comes first
             return float(abs(other.value - token.value) % 12 * 12 + abs(other.value - token.value))
         case "tonic":
-            apart = (Key(other.value).tonic_pitch_class - Key(token.value).tonic_pitch_class) % 12
-            return float(min(apart, 12 - apart))
+            return tonic_distance(other.value, token.value)
         case "meter":
             return 0.0 if plain_meter(other.value) == plain_meter(token.value) else 1.0
     return 0.0 if other.value in ("major", "minor") else 1.0

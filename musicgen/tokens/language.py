@@ -1,0 +1,68 @@
+"""A token language: the encoder, the decoder and the feature columns of one kind of token."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from musicgen.music.tune import Tune
+from musicgen.tokens.vocabulary import BOS, EOS
+
+SEPARATOR = "\0"  # between the tokens of a text; part of none
+
+
+class Encoded(NamedTuple):
+    """An encoded tune as it comes from the process that read it.
+
+    `tokens` are joined by `SEPARATOR`, `<bos>` and `<eos>` included; `features` (T, F) follow
+    each; `units` are the notes, or the other units of the language; `dropped` counts the things
+    that tokens cannot represent; `irregular` says that bars or repeats do not add up.
+    """
+
+    tokens: str
+    features: NDArray[np.uint16]
+    units: int
+    irregular: bool
+    dropped: Counter[str]
+
+    @classmethod
+    def of(
+        cls,
+        tokens: Sequence[str],
+        trace: Callable[[Sequence[str]], tuple[NDArray[np.uint16], bool]],
+        units: int,
+        dropped: Counter[str],
+    ) -> Encoded:
+        """Add `<bos>` and `<eos>`; `trace` gives the features and whether the tune is irregular."""
+        whole = (BOS, *tokens, EOS)
+        features, irregular = trace(whole)
+        return cls(SEPARATOR.join(whole), features, units, irregular, dropped)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """A tokenizer with the feature columns that networks get beside its tokens.
+
+    `what` is the kind of music that it represents; `encode` gives a tune, or the reason why it
+    cannot be represented; `decode` gives the tune of tokens. The first `n_header` tokens are the
+    heading. With fewer than `small` tunes to train on every token is kept, since hardly a heading
+    occurs twice. `all_voices` of a file are read where its reader gives the melody by default.
+    `unit` is the unit of the likelihood of a model. With `encode_text` files and folders are read
+    as text, a document at a time, and only the named corpora as music.
+    """
+
+    name: str
+    what: str
+    n_header: int
+    feature_sizes: dict[str, int]
+    encode: Callable[[Tune], Encoded | str]
+    decode: Callable[[Sequence[str]], Tune | None]
+    small: int = 0
+    all_voices: bool = False
+    unit: str = "note"
+    encode_text: Callable[[str], Encoded] | None = None
