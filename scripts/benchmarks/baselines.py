@@ -1,4 +1,4 @@
-"""What `benchmark_likelihood.py` compares with: n-grams, the lecture lab's LSTM, folk-rnn's.
+"""Baselines of `likelihood.py`: n-grams, the LSTM of the lecture lab, the network of folk-rnn.
 
 All of them read the canonical ABC of the tunes and are scored on every character or token of a
 tune and its end, given what stands before it in the same tune. A network is trained for so many

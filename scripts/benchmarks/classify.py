@@ -229,7 +229,7 @@ def draw(tables: Mapping[str, Mapping[str, NDArray[np.float64]]], path: str | Pa
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--head", type=Path, help="a folder of fit_classifier.py")
+    parser.add_argument("--head", type=Path, help="what scripts/fitting/classifier.py wrote")
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument("--picture", type=Path, help="confusion matrices as .png, .svg or .pdf")
     parser.add_argument(

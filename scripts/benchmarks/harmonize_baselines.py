@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from musicgen.composer.harmony.chords import KINDS, N_CHORDS, NOT_KNOWN
 from musicgen.composer.harmony.features import MELODY_SIZES, MODES, REST, SLOT_SIZES, HarmonyExample
-from musicgen.music.metrics.accuracy import difference_right, share_right
 from musicgen.music.metrics.distances import ConfidenceInterval
+from scripts.accuracy import difference_right, share_right
 from scripts.fitting.harmonizer_data import ExampleSet
 
 Floats = NDArray[np.float64]

@@ -14,9 +14,8 @@ in bits a note of the right side: how likely the true right side is behind
 from __future__ import annotations
 
 import argparse
-import io
+import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -32,25 +31,11 @@ from musicgen.errors import ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts.measuring import event_counts
+
 LENGTH = 4
 CANDIDATES = 32
-
-
-def notes_of(data: bytes) -> Counter[tuple[int, ...]]:
-    """Notes of a MIDI file, (onset, duration, channel, pitch, velocity), and other events."""
-    found: Counter[tuple[int, ...]] = Counter()
-    for track in mido.MidiFile(file=io.BytesIO(data)).tracks:
-        tick, sounding = 0, {}
-        for message in track:
-            tick += message.time
-            if message.type == "note_on" and message.velocity:
-                sounding[message.channel, message.note] = (tick, message.velocity)
-            elif message.type in ("note_on", "note_off"):
-                onset, velocity = sounding.pop((message.channel, message.note))
-                found[onset, tick - onset, message.channel, message.note, velocity] += 1
-            elif message.type != "end_of_track":
-                found[tick, hash(str(message.copy(time=0)))] += 1
-    return found
 
 
 def only_these_bars(before: Tune, after: Tune, numbers: set[int]) -> bool:
@@ -130,14 +115,14 @@ def main() -> None:
             (played,) = read(sound)
             try:
                 take = next(composer.infill(played, bars="5-8", sampling=config))
-                changed = notes_of(text_midi) - notes_of(take.exact[".mid"])
-                changed |= notes_of(take.exact[".mid"]) - notes_of(text_midi)
+                old, new = event_counts(text_midi), event_counts(take.exact[".mid"])
+                changed = (old - new) | (new - old)
                 ticks = mido.MidiFile(sound).ticks_per_beat
                 five = InfillTarget.read(played)
                 low, high = five.select("5-8")
                 begin = sum(bar.duration for bar in five.heard[:low]) * ticks
                 end = sum(bar.duration for bar in five.heard[:high]) * ticks
-                midi_right += all(len(e) == 5 and begin <= e[0] < end for e in changed)
+                midi_right += all(len(e) == 6 and begin <= e[1] < end for e in changed)
             except ControlError as error:
                 print(f"{tune.title} (MIDI): {error}")
             if len(rows) < asked.compare and (found := compare(composer, piece, start, done)):

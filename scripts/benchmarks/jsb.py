@@ -1,6 +1,6 @@
 """Bach's chorales as the field measures them: our networks on the canonical JSB splits.
 
-python scripts/benchmarks/jsb.py --data ../shared/data/jsb_chorales --grid quarter --kind lstm
+    python scripts/benchmarks/jsb.py DIR --grid quarter --kind lstm
 
 Two units that must not be mixed:
 
@@ -13,7 +13,7 @@ sixteenth  Nats per token on the 16th-note grid, four tokens (soprano, alto, ten
 
 Only training pieces are transposed, only validation pieces decide when to stop, and the test
 pieces are scored once, by the model that validation chose. The end of a piece is not scored; its
-first frame is. JSON files of github.com/czhuang/JSB-Chorales-dataset, no pickles.
+first frame is. DIR holds the JSON files of github.com/czhuang/JSB-Chorales-dataset.
 """
 
 from __future__ import annotations
@@ -139,7 +139,12 @@ def nats_per_unit(network: torch.nn.Module, split: TokenSplit) -> tuple[float, f
 def main() -> None:
     """Train one network and report validation and test."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help=" and ".join(FILES.values()),
+    )
     parser.add_argument("--grid", choices=FILES, default="quarter")
     parser.add_argument("--kind", choices=MODELS, default="lstm")
     parser.add_argument("--semitones", type=int, default=5, help="augmentation, up and down")
@@ -149,7 +154,7 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="score the test pieces, too")
     arguments = parser.parse_args()
     begun = time.process_time()
-    tokens = prepare(arguments.data, arguments.grid, semitones=arguments.semitones)
+    tokens = prepare(arguments.folder, arguments.grid, semitones=arguments.semitones)
     config = TrainConfig(
         steps=arguments.steps,
         seed=arguments.seed,

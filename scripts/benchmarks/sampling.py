@@ -14,12 +14,12 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import platform
-import resource
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,6 +39,9 @@ from musicgen.models.inference import ArrayStepper
 from musicgen.models.inference.torch_stepper import TorchStepper
 from musicgen.tokens.lookback.match import MatchTracker
 from musicgen.tokens.melody.automaton import GrammarConstraint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts.measuring import Timer
 
 VOCAB = 130
 BATCHES = (1, 16, 64)
@@ -236,7 +239,7 @@ marks = [("interpreter", time.process_time())]
 def mark(name): marks.append((name, time.process_time()))
 import numpy; mark("import numpy")
 import musicgen; mark("import musicgen")
-from musicgen import checkpoint, composer; mark("import the composer")
+from musicgen import composer; from musicgen.models import checkpoint; mark("import the composer")
 loaded = checkpoint.load(checkpoint.locate("celtic")); mark("read and check the model")
 composer = composer.Composer(loaded); mark("make its tables")
 tune = composer.generate(seed=1); mark("first tune")
@@ -255,13 +258,9 @@ def cold_table() -> None:
         ("`musicgen generate`, everything", ["-m", "musicgen", "generate", "--seed", "1"]),
         ("`import torch`, which is not needed", ["-c", "import torch"]),
     ):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, *command], check=True, capture_output=True)
-        wall = time.perf_counter() - begin
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        print(f"| {label} | {cpu:.2f} ({wall:.1f} s by the clock) |", flush=True)
+        with Timer() as timer:
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        print(f"| {label} | {timer.cpu_s:.2f} ({timer.wall_s:.1f} s by the clock) |", flush=True)
 
 
 def tunes_lines(n: int) -> None:
@@ -273,17 +272,13 @@ def tunes_lines(n: int) -> None:
 
 def _tunes_line(n: int, label: str, selection: Selection) -> None:
     composer: Composer = musicgen.load()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin, own = time.perf_counter(), time.process_time()
     workers = available_cores()
-    takes = composer.takes(n, Controls(), SamplingConfig(), selection, workers=workers)
-    done = sum(1 for _ in takes)
-    wall, own = time.perf_counter() - begin, time.process_time() - own
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = own + after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with Timer() as timer:
+        takes = composer.takes(n, Controls(), SamplingConfig(), selection, workers=workers)
+        done = sum(1 for _ in takes)
     print(
-        f"\n{done:,} tunes, {label}, by {workers} workers: {wall:.0f} s by the clock, "
-        f"{cpu:.0f} CPU-seconds ({60 * done / cpu:,.0f} tunes per CPU-minute)",
+        f"\n{done:,} tunes, {label}, by {workers} workers: {timer.wall_s:.0f} s by the clock, "
+        f"{timer.cpu_s:.0f} CPU-seconds ({60 * done / timer.cpu_s:,.0f} tunes per CPU-minute)",
         flush=True,
     )
 

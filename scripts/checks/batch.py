@@ -15,16 +15,17 @@ import json
 import os
 import random
 import re
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from musicgen import formats
 from musicgen.corpus import find_files
 from musicgen.errors import printable
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts.measuring import Timer
 
 SUFFIXES = (".abc", ".abc", ".abc", ".mid", ".musicxml", ".mxl")
 ODD_NAMES = ("bad name {}", "bad\x1b[2J{}", "bad\n{}", "b\u00e4d-{}", "bad\udcff{}", "bad-{}")
@@ -67,15 +68,11 @@ def fill(folder: Path, n_files: int, n_bad: int, rng: random.Random) -> list[Pat
 
 def run(folder: Path, bad: list[Path], *arguments: str) -> bool:
     """Run a command on the folder; say how long it took and whether it named all bad files."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "musicgen", *arguments],
-        capture_output=True, check=False, cwd=folder.parent,
-    )  # fmt: skip
-    wall = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    with Timer() as timer:
+        done = subprocess.run(
+            [sys.executable, "-m", "musicgen", *arguments],
+            capture_output=True, check=False, cwd=folder.parent,
+        )  # fmt: skip
     text = (done.stdout + done.stderr).decode("utf-8", "replace")
     report = folder.parent / "report.json"
     if report.exists():
@@ -86,7 +83,7 @@ def run(folder: Path, bad: list[Path], *arguments: str) -> bool:
     plain = not re.search(r"[\x00-\x08\x0b-\x1f\x7f]|Traceback", text)
     print(
         f"{arguments[0]:9} exit {done.returncode}, {named} of {len(bad)} bad files named, "
-        f"{cpu:.0f} s of processor, {wall:.0f} s by the clock"
+        f"{timer.cpu_s:.0f} s of processor, {timer.wall_s:.0f} s by the clock"
         + ("" if plain else "; NOT PLAIN LINES")
     )
     if named < len(bad) or not plain:

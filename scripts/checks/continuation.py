@@ -19,7 +19,6 @@ import contextlib
 import io
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -30,6 +29,9 @@ from musicgen import cli, corpus, formats
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts.measuring import event_counts
 
 
 def cut_abc(tune: Tune, random: Random) -> bytes | None:
@@ -70,23 +72,6 @@ def cut_midi(tune: Tune, random: Random) -> bytes | None:
     )
 
 
-def facts(data: bytes) -> Counter[tuple[object, ...]]:
-    """Every event of a MIDI file with its track and tick; notes with their lengths."""
-    found: Counter[tuple[object, ...]] = Counter()
-    for number, track in enumerate(mido.MidiFile(file=io.BytesIO(data)).tracks):
-        tick, sounding = 0, {}
-        for message in track:
-            tick += message.time
-            if message.type == "note_on" and message.velocity:
-                sounding[message.channel, message.note] = (tick, message.velocity)
-            elif message.type in ("note_on", "note_off"):
-                onset, velocity = sounding.pop((message.channel, message.note))
-                found[number, onset, tick - onset, message.channel, message.note, velocity] += 1
-            elif message.type != "end_of_track":
-                found[number, tick, str(message.copy(time=0))] += 1
-    return found
-
-
 def sounds(tune: Tune) -> list[object]:
     """Pitches and lengths in order."""
     return [
@@ -110,7 +95,7 @@ def wrong_abc(given: bytes, whole: bytes) -> str | None:
 
 def wrong_midi(given: bytes, whole: bytes) -> str | None:
     """What is not as it should be, if anything."""
-    if lost := facts(given) - facts(whole):
+    if lost := event_counts(given) - event_counts(whole):
         return f"events given are missing: {next(iter(lost))}"
     from musicgen.formats import midi
 

@@ -28,10 +28,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests import mutation  # noqa: E402
+from scripts.measuring import Timer
+from tests import mutation
 
 MUSIC = (".abc", ".mid", ".musicxml", ".mxl", ".krn")
 FOLDERS = ("tokens", "model")
@@ -234,18 +234,16 @@ def main() -> None:
     kinds = options.format or [*MUSIC, *FOLDERS]
     files = {kind: folder_files(kind) for kind in kinds if kind in FOLDERS}
     counts: Counter[str] = Counter()
-    used: Counter[str] = Counter()
+    used = dict.fromkeys(kinds, 0.0)
     wrong: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temp:
         while sum(used.values()) < options.seconds:
-            kind = min(kinds, key=lambda k: used[k])
+            kind = min(kinds, key=used.__getitem__)
             first = options.seed * 10_000_000 + counts[kind]
-            before = os.times()
             seeds = range(first, first + BATCH)
-            done, found = run_child(kind, seeds, Path(temp), options.keep, files)
-            after = os.times()
-            used[kind] += after.children_user + after.children_system
-            used[kind] -= before.children_user + before.children_system
+            with Timer() as timer:
+                done, found = run_child(kind, seeds, Path(temp), options.keep, files)
+            used[kind] += timer.cpu_s
             counts[kind] += done
             wrong.update(f"{kind}: {what}" for what in found)
     for kind in kinds:

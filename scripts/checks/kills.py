@@ -32,18 +32,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenRow, TokenSet, build_tokenset
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
-from musicgen.tokens.vocabulary import SPECIALS
 from musicgen.training import RunFolder, TrainConfig, callback, train
 from musicgen.training.config import DataConfig
-from musicgen.training.run_folder import parse_rows
 from musicgen.training.scoring import score_tunes
 
-VOCAB = (*SPECIALS, *"ABCDEFGH")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.runs import losses, make_tokens
+
 CONFIG = TrainConfig(
     steps=30,
     data=DataConfig(batch_tokens=128, max_len=32, eval_batch_tokens=64),
@@ -116,30 +114,10 @@ class Kill:
         callback.score_tunes = announced
 
 
-def make_tokens(n: int = 40) -> TokenSet:
-    """Tunes that go up the scale from a random note, again and again."""
-    random_ = np.random.default_rng(0)
-
-    def row(index: int) -> TokenRow:
-        length = int(random_.integers(6, 45))
-        ids = 4 + (random_.integers(8) + np.arange(length)) % 8
-        whole = np.array([BOS_ID, *ids, EOS_ID])
-        split = ("val", "test")[index % 2] if index < 8 else "train"
-        return split, f"tune {index}", whole, np.arange(len(whole)) % 4, length
-
-    rows = [row(index) for index in range(n)]
-    return build_tokenset(rows, vocab=VOCAB, feature_sizes={"beat": 4}, tokenizer="toy")
-
-
 def outcome(folder: Path) -> tuple[Losses, str]:
     """What must not depend on kills: everything but the clock, and the digest of the weights."""
-    rows = parse_rows((folder / "history.csv").read_text("utf-8"))
-    losses: Losses = [
-        (r.step, r.epoch, r.learning_rate, r.train_bits_per_token, r.val_bits_per_note)
-        for r in rows
-    ]
     weights = (folder / "model" / "weights.safetensors").read_bytes()
-    return losses, hashlib.sha256(weights).hexdigest()
+    return losses(folder), hashlib.sha256(weights).hexdigest()
 
 
 def run(

@@ -10,10 +10,10 @@ the last bar of a part or ending leaves the pickup's length open.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import shutil
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -85,9 +85,11 @@ def _is_first_ending(measures: list, number: int) -> bool:
 
 def main() -> None:
     """Check the book named on the command line; exit code 1 if anything is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("book", type=Path, help="an ABC file of many tunes")
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    book = Path(sys.argv[1])
+    book: Path = parser.parse_args().book
     tunes = [tune for tune in book.read_text("utf-8").split("\n\n") if tune.strip()]
     complaints = abc2midi_complaints(book)
     print(f"abc2midi: {len(complaints)} complaints about {len(tunes)} tunes")

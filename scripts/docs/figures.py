@@ -302,7 +302,7 @@ def chords(path: Path) -> None:
 
 def confusion(path: Path) -> None:
     """What `classify` takes for what, on the test families; most of the minutes of all figures."""
-    program = Path(__file__).with_name("benchmark_classify.py")
+    program = DOCS.parent / "scripts" / "benchmarks" / "classify.py"
     subprocess.run([sys.executable, program, "--picture", path], check=True)
 
 

@@ -12,10 +12,10 @@ from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
 from musicgen.evaluation.classification.listening import Listening, listen
 from musicgen.evaluation.classification.questions import QUESTIONS, Question
-from musicgen.music.metrics.accuracy import confusion, share_right
 from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.tune import Tune
 from musicgen.tokens.melody.encoding import encode, melody
+from scripts.accuracy import confusion, share_right
 
 Ints = NDArray[np.int64]
 

@@ -22,7 +22,7 @@ from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate
-from tests.midi_events import event_counts
+from scripts.measuring import event_counts
 
 HEAD = "X:1\nT:Half a jig\nR:jig\nM:6/8\nL:1/8\nK:D\n"
 HALF_JIG = f'{HEAD}A|~d2f {{g}}fed|"G"BAB "A"A2G|FAd [fd]2e|'

@@ -23,7 +23,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import similarity
 from musicgen.music.tune import Note, Tune
 from musicgen.music.validation import validate
-from tests.midi_events import event_counts
+from scripts.measuring import event_counts
 
 TUNE = """X:1
 T:A jig
