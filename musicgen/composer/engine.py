@@ -20,7 +20,7 @@ from musicgen.music.similarity import Novelty, NoveltyIndex
 from musicgen.music.tune import Tune
 from musicgen.system.files import write_bytes
 from musicgen.tokens.constraint import Constraint
-from musicgen.tokens.lookback.features import can_echo, guess_sizes
+from musicgen.tokens.lookback.features import lookback_sizes, supports_echo
 from musicgen.tokens.melody.automaton import Automaton
 from musicgen.tokens.melody.encoding import NAME
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
@@ -156,7 +156,7 @@ def require_spoken(
         if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
             raise CheckpointError("an opening of the model is no heading; get the model again")
     n_tokens = len(tokens)
-    known = [guess_sizes(n_tokens, echo=echo) for echo in {False, can_echo(sizes)}]
+    known = [lookback_sizes(n_tokens, echo=echo) for echo in {False, supports_echo(sizes)}]
     if checkpoint.feature_sizes not in [{**sizes, **guesses} for guesses in known]:
         raise CheckpointError(
             "the features of the model are not those of this musicgen; train it again"

@@ -23,7 +23,7 @@ from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
-from musicgen.tokens.lookback.features import do_echo, guess_features
+from musicgen.tokens.lookback.features import lookback_features, uses_echo
 from musicgen.tokens.melody.automaton import Tracer
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
 from musicgen.tokens.vocabulary import BOS
@@ -127,13 +127,13 @@ def right_bits(
 ) -> NDArray[np.float64]:
     """What `after` costs the model behind each beginning: (B,) bits."""
     tracer = Tracer()
-    echo = do_echo(engine.stepper.n_features, len(FEATURE_SIZES))
+    echo = uses_echo(engine.stepper.n_features, len(FEATURE_SIZES))
     rows = []
     for before in befores:
         texts = (BOS, *before, *after)
         traced, _ = tracer.trace(texts)
         ids = np.array(engine.vocabulary.encode(heard_as(texts, engine.vocabulary)))
-        guesses = guess_features(ids, traced, echo=echo)
+        guesses = lookback_features(ids, traced, echo=echo)
         rows.append((ids, np.hstack([traced, guesses]).astype(np.int64)))
     longest = max(len(ids) for ids, _ in rows)
     tokens = np.zeros((len(rows), longest), np.int64)  # (B, T)

@@ -31,7 +31,7 @@ from musicgen.system.files import (
     replacing_folder,
     write_bytes,
 )
-from musicgen.tokens.lookback.features import can_echo, guess_features, guess_sizes
+from musicgen.tokens.lookback.features import lookback_features, lookback_sizes, supports_echo
 from musicgen.tokens.vocabulary import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -224,8 +224,8 @@ def build_tokenset(
         raise CorpusError(f"the vocabulary must start with {' '.join(SPECIALS)}, no repeats")
     if len(vocab) > np.iinfo(np.uint16).max:
         raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
-    echo = can_echo(feature_sizes)
-    sizes = {**feature_sizes, **guess_sizes(len(vocab), echo=echo)}
+    echo = supports_echo(feature_sizes)
+    sizes = {**feature_sizes, **lookback_sizes(len(vocab), echo=echo)}
 
     def write(folder: Path, *, mapped: bool) -> TokenSet:
         names = _write_rows(rows, folder, feature_sizes, len(sizes))
@@ -265,7 +265,7 @@ class _SplitWriter:
     def __init__(self, folder: Path, name: str, given: Mapping[str, int], n_columns: int) -> None:
         self.names: list[str] = []
         self._paths = {column: folder / f"{name}.{column}.npy" for column in _ARRAYS}
-        self._n_given, self._n_columns, self._echo = len(given), n_columns, can_echo(given)
+        self._n_given, self._n_columns, self._echo = len(given), n_columns, supports_echo(given)
         self._offsets, self._notes = array("q", [0]), array("i")
 
     def __enter__(self) -> _SplitWriter:
@@ -279,7 +279,7 @@ class _SplitWriter:
         """Add a tune."""
         ids = ids.astype(np.uint16)
         given = features.reshape(len(ids), self._n_given).astype(np.uint16)
-        guesses = guess_features(ids, given, echo=self._echo)
+        guesses = lookback_features(ids, given, echo=self._echo)
         self._ids.write(ids.tobytes())
         self._features.write(np.hstack([given, guesses]).tobytes())
         self._offsets.append(self._offsets[-1] + len(ids))

@@ -19,7 +19,7 @@ from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.tokens import char
 from musicgen.tokens.languages import LANGUAGES
-from musicgen.tokens.lookback.features import guess_features, n_given_columns
+from musicgen.tokens.lookback.features import lookback_features, n_given_columns
 from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 from musicgen.training import score_tunes
 
@@ -207,7 +207,7 @@ def _in_vocabulary(split: TokenSplit, tokens: TokenSet, checkpoint: Checkpoint) 
     n_given, echo = n_given_columns(tokens.feature_sizes)
     for first, end in zip(split.offsets[:-1], split.offsets[1:], strict=True):
         given = features[first:end, :n_given]
-        features[first:end, n_given:] = guess_features(ids[first:end], given, echo=echo)
+        features[first:end, n_given:] = lookback_features(ids[first:end], given, echo=echo)
     return replace(split, ids=ids, features=features)
 
 

@@ -10,7 +10,7 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.models import KINDS, weights_of
 from musicgen.models.checkpoint import Checkpoint, Opening, Outlines
 from musicgen.music.similarity import NoveltyIndex
-from musicgen.tokens.lookback.features import can_echo
+from musicgen.tokens.lookback.features import supports_echo
 from musicgen.tokens.melody.grammar import Outline, outline_of
 from musicgen.training.config import TrainConfig
 from musicgen.training.lightning_module import NextTokenModule
@@ -77,7 +77,7 @@ def describe_model(
 def outlines_of(tokens: TokenSet, openings: tuple[Opening, ...]) -> tuple[Outlines, ...]:
     """For each of the openings the outlines of the training tunes that begin so, with counts, most
     frequent first; () where the features of these tokens do not tell parts."""
-    if not can_echo(tokens.feature_sizes):
+    if not supports_echo(tokens.feature_sizes):
         return ()
     train = tokens.splits["train"]
     tunes = [train.tune(i) for i in range(len(train))]

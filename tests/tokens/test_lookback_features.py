@@ -21,10 +21,10 @@ from musicgen.models.cost import nats
 from musicgen.tokens.lookback.echo import echo_features
 from musicgen.tokens.lookback.features import (
     LookbackTracker,
-    can_echo,
-    guess_features,
-    guess_sizes,
+    lookback_features,
+    lookback_sizes,
     n_given_columns,
+    supports_echo,
 )
 from musicgen.tokens.lookback.match import match_features
 from musicgen.tokens.melody.automaton import Tracer
@@ -76,12 +76,12 @@ def test_what_a_new_model_hears_and_what_it_only_copies(echoing: Checkpoint) -> 
 
 
 def test_languages_without_the_grammars_columns_only_match() -> None:
-    assert can_echo(["position", "bar", "part", "inside", "more"])
-    assert not can_echo(["position", "left", "to_go"])
-    assert not can_echo([])
-    assert list(guess_sizes(9, echo=False).values()) == [9, 12]
+    assert supports_echo(["position", "bar", "part", "inside", "more"])
+    assert not supports_echo(["position", "left", "to_go"])
+    assert not supports_echo([])
+    assert list(lookback_sizes(9, echo=False).values()) == [9, 12]
     for echo in (False, True):
-        names = ["a", "b", *guess_sizes(9, echo=echo)]
+        names = ["a", "b", *lookback_sizes(9, echo=echo)]
         assert n_given_columns(names) == (2, echo)
 
 
@@ -95,7 +95,7 @@ def test_a_tracker_gives_the_columns_of_the_files() -> None:
         tracker.keep(np.array([2, 0]))
         steps += [tracker.advance(ids[[2, 0], t], given[[2, 0], t]) for t in range(40, 80)]
         for row, places in ((2, (2, 0)), (0, (0, 1))):
-            whole = guess_features(ids[row], given[row], echo=echo)
+            whole = lookback_features(ids[row], given[row], echo=echo)
             np.testing.assert_array_equal([s[places[0]] for s in steps[:40]], whole[:40])
             np.testing.assert_array_equal([s[places[1]] for s in steps[40:]], whole[40:])
     np.testing.assert_array_equal(whole[:, :2], match_features(ids[0]))
@@ -107,7 +107,7 @@ def heard_whole(checkpoint: Checkpoint, spoken: list[str]) -> np.ndarray:
     vocabulary = Vocabulary(checkpoint.vocab)
     ids = np.array(vocabulary.encode(spoken))
     grammar, _ = Tracer().trace(spoken)
-    features = np.hstack([grammar, guess_features(ids, grammar, echo=True)]).astype(np.int64)
+    features = np.hstack([grammar, lookback_features(ids, grammar, echo=True)]).astype(np.int64)
     with torch.inference_mode():
         logits, _ = checkpoint.network(
             torch.from_numpy(ids[None, :-1]), torch.from_numpy(features[None, :-1])
@@ -126,7 +126,7 @@ def test_a_sampled_tune_is_scored_by_the_network_as_it_was_heard(echoing: Checkp
         n_notes = take.tune.n_notes
         assert take.bits_per_note <= logits.sum() / n_notes + 0.01
         np.testing.assert_array_equal(
-            heard.features[:, 4:], guess_features(heard.ids, heard.features[:, :4], echo=True)
+            heard.features[:, 4:], lookback_features(heard.ids, heard.features[:, :4], echo=True)
         )
 
 

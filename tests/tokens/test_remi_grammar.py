@@ -10,7 +10,7 @@ from musicgen.composer.controls import Controls
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
 from musicgen.tokens.remi.encoding import encode, parse_token
-from musicgen.tokens.remi.grammar import FEATURE_SIZES, Follower, PieceConstraint, trace
+from musicgen.tokens.remi.grammar import FEATURE_SIZES, PieceConstraint, PieceState, trace
 from musicgen.tokens.remi.pieces import ROLES, Piece, bar_lines, piece_of
 from musicgen.tokens.remi.voice_leading import ends_on_triad, voice_leading
 from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
@@ -127,16 +127,16 @@ def test_the_constraint_tells_a_network_what_training_told_it(text: str) -> None
 
 
 def test_features_are_those_of_the_score() -> None:
-    follower = Follower()
+    state = PieceState()
     for text in encode(piece_of(tune(CHORALE))[0]):
-        follower.advance(parse_token(text))
+        state.advance(parse_token(text))
         if text == "Position_72":
             break
-    named = dict(zip(FEATURE_SIZES, follower.features(), strict=True))
+    named = dict(zip(FEATURE_SIZES, state.features(), strict=True))
     assert (named["position"], named["left"], named["to_go"]) == (36, 12, 4)
     for text in ("Program_0", "Pitch_79", "Duration_1.0.24"):
-        follower.advance(parse_token(text))
-    named = dict(zip(FEATURE_SIZES, follower.features(), strict=True))
+        state.advance(parse_token(text))
+    named = dict(zip(FEATURE_SIZES, state.features(), strict=True))
     assert (named["part"], named["own"], named["voice_0"], named["next_end"]) == (1, 80, 80, 12)
 
 

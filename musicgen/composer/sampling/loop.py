@@ -24,7 +24,7 @@ from musicgen.errors import ConfigError
 from musicgen.models.inference import ArrayStepper, Stepper
 from musicgen.models.inference.threads import single_threaded
 from musicgen.tokens.constraint import Constraint
-from musicgen.tokens.lookback.features import LookbackTracker, do_echo
+from musicgen.tokens.lookback.features import LookbackTracker, uses_echo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,7 +183,7 @@ class TokenReader:
                 features = self.constraint.features()
         if self.n_features:
             if self.tracker is None:
-                echo = do_echo(self.n_features, features.shape[1])
+                echo = uses_echo(self.n_features, features.shape[1])
                 self.tracker = LookbackTracker(len(ids), echo=echo)
             features = np.hstack([features, self.tracker.advance(ids, features)])
         if features.shape[1] != self.n_features:

@@ -13,7 +13,7 @@ from musicgen.errors import CheckpointError, ControlError, InvalidTuneError
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
 from musicgen.tokens import char
-from musicgen.tokens.lookback.features import do_echo, guess_features
+from musicgen.tokens.lookback.features import lookback_features, uses_echo
 from musicgen.tokens.lookback.match import match_features
 from musicgen.tokens.melody.automaton import Tracer
 from musicgen.tokens.melody.encoding import NAME, encode, melody
@@ -77,7 +77,7 @@ def hear(tune: Tune, checkpoint: Checkpoint) -> TokenView:
     ids = np.array(vocabulary.encode(known), np.int64)
     grammar, _ = Tracer().trace(tokens)
     n_wanted = len(checkpoint.model.feature_sizes)
-    guesses = guess_features(ids, grammar, echo=do_echo(n_wanted, grammar.shape[1]))
+    guesses = lookback_features(ids, grammar, echo=uses_echo(n_wanted, grammar.shape[1]))
     features = np.hstack([grammar, guesses]).astype(np.int64)
     if features.shape[1] != n_wanted:
         features = features[:, :n_wanted]

@@ -22,7 +22,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.system.charts import chart
-from musicgen.tokens.lookback.features import guess_features, n_given_columns
+from musicgen.tokens.lookback.features import lookback_features, n_given_columns
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
 _EARLIEST = 192  # places with less before them say nothing about long contexts
@@ -104,7 +104,7 @@ def _bits(
         ids, features = tokens.splits[split].tune(tune)
         seen = slice(max(0, at - context), at)
         own = np.array(features[seen], np.int64)
-        own[:, n_given:] = guess_features(ids[seen], own[:, :n_given], echo=echo)
+        own[:, n_given:] = lookback_features(ids[seen], own[:, :n_given], echo=echo)
         windows.append((np.array(ids[seen], np.int64), own))
         targets.append(int(ids[at]))
     longest = max(len(window) for window, _ in windows)

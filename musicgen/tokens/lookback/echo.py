@@ -1,9 +1,9 @@
-"""What came at the same place some bars earlier, or in the part before, as integers.
+"""Lookback features: the token at the same place 1, 2, 4 and 8 bars earlier and one part earlier.
 
-Folk tunes answer a phrase four or eight bars later, and a part ends as the one before it ended. So
-at every place of a tune the same place of the bar 1, 2, 4 and 8 bars earlier is looked up, and of
-the same bar in the part before: the token that followed there is what an echo would bring next,
-and how many such guesses have come true in a row says how far to trust it.
+Folk tunes answer a phrase four or eight bars later, and a part ends as the one before it ended. The
+token that followed the same place of the bar some bars earlier, or of the same bar in the previous
+part, predicts the next token; the number of predictions that were right in a row is its confidence.
+Magenta's Lookback RNN (2016) has such inputs for 1 and 2 bars.
 
 A place is a bar, a position in it, and the number of tokens already read at that position, signs
 of repeats and endings left out. Bars are counted through the tune; a pickup belongs to the bar that
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 LAGS = (1, 2, 4, 8)  # bars
 NAMES = (*(f"bar{lag}" for lag in LAGS), "part")
-# At least RUNS[i] true guesses in a row are in bucket i + 1.
+# At least RUNS[i] right predictions in a row are in bucket i + 1.
 RUNS = np.array([1, 2, 3, 4, 6, 9, 14, 20])
 N_COLUMNS = 2 * len(NAMES)
-_MOST = int(RUNS[-1])  # longer runs are as this
+_MOST = int(RUNS[-1])  # longer runs count as this
 _BUCKETS: list[int] = np.searchsorted(RUNS, np.arange(_MOST + 1), side="right").tolist()
 
 Ids = NDArray[np.integer]
@@ -37,10 +37,10 @@ def echo_sizes(vocab_size: int) -> dict[str, int]:
 
 
 def echo_features(ids: Ids, grammar: Ids) -> NDArray[np.uint16]:
-    """Features of a whole tune: ids (T,) and the grammar's features (T, 4) -> (T, 10), row t from
-    what is known after ids[t]: the runs of true guesses, then the guesses, 0 where there is none.
+    """Features of a whole tune: ids (T,) and the grammar's features (T, 4) -> (T, 10). Row t holds
+    the runs of right predictions after ids[t], then the predictions, 0 where there is none.
     """
-    tracker = _Tune()
+    tracker = _TuneTracker()
     rows = [
         tracker.advance(*row) for row in zip(ids.tolist(), grammar[:, :3].tolist(), strict=True)
     ]
@@ -51,7 +51,7 @@ class EchoTracker:
     """The same features for `batch` tunes that grow by one token a step."""
 
     def __init__(self, batch: int) -> None:
-        self._tunes = [_Tune() for _ in range(batch)]
+        self._tunes = [_TuneTracker() for _ in range(batch)]
 
     def advance(self, ids: Ids, grammar: Ids) -> NDArray[np.uint16]:
         """Append one token to each tune: (B,), (B, 4) -> (B, 10)."""
@@ -59,12 +59,12 @@ class EchoTracker:
         return np.array([tune.advance(token, state) for tune, token, state in rows], np.uint16)
 
     def keep(self, rows: Ids) -> None:
-        """Go on with these tunes only, in this order."""
+        """Continue with these tunes only, in this order."""
         self._tunes = [self._tunes[row] for row in rows.tolist()]
 
 
-class _Tune:
-    """One tune: where it stands, what followed each place, and how good the guesses were."""
+class _TuneTracker:
+    """One tune: its current place, the token that followed each place, the runs of predictions."""
 
     def __init__(self) -> None:
         self.bar = 0  # of the tune
@@ -73,36 +73,36 @@ class _Tune:
         self.first_ending = 0  # bar of the tune in which it began
         self.place = (-1, -1)
         self.part = 0
-        self.read_here = 0  # tokens at this position before the last
+        self.n_read = 0  # tokens at this position before the last
         self.followed: dict[Place, int] = {}
-        self.open: tuple[Place, Place] | None = None  # what the next token follows
-        self.guesses: Sequence[int] = (0,) * len(NAMES)
-        self.runs = [0] * len(NAMES)  # of true guesses, `_MOST` at most
+        self.open: tuple[Place, Place] | None = None  # the places that the next token follows
+        self.predictions: Sequence[int] = (0,) * len(NAMES)
+        self.runs = [0] * len(NAMES)  # of right predictions, at most `_MOST`
 
     def advance(self, token: int, state: Sequence[int]) -> list[int]:
         position, bar, part = state
         self.runs = [
-            min(run + 1, _MOST) if guess and guess == token else 0
-            for run, guess in zip(self.runs, self.guesses, strict=True)
+            min(run + 1, _MOST) if predicted and predicted == token else 0
+            for run, predicted in zip(self.runs, self.predictions, strict=True)
         ]
         if self.open is not None:
             for place in self.open:
                 self.followed[place] = token
         self._count(bar, part // 6, part % 3)
-        here = (self.bar, position)
-        is_sign = part != self.part  # it changes nothing but what part or ending this is
-        self.read_here = self.read_here + 1 if here == self.place and not is_sign else 0
-        self.place, self.part = here, part
-        number, at = part // 6 + 1, self.read_here
+        bar_position = (self.bar, position)
+        is_sign = part != self.part  # a sign only changes the part or the ending
+        self.n_read = self.n_read + 1 if bar_position == self.place and not is_sign else 0
+        self.place, self.part = bar_position, part
+        number, at = part // 6 + 1, self.n_read
         in_tune, in_part = (0, self.bar, position, at), (number, bar, position, at)
         in_music = bool(bar or position)
         self.open = (in_tune, in_part) if in_music and self.ending != 2 else None
         get = self.followed.get
-        self.guesses = [
+        self.predictions = [
             *[get((0, self.bar - lag, position, at), 0) for lag in LAGS],
             get((number - 1, bar, position, at), 0) if number > 1 else 0,
         ]
-        return [*[_BUCKETS[run] for run in self.runs], *self.guesses]
+        return [*[_BUCKETS[run] for run in self.runs], *self.predictions]
 
     def _count(self, bar: int, part: int, ending: int) -> None:
         if bar and (part, bar) != self.counted:

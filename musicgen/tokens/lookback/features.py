@@ -1,8 +1,8 @@
-"""Guesses at the next token from the tune so far: by its longest match, and by what it echoes.
+"""Lookback features: predictions of the next token from the tune so far, with their confidence.
 
-Every guess is a token id, and has beside it a small number that says how far to trust it: the
-length of the match (`matching`), or how often the echo was right in a row (`echoes`). Echoes need
-the grammar's features, so only token languages whose first columns are those have them.
+A prediction is a token id. Its confidence is a small integer: the length of the longest match
+(`match`), or how often the same place some bars earlier was right in a row (`echo`). Echoes need
+the features of the melody grammar, so only token languages that begin with those columns have them.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ Ids = NDArray[np.integer]
 N_WITH_ECHOES = match.N_COLUMNS + echoes.N_COLUMNS
 
 
-def can_echo(given: Iterable[str]) -> bool:
-    """Whether feature columns with these names begin with those of the grammar."""
+def supports_echo(given: Iterable[str]) -> bool:
+    """Whether feature columns with these names begin with those of the melody grammar."""
     return tuple(given)[: len(FEATURE_SIZES)] == tuple(FEATURE_SIZES)
 
 
-def do_echo(n_columns: int, n_given: int) -> bool:
-    """Whether of so many columns, those given before the guesses among them, some are echoes."""
+def uses_echo(n_columns: int, n_given: int) -> bool:
+    """Whether `n_columns` feature columns, of which `n_given` come first, end with echo columns."""
     return n_columns - n_given == N_WITH_ECHOES
 
 
-def guess_sizes(vocab_size: int, *, echo: bool) -> dict[str, int]:
-    """Names and sizes of the columns, in order. The name of a guess ends in "_next", that of how
-    far to trust it in "_length"."""
+def lookback_sizes(vocab_size: int, *, echo: bool) -> dict[str, int]:
+    """Names and sizes of the columns, in order. The name of a prediction ends in "_next", that of
+    its confidence in "_length"."""
     sizes = match.match_sizes(vocab_size)
     return sizes | echoes.echo_sizes(vocab_size) if echo else sizes
 
 
 def n_given_columns(columns: Iterable[str]) -> tuple[int, bool]:
-    """Of all columns of a token set, how many come before the guesses; and whether these echo."""
+    """The number of columns before those of lookback, and whether these hold echoes."""
     names = tuple(columns)
     echo = any(name in echoes.echo_sizes(1) for name in names)
     return len(names) - (N_WITH_ECHOES if echo else match.N_COLUMNS), echo
 
 
-def guess_features(ids: Ids, given: Ids, *, echo: bool) -> NDArray[np.uint16]:
+def lookback_features(ids: Ids, given: Ids, *, echo: bool) -> NDArray[np.uint16]:
     """The columns of a whole tune: ids (T,) and the features given (T, F) -> (T, 2) or (T, 12), row
     t from `ids[: t + 1]` only."""
     matches = match.match_features(ids)
@@ -66,7 +66,7 @@ class LookbackTracker:
         return np.hstack([matches, self._echoes.advance(ids, given)])
 
     def keep(self, rows: Ids) -> None:
-        """Go on with these tunes only, in this order."""
+        """Continue with these tunes only, in this order."""
         self._matches.keep(rows)
         if self._echoes is not None:
             self._echoes.keep(rows)

@@ -1,8 +1,8 @@
-"""What came next after the longest earlier match in the same tune, as integers.
+"""Lookback features: the token that followed the longest earlier match in the same tune.
 
 Music repeats itself, exactly and with variations. At every position the last few tokens are
-looked for earlier in the tune; the token that followed the longest such match (the most recent
-of equals) is what a repeat would bring next.
+searched for earlier in the tune; the token that followed the longest such match (the most recent
+of equals) is the one that a repeat would bring next.
 
     ids            2 7 8 9 4 7 8      "7 8" was here before, and 9 came next
     match_next     . . . . . . 9
@@ -20,7 +20,7 @@ MIN_MATCH = 2  # tokens; shorter matches are as good as chance
 # A match of at least BUCKETS[i] tokens is in bucket i + 1.
 BUCKETS = np.array([2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48], dtype=np.int32)
 N_COLUMNS = 2
-_ROOM = 256  # tokens that a tracker has room for at first
+_FIRST_SIZE = 256  # tokens that a new tracker holds
 _BLOCK = 1 << 22  # elements of the lag-by-time table held at once
 
 Ids = NDArray[np.integer]
@@ -49,9 +49,9 @@ def match_features(ids: Ids) -> NDArray[np.uint16]:
         longer = run[winner, time] > best
         best[longer] = run[winner, time][longer]
         lag_of_best[longer] = lags[winner[longer]]
-    found = best >= MIN_MATCH
-    following = ids[np.where(found, time - lag_of_best + 1, 0)]
-    return _columns(np.where(found, following, 0), best)
+    matched = best >= MIN_MATCH
+    following = ids[np.where(matched, time - lag_of_best + 1, 0)]
+    return _columns(np.where(matched, following, 0), best)
 
 
 class MatchTracker:
@@ -62,17 +62,17 @@ class MatchTracker:
     """
 
     def __init__(self, batch: int) -> None:
-        self._ids = np.zeros((batch, _ROOM), dtype=np.int32)
-        self._runs = np.zeros((batch, _ROOM), dtype=np.int32)  # length of each match
-        self._newest = _ROOM  # tokens are stored from the right end to the left
+        self._ids = np.zeros((batch, _FIRST_SIZE), dtype=np.int32)
+        self._runs = np.zeros((batch, _FIRST_SIZE), dtype=np.int32)  # length of each match
+        self._newest = _FIRST_SIZE  # tokens are stored from the right end to the left
 
     def advance(self, ids: Ids) -> NDArray[np.uint16]:
         """Append one token to each tune: (B,) -> features (B, 2)."""
         if self._newest == 0:
-            room = self._ids.shape[1]
-            self._ids = np.pad(self._ids, ((0, 0), (room, 0)))
-            self._runs = np.pad(self._runs, ((0, 0), (0, room)))
-            self._newest = room
+            size = self._ids.shape[1]
+            self._ids = np.pad(self._ids, ((0, 0), (size, 0)))
+            self._runs = np.pad(self._runs, ((0, 0), (0, size)))
+            self._newest = size
         earlier = self._ids[:, self._newest :]
         self._newest -= 1
         self._ids[:, self._newest] = ids
@@ -88,7 +88,7 @@ class MatchTracker:
         return _columns(following, best)
 
     def keep(self, rows: Ids) -> None:
-        """Go on with these tunes only, in this order."""
+        """Continue with these tunes only, in this order."""
         self._ids, self._runs = self._ids[rows], self._runs[rows]
 
 

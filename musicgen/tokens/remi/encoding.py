@@ -13,7 +13,8 @@ in every key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -36,23 +37,13 @@ from musicgen.tokens.remi.pieces import (
 
 NAME = "remi"
 HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")
-_HEADER_PREFIXES = dict(zip(("M", "K", "mode", "up", "tens", "ones"), HEADER_KINDS, strict=True))
-_KINDS = {
-    "Part": "part",
-    "Bar": "bar",
-    "TimeSig": "signature",
-    "Position": "position",
-    "Program": "program",
-    "Pitch": "pitch",
-    "Duration": "duration",
-}
 MIDDLE_C = 60
 
 
 @dataclass(frozen=True, slots=True)
 class RemiToken:
-    """A token read: one of `HEADER_KINDS`, "part", "bar", "signature", "position", "program",
-    "pitch", "duration", or the special token itself.
+    """A parsed token. `kind` is one of `HEADER_KINDS`, "part", "bar", "signature", "position",
+    "program", "pitch", "duration", or the special token itself.
 
     Values are a Meter ("meter", "signature"), text ("tonic", "mode"), a Fraction of a quarter
     ("pickup"), a number ("tens", "ones", "program", "pitch"), (role, program) ("part"), a
@@ -61,6 +52,52 @@ class RemiToken:
 
     kind: str
     value: Any = None
+
+
+def _meter(value: str) -> Meter:
+    meter = parse_meter(value)
+    if meter is None or meter.bar_duration is None:
+        raise ValueError(value)
+    return meter
+
+
+def _part(value: str) -> tuple[str, int | None]:
+    role, _, program = value.partition(".")
+    if role not in ROLES:
+        raise ValueError(value)
+    return role, int(program) if program else None
+
+
+def _position(value: str) -> Fraction:
+    return Fraction(int(value), TICKS)
+
+
+def _duration(value: str) -> Fraction:
+    beats, places, resolution = map(int, value.split("."))
+    return beats + Fraction(places, resolution)
+
+
+def _no_value(value: str) -> None:
+    return None
+
+
+# Prefix of a token -> its kind, and the reader of its value.
+_KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "M:": ("meter", _meter),
+    "K:": ("tonic", str),
+    "mode:": ("mode", str),
+    "up:": ("pickup", Fraction),
+    "tens:": ("tens", int),
+    "ones:": ("ones", int),
+    "Part_": ("part", _part),
+    "Bar_": ("bar", _no_value),
+    "TimeSig_": ("signature", parse_meter),
+    "Position_": ("position", _position),
+    "Program_": ("program", int),
+    "Pitch_": ("pitch", int),
+    "Duration_": ("duration", _duration),
+}
+_PREFIX = re.compile(r"[A-Za-z]+[:_]")
 
 
 @lru_cache(maxsize=8192)
@@ -72,47 +109,12 @@ def parse_token(text: str) -> RemiToken:
     """
     if text.startswith("<") and text.endswith(">"):
         return RemiToken(text)
-    prefix, _, value = text.partition(":")
+    prefix = _PREFIX.match(text)
     try:
-        if prefix in _HEADER_PREFIXES:
-            return _read_header(_HEADER_PREFIXES[prefix], value)
-        prefix, _, value = text.partition("_")
-        return _read_body(_KINDS[prefix], value)
+        kind, read = _KINDS[prefix[0] if prefix else ""]
+        return RemiToken(kind, read(text[len(prefix[0]) :] if prefix else ""))
     except (KeyError, ValueError, ZeroDivisionError, AttributeError):
         raise InvalidTuneError(f"'{text[:40]}' is no {NAME} token") from None
-
-
-def _read_header(kind: str, value: str) -> RemiToken:
-    match kind:
-        case "meter":
-            meter = parse_meter(value)
-            if meter is None or meter.bar_duration is None:
-                raise ValueError(value)
-            return RemiToken(kind, meter)
-        case "tonic" | "mode":
-            return RemiToken(kind, value)
-        case "pickup":
-            return RemiToken(kind, Fraction(value))
-    return RemiToken(kind, int(value))
-
-
-def _read_body(kind: str, value: str) -> RemiToken:
-    match kind:
-        case "part":
-            role, _, program = value.partition(".")
-            if role not in ROLES:
-                raise ValueError(value)
-            return RemiToken(kind, (role, int(program) if program else None))
-        case "bar":
-            return RemiToken(kind)
-        case "signature":
-            return RemiToken(kind, parse_meter(value))
-        case "position":
-            return RemiToken(kind, Fraction(int(value), TICKS))
-        case "duration":
-            beats, places, resolution = map(int, value.split("."))
-            return RemiToken(kind, beats + Fraction(places, resolution))
-    return RemiToken(kind, int(value))
 
 
 def part_token(part: PiecePart) -> str:
@@ -188,7 +190,7 @@ def encode_notes(piece: Piece) -> list[str]:
     """The stream of MidiTok, from the first bar to the last; trailing silence included."""
     score = _score(piece)
     stream: list[str] = list(_miditok().encode(score).tokens)
-    # MidiTok stops with the last onset, so that a last note that is held has no bar.
+    # MidiTok stops with the last onset, so the later bars of a held last note are missing.
     lines = bar_lines(piece)
     for onset in lines[stream.count("Bar_None") : piece.n_bars]:
         meter = next(m for at, m in reversed(piece.meters) if at <= onset)
@@ -238,17 +240,17 @@ def _miditok() -> Any:
 
 
 def decode(tokens: Sequence[str]) -> Piece:
-    """The piece that tokens say; special tokens are passed over.
+    """The piece of the tokens, without special tokens.
 
     Raises:
         InvalidTuneError: tokens that are no piece (never for what the grammar allows).
     """
-    spoken = [text for text in tokens if not parse_token(text).kind.startswith("<")]
-    header = [parse_token(text) for text in spoken[: len(HEADER_KINDS)]]
+    texts = [text for text in tokens if not parse_token(text).kind.startswith("<")]
+    header = [parse_token(text) for text in texts[: len(HEADER_KINDS)]]
     if tuple(token.kind for token in header) != HEADER_KINDS:
         raise InvalidTuneError(f"the first tokens must be {', '.join(HEADER_KINDS)}")
     meter, tonic, mode, pickup, *_ = (token.value for token in header)
-    body = spoken[len(HEADER_KINDS) :]
+    body = texts[len(HEADER_KINDS) :]
     roles = [parse_token(text).value for text in body if parse_token(text).kind == "part"]
     stream = body[len(roles) :]
     if not roles or any(parse_token(text).kind == "part" for text in stream):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from musicgen.music.theory import Key
 from musicgen.tokens.remi.encoding import HEADER_KINDS, key_shift, parse_token
-from musicgen.tokens.remi.grammar.following import FREE, GRAINS, Follower
+from musicgen.tokens.remi.grammar.state import FREE, GRAINS, PieceState
 from musicgen.tokens.remi.pieces import CHOIR, FIFTH, MAX_PARTS, OCTAVE, ROLES
 from musicgen.tokens.vocabulary import BOS, EOS, PAD, Vocabulary
 
@@ -24,11 +24,11 @@ Mask = NDArray[np.bool_]
 
 
 @lru_cache(maxsize=4)
-def _words(vocabulary: Vocabulary) -> _Words:
-    return _Words(vocabulary)
+def _table_of(vocabulary: Vocabulary) -> _TokenTable:
+    return _TokenTable(vocabulary)
 
 
-class _Words:
+class _TokenTable:
     """A vocabulary as arrays: the kind of each token, and its number where it has one."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -83,14 +83,14 @@ class PieceConstraint:
         key: Key | None = None,
         parallels: bool = False,
     ) -> None:
-        self.words = _words(vocabulary)
+        self.table = _table_of(vocabulary)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
         self.playing = playing
         self.begin = int(begin * GRAINS)
         self.ranges = ranges
         self.key = key
         self.parallels = parallels
-        self.rows = [Follower() for _ in range(n)]
+        self.rows = [PieceState() for _ in range(n)]
         self.steps = 0
 
     def advance(self, ids: NDArray[np.integer]) -> None:
@@ -100,8 +100,8 @@ class PieceConstraint:
         for row, token_id in zip(self.rows, ids.tolist(), strict=True):
             if told is not None:
                 row.advance(told)
-            elif token_id != self.words.pad:
-                row.advance(self.words.tokens[token_id])
+            elif token_id != self.table.pad:
+                row.advance(self.table.tokens[token_id])
 
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Go on with these rows only, in this order."""
@@ -115,38 +115,36 @@ class PieceConstraint:
         """(B, V): which tokens may come next; only `<pad>` once a row is done."""
         return np.stack([self._allowed(row) for row in self.rows])
 
-    def _allowed(self, row: Follower) -> Mask:
-        words = self.words
+    def _allowed(self, row: PieceState) -> Mask:
         match row.kind:
             case "bar":
-                return words.one(words.signatures[row.meter])
+                return self.table.one(self.table.signatures[row.meter])
             case "position":
                 return self._free_parts(row)
             case "program":
-                return self._singable(row)
+                return self._pitches_of(row, row.part)
             case "pitch":
-                return self._holdable(row)
+                return self._durations(row)
             case "signature" | "duration":
                 allowed = self._later(row)
                 if row.kind == "duration":
                     allowed = allowed | self._free_parts(row)
-                return allowed | self._ways_out(row, allowed)
+                return allowed | self._endings(row, allowed)
             case kind if kind == EOS:
-                return words.one(words.pad)
+                return self.table.one(self.table.pad)
         return self._heading(row)
 
-    def _heading(self, row: Follower) -> Mask:
-        words = self.words
+    def _heading(self, row: PieceState) -> Mask:
         if len(row.header) < len(HEADER_KINDS):
-            allowed = words.kind(HEADER_KINDS[len(row.header)]).copy()
+            allowed = self.table.kind(HEADER_KINDS[len(row.header)]).copy()
             if row.kind == "tens" and row.header["tens"].value == 0:
-                allowed &= np.array([t.value != 0 for t in words.tokens])
+                allowed &= np.array([t.value != 0 for t in self.table.tokens])
             return allowed
-        n_most = min(MAX_PARTS, int(words.programs.max()) + 1)
-        allowed = words.kind("part") if len(row.roles) < n_most else words.nothing
-        return allowed | words.kind("bar") if row.roles else allowed
+        n_most = min(MAX_PARTS, int(self.table.programs.max()) + 1)
+        allowed = self.table.kind("part") if len(row.roles) < n_most else self.table.nothing
+        return allowed | self.table.kind("bar") if row.roles else allowed
 
-    def _later(self, row: Follower) -> Mask:
+    def _later(self, row: PieceState) -> Mask:
         """Positions after the present one at which some part is free and some note has room."""
         free_from = min(
             row.ends[number] if ROLES[row.roles[number]].single else 0
@@ -161,21 +159,19 @@ class PieceConstraint:
         at_once: Mask = allowed & (onsets == max(first, self.begin))
         return at_once if at_once.any() else allowed
 
-    def _onsets(self, row: Follower) -> tuple[NDArray[np.int64], Mask]:
+    def _onsets(self, row: PieceState) -> tuple[NDArray[np.int64], Mask]:
         """The time of each position in the bar, and which are positions with room for a note."""
-        words = self.words
-        onsets = row.bar_start + words.places * row.beat // GRAINS
-        shortest = words.lengths[words.lengths > 0].min() * row.beat // GRAINS
+        onsets = row.bar_start + self.table.places * row.beat // GRAINS
+        shortest = self.table.lengths[self.table.lengths > 0].min() * row.beat // GRAINS
         stop = min(row.bar_start + row.bar_length, row.end - shortest + 1)
-        return onsets, (words.places >= 0) & (onsets < stop)
+        return onsets, (self.table.places >= 0) & (onsets < stop)
 
-    def _players(self, row: Follower) -> Iterable[int]:
+    def _players(self, row: PieceState) -> Iterable[int]:
         return range(len(row.roles)) if self.playing is None else self.playing
 
-    def _free_parts(self, row: Follower) -> Mask:
+    def _free_parts(self, row: PieceState) -> Mask:
         """Parts that may strike now, in the order in which MidiTok writes them."""
-        words = self.words
-        allowed = words.nothing.copy()
+        allowed = self.table.nothing.copy()
         if row.now < self.begin:
             return allowed
         for number in self._players(row):
@@ -186,50 +182,45 @@ class PieceConstraint:
                 continue
             if row.part == number and not self._pitches_of(row, number).any():
                 continue
-            allowed |= words.programs == number
-            if _sings(row, number) and row.ends[number] < row.end and self._is_last_chance(row):
+            allowed |= self.table.programs == number
+            if _is_singer(row, number) and row.ends[number] < row.end and self._is_last_chance(row):
                 break  # of this singer to end with the others
         return allowed
 
-    def _is_last_chance(self, row: Follower) -> bool:
+    def _is_last_chance(self, row: PieceState) -> bool:
         onsets, within = self._onsets(row)
         return row.bar + 1 >= row.n_bars and not (within & (onsets > row.now)).any()
 
-    def _singable(self, row: Follower) -> Mask:
-        return self._pitches_of(row, row.part)
-
-    def _pitches_of(self, row: Follower, part: int) -> Mask:
+    def _pitches_of(self, row: PieceState, part: int) -> Mask:
         """Pitches in a part's range, above what it struck at this moment already."""
-        words = self.words
         role = ROLES[row.roles[part]]
         low, high = self.ranges.get(part, (role.lowest, role.highest))
         shift = row.shift if self.key is None else key_shift(self.key)
-        allowed = (words.pitches >= low + shift) & (words.pitches <= high + shift)
+        allowed = (self.table.pitches >= low + shift) & (self.table.pitches <= high + shift)
         if row.struck[part] == row.now:
-            allowed &= words.pitches > row.pitches[part]
-        allowed &= words.kind("pitch")
-        if row.end - row.now <= GRAINS and _sings(row, part):
-            settled = allowed & np.isin(words.pitches % 12, list(last_tones(row, part)))
+            allowed &= self.table.pitches > row.pitches[part]
+        allowed &= self.table.kind("pitch")
+        if row.end - row.now <= GRAINS and _is_singer(row, part):
+            settled = allowed & np.isin(self.table.pitches % 12, list(last_tones(row, part)))
             allowed = settled if settled.any() else allowed
         if self.parallels or role.program != CHOIR:
             return allowed
         well_led = allowed & ~self._parallel(row, part)
         return well_led if well_led.any() else allowed
 
-    def _holdable(self, row: Follower) -> Mask:
-        """Durations that have room; what the piece cannot end on leaves a quarter for its end."""
-        words = self.words
-        room = row.end - row.now
-        if _sings(row, row.part) and row.pitches[row.part] % 12 not in last_tones(row, row.part):
-            room = room - GRAINS if room > GRAINS else room
-        allowed: Mask = (words.lengths > 0) & (words.lengths <= room * GRAINS // row.beat)
-        return allowed if allowed.any() else words.lengths > 0
+    def _durations(self, row: PieceState) -> Mask:
+        """Durations that fit; a pitch that cannot end the piece leaves a quarter for its end."""
+        room, part = row.end - row.now, row.part
+        unsettled = _is_singer(row, part) and row.pitches[part] % 12 not in last_tones(row, part)
+        if unsettled and room > GRAINS:
+            room -= GRAINS
+        allowed: Mask = (self.table.lengths > 0) & (self.table.lengths <= room * GRAINS // row.beat)
+        return allowed if allowed.any() else self.table.lengths > 0
 
-    def _parallel(self, row: Follower, part: int) -> Mask:
+    def _parallel(self, row: PieceState, part: int) -> Mask:
         """Pitches with which a singer would move in fifths or octaves with one who moves now."""
-        words = self.words
         mine = row.pitches[part]
-        found = words.nothing.copy()
+        found = self.table.nothing.copy()
         for other, role in enumerate(row.roles):
             theirs, now = row.before[other], row.pitches[other]
             moves = other != part and row.struck[other] == row.now and theirs not in (FREE, now)
@@ -237,33 +228,32 @@ class PieceConstraint:
                 continue
             kind = abs(theirs - mine) % 12
             if kind in (FIFTH, OCTAVE):
-                same_way = words.pitches > mine if now > theirs else words.pitches < mine
-                found |= same_way & (np.abs(words.pitches - now) % 12 == kind)
+                same_way = self.table.pitches > mine if now > theirs else self.table.pitches < mine
+                found |= same_way & (np.abs(self.table.pitches - now) % 12 == kind)
         return found
 
-    def _ways_out(self, row: Follower, further: Mask) -> Mask:
+    def _endings(self, row: PieceState, further: Mask) -> Mask:
         """The next bar, or the end of the piece; as soon as the bar holds music."""
-        words = self.words
         bar_end = row.bar_start + row.bar_length
         begun = row.kind == "duration" and row.now >= self.begin
         if not begun and max(row.ends) < bar_end and further.any():
-            return words.nothing
+            return self.table.nothing
         if row.bar + 1 < row.n_bars:
-            return words.kind("bar")
+            return self.table.kind("bar")
         if further.any() and not _ends_well(row):
-            return words.nothing
-        return words.one(words.eos)
+            return self.table.nothing
+        return self.table.one(self.table.eos)
 
 
-def _sings(row: Follower, part: int) -> bool:
+def _is_singer(row: PieceState, part: int) -> bool:
     return ROLES[row.roles[part]].program == CHOIR
 
 
-def last_tones(row: Follower, part: int) -> frozenset[int]:
+def last_tones(row: PieceState, part: int) -> frozenset[int]:
     """On which tones, in semitones from the tonic, a singer may end, as far as others have ended:
     the tonic's triad with its third, the lowest voice on the tonic. Minor may end in major."""
     thirds = MAJOR_THIRD if row.header["mode"].value in _MAJOR else MINOR_OR_PICARDY
-    singers = [k for k in range(len(row.roles)) if _sings(row, k)]
+    singers = [k for k in range(len(row.roles)) if _is_singer(row, k)]
     if part == singers[-1] and len(singers) > 1:
         return frozenset({0})
     ended = {row.pitches[k] % 12 for k in singers if k != part and row.ends[k] == row.end}
@@ -273,7 +263,7 @@ def last_tones(row: Follower, part: int) -> frozenset[int]:
     return thirds if not waiting else thirds | {0, 7}
 
 
-def _ends_well(row: Follower) -> bool:
+def _ends_well(row: PieceState) -> bool:
     """Whether all singers, or else some part, hold their last note to the end."""
     end = row.end
     choir = [e for role, e in zip(row.roles, row.ends, strict=True) if ROLES[role].program == CHOIR]

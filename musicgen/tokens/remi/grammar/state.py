@@ -1,4 +1,4 @@
-"""Where a piece in parts stands, token by token, and what networks are told of it."""
+"""The state of a piece in parts, token by token, and the feature columns of networks."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from musicgen.tokens.remi.encoding import HEADER_KINDS, RemiToken, key_shift, pa
 from musicgen.tokens.remi.pieces import MAX_PARTS, ROLES, plain_meter
 from musicgen.tokens.vocabulary import BOS, EOS
 
-GRAINS = 96  # times are counted in so many to a quarter note: all of MidiTok's are whole
-_COARSE = 8  # grains of a step in the features
-_MOST = 96  # steps that features tell apart
-_BARS_TOLD = 16
-N_VOICES_TOLD = 4
+GRAINS = 96  # units of time a quarter note, in which all times of MidiTok are whole
+_COARSE = 8  # grains in a step of the features
+_MOST = 96  # steps that features distinguish
+_MAX_BARS = 16
+N_VOICES = 4
 
 FEATURE_SIZES = {
     "position": _MOST + 1,
     "left": _MOST + 1,
-    "to_go": _BARS_TOLD + 1,
+    "to_go": _MAX_BARS + 1,
     "part": MAX_PARTS + 1,
     "own": 129,
     "next_end": _MOST + 1,
-    **{f"voice_{k}": 257 for k in range(N_VOICES_TOLD)},
+    **{f"voice_{k}": 257 for k in range(N_VOICES)},
 }
 FREE = -1
 
 
-class Follower:
-    """Where a piece stands, token by token. Times are in grains from the first bar line.
+class PieceState:
+    """The state of a piece after some tokens. Times are in grains from the first bar line.
 
-    `kind` is that of the last token. `ends` and `pitches` say of each part where its last note
-    ends and what it is (as in the tokens, in the key of C), `before` the one before that, `struck`
-    when it last struck.
+    `kind` is that of the last token. Of each part `pitches` holds the last pitch (as in the tokens,
+    in the key of C), `before` the one before that, `struck` its onset and `ends` its end.
     """
 
     def __init__(self) -> None:
@@ -52,7 +51,7 @@ class Follower:
         self.part = FREE
 
     def advance(self, token: RemiToken) -> None:
-        """Follow a token. Total: an irregular piece is followed as well as can be."""
+        """Read a token. Total: every token of an irregular piece changes the state in some way."""
         value = token.value
         match token.kind:
             case "part":
@@ -126,20 +125,20 @@ class Follower:
         """The state as small integers, in the order of `FEATURE_SIZES` and below them.
 
         position, left: steps (12 a quarter) since the bar line and to the next, or to the end of
-        the piece. to_go: bars left,
-        this one included. part: 1 + the part in hand. own: 1 + its last pitch. next_end: steps
+        the piece. to_go: bars left, this one included. part: 1 + the current part. own: 1 + its
+        last pitch. next_end: steps
         until the next note ends. voice_k: of part k, 1 + the pitch that sounds, 129 + the pitch
         that sounded last, 0 for none.
         """
         place = min((self.now - self.bar_start) // _COARSE, _MOST)
         stop = min(self.bar_start + self.bar_length, self.end) if self.bar >= 0 else 0
         left = min(max(stop - self.now, 0) // _COARSE, _MOST)
-        to_go = min(max(self.n_bars - self.bar, 0), _BARS_TOLD) if self.bar >= 0 else 0
+        to_go = min(max(self.n_bars - self.bar, 0), _MAX_BARS) if self.bar >= 0 else 0
         own = self.pitches[self.part] + 1 if self.part >= 0 else 0
         waits = [end - self.now for end in self.ends if end > self.now]
-        voices = [0] * N_VOICES_TOLD
+        voices = [0] * N_VOICES
         for k, (pitch, end) in enumerate(zip(self.pitches, self.ends, strict=True)):
-            if k < N_VOICES_TOLD and pitch >= 0:
+            if k < N_VOICES and pitch >= 0:
                 voices[k] = pitch + (1 if end > self.now else 129)
         wait = min(min(waits, default=0) // _COARSE, _MOST)
         return place, left, to_go, self.part + 1, own, wait, *voices
@@ -148,14 +147,14 @@ class Follower:
 def trace(tokens: Sequence[str]) -> tuple[NDArray[np.uint16], bool]:
     """Features after each token of a piece, `<bos>` included, (T, F), and whether the piece is
     irregular: a part of one line strikes while it sounds, or music goes on past the end."""
-    follower = Follower()
+    state = PieceState()
     rows = []
     irregular = False
     for text in tokens:
         token = parse_token(text)
-        if token.kind == "program" and ROLES[follower.roles[token.value]].single:
-            irregular = irregular or follower.ends[token.value] > follower.now
-        follower.advance(token)
-        rows.append(follower.features())
-    past = max(follower.ends, default=0) > follower.bar_start + follower.bar_length
+        if token.kind == "program" and ROLES[state.roles[token.value]].single:
+            irregular = irregular or state.ends[token.value] > state.now
+        state.advance(token)
+        rows.append(state.features())
+    past = max(state.ends, default=0) > state.bar_start + state.bar_length
     return np.array(rows, np.uint16), irregular or past
