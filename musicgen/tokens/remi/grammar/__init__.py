@@ -4,8 +4,8 @@
     state.advance(token)
     constraint = PieceConstraint(vocabulary, n)   # a batch, as the sampler wants it
 
-The frame is the order that MidiTok declares (after a Program a Pitch, after a Pitch a
-Duration ...); inside it, time only increases, a bar has exactly the positions of its meter, a part of one
+The frame is the order that MidiTok declares (after a Program a Pitch, after a Pitch a Duration,
+...). Inside it, time only increases, a bar has exactly the positions of its meter, a part of one
 line strikes only when it is free, nothing sounds past the end, and the last bar makes up for the
 pickup. So every sequence decodes, and the piece that it makes adds up.
 """
