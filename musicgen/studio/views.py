@@ -12,7 +12,7 @@ from musicgen.errors import ControlError, MusicgenError
 from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.instruments import GENERAL_MIDI
-from musicgen.music.performance import cues, perform
+from musicgen.music.performance import note_timings, perform
 from musicgen.music.similarity import Novelty
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
@@ -87,7 +87,7 @@ def notes_of(tune: Tune, given: IsGiven | None = None) -> list[dict[str, Any]]:
             "pitch": cue.midi,
             "given": given is not None and cue.place is not None and given(cue.place),
         }
-        for cue in cues(tune)
+        for cue in note_timings(tune)
     ]
 
 

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.abc_notation import parse_text
-from musicgen.music.performance import EXACT, FOLK, Performance, SoundingNote, Style, cues, perform
+from musicgen.music.performance import (
+    EXACT,
+    FOLK,
+    Performance,
+    SoundingNote,
+    Style,
+    note_timings,
+    perform,
+)
 from musicgen.music.playback import played_notes
 from musicgen.music.tune import Tune
 
@@ -351,7 +359,7 @@ def test_every_style_plays_every_note_within_the_music(eighths: int, meter: str)
 def test_cues_are_in_step_with_the_playing_and_say_what_is_written(rhythm: str) -> None:
     played = tune('|:"D"{g}D2 E>F (3GAB [Ac]d-|1 d4 e4:|2 d4 z4|]', rhythm=rhythm)
     style = Style(ornaments=False, backing=False)
-    found = cues(played, style)
+    found = note_timings(played, style)
     sounding = perform(played, style).notes
     assert [cue.onset_s for cue in found] == [n.onset_s for n in sounding]
     assert [cue.midi for cue in found] == [n.midi for n in sounding]
@@ -373,7 +381,7 @@ def test_cues_are_in_step_with_the_playing_and_say_what_is_written(rhythm: str) 
 
 
 def test_a_note_of_an_overlay_has_no_place() -> None:
-    found = cues(tune("ABcd efga & D4 F4|]"))
+    found = note_timings(tune("ABcd efga & D4 F4|]"))
     assert [cue.place is None for cue in found if cue.midi in (62, 66)] == [True, True]
 
 

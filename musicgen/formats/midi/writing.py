@@ -17,8 +17,8 @@ from musicgen.formats.midi.framing import MAJOR_TONICS, MINOR_TONICS
 from musicgen.formats.midi.grid import COARSEST_ROUNDED
 from musicgen.music.instruments import program as program_of
 from musicgen.music.performance import Style
-from musicgen.music.performance.pulse import Swing, place_bars
 from musicgen.music.performance.style import MAX_SWING, tempo_factor
+from musicgen.music.performance.timing import Swing, place_bars
 from musicgen.music.playback import (
     PlayedBar,
     PlayedNote,

@@ -3,27 +3,27 @@
     perform(tune).notes                          # onsets and durations in seconds, velocities
     perform(tune, Style(tempo="70%", count_in=1))
     perform(tune, EXACT)                         # as written, and nothing else
-    cues(tune)                                   # when each written note is heard
+    note_timings(tune)                           # when each written note sounds
 
 Written music goes in, sounding notes come out: repeats are played, ties joined, times in seconds.
 """
 
 from __future__ import annotations
 
-from musicgen.music.performance.sounding import Cue, Performance, Player, SoundingNote
-from musicgen.music.performance.stage import Stage
+from musicgen.music.performance.events import NoteTiming, Performance, Player, SoundingNote
+from musicgen.music.performance.performer import Performer
 from musicgen.music.performance.style import EXACT, FOLK, Style
 from musicgen.music.tune import Tune
 
 __all__ = [
     "EXACT",
     "FOLK",
-    "Cue",
+    "NoteTiming",
     "Performance",
     "Player",
     "SoundingNote",
     "Style",
-    "cues",
+    "note_timings",
     "perform",
 ]
 
@@ -32,17 +32,17 @@ def perform(tune: Tune, style: Style = FOLK) -> Performance:
     """Play a tune in a style.
 
     Raises:
-        InvalidTuneError: no notes, notes that nobody can hear, too many, or too long.
-        ConfigError: no such instrument.
+        InvalidTuneError: there are no notes, inaudible ones, too many, or it lasts too long.
+        ConfigError: there is no such instrument.
     """
-    return Stage(tune, style).perform()
+    return Performer(tune, style).perform()
 
 
-def cues(tune: Tune, style: Style = FOLK) -> tuple[Cue, ...]:
-    """When each written note is heard while the tune is played once in a style, by onset; in step
-    with `perform` where there is no count-in.
+def note_timings(tune: Tune, style: Style = FOLK) -> tuple[NoteTiming, ...]:
+    """When each written note sounds while the tune is played once in a style, by onset; the times
+    are those of `perform` without a count-in.
 
     Raises:
-        InvalidTuneError: no notes to play, or too many voices.
+        InvalidTuneError: there are no notes to play, or too many voices.
     """
-    return Stage(tune, style).cues()
+    return Performer(tune, style).note_timings()

@@ -35,20 +35,20 @@ class OrnamentNote:
 
 
 def play_out(sound: OrnamentNote, marks: Marks, key: Key) -> list[OrnamentNote]:
-    """The sounds that an ornamented note is made of, within its own time.
+    """The notes of an ornamented note, within its own time.
 
     `key` gives the neighbours of the scale.
     """
-    sounds: list[OrnamentNote] = []
-    if marks.grace is not None and sound.duration_s > 0:
-        pitches = [note.midi for note in marks.grace.notes]
-        cut = min(CUT_S, MAX_SHARE * sound.duration_s / max(len(pitches), 1))
-        sounds = [
-            OrnamentNote(sound.onset_s + i * cut, cut, midi) for i, midi in enumerate(pitches)
-        ]
-        taken = cut * len(pitches)
-        sound = OrnamentNote(sound.onset_s + taken, sound.duration_s - taken, sound.midi)
-    return sounds + _ornamented(sound, marks.decorations, key)
+    if marks.grace is None or sound.duration_s <= 0:
+        return _ornamented(sound, marks.decorations, key)
+    graces = marks.grace.notes
+    cut = min(CUT_S, MAX_SHARE * sound.duration_s / max(len(graces), 1))
+    taken = cut * len(graces)
+    main = OrnamentNote(sound.onset_s + taken, sound.duration_s - taken, sound.midi)
+    return [
+        *(OrnamentNote(sound.onset_s + i * cut, cut, note.midi) for i, note in enumerate(graces)),
+        *_ornamented(main, marks.decorations, key),
+    ]
 
 
 def _ornamented(sound: OrnamentNote, decorations: Iterable[str], key: Key) -> list[OrnamentNote]:
@@ -92,5 +92,4 @@ def _neighbour(midi: int, steps: int, key: Key) -> int:
     if steps == 0:
         return midi
     scale = {(STEP_SEMITONES[step] + alter) % 12 for step, alter in key.signature.items()}
-    moved = next(d for d in (1, 2, 3) if (midi + steps * d) % 12 in scale)
-    return midi + steps * moved
+    return next(m for m in range(midi + steps, midi + 4 * steps, steps) if m % 12 in scale)

@@ -1,4 +1,4 @@
-"""How a tune is to be played: every option, what it means, and what goes with which dance."""
+"""Playing style: every option and its meaning, swing of each dance, presets FOLK and EXACT."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _require(name: str, value: float, low: float, high: float) -> None:
 
 
 def _read_tempo(text: str) -> tuple[Fraction, bool]:
-    """(number, whether it is a share in percent)."""
+    """The number, and whether it is a percentage."""
     match = _TEMPO.fullmatch(text.strip())
     if match is not None:
         number, percent = Fraction(match[1]), match[2] == "%"
@@ -86,7 +86,7 @@ def _read_tempo(text: str) -> tuple[Fraction, bool]:
 
 
 def tempo_factor(style: Style, qpm: Fraction, meter: Meter) -> Fraction:
-    """How many times faster than `qpm` (quarters a minute at the start) the style asks for."""
+    """The tempo of a style as a multiple of `qpm`, quarters a minute at the start."""
     if not style.tempo:
         return Fraction(1)
     number, percent = _read_tempo(style.tempo)

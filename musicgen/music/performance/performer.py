@@ -1,8 +1,7 @@
-"""One performance in the making: voices, accompaniment and count-in, brought into seconds."""
+"""The performer: voices, accompaniment and count-in of one tune, in seconds."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -10,13 +9,18 @@ from fractions import Fraction
 from musicgen.errors import InvalidTuneError
 from musicgen.music.instruments import program
 from musicgen.music.performance import accompaniment
-from musicgen.music.performance.accompaniment import Stroke
-from musicgen.music.performance.dynamics import PLAIN_VELOCITY, Dynamics, velocity
+from musicgen.music.performance.accompaniment import BackingNote
+from musicgen.music.performance.dynamics import (
+    PLAIN_VELOCITY,
+    MetricalStrength,
+    dynamics,
+    velocity,
+)
+from musicgen.music.performance.events import NoteTiming, Performance, Player, SoundingNote
 from musicgen.music.performance.ornaments import OrnamentNote, play_out
-from musicgen.music.performance.pulse import Pulse, Swing, place_bars
-from musicgen.music.performance.sounding import Cue, Performance, Player, SoundingNote
 from musicgen.music.performance.style import Style, swing_ratio, tempo_factor
-from musicgen.music.playback import PlayedNote, Timeline, separate, tempo_map, timeline, unfold
+from musicgen.music.performance.timing import Clock, StepFunction, Swing, place_bars
+from musicgen.music.playback import PlayedNote, separate, tempo_map, timeline, unfold
 from musicgen.music.theory import Key, default_qpm
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import NO_MARKS, Marks, Tune
@@ -33,28 +37,8 @@ ARTICULATION = {"staccato": 0.5, "wedge": 0.35, "tenuto": 1.0, "fermata": 1.0}
 USUAL_ARTICULATION = 0.95
 
 
-class Clock:
-    """Quarter notes to seconds.
-
-    `tempos` are (onset in quarters, quarters a minute), the first at 0.
-    """
-
-    def __init__(self, tempos: Sequence[tuple[Fraction, Fraction]]) -> None:
-        self._onsets = [onset for onset, _ in tempos]
-        self._pace_s = [60 / qpm for _, qpm in tempos]  # of a quarter
-        self._seconds = [Fraction(0)]
-        for i in range(1, len(tempos)):
-            span = self._onsets[i] - self._onsets[i - 1]
-            self._seconds.append(self._seconds[-1] + span * self._pace_s[i - 1])
-
-    def __call__(self, moment: Fraction) -> Fraction:
-        """When a moment comes, in seconds from the beginning, exactly."""
-        i = max(bisect_right(self._onsets, moment) - 1, 0)
-        return self._seconds[i] + (moment - self._onsets[i]) * self._pace_s[i]
-
-
-class Stage:
-    """Collects parts and the notes of the tune played once, then puts the whole together."""
+class Performer:
+    """Plays one tune: collects players and the notes of one time through, then repeats them."""
 
     def __init__(self, tune: Tune, style: Style) -> None:
         tune = transpose(tune, style.transpose) if style.transpose else tune
@@ -67,6 +51,8 @@ class Stage:
         factor = tempo_factor(style, tempos[0][1], self._meter)
         self._clock = Clock([(onset, qpm * factor) for onset, qpm in tempos])
         self._swing = Swing(self._bars, self._played.notes, swing_ratio(style, tune.rhythm))
+        changes = [(at, change.key) for at, change in self._played.changes if change.key]
+        self._keys = [(Fraction(0), tune.key), *changes]
         self._parts: list[Player] = []
         self._notes: list[SoundingNote] = []
         self._warnings: list[str] = []
@@ -105,29 +91,31 @@ class Stage:
                     "play fewer repeats or loops"
                 )
 
-    def cues(self) -> tuple[Cue, ...]:
-        """When each written note sounds, once through, without what is added to it."""
-        cues = []
+    def note_timings(self) -> tuple[NoteTiming, ...]:
+        """When each written note sounds, once through, without ornaments and accompaniment."""
+        timings = []
         for number in range(len(self._tune.voices)):
             for note in separate([n for n in self._played.notes if n.voice == number]):
                 sound = self._sound(note.onset, note.duration, note.midi)
-                cues.append(Cue(sound.onset_s, sound.duration_s, note.midi, number, note.place))
-        return tuple(sorted(cues, key=lambda cue: (cue.onset_s, cue.voice, cue.midi)))
+                timings.append(
+                    NoteTiming(sound.onset_s, sound.duration_s, note.midi, number, note.place)
+                )
+        return tuple(sorted(timings, key=lambda note: (note.onset_s, note.voice, note.midi)))
 
     def _play_voices(self) -> None:
-        pulse, keys = Pulse(self._bars), _keys(self._tune, self._played)
+        strength_at, key_at = MetricalStrength(self._bars), StepFunction(self._keys, self._tune.key)
         self._parts += _voice_parts(self._tune, self._style)
         for number, marks in enumerate(_marks(self._tune)):
-            dynamics = Dynamics(marks.items())
+            dynamic_at = dynamics(marks.items())
             written = [n for n in self._played.notes if n.voice == number]
             tops = {n.onset: n.midi for n in written}  # of chords; notes are by onset and pitch
             for note in separate(written):
                 on_note = marks.get(note.onset, NO_MARKS)
-                key = keys[bisect_right(keys, note.onset, key=lambda pair: pair[0]) - 1][1]
-                strength = pulse.strength(note.onset)
-                loudness = velocity(strength, on_note.decorations, dynamics.at(note.onset))
+                loudness = velocity(
+                    strength_at(note.onset), on_note.decorations, dynamic_at(note.onset)
+                )
                 plain = not self._style.ornaments or note.midi != tops[note.onset]
-                for sound in self._sounds(note, on_note, key, plain=plain):
+                for sound in self._sounds(note, on_note, key_at(note.onset), plain=plain):
                     self._add(sound, loudness, number)
 
     def _sounds(
@@ -139,9 +127,7 @@ class Stage:
             share = min(shares, default=USUAL_ARTICULATION)
         sound = self._sound(note.onset, note.duration, note.midi)
         sound = replace(sound, duration_s=share * sound.duration_s)
-        if plain:
-            return [sound]
-        return play_out(sound, marks, key)
+        return [sound] if plain else play_out(sound, marks, key)
 
     def _accompany(self) -> None:
         style, end = self._style, self._played.duration
@@ -152,18 +138,17 @@ class Stage:
             self._add_part(Player("bass", program(BASS_INSTRUMENT), -0.2, 0.75), backing.bass)
             self._add_part(Player("chords", guitar, 0.35, 0.6), backing.chords)
         if style.drone:
-            strokes = accompaniment.drone(self._tune, self._played)
-            if not strokes:
+            notes = accompaniment.drone(self._keys, end)
+            if not notes:
                 self._warnings.append("there is no drone, since the key has no tonic")
-            self._add_part(Player("drone", program(DRONE_INSTRUMENT), 0.0, 0.4), strokes)
+            self._add_part(Player("drone", program(DRONE_INSTRUMENT), 0.0, 0.4), notes)
 
-    def _add_part(self, part: Player, strokes: Sequence[Stroke]) -> None:
-        if not strokes:
-            return
-        self._parts.append(part)
-        for stroke in strokes:
-            sound = self._sound(stroke.onset, stroke.duration, stroke.midi)
-            self._add(sound, velocity(stroke.strength), len(self._parts) - 1)
+    def _add_part(self, part: Player, notes: Sequence[BackingNote]) -> None:
+        if notes:
+            self._parts.append(part)
+        for note in notes:
+            sound = self._sound(note.onset, note.duration, note.midi)
+            self._add(sound, velocity(note.strength), len(self._parts) - 1)
 
     def _add(self, sound: OrnamentNote, loudness: int, part: int) -> None:
         if not LOWEST <= sound.midi <= HIGHEST:
@@ -183,14 +168,13 @@ class Stage:
         clicks, length = accompaniment.count_in(self._meter, pickup, self._style.count_in)
         pace_s = float(self._clock(Fraction(1)))
         self._parts.append(Player("count-in", percussion=True, level=0.35))
-        number = len(self._parts) - 1
         notes = [
             SoundingNote(
                 float(click.onset) * pace_s,
                 float(click.duration) * pace_s,
                 click.midi,
                 velocity(click.strength),
-                number,
+                len(self._parts) - 1,
             )
             for click in clicks
         ]
@@ -211,13 +195,8 @@ def _tempos(tune: Tune) -> list[tuple[Fraction, Fraction]]:
     return tempos
 
 
-def _keys(tune: Tune, played: Timeline) -> list[tuple[Fraction, Key]]:
-    changed = [(at, change.key) for at, change in played.changes if change.key is not None]
-    return [(Fraction(0), tune.key), *changed]
-
-
 def _marks(tune: Tune) -> list[dict[Fraction, Marks]]:
-    """For each voice, what is written around its notes, by their onsets as played."""
+    """For each voice, the marks of its notes, by their onsets as played."""
     voices = []
     for voice in unfold(tune).voices:
         marks, position = {}, Fraction(0)
@@ -231,14 +210,12 @@ def _marks(tune: Tune) -> list[dict[Fraction, Marks]]:
 
 def _voice_parts(tune: Tune, style: Style) -> Iterable[Player]:
     """The players of the voices, spread a little from left to right."""
-    asked = [name for name in style.instrument.split(",") if name.strip()]
+    names = [name for name in style.instrument.split(",") if name.strip()]
     n = len(tune.voices)
     for i, voice in enumerate(tune.voices):
-        if asked:
-            number = program(asked[i % len(asked)])
-        elif voice.program is not None:
-            number = voice.program
-        else:
-            number = program(DEFAULT_INSTRUMENTS[i % len(DEFAULT_INSTRUMENTS)])
+        usual = names or DEFAULT_INSTRUMENTS
+        number = None if names else voice.program
+        if number is None:
+            number = program(usual[i % len(usual)])
         pan = 0.0 if n == 1 else 0.5 * (2 * i / (n - 1) - 1)
         yield Player(voice.name or voice.id or f"voice {i + 1}", number, pan)

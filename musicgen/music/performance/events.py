@@ -1,4 +1,4 @@
-"""Part, SoundingNote, Performance: what a performer hands to a synthesizer; Cue: for the eye."""
+"""Player, SoundingNote, Performance: the input of a synthesizer; NoteTiming for a display."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class SoundingNote:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """All that sounds, by onset. `duration_s` lasts to the end of the last bar; `warnings` say
-    what could not be played."""
+    """Everything that sounds, by onset. `duration_s` lasts to the end of the last bar; `warnings`
+    name what could not be played."""
 
     parts: tuple[Player, ...]
     notes: tuple[SoundingNote, ...]
@@ -45,8 +45,8 @@ class Performance:
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
-    """When a written note is heard, in seconds, ornaments aside: MIDI pitch, number of its voice
+class NoteTiming:
+    """When a written note sounds, in seconds, without ornaments: MIDI pitch, number of its voice
     and `place` (bar and timed event, from 0; None for a note of an overlay)."""
 
     onset_s: float

@@ -1,18 +1,32 @@
-"""Where every moment stands in its bar: how strong its beat is, and how it swings."""
+"""Times of a performance: full bars and their pickups, swing, quarter notes to seconds."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 from musicgen.music.playback import PlayedBar, PlayedNote
 from musicgen.music.theory import Meter
 
-DOWNBEAT, HALFWAY, BEAT, OFF_BEAT = 1.0, 0.6, 0.35, 0.0  # strength of an accent
 SIXTEENTH, EIGHTH = Fraction(1, 4), Fraction(1, 2)
+T = TypeVar("T")
+
+
+class StepFunction(Generic[T]):
+    """A value that changes at some onsets, given in order; `initial` is the one before them."""
+
+    def __init__(self, steps: Iterable[tuple[Fraction, T]], initial: T) -> None:
+        pairs = list(steps)
+        self._onsets = [onset for onset, _ in pairs]
+        self._values = [initial, *(value for _, value in pairs)]
+
+    def __call__(self, moment: Fraction) -> T:
+        """The value at a moment."""
+        return self._values[bisect_right(self._onsets, moment)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,55 +43,50 @@ class PlacedBar:
 
     @property
     def downbeat(self) -> Fraction:
-        """When the full bar began, or would have."""
+        """The time at which the full bar began, or would have begun."""
         return self.onset - self.offset
 
 
 def place_bars(bars: Sequence[PlayedBar]) -> list[PlacedBar]:
-    """Bars in their meter: a pickup stands at the end of a full bar, the rest of a bar that was
-    cut in two goes on where its first half stopped."""
+    """Bars in their meter: a pickup stands at the end of a full bar, the second part of a bar that
+    was cut in two where its first part stopped."""
     placed: list[PlacedBar] = []
     bars = [bar for bar in bars if bar.duration]
-    reached = Fraction(0)  # place in its full bar where the bar before stopped; 0 when that is full
-    for i, bar in enumerate(bars):
+    filled = Fraction(0)  # how much of its full bar the bar before filled; 0 when that is full
+    for bar, following in zip(bars, [*bars[1:], None], strict=True):
         full = bar.meter.bar_duration
         offset = Fraction(0)
         if full is not None and bar.duration < full:
-            if reached and reached + bar.duration <= full:
-                offset = reached
-            elif bar.duration < full / 2 and i + 1 < len(bars) and bars[i + 1].duration >= full:
+            if filled and filled + bar.duration <= full:
+                offset = filled
+            elif following and bar.duration < full / 2 and following.duration >= full:
                 offset = full - bar.duration
         placed.append(PlacedBar(bar.onset, bar.duration, bar.meter, offset))
         end = offset + bar.duration
-        reached = Fraction(0) if full is None or end >= full else end
+        filled = Fraction(0) if full is None or end >= full else end
     return placed
 
 
-class Pulse:
-    """The beats of a tune as it is played."""
+class Clock:
+    """Quarter notes to seconds.
 
-    def __init__(self, bars: Sequence[PlacedBar]) -> None:
-        self._bars = bars
-        self._onsets = [bar.onset for bar in bars]
-        self._strengths = {bar.meter: _strengths(bar.meter) for bar in bars}
+    `tempos` are (onset in quarters, quarters a minute), the first at 0.
+    """
 
-    def strength(self, moment: Fraction) -> float:
-        """How strong a beat is there, from 0 (between the beats) to 1 (the first of a bar)."""
-        i = bisect_right(self._onsets, moment) - 1
-        if i < 0:
-            return OFF_BEAT
-        bar = self._bars[i]
-        return self._strengths[bar.meter].get(moment - bar.downbeat, OFF_BEAT)
+    def __init__(self, tempos: Sequence[tuple[Fraction, Fraction]]) -> None:
+        steps: list[tuple[Fraction, tuple[Fraction, Fraction, Fraction]]] = []
+        for onset, qpm in tempos:
+            seconds = Fraction(0)
+            if steps:
+                before, start, pace = steps[-1][1]
+                seconds = start + (onset - before) * pace
+            steps.append((onset, (onset, seconds, 60 / qpm)))
+        self._step_at = StepFunction(steps, steps[0][1])
 
-
-def _strengths(meter: Meter) -> dict[Fraction, float]:
-    beats = meter.beat_durations
-    places = [sum(beats[:i], Fraction(0)) for i in range(len(beats))]
-    strengths = dict.fromkeys(places, BEAT)
-    half = (meter.bar_duration or Fraction(0)) / 2
-    if half in strengths:
-        strengths[half] = HALFWAY
-    return strengths | {Fraction(0): DOWNBEAT} if beats else {}
+    def __call__(self, moment: Fraction) -> Fraction:
+        """The time of a moment in seconds from the beginning, exactly."""
+        onset, seconds, pace = self._step_at(moment)
+        return seconds + (moment - onset) * pace
 
 
 class Swing:
@@ -94,17 +103,21 @@ class Swing:
         self._turn = 2 * ratio / (1 + ratio)  # when the second half begins, in halves
         pairs = {} if ratio == 1 else _pairs(bars, notes)
         onsets = sorted({note.onset for note in notes})
-        self._pairs = [
-            (start, unit) for start, unit in sorted(pairs.items()) if _is_even(start, unit, onsets)
-        ]
-        self._starts = [start for start, _ in self._pairs]
+        self._pair_at = StepFunction(
+            [
+                (start, (start, unit))
+                for start, unit in sorted(pairs.items())
+                if _is_even(start, unit, onsets)
+            ],
+            None,
+        )
 
     def __call__(self, moment: Fraction) -> Fraction:
         """When a written moment is played, both in quarter notes."""
-        i = bisect_right(self._starts, moment) - 1
-        if i < 0:
+        pair = self._pair_at(moment)
+        if pair is None:
             return moment
-        start, unit = self._pairs[i]
+        start, unit = pair
         inner = (moment - start) / unit
         if inner >= 2:
             return moment
