@@ -62,7 +62,6 @@ def test_measures_of_rhythm_are_those_worked_out_by_hand() -> None:
     # Two measures of 4 ticks: onsets 0, 1 and 0, 2. They differ at two places of four.
     assert rhythm.groove_consistency([0, 1, 4, 6], 7, 4) == pytest.approx(0.5)
     assert rhythm.mean_inter_onset([0, 4, 8, 12], 4) == 1
-    assert rhythm.empty_beat_rate([0, 12], [4, 4], 4) == pytest.approx(1 / 5)  # beat 2 of 0..4
     assert rhythm.duration_entropy([1, 1, 2, 2]) == 1
 
 
@@ -100,7 +99,6 @@ def test_the_numbers_are_muspys_on_the_same_notes(
             pitch.pitch_in_scale_rate(pitches, 7, "minor"),
             muspy.pitch_in_scale_rate(music, 7, "minor"),
         ),
-        (rhythm.empty_beat_rate(onsets, durations, 12), muspy.empty_beat_rate(music)),
         (rhythm.groove_consistency(onsets, end, 36), muspy.groove_consistency(music, 36)),
     ]
     for ours, theirs in pairs:

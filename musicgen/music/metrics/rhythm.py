@@ -1,4 +1,4 @@
-"""Measures of rhythm: density, lengths, groove, empty beats, with MusPy's and mgeval's formulas.
+"""Measures of rhythm: density, lengths, groove, syncopation, with MusPy's and mgeval's formulas.
 
 Onsets and durations are whole ticks of any size. Sources as in `pitch`; on the same notes the
 numbers are MusPy's (tested). NaN where there is nothing to measure.
@@ -43,31 +43,12 @@ def groove_consistency(onsets: Ticks, length: int, measure_ticks: int) -> float:
     if n_measures < 2:
         return math.nan
     places = np.unique(np.asarray(onsets, np.int64))
-    measures, positions = np.divmod(places, measure_ticks)
-    here = measures * measure_ticks + positions
-    after = here + measure_ticks
-    both = len(np.intersect1d(after, here, assume_unique=True))
+    measures = places // measure_ticks
+    both = len(np.intersect1d(places + measure_ticks, places, assume_unique=True))
     # A note of a middle measure is compared with the measures on both of its sides.
     compared = (measures > 0).sum() + (measures < n_measures - 1).sum()
     distance = int(compared) - 2 * both
     return 1 - distance / (measure_ticks * (n_measures - 1))
-
-
-def empty_beat_rate(onsets: Ticks, durations: Ticks, ticks_per_quarter: int) -> float:
-    """Share of beats (quarters) in which nothing sounds (MusPy; Pypianoroll 2018).
-
-    As in MusPy a note also fills the beat in which it ends, to the tick.
-    """
-    begins = np.asarray(onsets, np.int64)
-    ends = begins + np.asarray(durations, np.int64)
-    length = int(ends.max(initial=0))
-    if length < 1:
-        return math.nan
-    n_beats = length // ticks_per_quarter + 1
-    changes = np.zeros(n_beats + 1, np.int64)
-    np.add.at(changes, begins // ticks_per_quarter, 1)
-    np.add.at(changes, ends // ticks_per_quarter + 1, -1)
-    return float(1 - (np.cumsum(changes[:n_beats]) > 0).sum() / n_beats)
 
 
 def off_beat_rate(positions: Ticks, beat_ticks: int) -> float:

@@ -1,4 +1,4 @@
-"""How close a tune is to others: melodic similarity, and an index of what was written before.
+"""Melodic similarity of two tunes, and an index of melodies that finds copies and variants.
 
 similarity(a, b)                            # 0 to 1
 index = NoveltyIndex.build(read("book.abc"))
@@ -7,7 +7,7 @@ print(index.assess(tune).line())            # new: nearest ..., similarity 0.34;
 
 from __future__ import annotations
 
-from musicgen.music.similarity.alignment import MelodyLine, line_similarity
+from musicgen.music.similarity.alignment import similarity
 from musicgen.music.similarity.index import (
     COPY,
     COPY_SIMILARITY,
@@ -22,8 +22,7 @@ from musicgen.music.similarity.index import (
     NoveltyIndex,
 )
 from musicgen.music.similarity.melody import Melody
-from musicgen.music.similarity.shared import Run
-from musicgen.music.tune import Tune
+from musicgen.music.similarity.shared_bars import SharedBars
 
 __all__ = [
     "COPY",
@@ -38,21 +37,6 @@ __all__ = [
     "Neighbour",
     "Novelty",
     "NoveltyIndex",
-    "Run",
+    "SharedBars",
     "similarity",
 ]
-
-
-def similarity(a: Tune, b: Tune) -> float:
-    """How alike two melodies are, from 0 to 1; the same both ways round.
-
-    The score of the best local alignment of their first sounding lines under the best of twelve
-    transpositions, over the mean of their scores with themselves; `alignment` says how it is made
-    and after whom. It is 1 for the same melody in any key, octave, barring or note values
-    (augmentation), repeated notes counting as one. Unrelated tunes of the Irish books have 0.2
-    to 0.4; a tune with every tenth note changed has about 0.85 with itself, one with a passing
-    note in every third rarely less than 0.7. Where one tune writes out repeats that the other
-    marks, it is lower.
-    Without notes on one side it is 0, on both 1.
-    """
-    return line_similarity(MelodyLine.of(Melody.of(a)), MelodyLine.of(Melody.of(b)))

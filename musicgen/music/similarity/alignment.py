@@ -1,11 +1,11 @@
-"""Two melodies laid side by side: the best local alignment of pitch classes weighed by length.
+"""Alignment of two melodies: the best local one of pitch classes, weighted by note length.
 
 Edit distances between melodies with costs that depend on length are due to Mongeau and Sankoff,
 "Comparison of musical sequences", Computers and the Humanities 24, 1990; that the best *part* of
 an alignment counts, to Smith and Waterman, 1981. Here notes of the same pitch class match, and a
-note that the other melody has not costs something, the less the shorter it is: so passing notes
-and cuts are cheap. A note's weight is the square root of its length against the typical one of
-its melody, so that doubling all lengths changes nothing. All scores are integers, whence
+note that the other melody lacks has a cost that grows with its length: so passing notes and cuts
+are cheap. A note's weight is the square root of its length against the typical one of
+its melody, so that doubling all lengths changes nothing. All scores are integers, so that
 alignments of A with B and of B with A score exactly the same.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.music.similarity.melody import Ints, Melody
+from musicgen.music.tune import Tune
 
 Scores = NDArray[np.int32]
 
@@ -29,22 +30,21 @@ _NO_PITCH = 12  # padding, which matches nothing
 
 
 def typical_length(lengths: Ints) -> float:
-    """The length in ticks that most of the time is made of: its mean, each tick counted once."""
+    """Mean note length in ticks, weighted by length; 1 without notes."""
     values = lengths.astype(np.float64)
     return float((values * values).sum() / values.sum()) if len(values) else 1.0
 
 
 def weights(lengths: Ints) -> Scores:
-    """How much each note counts, at least 1."""
-    relative = lengths / typical_length(lengths)
-    found = np.rint(TYPICAL_WEIGHT * np.sqrt(relative)).astype(np.int32)
-    clipped: Scores = np.clip(found, 1, _MAX_WEIGHT)
+    """The weight of each note, at least 1."""
+    relative = np.rint(TYPICAL_WEIGHT * np.sqrt(lengths / typical_length(lengths)))
+    clipped: Scores = np.clip(relative.astype(np.int32), 1, _MAX_WEIGHT)
     return clipped
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class MelodyLine:
-    """What aligning needs of a melody: pitch classes (n,) and weights (n,)."""
+    """A melody ready for alignment: pitch classes (n,) and weights (n,)."""
 
     pitch_classes: NDArray[np.uint8]
     weights: Scores
@@ -112,14 +112,14 @@ def best_alignments(
     with the number of the target; targets are transposed already."""
     longest = max((len(line.weights) for line in targets), default=0)
     at_a_time = max(1, _TABLE_CELLS // max(1, len(a.weights) * longest))
-    found: list[tuple[int, int, Alignment]] = []
+    best: list[tuple[int, int, Alignment]] = []
     for begin in range(0, len(targets), at_a_time):
         some = targets[begin : begin + at_a_time]
         tables = np.stack(list(score_rows(a, some)))  # (n, K, 1 + m)
         scores = tables.max(axis=(0, 2))
         for k in np.argsort(-scores, kind="stable")[:n].tolist():
-            found.append((-int(scores[k]), begin + k, _trace(a, some[k], tables[:, k])))
-    return [(k, alignment) for _, k, alignment in sorted(found, key=lambda f: f[:2])[:n]]
+            best.append((-int(scores[k]), begin + k, _trace(a, some[k], tables[:, k])))
+    return [(k, alignment) for _, k, alignment in sorted(best, key=lambda row: row[:2])[:n]]
 
 
 def _trace(a: MelodyLine, b: MelodyLine, table: Scores) -> Alignment:
@@ -128,19 +128,20 @@ def _trace(a: MelodyLine, b: MelodyLine, table: Scores) -> Alignment:
     score = int(table[i, j])
     pairs: list[tuple[int, int]] = []
     ours, theirs = a.pitch_classes.tolist(), b.pitch_classes.tolist()
-    mine, others = a.weights.tolist(), b.weights.tolist()
-    cell, here = table.item, score
-    while here > 0:
+    our_weights, their_weights = a.weights.tolist(), b.weights.tolist()
+    cell, value = table.item, score
+    while value > 0:
         diagonal = cell(i - 1, j - 1) if i else 0
         above = cell(i - 1, j) if i else 0
-        if ours[i] == theirs[j - 1] and here == diagonal + MATCH * (mine[i] + others[j - 1]):
+        gain = MATCH * (our_weights[i] + their_weights[j - 1])
+        if ours[i] == theirs[j - 1] and value == diagonal + gain:
             pairs.append((i, j - 1))
-            i, j, here = i - 1, j - 1, diagonal
-        elif here == above - GAP * mine[i]:
-            i, here = i - 1, above
+            i, j, value = i - 1, j - 1, diagonal
+        elif value == above - GAP * our_weights[i]:
+            i, value = i - 1, above
         else:
             j -= 1
-            here = cell(i, j)
+            value = cell(i, j)
     return Alignment(score, pairs[::-1])
 
 
@@ -149,8 +150,22 @@ def similarity_of(score: int, a: MelodyLine, b: MelodyLine) -> float:
     return 2 * score / (a.own_score + b.own_score)
 
 
+def similarity(a: Tune, b: Tune) -> float:
+    """How alike two melodies are, from 0 to 1; the same both ways round.
+
+    The score of the best local alignment of their first sounding lines under the best of twelve
+    transpositions, over the mean of their scores with themselves. It is 1 for the same melody in any key, octave, barring or note values
+    (augmentation), repeated notes counting as one. Unrelated tunes of the Irish books have 0.2
+    to 0.4; a tune with every tenth note changed has about 0.85 with itself, one with a passing
+    note in every third rarely less than 0.7. Where one tune writes out repeats that the other
+    marks, it is lower.
+    Without notes on one side it is 0, on both 1.
+    """
+    return line_similarity(MelodyLine.of(Melody.of(a)), MelodyLine.of(Melody.of(b)))
+
+
 def line_similarity(a: MelodyLine, b: MelodyLine) -> float:
-    """See `musicgen.music.similarity.similarity`."""
+    """`similarity` of two lines."""
     if not len(a.weights) or not len(b.weights):
         return float(len(a.weights) == len(b.weights))
     if len(a.weights) > len(b.weights):

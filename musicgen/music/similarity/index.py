@@ -1,4 +1,4 @@
-"""An index of melodies that can be kept in a file, and what it says of a tune."""
+"""An index of melodies, kept in a file, and the novelty of a tune against it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from musicgen.music.similarity.alignment import (
     transposed,
 )
 from musicgen.music.similarity.melody import MAX_NOTES, Melody
-from musicgen.music.similarity.search import Candidate, Finder
-from musicgen.music.similarity.shared import Ruler, Run
-from musicgen.music.similarity.strands import Melodies
+from musicgen.music.similarity.search import Candidate, CandidateSearch
+from musicgen.music.similarity.sequences import Melodies
+from musicgen.music.similarity.shared_bars import BarComparison, SharedBars
 from musicgen.music.tune import Tune
 from musicgen.system.files import read_array_header, read_bytes, write_bytes
 
@@ -45,8 +45,12 @@ COPY_SIMILARITY, COPY_BARS, COPY_NOTES = 0.68, 8, 40
 RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES = 0.56, 5, 24
 
 NEW, RELATED, COPY, SHORT = "new", "related", "copy", "too short to tell"
+_VERDICTS = (
+    (COPY, COPY_SIMILARITY, COPY_BARS, COPY_NOTES),
+    (RELATED, RELATED_SIMILARITY, RELATED_BARS, RELATED_NOTES),
+)
 
-# What reading a file that is no index, or a damaged one, may raise.
+# The errors of reading a file that is no index, or a damaged one.
 _DAMAGE = (
     *(ValueError, KeyError, TypeError, SyntaxError, OSError, EOFError, RecursionError),
     *(OverflowError, NotImplementedError, zipfile.BadZipFile, zlib.error),
@@ -76,7 +80,7 @@ class Neighbour:
     place: str
     number: int
     similarity: float
-    run: Run
+    run: SharedBars
     transposition: int
 
     def __str__(self) -> str:
@@ -114,7 +118,7 @@ class Novelty:
 
 
 class NoveltyIndex:
-    """The melodies of a corpus, to be asked whether a tune is among them or like one of them."""
+    """The melodies of a corpus; finds those that a tune copies or resembles."""
 
     def __init__(
         self, melodies: Melodies, titles: list[str], places: list[str], numbers: list[int]
@@ -156,8 +160,8 @@ class NoveltyIndex:
         )
 
     @cached_property
-    def _finder(self) -> Finder:
-        return Finder(self.melodies)
+    def _search(self) -> CandidateSearch:
+        return CandidateSearch(self.melodies)
 
     def assess(self, tune: Tune | Melody, n: int = 3) -> Novelty:
         """The nearest `n` tunes, the longest run of bars shared with any, and a verdict."""
@@ -165,37 +169,39 @@ class NoveltyIndex:
         if len(melody) < MIN_NOTES:
             return Novelty((), 0, SHORT)
         n_candidates = min(MOST_CANDIDATES, max(CANDIDATES, CANDIDATE_NOTES // len(melody)))
-        found = self._compare(melody, self._finder.candidates(melody, n_candidates))
-        if not found:
+        neighbours = self._compare(melody, self._search.candidates(melody, n_candidates))
+        if not neighbours:
             return Novelty((), 0, NEW)
-        longest = max(found, key=lambda neighbour: neighbour.run.length)
-        nearest = found[:n]
+        longest = max(neighbours, key=lambda neighbour: neighbour.run.length)
+        nearest = neighbours[:n]
         if n and longest.run.length > max(neighbour.run.length for neighbour in nearest):
             nearest[-1] = longest
-        return Novelty(tuple(nearest), longest.run.length, _verdict(found))
+        return Novelty(tuple(nearest), longest.run.length, _verdict(neighbours))
 
     def _compare(self, melody: Melody, candidates: list[Candidate]) -> list[Neighbour]:
         """The candidates that align best, by similarity."""
-        ours, ruler = MelodyLine.of(melody), Ruler(melody)
+        line, comparison = MelodyLine.of(melody), BarComparison(melody)
         others = [self.melody(candidate.melody) for candidate in candidates]
         lines = [
             transposed(MelodyLine.of(other), candidate.semitones)
             for other, candidate in zip(others, candidates, strict=True)
         ]
-        found = []
-        for k, best in best_alignments(ours, lines, ALIGNED):
+        neighbours = []
+        for k, best in best_alignments(line, lines, ALIGNED):
+            other = others[k]
             i, j = np.array(best.pairs).T
-            moved = melody.pitches[i].astype(int) - others[k].pitches[j]
-            neighbour = Neighbour(
-                title=others[k].title,
-                place=others[k].place,
-                number=others[k].number,
-                similarity=similarity_of(best.score, ours, lines[k]),
-                run=ruler.longest_run(others[k], best.pairs),
-                transposition=sorted(moved.tolist())[len(moved) // 2],
+            moved = np.sort(melody.pitches[i].astype(int) - other.pitches[j])
+            neighbours.append(
+                Neighbour(
+                    title=other.title,
+                    place=other.place,
+                    number=other.number,
+                    similarity=similarity_of(best.score, line, lines[k]),
+                    run=comparison.longest_run(other, best.pairs),
+                    transposition=int(moved[len(moved) // 2]),
+                )
             )
-            found.append(neighbour)
-        return sorted(found, key=lambda neighbour: -neighbour.similarity)
+        return sorted(neighbours, key=lambda neighbour: -neighbour.similarity)
 
     # --- the file ---------------------------------------------------------------------------
 
@@ -263,21 +269,20 @@ class NoveltyIndex:
         return index
 
     def _fits(self) -> bool:
-        m = self.melodies
-        n = len(self)
+        m, n = self.melodies, len(self)
         counts = (m.sizes, m.leads, m.beats, m.n_bars, self.places, self.numbers)
         return (
             all(len(values) == n for values in counts)
             and int(m.sizes.sum(dtype=np.uint64)) == len(m.pitches) == len(m.lengths)
-            and (not n or int(m.sizes.max()) <= MAX_NOTES)
+            and int(m.sizes.max(initial=0)) <= MAX_NOTES
             and int(m.n_bars.sum(dtype=np.uint64)) == len(m.bars)
-            and (not len(m.pitches) or int(m.pitches.max()) < 128)
-            and (not len(m.lengths) or int(m.lengths.min()) > 0)
+            and int(m.pitches.max(initial=0)) < 128
+            and int(m.lengths.min(initial=1)) > 0
         )
 
 
 class Collector:
-    """Takes melodies one by one for an index, at a few bytes a note."""
+    """Collects melodies one by one for an index, at a few bytes per note."""
 
     def __init__(self) -> None:
         self._numbers = {name: array(_TYPECODES[kind]) for name, kind in _ARRAYS.items()}
@@ -290,34 +295,28 @@ class Collector:
         numbers = self._numbers
         for name in ("pitches", "lengths", "bars"):
             numbers[name].frombytes(getattr(melody, name).tobytes())
-        numbers["sizes"].append(len(melody))
-        numbers["n_bars"].append(len(melody.bars))
-        numbers["leads"].append(melody.lead)
-        numbers["beats"].append(melody.beat)
+        counts = (len(melody), len(melody.bars), melody.lead, melody.beat)
+        for name, count in zip(("sizes", "n_bars", "leads", "beats"), counts, strict=True):
+            numbers[name].append(count)
         self._titles.append(melody.title)
         self._places.append(melody.place)
         self._tune_numbers.append(melody.number)
 
     def index(self, places: list[str] | None = None) -> NoveltyIndex:
-        """The index of all of them; `places` says where they are from, if they do not."""
+        """The index of all of them; `places` replaces the places that the melodies have."""
         arrays = {n: np.array(self._numbers[n], kind) for n, kind in _ARRAYS.items()}
         return NoveltyIndex(
             Melodies(**arrays), self._titles, places or self._places, self._tune_numbers
         )
 
 
-def _verdict(found: list[Neighbour]) -> str:
-    if any(
-        f.similarity >= COPY_SIMILARITY or (f.run.length >= COPY_BARS and f.run.notes >= COPY_NOTES)
-        for f in found
-    ):
-        return COPY
-    if any(
-        f.similarity >= RELATED_SIMILARITY
-        or (f.run.length >= RELATED_BARS and f.run.notes >= RELATED_NOTES)
-        for f in found
-    ):
-        return RELATED
+def _verdict(neighbours: list[Neighbour]) -> str:
+    for verdict, similarity, bars, notes in _VERDICTS:
+        if any(
+            n.similarity >= similarity or (n.run.length >= bars and n.run.notes >= notes)
+            for n in neighbours
+        ):
+            return verdict
     return NEW
 
 

@@ -1,4 +1,4 @@
-"""What of a tune is compared: its first line as pitches and the time from each to the next."""
+"""The melody that is compared: the first line of a tune as pitches and inter-onset times."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which of many melodies may be like a given one: shared runs of intervals vote for them.
 
 As Shazam finds recordings (Wang, "An industrial-strength audio search algorithm", 2003): a run of
-intervals that occurs in the query at i and in a strand at j votes for that strand with offset
+intervals that occurs in the query at i and in a sequence at j votes for that sequence with offset
 j - i, a rare run more than a common one; a copy gathers its votes on one offset.
 """
 
@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.music.similarity.melody import Melody
-from musicgen.music.similarity.strands import Melodies, Strands, indexed_strands, query_strands
+from musicgen.music.similarity.sequences import (
+    Melodies,
+    PitchSequences,
+    indexed_sequences,
+    query_sequences,
+)
 
 _MAX_HITS = 30_000  # votes counted; the commonest runs are the first that have none
 _DRIFT = 8  # notes or beats by which a copy may slip against its original
@@ -28,14 +33,14 @@ class Candidate(NamedTuple):
 
 
 class _Hits(NamedTuple):
-    """Runs in common: place in the query's strands, place in the indexed ones, votes."""
+    """Runs in common: place in the query's sequences, place in the indexed ones, votes."""
 
     ours: NDArray[np.int64]
     theirs: NDArray[np.int64]
     votes: NDArray[np.float64]
 
 
-class _Ballot(NamedTuple):
+class _Tally(NamedTuple):
     """Lanes with their votes; those for lane k came from the hits `order[begins[k]:ends[k]]`."""
 
     lanes: NDArray[np.int64]
@@ -45,44 +50,44 @@ class _Ballot(NamedTuple):
     ends: NDArray[np.int64]
 
 
-class Finder:
+class CandidateSearch:
     """Finds candidates among T melodies."""
 
     def __init__(self, melodies: Melodies) -> None:
         self._n_melodies = len(melodies)
-        self._strands = indexed_strands(melodies)
-        self._owners = self._strands.owners
-        runs, places = self._strands.runs()
+        self._sequences = indexed_sequences(melodies)
+        self._owners = self._sequences.owners
+        runs, places = self._sequences.runs()
         packed = np.sort(runs.astype(np.uint64) << np.uint64(32) | places)
         self._runs = (packed >> np.uint64(32)).astype(np.uint32)
         self._places = (packed & np.uint64(0xFFFFFFFF)).astype(np.uint32)
 
     def candidates(self, melody: Melody, n: int) -> list[Candidate]:
         """The `n` melodies with the most votes, or fewer, the likeliest first."""
-        query = query_strands(melody)
+        query = query_sequences(melody)
         hits = self._hits(query)
         if not len(hits.ours):
             return []
-        ballot = self._ballot(query, hits)
+        tally = self._tally(query, hits)
         n_mine = len(query.starts) - 1
         chosen: dict[int, Candidate] = {}
-        for k in np.argsort(-ballot.votes, kind="stable").tolist():
-            number = int(ballot.lanes[k] >> _OFFSET_BITS) // n_mine % self._n_melodies
+        for k in np.argsort(-tally.votes, kind="stable").tolist():
+            number = int(tally.lanes[k] >> _OFFSET_BITS) // n_mine % self._n_melodies
             if number not in chosen:
-                voters = ballot.order[ballot.begins[k] : ballot.ends[k]]
+                voters = tally.order[tally.begins[k] : tally.ends[k]]
                 chosen[number] = Candidate(number, self._transposition(query, hits, voters))
             if len(chosen) == n:
                 break
         return list(chosen.values())
 
-    def _ballot(self, query: Strands, hits: _Hits) -> _Ballot:
-        """The votes for each lane: a strand of ours along a strand of theirs at some offset."""
-        strands = self._owners[hits.theirs].astype(np.int64)
+    def _tally(self, query: PitchSequences, hits: _Hits) -> _Tally:
+        """The votes for each lane: a sequence of ours along a sequence of theirs at some offset."""
+        sequences = self._owners[hits.theirs].astype(np.int64)
         mine = query.owners[hits.ours].astype(np.int64)
-        offsets = (hits.theirs - self._strands.starts[strands]) - (
+        offsets = (hits.theirs - self._sequences.starts[sequences]) - (
             hits.ours - query.starts[mine + 1]
         )
-        pairs = strands * (len(query.starts) - 1) + mine
+        pairs = sequences * (len(query.starts) - 1) + mine
         lanes = pairs << _OFFSET_BITS | offsets // _DRIFT
         # Each run of the query votes once for a lane, however often it comes back there.
         order = np.argsort(lanes << _PLACE_BITS | hits.ours)
@@ -97,9 +102,9 @@ class Finder:
         straddles = np.append(np.diff(lanes) == 1, False)
         votes[straddles] += np.append(votes[1:], 0.0)[straddles]
         ends[straddles] = np.append(ends[1:], 0)[straddles]
-        return _Ballot(lanes, votes, order, begins, ends)
+        return _Tally(lanes, votes, order, begins, ends)
 
-    def _hits(self, query: Strands) -> _Hits:
+    def _hits(self, query: PitchSequences) -> _Hits:
         runs, places = query.runs()
         firsts = np.searchsorted(self._runs, runs)
         counts = np.searchsorted(self._runs, runs, "right") - firsts
@@ -117,7 +122,7 @@ class Finder:
             np.repeat(weights, counts),
         )
 
-    def _transposition(self, query: Strands, hits: _Hits, chosen: NDArray[np.int64]) -> int:
+    def _transposition(self, query: PitchSequences, hits: _Hits, chosen: NDArray[np.int64]) -> int:
         ours = query.pitch_classes[hits.ours[chosen]].astype(np.int64)
-        theirs = self._strands.pitch_classes[hits.theirs[chosen]]
+        theirs = self._sequences.pitch_classes[hits.theirs[chosen]]
         return int(np.bincount((ours - theirs) % 12, hits.votes[chosen]).argmax())

@@ -1,4 +1,4 @@
-"""Melodies laid end to end, and the strands by which they are found: all notes, notes on beats."""
+"""Melodies end to end, and the pitch sequences that are searched: all notes, notes on beats."""
 
 from __future__ import annotations
 
@@ -75,19 +75,19 @@ class Melodies:
 
 
 @dataclass(frozen=True, eq=False)
-class Strands:
-    """Sequences of pitch classes end to end; strand s begins at `starts[s]`."""
+class PitchSequences:
+    """Sequences of pitch classes end to end; sequence s begins at `starts[s]`."""
 
     pitch_classes: NDArray[np.uint8]
     starts: NDArray[np.int64]
 
     @property
     def owners(self) -> NDArray[np.int32]:
-        """(N,) the strand of each place."""
+        """(N,) the sequence of each place."""
         return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
     def runs(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-        """Every run of `RUN_INTERVALS` intervals, modulo octaves, that lies within one strand:
+        """Every run of `RUN_INTERVALS` intervals, modulo octaves, that lies within one sequence:
         a number for its intervals, and the place where it begins. Runs in which hardly anything
         moves are left out: every long note has them."""
         steps = (self.pitch_classes[1:] + np.uint8(12) - self.pitch_classes[:-1]) % 12
@@ -102,24 +102,24 @@ class Strands:
         return numbers, places.astype(np.uint32)
 
 
-def indexed_strands(melodies: Melodies) -> Strands:
-    """2 T strands: all notes of each melody, then the notes that sound on the beats of each."""
-    return _joined_strands([_notes(melodies), _on_beats(melodies, 1, 0)])
+def indexed_sequences(melodies: Melodies) -> PitchSequences:
+    """2 T sequences: all notes of each melody, then the notes that sound on the beats of each."""
+    return _joined_sequences([_notes(melodies), _on_beats(melodies, 1, 0)])
 
 
-def query_strands(melody: Melody) -> Strands:
-    """The strands to look for: all notes, and those on the beats of a notation in which bars and
+def query_sequences(melody: Melody) -> PitchSequences:
+    """The sequences to look for: all notes, and those on the beats of a notation in which bars and
     beats may be twice or half as long."""
     one = Melodies.of([melody])
     beats = [_on_beats(one, size, phase) for size, phase in ((1, 0), (0.5, 0), (2, 0), (2, 1))]
-    return _joined_strands([_notes(one), *beats])
+    return _joined_sequences([_notes(one), *beats])
 
 
-def _notes(melodies: Melodies) -> Strands:
-    return Strands(melodies.pitches % 12, _starts(melodies.sizes))
+def _notes(melodies: Melodies) -> PitchSequences:
+    return PitchSequences(melodies.pitches % 12, _starts(melodies.sizes))
 
 
-def _on_beats(melodies: Melodies, size: float, phase: int) -> Strands:
+def _on_beats(melodies: Melodies, size: float, phase: int) -> PitchSequences:
     """What sounds every `size` beats, from the first bar line or `phase` beats later."""
     starts = _starts(melodies.sizes)
     time = _starts(melodies.lengths)  # all melodies one after the other
@@ -136,12 +136,14 @@ def _on_beats(melodies: Melodies, size: float, phase: int) -> Strands:
     numbers = np.arange(firsts[-1]) - np.repeat(firsts[:-1], counts)
     times = np.repeat(begins + offsets, counts) + numbers * np.repeat(steps, counts)
     sounding = np.searchsorted(time, times, "right") - 1
-    return Strands(melodies.pitches[sounding] % 12, firsts)
+    return PitchSequences(melodies.pitches[sounding] % 12, firsts)
 
 
-def _joined_strands(parts: Sequence[Strands]) -> Strands:
+def _joined_sequences(parts: Sequence[PitchSequences]) -> PitchSequences:
     pitch_classes = np.concatenate([part.pitch_classes for part in parts])
-    return Strands(pitch_classes, _starts(np.concatenate([np.diff(p.starts) for p in parts])))
+    return PitchSequences(
+        pitch_classes, _starts(np.concatenate([np.diff(p.starts) for p in parts]))
+    )
 
 
 def _starts(sizes: NDArray[np.integer]) -> NDArray[np.int64]:

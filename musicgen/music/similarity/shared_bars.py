@@ -17,7 +17,7 @@ SHARED_BAR = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SharedBars:
     """Successive bars of a melody that another has too. Bars count from 1 as written, a pickup
     being bar 1; `length` is in full bars, rounded down; `notes` is how many of them match. All
     are 0 where no bar is shared."""
@@ -30,7 +30,7 @@ class Run:
     notes: int = 0
 
 
-class Ruler:
+class BarComparison:
     """A melody against which others are held, bar by bar.
 
     A note counts to the bar in which it begins; a bar in which none does neither ends a run nor
@@ -47,7 +47,7 @@ class Ruler:
         for bar, length in zip(self.bar_of, self.lengths, strict=True):
             self.ticks[bar] += length
 
-    def longest_run(self, other: Melody, pairs: Sequence[tuple[int, int]]) -> Run:
+    def longest_run(self, other: Melody, pairs: Sequence[tuple[int, int]]) -> SharedBars:
         """The longest run of bars shared with `other`; `pairs` are matching notes in order."""
         shares = self._shares(other, pairs)
         best, best_ticks = (0, 0), 0
@@ -60,12 +60,12 @@ class Ruler:
             if ticks > best_ticks:
                 best, best_ticks = (first, end), ticks
         if not best_ticks:
-            return Run()
+            return SharedBars()
         theirs = [j for i, j in pairs if best[0] <= self.bar_of[i] < best[1]]
         onsets = other.onsets
         edges = [0, *accumulate(other.bars.tolist())]
         first, last = _bars_of([int(onsets[theirs[0]]), int(onsets[theirs[-1]])], edges)
-        return Run(
+        return SharedBars(
             first_bar=best[0] + 1,
             last_bar=best[1],
             other_first_bar=first + 1,
