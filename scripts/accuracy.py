@@ -1,6 +1,6 @@
-"""How often a guess is right, with bootstrap intervals over whole families of tunes.
+"""Accuracy of predictions, with bootstrap intervals over whole families of tunes.
 
-share_right(right, asked, families)      # Interval(value=0.71, low=0.67, high=0.75)
+share_right(right, asked, families)      # ConfidenceInterval(value=0.71, low=0.67, high=0.75)
 """
 
 from __future__ import annotations

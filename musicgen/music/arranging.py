@@ -1,6 +1,6 @@
-"""A tune rearranged: cut short at a note, one voice alone, or another dance with its notes kept.
+"""Arranging a tune: cut it at a note, take one voice, or turn it into another dance.
 
-    cut(tune, (8, 2))             # what stands before the third event of the ninth bar
+    cut(tune, (8, 2))             # the music before the third event of the ninth bar
     one_voice(tune, 2)            # its second voice alone
     to_rhythm(tune, "reel")       # a jig as a reel: three eighths become a quarter and two
 
@@ -26,7 +26,7 @@ from musicgen.music.theory import (
 )
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Timed, Tune, Tuplet, Voice
 
-FINEST = Fraction(1, 8)  # of a quarter: what does not fall on a thirty-second is moved to one
+FINEST = Fraction(1, 8)  # of a quarter: onsets are rounded to thirty-seconds
 
 # Where the parts of a beat of three come to lie in one of two or four, as shares of a beat: three
 # eighths become a quarter and two eighths, a quarter and an eighth two equal notes.
@@ -85,16 +85,14 @@ def _begun(bar: Bar, n_events: int) -> Bar:
 
 
 def _without_last_tie(bar: Bar) -> Bar:
-    """A bar whose last note holds on to nothing."""
+    """The bar without a tie on its last note or chord."""
     events = list(bar.events)
-    for i in range(len(events) - 1, -1, -1):
-        event = events[i]
-        if isinstance(event, Note):
-            events[i] = replace(event, tie=False)
-        elif isinstance(event, Chord):
-            events[i] = replace(event, notes=tuple(replace(n, tie=False) for n in event.notes))
-        if not isinstance(event, Change):
-            break
+    last = max((i for i, event in enumerate(events) if not isinstance(event, Change)), default=0)
+    event = events[last] if events else None
+    if isinstance(event, Note):
+        events[last] = replace(event, tie=False)
+    elif isinstance(event, Chord):
+        events[last] = replace(event, notes=tuple(replace(n, tie=False) for n in event.notes))
     return replace(bar, events=tuple(events))
 
 
@@ -190,7 +188,7 @@ def _moved(voice: Voice, mapped: _Map, full: Fraction) -> Voice:
     offsets = _offsets(voice.bars, full)
     bars = []
     for bar, offset in zip(voice.bars, offsets, strict=True):
-        lines = [tuple(_line(line, offset, mapped)) for line in (bar.events, *bar.overlays)]
+        lines = [tuple(_line(line, offset, mapped)) for line in bar.lines]
         bars.append(replace(bar, events=lines[0], overlays=tuple(lines[1:]), span=None))
     return replace(voice, bars=tuple(bars))
 

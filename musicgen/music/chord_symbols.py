@@ -15,8 +15,8 @@ from musicgen.music.theory import ACCIDENTALS, STEP_SEMITONES
 
 _MAJOR, _MINOR, _DIMINISHED, _AUGMENTED = (0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8)
 
-# The kind of chord: every spelling, those of the Nottingham collection ("Bd", "Da") included, and
-# what it means. Longer chords leave notes out as players do.
+# The kinds of chord: all spellings, including those of the Nottingham collection ("Bd", "Da"), and
+# the intervals. Longer chords leave notes out as players do.
 QUALITIES: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
     (("", "maj", "major", "M", "ma"), _MAJOR),
     (("m", "min", "minor", "-", "mi"), _MINOR),
@@ -108,14 +108,12 @@ def spelled_chord(text: str) -> SpelledChord | None:
     match = _CHORD.fullmatch(text.strip())
     if match is None:
         return None
-    step, sign, kind, bass, bass_sign = match.groups()
-    return SpelledChord(
-        _spelling(step, sign), kind, None if bass is None else _spelling(bass, bass_sign)
-    )
+    step, sign, kind, bass, bass_sign = match.groups(default="")
+    return SpelledChord(_spelling(step, sign), kind, _spelling(bass, bass_sign) if bass else None)
 
 
-def _spelling(step: str, sign: str | None) -> Spelling:
-    plain = (sign or "").translate(_SIGNS).replace("+", "#")  # Nottingham: D/f+
+def _spelling(step: str, sign: str) -> Spelling:
+    plain = sign.translate(_SIGNS).replace("+", "#")  # Nottingham: D/f+
     return step.upper(), ACCIDENTALS[plain]
 
 
@@ -123,10 +121,8 @@ def _read(word: str) -> ChordSymbol | None:
     spelled = spelled_chord(word)
     if spelled is None:
         return None
-    kind = spelled.kind
-    intervals = _INTERVALS.get(kind)
-    if intervals is None:
-        intervals = _INTERVALS.get(kind.replace("(", "").replace(")", ""))
+    plain = spelled.kind.replace("(", "").replace(")", "")
+    intervals = _INTERVALS.get(spelled.kind) or _INTERVALS.get(plain)
     if intervals is None:
         return None
     root = _pitch_class(spelled.root)

@@ -1,7 +1,8 @@
-"""Key, mode, meter and pickup of music that does not say: likeliest under counted folk tunes.
+"""Estimates of key, mode, meter and pickup: the most likely ones under counts of folk tunes.
 
-estimate_key(Heard.of_voice(voice))      # Key("A", "dorian")
-estimate_meter(heard)                    # MeterEstimate(Meter((6,), 8), pickup=1/2)
+line = NoteLine.of_voice(voice)
+estimate_key(line)                       # Key("A", "dorian")
+estimate_meter(line)                    # MeterEstimate(Meter((6,), 8), pickup=1/2)
 """
 
 from musicgen.music.estimation.key import estimate_key

@@ -14,25 +14,25 @@ from musicgen.music.theory import C_MAJOR, Key, tonic_name
 MODES = ("major", "minor", "dorian", "mixolydian")
 
 
-def key_features(heard: NoteLine) -> NDArray[np.float64]:
+def key_features(line: NoteLine) -> NDArray[np.float64]:
     """For each of twelve tonics (12, 36): the share of time on each degree, from the tonic up by
     semitones, then which degree comes last, then which comes first."""
-    times = np.array(heard.pitch_classes(), float)
+    times = np.array(line.pitch_classes(), float)
     shares = times / (times.sum() or 1)
     last, first = np.zeros(12), np.zeros(12)
-    if heard.notes:
-        last[heard.notes[-1][2] % 12] = first[heard.notes[0][2] % 12] = 1
+    if line.notes:
+        last[line.notes[-1][2] % 12] = first[line.notes[0][2] % 12] = 1
     return np.stack(
         [np.concatenate([np.roll(part, -tonic) for part in (shares, last, first)])
          for tonic in range(12)]
     )  # fmt: skip
 
 
-def key_scores(heard: NoteLine) -> NDArray[np.float64]:
+def key_scores(line: NoteLine) -> NDArray[np.float64]:
     """How well each mode (row, as in `MODES`) on each tonic (column, from C up) fits: (4, 12)
     logits."""
     weights, bias = _weights()
-    scores: NDArray[np.float64] = weights @ key_features(heard).T + bias[:, None]
+    scores: NDArray[np.float64] = weights @ key_features(line).T + bias[:, None]
     return scores
 
 
@@ -42,7 +42,7 @@ def _weights() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array(table["weights"]), np.array(table["bias"])
 
 
-def estimate_key(heard: NoteLine) -> Key:
+def estimate_key(line: NoteLine) -> Key:
     """The likeliest of 48 keys: major, minor, dorian, mixolydian on each tonic.
 
     A multinomial logit as in Krumhansl and Kessler's key profiles (Krumhansl, Cognitive
@@ -50,7 +50,7 @@ def estimate_key(heard: NoteLine) -> Key:
     public-domain folk tunes, whole ones and fragments, by `scripts/fitting/estimation.py`. C major
     where there are no notes.
     """
-    if not heard.notes:
+    if not line.notes:
         return C_MAJOR
-    mode, tonic = divmod(int(key_scores(heard).argmax()), 12)
+    mode, tonic = divmod(int(key_scores(line).argmax()), 12)
     return Key(tonic_name(MODES[mode], tonic), MODES[mode])

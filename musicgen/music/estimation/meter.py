@@ -48,7 +48,7 @@ class MeterEstimate:
 
 
 def estimate_meter(
-    heard: NoteLine, *, meter: Meter | None = None, pickup: Fraction | None = None
+    line: NoteLine, *, meter: Meter | None = None, pickup: Fraction | None = None
 ) -> MeterEstimate:
     """The likeliest meter and pickup; what is given stays as it is.
 
@@ -56,19 +56,19 @@ def estimate_meter(
     them, or for one without a pickup. 4/4 without a pickup where there
     are too few notes to tell.
     """
-    if len(heard.notes) < FEWEST_NOTES:
+    if len(line.notes) < FEWEST_NOTES:
         return MeterEstimate(meter or Meter((4,), 4), pickup or Fraction(0))
     if meter is not None:
         name = _similar(meter)
         if pickup is not None or name is None or meter.bar_duration is None:
             return MeterEstimate(meter, pickup or Fraction(0))
-        best = best_phase(heard, name, None)
+        best = best_phase(line, name, None)
         return MeterEstimate(meter, Fraction(best[1], GRID), best[2])
     weights = np.array(tables()["meter"]["weights"])
     scored = []
     for i, name in enumerate(METERS):
-        phase = best_phase(heard, name, pickup)
-        features = meter_features(heard, name, phase[0])
+        phase = best_phase(line, name, pickup)
+        features = meter_features(line, name, phase[0])
         scored.append((float(features @ weights), i, phase))
     _, i, (_, start, margin) = max(scored)
     beats, unit = map(int, METERS[i].split("/"))
@@ -87,60 +87,60 @@ def _similar(meter: Meter) -> str | None:
     return text if text in METERS and bar_length(text) == (meter.bar_duration or 0) * GRID else None
 
 
-def meter_features(heard: NoteLine, name: str, likelihood: float) -> np.ndarray:
+def meter_features(line: NoteLine, name: str, likelihood: float) -> np.ndarray:
     """Likelihood of the rhythm (in all and a note), what comes again at each of `LAGS`, and which
     of `METERS` it is."""
     bar = bar_length(name)
-    lags = [_again(heard, round(bar * lag) // SIXTEENTH) for lag in LAGS[name]]
+    lags = [_again(line, round(bar * lag) // SIXTEENTH) for lag in LAGS[name]]
     which = [float(name == other) for other in METERS]
-    return np.array([likelihood / 10, likelihood / len(heard.notes), *lags, *which])
+    return np.array([likelihood / 10, likelihood / len(line.notes), *lags, *which])
 
 
-def _again(heard: NoteLine, lag: int) -> float:
+def _again(line: NoteLine, lag: int) -> float:
     """The share of sixteenths that have the same pitch so many later, plus that of onsets."""
-    n = max(heard.end // SIXTEENTH, 1)
+    n = max(line.end // SIXTEENTH, 1)
     if lag >= n:
         return 0.0
-    pitches, onsets = _sampled(heard, n)
+    pitches, onsets = _sampled(line, n)
     same = pitches[:-lag] == pitches[lag:]
     struck = onsets[:-lag] == onsets[lag:]
     return float(same.mean() + struck.mean())
 
 
-def _sampled(heard: NoteLine, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _sampled(line: NoteLine, n: int) -> tuple[np.ndarray, np.ndarray]:
     pitches, onsets = np.zeros(n, np.int64), np.zeros(n, bool)
-    for onset, end, midi in heard.notes:
+    for onset, end, midi in line.notes:
         first = round(onset / SIXTEENTH)
         pitches[first : max(first + 1, round(end / SIXTEENTH))] = midi
         onsets[min(first, n - 1)] = True
     return pitches, onsets
 
 
-def best_phase(heard: NoteLine, name: str, pickup: Fraction | None) -> tuple[float, int, float]:
+def best_phase(line: NoteLine, name: str, pickup: Fraction | None) -> tuple[float, int, float]:
     """Log-likelihood, pickup in `GRID`-ths, and the margin to the next best pickup."""
     bar = bar_length(name)
     step = SIXTEENTH if name == "2/4" else 2 * SIXTEENTH
     starts = list(range(0, bar, step)) if pickup is None else [round(pickup * GRID) % bar]
-    scored = sorted(((rhythm_likelihood(heard, name, p), -p) for p in starts), reverse=True)
+    scored = sorted(((rhythm_likelihood(line, name, p), -p) for p in starts), reverse=True)
     margin = scored[0][0] - scored[1][0] if len(scored) > 1 else 0.0
     return scored[0][0], -scored[0][1], margin
 
 
-def rhythm_likelihood(heard: NoteLine, name: str, pickup: int) -> float:
+def rhythm_likelihood(line: NoteLine, name: str, pickup: int) -> float:
     """Log-likelihood of the rhythm in a meter after a pickup of so many `GRID`-ths."""
     model, bar = _model(name), bar_length(name)
     score = model.pickup(pickup)
     place = 0
-    for place, length in steps(heard, pickup, bar):
+    for place, length in steps(line, pickup, bar):
         score += model.step(place, length)
-    complete = heard.end % bar == 0 or (heard.end - pickup) % bar == 0
+    complete = line.end % bar == 0 or (line.end - pickup) % bar == 0
     return score + model.last(place) + math.log(0.1 * SIXTEENTH * 2 / bar + 0.9 * complete)
 
 
-def steps(heard: NoteLine, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
+def steps(line: NoteLine, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
     """For each onset its place in the bar and the time to the next, in `GRID`-ths."""
-    onsets = sorted({onset for onset, _, _ in heard.notes})
-    for onset, following in zip(onsets, [*onsets[1:], heard.end], strict=True):
+    onsets = sorted({onset for onset, _, _ in line.notes})
+    for onset, following in zip(onsets, [*onsets[1:], line.end], strict=True):
         yield (onset - pickup) % bar, min(following - onset, LONGEST)
 
 

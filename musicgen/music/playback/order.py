@@ -1,4 +1,4 @@
-"""In which order the bars of a voice are played.
+"""The order in which the bars of a voice are played: repeats, endings, parts, da capo.
 
 Order is worked out on whole bars. A run of bars is cut into sections (a body and its
 numbered endings), each played as often as its marks say; P: reorders labelled parts; D.C. and
@@ -26,7 +26,7 @@ MAX_JUMPS = 8
 _HEAVY = ("||", "|]", "[|", "[|]")
 _FINAL = ("|]",)
 
-# What words and signs in the music mean, matched after dropping case, spaces and full stops.
+# The meaning of words and signs in the music, matched without case, spaces and full stops.
 _JUMPS = (
     (re.compile(r"(dc|dacapo)al(coda).*"), "capo al coda"),
     (re.compile(r"(ds|dalsegno)al(coda).*"), "segno al coda"),
@@ -76,8 +76,7 @@ def playing_order(tune: Tune) -> tuple[tuple[int, ...], ...]:
     Raises:
         InvalidTuneError: more than `MAX_PLAYED_BARS` bars would be played.
     """
-    lengths = {len(voice.bars) for voice in tune.voices}
-    if len(lengths) == 1:
+    if len({len(voice.bars) for voice in tune.voices}) == 1:
         order = _order(_shared_marks(tune.voices), tune.parts)
         return (order,) * len(tune.voices)
     return tuple(_order(voice.bars, tune.parts) for voice in tune.voices)
@@ -113,9 +112,9 @@ def _expand(sections: list[_Section], *, once: bool = False) -> list[int]:
     return [i for section in sections for i in section.play(once=once)]
 
 
-def _too_long(what: str) -> InvalidTuneError:
+def _too_long(subject: str) -> InvalidTuneError:
     return InvalidTuneError(
-        f"{what} to play once repeats are written out, more than {MAX_PLAYED_BARS} bars; "
+        f"{subject} to play once repeats are written out, more than {MAX_PLAYED_BARS} bars; "
         "shorten the repeats"
     )
 
@@ -233,18 +232,15 @@ def _expand_parts(parts: str, spans: dict[str, tuple[int, int]]) -> list[str] | 
 
 
 def _find_jumps(bars: Sequence[Bar]) -> dict[int, set[str]]:
-    """Bar number -> what its words and signs ask for; {} when nothing sends the player back."""
-    found: dict[int, set[str]] = {}
+    """Bar number -> the meaning of its words and signs; {} when nothing sends the player back."""
+    signs: dict[int, set[str]] = {}
     for i, bar in enumerate(bars):
         for text in _texts(bar):
             word = re.sub(r"[\s.]+", "", text).lower()
             meaning = _SIGNS.get(word) or next((m for p, m in _JUMPS if p.fullmatch(word)), None)
             if meaning:
-                found.setdefault(i, set()).add(meaning)
-    goes_back = any(
-        m.startswith(("capo", "segno")) for meanings in found.values() for m in meanings
-    )
-    return found if goes_back else {}
+                signs.setdefault(i, set()).add(meaning)
+    return signs if any(map(_jump_at, signs.values())) else {}
 
 
 def _texts(bar: Bar) -> Iterator[str]:
@@ -269,14 +265,16 @@ def _follow_jumps(order: list[int], once: list[int], signs: dict[int, set[str]])
     jumps = [i for i in sorted(signs) if _jump_at(signs[i])][:MAX_JUMPS]
     while (jump := next((i for i in jumps if i in run), None)) is not None:
         jumps.remove(jump)
-        last = len(run) - 1 - run[::-1].index(jump)
-        marked = [i for i in sorted(signs) if "sign" in signs[i] and i < jump]
         kind = _jump_at(signs[jump])
-        if kind.startswith("segno") and not marked:
+        targets = [0]
+        if kind.startswith("segno"):
+            targets = [i for i in sorted(signs) if "sign" in signs[i] and i < jump]
+        if not targets:
             continue
-        played += run[: last + 1]
-        target = marked[0] if kind.startswith("segno") else 0
-        run = _after_jump([i for i in once if i >= target], signs, jump, coda=kind.endswith("coda"))
+        played += run[: len(run) - run[::-1].index(jump)]
+        run = _after_jump(
+            [i for i in once if i >= targets[0]], signs, jump, coda=kind.endswith("coda")
+        )
         if len(played) + len(run) > MAX_PLAYED_BARS:
             raise _too_long(f"{len(played) + len(run)} bars")
     return played + run

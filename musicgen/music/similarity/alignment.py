@@ -154,12 +154,12 @@ def similarity(a: Tune, b: Tune) -> float:
     """How alike two melodies are, from 0 to 1; the same both ways round.
 
     The score of the best local alignment of their first sounding lines under the best of twelve
-    transpositions, over the mean of their scores with themselves. It is 1 for the same melody in any key, octave, barring or note values
-    (augmentation), repeated notes counting as one. Unrelated tunes of the Irish books have 0.2
-    to 0.4; a tune with every tenth note changed has about 0.85 with itself, one with a passing
-    note in every third rarely less than 0.7. Where one tune writes out repeats that the other
-    marks, it is lower.
-    Without notes on one side it is 0, on both 1.
+    transpositions, over the mean of their scores with themselves. It is 1 for the same melody in
+    any key, octave, barring or note values (augmentation), repeated notes counting as one.
+    Unrelated tunes of the Irish books have 0.2 to 0.4; a tune with every tenth note changed has
+    about 0.85 with itself, one with a passing note in every third rarely less than 0.7. Where one
+    tune writes out repeats that the other marks, it is lower. Without notes on one side it is 0,
+    on both 1.
     """
     return line_similarity(MelodyLine.of(Melody.of(a)), MelodyLine.of(Melody.of(b)))
 
