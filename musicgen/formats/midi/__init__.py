@@ -1,4 +1,4 @@
-"""MIDI files: one melody in (quantised, barred, spelled), one tune out (repeats played)."""
+"""MIDI files: read a melody or all parts (quantised, barred, spelled); write one tune."""
 
 from musicgen.formats.midi.reading import parse
 from musicgen.formats.midi.writing import render

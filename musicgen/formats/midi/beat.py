@@ -1,12 +1,11 @@
-"""Following the beat of a performance: which place of a score each onset was meant for.
+"""Beat tracking of a performance: the place of a score that each onset was meant for.
 
-Two things are known of an onset: where it falls against the beat, give or take what a player is
-off, and how rhythms go on from the place before (`estimation.rhythm_probability`). The likeliest
-sequence of places is found by dynamic programming. The beat is either that of the file, when the
-player had a click, or it is tracked: a beam of hypotheses, each with a Kalman filter for the time
-of the last place and the tempo (a switching state space model, Cemgil and Kappen 2003, JAIR 18),
-smoothed backwards and used for another round. Which it is, and whether there is a beat at all, is
-decided by likelihood per onset, against onsets that come at random.
+An onset has two likelihoods: of its deviation from the beat, and of its rhythm after the place
+before (`estimation.style_probabilities`). The likeliest sequence of places is found by dynamic
+programming. The beat is that of the file, if the player had a click, or it is tracked: a beam of
+hypotheses, each with a Kalman filter for the time of the last place and the tempo (a switching
+state space model, Cemgil and Kappen 2003, JAIR 18), smoothed backwards and used for another round.
+The likelihood per onset decides between both, and against onsets at random (no beat).
 """
 
 from __future__ import annotations
@@ -34,22 +33,22 @@ from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.tune import Tempo
 
 MAX_ONSETS = 20_000
-FEWEST_ONSETS = 8  # below, the file's own beat is taken
-# Nats over chance, in all, to believe in a beat: random onsets, evenly spread or a Poisson process,
-# seldom reach half of that, on the file's beat or on one that is bent to them.
+FEWEST_ONSETS = 8  # with fewer, the file's own beat is used
+# The least evidence of a beat, in nats over chance for all onsets. Random onsets, evenly spread or
+# of a Poisson process, seldom reach half of it, on the file's beat or on a tracked one.
 LEAST_CLICKED, LEAST_TRACKED = 8.0, 12.0
-CLICK_NATS = 3.0  # in all, by which a free beat must be likelier than the file's to be preferred
-# And an onset, another beginning of the quarters, over the file's; judged by so many onsets.
+CLICK_NATS = 3.0  # prior cost of a tracked beat, for all onsets
+# Prior cost of quarters that begin elsewhere than the file's, in nats an onset; the onsets used.
 SHIFT_GAIN, OPENING = 0.02, 300
-PACE_GAIN = 0.4  # nats an onset over chance, for other tempos than the file's not to be tried
-PACE_NATS = 12.0  # by which one of those must be likelier
+PACE_GAIN = 0.4  # nats an onset over chance, from which tempos far from the file's are not tried
+PACE_NATS = 12.0  # prior cost of such a tempo, for all onsets
 
 
 @dataclass(frozen=True)
 class Beat:
-    """Where onsets belong. `places` are in units, for each onset; `deviation` in quarters by tick;
-    `off_s` how far onsets are from their places on average, `furthest_s` at most, in seconds.
-    `clicked` says that the beat is the file's own."""
+    """The places of onsets. `places` are in units, one for each onset; `deviation` in quarters by
+    tick; `off_s` is the average distance of onsets from their places in seconds, `furthest_s` the
+    greatest. `clicked`: the beat is the file's own. `slowest`, `fastest`: quarters a minute."""
 
     places: Ints
     deviation: Mapping[int, float]
@@ -64,20 +63,18 @@ class Beat:
     quarters: Floats
 
     def place(self, ticks: Ints) -> Floats:
-        """Where ticks fall on the beat, in quarters, not rounded."""
+        """The places of ticks on the beat, in quarters, not rounded."""
         return _interpolate(ticks.astype(float), self.ticks, self.quarters)
 
     def describe(self) -> str:
-        """One line: what was done, and how far notes were moved."""
-        source = (
-            "the file's beat" if self.clicked else f"a beat of {float(self.tempo.bpm or 0):.0f}"
-        )
-        vary = ""
-        if not self.clicked and self.fastest > 1.03 * self.slowest:
-            vary = f" ({self.slowest:.0f} to {self.fastest:.0f})"
-        unit = "" if self.clicked else f" quarter notes a minute{vary}"
+        """A line for the warnings of a tune: the beat, and how far notes were moved."""
+        beat = "the file's beat"
+        if not self.clicked:
+            beat = f"a beat of {float(self.tempo.bpm or 0):.0f} quarter notes a minute"
+            if self.fastest > 1.03 * self.slowest:
+                beat += f" ({self.slowest:.0f} to {self.fastest:.0f})"
         return (
-            f"a performance: {len(self.places)} onsets moved to {source}{unit}, by "
+            f"a performance: {len(self.places)} onsets moved to {beat}, by "
             f"{1000 * self.off_s:.0f} ms on average, at most {1000 * self.furthest_s:.0f} ms"
         )
 
@@ -87,8 +84,8 @@ def follow(onsets: Ints, ticks_per_quarter: int, quarter_s: float, *, chords: bo
 
     Args:
         onsets: in ticks, increasing.
-        ticks_per_quarter: of the file, whose quarters may or may not be the player's.
-        quarter_s: how long a quarter of the file lasts, in seconds.
+        ticks_per_quarter: of the file, whose quarters need not be the player's.
+        quarter_s: duration of a quarter of the file in seconds.
         chords: whether several onsets may belong to one place.
 
     Raises:
@@ -112,7 +109,7 @@ def follow(onsets: Ints, ticks_per_quarter: int, quarter_s: float, *, chords: bo
 
 @dataclass(frozen=True)
 class _Choice:
-    """A fit, on the file's beat or on one that was tracked; `prior` is how unlikely that is."""
+    """A fit to the file's beat or to a tracked one, with the prior cost of that beat."""
 
     fit: Fit
     clicked: bool
@@ -125,8 +122,8 @@ class _Choice:
 
 
 def _choose(times: Floats, quarter_s: float, *, chords: bool) -> _Choice:
-    """The likeliest of the file's beat and a tracked one; one of any tempo only where neither is
-    likely, since music in other note values sounds the same."""
+    """The likelier of the file's beat and a tracked one; a beat of any tempo only if neither is
+    likely, since the same music can be written in other note values."""
     clicked = _Choice(_on_click(times, quarter_s, chords=chords), clicked=True)
     tracked = _Choice(track(times, quarter_s, chords=chords), clicked=False, prior=CLICK_NATS)
     best = min(clicked, tracked, key=lambda choice: choice.cost)
@@ -140,8 +137,8 @@ def _choose(times: Floats, quarter_s: float, *, chords: bool) -> _Choice:
 def _on_click(times: Floats, quarter_s: float, *, chords: bool) -> Fit:
     """Places on the file's own beat.
 
-    The music's quarters may begin elsewhere than the file's, since pickups do not: the first onsets
-    say where. How late all of the recording is, is taken off.
+    The quarters of the music may begin elsewhere than those of the file; the first onsets decide.
+    A constant delay of the recording is subtracted.
     """
     off = usual_off(quarter_s)
     scored = []
@@ -167,7 +164,7 @@ def _describe(choice: _Choice, onsets: Ints, times: Floats, quarter_s: float) ->
     fit, clicked = choice.fit, choice.clicked
     units, quarters, beats = fit.places * (UNITS // GRID), fit.places / GRID, fit.beats
     lead = quarters[0] // 1
-    if lead < 0 or not clicked:  # silence before the music belongs to no bar
+    if lead < 0 or not clicked:  # no bars before the music
         units, quarters, beats = units - int(lead) * UNITS, quarters - lead, beats - lead
     deviation = beats - quarters
     paces = np.ones(1)
@@ -178,12 +175,12 @@ def _describe(choice: _Choice, onsets: Ints, times: Floats, quarter_s: float) ->
         paces = passed / np.maximum(step, 1e-3)
     off_s = np.abs(deviation) * quarter_s * float(np.median(paces))
     qpm = 60 / (quarter_s * paces)
-    whole = 1.0 if clicked else (times[-1] - times[0]) / max(quarters[-1] - quarters[0], 1e-6)
+    pace = 1.0 if clicked else (times[-1] - times[0]) / max(quarters[-1] - quarters[0], 1e-6)
     return Beat(
         places=units,
         deviation=dict(zip(onsets.tolist(), deviation.tolist(), strict=True)),
         clicked=clicked,
-        tempo=Tempo(Fraction(max(round(60 / (quarter_s * whole)), 1))),
+        tempo=Tempo(Fraction(max(round(60 / (quarter_s * pace)), 1))),
         slowest=float(qpm.min()),
         fastest=float(qpm.max()),
         off_s=float(off_s.mean()),
@@ -194,12 +191,12 @@ def _describe(choice: _Choice, onsets: Ints, times: Floats, quarter_s: float) ->
     )
 
 
-def _interpolate(at: Floats, ticks: Floats, quarters: Floats) -> Floats:
-    """Piecewise linear, and beyond the ends as steep as on average."""
-    found: Floats = np.interp(at, ticks, quarters)
+def _interpolate(x: Floats, ticks: Floats, quarters: Floats) -> Floats:
+    """Piecewise linear interpolation; beyond the ends with the average slope."""
+    result: Floats = np.interp(x, ticks, quarters)
     span = ticks[-1] - ticks[0]
-    slope = (quarters[-1] - quarters[0]) / span if span else 0.0
     if not span:
-        return found
-    found = np.where(at > ticks[-1], quarters[-1] + (at - ticks[-1]) * slope, found)
-    return np.where(at < ticks[0], quarters[0] + (at - ticks[0]) * slope, found)
+        return result
+    slope = (quarters[-1] - quarters[0]) / span
+    result = np.where(x > ticks[-1], quarters[-1] + (x - ticks[-1]) * slope, result)
+    return np.where(x < ticks[0], quarters[0] + (x - ticks[0]) * slope, result)

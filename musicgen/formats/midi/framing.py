@@ -1,9 +1,9 @@
-"""What a MIDI file says about meter, key and tempo, and what it should be taken to mean.
+"""Meter, key, tempo and pickup of a MIDI file: from the caller, the file, or an estimate.
 
-A first meter that lasts for one bar shorter than the next is a pickup. A file in which every bar
-is a beat long (1/4, as programs write that know no bars) says nothing about its meter. Nor does C
-major where a fifth of the music lies outside it: sequencers write that when nobody chose a key.
-What is missing is estimated; what is asked for comes first; all of it is said.
+The caller's choice comes first, then the file, then an estimate, and warnings say which it is. A
+first meter that lasts for one bar shorter than the next is a pickup. Two kinds of headings are
+ignored: bars of one beat throughout (1/4, written by programs without bars), and C major where a
+fifth of the music lies outside it (the default of sequencers).
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
+from operator import itemgetter
+from typing import TypeVar
 
-from musicgen.formats.midi.smf import MidiFile
+from musicgen.formats.midi.smf import MidiFile, warn_count
 from musicgen.music.estimation import FEWEST_NOTES, NoteLine, estimate_key, estimate_meter
 from musicgen.music.notation.bars import Frame, Sound
 from musicgen.music.notation.rhythms import UNITS
@@ -22,21 +24,23 @@ from musicgen.music.tune import Tempo
 
 MAX_TEMPOS = 64
 SHORTEST_QUARTER = 40_000  # microseconds
-LONGEST_BAR = 32  # quarters; nobody means a longer one
-BEAT_BARS_SHARE = 0.9  # of the music in bars of a beat: then nobody meant a meter
-FOREIGN_SHARE, FITTING_SHARE = 0.2, 0.08  # of the time outside a key that is wrong, that is right
+LONGEST_BAR = 32  # quarters; a longer one is no meter
+BEAT_BARS_SHARE = 0.9  # of the music in bars of a beat, from which these are no meter
+FOREIGN_SHARE, FITTING_SHARE = 0.2, 0.08  # of the time outside a wrong key, outside a right one
 
+# By key signature, from seven flats to seven sharps.
 MAJOR_TONICS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
 MINOR_TONICS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
 
 
-_Hear = Callable[[], NoteLine]  # the notes as they are heard, worked out where they are needed
+Value = TypeVar("Value")
+_LazyLine = Callable[[], NoteLine]  # the highest notes, computed when first used
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a caller says about the music; None is what the file says, or an estimate. `pickup` is
-    in quarter notes."""
+    """Headings that the caller chooses; None for those of the file, or an estimate. `pickup` is in
+    quarter notes."""
 
     key: Key | None = None
     meter: Meter | None = None
@@ -48,26 +52,25 @@ def frame_of(
 ) -> Frame:
     """Meters, keys, tempos and pickup for some sounds, in units.
 
-    `played` says that bar lines of the file are not to be trusted, since its notes follow a beat
-    of their own.
+    With `played`, the notes follow a beat of their own, and the bar lines of the file are ignored.
     """
-    hear = cache(lambda: NoteLine.of(((on, end, max(p)) for on, end, p in sounds), UNITS))
+    line = cache(lambda: NoteLine.of(((on, end, max(p)) for on, end, p in sounds), UNITS))
     end = max(end for _, end, _ in sounds)
-    meters, pickup = _meters(file, hear, end, wanted, warnings, played=played)
+    meters, pickup = _meters(file, line, end, wanted, warnings, played=played)
     return Frame(
         meters=meters,
-        keys=_keys(file, hear, wanted, warnings, played=played),
+        keys=_keys(file, line, wanted, warnings, played=played),
         tempos=_tempos(file, warnings),
         pickup=pickup,
     )
 
 
 def _meters(
-    file: MidiFile, hear: _Hear, end: int, wanted: Wanted, warnings: list[str], *, played: bool
+    file: MidiFile, line: _LazyLine, end: int, wanted: Wanted, warnings: list[str], *, played: bool
 ) -> tuple[list[tuple[int, Meter]], int]:
     """Meters in order, the first at 0, and the pickup, in units."""
     meters = [] if wanted.meter is not None else _written_meters(file, warnings)
-    if meters and _mean_nothing(meters, end):
+    if meters and _are_beats(meters, end):
         warnings.append(f"bars of {meters[0][1]} throughout, read as no meter")
         meters = []
     if played and len(meters) > 1:
@@ -75,40 +78,39 @@ def _meters(
         meters = meters[1:2] if _written_pickup(meters) else meters[:1]
     if wanted.pickup is None and meters and not played:
         pickup = _written_pickup(meters)
-        if pickup:
-            return [(0, meters[1][1]), *meters[2:]], pickup
-        return meters, 0
-    given = wanted.meter or (meters[0][1] if meters else None)
-    heard = hear()
-    estimate = estimate_meter(heard, meter=given, pickup=wanted.pickup)
-    if given is None:
-        few = len(heard.notes) < FEWEST_NOTES
+        return [(0, meters[1][1]), *meters[2:]] if pickup else meters, pickup
+    known = wanted.meter or (meters[0][1] if meters else None)
+    estimate = estimate_meter(line(), meter=known, pickup=wanted.pickup)
+    if known is None:
+        few = len(line().notes) < FEWEST_NOTES
         fits = f"read as {estimate.meter}" if few else f"{estimate.meter} fits the rhythm best"
         warnings.append(f"no time signature; {fits}")
     if wanted.pickup is None and estimate.pickup:
-        beats = float(estimate.pickup)
-        warnings.append(f"a pickup of {beats:g} quarter notes fits the rhythm best")
+        quarters = float(estimate.pickup)
+        warnings.append(f"a pickup of {quarters:g} quarter notes fits the rhythm best")
     pickup = int(estimate.pickup * UNITS)
-    if wanted.meter is None and len(meters) > 1:  # the rest of the bars stays as it was
-        later = [(at, meter) for at, meter in meters[1:] if at > pickup]
-        return [(0, estimate.meter), *later], pickup
-    return [(0, estimate.meter)], pickup
+    later = [(onset, meter) for onset, meter in meters[1:] if onset > pickup]
+    return [(0, estimate.meter), *later], pickup
 
 
 def _written_meters(file: MidiFile, warnings: list[str]) -> list[tuple[int, Meter]]:
     """Meters in order, the first at 0; none where the file has none."""
     meters: list[tuple[int, Meter]] = []
-    for tick, beats, unit in sorted(file.meters, key=lambda item: item[0]):
+    for tick, beats, unit in sorted(file.meters, key=itemgetter(0)):
         if not 0 < beats <= LONGEST_BAR * unit // 4 or unit > 64:
             warnings.append(f"a meter of {beats}/{unit} left out")
-            continue
-        onset = tick * UNITS // file.ticks_per_quarter if meters else 0
-        if meters and meters[-1][0] == onset:
-            meters.pop()
-        meter = _meter(beats, unit)
-        if not meters or meters[-1][1] != meter:
-            meters.append((onset, meter))
+        else:
+            onset = tick * UNITS // file.ticks_per_quarter if meters else 0
+            _add_change(meters, onset, _meter(beats, unit))
     return meters
+
+
+def _add_change(changes: list[tuple[int, Value]], onset: int, value: Value) -> None:
+    """Add a heading, in place of one at the same onset, unless it repeats the one before."""
+    if changes and changes[-1][0] == onset:
+        changes.pop()
+    if not changes or changes[-1][1] != value:
+        changes.append((onset, value))
 
 
 @cache
@@ -116,12 +118,12 @@ def _meter(beats: int, unit: int) -> Meter:
     return Meter((beats,), unit)
 
 
-def _mean_nothing(meters: Sequence[tuple[int, Meter]], end: int) -> bool:
+def _are_beats(meters: Sequence[tuple[int, Meter]], end: int) -> bool:
     """Whether nearly all of the music is in bars of one beat, a quarter or less."""
-    stops = [at for at, _ in meters[1:]] + [max(end, meters[-1][0] + 1)]
+    stops = [onset for onset, _ in meters[1:]] + [max(end, meters[-1][0] + 1)]
     beats = sum(
-        stop - at
-        for (at, meter), stop in zip(meters, stops, strict=True)
+        stop - onset
+        for (onset, meter), stop in zip(meters, stops, strict=True)
         if (meter.bar_duration or 0) <= 1
     )
     return beats >= BEAT_BARS_SHARE * stops[-1]
@@ -139,7 +141,7 @@ def _written_pickup(meters: Sequence[tuple[int, Meter]]) -> int:
 
 
 def _keys(
-    file: MidiFile, hear: _Hear, wanted: Wanted, warnings: list[str], *, played: bool
+    file: MidiFile, line: _LazyLine, wanted: Wanted, warnings: list[str], *, played: bool
 ) -> list[tuple[int, Key]]:
     """Keys in order, the first at 0."""
     if wanted.key is not None:
@@ -148,14 +150,13 @@ def _keys(
     if played and len(keys) > 1:
         warnings.append(f"changes of key off the player's beat, left out: {len(keys) - 1}")
         keys = keys[:1]
-    if keys and keys[0][0] == 0 and not (keys == [(0, C_MAJOR)] and _is_foreign(hear(), C_MAJOR)):
+    if keys and keys[0][0] == 0 and not (keys == [(0, C_MAJOR)] and _is_foreign(line(), C_MAJOR)):
         return keys
-    heard = hear()
-    estimated = estimate_key(heard)
+    estimated = estimate_key(line())
     if not keys or keys[0][0] > 0:
         warnings.append(f"no key signature; {estimated} fits the notes best")
         return [(0, estimated), *keys]
-    if _is_foreign(heard, estimated, FITTING_SHARE):
+    if _is_foreign(line(), estimated, FITTING_SHARE):
         return keys
     warnings.append(f"the key signature of C major does not fit the notes; {estimated} does")
     return [(0, estimated)]
@@ -163,41 +164,29 @@ def _keys(
 
 def _written_keys(file: MidiFile) -> list[tuple[int, Key]]:
     keys: list[tuple[int, Key]] = []
-    for tick, sharps, minor in sorted(file.keys, key=lambda item: item[0]):
-        if not -7 <= sharps <= 7:
-            continue
-        tonic = (MINOR_TONICS if minor else MAJOR_TONICS)[sharps + 7]
-        key = Key(tonic, "minor" if minor else "major")
-        onset = tick * UNITS // file.ticks_per_quarter
-        if keys and keys[-1][0] == onset:
-            keys.pop()
-        if not keys or keys[-1][1] != key:
-            keys.append((onset, key))
+    for tick, sharps, minor in sorted(file.keys, key=itemgetter(0)):
+        if -7 <= sharps <= 7:
+            tonic = (MINOR_TONICS if minor else MAJOR_TONICS)[sharps + 7]
+            key = Key(tonic, "minor" if minor else "major")
+            _add_change(keys, tick * UNITS // file.ticks_per_quarter, key)
     return keys
 
 
-def _is_foreign(heard: NoteLine, key: Key, share: float = FOREIGN_SHARE) -> bool:
+def _is_foreign(line: NoteLine, key: Key, share: float = FOREIGN_SHARE) -> bool:
     """Whether more than a share of the time is spent outside the scale of a key."""
     tonic = (7 * key.fifths) % 12
     scale = {(tonic + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)}
-    times = heard.pitch_classes()
+    times = line.pitch_classes()
     return bool(sum(t for pc, t in enumerate(times) if pc not in scale) > share * sum(times))
 
 
 def _tempos(file: MidiFile, warnings: list[str]) -> list[tuple[int, Tempo]]:
     tempos: list[tuple[int, Tempo]] = []
     n_senseless = sum(mspq < SHORTEST_QUARTER for _, mspq in file.tempos)
-    if n_senseless:
-        warnings.append(f"tempos too fast for anyone, left out: {n_senseless}")
+    warn_count(warnings, "tempos too fast for anyone, left out", n_senseless)
     for tick, mspq in sorted(file.tempos):
-        if mspq < SHORTEST_QUARTER:
-            continue
-        tempo = _tempo(mspq)
-        onset = tick * UNITS // file.ticks_per_quarter
-        if tempos and tempos[-1][0] == onset:
-            tempos.pop()
-        if not tempos or tempos[-1][1] != tempo:
-            tempos.append((onset, tempo))
+        if mspq >= SHORTEST_QUARTER:
+            _add_change(tempos, tick * UNITS // file.ticks_per_quarter, _tempo(mspq))
     if len(tempos) > MAX_TEMPOS:
         warnings.append(f"{len(tempos)} tempo changes left out, as those of a performance")
         return tempos[:1]
@@ -206,5 +195,5 @@ def _tempos(file: MidiFile, warnings: list[str]) -> list[tuple[int, Tempo]]:
 
 @lru_cache(maxsize=1024)
 def _tempo(mspq: int) -> Tempo:
-    """Microseconds round what was a whole or simple number of quarters a minute."""
+    """The tempo of microseconds a quarter, which round a whole or simple number a minute."""
     return Tempo(Fraction(round(Fraction(60_000_000, mspq), 2)).limit_denominator(100))

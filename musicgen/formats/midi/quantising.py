@@ -1,7 +1,7 @@
-"""Lines in ticks to lines on an exact grid, with a report of how far notes were moved.
+"""Quantise lines in ticks to an exact grid, and report how far notes were moved.
 
-A score comes through exactly: a line whose onsets are places of a score (see `grid`) keeps them. Of
-a performance the beat is followed (see `beat`), and notes are put where a listener hears them.
+A score is kept exactly: a line whose onsets are places of a score (see `grid`) keeps them. For a
+performance the beat is tracked (see `beat`), and notes move to the places they were meant for.
 """
 
 from __future__ import annotations
@@ -22,29 +22,31 @@ from musicgen.formats.midi.grid import (
     near_places,
     score_places,
 )
-from musicgen.formats.midi.parts import Strike
+from musicgen.formats.midi.parts import NoteGroup
+from musicgen.formats.midi.smf import warn_count
 from musicgen.music.notation.bars import Sound
 from musicgen.music.notation.rhythms import UNITS
 
 SHORTEST = UNITS // 8
-# A gap this short (share of the time to the next note) is how a note is played, not a rest.
+# A gap this short (share of the time to the next note) is articulation, not a rest.
 ARTICULATION = 0.25
-# Denominators of places where notes end that begin on no such place; where many end elsewhere, they
-# are articulated.
+# Denominators of places where notes may end although none begins there; if many notes end
+# elsewhere, their ends are articulation.
 SIMPLE = (1, 2, 3, 4, 6, 8, 16)
 FEWEST_RARE, RARE_SHARE = 8, 0.5
-# Of a note whose end is no place of a score, and that rests before the next: notation programs play
-# some share of what is written, so it is the next place of the coarsest grid that fits the rhythm.
+# Grids for a note that ends at no place of a score, before a rest. Notation programs play a share
+# of the written duration, so the end is the next place of the coarsest grid that fits the rhythm.
 GRIDS = tuple(UNITS // parts for parts in (4, 3, 8, 6, 12, 16, 24))
-OVER = 0.18  # of a place of the grid: by so little more, it is still the one before
-PLAYED_OFF = 2.5  # times what the player is off on average; less is no rest
-PLAYED_ARTICULATION = 0.4  # in a performance; nobody holds all notes to their end
+OVER = 0.18  # of a step of the grid: an end so little beyond a place belongs to that place
+PLAYED_OFF = 2.5  # times the player's average deviation; a shorter gap is no rest
+PLAYED_ARTICULATION = 0.4  # `ARTICULATION` in a performance
 
 
 @dataclass(slots=True)
 class Quantised:
-    """Lines in units. `beat` is that of a performance, None for a score; `moved` counts notes that
-    were moved, `furthest` by how many quarters at most; `merged` those that fell on another."""
+    """Lines in units. `beat` is that of a performance, None for a score. `moved` counts the notes
+    that were moved, `furthest` is the longest move in quarters; `merged` counts the notes that fell
+    on another and were left out."""
 
     lines: list[list[Sound]]
     beat: Beat | None = None
@@ -56,49 +58,44 @@ class Quantised:
 
 
 def quantise(
-    lines: Sequence[Sequence[Strike]],
+    lines: Sequence[Sequence[NoteGroup]],
     ticks_per_quarter: int,
     quarter_s: float,
 ) -> Quantised:
     """Lines in ticks to lines in units.
 
     Args:
-        lines: of strikes by onset that do not overlap.
+        lines: note groups by onset that do not overlap.
         ticks_per_quarter: of the file.
-        quarter_s: how long a quarter of the file lasts, in seconds.
+        quarter_s: duration of a quarter of the file in seconds.
 
     Raises:
         ParseError: a performance in which no beat can be found.
     """
     onsets = sorted({s[0] for line in lines for s in line})
     places = score_places(onsets, ticks_per_quarter)
-    near = None
-    written = is_score(places, ticks_per_quarter)
-    if not written and ticks_per_quarter >= COARSEST_ROUNDED:
-        near = near_places(np.array(onsets, np.int64), ticks_per_quarter)
     result = Quantised([])
-    exactly = False
-    if near is not None:
-        places = near.tolist()
-    elif written:
-        exactly = -1 not in places
+    exact = False
+    if is_score(places, ticks_per_quarter):
+        exact = -1 not in places
         unit = UNITS / ticks_per_quarter
-        if not exactly:
-            places = [
-                place if place >= 0 else _nearest(tick * unit)
-                for tick, place in zip(onsets, places, strict=True)
-            ]
+        places = [
+            place if place >= 0 else _nearest(tick * unit)
+            for tick, place in zip(onsets, places, strict=True)
+        ]
     else:
-        several = len(lines) > 1
-        result.beat = follow(
-            np.array(onsets, np.int64), ticks_per_quarter, quarter_s, chords=several
-        )
-        places = result.beat.places.tolist()
+        ticks, near = np.array(onsets, np.int64), None
+        if ticks_per_quarter >= COARSEST_ROUNDED:
+            near = near_places(ticks, ticks_per_quarter)
+        if near is None:
+            result.beat = follow(ticks, ticks_per_quarter, quarter_s, chords=len(lines) > 1)
+            near = result.beat.places
+        places = near.tolist()
     place_of = dict(zip(onsets, places, strict=True))
     ends = sorted({s[1] for line in lines for s in line})
     end_of = _ends(ends, ticks_per_quarter, result.beat, frozenset(denominators(places)))
     for line in lines:
-        sounds = _as_written(line, place_of, end_of) if exactly else None
+        sounds = _as_written(line, place_of, end_of) if exact else None
         if sounds is None:
             sounds = _place(line, place_of, end_of, result, ticks_per_quarter)
         result.n_notes += len(line)
@@ -107,13 +104,13 @@ def quantise(
     return result
 
 
-_End = tuple[int, float]  # place in units, -1 where a score has none; the same unrounded
+_End = tuple[int, float]  # place in units, -1 where a score has none; the same not rounded
 
 
 def _ends(
     ticks: Sequence[int], ticks_per_quarter: int, beat: Beat | None, struck: Set[int]
 ) -> dict[int, _End]:
-    """Where ends of notes fall; `struck` are the denominators of the places of onsets."""
+    """Places of the ends of notes; `struck` are the denominators of the places of onsets."""
     if beat is not None:
         exact = beat.place(np.array(ticks, np.int64)) * UNITS
         return {t: (-1, e) for t, e in zip(ticks, exact.tolist(), strict=True)}
@@ -121,27 +118,27 @@ def _ends(
     ended, usual = denominators(places), {1, 3, *map(_odd, struck)}
     rare = [parts not in struck and parts not in SIMPLE for parts in ended]
     articulated = sum(rare) >= FEWEST_RARE and sum(rare) > RARE_SHARE * len(rare)
-    found = {}
+    ends = {}
     for tick, place, parts, is_rare in zip(ticks, places, ended, rare, strict=True):
-        meant = place >= 0 and _odd(parts) in usual and not (articulated and is_rare)
-        found[tick] = (place if meant else -1, tick * unit if place < 0 else place)
-    return found
+        written = place >= 0 and _odd(parts) in usual and not (articulated and is_rare)
+        ends[tick] = (place if written else -1, tick * unit if place < 0 else place)
+    return ends
 
 
 @cache
 def _odd(number: int) -> int:
-    """What is left of it when it is halved as often as possible: 3 for triplets, and so on."""
+    """The odd part of a number: 3 for the denominators of triplets, and so on."""
     return number // (number & -number)
 
 
 def _place(
-    line: Sequence[Strike],
+    line: Sequence[NoteGroup],
     place_of: dict[int, int],
     end_of: dict[int, _End],
     result: Quantised,
     ticks_per_quarter: int,
 ) -> list[Sound]:
-    """One line on the grid; what falls on the next note is merged with it."""
+    """One line on the grid; a note that falls on the next one is left out."""
     beat = result.beat
     sounds: list[Sound] = []
     for i, (tick, end_tick, pitches) in enumerate(line):
@@ -170,7 +167,7 @@ def _place(
 
 
 def _as_written(
-    line: Sequence[Strike], place_of: dict[int, int], end_of: dict[int, _End]
+    line: Sequence[NoteGroup], place_of: dict[int, int], end_of: dict[int, _End]
 ) -> list[Sound] | None:
     """One line where nothing has to be moved, else None."""
     onsets, ends = [place_of[s[0]] for s in line], [end_of[s[1]][0] for s in line]
@@ -180,7 +177,7 @@ def _as_written(
 
 
 def _snap_end(onset: int, end: float, following: int | None, beat: Beat | None) -> int:
-    """An end to the next onset where it is near, else to the grid."""
+    """The end of a note moved to the next onset if that is near, else to the grid."""
     if following is not None:
         near = ARTICULATION * (following - onset)
         if beat is not None:
@@ -197,7 +194,7 @@ def _snap_end(onset: int, end: float, following: int | None, beat: Beat | None) 
 
 
 def _written_end(onset: int, end: float, following: int | None) -> int:
-    """Where a note that is played shorter than written, or with a sloppy end, ends in a score."""
+    """The written end of a note that is played shorter, or ends at no place of a score."""
     for grid in GRIDS:
         if onset % grid == 0 and (following is None or following % grid == 0):
             return onset + math.ceil((end - onset) / grid - OVER) * grid
@@ -207,7 +204,7 @@ def _written_end(onset: int, end: float, following: int | None) -> int:
 def _nearest(place: float) -> int:
     """The nearest thirty-second or sixteenth triplet."""
     grids = (UNITS // 8, UNITS // 6)
-    return min((round(place / grid) * grid for grid in grids), key=lambda at: abs(at - place))
+    return min((round(place / grid) * grid for grid in grids), key=lambda near: abs(near - place))
 
 
 def _report(result: Quantised, quarter_s: float) -> None:
@@ -218,5 +215,4 @@ def _report(result: Quantised, quarter_s: float) -> None:
             f"{result.moved} of {result.n_notes} notes moved to the grid, by at most "
             f"{result.furthest:.3f} of a quarter note"
         )
-    if result.merged:
-        result.warnings.append(f"notes that fell on the next one, left out: {result.merged}")
+    warn_count(result.warnings, "notes that fell on the next one, left out", result.merged)

@@ -1,17 +1,18 @@
-"""MIDI bytes to written music: one melody, or all parts as voices."""
+"""Read MIDI as written music: one melody, or all parts as voices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import PurePath
 
 from musicgen.errors import ConfigError, ParseError
 from musicgen.formats.midi.framing import Wanted, frame_of
 from musicgen.formats.midi.parts import (
     MidiPart,
-    Strike,
+    NoteGroup,
     choose_melody,
     chord_lines,
     parts_of,
@@ -31,14 +32,15 @@ from musicgen.music.tune import (
     Reading,
     ReadWarning,
     Rejected,
+    Rest,
     Source,
     Tune,
     Voice,
 )
 
 VOICES = ("melody", "all")
-SUNG_SHARE = 0.5  # of a file's words that fall on the notes of who sings them
-# To a quarter, where it has no whole number of SMPTE ticks: the most that are surely the nearest.
+SUNG_SHARE = 0.5  # of a file's words that fall on the notes of the part that sings them
+# Resolutions for a quarter that is no whole number of SMPTE ticks.
 SMPTE_TICKS = (480, 240, 120, 96, 48, 24, 12)
 
 
@@ -55,15 +57,14 @@ def parse(
 ) -> Reading:
     """Read a MIDI file of any type and resolution; a type 2 file has a tune in each track.
 
-    What is in the file and could not be kept, what was chosen and what was estimated is told in the
-    tune's warnings. Policies:
+    The tune's warnings list what was left out, chosen or estimated. Policies:
 
     - melody: `parts.choose_melody`; with `voices="all"` every part but drums becomes a voice;
-    - notes: sustain pedals do not lengthen them; those without duration or end are left out; in
-      the melody the newer of two that overlap goes on; double stops of a line stay, of chords the
-      highest note does;
-    - time: a score comes through exactly, a performance by its beat (`quantising`);
-    - SMPTE time: a quarter is what the first tempo says, half a second without one;
+    - notes: sustain pedals do not lengthen them; notes without duration or end are left out; in the
+      melody a note ends where the next begins; a line keeps its double stops, a chord its highest
+      note;
+    - time: a score is kept exactly, a performance is quantised to its beat (`quantising`);
+    - SMPTE time: a quarter has the duration of the first tempo, half a second without one;
     - meter, key, pickup: `framing`.
 
     Args:
@@ -77,8 +78,8 @@ def parse(
         pickup: length of the incomplete first bar in quarter notes, such as "1/2"; 0 for none.
 
     Raises:
-        ParseError: these bytes are not MIDI, or hold no melody.
-        ConfigError: an option that means nothing, or a part that is not there.
+        ParseError: the data are not MIDI, or hold no melody.
+        ConfigError: an option has no meaning, or no part matches it.
     """
     request = _Request(_wanted(key, meter, pickup), voices, str(track).strip(), channel)
     try:
@@ -98,7 +99,7 @@ def parse(
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """How a file is to be read."""
+    """Options of reading."""
 
     wanted: Wanted
     voices: str = "melody"
@@ -113,26 +114,26 @@ class _Request:
 
 
 def _wanted(key: str | Key, meter: str | Meter, pickup: str | Fraction | None) -> Wanted:
-    asked_key = parse_key(key) if isinstance(key, str) else key
-    asked_meter = parse_meter(meter) if isinstance(meter, str) else meter
-    if key and asked_key is None:
+    wanted_key = parse_key(key) if isinstance(key, str) else key
+    wanted_meter = parse_meter(meter) if isinstance(meter, str) else meter
+    if key and wanted_key is None:
         raise ConfigError(f"key '{str(key)[:20]}': is none; write it like D, Em, Ador or Bb")
-    if meter and (asked_meter is None or not asked_meter.beats):
+    if meter and (wanted_meter is None or not wanted_meter.beats):
         raise ConfigError(f"meter '{str(meter)[:20]}': is none; write it like 4/4 or 6/8")
-    upbeat = None
+    quarters = None
     if pickup is not None and pickup != "":
-        upbeat = parse_fraction(str(pickup))
-        if upbeat is None or upbeat > 64 or (UNITS * upbeat).denominator != 1:
+        quarters = parse_fraction(str(pickup))
+        if quarters is None or quarters > 64 or (UNITS * quarters).denominator != 1:
             raise ConfigError(
                 f"pickup '{str(pickup)[:20]}': is no length; write quarter notes, such as 1/2 or 0"
             )
     return Wanted(
-        key=asked_key if key else None, meter=asked_meter if meter else None, pickup=upbeat
+        key=wanted_key if key else None, meter=wanted_meter if meter else None, pickup=quarters
     )
 
 
 def _read_patterns(file: MidiFile, request: _Request, path: str) -> Reading:
-    """Each track of a type 2 file is a piece of its own."""
+    """The tunes of a type 2 file, one in each track."""
     tunes, rejected = [], []
     for number, track in enumerate(file.tracks, 1):
         alone = replace(file, tracks=[track], end=track.end, warnings=list(file.warnings))
@@ -153,42 +154,29 @@ def _read_file(file: MidiFile, request: _Request, path: str) -> Tune:
     parts = parts_of(file, warnings)
     chosen = select(parts, request.track, request.channel)
     if request.voices == "melody":
-        chosen = [choose_melody(chosen, len(parts), warnings, singer=_singer(file, chosen))]
-    chosen = [unrolled(part, per_quarter, warnings) for part in chosen]
-    if request.voices == "melody":
+        melody = choose_melody(chosen, len(parts), warnings, singer=_singer(file, chosen))
+        chosen = [unrolled(melody, per_quarter, warnings)]
         lines = [[single_line(chosen[0], warnings)]]
     else:
+        chosen = [unrolled(part, per_quarter, warnings) for part in chosen]
         lines = [chord_lines(part, warnings) for part in chosen]
     if file.n_sustains:
         warnings.append(f"sustain pedal, not written: pressed {file.n_sustains} times")
-    flat = [line for of_part in lines for line in of_part]
-    placed = quantise(flat, per_quarter, quarter_s)
+    placed = quantise([line for part_lines in lines for line in part_lines], per_quarter, quarter_s)
     warnings += placed.warnings
-    return _write(file, request, chosen, _Music(lines, placed), path, warnings)
+    return _tune(file, request, chosen, lines, placed, path, warnings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Music:
-    """Lines of each part in ticks, and all of them one after the other in units."""
-
-    lines: list[list[list[Strike]]]
-    placed: Quantised
-
-    def onsets(self) -> dict[int, int]:
-        """Where a tick of the first line went, in units."""
-        first, found = self.lines[0][0], self.placed.lines[0]
-        return dict(zip((s[0] for s in first), (s[0] for s in found), strict=False))
-
-
-def _write(
+def _tune(
     file: MidiFile,
     request: _Request,
     parts: Sequence[MidiPart],
-    music: _Music,
+    lines: Sequence[Sequence[Sequence[NoteGroup]]],
+    placed: Quantised,
     path: str,
     warnings: list[str],
 ) -> Tune:
-    placed = music.placed
+    """The tune of some parts; `lines` are theirs in ticks, `placed` all of them in units."""
     sounds: list[Sound] = placed.lines[0]
     if len(placed.lines) > 1:
         sounds = sorted(sound for line in placed.lines for sound in line)
@@ -200,7 +188,9 @@ def _write(
     lyrics = _lyrics(file, parts[0])
     words = None
     if lyrics:
-        words = syllables(lyrics, music.onsets(), file.ticks_per_quarter, warnings)
+        places = [onset for onset, *_ in placed.lines[0]]
+        onset_of = dict(zip([tick for tick, *_ in lines[0][0]], places, strict=False))
+        words = syllables(lyrics, onset_of, file.ticks_per_quarter, warnings)
     bars = write_bars(placed.lines, frame, stop, words)
     name = file.tracks[0].name if file.kind != 0 or len(file.tracks) == 1 else ""
     return Tune(
@@ -208,14 +198,14 @@ def _write(
         meter=frame.meters[0][1],
         tempo=frame.tempos[0][1] if frame.tempos and frame.tempos[0][0] == 0 else None,
         key=frame.keys[0][1],
-        voices=_voices(parts, music.lines, bars),
+        voices=_voices(parts, lines, bars),
         source=Source(path=path, ticks_per_quarter=0 if placed.beat else file.ticks_per_quarter),
         warnings=tuple(map(ReadWarning, warnings)),
     )
 
 
 def _lyrics(file: MidiFile, part: MidiPart) -> Sequence[tuple[int, str]]:
-    """Those of the part's own track, or of another whose words mostly fall on the part's notes."""
+    """The lyrics of the part's track, or of another whose words mostly fall on the part's notes."""
     if part.lyrics:
         return part.lyrics
     others = (track.lyrics for track in file.tracks if track.lyrics)
@@ -223,8 +213,8 @@ def _lyrics(file: MidiFile, part: MidiPart) -> Sequence[tuple[int, str]]:
 
 
 def _singer(file: MidiFile, parts: Sequence[MidiPart]) -> MidiPart | None:
-    """The part that most of the file's words fall on, and of several the one with fewest notes
-    without words; none where several tracks have words."""
+    """The part whose notes most of the file's words fall on; of several, the one with fewest notes
+    without words; None if several tracks have words."""
     sung = [track.lyrics for track in file.tracks if track.lyrics]
     if len(sung) != 1:
         return None
@@ -243,39 +233,36 @@ def _voices(
     """A voice for each part, its lines but the first as overlays."""
     if len(parts) == 1 and len(bars) == 1:
         return (Voice(program=parts[0].program, bars=bars[0]),)
-    voices, done = [], 0
-    for number, (part, of_part) in enumerate(zip(parts, lines, strict=True), 1):
-        own = bars[done : done + len(of_part)]
-        done += len(of_part)
-        id_ = str(number) if len(parts) > 1 else ""
-        name = part.name if len(parts) > 1 else ""
-        clef = "bass" if len(parts) > 1 and part.mean_pitch < 57 else ""
-        voices.append(
-            Voice(id=id_, name=name, clef=clef, program=part.program, bars=_overlaid(own))
-        )
+    remaining = iter(bars)
+    voices = []
+    for number, (part, part_lines) in enumerate(zip(parts, lines, strict=True), 1):
+        voice = Voice(program=part.program, bars=_overlaid([*islice(remaining, len(part_lines))]))
+        if len(parts) > 1:
+            clef = "bass" if part.mean_pitch < 57 else ""
+            voice = replace(voice, id=str(number), name=part.name, clef=clef)
+        voices.append(voice)
     return tuple(voices)
 
 
 def _overlaid(lines: Sequence[tuple[Bar, ...]]) -> tuple[Bar, ...]:
+    """The bars of the first line, with those of the other lines that have notes as overlays."""
     if len(lines) == 1:
         return lines[0]
     bars = []
     for first, *others in zip(*lines, strict=True):
-        overlays = [tuple(bar.timed) for bar in others]
-        sounding = tuple(
-            o for o in overlays if any(hasattr(e, "tie") or hasattr(e, "notes") for e in o)
-        )
-        bars.append(replace(first, overlays=sounding))
+        overlays = (tuple(bar.timed) for bar in others)
+        sounding = (line for line in overlays if any(not isinstance(e, Rest) for e in line))
+        bars.append(replace(first, overlays=tuple(sounding)))
     return tuple(bars)
 
 
 def _in_quarters(file: MidiFile, warnings: list[str]) -> tuple[MidiFile, float]:
-    """The file with its ticks in quarters, and how long one lasts at first, in seconds."""
+    """The file with its ticks in quarters, and the duration of the first quarter in seconds."""
     first = min((t for t in file.tempos if t[1] > 0), default=(0, USUAL_MSPQ))[1]
     if file.ticks_per_second is None:
         return file, first / 1e6
     warnings.append(f"time in SMPTE frames; a quarter note taken as {first / 1e6:g} s")
-    exactly = file.ticks_per_second * first / 1_000_000
-    fit = (ticks for ticks in SMPTE_TICKS if exactly.denominator > 1 and 2 * ticks < exactly)
-    per_quarter = next(fit, max(round(exactly), 1))
-    return file.rescaled(per_quarter, Fraction(per_quarter) / exactly), first / 1e6
+    exact = file.ticks_per_second * first / 1_000_000
+    coarser = (ticks for ticks in SMPTE_TICKS if exact.denominator > 1 and 2 * ticks < exact)
+    per_quarter = next(coarser, max(round(exact), 1))
+    return file.rescaled(per_quarter, Fraction(per_quarter) / exact), first / 1e6

@@ -1,8 +1,8 @@
-"""Standard MIDI File bytes to notes and headings, checked from end to end.
+"""Parse a Standard MIDI File into notes and headings, with every byte checked.
 
 The layout is that of the Standard MIDI File specification 1.0 (MIDI Manufacturers Association,
-1996): a header chunk, then track chunks of (variable-length delta time, event). No foreign library
-sees the bytes.
+1996): a header chunk, then track chunks of (variable-length delta time, event). mido would read
+the same, but is six times slower.
 """
 
 from __future__ import annotations
@@ -14,26 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import ParseError
-from musicgen.formats.midi.pairing import Strike, pair
+from musicgen.formats.midi.pairing import NoteEvent, pair
 
 MAX_BYTES = 2 * 2**20  # a symphony is half a megabyte
 MAX_NOTES = 100_000
 MAX_QUARTERS = 100_000  # fourteen hours at 120 quarters a minute
 MAX_TRACKS = 1024
-USUAL_MSPQ = 500_000  # microseconds a quarter where no tempo is given
+USUAL_MSPQ = 500_000  # microseconds a quarter before the first tempo
 
 Ints = NDArray[np.int64]
 
-_TEXT, _TRACK_NAME, _INSTRUMENT, _LYRIC, _END, _TEMPO, _METER, _KEY = (
-    1,
-    3,
-    4,
-    5,
-    0x2F,
-    0x51,
-    0x58,
-    0x59,
-)
+_TEXT, _TRACK_NAME, _INSTRUMENT, _LYRIC, _END = 1, 3, 4, 5, 0x2F
+_TEMPO, _METER, _KEY = 0x51, 0x58, 0x59
 _LENGTHS = {_TEMPO: 3, _METER: 4, _KEY: 2}
 _CONTROL, _PROGRAM, _CHANNEL_PRESSURE = 0xB, 0xC, 0xD
 _ONE_BYTE = (_PROGRAM, _CHANNEL_PRESSURE)  # data bytes; all other channel messages have two
@@ -58,7 +50,7 @@ class Track:
 
 @dataclass(slots=True)
 class MidiFile:
-    """What a file holds. `kind` is its type, 0 to 2; `end` that of its longest track, in ticks.
+    """The content of a file. `kind` is its type, 0 to 2; `end` that of its longest track, in ticks.
 
     `tempos` are (tick, microseconds a quarter), `meters` (tick, beats, unit), `keys` (tick, sharps
     or minus flats, whether minor). `ticks_per_second` is set where time is in SMPTE frames; a
@@ -79,35 +71,32 @@ class MidiFile:
     warnings: list[str] = field(default_factory=list)
 
     def rescaled(self, ticks_per_quarter: int, factor: Fraction) -> MidiFile:
-        """With every tick times `factor`, rounded."""
-
-        def at(tick: int) -> int:
-            return round(tick * factor)
-
+        """The file with every tick times `factor`, rounded."""
         tracks = []
         for track in self.tracks:
             notes = track.notes.copy()
             notes[:, :2] = np.rint(notes[:, :2] * float(factor))
-            lyrics = [(at(tick), text) for tick, text in track.lyrics]
-            tracks.append(replace(track, notes=notes, lyrics=lyrics, end=at(track.end)))
+            lyrics = [(round(tick * factor), text) for tick, text in track.lyrics]
+            end = round(track.end * factor)
+            tracks.append(replace(track, notes=notes, lyrics=lyrics, end=end))
         return replace(
             self,
             ticks_per_quarter=ticks_per_quarter,
             tracks=tracks,
-            tempos=[(at(tick), mspq) for tick, mspq in self.tempos],
-            meters=[(at(tick), beats, unit) for tick, beats, unit in self.meters],
-            keys=[(at(tick), sharps, minor) for tick, sharps, minor in self.keys],
-            end=at(self.end),
+            tempos=[(round(tick * factor), mspq) for tick, mspq in self.tempos],
+            meters=[(round(tick * factor), beats, unit) for tick, beats, unit in self.meters],
+            keys=[(round(tick * factor), sharps, minor) for tick, sharps, minor in self.keys],
+            end=round(self.end * factor),
         )
 
 
 def parse_file(data: bytes) -> MidiFile:
-    """All of a file of any type and resolution, with running status.
+    """Parse a file of any type and resolution.
 
-    Which note a note-off ends says `pairing`. Notes that never end are left out and counted.
+    See `pairing` for the note that a note-off ends. Notes that never end are left out and counted.
 
     Raises:
-        ParseError: this is not MIDI, or it is damaged, or it goes beyond the limits above.
+        ParseError: this is not MIDI, or it is damaged, or it exceeds the limits above.
     """
     file, start, n_tracks = _header(data)
     spans = _tracks(data, start)
@@ -115,19 +104,22 @@ def parse_file(data: bytes) -> MidiFile:
         _TrackReader(file, data, first, stop).read()
     if len(spans) != n_tracks:
         file.warnings.append(f"the header says {n_tracks} tracks, there are {len(spans)}")
-    if file.n_unended:
-        file.warnings.append(f"notes that never end, left out: {file.n_unended}")
+    warn_count(file.warnings, "notes that never end, left out", file.n_unended)
     return file
 
 
+def warn_count(warnings: list[str], what: str, n: int) -> None:
+    """Add a warning with a count, unless that is 0."""
+    if n:
+        warnings.append(f"{what}: {n}")
+
+
 def _header(data: bytes) -> tuple[MidiFile, int, int]:
-    """The empty file, where its tracks begin, and how many it says there are."""
+    """The file without tracks, the position of its first chunk, the number of tracks it claims."""
     if len(data) > MAX_BYTES:
         raise ParseError(f"MIDI of more than {MAX_BYTES // 2**20} MiB; split it into smaller files")
-    if data[:4] == b"RIFF" and data[8:12] == b"RMID":  # a MIDI file in a RIFF wrapping
-        data, offset = data[20:], 20
-    else:
-        offset = 0
+    offset = 20 if data[:4] == b"RIFF" and data[8:12] == b"RMID" else 0  # MIDI inside RIFF
+    data = data[offset:]
     if len(data) < 14 or data[:4] != b"MThd":
         raise ParseError("not a MIDI file (no MThd at its start); export it again")
     length = int.from_bytes(data[4:8])
@@ -153,6 +145,7 @@ def _header(data: bytes) -> tuple[MidiFile, int, int]:
 
 
 def _tracks(data: bytes, position: int) -> list[tuple[int, int]]:
+    """Start and end of the content of each track."""
     spans = []
     while position + 8 <= len(data):
         kind, length = data[position : position + 4], int.from_bytes(data[position + 4 :][:4])
@@ -171,11 +164,11 @@ def _tracks(data: bytes, position: int) -> list[tuple[int, int]]:
 
 
 class _TrackReader:
-    """Follows the events of one track and sorts them out."""
+    """Reads the events of one track."""
 
     def __init__(self, file: MidiFile, data: bytes, start: int, stop: int) -> None:
         self.file, self.data, self.start, self.stop = file, data, start, stop
-        self.strikes: list[Strike] = []
+        self.note_events: list[NoteEvent] = []
         self.programs: dict[int, int] = {}
         self.metas: list[tuple[int, int, bytes]] = []  # tick, type, content
 
@@ -196,8 +189,8 @@ class _TrackReader:
         file.end = max(file.end, end)
 
     def _walk(self) -> int:
-        """Take every event of the track; the tick of the last."""
-        data, stop, strike = self.data, self.stop, self.strikes.append
+        """Read every event of the track; returns the tick of the last."""
+        data, stop, add_note_event = self.data, self.stop, self.note_events.append
         place, tick, status = self.start, 0, 0
         try:
             while place < stop:
@@ -221,7 +214,9 @@ class _TrackReader:
                     place += 2
                     if (pitch | velocity) & 0x80:
                         raise self._error(_HIGH_BYTE, start, place)
-                    strike((tick, (status & 0xF) << 7 | pitch, velocity if status & 0x10 else 0))
+                    add_note_event(
+                        (tick, (status & 0xF) << 7 | pitch, velocity if status & 0x10 else 0)
+                    )
                 else:
                     place = self._other(start, status, place)
         except IndexError:
@@ -231,22 +226,23 @@ class _TrackReader:
         return tick
 
     def _other(self, start: int, status: int, place: int) -> int:
-        """Take a channel message that is no note; what follows."""
+        """Read a channel message that is no note; returns the position after it."""
         if not status:
             raise self._error("begins with an event without a status; export it again", start)
-        kind, one = status >> 4, self.data[place]
+        kind, first = status >> 4, self.data[place]
         size = 1 if kind in _ONE_BYTE else 2
-        two = self.data[place + 1] if size == 2 else 0
-        if (one | two) & 0x80:
+        second = self.data[place + 1] if size == 2 else 0
+        if (first | second) & 0x80:
             raise self._error(_HIGH_BYTE, start, place + size)
         if kind == _PROGRAM:
-            self.programs.setdefault(status & 0xF, one)
-        elif kind == _CONTROL and one == _SUSTAIN and two >= 64:
+            self.programs.setdefault(status & 0xF, first)
+        elif kind == _CONTROL and first == _SUSTAIN and second >= 64:
             self.file.n_sustains += 1
         return place + size
 
     def _special(self, start: int, place: int, tick: int) -> tuple[int, bool]:
-        """Take a meta or system exclusive event; what follows, and whether the track ends."""
+        """Read a meta or system exclusive event; returns the position after it, and whether the
+        track ends."""
         status, kind = self.data[place], -1
         place += 1
         if status == 0xFF:
@@ -263,28 +259,28 @@ class _TrackReader:
         return place + size, kind == _END
 
     def _number(self, place: int, start: int) -> tuple[int, int]:
-        """A variable-length number of an event, and what follows it."""
+        """A variable-length number of an event, and the position after it."""
         value = 0
-        for after in range(place + 1, place + 5):
-            byte = self.data[after - 1]
+        for position in range(place, place + 4):
+            byte = self.data[position]
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
-                return value, after
+                return value, position + 1
         what = "has a number of more than four bytes; export it again"
         raise self._error(what, start, place + 4)
 
     def _notes(self) -> Ints:
-        """Note-ons with their note-offs: a table as in `Track`."""
-        n_on = sum(velocity > 0 for _, _, velocity in self.strikes)
+        """The notes of the track: a table as in `Track`."""
+        n_on = sum(velocity > 0 for _, _, velocity in self.note_events)
         self.file.n_notes += n_on
         if self.file.n_notes > MAX_NOTES:
             raise self._error(f"has more than {MAX_NOTES} notes; split it")
-        notes = pair(self.strikes)
+        notes = pair(self.note_events)
         self.file.n_unended += n_on - len(notes)
         return np.array(notes, np.int64) if notes else np.zeros((0, 5), np.int64)
 
     def _headings(self, track: Track) -> None:
-        """Tempos, meters and keys to the file; name and words to the track."""
+        """Add tempos, meters and keys to the file, name and words to the track."""
         instrument = ""
         for tick, kind, content in self.metas:
             if kind in _LENGTHS and len(content) >= _LENGTHS[kind]:
@@ -310,7 +306,7 @@ class _TrackReader:
             file.keys.append((tick, sharps, content[1] == 1))
 
     def _error(self, what: str, place: int | None = None, reached: int = 0) -> ParseError:
-        """`reached` is how far was read; beyond the end of the track there is nothing to blame."""
+        """`reached` is the position that was read to; beyond the track's end, the track is cut."""
         if reached > self.stop:
             what, place = _CUT, self.stop
         return ParseError(f"MIDI {what} (byte {self.stop if place is None else place})")

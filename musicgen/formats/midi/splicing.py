@@ -1,23 +1,25 @@
-"""MIDI files that go on, or get other notes in between, with every other event on its tick.
+"""Add notes to a MIDI file or replace notes in it; every other event keeps its tick.
 
-    score = Score.read(data)
-    line = score.line_of(notes)             # the track and channel that these notes are on
-    score.replace(line, added=[TickedNote(1920, 240, 74)], removed=[])
+    chunks = MidiChunks.read(data)
+    line = chunks.line_of(notes)            # the track and channel of these notes
+    chunks.replace(line, added=[TickedNote(1920, 240, 74)], removed=[])
 
-Tracks are kept as bytes and only the one that changes is written again, event by event. The bytes
-are those of files that `smf.parse_file` has let through.
+Tracks are kept as bytes, and only the one that changes is written again, event by event. mido would
+not do: it refuses key signatures it does not know, and drops chunks that are no tracks. The bytes
+must be those of a file that `smf.parse_file` accepts.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from statistics import median_low
 
-_DATA_BYTES = {0x8: 2, 0x9: 2, 0xA: 2, 0xB: 2, 0xC: 1, 0xD: 1, 0xE: 2}
+_ONE_BYTE = (0xC, 0xD)  # channel messages of one data byte; all others have two
 _END_OF_TRACK, _TIME_SIGNATURE = 0x2F, 0x58
-_OFF, _META, _ON = range(3)  # the order of what is added at one tick
+_OFF, _META, _ON = range(3)  # the order of events that are added at one tick
 _DRUMS = 9
 
 
@@ -40,12 +42,12 @@ class ChannelNotes:
 
     @property
     def end(self) -> int:
-        """Where its last note ends, in ticks."""
+        """The end of its last note, in ticks."""
         return max(onset + duration for onset, duration, _, _ in self.notes)
 
     @property
     def velocity(self) -> int:
-        """The usual velocity of its notes."""
+        """The median velocity of its notes."""
         return median_low(velocity for _, _, _, velocity in self.notes)
 
 
@@ -56,19 +58,18 @@ class _Event:
 
     @property
     def meta(self) -> int | None:
-        """Type of a meta event."""
+        """Type of a meta event; None for any other event."""
         return self.data[1] if self.data[0] == 0xFF else None
 
-    def is_note(self, channel: int, midi: int, *, on: bool) -> bool:
-        """Whether it starts (or ends) a note."""
-        kind, sounds = self.data[0] >> 4, self.data[0] < 0xA0 and self.data[2] > 0
-        starts = kind == 0x9 and sounds
-        return (
-            kind in (0x8, 0x9)
-            and self.data[0] & 0xF == channel
-            and self.data[1] == midi
-            and starts is on
-        )
+    @property
+    def is_note(self) -> bool:
+        """Whether it starts or ends a note."""
+        return 0x80 <= self.data[0] < 0xA0
+
+    @property
+    def starts_note(self) -> bool:
+        """Whether it is a note-on with a velocity above 0."""
+        return self.data[0] >> 4 == 0x9 and self.data[2] > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class MidiChunks:
 
     @staticmethod
     def read(data: bytes) -> MidiChunks:
-        """Take apart a file that has been read: of type 0 or 1, in ticks a quarter."""
+        """Split a file of type 0 or 1 whose time is in ticks a quarter."""
         resolution = int.from_bytes(data[12:14])
         position = 8 + int.from_bytes(data[4:8])
         header = data[:position]
@@ -98,65 +99,66 @@ class MidiChunks:
 
     @property
     def data(self) -> bytes:
-        """The whole file."""
+        """The content of the file."""
         return self.header + b"".join(self.chunks)
 
     def lines(self) -> Iterator[ChannelNotes]:
-        """Every channel of every track that has notes, drums aside."""
+        """The notes of every channel of every track, without drums."""
         for track in range(len(self.tracks)):
-            sounding: dict[tuple[int, int], list[tuple[int, int]]] = {}
-            found: dict[int, list[tuple[int, int, int, int]]] = {}
+            sounding: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+            notes: dict[int, list[tuple[int, int, int, int]]] = {}
             for event in self._events(track):
-                kind, channel = event.data[0] >> 4, event.data[0] & 0xF
-                if kind not in (0x8, 0x9) or channel == _DRUMS:
+                channel = event.data[0] & 0xF
+                if not event.is_note or channel == _DRUMS:
                     continue
                 pitch, velocity = event.data[1], event.data[2]
-                if kind == 0x9 and velocity:
-                    sounding.setdefault((channel, pitch), []).append((event.tick, velocity))
-                elif sounding.get((channel, pitch)):
-                    onset, loud = sounding[channel, pitch].pop(0)
-                    found.setdefault(channel, []).append((onset, event.tick - onset, pitch, loud))
-            for channel, notes in found.items():
-                yield ChannelNotes(track, channel, tuple(sorted(notes)))
+                if event.starts_note:
+                    sounding[channel, pitch].append((event.tick, velocity))
+                elif sounding[channel, pitch]:
+                    onset, velocity = sounding[channel, pitch].pop(0)
+                    row = (onset, event.tick - onset, pitch, velocity)
+                    notes.setdefault(channel, []).append(row)
+            for channel, rows in notes.items():
+                yield ChannelNotes(track, channel, tuple(sorted(rows)))
 
     def line_of(
         self, notes: Sequence[TickedNote], *, taken: Collection[tuple[int, int]] = ()
     ) -> ChannelNotes:
-        """The line that has most of some notes, as they were read (so perhaps moved a little);
-        none of those whose track and channel are `taken`."""
-        wanted = Counter(note.midi for note in notes)
+        """The line that holds most of these notes, which reading may have moved a little; never a
+        line whose track and channel are `taken`."""
+        pitches = Counter(note.midi for note in notes)
         onsets = {(note.onset, note.midi) for note in notes}
 
         def likeness(line: ChannelNotes) -> tuple[int, int]:
             exact = sum((onset, midi) in onsets for onset, _, midi, _ in line.notes)
-            shared = (Counter(midi for _, _, midi, _ in line.notes) & wanted).total()
+            shared = (Counter(midi for _, _, midi, _ in line.notes) & pitches).total()
             return exact, shared
 
         free = (line for line in self.lines() if (line.track, line.channel) not in taken)
         return max(free, key=likeness)
 
     def is_on_time(self, line: ChannelNotes, notes: Sequence[TickedNote]) -> bool:
-        """Whether most of some notes as they were read lie where the file has them, so that
-        quarters of the reading are quarters of the file."""
-        near = self.ticks_per_quarter // 8
-        places: dict[int, list[int]] = {}
+        """Whether most of these notes, as they were read, lie where the file has them, so that a
+        quarter of the tune is a quarter of the file."""
+        tolerance = self.ticks_per_quarter // 8
+        onsets: defaultdict[int, list[int]] = defaultdict(list)
         for onset, _, midi, _ in line.notes:
-            places.setdefault(midi, []).append(onset)
-        found = sum(
-            any(abs(onset - note.onset) <= near for onset in places.get(note.midi, ()))
+            onsets[midi].append(onset)
+        n_on_time = sum(
+            any(abs(onset - note.onset) <= tolerance for onset in onsets[note.midi])
             for note in notes
         )
-        return 2 * found > len(notes)
+        return 2 * n_on_time > len(notes)
 
     def meter_at(self, tick: int) -> tuple[int, int]:
-        """The time signature in force, (beats, unit); 4/4 where there is none."""
-        found = [
+        """The time signature in force, (beats, unit); 4/4 before the first one."""
+        meters = [
             (event.tick, event.data[-4], 1 << event.data[-3])
             for track in range(len(self.tracks))
             for event in self._events(track)
             if event.meta == _TIME_SIGNATURE and event.tick <= tick and len(event.data) >= 7
         ]
-        return max(found, key=lambda item: item[0])[1:] if found else (4, 4)
+        return max(meters, key=itemgetter(0), default=(0, 4, 4))[1:]
 
     def replace(
         self,
@@ -167,84 +169,76 @@ class MidiChunks:
         meters: Sequence[tuple[int, int, int]] = (),
         end: int = 0,
     ) -> bytes:
-        """The file with notes added to a line and removed from it, at the line's usual velocity.
+        """The file with notes added to a line, at its median velocity, and others removed from it.
 
-        `meters` are new time signatures, (tick, beats, unit), for the first track; the file lasts
-        at least up to tick `end`.
+        `meters` are new time signatures, (tick, beats, unit), for the first track. The file lasts
+        at least until tick `end`.
         """
         events = _without(list(self._events(line.track)), line, removed)
-        news: list[tuple[int, int, bytes]] = []
+        new: list[tuple[int, int, bytes]] = []
         for note in added:
-            status = line.channel
-            news.append((note.onset, _ON, bytes((0x90 | status, note.midi, line.velocity))))
-            news.append((note.onset + note.duration, _OFF, bytes((0x80 | status, note.midi, 64))))
-        signs = [
+            note_on = bytes((0x90 | line.channel, note.midi, line.velocity))
+            note_off = bytes((0x80 | line.channel, note.midi, 64))
+            new += [(note.onset, _ON, note_on), (note.onset + note.duration, _OFF, note_off)]
+        signatures = [
             (tick, _META, bytes((0xFF, _TIME_SIGNATURE, 4, beats, unit.bit_length() - 1, 24, 8)))
             for tick, beats, unit in meters
         ]
         chunks = list(self.chunks)
         if line.track == 0:
-            news += signs
-        elif signs:
-            chunks[self.tracks[0]] = _chunk(list(self._events(0)), signs, end=0)
-        chunks[self.tracks[line.track]] = _chunk(events, news, end=end)
+            new += signatures
+        elif signatures:
+            chunks[self.tracks[0]] = _chunk(list(self._events(0)), signatures, end=0)
+        chunks[self.tracks[line.track]] = _chunk(events, new, end=end)
         return self.header + b"".join(chunks)
 
     def _events(self, track: int) -> Iterator[_Event]:
         """The events of a track, each with its status byte; the end of the track is the last."""
         data = self.chunks[self.tracks[track]]
-        position, tick, status = 8, 0, 0
+        position, tick, running = 8, 0, 0
         while position < len(data):
             delta, position = _number(data, position)
             tick += delta
+            status = running
             if data[position] >= 0x80:
-                first, begin = data[position], position + 1
-            else:
-                first, begin = status, position
-            if first == 0xFF:
-                size, end = _number(data, begin + 1)
-                end += size
-            elif first in (0xF0, 0xF7):
-                size, end = _number(data, begin)
+                status, position = data[position], position + 1
+            if status >= 0xF0:
+                size, end = _number(data, position + (status == 0xFF))
                 end += size
             else:
-                status, end = first, begin + _DATA_BYTES[first >> 4]
-            yield _Event(tick, bytes((first,)) + data[begin:end])
-            position = end
-            if first == 0xFF and data[begin] == _END_OF_TRACK:
+                running, end = status, position + (1 if status >> 4 in _ONE_BYTE else 2)
+            yield _Event(tick, bytes((status,)) + data[position:end])
+            if status == 0xFF and data[position] == _END_OF_TRACK:
                 return
+            position = end
 
 
 def _without(
     events: list[_Event], line: ChannelNotes, removed: Sequence[TickedNote]
 ) -> list[_Event]:
-    """The events less those that begin and end some notes."""
+    """The events without those that start and end the removed notes."""
     for note in removed:
-        for on in (True, False):
-            begin = note.onset if on else note.onset + note.duration
-            at = next(
-                i
-                for i, event in enumerate(events)
-                if event.tick == begin and event.is_note(line.channel, note.midi, on=on)
+        for tick, starts in ((note.onset, True), (note.onset + note.duration, False)):
+            events.remove(
+                next(
+                    event
+                    for event in events
+                    if (event.tick, event.is_note, event.starts_note) == (tick, True, starts)
+                    and (event.data[0] & 0xF, event.data[1]) == (line.channel, note.midi)
+                )
             )
-            del events[at]
     return events
 
 
 def _chunk(events: list[_Event], added: list[tuple[int, int, bytes]], *, end: int) -> bytes:
-    """A track of the events there are and those added, each after what is there at its tick.
+    """A track of old and added events; at one tick the old ones come first.
 
-    Only the end of a note goes before: so a note is over when the next of its pitch begins.
+    Only an added note-off precedes them, so that a note ends before the next of its pitch begins.
     """
-    closing = [event for event in events if event.meta == _END_OF_TRACK]
-    old = [event for event in events if event.meta != _END_OF_TRACK]
-    placed = [(event.tick, 1, 0, i, event.data) for i, event in enumerate(old)]
-    placed += [
-        (tick, 0 if order == _OFF else 2, order, i, data)
-        for i, (tick, order, data) in enumerate(added)
-    ]
-    placed.sort(key=lambda item: item[:4])
-    last = max([end, *(item[0] for item in placed), *(event.tick for event in closing)])
+    placed = [(e.tick, 1, 0, e.data) for e in events if e.meta != _END_OF_TRACK]
+    placed += [(tick, 0 if order == _OFF else 2, order, data) for tick, order, data in added]
+    placed.sort(key=itemgetter(0, 1, 2))
+    last = max([end, *(tick for tick, *_ in placed), *(event.tick for event in events)])
     body, position = bytearray(), 0
     for tick, *_, data in placed:
         body += _variable(tick - position) + data
@@ -255,16 +249,15 @@ def _chunk(events: list[_Event], added: list[tuple[int, int, bytes]], *, end: in
 
 def _number(data: bytes, position: int) -> tuple[int, int]:
     """A variable-length number, and the position after it."""
-    value = 0
-    while True:
-        byte = data[position]
-        value, position = value << 7 | byte & 0x7F, position + 1
-        if byte < 0x80:
-            return value, position
+    value = data[position] & 0x7F
+    while data[position] >= 0x80:
+        position += 1
+        value = value << 7 | data[position] & 0x7F
+    return value, position + 1
 
 
 def _variable(value: int) -> bytes:
-    """A number as MIDI writes it, seven bits a byte."""
+    """A variable-length number of seven bits a byte."""
     digits = [value & 0x7F]
     while value := value >> 7:
         digits.append(value & 0x7F | 0x80)

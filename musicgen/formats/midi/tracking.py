@@ -1,4 +1,4 @@
-"""The beat of a performance tracked, and places found on a beat, both by dynamic programming."""
+"""Track the beat of a performance, and find places on a beat, both by dynamic programming."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from musicgen.music.estimation import (
 
 Floats = NDArray[np.float64]
 
-USUAL_OFF_S, LEAST_OFF_S, MOST_OFF_S = 0.022, 0.004, 0.06  # what a player is off, in seconds
-MOST_OFF = 0.16  # of a quarter
-PACE_SPREAD = 0.08  # how far from the file's tempo, relatively, a player begins
-# How much a tempo changes, relatively, a quarter note: a steady player, and one who is not.
+# Standard deviation of a player's onsets from the beat: usual, least, most; in quarters at most.
+USUAL_OFF_S, LEAST_OFF_S, MOST_OFF_S = 0.022, 0.004, 0.06
+MOST_OFF = 0.16
+PACE_SPREAD = 0.08  # relative spread of a player's first tempo around the file's
+# Relative change of tempo a quarter note, of a steady and of an unsteady player.
 DRIFTS = (0.006, 0.02)
-BEAT_DRIFT = 0.012  # of a quarter, a quarter note: the beat itself wavers
+BEAT_DRIFT = 0.012  # random change of the beat a quarter note, of a quarter
 N_HYPOTHESES = 48
-REACH = 14  # places around the expected one that are tried
+REACH = 14  # places tried on each side of the expected one
 LONGEST = 8 * GRID
 SIDE = 4  # places on each side of an onset that it may have been meant for
-TOGETHER = 0.25  # how often an onset of a chord belongs to the place of the one before
+TOGETHER = 0.25  # probability that an onset belongs to the place of the one before, in chords
 _NEVER, _LONG = 1e-200, 3e-4  # probabilities
 _IMPOSSIBLE = 1e6  # nats
 _OFF_FACTORS = (0.2, 0.35, 0.6, 0.8, 1.0, 1.3, 1.7, 2.7)
@@ -51,20 +52,20 @@ class Fit:
 
 _PLACES = np.array([p for p in range(GRID) if p % 3 == 0 or p % 4 == 0])
 _CLASSES = np.array([previous_class(length) for length in range(LONGEST + 1)])
-_FIRST = len(PREVIOUS)  # class of what went before the first onset
+_FIRST = len(PREVIOUS)  # class of the time before the first onset
 
 
 @cache
 def _place_costs() -> Floats:
-    """Nats of each place of the quarter, to begin there."""
+    """Nats of a first onset at each place of the quarter."""
     return np.array([-math.log(place_probability(place)) for place in range(GRID)])
 
 
 @cache
 def _step_table(chords: bool) -> Floats:
-    """Probability of the time to the next onset (in `GRID`-ths, long ones together), after each
-    place of the quarter and each class of the time before, in each of K styles: (.., K). The last
-    two columns are longer times, and what cannot be."""
+    """Probability of the time to the next onset (in `GRID`-ths), after each place of the quarter
+    and each class of the time before, in each of K styles: shape (places, classes, times, K). The
+    last two times stand for all longer ones, and for impossible ones."""
     table = np.maximum(style_probabilities(), _NEVER)
     if chords:
         table[:, :, 0] = TOGETHER
@@ -74,14 +75,14 @@ def _step_table(chords: bool) -> Floats:
 
 
 def _step_probabilities(places: Ints, classes: Ints, steps: Ints, *, chords: bool) -> Floats:
-    """Of some steps, in each style (.., K); the three are broadcast together."""
+    """Probability of steps in each style, shape (.., K); the three arrays are broadcast."""
     column = np.where(steps < 0, LONGEST + 2, np.minimum(steps, LONGEST + 1))
-    found: Floats = _step_table(chords)[places % GRID, classes, column]
-    return found
+    table: Floats = _step_table(chords)
+    return table[places % GRID, classes, column]
 
 
 def _rhythm_nats(places: Ints, *, chords: bool) -> float:
-    """Nats of the rhythm of a sequence of places, in whatever style."""
+    """Nats of the rhythm of a sequence of places, over all styles."""
     steps = np.diff(places)
     before = _CLASSES[np.clip(steps, 0, LONGEST)]
     classes = np.concatenate([[_FIRST], before[:-1]]) if len(steps) else before
@@ -91,12 +92,12 @@ def _rhythm_nats(places: Ints, *, chords: bool) -> float:
     return float(_place_costs()[places[0] % GRID]) - mixed
 
 
-# --- a beat that is known ---------------------------------------------------------------------
+# --- a known beat -----------------------------------------------------------------------------
 
 
 def quantise_on(beats: Floats, quarter_s: float, *, chords: bool) -> Fit:
-    """The likeliest places of onsets, whose coordinates on a beat are known, by Viterbi's
-    algorithm; how far the player is off is found on the way."""
+    """The likeliest places of onsets with known coordinates on a beat, by Viterbi's algorithm, for
+    the player's deviation that fits best."""
     off = usual_off(quarter_s)
     fit = viterbi(beats, off, chords=chords)
     for _ in range(2):
@@ -110,17 +111,17 @@ def quantise_on(beats: Floats, quarter_s: float, *, chords: bool) -> Fit:
 
 
 def usual_off(quarter_s: float) -> float:
-    """What players are off, in quarters of some length."""
+    """The usual deviation of players, in quarters of this length."""
     return min(USUAL_OFF_S / quarter_s, MOST_OFF)
 
 
 def _plausible(off: float, quarter_s: float) -> float:
-    """What a player is off, in quarters, within what a player can be."""
+    """A deviation in quarters, limited to what players have."""
     return min(max(off, LEAST_OFF_S / quarter_s), MOST_OFF_S / quarter_s, MOST_OFF)
 
 
 def viterbi(beats: Floats, off: float, *, chords: bool) -> Fit:
-    """Places of the least cost, where a step's cost depends on the step before as well."""
+    """Places of least cost, where the cost of a step also depends on the step before."""
     n, width = len(beats), 2 * SIDE + 1
     quarters = np.floor(beats).astype(np.int64)
     near = quarters * len(_PLACES) + np.searchsorted(_PLACES / GRID, beats - quarters)
@@ -128,12 +129,12 @@ def viterbi(beats: Floats, off: float, *, chords: bool) -> Fit:
     candidates = index // len(_PLACES) * GRID + _PLACES[index % len(_PLACES)]
     local = 0.5 * ((candidates / GRID - beats[:, None]) / off) ** 2
     local += math.log(off * math.sqrt(_TWO_PI))
-    best = np.full((width, width), _IMPOSSIBLE)  # of the places before and now
+    best = np.full((width, width), _IMPOSSIBLE)  # by the candidate before and the one now
     best[0] = local[0] + _place_costs()[candidates[0] % GRID]
-    styles = np.tile(style_weights(), (width, width, 1))  # of the best way to each
+    styles = np.tile(style_weights(), (width, width, 1))  # of the best path to each
     classes = np.full((width, width), _FIRST)
     back = np.zeros((n, width, width), np.int8)
-    now_at = np.arange(width)[:, None], np.arange(width)[None, :]
+    rows, columns = np.arange(width)[:, None], np.arange(width)[None, :]
     for i in range(1, n):
         steps = candidates[i][None, :] - candidates[i - 1][:, None]
         chance = _step_probabilities(
@@ -143,7 +144,7 @@ def viterbi(beats: Floats, off: float, *, chords: bool) -> Fit:
         total = best[:, :, None] - np.log(chance.sum(axis=-1))
         back[i] = total.argmin(axis=0)
         best = total.min(axis=0) + local[i]
-        styles = chance[back[i], *now_at]
+        styles = chance[back[i], rows, columns]
         styles /= styles.sum(axis=-1, keepdims=True)
         classes = _CLASSES[np.clip(steps, 0, LONGEST)]
     before, now = divmod(int(best.argmin()), width)
@@ -155,43 +156,35 @@ def viterbi(beats: Floats, off: float, *, chords: bool) -> Fit:
     return Fit(places, beats, cost, off)
 
 
-# --- a beat that is not -----------------------------------------------------------------------
+# --- an unknown beat --------------------------------------------------------------------------
 
 
 def track(times: Floats, quarter_s: float, *, chords: bool, pace: float = 1.0) -> Fit:
-    """Follow a beat that at first is about as fast as the file's, or as `pace` says: the likeliest
-    of what a steady and an unsteady player may have meant."""
+    """Track a beat whose quarter at first lasts about `pace` quarters of the file, for a steady or
+    an unsteady player, whichever is likelier."""
     fits = [_track_with(times, pace, quarter_s, drift, chords=chords) for drift in DRIFTS]
     return min(fits, key=lambda fit: fit.cost)
 
 
 def track_any(times: Floats, quarter_s: float, *, chords: bool) -> list[Fit]:
-    """Follow a beat of any tempo: the likeliest two."""
-    paces = _paces(times, quarter_s, chords=chords)
-    return [track(times, quarter_s, chords=chords, pace=pace) for pace in paces]
-
-
-def _paces(times: Floats, quarter_s: float, *, chords: bool) -> list[float]:
-    """How many of the file's quarters one of the player's may last at first: the two likeliest,
-    judged by the first onsets."""
+    """Track a beat of any tempo: a fit for each of the two likeliest tempos of the first onsets."""
     off = usual_off(quarter_s)
-    start = times[:60]
     scored = []
     for i in (-7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7):
         pace = 2 ** (i / 7)
-        nats = _beam(start, pace, off, DRIFTS[0], chords=chords)[1]
+        nats = _beam(times[:60], pace, off, DRIFTS[0], chords=chords)[1]
         scored.append((nats + 0.15 * (i / 7) ** 2, pace))
-    return [pace for _, pace in sorted(scored)[:2]]
+    return [track(times, quarter_s, chords=chords, pace=pace) for _, pace in sorted(scored)[:2]]
 
 
 def _track_with(times: Floats, pace: float, quarter_s: float, drift: float, *, chords: bool) -> Fit:
-    """Places by a beam; then the beat that they imply is smoothed, the places found again, and so
-    on, as long as all of it becomes likelier."""
+    """Places by a beam search; then smooth the beat that they imply and find the places again, as
+    long as the fit becomes likelier."""
     places, _ = _beam(times, pace, usual_off(quarter_s), drift, chords=chords)
     fit = _judged(times, places, pace, drift, quarter_s, chords=chords)
     for _ in range(3):
-        found = quantise_on(fit.beats, quarter_s, chords=chords)
-        again = _judged(times, found.places, pace, drift, quarter_s, chords=chords)
+        places = quantise_on(fit.beats, quarter_s, chords=chords).places
+        again = _judged(times, places, pace, drift, quarter_s, chords=chords)
         if again.cost >= fit.cost - 1e-4:
             break
         fit = again
@@ -201,7 +194,7 @@ def _track_with(times: Floats, pace: float, quarter_s: float, drift: float, *, c
 def _judged(
     times: Floats, places: Ints, pace: float, drift: float, quarter_s: float, *, chords: bool
 ) -> Fit:
-    """The likeliest beat of some places, for a player who is off by this or that."""
+    """The likeliest beat for these places, over deviations of the player."""
     offs = {_plausible(USUAL_OFF_S * factor / quarter_s, quarter_s) for factor in _OFF_FACTORS}
     fits = (_Beat(pace, drift).judge(times, places, off, chords=chords) for off in offs)
     return min(fits, key=lambda fit: fit.cost)
@@ -210,7 +203,7 @@ def _judged(
 def _beam(
     times: Floats, pace: float, off: float, drift: float, *, chords: bool
 ) -> tuple[Ints, float]:
-    """Places by a beam of hypotheses, and nats an onset."""
+    """Places by a beam search, and nats an onset."""
     spread = np.arange(-REACH, REACH + 1)
     first = round(times[0] * GRID)
     place = np.arange(first - GRID // 2, first + GRID // 2)
@@ -265,7 +258,7 @@ def _beam(
 
 
 def _best_by_place(places: Ints, totals: Floats) -> Ints:
-    """Numbers of the best hypothesis at each place, the best `N_HYPOTHESES` of them."""
+    """Indices of the best hypothesis at each place, at most `N_HYPOTHESES` of them."""
     n = min(4 * N_HYPOTHESES, len(totals) - 1)
     order = np.argpartition(totals, n)[:n] if n < len(totals) - 1 else np.arange(len(totals))
     order = order[np.argsort(totals[order], kind="stable")]
@@ -276,16 +269,16 @@ def _best_by_place(places: Ints, totals: Floats) -> Ints:
 
 @dataclass(frozen=True)
 class _Beat:
-    """A beat that begins about as fast as `pace` (in the file's quarters) and changes by `drift`:
-    the model of the beam, over places that are known."""
+    """A beat whose quarter at first lasts about `pace` quarters of the file and changes by `drift`:
+    the model of the beam search, for known places."""
 
     pace: float
     drift: float
 
     def judge(self, times: Floats, places: Ints, off: float, *, chords: bool) -> Fit:
-        """How likely are these times and places, and where is the beat? A Kalman filter over the
-        onsets, with the time of the place and the tempo as its state, says what each onset is
-        expected to be; back over them it is smoothed (Rauch, Tung and Striebel 1965)."""
+        """The likelihood of these times and places, and the beat. A Kalman filter over the onsets,
+        with the time of the place and the tempo as its state, predicts each onset; its states are
+        smoothed backwards (Rauch, Tung and Striebel 1965)."""
         n = len(times)
         steps = (np.diff(places, prepend=places[0]) / GRID).tolist()
         states: list[tuple[float, ...]] = []
@@ -299,7 +292,7 @@ class _Beat:
             c += step * t
             t += step * (self.drift * tempo) ** 2
             predicted.append((now, tempo, p, c, t))
-            p = max(p, 0.0)  # which rounding may take below
+            p = max(p, 0.0)  # rounding may make it negative
             seen, surprise = p + off**2, time - now
             nats += 0.5 * (surprise**2 / seen + math.log(_TWO_PI * seen))
             now += p / seen * surprise
@@ -315,19 +308,19 @@ class _Beat:
 def _smoothed(
     states: list[tuple[float, ...]], predicted: list[tuple[float, ...]], steps: list[float]
 ) -> Floats:
-    """The time of each place and the tempo there, from all onsets."""
+    """The time of each place and the tempo there, given all onsets; shape (onsets, 2)."""
     now, tempo = states[-1][:2]
-    found = [(now, tempo)]
+    smooth = [(now, tempo)]
     for i in range(len(states) - 2, -1, -1):
         x, v, p, c, t = states[i]
         ahead_x, ahead_v, pp, pc, pt = predicted[i + 1]
         step = steps[i + 1]
         det = pp * pt - pc * pc
-        # The covariance with the next state, times the inverse of that one's own.
+        # The covariance with the next state, times the inverse of the covariance of that state.
         a, b, d, e = p + step * c, c, c + step * t, t
         g11, g12 = (a * pt - b * pc) / det, (b * pp - a * pc) / det
         g21, g22 = (d * pt - e * pc) / det, (e * pp - d * pc) / det
         dx, dv = now - ahead_x, tempo - ahead_v
         now, tempo = x + g11 * dx + g12 * dv, v + g21 * dx + g22 * dv
-        found.append((now, tempo))
-    return np.array(found[::-1])
+        smooth.append((now, tempo))
+    return np.array(smooth[::-1])

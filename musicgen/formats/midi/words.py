@@ -1,33 +1,33 @@
-"""Lyric events to syllables under notes; karaoke files, whose lyrics are text events."""
+"""Syllables of notes from lyric events, or from the text events of karaoke files."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 
-from musicgen.formats.midi.smf import MidiFile
+from musicgen.formats.midi.smf import MidiFile, warn_count
 
 Words = Sequence[tuple[int, str]]  # tick and text
-REACH = 1 / 8  # of a quarter, from a syllable to its note; singers are not that exact
+MAX_DISTANCE = 1 / 8  # of a quarter, from a syllable to its note
 _KARAOKE = "@K"
 _HEADING = "@"
 
 
 def take_karaoke(file: MidiFile) -> tuple[str, str]:
-    """Text events of a karaoke file (.kar, Soft Karaoke) become lyrics; title and author.
+    """Make the text events of a karaoke file (.kar, Soft Karaoke) lyrics; its title and author.
 
-    Such a file has a text that begins with "@K". Other texts with "@" are headings: of those with
-    "@T" the first is the title, the second says who made it.
+    Such a file has a text that begins with "@K". Other texts with "@" are headings: the first that
+    begins with "@T" is the title, the second is the author.
     """
     texts = [text for track in file.tracks for _, text in track.texts]
     if not any(text.startswith(_KARAOKE) for text in texts):
         return "", ""
-    has_lyrics = any(track.lyrics for track in file.tracks)
-    for track in file.tracks:
-        if not has_lyrics:
+    if not any(track.lyrics for track in file.tracks):
+        for track in file.tracks:
             track.lyrics = [item for item in track.texts if not item[1].startswith(_HEADING)]
     titles = [" ".join(text[2:].split()) for text in texts if text.startswith("@T")]
-    return (*titles, "", "")[0], (*titles, "", "")[1]
+    title, author, *_ = (*titles, "", "")
+    return title, author
 
 
 def sung_shares(
@@ -43,16 +43,14 @@ def syllables(
 ) -> dict[int, tuple[str, ...]]:
     """Syllables by the place of their note.
 
-    `onset_of` gives a place for the tick of each note; what is beside all notes is left out. In
-    karaoke files, a word's end is a space and a line's a sign or a line break; here a syllable that
-    the word goes on after ends with a hyphen.
+    `onset_of` maps the tick of each note to its place; syllables far from all notes are left out.
+    In karaoke files a word ends with a space, a line with a slash or a line break; here a syllable
+    inside a word ends with a hyphen.
     """
     sung = _placed(lyrics, sorted(onset_of), ticks_per_quarter)
-    n_beside = len(lyrics) - len(sung)
-    if n_beside:
-        warnings.append(f"syllables beside all notes, left out: {n_beside}")
+    warn_count(warnings, "syllables beside all notes, left out", len(lyrics) - len(sung))
     spaced = any(text[:1].isspace() or text[-1:].isspace() for _, text in sung)
-    found: dict[int, tuple[str, ...]] = {}
+    syllable_at: dict[int, str] = {}
     for i, (tick, text) in enumerate(sung):
         word = " ".join(text.strip(" \t\r\n/\\\0").split())
         following = sung[i + 1][1] if i + 1 < len(sung) else " "
@@ -61,24 +59,23 @@ def syllables(
             word += "-"
         if word:
             place = onset_of[tick]
-            (before,) = found.get(place, ("",))
-            found[place] = (_joined(before, word),)
-    return found
+            syllable_at[place] = _joined(syllable_at.get(place, ""), word)
+    return {place: (syllable,) for place, syllable in syllable_at.items()}
 
 
 def _joined(before: str, word: str) -> str:
-    """What is sung on one note."""
+    """Two syllables on one note."""
     if before.endswith("-"):
         return before[:-1] + word
     return f"{before} {word}".strip()
 
 
 def _placed(words: Words, onsets: Sequence[int], ticks_per_quarter: int) -> list[tuple[int, str]]:
-    """Words with the onset they are sung on, the nearest within `REACH`; others are left out."""
+    """Words with the nearest onset within `MAX_DISTANCE`; others are left out."""
     placed = []
     for tick, text in words:
-        at = bisect_left(onsets, tick)
-        near = min(onsets[max(at - 1, 0) : at + 1], key=lambda onset: abs(onset - tick))
-        if abs(near - tick) <= REACH * ticks_per_quarter:
+        i = bisect_left(onsets, tick)
+        near = min(onsets[max(i - 1, 0) : i + 1], key=lambda onset: abs(onset - tick))
+        if abs(near - tick) <= MAX_DISTANCE * ticks_per_quarter:
             placed.append((near, text))
     return placed
