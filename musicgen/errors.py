@@ -4,13 +4,13 @@
     +-- ParseError              a file or text that cannot be read as music (path, line, column)
     +-- UnsupportedFormatError  a file extension or content that no reader or writer knows
     +-- InvalidTuneError        a Tune that a writer, tokenizer or renderer cannot represent
-    +-- SandboxError          a foreign library that crashed, hung or asked for too much
+    +-- SandboxError            a foreign library that crashed, hung or used too much
     +-- ConfigError             an unknown or impossible setting
     +-- CorpusError             a corpus that is missing, empty or unusable
     +-- CheckpointError         a model folder that is damaged, foreign or of another version
     +-- ControlError            a request that contradicts itself or that the model cannot follow
     +-- FieldError              a value of a request to the studio that cannot be used (field)
-    +-- TrainingError           a training run that cannot start or go on
+    +-- TrainingError           a training run that cannot start or continue
         +-- TrainingInterrupted stopped by a signal, its state saved
 
 Every message is one line: where, what is wrong, what to do.
@@ -24,9 +24,9 @@ MAX_MESSAGE = 2000  # characters
 
 
 class MusicgenError(Exception):
-    """Base of every error that is the input's fault, not a defect of the program.
+    """Base of every error that is caused by the input, not by a defect of the program.
 
-    Whatever a message quotes, it is one line of printable characters, and not an endless one.
+    A message is one line of printable characters of bounded length, whatever it quotes.
     """
 
     def __init__(self, message: str = "") -> None:
@@ -62,11 +62,11 @@ class UnsupportedFormatError(MusicgenError):
 
 
 class InvalidTuneError(MusicgenError):
-    """A Tune that the asked-for output cannot represent."""
+    """A Tune that the output format cannot represent."""
 
 
 class SandboxError(MusicgenError):
-    """A foreign library that crashed in its child process, hung, or asked for too much."""
+    """A foreign library that crashed in its child process, hung, or used too much."""
 
 
 class ConfigError(MusicgenError):
@@ -95,7 +95,7 @@ class FieldError(MusicgenError):
 
 
 class TrainingError(MusicgenError):
-    """A training run that cannot start or go on."""
+    """A training run that cannot start or continue."""
 
 
 class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption is no mistake

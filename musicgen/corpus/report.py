@@ -1,4 +1,4 @@
-"""What a corpus holds, as plain data: counts, lengths, ranges, what was left out and why."""
+"""The report of a corpus as plain data: counts, lengths, ranges, and every omitted tune."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from musicgen.corpus.loading import Corpus, Entry, Omitted
 from musicgen.corpus.tokenset import SPLITS
 
-# What makes one message differ from the next of its kind: quoted text, numbers, places.
+# The differences between messages of one kind: quoted text, numbers, places.
 _SPECIFICS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:[./]\d+)?")
 _PLACE = re.compile(r"^line \d+(?::\d+)?: ")
 _BINS = 24
@@ -20,10 +20,10 @@ _BINS = 24
 def report(
     corpus: Corpus, *, not_melodies: Sequence[Omitted] = (), irregular: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Everything worth knowing about a corpus, ready for JSON.
+    """The facts of a corpus and of each of its tunes, ready for JSON.
 
-    Counts are of unique tunes, most frequent first; every tune that was found is in `every_tune`
-    with what became of it. Bars are those of the first voice as written; pitches are MIDI numbers.
+    Counts are of unique tunes, most frequent first; `every_tune` lists every tune of the files
+    with its outcome. Bars are those of the first voice as written; pitches are MIDI numbers.
     Messages are grouped by kind, quoted text and numbers aside.
 
     Args:
@@ -73,7 +73,7 @@ def kind_of(message: str) -> str:
 
 
 def _every_tune(corpus: Corpus) -> list[dict[str, str]]:
-    """What became of each: parsed, repaired (read with warnings), duplicate or rejected."""
+    """The outcome of each tune: parsed, repaired (read with warnings), duplicate or rejected."""
     read = [
         _outcome(
             entry.id,

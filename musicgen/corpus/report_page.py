@@ -32,7 +32,7 @@ details { border-top: 1px solid var(--rule); padding: .5rem 0; } summary { curso
 .note { border-left: 3px solid var(--bar); padding-left: .8rem; }
 """
 
-# Titles of the charts, and where their numbers are in a report.
+# Titles of the charts, and the keys of their numbers in a report.
 _COUNTS = (
     ("Keys", "keys"),
     ("Modes", "modes"),
@@ -50,7 +50,7 @@ _HISTOGRAMS = (
 
 
 def render_page(facts: Mapping[str, Any]) -> str:
-    """A self-contained page of what `survey.report` returns."""
+    """A self-contained page of the result of `report.report`."""
     title = f"Corpus: {', '.join(facts['sources'])}"
     charts = [_section(name, bar_chart(facts[key])) for name, key in _COUNTS]
     charts += [
@@ -141,7 +141,7 @@ def _splits(splits: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _lists(facts: Mapping[str, Any]) -> list[str]:
-    """Every list of tunes, closed until it is asked for."""
+    """Every list of tunes, each closed at first."""
     columns = ("id", "title", "reason")
     repaired = [tune for tune in facts["every_tune"] if tune["outcome"] == "repaired"]
     families = facts["families"]["members"]

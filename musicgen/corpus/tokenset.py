@@ -52,7 +52,7 @@ class TokenSplit:
     """Tunes laid end to end; tune i is `ids[offsets[i]:offsets[i + 1]]`, bos and eos included.
 
     Shapes: ids (N,), features (N, F), offsets (n + 1,), notes (n,). Row t of `features` describes
-    what is known once ids[t] has been read, so it helps to predict ids[t + 1].
+    the state after ids[t], so it helps to predict ids[t + 1].
     """
 
     ids: NDArray[np.uint16]
@@ -210,7 +210,7 @@ def build_tokenset(
     unit: str = "note",
     folder: str | Path | None = None,
 ) -> TokenSet:
-    """Collect encoded tunes; the columns of `guesses` are appended to the features that are given.
+    """Collect encoded tunes; the lookback columns are appended to the given features.
 
     `feature_sizes` names and bounds the given columns only. Rows are written as they come; with a
     `folder` they stay there, memory-mapped, without one they are read into memory at the end.
@@ -279,9 +279,9 @@ class _SplitWriter:
         """Add a tune."""
         ids = ids.astype(np.uint16)
         given = features.reshape(len(ids), self._n_given).astype(np.uint16)
-        guesses = lookback_features(ids, given, echo=self._echo)
+        lookback = lookback_features(ids, given, echo=self._echo)
         self._ids.write(ids.tobytes())
-        self._features.write(np.hstack([given, guesses]).tobytes())
+        self._features.write(np.hstack([given, lookback]).tobytes())
         self._offsets.append(self._offsets[-1] + len(ids))
         self._notes.append(notes)
         self.names.append(name)

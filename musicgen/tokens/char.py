@@ -1,4 +1,4 @@
-"""Any text as characters: a token for each, blanks and line ends included.
+"""Any text as characters: one token each, blanks and line ends included.
 
     >>> encode("GAB|")
     ['G', 'A', 'B', '|']

@@ -1,4 +1,4 @@
-"""What a grammar gives a sampler: it reads tokens, masks what may follow, and adds features."""
+"""The constraint on a sampler: it reads tokens, masks the next ones, and adds features."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Bools = NDArray[np.bool_]
 
 
 class Constraint(Protocol):
-    """What may come next in each of B sequences, and what the network should know about them.
+    """The tokens that may come next in each of B sequences, and their feature columns.
 
-    It is told every token, prompts included. One that has a method `keep(rows)` is told which
-    rows go on, by their places in the batch, and the others leave it; one without is told
-    `PAD_ID` for rows that are done.
+    It reads every token, prompts included. With a method `keep(rows)` it gets the indices of the
+    rows that continue, and the other rows leave it; without one it reads `PAD_ID` in rows that
+    are done.
     """
 
     def advance(self, ids: Ints) -> None:

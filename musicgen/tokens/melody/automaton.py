@@ -1,6 +1,6 @@
 """The grammar for a whole batch: every state's mask and features are computed once.
 
-A tune's states form a graph that is explored as sampling meets it: states get numbers, and masks,
+The states of a tune form a graph that is explored during sampling: states get numbers, and masks,
 features and transitions are tables that a step of a whole batch looks up by number.
 """
 
@@ -33,15 +33,15 @@ from musicgen.tokens.melody.table import parse_token
 from musicgen.tokens.vocabulary import BOS, PAD, Vocabulary
 
 Numbers = NDArray[np.integer]
-UNKNOWN = -1  # in a table of transitions: not asked for yet
+UNKNOWN = -1  # in a table of transitions: not computed yet
 NO_PITCH = -1
 
 
 class Automaton:
     """The grammar over one vocabulary, as tables that grow while they are used.
 
-    Row s of every table belongs to state number s. Where a transition has not been asked for yet
-    it is UNKNOWN; `step` and `hurried` work out what is missing.
+    Row s of every table belongs to state number s. A transition that has not been computed yet
+    is UNKNOWN; `step` and `hurried` compute it.
     """
 
     def __init__(self, vocabulary: Vocabulary, limits: Limits | None = None) -> None:
@@ -51,7 +51,7 @@ class Automaton:
         self.is_pitch = np.array([token.kind == "pitch" for token in self.tokens])
         self._has_tonic = any(t.kind == "pitch" and is_tonic(t) for t in self.tokens)
         self.limits = self._possible(limits)
-        self._held_to: dict[Limits, int] = {self.limits: 0}
+        self._column_of: dict[Limits, int] = {self.limits: 0}
         self.pad_id = vocabulary.ids[PAD]
         self.states: list[State] = []
         self.numbers: dict[State, int] = {}
@@ -94,19 +94,19 @@ class Automaton:
         """Number of the state after one token."""
         known = int(self._next[number, token_id])
         if known == UNKNOWN:
-            reached = advance(self.states[number], self.tokens[token_id])
-            known = self.number(self._told_apart(reached))
+            state = advance(self.states[number], self.tokens[token_id])
+            known = self.number(self._reduced(state))
             self._next[number, token_id] = known
         return known
 
-    def _told_apart(self, state: State) -> State:
-        """The state without what these limits do not ask for, so that more states are equal."""
+    def _reduced(self, state: State) -> State:
+        """The state without bars that the limits do not count, so that more states are equal."""
         if not state.before or self.limits.total_bars is not None:
             return state
         return replace(state, before=0)
 
     def hurried(self, numbers: Numbers) -> Numbers:
-        """The same states, asked to end as soon as they may: (B,) -> (B,)."""
+        """The same states with `hurry`, which end as soon as they may: (B,) -> (B,)."""
         after = self._hurried[numbers]
         for row in np.flatnonzero(after == UNKNOWN).tolist():
             number = int(numbers[row])
@@ -116,22 +116,22 @@ class Automaton:
         return after
 
     def may_hurry(self, state: State) -> bool:
-        """Whether a tune can be told to end soon: at a bar line (inside a bar a tie may already
-        bar the way to the end) and where neither form nor bars were asked for."""
+        """Whether a tune can be made to end soon: at a bar line (inside a bar a tie may already
+        prevent it), and if the limits fix neither form nor bars."""
         return not (state.hurry or state.position > 0 or state.done or self.limits.bounded)
 
     def held_to(self, limits: Limits) -> int:
         """The number of other limits that some tunes are held to; 0 is that of the automaton's own.
         They may not count the bars of all parts together (`total_bars`)."""
         limits = self._possible(limits)
-        number = self._held_to.setdefault(limits, len(self._held_to))
+        number = self._column_of.setdefault(limits, len(self._column_of))
         if number == self._mask_numbers.shape[1]:
             column = np.full((len(self._mask_numbers), 1), UNKNOWN, np.int32)
             self._mask_numbers = np.hstack([self._mask_numbers, column])
         return number
 
     def _possible(self, limits: Limits) -> Limits:
-        """The limits with the vocabulary's shortest length; nothing comes home without a tonic."""
+        """The limits with the vocabulary's shortest length, and without a tonic that it lacks."""
         form = limits.form if self._has_tonic else leaving_open(limits.form)
         return replace(limits, smallest=self.smallest, form=form)
 
@@ -142,16 +142,16 @@ class Automaton:
 
     def masks_of(self, numbers: Numbers, limits: Numbers) -> NDArray[np.bool_]:
         """Which tokens may come next in states under `held_to` limits: (B,), (B,) -> (B, V)."""
-        found = self._mask_numbers[numbers, limits]
-        for row in np.flatnonzero(found == UNKNOWN).tolist():
+        indices = self._mask_numbers[numbers, limits]
+        for row in np.flatnonzero(indices == UNKNOWN).tolist():
             number, column = int(numbers[row]), int(limits[row])
-            found[row] = self._mask_numbers[number, column] = self._mask_number(number, column)
-        known: NDArray[np.bool_] = self.masks[found]
-        return known
+            indices[row] = self._mask_numbers[number, column] = self._mask_number(number, column)
+        masks: NDArray[np.bool_] = self.masks[indices]
+        return masks
 
     def _mask_number(self, number: int, column: int) -> int:
         state = self.states[number]
-        options = allowed(state, list(self._held_to)[column])
+        options = allowed(state, list(self._column_of)[column])
         known = self._mask_of.get(options)
         if known is None:
             mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))
@@ -181,18 +181,18 @@ def _enlarged(table: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 class Tracer:
-    """Follows written tunes, whatever their tokens; a step it has met it does not work out again.
+    """Features and regularity of written tunes, whatever their tokens, with a cache of steps.
 
-    Without limits the grammar asks of a bar's number only whether it is the first, and nothing of
-    a part's. So states are told apart without them, and the two are counted beside.
+    Without limits the grammar depends on the number of a bar only in whether it is the first, and
+    not on the number of a part. So the cached states leave both out, and they are counted beside.
     """
 
-    MAX_STEPS = 200_000  # then all is forgotten; about 150 MB
+    MAX_STEPS = 200_000  # then the cache is emptied; about 150 MB
 
     def __init__(self) -> None:
-        self._forget()
+        self._clear()
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._states = [start()]
         self._rows = [features(start())]
         self._numbers = {start(): 0}
@@ -201,9 +201,9 @@ class Tracer:
 
     def trace(self, tokens: Sequence[str]) -> tuple[NDArray[np.uint16], int | None]:
         """Features after each token of a tune, `<bos>` included, (T, F), and the index of the
-        first token that a valid tune would not have there."""
+        first token that is not valid at its place."""
         if len(self._steps) > self.MAX_STEPS:
-            self._forget()
+            self._clear()
         number, bar, part, pitch, irregular = 0, 0, 0, "", None
         rows = []
         for i, text in enumerate(tokens):
@@ -220,25 +220,26 @@ class Tracer:
 
     def _step(self, number: int, text: str) -> tuple[int, int, int, bool]:
         state, token = self._states[number], parse_token(text)
-        reached = advance(state, token)
-        told_apart = replace(
-            reached, bar=min(reached.bar, 1), part=0, ending_bar=0, first_ending=0, before=0
+        following = advance(state, token)
+        reduced = replace(
+            following, bar=min(following.bar, 1), part=0, ending_bar=0, first_ending=0, before=0
         )
-        after = self._numbers.setdefault(told_apart, len(self._states))
+        after = self._numbers.setdefault(reduced, len(self._states))
         if after == len(self._states):
-            self._states.append(told_apart)
-            self._rows.append(features(replace(told_apart, bar=0)))
+            self._states.append(reduced)
+            self._rows.append(features(replace(reduced, bar=0)))
         fits = permits(allowed(state, UNLIMITED), token)
-        self._steps[number, text] = (after, reached.bar - state.bar, reached.part, fits)
+        self._steps[number, text] = (after, following.bar - state.bar, following.part, fits)
         return self._steps[number, text]
 
 
 class GrammarConstraint:
-    """Follows `n` tunes at once. After `hurry_after` tokens a tune ends at its next valid end.
+    """The melody grammar for `n` tunes at once. After `hurry_after` tokens a tune ends at its next
+    valid end.
 
-    `limits` holds some of the tunes, one entry for each, to more than the automaton's own (None).
-    The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may say
-    what the vocabulary cannot, and the grammar still counts its time exactly.
+    `limits` gives each tune limits of its own, or those of the automaton (None). The first ids of
+    every row stand for the tokens of `script`, after `<bos>`: a prompt may hold tokens that the
+    vocabulary lacks, and the grammar still counts its time exactly.
     """
 
     def __init__(
@@ -251,7 +252,7 @@ class GrammarConstraint:
         limits: Sequence[Limits | None] = (),
     ) -> None:
         self.automaton = automaton
-        self.limits = np.zeros(n, np.int64)  # that each row is held to
+        self.limits = np.zeros(n, np.int64)  # index of the limits of each row
         if limits:
             self.limits[:] = [0 if each is None else automaton.held_to(each) for each in limits]
         self.hurry_after = hurry_after + len(script)
@@ -264,7 +265,7 @@ class GrammarConstraint:
         """(B, V): which tokens may come next in each row; only `<pad>` once a row is done."""
         automaton = self.automaton
         mask = automaton.masks_of(self.rows, self.limits)
-        # A prompt may tie a pitch that the vocabulary lacks; then any may follow.
+        # A prompt may tie a pitch that the vocabulary lacks; then any pitch may follow.
         tied = np.flatnonzero(automaton.ties[self.rows] & (self.pitches != NO_PITCH))
         if len(tied):
             pitches = self.pitches[tied]
@@ -279,7 +280,7 @@ class GrammarConstraint:
         return known
 
     def advance(self, ids: NDArray[np.integer]) -> None:
-        """Follow one token in every row; ids (B,)."""
+        """Read one token in every row; ids (B,)."""
         automaton = self.automaton
         self.pitches = np.where(automaton.is_pitch[ids], ids, self.pitches)
         if self.steps < len(self.script):
@@ -293,10 +294,10 @@ class GrammarConstraint:
     def _read_script(self) -> int:
         state = advance(self.automaton.states[self.rows[0]], self.script[self.steps])
         if self.steps + 1 == len(self.script) and state.closed == ":|":
-            state = replace(state, closed="")  # what is asked to go on must not end at once
+            state = replace(state, closed="")  # a continuation must not end at once
         return self.automaton.number(state)
 
     def keep(self, rows: NDArray[np.integer]) -> None:
-        """Go on with these rows only, in this order."""
+        """Continue with these rows only, in this order."""
         self.rows, self.pitches = self.rows[rows], self.pitches[rows]
         self.limits = self.limits[rows]

@@ -3,8 +3,8 @@
     >>> encode(melody(tune).tune)
     ['R:jig', 'M:6/8', 'L:1/8', 'K:D', 'mode:major', 'up:0', '|:', '1', '2', '3', ... ':|']
 
-`melody` reduces a tune to what the tokens can say and counts what it had to leave out;
-`decode(encode(t)) == t` for every tune it returns. The language is tabled in `tokens`.
+`melody` reduces a tune to the things that tokens represent and counts those it leaves out;
+`decode(encode(t)) == t` for every tune it returns. `table` lists the tokens.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ReducedMelody:
 
 
 def melody(tune: Tune) -> ReducedMelody:
-    """Reduce a tune to what melody tokens express.
+    """Reduce a tune to the things that melody tokens represent.
 
     Left out and counted: grace notes, decorations, text, chord symbols, lyrics, lower notes of
     chords, layout. Put in canonical form: repeats get an explicit start, the last bar a final
@@ -56,7 +56,7 @@ def melody(tune: Tune) -> ReducedMelody:
     unit and key.
 
     Raises:
-        InvalidTuneError: what melody tokens cannot say; the message is the reason.
+        InvalidTuneError: melody tokens cannot represent it; the message is the reason.
     """
     if len(tune.voices) != 1:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
@@ -114,7 +114,7 @@ def _reduce_event(event: Timed, dropped: Counter[str]) -> Timed:
 
 
 def marks_left_out(marks: Marks) -> list[str]:
-    """The kinds of things written around a note that no tokens say."""
+    """The kinds of marks of a note that no token represents."""
     if marks == NO_MARKS:
         return []
     present = {
@@ -205,7 +205,7 @@ def encode(tune: Tune) -> list[str]:
     """Tokens of a tune in melody form (see `melody`), without `<bos>` and `<eos>`.
 
     Raises:
-        InvalidTuneError: a tuplet or a note that the tokens cannot say.
+        InvalidTuneError: a tuplet or a note that tokens cannot represent.
     """
     return encode_header(tune) + encode_bars(tune, tune.bars)
 
@@ -265,7 +265,7 @@ def _pitch_text(pitch: Pitch, key: Key) -> str:
 
 
 def decode(tokens: Sequence[str]) -> Tune:
-    """The tune that tokens say; `<bos>`, `<eos>` and `<pad>` are passed over.
+    """The tune of tokens, without `<bos>`, `<eos>` and `<pad>`.
 
     A sequence that stops inside a bar gives a last bar without a bar line.
 

@@ -1,4 +1,4 @@
-"""The melody token language: what each token means, as one table.
+"""The melody token language: the meaning of each token, as one table.
 
 | token          | kind      | value                                                        |
 |----------------|-----------|--------------------------------------------------------------|
@@ -102,7 +102,7 @@ def _parse_valued(text: str) -> Token:
 
 
 def _length(text: str) -> Fraction:
-    """A length above 0; tokens of a model from a stranger may say anything."""
+    """A length above 0; a model from a stranger may hold any text as a token."""
     if not _FRACTION.fullmatch(text):
         raise ValueError(text)
     return Fraction(text)

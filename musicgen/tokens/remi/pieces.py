@@ -1,4 +1,4 @@
-"""Tunes of several voices as parts of timed notes, and tunes again: what `remi` tokens speak of.
+"""Pieces: tunes of several voices as parts of timed notes, which `remi` tokens encode.
 
     piece, dropped = piece_of(tune)      # Piece: key, meters, parts; what was left out
     tune_of(piece)                       # notated again: bars, ties, chords
@@ -144,7 +144,7 @@ def piece_of(tune: Tune, *, finished: bool = True) -> tuple[Piece, Counter[str]]
     ends on, where the signature has such a key. Notes are put on a grid of `TICKS` a quarter.
 
     Raises:
-        InvalidTuneError: what remi tokens cannot say; the message is the reason.
+        InvalidTuneError: remi tokens cannot represent it; the message is the reason.
     """
     dropped: Counter[str] = Counter()
     played = timeline(_once_through(tune, dropped))
@@ -297,9 +297,10 @@ def _sounding_key(key: Key, parts: Sequence[PiecePart]) -> Key:
     signature = Key(key.tonic or "C", key.mode)
     for mode in _MODES:
         for tonic in _TONICS:
-            heard = Key(tonic, mode)
-            if heard.fifths == signature.fifths and heard.tonic_pitch_class == min(final) % 12:
-                return heard
+            candidate = Key(tonic, mode)
+            same_signature = candidate.fifths == signature.fifths
+            if same_signature and candidate.tonic_pitch_class == min(final) % 12:
+                return candidate
     return signature
 
 

@@ -49,9 +49,9 @@ def voice_leading(piece: Piece) -> Counts:
     """Count a piece. Its parts of single lines are compared, the highest first as it has them."""
     voices = [part for part in piece.parts if ROLES[part.role].single]
     moments = sorted({onset for part in voices for onset, _, _ in part.notes})
-    heard = [_heard_at(part, moments) for part in voices]
+    lines = [_pitches_at(part, moments) for part in voices]
     fifths = octaves = 0
-    for upper, lower in combinations(heard, 2):
+    for upper, lower in combinations(lines, 2):
         for before, after in pairwise(zip(upper, lower, strict=True)):
             kind = _parallel(before, after)
             fifths += kind == FIFTH
@@ -64,10 +64,10 @@ def voice_leading(piece: Piece) -> Counts:
         parallel_octaves=octaves,
         crossed=sum(
             u is not None and v is not None and u < v
-            for upper, lower in pairwise(heard)
+            for upper, lower in pairwise(lines)
             for u, v in zip(upper, lower, strict=True)
         ),
-        silent=sum(pitch is None for voice in heard for pitch in voice),
+        silent=sum(pitch is None for voice in lines for pitch in voice),
         out_of_range=sum(
             not ROLES[part.role].lowest <= midi <= ROLES[part.role].highest
             for part in voices
@@ -85,16 +85,16 @@ def ends_on_triad(piece: Piece) -> bool:
     return degrees - {FIFTH} in ({0, 3}, {0, 4})
 
 
-def _heard_at(part: PiecePart, moments: Sequence[int]) -> list[int | None]:
+def _pitches_at(part: PiecePart, moments: Sequence[int]) -> list[int | None]:
     """The pitch that a part of one line sounds at each moment, None where it rests."""
     onsets = [onset for onset, _, _ in part.notes]
-    heard: list[int | None] = []
+    pitches: list[int | None] = []
     for moment in moments:
         onset, duration, midi = (
             part.notes[i] if (i := bisect_right(onsets, moment) - 1) >= 0 else (0, 0, 0)
         )
-        heard.append(midi if onset <= moment < onset + duration else None)
-    return heard
+        pitches.append(midi if onset <= moment < onset + duration else None)
+    return pitches
 
 
 _Pair = tuple[int | None, int | None]

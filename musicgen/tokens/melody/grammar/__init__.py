@@ -1,12 +1,12 @@
 """Which melody token may come next: bars that add up, repeats that close, endings, final lines.
 
     state = start()
-    allowed(state) -> Options      what a valid tune may say next
-    advance(state, token) -> State total: also follows what a valid tune would not say
+    allowed(state) -> Options      the tokens that may come next in a valid tune
+    advance(state, token) -> State total: also for tokens that are not valid
 
 One set of rules drives constrained decoding (`constraint`), the check of real tunes
-(`irregularity`) and the extra inputs of the networks (`features`). What it promises of a tune it
-has let through:
+(`irregularity`) and the extra inputs of the networks (`features`). It guarantees
+of every tune that it allows:
 
 - each bar sums to the meter; a part starts with the tune's pickup, and the last bar of every part
   and ending leaves exactly the pickup's length open;

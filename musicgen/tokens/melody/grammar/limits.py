@@ -12,11 +12,11 @@ from musicgen.tokens.melody.grammar.state import State, in_first_ending
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartPlan:
-    """One written part of an asked form; None leaves the choice open.
+    """One written part of a form; None leaves the choice to the model.
 
     `repeated` says whether it stands between `|:` and `:|`, `bars` is its number of full bars (a
     first ending counted, a second not), `endings` allows a first and a second ending. `home` says
-    whether a note that fills its last bar is to be the tonic, in any octave.
+    whether a note that fills its last bar must be the tonic, in any octave.
     """
 
     repeated: bool | None = None
@@ -27,14 +27,14 @@ class PartPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How far a tune may go; they make every sampling end.
+    """Bounds on the length of a tune, so that every sampling ends.
 
     `part_bars` and `ending_bars` are the most bars of a part or of an ending, `parts` the most
     parts, `min_part_bars` the fewest bars of a part. `form` names the parts one by one and
-    `total_bars` the bars of all parts together, each written part once; where bars are asked
-    exactly, both endings of a part are equally long. `smallest` is the shortest single length, in
-    units (None: as the vocabulary has it, or a quarter): every other is a multiple of it, so that
-    what is left of a bar can always be filled. `motif_return` is (bar from 0, bars): where in the
+    `total_bars` the bars of all parts together, each written part once; where their number
+    is fixed, both endings of a part are equally long. `smallest` is the shortest single length, in
+    units (None: that of the vocabulary, or a quarter): every other is a multiple of it, so that the
+    rest of a bar can always be filled. `motif_return` is (bar from 0, bars): where in the
     first part a motif comes back, and how long it is; no tie, no ending leads into it and no part
     ends in it. `meters_of_rhythm` holds a type of tune to the meters it is danced in;
     `plain_tuplets` keeps ties out of tuplets and rests out of them and off their ends, where other
@@ -54,7 +54,7 @@ class Limits:
 
     @cached_property
     def counted(self) -> bool:
-        """Whether the number of bars was asked exactly, so that both endings must be as long."""
+        """Whether the number of bars is fixed, so that both endings must be equally long."""
         return (
             self.total_bars is not None
             or self.min_part_bars == self.part_bars
@@ -63,15 +63,15 @@ class Limits:
 
     @cached_property
     def bounded(self) -> bool:
-        """Whether form and bars were asked, so that no tune may be hurried to its end."""
+        """Whether form or bars are given, so that no tune may be hurried to its end."""
         return bool(self.form) or self.counted or self.min_part_bars > Limits.min_part_bars
 
     def part(self, state: State) -> PartPlan:
-        """What is asked of the part that a state is in."""
+        """The plan of the part that a state is in."""
         return self.form[state.part] if state.part < len(self.form) else _ANY
 
     def motif_comes(self, state: State) -> bool:
-        """Whether a motif comes back in the bar after the current one, if the part goes on."""
+        """Whether a motif comes back in the bar after the current one, if the part continues."""
         if self.motif_return is None or state.part or state.volta or state.in_pickup:
             return False
         return state.bar + 1 == self.motif_return[0]
@@ -91,7 +91,7 @@ class Limits:
 
 _ANY = PartPlan()
 DEFAULT = Limits()
-# What makes a written tune regular, whatever its length.
+# The limits of a regular written tune, whatever its length.
 UNLIMITED = Limits(
     part_bars=10_000,
     min_part_bars=1,
@@ -104,8 +104,8 @@ UNLIMITED = Limits(
 
 
 def ends(state: State, limits: Limits) -> Sequence[int]:
-    """With how many bars the current part or ending may end, in rising order, as `State.bar`
-    counts them (a second ending goes on counting)."""
+    """The numbers of bars with which the current part or ending may end, in rising order, as
+    `State.bar` counts them (through a second ending)."""
     if state.hurry:
         return (state.bar + 1,)
     lengths = _part_lengths(limits, state.part, state.before)
@@ -141,10 +141,10 @@ def part_length(state: State) -> int:
 
 @lru_cache(maxsize=4096)
 def _part_lengths(limits: Limits, part: int, before: int) -> Sequence[int]:
-    """How many bars part number `part` may have, after `before` bars in earlier ones."""
-    asked = limits.form[part].bars if part < len(limits.form) else None
-    if asked is not None:
-        return (asked,)
+    """The possible numbers of bars of part number `part`, after `before` bars in earlier parts."""
+    planned = limits.form[part].bars if part < len(limits.form) else None
+    if planned is not None:
+        return (planned,)
     if limits.motif_return is not None and not part:
         comes, n_bars = limits.motif_return
         free = _part_lengths(replace(limits, motif_return=None), part, before)

@@ -1,4 +1,4 @@
-"""The outline of a tune: its parts, their bars, and whether each comes home to the tonic."""
+"""The outline of a tune: its parts, their bars, and whether each ends on the tonic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from musicgen.tokens.melody.grammar.rules import is_tonic
 from musicgen.tokens.melody.grammar.state import FEATURE_SIZES
 from musicgen.tokens.melody.table import parse_token
 
-# What `Limits.form` holds a new tune to; () is an outline that is not known.
+# The form of a tune, as in `Limits.form`; () is an unknown outline.
 Outline = tuple[PartPlan, ...]
 
 
@@ -23,18 +23,18 @@ def outline_of(features: NDArray[np.integer], tokens: Sequence[str]) -> Outline:
     bar, part = features[:, 1].astype(int), features[:, 2].astype(int)
     number, repeated, ending = part // 6, part // 3 % 2, part % 3
     last = np.flatnonzero(np.diff(number) > 0)  # the last token of each part
-    found = []
+    parts = []
     begin = 0
     for end in last.tolist():
         first_ending = np.flatnonzero(ending[begin : end + 1] == 1)  # its last row is behind `:|`
         at = begin + first_ending[-1] - 1 if ending[end] == 2 and len(first_ending) else end
-        home = _ends_home(tokens[: end + 1])
-        found.append(PartPlan(repeated=bool(repeated[end]), bars=int(bar[at]), home=home))
+        home = _ends_on_tonic(tokens[: end + 1])
+        parts.append(PartPlan(repeated=bool(repeated[end]), bars=int(bar[at]), home=home))
         begin = end + 1
-    return tuple(found) if may_be_new(tuple(found)) else ()
+    return tuple(parts) if may_be_new(tuple(parts)) else ()
 
 
-def _ends_home(tokens: Sequence[str]) -> bool:
+def _ends_on_tonic(tokens: Sequence[str]) -> bool:
     """Whether the last pitch is the tonic, in any octave."""
     parsed = map(parse_token, reversed(tokens))
     return next((is_tonic(token) for token in parsed if token.kind == "pitch"), False)

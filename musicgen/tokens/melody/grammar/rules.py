@@ -21,8 +21,8 @@ from musicgen.tokens.melody.table import HEADER_KINDS, Token, parse_token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What may come next. `room` is the time left in the bar for notes (0: none), in quarters;
-    `home` says whether the pitch must be the tonic (None: as it likes)."""
+    """The tokens that may come next. `room` is the time left in the bar, in quarters (0: none);
+    `home` says whether the pitch must be the tonic (None: free)."""
 
     header: str = ""
     room: Fraction = ZERO
@@ -40,7 +40,9 @@ class Options:
     end: bool = False
     home: bool | None = None
 
-    def __hash__(self) -> int:  # a Fraction's own is slow: what mostly differs, as integers
+    def __hash__(
+        self,
+    ) -> int:  # of the fields that mostly differ; a Fraction's own is slow
         room, length = self.room, self.length
         return hash(
             (
@@ -53,7 +55,7 @@ class Options:
 
 
 def allowed(state: State, limits: Limits = DEFAULT) -> Options:
-    """What a valid tune may say next."""
+    """The options of a valid tune after a state."""
     if state.done:
         return Options()
     if state.header < len(HEADER_KINDS):
@@ -129,7 +131,7 @@ def _must_end(state: State, limits: Limits) -> bool:
 
 
 def _another_bar(state: State, limits: Limits) -> bool:
-    """Whether the part or ending may go on after the current bar."""
+    """Whether the part or ending may continue after the current bar."""
     too_far_to_end = state.position > state.full - state.pickup
     return state.in_pickup or too_far_to_end or not _must_end(state, limits)
 
@@ -272,7 +274,7 @@ def _header_fits(options: Options, token: Token) -> bool:
 
 
 def irregularity(tokens: Sequence[str], limits: Limits = UNLIMITED) -> tuple[int, str] | None:
-    """First token that a valid tune would not have there, and what it is; None for a valid tune."""
+    """Index and text of the first token that is not valid at its place; None for a valid tune."""
     state, pitch = start(), None
     for i, text in enumerate((*tokens, "<eos>")):
         token = parse_token(text)

@@ -1,4 +1,4 @@
-"""Where a tune stands: position in the bar, part, ending, tuplet, tie; followed token by token."""
+"""The state of a tune after some tokens: position in the bar, part, ending, tuplet, tie."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ONE = Fraction(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Where a tune stands. Positions and lengths are in quarter notes.
+    """The state of a tune. Positions and lengths are in quarter notes.
 
     `header` counts the header tokens read; `full` is the length of a full bar. `bar` counts the
     finished full bars of this part (the pickup bar is not one) and `ending_bar` those of this
@@ -48,7 +48,9 @@ class State:
     hurry: bool = False
     done: bool = False
 
-    def __hash__(self) -> int:  # a Fraction's own is slow: what mostly differs, as integers
+    def __hash__(
+        self,
+    ) -> int:  # of the fields that mostly differ; a Fraction's own is slow
         at, length, pickup = self.position, self.length, self.pickup
         return hash(
             (
@@ -68,7 +70,7 @@ def start(*, hurry: bool = False) -> State:
 
 
 def advance(state: State, token: Token) -> State:
-    """The state after a token. Total: an irregular tune is followed as well as can be."""
+    """The state after a token. Total: every token of an irregular tune gives some state."""
     match token.kind:
         case "<eos>":
             return replace(state, done=True)

@@ -1,4 +1,4 @@
-"""What may come next in a batch of pieces in parts."""
+"""The tokens that may come next in a batch of pieces in parts."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class _TokenTable:
 
 
 class PieceConstraint:
-    """Follows `n` pieces at once and says what may come next in each.
+    """The grammar of pieces for `n` rows at once.
 
-    The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may say
-    what the vocabulary cannot, and its time is still counted exactly. Only the parts of `playing`
-    (all by default) go on after it, from `begin` on, in quarters; `ranges` are the lowest and
-    highest sounding pitch of parts, where they are not those of their roles; `key` is the key that
-    the piece will be in, where the vocabulary cannot say it. Singers of a choir do not move in
+    The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may hold
+    tokens that the vocabulary lacks, and its time is still counted exactly. Only the parts of
+    `playing` (all by default) continue after it, from `begin` on, in quarters; `ranges` are the lowest
+    and highest sounding pitch of parts, where they are not those of their roles; `key` is the key
+    of the piece, where the vocabulary has no token for it. Singers of a choir do not move in
     parallel fifths or octaves, unless `parallels` are allowed.
     """
 
@@ -95,16 +95,16 @@ class PieceConstraint:
 
     def advance(self, ids: NDArray[np.integer]) -> None:
         """Follow one token in every row; ids (B,)."""
-        told = self.script[self.steps] if self.steps < len(self.script) else None
+        scripted = self.script[self.steps] if self.steps < len(self.script) else None
         self.steps += 1
         for row, token_id in zip(self.rows, ids.tolist(), strict=True):
-            if told is not None:
-                row.advance(told)
+            if scripted is not None:
+                row.advance(scripted)
             elif token_id != self.table.pad:
                 row.advance(self.table.tokens[token_id])
 
     def keep(self, rows: NDArray[np.integer]) -> None:
-        """Go on with these rows only, in this order."""
+        """Continue with these rows only, in this order."""
         self.rows = [self.rows[row] for row in rows.tolist()]
 
     def features(self) -> NDArray[np.integer]:

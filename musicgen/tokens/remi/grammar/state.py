@@ -88,7 +88,7 @@ class PieceState:
 
     @property
     def n_bars(self) -> int:
-        """Bars of the whole piece, as its heading says; 0 before that is known."""
+        """Bars of the whole piece, from its heading; 0 before that is read."""
         if "ones" not in self.header:
             return 0
         return int(self.header["tens"].value * 10 + self.header["ones"].value)
@@ -146,7 +146,7 @@ class PieceState:
 
 def trace(tokens: Sequence[str]) -> tuple[NDArray[np.uint16], bool]:
     """Features after each token of a piece, `<bos>` included, (T, F), and whether the piece is
-    irregular: a part of one line strikes while it sounds, or music goes on past the end."""
+    irregular: a part of one line strikes while it sounds, or notes last beyond the end."""
     state = PieceState()
     rows = []
     irregular = False
