@@ -65,10 +65,10 @@ class PieceConstraint:
 
     The first ids of every row stand for the tokens of `script`, after `<bos>`: a prompt may hold
     tokens that the vocabulary lacks, and its time is still counted exactly. Only the parts of
-    `playing` (all by default) continue after it, from `begin` on, in quarters; `ranges` are the lowest
-    and highest sounding pitch of parts, where they are not those of their roles; `key` is the key
-    of the piece, where the vocabulary has no token for it. Singers of a choir do not move in
-    parallel fifths or octaves, unless `parallels` are allowed.
+    `playing` (all by default) continue after it, from `begin` on, in quarters; `ranges` are the
+    lowest and highest sounding pitch of parts, where they are not those of their roles; `key` is
+    the key of the piece, where the vocabulary has no token for it. Singers of a choir do not move
+    in parallel fifths or octaves, unless `parallels` are allowed.
     """
 
     def __init__(
