@@ -21,7 +21,7 @@ from musicgen.errors import ConfigError, UnsupportedFormatError
 if TYPE_CHECKING:
     from musicgen.cli.progress import Report
     from musicgen.composer.sampling import SamplingConfig
-    from musicgen.evaluation.report import Assessment, Bench, RankStep
+    from musicgen.evaluation.report import Assessment, Benchmark, RankStep
     from musicgen.evaluation.sets import Reference, TuneSet
     from musicgen.music.tune import Tune
 
@@ -190,14 +190,14 @@ class _Evaluation:
         self.sets: list[TuneSet] = []
         self.found: list[Assessment] = []
         self.steps: tuple[RankStep, ...] = ()
-        self.bench: Bench | None = None
+        self.benchmark: Benchmark | None = None
         self.seconds = 0.0
 
     def run(
         self, groups: Sequence[Sequence[str]], reading: Mapping[str, Any], *, models: bool
     ) -> None:
         """Judge each group of names: a model where `models` and there is one, else music."""
-        from musicgen.evaluation.report import Bench, ranking
+        from musicgen.evaluation.report import Benchmark, ranking
         from musicgen.evaluation.sets import Reference, read_set
 
         began = time.monotonic()
@@ -209,17 +209,17 @@ class _Evaluation:
             ]
             reference = Reference.load(self.names, split=self.split, report=progress)
             sizes = [self.n if one is None else len(one) for one in music]
-            self.bench = Bench.of(reference, max(sizes), report=progress)
+            self.benchmark = Benchmark.of(reference, max(sizes), report=progress)
             for group, folder, one in zip(groups, folders, music, strict=True):
                 if one is not None:
                     self.sets.append(one)
-                    self.found.append(self.bench.assess(one, report=progress))
+                    self.found.append(self.benchmark.assess(one, report=progress))
                 else:
                     assert folder is not None
                     self._judge_model(group[0], folder, reference, progress)
             features = {one.name: one.features() for one in self.sets}
             if len(self.found) > 1:
-                self.steps = ranking(self.bench, features, self.found)
+                self.steps = ranking(self.benchmark, features, self.found)
         self.features = features
         self.seconds = time.monotonic() - began
 
@@ -227,12 +227,12 @@ class _Evaluation:
         from musicgen.composer import Composer
         from musicgen.composer.controls import Controls
         from musicgen.corpus.preparation import prepare
-        from musicgen.evaluation.control import continuation, obedience
+        from musicgen.evaluation.control import continuation, control_accuracy
         from musicgen.evaluation.likelihood import bits_per_note
         from musicgen.evaluation.sets import set_of
         from musicgen.models import checkpoint as checkpoints
 
-        assert self.bench is not None
+        assert self.benchmark is not None
         model = checkpoints.load(folder)
         composer = Composer(model)
         tunes = []
@@ -251,10 +251,10 @@ class _Evaluation:
             say(f"note: {name} was not trained on {', '.join(self.names)}: no likelihood")
         self.sets.append(one)
         self.found.append(
-            self.bench.assess(
+            self.benchmark.assess(
                 one,
                 report=report,
-                control=obedience(composer, asked, self.sampling, report=report),
+                control=control_accuracy(composer, asked, self.sampling, report=report),
                 continuation=continuation(
                     composer,
                     _spread(reference.held_out.tunes, _N_CONTINUED),
@@ -278,14 +278,16 @@ class _Evaluation:
         from musicgen.evaluation.page import render_page
         from musicgen.evaluation.report import as_data
 
-        assert self.bench is not None
+        assert self.benchmark is not None
         if as_json is not None:
-            write_json(as_data(self.bench, self.found, self.steps, self.about()), as_json)
+            write_json(as_data(self.benchmark, self.found, self.steps, self.about()), as_json)
         if page is not None:
             pairs = [(one, self.features[one.name]) for one in self.sets]
-            write_text(page, render_page(self.bench, pairs, self.found, self.steps, self.about()))
+            write_text(
+                page, render_page(self.benchmark, pairs, self.found, self.steps, self.about())
+            )
         if as_json is None or str(as_json) != "-":
-            _print_tables(self.bench, self.found, self.steps)
+            _print_tables(self.benchmark, self.found, self.steps)
         for one in self.found:
             faults = one.validity
             for kind, listed in (
@@ -319,18 +321,20 @@ def _model(group: Sequence[str]) -> Path | None:
     return None
 
 
-def _print_tables(bench: Bench, found: Sequence[Assessment], steps: Sequence[RankStep]) -> None:
-    from musicgen.evaluation import wording
+def _print_tables(
+    benchmark: Benchmark, found: Sequence[Assessment], steps: Sequence[RankStep]
+) -> None:
+    from musicgen.evaluation import tables
 
-    tables = [
-        ("times the distance of other real tunes", *wording.family_rows(bench, found)),
-        ("novelty", *wording.novelty_rows(bench, found)),
-        *wording.detail_tables(bench, found),
+    listing = [
+        ("times the distance of other real tunes", *tables.family_rows(benchmark, found)),
+        ("novelty", *tables.novelty_rows(benchmark, found)),
+        *tables.detail_tables(benchmark, found),
     ]
-    for title, names, rows in tables:
+    for title, names, rows in listing:
         print_table(names, rows, title=title, width=TABLE_WIDTH, numbers=True)
     for step in steps:
         how = "is nearer to real tunes than" if step.sure else "cannot be told from"
-        print(f"{step.better} {how} {step.worse}: {wording.spread(step.difference)}")
+        print(f"{step.better} {how} {step.worse}: {tables.spread(step.difference)}")
     for one in found:
-        print(wording.headline(bench, one))
+        print(tables.headline(benchmark, one))

@@ -1,4 +1,4 @@
-"""Is the music any good? Likeness, structure, novelty, control, likelihood, all with a yardstick.
+"""Evaluate tunes and models: likeness to real tunes, novelty, control, likelihood, with baselines.
 
     reference = Reference.load(["celtic"])                 # held-out real tunes, and others
     report = evaluate(reference, read_set(["their_tunes/"]))

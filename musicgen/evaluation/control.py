@@ -22,7 +22,7 @@ MOTIF = 4  # notes: a motif is a run of so many degrees with their lengths
 
 
 @dataclass(frozen=True, slots=True)
-class Obedience:
+class ControlAccuracy:
     """Of `n` tunes that were asked to be something, the share that are."""
 
     asked: str
@@ -32,7 +32,7 @@ class Obedience:
 
 
 @dataclass(frozen=True, slots=True)
-class Continued:
+class ContinuationScore:
     """Of `n` real tunes cut in half and finished by the model: the share in which every note given
     is kept, that are valid, that end on the tonic; and the share of the motifs of the second half
     that the first half has already, in the model's halves and in the real ones."""
@@ -46,14 +46,14 @@ class Continued:
     real_motifs: float
 
 
-def obedience(
+def control_accuracy(
     composer: Composer,
     asked: Sequence[Tune],
     sampling: SamplingConfig,
     *,
     each: int = 2,
     report: Report = silent,
-) -> tuple[Obedience, ...]:
+) -> tuple[ControlAccuracy, ...]:
     """Ask for the key, the meter and the type of each of these tunes at once, and look.
 
     The requests are real tunes' so that no impossible thing is asked for.
@@ -75,7 +75,7 @@ def obedience(
                     wrong.setdefault(name, take.tune.title)
         report("asking for keys, meters and types", done, len(asked))
     return tuple(
-        Obedience(name, share(values), len(values), wrong.get(name, ""))
+        ControlAccuracy(name, share(values), len(values), wrong.get(name, ""))
         for name, values in held.items()
         if values
     )
@@ -98,7 +98,7 @@ def _checks(
 
 def continuation(
     composer: Composer, real: Sequence[Tune], sampling: SamplingConfig, *, report: Report = silent
-) -> Continued | None:
+) -> ContinuationScore | None:
     """Cut real tunes at the middle bar and let the model finish them."""
     rows, motifs = [], []
     for done, tune in enumerate(real, 1):
@@ -117,7 +117,7 @@ def continuation(
         return None
     kept, valid, tonic, real_tonic = (share([bool(v) for v in c]) for c in zip(*rows, strict=True))
     ours, theirs = (sum(values) / len(values) for values in zip(*motifs, strict=True))
-    return Continued(len(rows), kept, valid, tonic, real_tonic, ours, theirs)
+    return ContinuationScore(len(rows), kept, valid, tonic, real_tonic, ours, theirs)
 
 
 def _first_half(tune: Tune) -> Tune:

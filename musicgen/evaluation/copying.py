@@ -25,7 +25,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Nearness:
+class NoveltySummary:
     """How near the tunes of a set are to those of a corpus they are not in.
 
     `copied_bars` and `similarity` are means over the tunes, `*_quantiles` their medians, 90 % and
@@ -62,7 +62,7 @@ class Diversity:
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class NearestTunes:
     """What the index says of each tune of a set, in order."""
 
     bars: Floats
@@ -70,11 +70,11 @@ class Nearest:
     copies: Floats
     neighbours: tuple[str, ...]
 
-    def summary(self, groups: Sequence[str], seed: int = 0) -> Nearness:
+    def summary(self, groups: Sequence[str], seed: int = 0) -> NoveltySummary:
         """The set as a whole."""
         rng = np.random.default_rng([seed, 6])
         weights = bootstrap_weights(groups, RESAMPLES, rng)
-        return Nearness(
+        return NoveltySummary(
             len(self.bars),
             mean_interval(self.bars, weights),
             tuple(np.quantile(self.bars, QUANTILES).tolist()),
@@ -95,7 +95,7 @@ class Nearest:
 
 def look_up(
     name: str, tunes: Sequence[Tune], index: NoveltyIndex, report: Report = silent
-) -> Nearest:
+) -> NearestTunes:
     """Look every tune up in an index that it is not part of."""
     rows, neighbours = [], []
     for done, tune in enumerate(tunes, 1):
@@ -104,7 +104,7 @@ def look_up(
         neighbours.append(str(said.neighbours[0]) if said.neighbours else "")
         report(f"looking up {name}", done, len(tunes))
     bars, similarity, copies = np.array(rows, np.float64).reshape(-1, 3).T
-    return Nearest(bars, similarity, copies, tuple(neighbours))
+    return NearestTunes(bars, similarity, copies, tuple(neighbours))
 
 
 def diversity(found: TuneSet) -> Diversity:

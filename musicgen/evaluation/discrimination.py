@@ -23,7 +23,7 @@ MIN_TUNES = 20  # of each set
 
 
 @dataclass(frozen=True, slots=True)
-class Giveaway:
+class TellingFeature:
     """One thing that tells the sets apart by itself: its AUC (above 0.5: greater in the new set),
     and its mean in the real and in the new tunes."""
 
@@ -41,7 +41,7 @@ class Discrimination:
     auc: ConfidenceInterval
     n_real: int
     n_new: int
-    giveaways: tuple[Giveaway, ...]
+    giveaways: tuple[TellingFeature, ...]
 
 
 def discriminate(real: Features, new: Features, *, seed: int = 0) -> Discrimination | None:
@@ -113,13 +113,15 @@ def auc(scores: Floats, labels: NDArray[np.int64], weights: Floats | None = None
 
 def _giveaways(
     names: Sequence[str], vectors: Floats, labels: NDArray[np.int64], most: int = 12
-) -> tuple[Giveaway, ...]:
+) -> tuple[TellingFeature, ...]:
     found = []
     for name, column in zip(names, vectors.T, strict=True):
         known = ~np.isnan(column)
         sides = [column[known & (labels == label)] for label in (0, 1)]
         if all(len(side) for side in sides):
             value = auc(column, labels)
-            found.append(Giveaway(name, value, float(sides[0].mean()), float(sides[1].mean())))
+            found.append(
+                TellingFeature(name, value, float(sides[0].mean()), float(sides[1].mean()))
+            )
     found.sort(key=lambda giveaway: -abs(giveaway.auc - 0.5))
     return tuple(found[:most])

@@ -13,9 +13,9 @@ import numpy as np
 
 from musicgen.evaluation import charts
 from musicgen.evaluation.charts import REAL, SETS, Series
-from musicgen.evaluation.report import Assessment, Bench, RankStep
+from musicgen.evaluation.report import Assessment, Benchmark, RankStep
 from musicgen.evaluation.sets import TuneSet
-from musicgen.evaluation.wording import (
+from musicgen.evaluation.tables import (
     asked_rows,
     family_rows,
     headline,
@@ -80,7 +80,7 @@ _SHOWN = (
 
 
 def render_page(
-    bench: Bench,
+    benchmark: Benchmark,
     sets: Sequence[tuple[TuneSet, Features]],
     found: Sequence[Assessment],
     steps: Sequence[RankStep],
@@ -91,16 +91,16 @@ def render_page(
     title = "Evaluation: " + ", ".join(assessment.name for assessment in found)
     body = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="lead">{escape(_lead(bench, about))}</p>',
-        *(f'<p class="note">{escape(notice)}</p>' for notice in bench.reference.notices),
-        *(f'<p class="verdict">{escape(headline(bench, one))}</p>' for one in found),
+        f'<p class="lead">{escape(_lead(benchmark, about))}</p>',
+        *(f'<p class="note">{escape(notice)}</p>' for notice in benchmark.reference.notices),
+        *(f'<p class="verdict">{escape(headline(benchmark, one))}</p>' for one in found),
         _ranked(steps),
-        _section("In short", _table(*family_rows(bench, found))),
-        _section("Likeness to real tunes, measure by measure", _likeness(bench, found)),
-        _section("What is distributed how", _distributions(bench, sets)),
-        _section("Structure", _structure(bench, sets)),
-        _section("What gives the tunes away", "".join(_giveaways(bench, one) for one in found)),
-        _section("Novelty and diversity", _table(*novelty_rows(bench, found))),
+        _section("In short", _table(*family_rows(benchmark, found))),
+        _section("Likeness to real tunes, measure by measure", _likeness(benchmark, found)),
+        _section("What is distributed how", _distributions(benchmark, sets)),
+        _section("Structure", _structure(benchmark, sets)),
+        _section("What gives the tunes away", "".join(_giveaways(benchmark, one) for one in found)),
+        _section("Novelty and diversity", _table(*novelty_rows(benchmark, found))),
         _section("Control, likelihood, judge", _table(*asked_rows(found))),
         _section("Examples", _examples(sets, found)),
         _section("Every tune with something wrong", "".join(map(_faults, found))),
@@ -120,8 +120,8 @@ def render_page(
     )
 
 
-def _lead(bench: Bench, about: Mapping[str, Any]) -> str:
-    reference = bench.reference
+def _lead(benchmark: Benchmark, about: Mapping[str, Any]) -> str:
+    reference = benchmark.reference
     made = ", ".join(f"{name} {value}" for name, value in about.items())
     return (
         f"Compared with {len(reference.held_out):,} held-out tunes of {reference.name} "
@@ -151,9 +151,9 @@ def _ranked(steps: Sequence[RankStep]) -> str:
     return _section("Ranking", intro + _table(("", "", "", "difference"), rows))
 
 
-def _likeness(bench: Bench, found: Sequence[Assessment]) -> str:
+def _likeness(benchmark: Benchmark, found: Sequence[Assessment]) -> str:
     rows = [(one.name, one.likeness) for one in found]
-    ceilings = {ceiling.name: ceiling.distances for ceiling in bench.ceilings}
+    ceilings = {ceiling.name: ceiling.distances for ceiling in benchmark.ceilings}
     words = (
         "<p>Distances are divided by their floor, the mean distance of as many other real tunes, "
         "whole families: 1x is as near as real tunes are to each other. Lines are 95 % of "
@@ -161,10 +161,10 @@ def _likeness(bench: Bench, found: Sequence[Assessment]) -> str:
         "notes; both are given the heading, the length and the repeats of real tunes.</p>"
     )
     key = _key([(one.name, colour) for one, colour in zip(found, SETS, strict=False)])
-    return words + key + charts.distances(rows, ceilings) + _numbers(bench, found)
+    return words + key + charts.distances(rows, ceilings) + _numbers(benchmark, found)
 
 
-def _numbers(bench: Bench, found: Sequence[Assessment]) -> str:
+def _numbers(benchmark: Benchmark, found: Sequence[Assessment]) -> str:
     head = (
         "measure",
         "family",
@@ -172,7 +172,7 @@ def _numbers(bench: Bench, found: Sequence[Assessment]) -> str:
         "floor",
         "95 % of floors",
         *(name for one in found for name in (one.name, "95 %", "by floor")),
-        *(ceiling.name for ceiling in bench.ceilings),
+        *(ceiling.name for ceiling in benchmark.ceilings),
     )
     rows = []
     for k, row in enumerate(found[0].likeness):
@@ -181,14 +181,14 @@ def _numbers(bench: Bench, found: Sequence[Assessment]) -> str:
             own = one.likeness[k]
             low, high = number(own.distance.low), number(own.distance.high)
             cells += [number(own.distance.value), f"{low} to {high}", number(own.ratio, 2)]
-        rows.append([*cells, *(number(ceiling.distances[k]) for ceiling in bench.ceilings)])
+        rows.append([*cells, *(number(ceiling.distances[k]) for ceiling in benchmark.ceilings)])
     return _details("All numbers", head, rows)
 
 
-def _distributions(bench: Bench, sets: Sequence[tuple[TuneSet, Features]]) -> str:
+def _distributions(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]]) -> str:
     parts = [_key([("held-out real tunes", REAL), *_names(sets)])]
     for name in _SHOWN:
-        real = bench.yardstick.reference.counts[name]
+        real = benchmark.floors.reference.counts[name]
         kinds = _top(real, [features.counts[name] for _, features in sets])
         series = [Series("real", REAL, _shares(real, kinds))]
         for (one, features), colour in zip(sets, SETS, strict=False):
@@ -224,8 +224,8 @@ def _shares(counts: Any, kinds: Sequence[str]) -> list[float]:
     return shares
 
 
-def _structure(bench: Bench, sets: Sequence[tuple[TuneSet, Features]]) -> str:
-    series = [Series("held-out real tunes", REAL, _curve(bench.reference.held_out.heard))]
+def _structure(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]]) -> str:
+    series = [Series("held-out real tunes", REAL, _curve(benchmark.reference.held_out.heard))]
     series += [
         Series(one.name, colour, _curve(one.heard))
         for (one, _), colour in zip(sets, SETS, strict=False)
@@ -250,11 +250,11 @@ def _curve(heard: Sequence[Played]) -> list[float]:
     return means
 
 
-def _giveaways(bench: Bench, one: Assessment) -> str:
+def _giveaways(benchmark: Benchmark, one: Assessment) -> str:
     told = one.classifier
     if told is None:
         return f"<p>{escape(one.name)}: too few tunes for a classifier.</p>"
-    floor = bench.real_classifier
+    floor = benchmark.real_classifier
     words = (
         f"<h3>{escape(one.name)}</h3><p>A classifier tells them from held-out real tunes with AUC "
         f"{spread(told.auc, 2)}"

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from musicgen.evaluation.control import Continued, Obedience
+from musicgen.evaluation.control import ContinuationScore, ControlAccuracy
 from musicgen.evaluation.copying import (
     N_HELD_OUT,
     Copy,
     Diversity,
-    Nearest,
-    Nearness,
+    NearestTunes,
+    NoveltySummary,
     diversity,
     look_up,
 )
 from musicgen.evaluation.discrimination import Discrimination, discriminate
 from musicgen.evaluation.sets import CEILINGS, Fault, Reference, Report, TuneSet, silent
 from musicgen.music.metrics.distances import ConfidenceInterval, share
-from musicgen.music.metrics.features import Features, Likeness, Yardstick, group_ratios
+from musicgen.music.metrics.features import DistanceFloors, Features, Likeness, group_ratios
 from musicgen.music.metrics.judge import load_judge
 from musicgen.music.metrics.note_arrays import Floats
 from musicgen.music.similarity import NoveltyIndex
@@ -72,48 +72,48 @@ class Assessment:
     likeness: tuple[Likeness, ...]
     ratios: dict[str, float]
     classifier: Discrimination | None
-    nearness: Nearness
+    nearness: NoveltySummary
     copies: tuple[Copy, ...]
     diversity: Diversity
     judge: dict[str, float]
-    control: tuple[Obedience, ...] = ()
-    continuation: Continued | None = None
+    control: tuple[ControlAccuracy, ...] = ()
+    continuation: ContinuationScore | None = None
     likelihood: Likelihood | None = None
     examples: dict[str, int] = field(default_factory=dict)  # what -> number of the tune
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class Benchmark:
     """A reference with everything that is the same for all sets that are compared with it."""
 
     reference: Reference
-    yardstick: Yardstick
+    floors: DistanceFloors
     index: NoveltyIndex
-    held_out: Nearest
-    held_out_nearness: Nearness
+    held_out: NearestTunes
+    held_out_nearness: NoveltySummary
     real_classifier: Discrimination | None
     ceilings: tuple[Ceiling, ...]
     real_judge: dict[str, float]
     seed: int
 
     @staticmethod
-    def of(reference: Reference, n: int, *, seed: int = 0, report: Report = silent) -> Bench:
+    def of(reference: Reference, n: int, *, seed: int = 0, report: Report = silent) -> Benchmark:
         """Floors and ceilings for sets of about `n` tunes."""
-        yardstick = reference.yardstick(report)
+        floors = reference.floors(report)
         index = NoveltyIndex.build(reference.sources)
         real = reference.held_out
         chosen = np.random.default_rng([seed, 7]).permutation(len(real))[:N_HELD_OUT].tolist()
         held_out = look_up("held-out tunes", [real.tunes[i] for i in chosen], index, report)
         groups = [real.groups[i] for i in chosen]
-        others = yardstick.pool.take(yardstick.sample(n, np.random.default_rng([seed, 8])))
+        others = floors.pool.take(floors.sample(n, np.random.default_rng([seed, 8])))
         report("telling real tunes apart", 0, 1)
-        classifier = discriminate(yardstick.reference, others, seed=seed)
+        classifier = discriminate(floors.reference, others, seed=seed)
         made = reference.ceilings(min(n, len(reference.others)), seed=seed, report=report)
-        ceilings = tuple(_ceiling(name, made[name], yardstick, seed, report) for name in CEILINGS)
+        ceilings = tuple(_ceiling(name, made[name], floors, seed, report) for name in CEILINGS)
         judged = _judged(real, report)
-        return Bench(
+        return Benchmark(
             reference,
-            yardstick,
+            floors,
             index,
             held_out,
             held_out.summary(groups),
@@ -128,13 +128,13 @@ class Bench:
         found: TuneSet,
         *,
         report: Report = silent,
-        control: tuple[Obedience, ...] = (),
-        continuation: Continued | None = None,
+        control: tuple[ControlAccuracy, ...] = (),
+        continuation: ContinuationScore | None = None,
         likelihood: Likelihood | None = None,
     ) -> Assessment:
         """Everything about one set."""
         features = found.features(report)
-        likeness = tuple(self.yardstick.compare(features))
+        likeness = tuple(self.floors.compare(features))
         nearest = look_up(found.name, found.tunes, self.index, report)
         judged = _judged(found, report)
         report("telling new tunes from real", 0, 1)
@@ -143,7 +143,7 @@ class Bench:
             validity=_validity(found),
             likeness=likeness,
             ratios=group_ratios(likeness),
-            classifier=discriminate(self.yardstick.reference, features, seed=self.seed),
+            classifier=discriminate(self.floors.reference, features, seed=self.seed),
             nearness=nearest.summary(features.groups),
             copies=nearest.listed(found.names),
             diversity=diversity(found),
@@ -155,10 +155,12 @@ class Bench:
         )
 
 
-def _ceiling(name: str, made: TuneSet, yardstick: Yardstick, seed: int, report: Report) -> Ceiling:
+def _ceiling(
+    name: str, made: TuneSet, floors: DistanceFloors, seed: int, report: Report
+) -> Ceiling:
     features = made.features(report)
-    rows = yardstick.compare(features)
-    told = discriminate(yardstick.reference, features, seed=seed)
+    rows = floors.compare(features)
+    told = discriminate(floors.reference, features, seed=seed)
     return Ceiling(
         name,
         tuple(row.distance.value for row in rows),
@@ -195,7 +197,7 @@ def _validity(found: TuneSet) -> Validity:
     )
 
 
-def _examples(judged: Floats, nearest: Nearest) -> dict[str, int]:
+def _examples(judged: Floats, nearest: NearestTunes) -> dict[str, int]:
     """The tunes that the judge puts first, in the middle and last, and the one nearest to the
     corpus."""
     order = np.argsort(-judged, kind="stable")
@@ -219,7 +221,7 @@ class RankStep:
 
 
 def ranking(
-    bench: Bench, sets: Mapping[str, Features], assessments: Sequence[Assessment]
+    benchmark: Benchmark, sets: Mapping[str, Features], assessments: Sequence[Assessment]
 ) -> tuple[RankStep, ...]:
     """The sets from best to worst by the mean log ratio of all distances to their floors.
 
@@ -227,7 +229,7 @@ def ranking(
     same number, would have shown. Steps between neighbours only.
     """
     order = sorted(assessments, key=lambda found: found.ratios["all"])
-    samples = {a.name: bench.yardstick.resampled_ratios(sets[a.name]) for a in assessments}
+    samples = {a.name: benchmark.floors.resampled_ratios(sets[a.name]) for a in assessments}
     steps = []
     for better, worse in pairwise(order):
         gap = math.log(worse.ratios["all"] / better.ratios["all"])
@@ -239,13 +241,13 @@ def ranking(
 
 
 def as_data(
-    bench: Bench,
+    benchmark: Benchmark,
     assessments: Sequence[Assessment],
     steps: Sequence[RankStep],
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
     """A report for JSON; numbers that there are none of are null."""
-    reference = bench.reference
+    reference = benchmark.reference
     data = {
         "version": VERSION,
         "about": dict(about),
@@ -257,10 +259,10 @@ def as_data(
             "other_tunes": len(reference.others),
             "tunes_searched_for_copies": len(reference.sources),
             "notices": list(reference.notices),
-            "nearness": asdict(bench.held_out_nearness),
-            "classifier": asdict(bench.real_classifier) if bench.real_classifier else None,
+            "nearness": asdict(benchmark.held_out_nearness),
+            "classifier": asdict(benchmark.real_classifier) if benchmark.real_classifier else None,
         },
-        "ceilings": [asdict(ceiling) for ceiling in bench.ceilings],
+        "ceilings": [asdict(ceiling) for ceiling in benchmark.ceilings],
         "sets": [asdict(assessment) for assessment in assessments],
         "ranking": [asdict(step) for step in steps],
     }

@@ -14,7 +14,7 @@ from musicgen import corpus as corpora
 from musicgen import formats
 from musicgen.errors import CorpusError, InvalidTuneError, MusicgenError
 from musicgen.music.metrics.baselines import MarkovChain
-from musicgen.music.metrics.features import Features, Yardstick
+from musicgen.music.metrics.features import DistanceFloors, Features
 from musicgen.music.metrics.note_arrays import Played, played
 from musicgen.music.tune import Rejected, Tune
 from musicgen.music.validation import validate
@@ -218,9 +218,9 @@ class Reference:
             tuple(notices),
         )
 
-    def yardstick(self, report: Report = silent) -> Yardstick:
+    def floors(self, report: Report = silent) -> DistanceFloors:
         """The floors of every distance."""
-        return Yardstick(self.held_out.features(report), self.others.features(report))
+        return DistanceFloors(self.held_out.features(report), self.others.features(report))
 
     def ceilings(self, n: int, *, seed: int = 0, report: Report = silent) -> dict[str, TuneSet]:
         """`n` tunes of an order-3 Markov chain and `n` of shuffled notes (order 0), both made from

@@ -3,11 +3,11 @@
     python scripts/benchmarks/classify.py --picture confusion.png       # the test families, once
     python scripts/benchmarks/classify.py --fit-power                   # for `likelihood.POWER`
 
-All hear the same: the notes alone, written down by `classification.listening`. The baselines are
-fitted on the training families and their settings chosen on the validation families: the commonest
-answer; naive Bayes and logistic regression on runs of 1 to 4 tokens; for mode and meter also
-`estimation`, which is part of what is heard. Intervals are 95 % of 1,000 resamples of families.
-About ten minutes on one core.
+All read the same: the notes alone, written down by `classification.transcription`. The baselines
+are fitted on the training families and their settings chosen on the validation families: the
+commonest answer; naive Bayes and logistic regression on runs of 1 to 4 tokens; for mode and meter
+also `estimation`, which is part of what is heard. Intervals are 95 % of 1,000 resamples of
+families. About ten minutes on one core.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Evidence = list[Mapping[str, Mapping[str, float]]]
 def thinned(examples: Examples) -> Examples:
     """Every third tune, enough to fit one number to."""
     return Examples(
-        examples.listenings[::3],
+        examples.transcriptions[::3],
         examples.by_ear[::3],
         examples.families[::3],
         examples.targets[::3],
@@ -63,12 +63,12 @@ def thinned(examples: Examples) -> Examples:
 
 def evidence_of(classifier: Classifier, examples: Examples) -> Evidence:
     """Nats under every candidate, for every tune."""
-    return [evidence(each, classifier.checkpoint) for each in examples.listenings]
+    return [evidence(each, classifier.checkpoint) for each in examples.transcriptions]
 
 
 def fit_power(classifier: Classifier, found: Evidence, examples: Examples) -> None:
     """Print the power under which the right answers are likeliest, question by question."""
-    before = [priors(classifier.checkpoint, each) for each in examples.listenings]
+    before = [priors(classifier.checkpoint, each) for each in examples.transcriptions]
     for column, question in enumerate(QUESTIONS):
         if question.name not in ASKED:
             continue
@@ -115,7 +115,7 @@ def networks(
     """The scores of both ways."""
     assert classifier.head is not None
     by_head = [classifier.head.answer(s) for s in states_of(classifier.checkpoint, held_out.by_ear)]
-    before = [priors(classifier.checkpoint, each) for each in held_out.listenings]
+    before = [priors(classifier.checkpoint, each) for each in held_out.transcriptions]
     by_bayes = [weigh(each, b, POWER) for each, b in zip(found, before, strict=True)]
     return {
         "head": {

@@ -16,7 +16,7 @@ import numpy as np
 from musicgen.evaluation.copying import look_up
 from musicgen.evaluation.discrimination import discriminate
 from musicgen.evaluation.sets import Reference, read_set
-from musicgen.evaluation.wording import spread
+from musicgen.evaluation.tables import spread
 from musicgen.music.metrics.features import group_ratios
 from musicgen.music.metrics.judge import load_judge
 from musicgen.music.similarity import NoveltyIndex
@@ -39,12 +39,12 @@ def main() -> None:
     firsts = np.arange(n) * size
     chosen = firsts + ranked[: n * size].reshape(n, size).argmax(axis=1)
     nearest = look_up("the book", found.tunes, NoveltyIndex.build(reference.sources))
-    features, yardstick = found.features(), reference.yardstick()
+    features, floors = found.features(), reference.floors()
     print(f"rejected: {np.mean([bool(v.rejected) for v in verdicts]):.1%} of {len(verdicts)}")
     for name, rows in (("the first of each", firsts), (f"the best of {size}", chosen)):
         part = features.take(rows)
-        ratios = group_ratios(yardstick.compare(part))
-        told = discriminate(yardstick.reference, part)
+        ratios = group_ratios(floors.compare(part))
+        told = discriminate(floors.reference, part)
         print(
             f"{name}: {n} tunes; times the floor: "
             + ", ".join(f"{group} {ratio:.2f}" for group, ratio in ratios.items())

@@ -29,7 +29,7 @@ import musicgen
 from musicgen.cli import app
 from musicgen.composer.sampling.config import SamplingConfig
 from musicgen.composer.sampling.filters import filters_of, probabilities
-from musicgen.evaluation.inspection.hearing import TokenView, hear
+from musicgen.evaluation.inspection.tokens import TokenView, encode_tune
 from musicgen.models import ModelConfig, build_model, checkpoint
 from musicgen.models.networks.rnn import Recurrence
 from musicgen.models.networks.transformer import rotate, rotation_at
@@ -54,7 +54,7 @@ def shipped(name: str) -> checkpoint.Checkpoint:
 
 def heard_by(model: checkpoint.Checkpoint) -> TokenView:
     """The guide's tune as a model hears it."""
-    return hear(musicgen.read(TUNE)[0], model)
+    return encode_tune(musicgen.read(TUNE)[0], model)
 
 
 @torch.no_grad()

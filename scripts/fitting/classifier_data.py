@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
-from musicgen.evaluation.classification.listening import Listening, listen
 from musicgen.evaluation.classification.questions import QUESTIONS, Question
+from musicgen.evaluation.classification.transcription import Transcription, transcribe
 from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.tune import Tune
 from musicgen.tokens.melody.encoding import encode, melody
@@ -25,7 +25,7 @@ class Examples:
     """Tunes of one split: what is heard, the same written down, its family, and the right answers
     (n, questions), -1 where the book does not say."""
 
-    listenings: tuple[Listening, ...]
+    transcriptions: tuple[Transcription, ...]
     by_ear: tuple[Tune, ...]
     families: tuple[str, ...]
     targets: Ints
@@ -44,16 +44,18 @@ def read_examples(sources: Sequence[str] = ("celtic",)) -> dict[str, Examples]:
     Raises:
         CorpusError: nothing can be read.
     """
-    found: list[tuple[Listening, Tune] | None] = []
+    found: list[tuple[Transcription, Tune] | None] = []
     corpus = corpora.load(sources, extract=_hear, keep=found.append)
-    splits: dict[str, list[tuple[Listening, Tune, str, list[int]]]] = {
+    splits: dict[str, list[tuple[Transcription, Tune, str, list[int]]]] = {
         split: [] for split in corpora.SPLITS
     }
     for entry, heard in zip(corpus.entries, found, strict=True):
         if heard is not None:
-            listening, written = heard
+            transcription, written = heard
             targets = [question.target(written, entry.source) for question in QUESTIONS]
-            splits[entry.split].append((listening, listening.notated(), entry.family, targets))
+            splits[entry.split].append(
+                (transcription, transcription.notated(), entry.family, targets)
+            )
     return {
         split: Examples(
             tuple(row[0] for row in rows),
@@ -65,9 +67,9 @@ def read_examples(sources: Sequence[str] = ("celtic",)) -> dict[str, Examples]:
     }
 
 
-def _hear(tune: Tune) -> tuple[Listening, Tune] | None:
+def _hear(tune: Tune) -> tuple[Transcription, Tune] | None:
     try:
-        return listen(tune), melody(tune).tune
+        return transcribe(tune), melody(tune).tune
     except InvalidTuneError:
         return None
 

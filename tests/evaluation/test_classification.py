@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from musicgen.cli import app
 from musicgen.errors import CheckpointError, InvalidTuneError
 from musicgen.evaluation.classification import QUESTIONS, Classifier, head, likelihood
-from musicgen.evaluation.classification.listening import listen
 from musicgen.evaluation.classification.questions import N_ANSWERS, meter_class
 from musicgen.evaluation.classification.states import fingerprint_of, states_of
-from musicgen.evaluation.inspection.hearing import hear
+from musicgen.evaluation.classification.transcription import transcribe
 from musicgen.evaluation.inspection.surprise import measure
+from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.formats import read, write
 from musicgen.formats.abc_notation import parse_text
 from musicgen.models.checkpoint import Checkpoint
@@ -44,26 +44,26 @@ def shipped() -> Classifier:
     return Classifier.load()
 
 
-# --- listening ------------------------------------------------------------------------------
+# --- transcription ------------------------------------------------------------------------------
 
 
 def test_nothing_of_the_heading_is_heard() -> None:
     """Another type, meter and bars, mode and spelling of the same notes are heard as the same."""
     notes = KESH.partition("K:G\n")[2].replace("|:", "|").replace(":|", "|")
     disguised = "X:1\nT:?\nR:reel\nM:2/4\nL:1/8\nK:Ador\n" + notes.replace("|", " ").strip() + "|\n"
-    assert listen(kesh(disguised)).notated() == listen(kesh()).notated()
-    assert listen(kesh()).notated().rhythm == ""
+    assert transcribe(kesh(disguised)).notated() == transcribe(kesh()).notated()
+    assert transcribe(kesh()).notated().rhythm == ""
 
 
 def test_a_tune_is_heard_alike_from_midi_and_from_abc(tmp_path: Path) -> None:
     played = unfold(kesh())
     write(played, tmp_path / "kesh.mid")
-    assert listen(read(tmp_path / "kesh.mid")[0]).sounds == listen(played).sounds
+    assert transcribe(read(tmp_path / "kesh.mid")[0]).sounds == transcribe(played).sounds
 
 
 def test_ties_are_joined_and_silence_before_the_music_is_passed_over() -> None:
     tune = parse_text("X:1\nM:4/4\nL:1/8\nK:C\nz4 c4-|c4 d4|\n").tunes[0]
-    sounds = listen(tune).sounds
+    sounds = transcribe(tune).sounds
     assert [pitches for _, _, pitches in sounds] == [(72,), (74,)]
     assert sounds[0][0] == 0
     assert sounds[0][1] == sounds[1][0] == 2 * (sounds[1][1] - sounds[1][0])
@@ -71,7 +71,7 @@ def test_ties_are_joined_and_silence_before_the_music_is_passed_over() -> None:
 
 def test_rests_alone_are_no_tune() -> None:
     with pytest.raises(InvalidTuneError, match="no notes"):
-        listen(parse_text("X:1\nM:4/4\nL:1/8\nK:C\nz8|\n").tunes[0])
+        transcribe(parse_text("X:1\nM:4/4\nL:1/8\nK:C\nz8|\n").tunes[0])
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_targets_are_the_books_answers() -> None:
 
 
 def test_states_are_what_the_readout_reads(untrained: Checkpoint) -> None:
-    tune = listen(kesh()).notated()
+    tune = transcribe(kesh()).notated()
     (states,) = states_of(untrained, [tune])
-    ids, features = hear(tune, untrained).batch
+    ids, features = encode_tune(tune, untrained).batch
     readout = untrained.network.readout
     with torch.inference_mode():
         logits, _ = untrained.network(ids, features)
@@ -108,7 +108,7 @@ def test_states_are_what_the_readout_reads(untrained: Checkpoint) -> None:
 
 
 def test_a_batch_gives_what_each_tune_gives_alone(untrained: Checkpoint) -> None:
-    tunes = [listen(kesh()).notated(), listen(kesh(KESH.split("|:B2B")[0])).notated()]
+    tunes = [transcribe(kesh()).notated(), transcribe(kesh(KESH.split("|:B2B")[0])).notated()]
     together = states_of(untrained, tunes)
     for tune, states in zip(tunes, together, strict=True):
         assert np.allclose(states, states_of(untrained, [tune])[0], atol=1e-5)
@@ -170,7 +170,7 @@ def test_bayes_weighs_priors_and_likelihoods() -> None:
 
 
 def test_priors_count_the_training_tunes(untrained: Checkpoint) -> None:
-    before = likelihood.priors(untrained, listen(kesh()))
+    before = likelihood.priors(untrained, transcribe(kesh()))
     # of the tunes in 6/8, as the Kesh is, all 8 are jigs; each of the 7 types counts half a tune
     assert before["rhythm"]["jig"] == pytest.approx(8.5 / (8 + 7 * 0.5))
     assert before["meter"]["4/4"] > before["meter"]["9/8"]
@@ -180,7 +180,7 @@ def test_priors_count_the_training_tunes(untrained: Checkpoint) -> None:
 def test_evidence_of_a_type_is_the_cost_of_the_music_under_its_heading(
     untrained: Checkpoint,
 ) -> None:
-    heard = listen(kesh())
+    heard = transcribe(kesh())
     found = likelihood.evidence(heard, untrained)
     assert set(found) == set(likelihood.ASKED)
     jig = measure(replace(heard.notated(), rhythm="jig"), untrained)

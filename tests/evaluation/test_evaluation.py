@@ -21,12 +21,12 @@ from musicgen.corpus import find_files
 from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CheckpointError, CorpusError, MusicgenError
 from musicgen.evaluation import bits_per_note
-from musicgen.evaluation.control import continuation, obedience
+from musicgen.evaluation.control import continuation, control_accuracy
 from musicgen.evaluation.copying import diversity, look_up
 from musicgen.evaluation.discrimination import auc, discriminate
 from musicgen.evaluation.likelihood import rates
 from musicgen.evaluation.page import render_page
-from musicgen.evaluation.report import Assessment, Bench, as_data, ranking
+from musicgen.evaluation.report import Assessment, Benchmark, as_data, ranking
 from musicgen.evaluation.sets import Reference, TuneSet, read_set, set_of
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.transposition import transpose
@@ -102,25 +102,25 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bench(book: Path) -> Bench:
-    return Bench.of(Reference.load([book]), 40)
+def benchmark(book: Path) -> Benchmark:
+    return Benchmark.of(Reference.load([book]), 40)
 
 
 @pytest.fixture(scope="module")
-def real(bench: Bench) -> TuneSet:
+def real(benchmark: Benchmark) -> TuneSet:
     """Real tunes that are not held out."""
-    return set_of("real", bench.reference.others.tunes[:40])
+    return set_of("real", benchmark.reference.others.tunes[:40])
 
 
 @pytest.fixture(scope="module")
-def judged(bench: Bench, real: TuneSet) -> dict[str, Assessment]:
+def judged(benchmark: Benchmark, real: TuneSet) -> dict[str, Assessment]:
     """Known cases: other real tunes, a Markov chain's, shuffled notes."""
-    made = bench.reference.ceilings(40, seed=1)
-    return {one.name: bench.assess(one) for one in (real, *made.values())}
+    made = benchmark.reference.ceilings(40, seed=1)
+    return {one.name: benchmark.assess(one) for one in (real, *made.values())}
 
 
-def test_a_small_corpus_is_halved_by_family_and_says_so(bench: Bench) -> None:
-    reference = bench.reference
+def test_a_small_corpus_is_halved_by_family_and_says_so(benchmark: Benchmark) -> None:
+    reference = benchmark.reference
     assert reference.split == "half"
     assert "half of all families" in reference.notices[-1]
     assert not set(reference.held_out.groups) & set(reference.others.groups)
@@ -128,7 +128,7 @@ def test_a_small_corpus_is_halved_by_family_and_says_so(bench: Bench) -> None:
 
 
 def test_known_cases_come_in_the_right_order_in_every_family(
-    bench: Bench, judged: dict[str, Assessment]
+    benchmark: Benchmark, judged: dict[str, Assessment]
 ) -> None:
     chain, mixed = judged["Markov chain"], judged["shuffled notes"]
     for family in ("pitch", "rhythm", "structure", "all"):
@@ -142,30 +142,30 @@ def test_known_cases_come_in_the_right_order_in_every_family(
 
 
 def test_a_ranking_claims_only_what_the_intervals_allow(
-    bench: Bench, real: TuneSet, judged: dict[str, Assessment]
+    benchmark: Benchmark, real: TuneSet, judged: dict[str, Assessment]
 ) -> None:
-    made = bench.reference.ceilings(40, seed=1)["shuffled notes"]
+    made = benchmark.reference.ceilings(40, seed=1)["shuffled notes"]
     features = {
         "real": real.features(),
         "shuffled notes": made.features(),
         "again": real.features(),
     }
     again = replace(judged["real"], name="again")
-    steps = ranking(bench, features, [judged["shuffled notes"], judged["real"], again])
+    steps = ranking(benchmark, features, [judged["shuffled notes"], judged["real"], again])
     assert [(step.worse, step.sure) for step in steps] == [
         ("again", False),
         ("shuffled notes", True),
     ]
 
 
-def test_copies_are_caught_verbatim_transposed_and_changed(bench: Bench) -> None:
+def test_copies_are_caught_verbatim_transposed_and_changed(benchmark: Benchmark) -> None:
     rng = np.random.default_rng(0)
-    long = [t for t in bench.reference.sources if t.n_notes > 60][:12]
+    long = [t for t in benchmark.reference.sources if t.n_notes > 60][:12]
     changed = [changed_pitches(tune, rng, share=0.1) for tune in long]
     for made in (long, [transpose(tune, "Bb") for tune in long], changed):
-        found = look_up("copies", made, bench.index)
+        found = look_up("copies", made, benchmark.index)
         assert found.copies.mean() > 0.9
-    assert bench.held_out.copies.mean() < 0.2
+    assert benchmark.held_out.copies.mean() < 0.2
 
 
 def test_duplicates_within_a_set_are_counted_in_any_key(real: TuneSet) -> None:
@@ -175,14 +175,14 @@ def test_duplicates_within_a_set_are_counted_in_any_key(real: TuneSet) -> None:
     assert found.families <= 10
 
 
-def test_identical_sets_are_at_the_floor_or_below(bench: Bench) -> None:
-    rows = bench.yardstick.compare(bench.yardstick.reference)
+def test_identical_sets_are_at_the_floor_or_below(benchmark: Benchmark) -> None:
+    rows = benchmark.floors.compare(benchmark.floors.reference)
     assert all(row.distance.value <= row.floor for row in rows)
 
 
-def test_a_classifier_needs_enough_tunes(bench: Bench, real: TuneSet) -> None:
+def test_a_classifier_needs_enough_tunes(benchmark: Benchmark, real: TuneSet) -> None:
     few = set_of("few", real.tunes[:5]).features()
-    assert discriminate(bench.yardstick.reference, few) is None
+    assert discriminate(benchmark.floors.reference, few) is None
 
 
 def test_auc_is_scikit_learns() -> None:
@@ -215,10 +215,10 @@ def test_broken_files_are_listed_and_the_rest_is_judged(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_nothing_else_and_the_numbers_are_json(
-    bench: Bench, real: TuneSet, judged: dict[str, Assessment]
+    benchmark: Benchmark, real: TuneSet, judged: dict[str, Assessment]
 ) -> None:
     found = replace(judged["real"], examples={"best by the judge": 0})
-    page = render_page(bench, [(real, real.features())], [found], [], {"seed": 0})
+    page = render_page(benchmark, [(real, real.features())], [found], [], {"seed": 0})
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == []
     assert "Content-Security-Policy" in page
     script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)
@@ -227,7 +227,7 @@ def test_the_page_needs_nothing_else_and_the_numbers_are_json(
     assert f"sha256-{digest}" in page
     assert page.count("<audio") == 1
     assert "nan" not in re.sub(r"base64,[^\"]*", "", page)
-    data = json.loads(json.dumps(as_data(bench, [found], [], {}), allow_nan=False))
+    data = json.loads(json.dumps(as_data(benchmark, [found], [], {}), allow_nan=False))
     assert data["sets"][0]["validity"]["n_judged"] == 40
     assert data["sets"][0]["likeness"][0]["floor"] > 0
 
@@ -237,7 +237,7 @@ def test_a_model_is_asked_for_keys_and_continues_tunes(
 ) -> None:
     composer = Composer(untrained)
     asked = [t for t in real.tunes if str(t.meter) == "6/8" and t.key.mode == "major"][:2]
-    held = obedience(composer, asked, SamplingConfig())
+    held = control_accuracy(composer, asked, SamplingConfig())
     assert {o.asked: o.held.value for o in held} == {"key": 1, "meter": 1}
     went_on = continuation(composer, asked[:1], SamplingConfig())
     assert went_on is not None

@@ -16,7 +16,7 @@ from musicgen.cli import app
 from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CheckpointError, ControlError, CorpusError
 from musicgen.evaluation.inspection import attention, embeddings, gradients, memory, surprise
-from musicgen.evaluation.inspection.hearing import hear
+from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.formats.abc_notation import parse_text
 from musicgen.models import build_model, weights_of
 from musicgen.models import checkpoint as checkpoints
@@ -39,7 +39,7 @@ def attending(untrained: Checkpoint) -> Checkpoint:
 
 
 def test_each_token_of_a_tune_knows_its_note(jig: Tune, untrained: Checkpoint) -> None:
-    heard = hear(jig, untrained)
+    heard = encode_tune(jig, untrained)
     said = [(token, heard.places[t]) for t, token in enumerate(heard.tokens)]
     assert said[7:10] == [("5", (0, 0)), ("|", None), ("|:", None)]
     assert ("(3:2", (1, 2)) in said
@@ -109,7 +109,7 @@ def test_arcs_of_what_is_not_there_are_refused(
 def test_several_voices_are_refused(untrained: Checkpoint) -> None:
     (tune,) = parse_text("X:1\nT:two\nM:C\nL:1/8\nK:C\nV:1\nc8|\nV:2\nC8|\n").tunes
     with pytest.raises(ControlError, match=r"^'two' cannot be looked into: more than one voice$"):
-        hear(tune, untrained)
+        encode_tune(tune, untrained)
 
 
 def test_gradients_fade_explode_and_are_cured() -> None:

@@ -24,7 +24,7 @@ from musicgen.music.metrics.distances import (
     wasserstein,
 )
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
-from musicgen.music.metrics.features import Features, Yardstick, group_ratios
+from musicgen.music.metrics.features import DistanceFloors, Features, group_ratios
 from musicgen.music.metrics.judge import from_json, load_judge, to_json
 from musicgen.music.metrics.note_arrays import TICKS, played
 from musicgen.music.metrics.table import GROUPS, MEASURES, measure_all
@@ -274,11 +274,13 @@ def structure_runs(one: Tune, length: int) -> set[tuple[tuple[int, Fraction], ..
 def test_identical_sets_are_at_no_distance_and_other_real_tunes_at_the_floor() -> None:
     texts = [JIG.replace("G2G", f"G{x}G") for x in ("2", "3/2A/", "A")] * 8
     real = Features.of([played(tune(text)) for text in texts], [str(i % 12) for i in range(24)])
-    yardstick = Yardstick(real, real)
-    rows = yardstick.compare(real)
+    floors = DistanceFloors(real, real)
+    rows = floors.compare(real)
     assert all(row.distance.value == pytest.approx(0, abs=1e-7) for row in rows)
     assert set(group_ratios(rows)) == {*GROUPS, "all"}
-    assert [r.distance for r in rows] == [r.distance for r in Yardstick(real, real).compare(real)]
+    assert [r.distance for r in rows] == [
+        r.distance for r in DistanceFloors(real, real).compare(real)
+    ]
 
 
 def test_the_judge_prefers_a_tune_to_the_same_tune_spoilt_and_is_the_same_when_read_again() -> None:

@@ -14,7 +14,7 @@ from musicgen.composer.infilling import right_bits
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus.tokenset import TokenSet, build_tokenset
 from musicgen.errors import CorpusError
-from musicgen.evaluation.inspection.hearing import hear
+from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
@@ -119,7 +119,7 @@ def heard_whole(checkpoint: Checkpoint, spoken: list[str]) -> np.ndarray:
 def test_a_sampled_tune_is_scored_by_the_network_as_it_was_heard(echoing: Checkpoint) -> None:
     composer = Composer(echoing)
     for take in composer.takes(6, Controls(meter="6/8"), SamplingConfig(seed=3)):
-        heard = hear(take.tune, echoing)
+        heard = encode_tune(take.tune, echoing)
         logits = heard_whole(echoing, [BOS, *encode(take.tune), EOS])
         assert len(heard.ids) == len(logits) + 1
         # The sampler's sums are exact to about 10 bits; what the grammar forbids costs nothing.

@@ -6,7 +6,7 @@
 
 By a small head on the states of a trained network that is left as it is (`head`), or by Bayes'
 rule from what the same network gives for the notes under each heading (`likelihood`). Both hear the
-notes alone (`listening`).
+notes alone (`transcription`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from musicgen.errors import CheckpointError
-from musicgen.evaluation.classification.listening import listen
 from musicgen.evaluation.classification.questions import QUESTIONS, Question
+from musicgen.evaluation.classification.transcription import transcribe
 from musicgen.music.tune import Tune
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ class Classifier:
         """
         from musicgen.models.inference.threads import torch_single_threaded
 
-        listenings = [listen(tune) for tune in tunes]
+        transcriptions = [transcribe(tune) for tune in tunes]
         if by == "likelihood":
             from musicgen.evaluation.classification.likelihood import answer
 
             with torch_single_threaded():
-                return [answer(each, self.checkpoint) for each in listenings]
+                return [answer(each, self.checkpoint) for each in transcriptions]
         if self.head is None:
             raise CheckpointError(
                 "no head was fitted on this model; use --by likelihood, or fit one with "
@@ -88,6 +88,6 @@ class Classifier:
             )
         from musicgen.evaluation.classification.states import states_of
 
-        by_ear = [each.notated() for each in listenings]
+        by_ear = [each.notated() for each in transcriptions]
         with torch_single_threaded():
             return [self.head.answer(states) for states in states_of(self.checkpoint, by_ear)]

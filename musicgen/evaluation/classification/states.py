@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from musicgen.evaluation.inspection.hearing import TokenView, hear
+from musicgen.evaluation.inspection.tokens import TokenView, encode_tune
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.sealed_folder import arrays_to
 from musicgen.music.tune import Tune
@@ -28,7 +28,7 @@ def states_of(checkpoint: Checkpoint, tunes: Sequence[Tune]) -> list[NDArray[np.
         CheckpointError: the model does not read melody tokens.
         ControlError: a tune is no single line in one key and one meter.
     """
-    heard = [hear(tune, checkpoint) for tune in tunes]
+    heard = [encode_tune(tune, checkpoint) for tune in tunes]
     order = np.argsort([len(each.ids) for each in heard], kind="stable").tolist()
     found: dict[int, NDArray[np.float32]] = {}
     for begin in range(0, len(order), BATCH):

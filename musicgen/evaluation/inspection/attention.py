@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError, ControlError
-from musicgen.evaluation.inspection.hearing import Place, TokenView, heard
+from musicgen.evaluation.inspection.tokens import Place, TokenView, token_view
 from musicgen.formats.engraving.annotation import AnnotatedScore, Arc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.networks.transformer import Transformer
@@ -79,7 +79,7 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
             f"this model is an '{checkpoint.model.kind}' and has no attention; "
             "name a transformer, such as --checkpoint celtic-transformer"
         )
-    own = heard(music, checkpoint)
+    own = token_view(music, checkpoint)
     if len(own.ids) > MAX_TOKENS:
         raise ControlError(
             f"{len(own.ids)} tokens are too many to show what attends to what; "

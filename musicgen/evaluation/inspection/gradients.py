@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.errors import ControlError
-from musicgen.evaluation.inspection.hearing import hear
+from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.models import ModelConfig, build_model
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.inference.threads import torch_single_threaded
@@ -107,7 +107,7 @@ def measure_trained(checkpoint: Checkpoint, tune: Tune) -> GradientReach:
         CheckpointError: the model does not read melody tokens.
         ControlError: the tune is no single line, or not long enough for `LAGS`.
     """
-    ids, features = hear(tune, checkpoint).batch
+    ids, features = encode_tune(tune, checkpoint).batch
     shortest = LAGS[-1] + 2
     if ids.shape[1] < shortest:
         raise ControlError(f"'{tune.title}' is too short: {ids.shape[1]} tokens of {shortest}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from musicgen.evaluation.inspection.hearing import Place, TokenView, heard
+from musicgen.evaluation.inspection.tokens import Place, TokenView, token_view
 from musicgen.formats.engraving.annotation import AnnotatedScore
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
@@ -50,7 +50,7 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Surprise:
     Raises:
         ControlError: the tune is no single line in one key and one meter.
     """
-    own = heard(music, checkpoint)
+    own = token_view(music, checkpoint)
     tokens, features = own.batch
     logits, _ = checkpoint.network(tokens[:, :-1], features[:, :-1])
     cost = nats(logits, tokens[:, 1:])[0].double() / math.log(2)  # (T - 1,)

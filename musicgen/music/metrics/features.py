@@ -1,8 +1,8 @@
 """Every distribution and measure of a set of tunes, and its distance from another set.
 
 real, new = Features.of(real_tunes), Features.of(new_tunes)
-yardstick = Yardstick(real, pool)         # the reference, and more real tunes
-rows = yardstick.compare(new)             # a Likeness for every distribution and measure
+floors = DistanceFloors(real, pool)         # the reference, and more real tunes
+rows = floors.compare(new)             # a Likeness for every distribution and measure
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Likeness:
         return self.distance.value / self.floor if self.floor else math.nan
 
 
-class Yardstick:
+class DistanceFloors:
     """Real tunes as the reference, and more of them (`pool`) to know what chance alone does.
 
     The pool shares no family with the reference. All randomness is that of `seed`. Sets that are

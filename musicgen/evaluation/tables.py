@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from musicgen.evaluation.report import Assessment, Bench
+from musicgen.evaluation.report import Assessment, Benchmark
 from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.metrics.table import GROUPS
 
@@ -26,7 +26,7 @@ def spread(found: ConfidenceInterval, digits: int = 3) -> str:
     return f"{number(found.value, digits)} ({low} to {high})"
 
 
-def headline(bench: Bench, one: Assessment) -> str:
+def headline(benchmark: Benchmark, one: Assessment) -> str:
     """The verdict in a sentence or three, shortfalls included."""
     valid = one.validity
     n_near = sum(row.ratio <= RATIO_GOAL for row in one.likeness)
@@ -38,10 +38,10 @@ def headline(bench: Bench, one: Assessment) -> str:
     if one.classifier is not None:
         auc = one.classifier.auc
         told = "cannot tell" if auc.low <= 0.5 else "tells"
-        floor = bench.real_classifier
+        floor = benchmark.real_classifier
         real = f" (real from real: {number(floor.auc.value, 2)})" if floor is not None else ""
         parts.append(f"a classifier {told} them from real tunes, AUC {spread(auc, 2)}{real}")
-    ours, theirs = one.nearness, bench.held_out_nearness
+    ours, theirs = one.nearness, benchmark.held_out_nearness
     less = "no longer" if ours.copied_bars.low <= theirs.copied_bars.high else "longer"
     parts.append(
         f"runs shared with the corpus are {less} than held-out real tunes' "
@@ -51,19 +51,19 @@ def headline(bench: Bench, one: Assessment) -> str:
     return "; ".join(parts) + "."
 
 
-def family_rows(bench: Bench, found: Sequence[Assessment]) -> Rows:
+def family_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
     """Every set, the ceilings and the floor, by family of measures."""
     head = ("", "tunes", "valid", *GROUPS, "all", "AUC", "copies")
-    floor = bench.real_classifier
+    floor = benchmark.real_classifier
     rows = [
         (
             "other real tunes",
-            f"{len(bench.reference.others):,}",
+            f"{len(benchmark.reference.others):,}",
             "-",
             *("1.00" for _ in GROUPS),
             "1.00",
             number(floor.auc.value, 2) if floor else "-",
-            f"{bench.held_out_nearness.copies.value:.1%}",
+            f"{benchmark.held_out_nearness.copies.value:.1%}",
         )
     ]
     for one in found:
@@ -78,7 +78,7 @@ def family_rows(bench: Bench, found: Sequence[Assessment]) -> Rows:
                 f"{one.nearness.copies.value:.1%}",
             )
         )
-    for ceiling in bench.ceilings:
+    for ceiling in benchmark.ceilings:
         ratios = (number(ceiling.ratios[family], 2) for family in GROUPS if family != "form")
         rows.append(
             (
@@ -95,7 +95,7 @@ def family_rows(bench: Bench, found: Sequence[Assessment]) -> Rows:
     return head, rows
 
 
-def novelty_rows(bench: Bench, found: Sequence[Assessment]) -> Rows:
+def novelty_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
     """Copied runs, nearest tunes and duplicates, held-out real tunes first."""
     head = (
         "",
@@ -108,7 +108,7 @@ def novelty_rows(bench: Bench, found: Sequence[Assessment]) -> Rows:
         "duplicates",
         "families",
     )
-    sets = [("held-out real tunes", bench.held_out_nearness, "-", "-")]
+    sets = [("held-out real tunes", benchmark.held_out_nearness, "-", "-")]
     sets += [
         (one.name, one.nearness, str(one.diversity.duplicates), str(one.diversity.families))
         for one in found
@@ -161,7 +161,7 @@ def asked_rows(found: Sequence[Assessment]) -> Rows:
     return ("", "what", "share or value", "tunes"), rows
 
 
-def detail_tables(bench: Bench, found: Sequence[Assessment]) -> list[tuple[str, *Rows]]:
+def detail_tables(benchmark: Benchmark, found: Sequence[Assessment]) -> list[tuple[str, *Rows]]:
     """The longer tables of the terminal, with their titles."""
     head = ["measure", "floor"]
     for one in found:
@@ -171,9 +171,9 @@ def detail_tables(bench: Bench, found: Sequence[Assessment]) -> list[tuple[str, 
         cells = [f"{row.name} ({row.unit})", number(row.floor)]
         for one in found:
             cells += [spread(one.likeness[k].distance), number(one.likeness[k].ratio, 1)]
-        cells += [number(ceiling.distances[k]) for ceiling in bench.ceilings]
+        cells += [number(ceiling.distances[k]) for ceiling in benchmark.ceilings]
         rows.append(tuple(cells))
-    head += [ceiling.name for ceiling in bench.ceilings]
+    head += [ceiling.name for ceiling in benchmark.ceilings]
     tables: list[tuple[str, *Rows]] = [("distances from held-out real tunes", tuple(head), rows)]
     for one in found:
         if one.classifier is not None:

@@ -56,7 +56,7 @@ class TokenView:
         return len(self.sounding()) if self.tune is None else self.tune.n_notes
 
 
-def hear(tune: Tune, checkpoint: Checkpoint) -> TokenView:
+def encode_tune(tune: Tune, checkpoint: Checkpoint) -> TokenView:
     """A tune in the tokens of a model; tokens that it does not know are heard as unknown.
 
     Raises:
@@ -84,7 +84,7 @@ def hear(tune: Tune, checkpoint: Checkpoint) -> TokenView:
     return TokenView(reduced, tokens, ids, features, _places(tokens))
 
 
-def hear_text(text: str, checkpoint: Checkpoint) -> TokenView:
+def encode_text(text: str, checkpoint: Checkpoint) -> TokenView:
     """A text in the characters of a model; those that it does not know are heard as unknown.
 
     Raises:
@@ -105,11 +105,11 @@ def hear_text(text: str, checkpoint: Checkpoint) -> TokenView:
     return TokenView(None, tokens, ids, features, (*places, None))
 
 
-def heard(music: Tune | str, checkpoint: Checkpoint) -> TokenView:
-    """A tune or a text, in the tokens of a model; see `hear` and `hear_text`."""
+def token_view(music: Tune | str, checkpoint: Checkpoint) -> TokenView:
+    """A tune or a text, in the tokens of a model; see `encode_tune` and `encode_text`."""
     if isinstance(music, str):
-        return hear_text(music, checkpoint)
-    return hear(music, checkpoint)
+        return encode_text(music, checkpoint)
+    return encode_tune(music, checkpoint)
 
 
 def _places(tokens: tuple[str, ...]) -> tuple[Place | None, ...]:

@@ -24,7 +24,7 @@ MAX_QUARTERS = 400  # what comes later in a longer tune is not listened to
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
+class Transcription:
     """`sounds` are onset and end of each note in `UNITS` of a quarter with its pitch, ties joined;
     `line` is the same for `estimation`."""
 
@@ -42,7 +42,7 @@ class Listening:
         return Tune(meter=found.meter, unit=unit, key=key, voices=(Voice(bars=bars),))
 
 
-def listen(tune: Tune) -> Listening:
+def transcribe(tune: Tune) -> Transcription:
     """What is heard of a tune as it is written, repeats not played.
 
     Raises:
@@ -55,7 +55,7 @@ def listen(tune: Tune) -> Listening:
     first = sounds[0][0]  # silence before the music says nothing
     sounds = tuple((onset - first, end - first, pitches) for onset, end, pitches in sounds)
     line = NoteLine.of(((onset, end, pitches[0]) for onset, end, pitches in sounds), UNITS)
-    return Listening(sounds, line)
+    return Transcription(sounds, line)
 
 
 def _sounds(tune: Tune) -> Iterator[Sound]:
