@@ -15,7 +15,7 @@ from pathlib import PurePath
 from musicgen.errors import ParseError
 from musicgen.formats.musicxml.reading.attributes import tonic
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame
-from musicgen.formats.musicxml.reading.part import PartMusic, Placed
+from musicgen.formats.musicxml.reading.part import PartMusic, Placed, place_sound
 from musicgen.formats.musicxml.reading.score import ScorePart, assemble
 from musicgen.formats.musicxml.reading.sounds import SoundingEvent
 from musicgen.formats.musicxml.signs import DYNAMICS
@@ -349,19 +349,10 @@ class _Reader:
         sound.opened, sound.closed = token.count("("), token.count(")")
         sound.graces = spine.graces.pop(column.voice, [])
         sound.slashed = bool(sound.graces)
-        self._put(spine, column.voice, sound)
+        voice, bar = str(column.voice + 1), len(self.frames) - 1
+        place_sound(spine.music.lines, (voice, "1"), bar, sound)
         column.end = self.now + duration
         return sound
-
-    def _put(self, spine: _Spine, voice: int, sound: SoundingEvent) -> None:
-        number = 0
-        while True:
-            line = spine.music.lines.setdefault((str(voice + 1), "1", number), {})
-            bar = line.setdefault(len(self.frames) - 1, [])
-            if not bar or bar[-1].end <= sound.onset:
-                bar.append(sound)
-                return
-            number += 1
 
     def _beside(self, column: _Column, token: str, sound: SoundingEvent | None) -> None:
         """A syllable, dynamic sign or chord symbol for the note of its spine."""

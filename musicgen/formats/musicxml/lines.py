@@ -1,4 +1,4 @@
-"""What reaches from one note to another in a line of music: ties, slurs, syllables."""
+"""Connections between the notes of a line: ties, slurs, syllables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from musicgen.music.tune import Chord, Marks, Note, Rest, Timed
 
+# (inside a word, more of the word follows) -> <syllabic>
+_SYLLABIC = {(0, 0): "single", (0, 1): "begin", (1, 1): "middle", (1, 0): "end"}
 MAX_SLURS = 16  # open at once; MusicXML numbers them
 
 
@@ -20,7 +22,7 @@ class Slurs:
 
 @dataclass(slots=True)
 class Connections:
-    """How an event is joined to those beside it. `graces` are the slurs of its grace notes."""
+    """Connections of an event to its neighbours. `graces` are the slurs of its grace notes."""
 
     tied_from: frozenset[int] = frozenset()  # MIDI pitches that go on sounding
     tied_to: frozenset[int] = frozenset()
@@ -31,7 +33,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Syllable:
-    """What is sung to a note: verse from 1, place in its word, whether its line goes on.
+    """A syllable of a note: verse from 1, place in its word, whether later notes hold it.
 
     `held` is "continue" or "stop" for a note that holds the syllable of one before, without text.
     """
@@ -45,23 +47,20 @@ class Syllable:
 
 def reach(events: Sequence[Timed]) -> list[Connections]:
     """One for each note, chord and rest of a line, bar lines aside."""
-    found = [Connections() for _ in events]
-    for (event, here), (after, there) in pairwise(zip(events, found, strict=True)):
-        joined = _ties(event) & {note.midi for note in _notes(after)}
-        here.tied_to = there.tied_from = joined
-    _slur(events, found)
-    _sing(events, found)
-    return found
+    connections = [Connections() for _ in events]
+    for (event, left), (after, right) in pairwise(zip(events, connections, strict=True)):
+        ties = {note.midi for note in notes_of(event) if note.tie}
+        left.tied_to = right.tied_from = frozenset(ties & {note.midi for note in notes_of(after)})
+    _slur(events, connections)
+    _sing(events, connections)
+    return connections
 
 
-def _notes(event: Timed) -> tuple[Note, ...]:
+def notes_of(event: Timed) -> tuple[Note, ...]:
+    """The notes of a note or chord; none of a rest."""
     if isinstance(event, Rest):
         return ()
     return event.notes if isinstance(event, Chord) else (event,)
-
-
-def _ties(event: Timed) -> frozenset[int]:
-    return frozenset(note.midi for note in _notes(event) if note.tie)
 
 
 def _slur(events: Sequence[Timed], found: Sequence[Connections]) -> None:
@@ -70,7 +69,7 @@ def _slur(events: Sequence[Timed], found: Sequence[Connections]) -> None:
     pairs: list[tuple[Slurs, Slurs]] = []
     for marks, slurs in _slur_places(events, found):
         for _ in range(min(marks.slurs_closed, len(pending))):
-            # (c (d) e): at d one ends and the next begins, so the older is meant
+            # (c (d) e): one slur ends at d and the next begins, so the older one ends
             pairs.append((pending.pop(0 if marks.slurs_opened else -1), slurs))
         pending += [slurs] * marks.slurs_opened
     _number(pairs, [slurs for _, slurs in _slur_places(events, found)])
@@ -119,16 +118,15 @@ def _sing(events: Sequence[Timed], found: Sequence[Connections]) -> None:
         after = sung[i + 1][0] if i + 1 < len(sung) else ()
         syllables = []
         for verse, written in enumerate(lyrics):
-            goes_on = verse < len(after) and after[verse] == "_"
+            is_held = verse < len(after) and after[verse] == "_"
             if written == "_":
-                kind = "continue" if goes_on else "stop"
-                syllables.append(Syllable(verse + 1, "", "single", goes_on, kind))
+                kind = "continue" if is_held else "stop"
+                syllables.append(Syllable(verse + 1, "", "single", is_held, kind))
             if written in ("", "_", "-"):
                 continue
             more = written.endswith("-")
-            begun = verse in within
-            place = {(0, 0): "single", (0, 1): "begin", (1, 1): "middle", (1, 0): "end"}
-            extended = not more and goes_on
-            syllables.append(Syllable(verse + 1, written.rstrip("-"), place[begun, more], extended))
+            place = _SYLLABIC[verse in within, more]
+            extended = not more and is_held
+            syllables.append(Syllable(verse + 1, written.rstrip("-"), place, extended))
             within = within | {verse} if more else within - {verse}
         here.syllables = tuple(syllables)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from musicgen.formats.musicxml.reading.signs import Around, read_notations
+from musicgen.formats.musicxml.reading.signs import read_notations
 from musicgen.formats.musicxml.reading.sounds import (
     SoundingEvent,
     apply_remark,
@@ -16,143 +16,116 @@ from musicgen.formats.musicxml.reading.sounds import (
     read_ratio,
 )
 from musicgen.formats.musicxml.remarks import read_remark
-from musicgen.formats.musicxml.values import LeftOut, Ticks, number, quarters, words, written
-from musicgen.music.theory import Pitch
-from musicgen.music.tune import EIGHTH, NO_MARKS, Marks, Note
+from musicgen.formats.musicxml.values import (
+    LeftOut,
+    Ticks,
+    number,
+    quarters,
+    whole_if_possible,
+    words,
+    written,
+)
+from musicgen.music.tune import EIGHTH, NO_MARKS, Note
 
-_SEVERAL = frozenset(("lyric", "notations"))
-_NOWHERE = Fraction(0)
+_TEXTS = ("type", "voice", "staff", "duration")
+_NO_DURATION = Fraction(0)
 
 
 @dataclass(slots=True)
 class NoteElement:
-    """A note as read, and where it goes."""
+    """A note with its voice, its staff and its length in divisions."""
 
     sound: SoundingEvent
     voice: str
     staff: str
     ticks: Ticks = 0
-    grace: bool = False
-    slashed: bool = False
+    is_grace: bool = False
     joins_chord: bool = False
-    skipped: bool = False
+    is_left_out: bool = False
 
 
 class NoteReader:
-    """Reads notes in the order of the file; grace notes wait for the next note of their voice."""
+    """Reads notes in the order of the file; grace notes go to the next note of their voice."""
 
     def __init__(self, left_out: LeftOut) -> None:
         self.left_out = left_out
         self.verses: dict[str, int] = {}
-        self.graces: dict[str, list[Note]] = {}
+        self.graces: dict[str, list[Note]] = {}  # by voice
         self.slashed: set[str] = set()
 
     def read(self, element: Element, divisions: Ticks, onset: Fraction) -> NoteElement | None:
         """A note or rest; None when it makes no sense."""
-        found: dict[str, Element] = {}
-        several: dict[str, list[Element]] = {}
+        children: dict[str, Element] = {}
+        repeated: dict[str, list[Element]] = {"lyric": [], "notations": [], "dot": [], "tie": []}
         remarks: list[tuple[str, Any]] = []
-        dots, tie = 0, False
         for child in element:
             tag = child.tag
-            if tag in _SEVERAL:
-                several.setdefault(tag, []).append(child)
-            elif tag == "dot":
-                dots += 1
-            elif tag == "tie":
-                tie = tie or child.get("type") == "start"
+            if tag in repeated:
+                repeated[tag].append(child)
             elif type(tag) is str:
-                found[tag] = child
+                children[tag] = child
             else:
                 remarks.append(read_remark(child))
-        voice = words(found["voice"].text) if "voice" in found else "1"
-        staff = words(found["staff"].text) if "staff" in found else "1"
+        texts = {name: words(children[name].text) for name in _TEXTS if name in children}
         ratio = (1, 1)
-        if "time-modification" in found:
-            ratio = read_ratio(found["time-modification"], self.left_out)
-        kind = words(found["type"].text) if "type" in found else ""
-        sound = SoundingEvent(onset, _NOWHERE, ratio=ratio)
-        heard = NoteElement(sound, voice, staff, grace="grace" in found)
-        heard.slashed = heard.grace and found["grace"].get("slash") == "yes"
-        heard.joins_chord = "chord" in found
-        value = written(kind, dots, *ratio) if kind else None
-        if heard.grace:
+        if "time-modification" in children:
+            ratio = read_ratio(children["time-modification"], self.left_out)
+        kind, dots = texts.get("type", ""), len(repeated["dot"])
+        value = written(kind, dots, *ratio)
+        sound = SoundingEvent(onset, _NO_DURATION, ratio=ratio)
+        note = NoteElement(sound, texts.get("voice", "1"), texts.get("staff", "1"))
+        note.joins_chord = "chord" in children
+        note.is_grace = "grace" in children
+        if note.is_grace:
             sound.duration = written(kind, dots, 1, 1) or EIGHTH
-        elif not self._time(heard, found, value, divisions):
+            sound.slashed = children["grace"].get("slash") == "yes"
+        elif not self._time(note, texts.get("duration"), value, divisions):
             return None
-        self._fill(heard, element, found)
-        around = None
-        if "notations" in several:
-            around = read_notations(several["notations"], self.left_out)
-        pitch = read_pitch(found["pitch"], self.left_out) if "pitch" in found else None
-        if pitch is not None and not heard.skipped:
-            self._pitch(heard, pitch, around, tie=tie)
-        elif "rest" not in found and not heard.skipped:
-            self._drop(heard, "notes without a pitch, as of drums, left out")
-        if around is not None:
-            self._around(sound, around)
-        for lyric in several.get("lyric", ()):
+        if "rest" in children:
+            sound.visible = element.get("print-object") != "no"
+            sound.full_bar = children["rest"].get("measure") == "yes"
+        is_tied = any(tie.get("type") == "start" for tie in repeated["tie"])
+        is_tied |= read_notations(repeated["notations"], sound, self.left_out)
+        pitch = read_pitch(children["pitch"], self.left_out) if "pitch" in children else None
+        if "cue" in children:
+            self._leave_out(note, "cue notes left out")
+        elif pitch is not None:
+            marks = sound.marks() if note.is_grace else NO_MARKS
+            sound.notes.append(Note(pitch, sound.duration, is_tied, marks=marks))
+        elif "rest" not in children:
+            self._leave_out(note, "notes without a pitch, as of drums, left out")
+        for lyric in repeated["lyric"]:
             read_lyric(sound, lyric, self.verses)
-        for remark, value in remarks:
-            apply_remark(sound, remark, value)
-        return heard
+        for remark, content in remarks:
+            apply_remark(sound, remark, content)
+        return note
 
     def _time(
-        self,
-        heard: NoteElement,
-        found: dict[str, Element],
-        value: Fraction | None,
-        divisions: Ticks,
+        self, note: NoteElement, text: str | None, value: Fraction | None, divisions: Ticks
     ) -> bool:
-        """The exact duration: as written, where <duration> is that but for rounding."""
-        ticks = number(found["duration"].text) if "duration" in found else None
+        """Set the exact duration: the note value, where <duration> is the same but for rounding."""
+        ticks = number(text)
         if ticks is None or ticks < 0:
             if value is None:
                 self.left_out["notes without a duration left out"] += 1
                 return False
-            ticks = value * divisions
-            ticks = int(ticks) if ticks.denominator == 1 else ticks
-        heard.ticks = ticks
+            ticks = whole_if_possible(value * divisions)
+        note.ticks = ticks
         duration = quarters(ticks, divisions)
-        if value is not None and value != duration and abs(value - duration) * divisions < 1:
+        if value is not None and abs(value - duration) * divisions < 1:
             duration = value
-        elif value != duration:
-            heard.sound.ratio = (1, 1)  # the value is not what sounds: no tuplet to tell of
-        heard.sound.duration = duration
+        else:
+            note.sound.ratio = (1, 1)  # the value is not the duration: there is no tuplet
+        note.sound.duration = duration
         return True
 
-    def _fill(self, heard: NoteElement, element: Element, found: dict[str, Element]) -> None:
-        sound = heard.sound
-        if "rest" in found:
-            sound.visible = element.get("print-object") != "no"
-            sound.full_bar = found["rest"].get("measure") == "yes"
-        if "cue" in found:
-            self._drop(heard, "cue notes left out")
+    def _leave_out(self, note: NoteElement, reason: str) -> None:
+        self.left_out[reason] += 1
+        note.is_left_out = True
 
-    def _drop(self, heard: NoteElement, why: str) -> None:
-        self.left_out[why] += 1
-        heard.skipped = True
-
-    def _pitch(self, heard: NoteElement, pitch: Pitch, around: Around | None, *, tie: bool) -> None:
-        tied = tie or (around is not None and around.tied)
-        marks = NO_MARKS
-        if heard.grace and around is not None:
-            decorations = tuple(around.decorations)
-            marks = Marks(
-                decorations=decorations, slurs_opened=around.opened, slurs_closed=around.closed
-            )
-        heard.sound.notes.append(Note(pitch, heard.sound.duration, tied, None, marks))
-
-    def _around(self, sound: SoundingEvent, around: Around) -> None:
-        sound.decorations += [d for d in around.decorations if d not in sound.decorations]
-        sound.opened += around.opened
-        sound.closed += around.closed
-        sound.tuplet_starts = around.tuplet_starts
-        sound.tuplet_stops = around.tuplet_stops
-
-    def join(self, sound: SoundingEvent, heard: NoteElement) -> None:
-        """A note joins the chord before it, with its signs."""
-        other = heard.sound
+    def join(self, sound: SoundingEvent, note: NoteElement) -> None:
+        """Add a note and its signs to the chord before it."""
+        other = note.sound
         if not sound.notes:
             return
         sound.notes += other.notes
@@ -164,24 +137,23 @@ class NoteReader:
         for verse, syllable in other.lyrics.items():
             sound.lyrics.setdefault(verse, syllable)
 
-    def keep_grace(self, heard: NoteElement) -> None:
-        """A grace note waits for the note after it."""
-        if heard.joins_chord:
+    def keep_grace(self, note: NoteElement) -> None:
+        """Keep a grace note for the next note of its voice."""
+        if note.joins_chord:
             self.left_out["notes of grace chords other than the first left out"] += 1
             return
-        self.graces.setdefault(heard.voice, []).extend(heard.sound.notes)
-        if heard.slashed:
-            self.slashed.add(heard.voice)
+        self.graces.setdefault(note.voice, []).extend(note.sound.notes)
+        if note.sound.slashed:
+            self.slashed.add(note.voice)
 
-    def give_graces(self, heard: NoteElement) -> None:
-        """The grace notes that stood before a note."""
-        if heard.voice in self.graces:
-            heard.sound.graces = self.graces.pop(heard.voice)
-            heard.sound.slashed = heard.voice in self.slashed
-            self.slashed.discard(heard.voice)
+    def give_graces(self, note: NoteElement) -> None:
+        """Give a note the grace notes before it."""
+        if note.voice in self.graces:
+            note.sound.graces = self.graces.pop(note.voice)
+            note.sound.slashed = note.voice in self.slashed
+            self.slashed.discard(note.voice)
 
     def end(self) -> None:
-        """At the end of the part no grace note may wait."""
-        lost = sum(map(len, self.graces.values()))
-        if lost:
-            self.left_out["grace notes after the last note left out"] += lost
+        """Count the grace notes at the end of the part, which have no next note."""
+        if surplus := sum(map(len, self.graces.values())):
+            self.left_out["grace notes after the last note left out"] += surplus

@@ -1,4 +1,4 @@
-"""One <part>, measure by measure: a cursor that goes forth and back, and lines of music."""
+"""One <part>, measure by measure: a cursor that moves forward and back, and lines of music."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from musicgen.formats.musicxml.reading.directions import Signs, read_direction, 
 from musicgen.formats.musicxml.reading.notes import NoteReader
 from musicgen.formats.musicxml.reading.sounds import SoundingEvent
 from musicgen.formats.musicxml.remarks import read_change, read_opening, read_remark
-from musicgen.formats.musicxml.values import LeftOut, Ticks, number, quarters, words
+from musicgen.formats.musicxml.values import (
+    LeftOut,
+    Ticks,
+    number,
+    quarters,
+    whole_if_possible,
+    words,
+)
 from musicgen.music.theory import Interval, Meter
 from musicgen.music.tune import Change
 
@@ -36,7 +43,7 @@ class Placed:
 
 @dataclass(slots=True)
 class Waiting:
-    """Signs that wait for the note at their place."""
+    """Signs for the note at their place."""
 
     onset: Fraction
     staff: str
@@ -46,18 +53,38 @@ class Waiting:
 
 @dataclass(slots=True)
 class PartMusic:
-    """A part as read: its lines of sounds by measure, and what holds for all of them."""
+    """A part as read: its lines of sounds by measure; bar lines, changes and clefs of all lines."""
 
     lines: dict[LineName, dict[int, list[SoundingEvent]]] = field(default_factory=dict)
     frames: list[MeasureFrame] = field(default_factory=list)
-    own_frames: dict[int, MeasureFrame | None] = field(
-        default_factory=dict
-    )  # None: it has no such bar
+    # Bar lines of this part alone, by measure, from our remarks; None where it has no such bar.
+    own_frames: dict[int, MeasureFrame | None] = field(default_factory=dict)
     changes: list[Placed] = field(default_factory=list)
-    heading: list[Change] = field(default_factory=list)  # of a score of ours, where it is told
+    heading: list[Change] = field(default_factory=list)  # from our remark
     clefs: dict[str, str] = field(default_factory=dict)
     transposition: Interval | None = None
     modes_missing: bool = False
+
+
+def place_sound(
+    lines: dict[LineName, dict[int, list[SoundingEvent]]],
+    name: tuple[str, str],
+    measure: int,
+    sound: SoundingEvent,
+) -> None:
+    """Append a sound to the line of its voice and staff, or to a further one where that line still
+    sounds.
+
+    Raises:
+        ParseError: there are too many lines.
+    """
+    for copy in range(MAX_LINES + 1):
+        bar = lines.setdefault((*name, copy), {}).setdefault(measure, [])
+        if not bar or bar[-1].end <= sound.onset:
+            break
+    if len(lines) > MAX_LINES:
+        raise ParseError(f"has more than {MAX_LINES} voices in a part; split it")
+    bar.append(sound)
 
 
 class PartReader:
@@ -116,16 +143,14 @@ class PartReader:
         self.length = max(self.length, end)
 
     def _forward(self, element: Element) -> None:
-        ticks = number(element.findtext("duration"))
-        if ticks is not None and ticks > 0:
-            self._advance(ticks, quarters(ticks, self.divisions))
+        ticks = max(number(element.findtext("duration")) or 0, 0)
+        self._advance(ticks, quarters(ticks, self.divisions))
 
     def _backup(self, element: Element) -> None:
-        ticks = number(element.findtext("duration"))
-        if ticks is not None and ticks > 0:
-            if ticks > self.ticks:
-                self.left_out["steps back beyond a bar line, taken to the bar line"] += 1
-            self.ticks = max(self.ticks - ticks, 0)
+        ticks = max(number(element.findtext("duration")) or 0, 0)
+        if ticks > self.ticks:
+            self.left_out["steps back beyond a bar line, taken to the bar line"] += 1
+        self.ticks = max(self.ticks - ticks, 0)
 
     # --- notes
 
@@ -133,7 +158,7 @@ class PartReader:
         note = self.notes.read(element, self.divisions, self.position)
         if note is None:
             return
-        if note.grace:
+        if note.is_grace:
             self.notes.keep_grace(note)
             return
         if note.joins_chord:
@@ -147,23 +172,10 @@ class PartReader:
         if sound.duration <= 0:
             self.left_out["notes of no duration left out"] += 1
             return
-        if not note.skipped:
-            self._place(note.voice, note.staff, sound)
+        if not note.is_left_out:
+            place_sound(self.music.lines, (note.voice, note.staff), self.index, sound)
             self.notes.give_graces(note)
             self._give(sound.onset, note.staff, sound)
-
-    def _place(self, voice: str, staff: str, sound: SoundingEvent) -> None:
-        """Put a sound at the end of its line, or of another where the line sounds already."""
-        lines, number = self.music.lines, 0
-        while True:
-            line = lines.setdefault((voice, staff, number), {})
-            if len(lines) > MAX_LINES:
-                raise ParseError(f"has more than {MAX_LINES} voices in a part; split it")
-            bar = line.setdefault(self.index, [])
-            if not bar or bar[-1].end <= sound.onset:
-                bar.append(sound)
-                return
-            number += 1
 
     # --- signs
 
@@ -171,15 +183,15 @@ class PartReader:
         """Give a sound the signs that stand before it."""
         if not self.waiting:
             return
-        left, own = [], sound.decorations
+        others, decorations = [], sound.decorations
         sound.decorations = []
         for waiting in self.waiting:
             if waiting.onset == onset and waiting.staff in ("", staff):
                 self._mark(sound, waiting)
             else:
-                left.append(waiting)
-        sound.decorations += own
-        self.waiting = left
+                others.append(waiting)
+        sound.decorations += decorations
+        self.waiting = others
 
     def _mark(self, sound: SoundingEvent, waiting: Waiting) -> None:
         sound.decorations += waiting.signs.decorations
@@ -190,7 +202,7 @@ class PartReader:
             sound.chord_symbol = waiting.chord_symbol or sound.chord_symbol
 
     def _settle(self) -> None:
-        """At the bar line: what still waits goes to the nearest sound after it, or to the last."""
+        """Give the signs left at a bar line to the nearest sound after them, or to the last."""
         for waiting in self.waiting:
             names = [
                 name
@@ -242,30 +254,23 @@ class PartReader:
                 key, sure = attributes.read_key(child, self.left_out)
                 self.music.modes_missing = self.music.modes_missing or not sure
                 self._change(Change(key=key), child.get("number", ""))
-            elif tag == "time":
-                meter = attributes.read_meter(child, self.left_out)
-                if meter is not None:
-                    self.meter = meter
-                    self._change(Change(meter=meter))
+            elif tag == "time" and (meter := attributes.read_meter(child, self.left_out)):
+                self.meter = meter
+                self._change(Change(meter=meter))
             elif tag == "clef":
                 self._clef(child)
             elif tag == "transpose":
                 self._transpose(child)
-
         self.opened = True
 
     def _set_divisions(self, divisions: Ticks) -> None:
         if divisions != self.divisions:
-            here = self.position
-            self.ticks = here * divisions
-            if isinstance(self.ticks, Fraction) and self.ticks.denominator == 1:
-                self.ticks = int(self.ticks)
+            self.ticks = whole_if_possible(self.position * divisions)
             self.divisions, self.known = divisions, {}
 
     def _change(self, change: Change, staff: str = "") -> None:
-        opening = not self.opened
-        if not (opening and self.music.heading):  # which says it in full
-            place = Placed(self.index, self.position, change, staff, opening)
+        if self.opened or not self.music.heading:  # which has it in full
+            place = Placed(self.index, self.position, change, staff, opening=not self.opened)
             self.music.changes.append(place)
 
     def _clef(self, element: Element) -> None:
@@ -293,17 +298,15 @@ class PartReader:
             opening = read_opening(value)
             if opening is not None and not self.opened:
                 self.music.heading, changes = opening
-                for change in changes:
-                    self.music.changes.append(Placed(self.index, Fraction(0), change))
+                self.music.changes += [Placed(self.index, Fraction(0), c) for c in changes]
         elif kind:
-            exact = read_change(kind, value)
-            if exact is not None:
+            if exact := read_change(kind, value):
                 self._change(exact)
         elif isinstance(element.tag, str):
             self.left_out[f"<{element.tag}> left out"] += 1
 
 
-# What says how the page looks, or repeats for a player what the notes say.
+# Elements of the layout of the page, or that repeat the notes for a player.
 _LAYOUT = frozenset(("print", "grouping", "link", "bookmark", "listening"))
 _READERS = {
     "note": PartReader._note,

@@ -1,4 +1,4 @@
-"""A whole score to a Tune: heading, parts, what they have in common."""
+"""A whole score to a Tune: heading, parts, and the bar lines and changes that the parts share."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _START = Fraction(0)
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """What is said of a part as a whole."""
+    """Name and instrument of a part."""
 
     id: str
     name: str
     program: int | None = None
-    own: Mapping[str, str] = field(default_factory=dict)  # what a score of ours says besides
+    own: Mapping[str, str] = field(default_factory=dict)  # fields of our own scores
 
 
 def read_score(root: Element, path: str) -> Tune:
@@ -51,8 +51,7 @@ def read_score(root: Element, path: str) -> Tune:
     music = {id_: PartReader(left_out).read(bars) for id_, bars in measures.items()}
     known = [(parts.get(id_, ScorePart(id_, "")), music_) for id_, music_ in music.items()]
     tune = assemble(known, left_out, exact=exact)
-    heading = _with_own_heading if exact else _with_heading
-    tune = heading(tune, root, path)
+    tune = _with_own_heading(tune, root) if exact else _with_heading(tune, root, path)
     return replace(tune, source=Source(path), warnings=tuple(left_out.warnings()))
 
 
@@ -79,11 +78,11 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
             for number, part in enumerate(root.iterfind("part"))
         }
     if root.tag == "score-timewise":
-        found: dict[str, list[Element]] = {}
+        parts: dict[str, list[Element]] = {}
         for measure in root.iterfind("measure"):
             for number, part in enumerate(measure.iterfind("part")):
-                found.setdefault(part.get("id", f"#{number}"), []).append(part)
-        return found
+                parts.setdefault(part.get("id", f"#{number}"), []).append(part)
+        return parts
     if root.tag == "opus":
         raise ParseError("is an opus, a list of other files; read those files")
     raise ParseError(
@@ -93,14 +92,10 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
 
 def _score_parts(root: Element) -> Iterator[ScorePart]:
     for element in root.iterfind("part-list/score-part"):
-        program = integer(element.findtext("midi-instrument/midi-program"))
-        known = program is not None and 1 <= program <= 128
-        yield ScorePart(
-            element.get("id", ""),
-            content(element, "part-name"),
-            program - 1 if program is not None and known else None,
-            dict(_miscellaneous(element)),
-        )
+        number = integer(element.findtext("midi-instrument/midi-program"))
+        program = number - 1 if number is not None and 1 <= number <= 128 else None
+        name, others = content(element, "part-name"), dict(_miscellaneous(element))
+        yield ScorePart(element.get("id", ""), name, program, others)
 
 
 def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
@@ -128,8 +123,8 @@ def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
     )
 
 
-def _with_own_heading(tune: Tune, root: Element, _path: str) -> Tune:
-    """The heading of a score of ours, in which every line has its place."""
+def _with_own_heading(tune: Tune, root: Element) -> Tune:
+    """The tune with the heading of our own scores, which has a field for every line."""
     pairs = list(_miscellaneous(root))
     own = dict(pairs)
     unit = number(own.get("unit"))
@@ -147,12 +142,12 @@ def _with_own_heading(tune: Tune, root: Element, _path: str) -> Tune:
 
 
 def _miscellaneous(element: Element) -> Iterator[tuple[str, str]]:
-    for found in element.iterfind("identification/miscellaneous/miscellaneous-field"):
-        yield found.get("name", ""), words(found.text)
+    for field_ in element.iterfind("identification/miscellaneous/miscellaneous-field"):
+        yield field_.get("name", ""), words(field_.text)
 
 
 class ScoreReader:
-    """Puts the parts together."""
+    """Makes one tune of the parts, with the state that they share."""
 
     def __init__(self, music: Sequence[PartMusic], left_out: LeftOut, *, exact: bool) -> None:
         self.left_out = left_out
@@ -173,29 +168,28 @@ class ScoreReader:
 
     def voices(self, music: PartMusic, part: ScorePart) -> list[Voice]:
         """The voices of a part, at sounding pitch, staff by staff."""
-        found: list[Voice] = []
+        voices: list[Voice] = []
+        frames = [music.own_frames.get(i, frame) for i, frame in enumerate(self.frames)]
         for lines in staves(music):
             staff = lines[0].staff
-            placed = [p for p in music.changes if p.staff in ("", staff)]
-            placed = self._own_changes(placed, music)
-            if not self.n_voices and not found and not self.exact:
+            placed = self._own_changes([p for p in music.changes if p.staff in ("", staff)], music)
+            if not self.n_voices and not voices and not self.exact:
                 placed = sorted([*placed, *self.common], key=lambda p: (p.measure, p.onset))
-            frames = [music.own_frames.get(i, frame) for i, frame in enumerate(self.frames)]
-            builder = VoiceBuilder(frames, placed, exact=self.exact)
-            for bars in builder.voices(lines):
-                clef = part.own.get("clef", music.clefs.get(staff, ""))
-                voice = Voice(name=part.name, clef=clef, program=part.program, bars=bars)
-                found.append(voice)
-        sounding = [v for v in found if any(isinstance(e, Note | Chord) for e in v.events)]
-        found = sounding or found[:1]
+            clef = part.own.get("clef", music.clefs.get(staff, ""))
+            voices += [
+                Voice(name=part.name, clef=clef, program=part.program, bars=bars)
+                for bars in VoiceBuilder(frames, placed, exact=self.exact).voices(lines)
+            ]
+        sounding = [v for v in voices if any(isinstance(e, Note | Chord) for e in v.events)]
+        voices = sounding or voices[:1]
         if music.transposition is not None:
-            found = [move_voice(voice, music.transposition) for voice in found]
+            voices = [move_voice(voice, music.transposition) for voice in voices]
             self.left_out[f"transposing instruments read at sounding pitch ({part.name})"] += 1
         if self.exact:
             id_, properties = part.own.get("voice", ""), part.own.get("properties", "")
-            found = [replace(voice, id=id_, properties=properties) for voice in found[:1]]
-        self.n_voices += len(found)
-        return found
+            voices = [replace(voice, id=id_, properties=properties) for voice in voices[:1]]
+        self.n_voices += len(voices)
+        return voices
 
     def _own_changes(self, placed: Sequence[Placed], music: PartMusic) -> list[Placed]:
         """Changes of key and meter, without those that the heading already says."""
@@ -204,9 +198,8 @@ class ScoreReader:
         for place in placed:
             change, written_out = place.change, self.exact and not place.opening
             if change.key is not None:
-                moved = change.key
-                if music.transposition is not None:
-                    moved = move_key(moved, music.transposition)
+                interval = music.transposition
+                moved = change.key if interval is None else move_key(change.key, interval)
                 if moved != key or written_out:
                     kept.append(place)
                 key = moved
@@ -238,18 +231,13 @@ def _shared_frames(music: Sequence[PartMusic]) -> list[MeasureFrame]:
 
 
 def _initial_key(part: PartMusic) -> Key:
-    for placed in part.changes:
-        if placed.change.key is not None and placed.measure == 0 and placed.onset == _START:
-            return placed.change.key
-    return Key("", "none")
+    places = (p for p in part.changes if (p.measure, p.onset) == (0, _START))
+    return next((p.change.key for p in places if p.change.key), Key("", "none"))
 
 
 def _initial_meter(music: Sequence[PartMusic]) -> Meter:
-    for part in music:
-        for placed in part.changes:
-            if placed.change.meter is not None and placed.measure == 0:
-                return placed.change.meter
-    return FREE_METER
+    places = (p for part in music for p in part.changes if p.measure == 0)
+    return next((p.change.meter for p in places if p.change.meter), FREE_METER)
 
 
 def _is_first_tempo(place: Placed) -> bool:
@@ -258,14 +246,12 @@ def _is_first_tempo(place: Placed) -> bool:
 
 def _common_changes(music: Sequence[PartMusic]) -> tuple[Tempo | None, list[Placed]]:
     """The tempo at the beginning; and tempos and section labels of all parts, each once."""
-    tempo: Tempo | None = None
-    found: dict[tuple[int, Fraction, str], Placed] = {}
-    for place in (p for part in music for p in part.changes):
-        change = place.change
-        if _is_first_tempo(place):
-            tempo = tempo or change.tempo
-        elif change.tempo is not None:
-            found.setdefault((place.measure, place.onset, "tempo"), place)
-        elif change.part is not None:
-            found.setdefault((place.measure, place.onset, "part"), place)
-    return tempo, list(found.values())
+    places = [
+        p for part in music for p in part.changes if p.change.tempo or p.change.part is not None
+    ]
+    tempos = [place.change.tempo for place in places if _is_first_tempo(place)]
+    first: dict[tuple[int, Fraction, bool], Placed] = {}
+    for place in places:
+        if not _is_first_tempo(place):
+            first.setdefault((place.measure, place.onset, place.change.tempo is None), place)
+    return next(iter(tempos), None), list(first.values())
