@@ -55,17 +55,12 @@ def _score_name(archive: zipfile.ZipFile) -> str:
     if _CONTAINER in names:
         container = read_document(_member(archive, _CONTAINER, _CONTAINER_BYTES))
         for rootfile in container.iter("rootfile"):
-            path = rootfile.get("full-path", "")
-            if path in names:
+            if (path := rootfile.get("full-path", "")) in names:
                 return path
-    scores = [
-        name
-        for name in names
-        if name.lower().endswith(_SUFFIXES) and not name.startswith(("META-INF/", "__MACOSX/"))
-    ]
-    if not scores:
-        raise ParseError("is an archive without a score; is it the right file?")
-    return scores[0]
+    for name in names:
+        if name.lower().endswith(_SUFFIXES) and not name.startswith(("META-INF/", "__MACOSX/")):
+            return name
+    raise ParseError("is an archive without a score; is it the right file?")
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:

@@ -7,10 +7,11 @@ from statistics import fmean
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.musicxml.lengths import written
+from musicgen.formats.musicxml.lines import notes_of
 from musicgen.formats.musicxml.remarks import change_remark, key_remark
 from musicgen.formats.musicxml.signs import direction
 from musicgen.music.theory import FIFTHS_ORDER, Key, Meter
-from musicgen.music.tune import Change, Chord, Note, Tempo, Voice
+from musicgen.music.tune import Change, Tempo, Voice
 from musicgen.system.markup import element, text
 
 # Name -> sign, line, octave change.
@@ -36,13 +37,8 @@ def clef_of(voice: Voice) -> tuple[str, int, int]:
     name = voice.clef.lower()
     if name in CLEFS:
         return CLEFS[name]
-    heard = []
-    for event in voice.events:
-        if isinstance(event, Note):
-            heard.append(event.midi)
-        elif isinstance(event, Chord):
-            heard += [note.midi for note in event.notes]
-    return CLEFS["bass" if heard and fmean(heard) < _BASS_BELOW else "treble"]
+    pitches = [note.midi for event in voice.events for note in notes_of(event)]
+    return CLEFS["bass" if pitches and fmean(pitches) < _BASS_BELOW else "treble"]
 
 
 def clef_name(sign: str, line: int, octave: int) -> str:
@@ -78,15 +74,12 @@ def attributes(
 
 def _key(key: Key) -> str:
     if key.accidentals:
-        altered = [(s, key.signature[s]) for s in FIFTHS_ORDER if key.signature[s]]
-        return element(
-            "key",
-            key_remark(key),
-            *(
-                element("key-step", step) + element("key-alter", text(alter))
-                for step, alter in altered
-            ),
+        altered = (
+            element("key-step", step) + element("key-alter", text(key.signature[step]))
+            for step in FIFTHS_ORDER
+            if key.signature[step]
         )
+        return element("key", key_remark(key), *altered)
     mode = key.mode if key.tonic else "none"
     return element(
         "key", key_remark(key), element("fifths", text(key.fifths)), element("mode", mode)
@@ -113,14 +106,18 @@ def tempo(speed: Tempo) -> str:
         return change_remark(Change(tempo=speed))
     types = "".join(element("direction-type", kind) for kind in kinds)
     sound = element("sound", tempo=_number(speed.qpm)) if speed.qpm is not None else ""
-    said = speed.bpm is not None and Fraction(_number(speed.bpm)) == speed.bpm
-    said = said and _single(speed.beat) and speed.text == " ".join(speed.text.split())
-    exact = "" if said else change_remark(Change(tempo=speed))
+    is_exact = (
+        speed.bpm is not None
+        and Fraction(_number(speed.bpm)) == speed.bpm
+        and _single(speed.beat)
+        and speed.text == " ".join(speed.text.split())
+    )
+    exact = "" if is_exact else change_remark(Change(tempo=speed))
     return element("direction", exact, types, sound, placement="above")
 
 
 def _single(beat: Fraction) -> bool:
-    """Whether a single note says a beat."""
+    """Whether one note value is as long as a beat."""
     try:
         values = written(beat, None)
     except InvalidTuneError:

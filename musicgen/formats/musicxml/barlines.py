@@ -18,7 +18,7 @@ STYLES = {
     "[|]": "none",
 }
 _READ_AS = {"[|]": ""}  # no line at all, for two reasons
-_HEAVY = ("||", "|]", "[|", "[|]")
+HEAVY = ("||", "|]", "[|", "[|]")
 _LONG_ENDING = 4  # bars
 
 
@@ -34,7 +34,7 @@ def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
                 repeat_start=any(b.repeat_start for b in together),
                 repeat_end=max(b.repeat_end for b in together),
                 volta=next((b.volta for b in together if b.volta), ()),
-                barline=next((b.barline for b in together if b.barline in _HEAVY), bar.barline),
+                barline=next((b.barline for b in together if b.barline in HEAVY), bar.barline),
             )
         )
     return shared
@@ -63,7 +63,7 @@ def ending_stops(bars: Sequence[Bar]) -> dict[int, str]:
 
 def _closes(bars: Sequence[Bar], i: int) -> bool:
     """Whether an ending that reaches bar `i` goes no further."""
-    if i + 1 == len(bars) or bars[i].repeat_end or bars[i].barline in _HEAVY:
+    if i + 1 == len(bars) or bars[i].repeat_end or bars[i].barline in HEAVY:
         return True
     return bool(bars[i + 1].volta or bars[i + 1].repeat_start)
 
@@ -74,19 +74,19 @@ def ending_numbers(bar: Bar) -> str:
 
 
 def bar_remark(own: Bar | None, shared: Bar) -> str:
-    """What a voice has at its bar that its bar lines, those of all voices, do not say; for a voice
-    without this bar that it is absent."""
+    """A remark on the bar lines of a voice that differ from those of all voices, which are written;
+    or on a bar that the voice does not have."""
     if own is None:
         return remark("absent")
     line = "|" if shared.repeat_end else _READ_AS.get(shared.barline, shared.barline)
-    said = (shared.repeat_start, shared.volta, shared.repeat_end, line)
-    if said == (own.repeat_start, own.volta, own.repeat_end, own.barline):
+    signs = (own.repeat_start, own.volta, own.repeat_end, own.barline)
+    if signs == (shared.repeat_start, shared.volta, shared.repeat_end, line):
         return ""
-    return remark("bar", [own.repeat_start, own.volta, own.repeat_end, own.barline])
+    return remark("bar", signs)
 
 
 def left_barline(bar: Bar) -> str:
-    """What stands at the left of a bar; "" for nothing."""
+    """The <barline> at the left of a bar; "" for none."""
     parts = []
     if bar.repeat_start:
         parts.append(element("bar-style", "heavy-light"))
@@ -99,12 +99,11 @@ def left_barline(bar: Bar) -> str:
 
 
 def right_barline(bar: Bar, ending: str) -> str:
-    """What stands at the right; "" for a single line. `ending` is the one that stops here."""
+    """The <barline> at the right; "" for a single line. `ending` is the one that stops here."""
     style = "light-heavy" if bar.repeat_end else STYLES.get(bar.barline, "")
     parts = [element("bar-style", style)] if style else []
     if ending:
-        closed = bar.repeat_end or bar.barline in _HEAVY
-        kind = "stop" if closed else "discontinue"
+        kind = "stop" if bar.repeat_end or bar.barline in HEAVY else "discontinue"
         parts.append(element("ending", number=ending, type=kind))
     if bar.repeat_end:
         times = {"times": bar.repeat_end + 1} if bar.repeat_end > 1 else {}

@@ -85,12 +85,11 @@ def _plain_half(slots: Sequence[Slot], shift: Fraction, bar: Fraction, half: int
 
 
 def _words(levels: Sequence[int]) -> list[list[str]]:
-    words = []
-    for i, own in enumerate(levels):
-        before = levels[i - 1] if i > 0 else 0
-        after = levels[i + 1] if i + 1 < len(levels) else 0
-        words.append([_word(level, before, after) for level in range(1, own + 1)])
-    return words
+    padded = (0, *levels, 0)
+    return [
+        [_word(level, before, after) for level in range(1, own + 1)]
+        for before, own, after in zip(padded, levels, padded[2:], strict=False)
+    ]
 
 
 def _word(level: int, before: int, after: int) -> str:

@@ -55,11 +55,9 @@ def harmony(symbol: str) -> str | None:
     spelled = spelled_chord(symbol)
     if spelled is None:
         return None
-    kind = spelled.kind
-    parts = [_place("root", spelled.root), _kind(KINDS.get(kind, "other"), kind)]
-    if spelled.bass:
-        parts.append(_place("bass", spelled.bass))
-    return element("harmony", *parts)
+    kind = _kind(KINDS.get(spelled.kind, "other"), spelled.kind)
+    bass = _place("bass", spelled.bass) if spelled.bass else ""
+    return element("harmony", _place("root", spelled.root), kind, bass)
 
 
 def _place(name: str, spelling: Spelling) -> str:
@@ -115,7 +113,7 @@ def _placed(element: Element, name: str) -> str:
 
 def _degrees(element: Element, spelled: str) -> str:
     """Alterations after the kind; left out where the kind's own text already names them."""
-    found = ""
+    alterations = ""
     for degree in element.iterfind("degree"):
         value = integer(degree.findtext("degree-value"))
         sign = _SIGNS.get(integer(degree.findtext("degree-alter")) or 0)
@@ -125,5 +123,5 @@ def _degrees(element: Element, spelled: str) -> str:
         word = f"{sign}{value}" if sign else f"add{value}"
         word = f"no{value}" if kind == "subtract" else word
         if word not in spelled:
-            found += word
-    return found
+            alterations += word
+    return alterations

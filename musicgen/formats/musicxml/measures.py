@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate, count
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.musicxml.accidentals import Accidentals
@@ -26,7 +26,7 @@ _NOTE = re.compile("<note(?=[ >])(?!><grace)")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What all voices share: divisions of a quarter, marks at the bar lines, lines of music."""
+    """Layout that all voices share: divisions of a quarter, bar lines, starts of systems."""
 
     divisions: int
     bars: Sequence[Bar]  # with the repeat marks of all voices
@@ -89,9 +89,9 @@ class MeasureWriter:
             events.pop(0)
         for change in changes:
             key, meter, speed = change.key or key, change.meter or meter, change.tempo or speed
-        said = ""
+        exact = ""
         if any(change.key or change.meter or change.tempo for change in changes):
-            said = opening_remark(self.tune, changes)
+            exact = opening_remark(self.tune, changes)
             changes = [c for c in changes if c.part and self.leading]
         events[:0] = changes
         self.meter = meter
@@ -99,7 +99,7 @@ class MeasureWriter:
         start = attributes(
             divisions=self.shape.divisions, key=key, meter=meter, clef=clef_of(self.voice)
         )
-        return said + start + (tempo(speed) if speed and self.leading else "")
+        return exact + start + (tempo(speed) if speed and self.leading else "")
 
     def _music(self, index: int, events: list[Event], bar: Bar) -> str:
         parts = [self._line(index, events, self.reaches, number=1)]
@@ -138,10 +138,9 @@ class MeasureWriter:
 
     def _name(self, note: str, place: tuple[int, int], onset: Fraction) -> str:
         """Notes with ids; those of one event differ by where they begin and their order."""
-        voice = self.tune.voices.index(self.voice)
-        begin, count = onset * self.shape.divisions, itertools.count()
-        name = f"e{voice}.{place[0]}.{place[1]}.{begin}"
-        return _NOTE.sub(lambda _: f'<note id="{name}-{next(count)}"', note)
+        voice, numbers = self.tune.voices.index(self.voice), count()
+        name = f"e{voice}.{place[0]}.{place[1]}.{onset * self.shape.divisions}"
+        return _NOTE.sub(lambda _: f'<note id="{name}-{next(numbers)}"', note)
 
     def _beam(self, index: int, pieces: list[WrittenNote], length: Fraction) -> None:
         slots = [(p.onset, None if isinstance(p.event, Rest) else p.value) for p in pieces]
@@ -182,28 +181,18 @@ def _pieces(
 ) -> list[WrittenNote]:
     if isinstance(event, Rest) and event.full_bar and alone:
         return [WrittenNote(event, joined, onset, event.duration)]
-    pieces = []
     values = written(event.duration, event.tuplet)
-    for i, value in enumerate(values):
-        pieces.append(
-            WrittenNote(
-                event,
-                joined,
-                onset,
-                value.duration,
-                value,
-                first=i == 0,
-                last=i + 1 == len(values),
-            )
-        )
-        onset += value.duration
+    onsets = accumulate((value.duration for value in values), initial=onset)
+    pieces = [
+        WrittenNote(event, joined, start, value.duration, value, first=False, last=False)
+        for start, value in zip(onsets, values, strict=False)
+    ]
+    pieces[0].first = pieces[-1].last = True
     return pieces
 
 
 def _neighbours(items: Sequence[Change | WrittenNote], i: int) -> tuple[Timed | None, Timed | None]:
-    """The events before and after, where they differ from the one that item `i` belongs to."""
-    item = items[i]
-    assert isinstance(item, WrittenNote)
+    """The events of the written notes before and after item `i`."""
     before = next((p.event for p in reversed(items[:i]) if isinstance(p, WrittenNote)), None)
     after = next((p.event for p in items[i + 1 :] if isinstance(p, WrittenNote)), None)
     return before, after

@@ -1,4 +1,4 @@
-"""Notes, chords and rests as <note> elements, with what is written around them."""
+"""Notes, chords and rests as <note> elements, with their notations, directions and lyrics."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from musicgen.formats.musicxml import signs
 from musicgen.formats.musicxml.accidentals import Accidentals
 from musicgen.formats.musicxml.harmony import harmony
 from musicgen.formats.musicxml.lengths import Value, written
-from musicgen.formats.musicxml.lines import Connections, Syllable
+from musicgen.formats.musicxml.lines import Connections, Syllable, notes_of
 from musicgen.formats.musicxml.remarks import marks_remark, remark
 from musicgen.music.theory import Pitch
-from musicgen.music.tune import Chord, Note, Rest, Timed, Tuplet
+from musicgen.music.tune import Note, Rest, Timed, Tuplet
 from musicgen.system.markup import element, text
 
 Neighbours = tuple[Timed | None, Timed | None]
@@ -21,7 +21,7 @@ Neighbours = tuple[Timed | None, Timed | None]
 
 @dataclass(slots=True)
 class WrittenNote:
-    """As much of an event as one note value can write; without a value, a rest of a whole bar."""
+    """The part of an event that one note value can express; no value: a rest of a whole bar."""
 
     event: Timed
     reach: Connections
@@ -53,12 +53,12 @@ class NoteWriter:
         around = self._notations(piece, neighbours)
         if isinstance(event, Rest):
             return before + self._rest(piece, event, voice, around)
-        notes = event.notes if isinstance(event, Chord) else (event,)
-        chord = len({note.duration for note in notes}) > 1
+        notes = notes_of(event)
+        is_uneven = len({note.duration for note in notes}) > 1
         texts = []
         for i, note in enumerate(notes):
             value, length = piece.value, piece.duration
-            if chord and piece.first and piece.last and note.duration > 0:
+            if is_uneven and piece.first and piece.last and note.duration > 0:
                 values = written(note.duration, event.tuplet)
                 value, length = values[0], values[0].duration
             assert value is not None
@@ -75,11 +75,9 @@ class NoteWriter:
         shown: tuple[str, Value, Fraction, str, str],
     ) -> str:
         head, value, length, around, lyrics = shown
-        tied = note.midi in piece.reach.tied_from if piece.first else True
-        ties = ["stop"] if tied else []
+        tied = not piece.first or note.midi in piece.reach.tied_from
         joined = note.midi in piece.reach.tied_to
-        if not piece.last or (note.tie and joined):
-            ties.append("start")
+        ties = ["stop"] * tied + ["start"] * (not piece.last or (note.tie and joined))
         sign = self.accidentals.printed(note.pitch, tied=tied)
         marks = "".join(element("tied", type=kind) for kind in ties)
         if piece.last and note.tie and not joined:
@@ -118,13 +116,12 @@ class NoteWriter:
     def _before(self, piece: WrittenNote, voice: int) -> str:
         marks = piece.event.marks
         typed, words = signs.as_decorations(marks.annotations)
-        parts = [signs.directions((*marks.decorations, *typed), words)]
+        xml = signs.directions((*marks.decorations, *typed), words)
         if marks.chord_symbol:
-            chord = harmony(marks.chord_symbol)
-            parts.append(chord if chord else signs.words(marks.chord_symbol))
+            xml += harmony(marks.chord_symbol) or signs.words(marks.chord_symbol)
         if marks.grace:
-            parts.append(self._graces(piece, voice))
-        return "".join(parts)
+            xml += self._graces(piece, voice)
+        return xml
 
     def _graces(self, piece: WrittenNote, voice: int) -> str:
         grace = piece.event.marks.grace
@@ -152,22 +149,20 @@ class NoteWriter:
 
     def _notations(self, piece: WrittenNote, neighbours: Neighbours) -> str:
         marks = piece.event.marks
-        parts = []
-        slurs = [
+        slurs = (
             (kind, number)
             for kind, number in piece.reach.slurs.marks
             if (kind == "start" and piece.first) or (kind == "stop" and piece.last)
-        ]
-        parts.append(_slurs(slurs))
-        parts.append(_tuplet(piece, neighbours))
+        )
+        xml = _slurs(slurs) + _tuplet(piece, neighbours)
         if piece.first:
             typed, _ = signs.as_decorations(marks.annotations)
-            parts.append(signs.notations((*marks.decorations, *typed)))
-        return "".join(parts)
+            xml += signs.notations((*marks.decorations, *typed))
+        return xml
 
 
 def _remarks(piece: WrittenNote) -> str:
-    """What the elements of the piece do not say."""
+    """Our remarks on a piece that MusicXML cannot express."""
     more = "" if piece.last else remark("more")
     return more + (marks_remark(piece.event.marks, piece.reach) if piece.first else "")
 

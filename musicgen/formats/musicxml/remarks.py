@@ -1,4 +1,4 @@
-"""What MusicXML cannot say of a Tune, as processing instructions that other programs pass over.
+"""Facts of a Tune that MusicXML cannot express, as processing instructions for our own reader.
 
     <?musicgen marks {"decorations": ["roll"]}?>     # a turn to all others
 
@@ -55,27 +55,26 @@ def read_remark(element: Element) -> tuple[str, Any]:
 
 
 def key_remark(key: Key) -> str:
-    """A remark on a key whose signature does not say it all; "" for others."""
-    if not key.accidentals and (key.mode != "none" or not key.tonic):
-        return ""
-    return change_remark(Change(key=key))
+    """A remark on a key that <fifths> and <mode> do not determine; "" for others."""
+    is_plain = not key.accidentals and (key.mode != "none" or not key.tonic)
+    return "" if is_plain else change_remark(Change(key=key))
 
 
 def change_remark(change: Change) -> str:
-    """A remark that says a change in full."""
+    """A remark with a change in full."""
     return remark(*_change_value(change))
 
 
 def opening_remark(tune: Tune, changes: Sequence[Change]) -> str:
-    """A remark on changes before the first note, which MusicXML puts in the place of what the
-    heading says: they and the heading, all as changes."""
+    """A remark on changes before the first note, which MusicXML has instead of those of the
+    heading: the heading and the changes, both as changes."""
     heading = [Change(key=tune.key), Change(meter=tune.meter)]
     heading += [Change(tempo=tune.tempo)] if tune.tempo else []
     return remark("opening", [[_change_value(c) for c in each] for each in (heading, changes)])
 
 
 def read_opening(value: Any) -> tuple[list[Change], list[Change]] | None:
-    """The heading and the changes of such a remark; None where it makes no sense."""
+    """The heading and the changes of such a remark; None where it is damaged."""
     try:
         heading, changes = ([read_change(*pair) for pair in each] for each in value)
     except (TypeError, ValueError):
@@ -97,7 +96,7 @@ def _change_value(change: Change) -> tuple[str, Any]:
 
 
 def read_change(kind: str, value: Any) -> Change | None:
-    """The change of a remark; None where it makes no sense, or is of another kind."""
+    """The change of a remark; None where it is damaged, or of another kind."""
     try:
         return _READERS[kind](value) if kind in _READERS else None
     except (TypeError, ValueError, KeyError, ZeroDivisionError):
@@ -108,9 +107,13 @@ def _read_key(value: Any) -> Change | None:
     name, mode, pairs = value
     accidentals = tuple((str(step), int(alter)) for step, alter in pairs)
     key = Key(str(name), str(mode), accidentals)
-    sound = not key.tonic or (key.tonic[0] in STEPS and key.tonic[1:] in ACCIDENTALS)
-    sound = sound and set(key.signature) == set(STEPS) and mode in (*MODE_FIFTHS, "none")
-    return Change(key=key) if sound and all(abs(a) < 3 for _, a in accidentals) else None
+    is_valid = (
+        (not key.tonic or (key.tonic[0] in STEPS and key.tonic[1:] in ACCIDENTALS))
+        and set(key.signature) == set(STEPS)
+        and mode in (*MODE_FIFTHS, "none")
+        and all(abs(alter) < 3 for _, alter in accidentals)
+    )
+    return Change(key=key) if is_valid else None
 
 
 def _read_meter(value: Any) -> Change | None:
@@ -126,9 +129,8 @@ def _read_tempo(value: Any) -> Change | None:
     number, length = (None if bpm is None else parse_fraction(bpm)), parse_fraction(beat)
     if length is None or (bpm is not None and number is None):
         return None
-    tempo = Tempo(number, length, str(text))
-    sound = tempo.beat > 0 and (tempo.bpm is None or 0 < tempo.bpm <= MAX_QPM)
-    return Change(tempo=tempo) if sound else None
+    is_valid = length > 0 and (number is None or 0 < number <= MAX_QPM)
+    return Change(tempo=Tempo(number, length, str(text))) if is_valid else None
 
 
 def _read_field(value: Any) -> Change | None:
@@ -150,7 +152,7 @@ _READERS: dict[str, Callable[[Any], Change | None]] = {
 
 
 def marks_remark(marks: Marks, reach: Connections) -> str:
-    """A remark on marks that would be read as others, or not at all; "" where there are none."""
+    """A remark on marks that MusicXML cannot express exactly; "" where there are none."""
     lost: dict[str, object] = {}
     decorations, annotations = signs.as_read(marks.decorations, marks.annotations)
     if decorations != marks.decorations:

@@ -1,8 +1,8 @@
 """Write MusicXML 4.0, exact to the last division; the engraver reads nothing else.
 
-Every duration is a whole number of divisions, beams, accidentals and tuplet brackets are written
-out, nothing is left for a reader to guess. What MusicXML has no place for is kept beside the music:
-heading lines as <miscellaneous-field>, the rest as `remarks`.
+Every duration is a whole number of divisions; beams, accidentals and tuplet brackets are written
+out, so that no reader has to infer them. Heading lines without an element of their own are
+<miscellaneous-field>s, everything else that MusicXML cannot express are `remarks`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from musicgen.errors import InvalidTuneError
 from musicgen.formats.musicxml.attributes import clef_name, clef_of
 from musicgen.formats.musicxml.barlines import ending_stops, shared_bars
 from musicgen.formats.musicxml.lengths import written
+from musicgen.formats.musicxml.lines import notes_of
 from musicgen.formats.musicxml.measures import MeasureWriter, Shape
-from musicgen.music.tune import EIGHTH, Bar, Change, Chord, Tune, Voice
+from musicgen.music.tune import EIGHTH, Bar, Change, Timed, Tune, Voice
 from musicgen.system.markup import element, text
 
 _HEAD = (
@@ -54,10 +55,13 @@ def to_musicxml(tune: Tune, *, line_starts: Collection[int] = (), named: bool = 
 
 def _heading(tune: Tune) -> Iterator[str]:
     yield element("work", element("work-title", text(tune.title)))
-    plain = [("rhythm", tune.rhythm), ("parts", tune.parts)]
-    plain += [("number", str(tune.number))] if tune.number != 1 else []
-    plain += [("unit", f"{float(tune.unit):g}")] if tune.unit != EIGHTH else []
-    others = [pair for pair in plain if pair[1]]
+    others = [
+        ("rhythm", tune.rhythm),
+        ("parts", tune.parts),
+        ("number", str(tune.number) if tune.number != 1 else ""),
+        ("unit", f"{float(tune.unit):g}" if tune.unit != EIGHTH else ""),
+    ]
+    others = [pair for pair in others if pair[1]]
     others += [(f"abc {letter}", content) for letter, content in tune.fields]
     others += [("words", line) for line in tune.words]
     creator = element("creator", text(tune.composer), type="composer") if tune.composer else ""
@@ -84,57 +88,49 @@ def _score_part(number: int, voice: Voice) -> str:
     parts = [element("identification", _miscellaneous(others))] if others else []
     parts.append(element("part-name", text(voice.name)))
     if voice.program is not None:
-        parts.append(
-            element("score-instrument", element("instrument-name", ""), id=f"P{number}-I1")
-        )
-        parts.append(
-            element(
-                "midi-instrument",
-                element("midi-program", text(voice.program + 1)),
-                id=f"P{number}-I1",
-            )
-        )
+        program = element("midi-program", text(voice.program + 1))
+        parts += [
+            element("score-instrument", element("instrument-name", ""), id=f"P{number}-I1"),
+            element("midi-instrument", program, id=f"P{number}-I1"),
+        ]
     return element("score-part", *parts, id=f"P{number}")
 
 
 def _check_pitches(tune: Tune) -> None:
-    for number, bar in ((n, b) for v in tune.voices for n, b in enumerate(v.bars, 1)):
-        for line in (bar.events, *bar.overlays):
-            for event in line:
-                notes = event.notes if isinstance(event, Chord) else (event,)
-                for note in notes:
-                    pitch = getattr(note, "pitch", None)
-                    if pitch is not None and not 0 <= pitch.octave <= MAX_OCTAVE:
-                        raise InvalidTuneError(
-                            f"bar {number}: {pitch.name} is outside octaves 0 to {MAX_OCTAVE}"
-                        )
+    for number, bar in _numbered_bars(tune):
+        for pitch in (note.pitch for event in _timed(bar) for note in notes_of(event)):
+            if not 0 <= pitch.octave <= MAX_OCTAVE:
+                raise InvalidTuneError(
+                    f"bar {number}: {pitch.name} is outside octaves 0 to {MAX_OCTAVE}"
+                )
 
 
 def _divisions(tune: Tune) -> int:
     """The smallest number of divisions of a quarter in which every written value is whole."""
     divisions = 1
-    for duration in _durations(tune):
-        divisions = lcm(divisions, duration.denominator)
+    for number, bar in _numbered_bars(tune):
+        try:
+            divisions = lcm(divisions, *(d.denominator for d in _written_durations(bar)))
+        except InvalidTuneError as error:
+            raise InvalidTuneError(f"bar {number}: {error}") from None
         if divisions > MAX_DIVISIONS:
             raise InvalidTuneError("its durations are too irregular to be written together")
     return divisions
 
 
-def _durations(tune: Tune) -> Iterator[Fraction]:
-    for voice in tune.voices:
-        for number, bar in enumerate(voice.bars, 1):
-            try:
-                yield from _written_durations(bar)
-            except InvalidTuneError as error:
-                raise InvalidTuneError(f"bar {number}: {error}") from None
-            yield bar.duration
+def _numbered_bars(tune: Tune) -> Iterator[tuple[int, Bar]]:
+    """Bars of all voices, numbered from 1."""
+    return (pair for voice in tune.voices for pair in enumerate(voice.bars, 1))
+
+
+def _timed(bar: Bar) -> Iterator[Timed]:
+    """Notes, chords and rests of a bar and its overlays."""
+    events = (event for line in (bar.events, *bar.overlays) for event in line)
+    return (event for event in events if not isinstance(event, Change))
 
 
 def _written_durations(bar: Bar) -> Iterator[Fraction]:
-    for line in (bar.events, *bar.overlays):
-        for event in line:
-            if isinstance(event, Change):
-                continue
-            notes = event.notes if isinstance(event, Chord) else ()
-            for duration in {event.duration, *(note.duration for note in notes)}:
-                yield from (value.duration for value in written(duration, event.tuplet))
+    yield bar.duration
+    for event in _timed(bar):
+        for duration in {event.duration, *(note.duration for note in notes_of(event))}:
+            yield from (value.duration for value in written(duration, event.tuplet))

@@ -1,4 +1,4 @@
-"""What <direction> and <sound> say: tempo, rehearsal marks, dynamics, signs of the road, words."""
+"""Signs of <direction> and <sound>: tempo, rehearsal marks, dynamics, jumps, words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _JUMPS |= {
     "dalsegnoalcoda": "D.S.alcoda",
     "alcoda": "dacoda",
 }
-# Attributes of <sound> that say what the words beside them mean.
+# Attributes of <sound> that give the meaning of the words beside them.
 _SOUNDS = {"dacapo": "D.C.", "dalsegno": "D.S.", "tocoda": "dacoda", "fine": "fine"}
 _ROAD = frozenset(ROAD_WORDS) | {"segno", "coda"}
 _PLACES = {"above": "^", "below": "_"}
@@ -32,7 +32,7 @@ _PER_MINUTE = re.compile(r"\d{1,4}(?:[.,]\d{1,4})?")
 
 @dataclass(slots=True)
 class Signs:
-    """What a direction puts to a note, and the changes that it makes."""
+    """The decorations and annotations of a direction, for its note, and the changes."""
 
     decorations: list[str] = field(default_factory=list)
     annotations: list[str] = field(default_factory=list)
@@ -66,19 +66,21 @@ def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) 
             _wedge(sign, wedges, signs)
         elif isinstance(tag, str):
             left_out[f"<{tag}> left out"] += 1
-    _say(signs, words(" ".join(texts)), place, tempo, element.find("sound"))
+    _add_words(signs, words(" ".join(texts)), place, tempo, element.find("sound"))
     return signs
 
 
 def read_sound(element: Element) -> Signs:
     """A <sound> that stands by itself."""
     signs = Signs()
-    _say(signs, "", "^", None, element)
+    _add_words(signs, "", "^", None, element)
     return signs
 
 
-def _say(signs: Signs, text: str, place: str, tempo: Tempo | None, sound: Element | None) -> None:
-    """Put words where they belong: to the tempo, among the signs of the road, above a note."""
+def _add_words(
+    signs: Signs, text: str, place: str, tempo: Tempo | None, sound: Element | None
+) -> None:
+    """Add the words to the tempo, the jumps or the annotations."""
     qpm = number(sound.get("tempo")) if sound is not None else None
     if tempo is None and qpm is not None and 0 < qpm <= MAX_QPM:
         tempo = Tempo(Fraction(qpm))

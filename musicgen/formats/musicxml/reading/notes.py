@@ -10,7 +10,6 @@ from xml.etree.ElementTree import Element
 from musicgen.formats.musicxml.reading.signs import read_notations
 from musicgen.formats.musicxml.reading.sounds import (
     SoundingEvent,
-    apply_remark,
     read_lyric,
     read_pitch,
     read_ratio,
@@ -97,7 +96,10 @@ class NoteReader:
         for lyric in repeated["lyric"]:
             read_lyric(sound, lyric, self.verses)
         for remark, content in remarks:
-            apply_remark(sound, remark, content)
+            if remark == "more":
+                sound.goes_on = True
+            elif remark == "marks" and isinstance(content, dict):
+                sound.exact = content
         return note
 
     def _time(

@@ -19,7 +19,7 @@ _MIDI = range(128)
 
 @dataclass(slots=True)
 class SoundingEvent:
-    """What happens in a line at an onset in its bar, in quarters; a rest where it has no notes."""
+    """A note, chord or rest (without notes) at an onset in its bar, in quarters."""
 
     onset: Fraction
     duration: Fraction
@@ -38,7 +38,7 @@ class SoundingEvent:
     opened: int = 0
     closed: int = 0
     lyrics: dict[int, str] = field(default_factory=dict)
-    exact: dict[str, Any] = field(default_factory=dict)  # marks by remark, which come first
+    exact: dict[str, Any] = field(default_factory=dict)  # marks from our remark, which prevail
     extended: set[int] = field(default_factory=set)  # verses whose syllable is held from here
 
     @property
@@ -47,7 +47,7 @@ class SoundingEvent:
         return self.onset + self.duration
 
     def marks(self) -> Marks:
-        """Everything around the note."""
+        """The marks of the note."""
         if self.exact:
             self._take_remarks()
         if not (
@@ -86,14 +86,6 @@ class SoundingEvent:
         if len(self.notes) == 1:
             return Note(first.pitch, self.duration, first.tie, tuplet, self.marks())
         return Chord(tuple(self.notes), self.duration, tuplet, self.marks())
-
-
-def apply_remark(sound: SoundingEvent, kind: str, value: Any) -> None:
-    """Take in what only a score of ours says of a note."""
-    if kind == "more":
-        sound.goes_on = True
-    elif kind == "marks" and isinstance(value, dict):
-        sound.exact = value
 
 
 def read_pitch(element: Element, left_out: LeftOut) -> Pitch | None:
@@ -148,5 +140,5 @@ def read_lyric(sound: SoundingEvent, lyric: Element, verses: dict[str, int]) -> 
     text = words(text).rstrip("-")
     if text:
         sound.lyrics[verse] = text + ("-" if place in ("begin", "middle") else "")
-    elif held:  # the line of a held syllable goes on
+    elif held:  # its extender line continues
         sound.lyrics[verse] = "_"

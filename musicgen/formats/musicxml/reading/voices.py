@@ -1,4 +1,4 @@
-"""Lines of sounds to voices of bars: gaps filled, tuplets told, melismas drawn out."""
+"""Lines of sounds to voices of bars: gaps filled, tuplets grouped, melismas extended."""
 
 from __future__ import annotations
 
@@ -35,47 +35,37 @@ def staves(music: PartMusic) -> list[list[VoiceLine]]:
 
     A voice that wanders between staves is one line of the staff that it plays on most.
     """
-    lines = _whole_voices(music)
-    found: dict[str, list[VoiceLine]] = {}
-    for line in sorted(lines, key=lambda line: _order(line.name)):
-        found.setdefault(line.staff, []).append(line)
-    for group in found.values():
-        most = max(line.n_bars for line in group)
-        main = next(line for line in group if 2 * line.n_bars >= most)
-        group.sort(key=lambda line: line is not main)
-    return [found[staff] for staff in sorted(found, key=lambda s: _order((s, "", 0)))]
+    by_staff: dict[str, list[VoiceLine]] = {}
+    for line in sorted(_joined_voices(music), key=lambda line: _order(line.name)):
+        by_staff.setdefault(line.staff, []).append(line)
+    for lines in by_staff.values():
+        most = max(line.n_bars for line in lines)
+        main = next(line for line in lines if 2 * line.n_bars >= most)
+        lines.sort(key=lambda line: line is not main)
+    return [by_staff[staff] for staff in sorted(by_staff, key=_number_first)]
 
 
 def _order(name: LineName) -> tuple[tuple[int, str], tuple[int, str], int]:
-    """Numbers in order, before names."""
     voice, staff, number = name
-
-    def place(text: str) -> tuple[int, str]:
-        return (int(text), "") if text.isdecimal() and len(text) < 9 else (10**9, text)
-
-    return place(staff), place(voice), number
+    return _number_first(staff), _number_first(voice), number
 
 
-def _whole_voices(music: PartMusic) -> list[VoiceLine]:
+def _number_first(text: str) -> tuple[int, str]:
+    """A sort key: numbers in order, before names."""
+    return (int(text), "") if text.isdecimal() and len(text) < 9 else (10**9, text)
+
+
+def _joined_voices(music: PartMusic) -> list[VoiceLine]:
+    """The lines of a part; those of a voice on several staves are one, unless they overlap."""
     by_voice: dict[tuple[str, int], list[VoiceLine]] = {}
     for name, bars in music.lines.items():
         by_voice.setdefault((name[0], name[2]), []).append(VoiceLine(name, name[1], bars))
-    whole: list[VoiceLine] = []
+    voices: list[VoiceLine] = []
     for lines in by_voice.values():
-        if len(lines) > 1 and not _overlap(lines):
-            whole.append(_join(lines))
-        else:
-            whole += lines
-    return whole
-
-
-def _overlap(lines: Sequence[VoiceLine]) -> bool:
-    for index in {index for line in lines for index in line.bars}:
-        sounds = [sound for line in lines for sound in line.bars.get(index, ())]
-        sounds.sort(key=lambda sound: sound.onset)
-        if any(a.end > b.onset for a, b in pairwise(sounds)):
-            return True
-    return False
+        joined = _join(lines)
+        pairs = (pair for sounds in joined.bars.values() for pair in pairwise(sounds))
+        voices += lines if any(a.end > b.onset for a, b in pairs) else [joined]
+    return voices
 
 
 def _join(lines: Sequence[VoiceLine]) -> VoiceLine:
@@ -158,13 +148,13 @@ class VoiceBuilder:
 
 
 def _joined(sounds: list[SoundingEvent]) -> list[SoundingEvent]:
-    """Sounds that were written in several values as one again."""
-    whole: list[SoundingEvent] = []
+    """The sounds, those that were written as several note values as one."""
+    joined: list[SoundingEvent] = []
     for sound in sounds:
-        if not whole or not whole[-1].goes_on:
-            whole.append(sound)
+        if not joined or not joined[-1].goes_on:
+            joined.append(sound)
             continue
-        first = whole[-1]
+        first = joined[-1]
         first.duration += sound.duration
         first.notes = [
             Note(n.pitch, n.duration + o.duration, o.tie, None, n.marks)
@@ -174,68 +164,65 @@ def _joined(sounds: list[SoundingEvent]) -> list[SoundingEvent]:
         first.opened += sound.opened
         first.goes_on = sound.goes_on
         first.tuplet_stops = first.tuplet_stops or sound.tuplet_stops
-    return whole
+    return joined
 
 
 def _filled(sounds: Sequence[SoundingEvent]) -> list[SoundingEvent]:
-    """With invisible rests where nothing sounds; such a rest in a tuplet is one of its members."""
+    """The sounds with invisible rests in the gaps; a rest within a tuplet is a member of it."""
     filled: list[SoundingEvent] = []
-    at, ratio = Fraction(0), (1, 1)
+    end, ratio = Fraction(0), (1, 1)
     for sound in sounds:
-        if sound.onset > at:
-            gap = SoundingEvent(at, sound.onset - at, visible=False)
+        if sound.onset > end:
+            gap = SoundingEvent(end, sound.onset - end, visible=False)
             if gap.duration.denominator & (gap.duration.denominator - 1):
                 gap.ratio = ratio if ratio != (1, 1) else sound.ratio
             filled.append(gap)
         filled.append(sound)
-        at, ratio = sound.end, sound.ratio
+        end, ratio = sound.end, sound.ratio
     return filled
 
 
 def _with_tuplets(sounds: Sequence[SoundingEvent]) -> list[tuple[SoundingEvent, Tuplet | None]]:
-    found: list[tuple[SoundingEvent, Tuplet | None]] = []
+    pairs: list[tuple[SoundingEvent, Tuplet | None]] = []
     start = 0
     while start < len(sounds):
-        stop = _group_end(sounds, start)
-        actual, normal = sounds[start].ratio
+        stop, ratio = _group_end(sounds, start), sounds[start].ratio
         for index, sound in enumerate(sounds[start:stop]):
-            inside = (actual, normal) != (1, 1)
-            tuplet = _tuplet(actual, normal, stop - start, index) if inside else None
-            found.append((sound, tuplet))
+            tuplet = None if ratio == (1, 1) else _tuplet(*ratio, stop - start, index)
+            pairs.append((sound, tuplet))
         start = stop
-    return found
+    return pairs
 
 
 _tuplet = lru_cache(maxsize=4096)(Tuplet)
 
 
 def _group_end(sounds: Sequence[SoundingEvent], start: int) -> int:
-    """Where the tuplet ends that begins at `start`: at its bracket, or when it fills whole notes.
+    """The end of the tuplet that begins at `start`: at its bracket, or when it fills whole notes.
 
-    Nothing outside tuplets is a group of one.
+    A sound outside tuplets is a group of one.
     """
     ratio = sounds[start].ratio
     if ratio == (1, 1):
         return start + 1
     bracketed = sounds[start].tuplet_starts
-    total, smallest = Fraction(0), None
+    total, denominator = Fraction(0), 1  # of the note values; the largest denominator
     for stop in range(start, len(sounds)):
         sound = sounds[stop]
         if sound.ratio != ratio or (stop > start and sound.tuplet_starts):
             return stop
         written = sound.duration * ratio[0] / ratio[1]
         total += written
-        unit = Fraction(1, written.denominator)
-        smallest = unit if smallest is None else min(smallest, unit)
-        full = not bracketed and (total / smallest) % ratio[0] == 0
+        denominator = max(denominator, written.denominator)
+        full = not bracketed and (total * denominator) % ratio[0] == 0
         if sound.tuplet_stops or full:
             return stop + 1
     return len(sounds)
 
 
 def _draw_out_syllables(line: VoiceLine, *, words_run_on: bool) -> None:
-    """Give "_" to the notes that hold a syllable: those under its line and, with `words_run_on`,
-    those within a word."""
+    """Give "_" to the notes that hold a syllable: those on its extender line and, with
+    `words_run_on`, those within a word."""
     sounds = [sound for index in sorted(line.bars) for sound in line.bars[index]]
     for verse in {verse for sound in sounds for verse in sound.lyrics}:
         held = False
