@@ -107,7 +107,6 @@ class _Reader:
         self.now = self.start = Fraction(0)
         self.frames = [MeasureFrame()]
         self.meter: Meter | None = None
-        self.next_frame = MeasureFrame()
 
     def read(self, text: str, path: str) -> Tune:
         """The tune of a whole file."""
@@ -127,14 +126,14 @@ class _Reader:
             spine.music.frames = [replace(frame) for frame in self.frames]
         parts = [(ScorePart("", spine.name), spine.music) for spine in reversed(self.spines)]
         tune = assemble(parts, self.left_out)
-        own = dict(reversed(self.records))
-        said = {(name, own.get(name, "")) for name in ("OTL", "COM")}
-        rest = [record for record in self.records if record not in said]
+        values = dict(reversed(self.records))  # the first of each name
+        title, composer = values.get("OTL", ""), values.get("COM", "")
+        others = [r for r in self.records if r not in (("OTL", title), ("COM", composer))]
         return replace(
             tune,
-            title=own.get("OTL", "") or PurePath(path).stem,
-            composer=own.get("COM", ""),
-            fields=tuple(("N", f"{name}: {value}") for name, value in rest),
+            title=title or PurePath(path).stem,
+            composer=composer,
+            fields=tuple(("N", f"{name}: {value}") for name, value in others),
             source=Source(path),
             warnings=tuple(self.left_out.warnings()),
         )
@@ -245,7 +244,7 @@ class _Reader:
             self._common_tandem(spine, token)
 
     def _common_tandem(self, spine: _Spine, token: str) -> None:
-        """What holds for all spines, taken from the first."""
+        """Read an interpretation of the first spine that concerns all spines."""
         if re.fullmatch(r"MM\d{1,4}(?:\.\d{1,3})?", token) and Fraction(token[2:]):
             self._place(spine, Change(tempo=Tempo(Fraction(token[2:]))))
         elif token.startswith(">") and "[" not in token and len(token) > 1:
@@ -263,9 +262,9 @@ class _Reader:
         place = Placed(len(self.frames) - 1, self.now - self.start, change)
         spine.music.changes.append(place)
 
-    def _settle_key(self, spine: _Spine) -> None:
-        """The key of a signature and a designation together; of a signature alone the mode is
-        told later, by the music."""
+    def _resolve_key(self, spine: _Spine) -> None:
+        """Set the key of a signature and a designation; the mode of a signature alone is estimated
+        later, from the notes."""
         spine.key_changed = False
         key, fifths = spine.designated, spine.fifths
         if key is None or (fifths is not None and key.fifths != fifths):
@@ -280,13 +279,12 @@ class _Reader:
         signs = token.lstrip("=").lstrip("0123456789abc")
         forward = "|:" in signs or "!:" in signs
         backward = ":|" in signs or ":!" in signs
-        line = "|"
         if token.startswith("==") or ("!" in signs and not forward and not backward):
             line = "|]"
         elif "||" in signs:
             line = "||"
-        elif "-" in signs:
-            line = ""
+        else:
+            line = "" if "-" in signs else "|"
         frame = self.frames[-1]
         self._advance()
         if self.now > self.start:
@@ -313,37 +311,31 @@ class _Reader:
 
     def _row(self, tokens: Sequence[str]) -> None:
         self._advance()
-        struck: dict[int, SoundingEvent] = {}  # spine -> the sound of its first voice here
+        sounds: dict[int, SoundingEvent] = {}  # spine -> the sound of its first voice in the row
         for column, token in zip(self.columns, tokens, strict=True):
             if token.strip() in (".", "") or not column.kind:
                 continue
-            if column.kind == "kern":
-                sound = self._sound(column, token)
-                if sound is not None:
-                    struck.setdefault(column.spine, sound)
-            else:
-                self._beside(column, token, struck.get(column.spine))
+            if column.kind != "kern":
+                self._beside(column, token, sounds.get(column.spine))
+            elif sound := self._sound(column, token):
+                sounds.setdefault(column.spine, sound)
 
     def _sound(self, column: _Column, token: str) -> SoundingEvent | None:
         spine = self.spines[column.spine]
         if spine.key_changed:
-            self._settle_key(spine)
+            self._resolve_key(spine)
         pieces = token.split()
-        grace = "q" in token.lower()
         duration, ratio = _length(pieces[0])
-        if grace or not duration:
+        if "q" in token.lower():
             notes = [_pitched(piece, EIGHTH) for piece in pieces]
-            if not grace:
-                self.left_out["notes without a duration left out"] += 1
-            else:
-                spine.graces.setdefault(column.voice, []).extend(n for n in notes if n)
+            spine.graces.setdefault(column.voice, []).extend(filter(None, notes))
+            return None
+        if not duration:
+            self.left_out["notes without a duration left out"] += 1
             return None
         sound = SoundingEvent(self.now - self.start, duration, ratio=ratio)
-        for piece in pieces:
-            own, _ = _length(piece)
-            note = _pitched(piece, own or duration)
-            if note is not None:
-                sound.notes.append(note)
+        notes = [_pitched(piece, _length(piece)[0] or duration) for piece in pieces]
+        sound.notes = list(filter(None, notes))
         sound.visible = "yy" not in token
         sound.decorations = list(dict.fromkeys(_SIGNS[c] for c in token if c in _SIGNS))
         sound.opened, sound.closed = token.count("("), token.count(")")

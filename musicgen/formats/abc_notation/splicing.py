@@ -1,10 +1,10 @@
-"""ABC text that goes on, or gets other bars, while every other character stays as it was written.
+"""ABC text with bars appended or replaced, every other character as it was written.
 
     stop = find_stop(page)                 # where the music stops, as the reader understands it
     append(stop, new_bars, goes_on=False)  # the text with more music after it, and its tune
     replace_bars(page, tune, {4: events})  # the text with another fifth bar, and its tune
 
-What a note would be at a place in the text is found out by `places`.
+`places` finds the state of the reader at a place in the text.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _TUPLET_SIGN = re.compile(r"\(\d+(?::\d*){0,2}")
 
 
 class _Scribe(AbcNoteWriter):
-    """Writes notes at a place. A step that has been altered in the bar says its accidental every
-    time where `cautious`, so that it reads the same however far accidentals reach."""
+    """Writes notes at a place. With `cautious`, a step that has been altered in the bar gets its
+    accidental every time, so that it reads the same however far accidentals reach."""
 
     def __init__(self, tune: Tune, place: Place, *, cautious: bool) -> None:
         super().__init__(replace(tune, unit=place.unit, key=place.key))
@@ -126,7 +126,7 @@ def _undo_broken(events: Sequence[Event], place: Place) -> Sequence[Event]:
 
 @dataclass(slots=True)
 class _Layout:
-    """How bars are set on lines: with blanks around bar lines or not, so many on a line."""
+    """The layout of bars on lines: blanks around bar lines or not, bars per line."""
 
     spaced: bool
     per_line: int
@@ -134,7 +134,7 @@ class _Layout:
 
     @staticmethod
     def of(stop: Stop) -> _Layout:
-        """As in what is there; four bars a line where that shows none."""
+        """The layout of the existing music; four bars a line where it shows none."""
         text = stop.page.text
         body = text[text.rfind("\nK:") + 1 :]
         loose, tight = len(re.findall(r"\S \|", body)), len(re.findall(r"[^\s|:]\|", body))
@@ -160,7 +160,7 @@ class _Layout:
         return opened + blank + passes
 
     def gap(self, text: str, at: Fraction, meter: Meter, *, goes_on: bool) -> str:
-        """What parts the first note from what stands before it."""
+        """The blank, if any, between the first note and the text before it."""
         if not text or text[-1].isspace():
             return ""
         if goes_on:
@@ -199,15 +199,15 @@ def _require_same(stop: Stop, text: str, bars: Sequence[Bar], *, goes_on: bool) 
         added[0] = replace(added[0], events=(*head.events, *added[0].events))
     elif added and given and not any(True for _ in added[0].timed):
         given[-1] = replace(given[-1], repeat_end=added.pop(0).repeat_end)  # its line made a repeat
-    whole = stop.page.read(text)
+    result = stop.page.read(text)
     wanted = [_shape(bar) for bar in (*given, *added)]
-    if whole is None or [_shape(bar) for bar in whole.bars] != wanted:
+    if result is None or [_shape(bar) for bar in result.bars] != wanted:
         raise InvalidTuneError("no text after it would be read as the notes that are meant")
     return whole
 
 
 def _shape(bar: Bar) -> tuple[object, ...]:
-    """What must come out again of a bar: its notes and, but for the opening, its lines."""
+    """The facts of a bar that must be read back: its notes and the repeat at its end."""
     events = tuple((sound(event), event.duration) for event in bar.timed)
     return events, bar.repeat_end
 
@@ -265,18 +265,13 @@ def _music_in(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for line in text[start:end].splitlines(keepends=True):
         begins_line = position == 0 or text[position - 1] in "\r\n"
         if not (begins_line and (line.startswith("%") or (line[1:2] == ":" and is_field(line)))):
-            bare = _COMMENT.sub("", line.rstrip("\r\n"))
-            found = [
-                (m.lastgroup, m.start(), m.end())
-                for m in TOKEN.finditer(bare)
-                if m.lastgroup in _MUSIC | _FIELDS
-            ]
-            music = [(a, b) for kind, a, b in found if kind in _MUSIC]
+            tokens = list(TOKEN.finditer(_COMMENT.sub("", line.rstrip("\r\n"))))
+            music = [token for token in tokens if token.lastgroup in _MUSIC]
             if music:
-                a, b = music[0][0], music[-1][1]
-                if any(kind in _FIELDS and a < at < b for kind, at, _ in found):
+                first, last = music[0].start(), music[-1].end()
+                if any(t.lastgroup in _FIELDS and first < t.start() < last for t in tokens):
                     raise InvalidTuneError("a field stands between the notes of a bar")
-                yield position + a, position + b
+                yield position + first, position + last
         position += len(line)
 
 

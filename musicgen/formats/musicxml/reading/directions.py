@@ -40,12 +40,12 @@ class Signs:
 
 
 def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) -> Signs:
-    """A <direction>. `wedges` are those open, by number, so that the end of one has a name."""
+    """A <direction>, or a <sound> by itself. `wedges` are those open, by number, so that the end of
+    one has a name."""
     signs = Signs()
     exact = [read_change(*read_remark(child)) for child in element]
-    signs.changes += [change for change in exact if change is not None]
-    if signs.changes:
-        return signs
+    if any(exact):
+        return Signs(changes=[change for change in exact if change is not None])
     place = _PLACES.get(element.get("placement", ""), "^")
     texts: list[str] = []
     tempo: Tempo | None = None
@@ -66,14 +66,8 @@ def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) 
             _wedge(sign, wedges, signs)
         elif isinstance(tag, str):
             left_out[f"<{tag}> left out"] += 1
-    _add_words(signs, words(" ".join(texts)), place, tempo, element.find("sound"))
-    return signs
-
-
-def read_sound(element: Element) -> Signs:
-    """A <sound> that stands by itself."""
-    signs = Signs()
-    _add_words(signs, "", "^", None, element)
+    sound = element if element.tag == "sound" else element.find("sound")
+    _add_words(signs, words(" ".join(texts)), place, tempo, sound)
     return signs
 
 
@@ -87,8 +81,7 @@ def _add_words(
     if tempo is not None:
         signs.changes.append(Change(tempo=Tempo(tempo.bpm, tempo.beat, text)))
         text = ""
-    jump = _JUMPS.get(re.sub(r"[\s.]", "", text).lower())
-    if jump:
+    if jump := _JUMPS.get(re.sub(r"[\s.]", "", text).lower()):
         signs.decorations.append(jump)
     elif text:
         signs.annotations.append(place + text)

@@ -11,7 +11,7 @@ from musicgen.errors import ParseError
 from musicgen.formats.musicxml.harmony import read_harmony
 from musicgen.formats.musicxml.reading import attributes
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame, read_barline, read_frame
-from musicgen.formats.musicxml.reading.directions import Signs, read_direction, read_sound
+from musicgen.formats.musicxml.reading.directions import Signs, read_direction
 from musicgen.formats.musicxml.reading.notes import NoteReader
 from musicgen.formats.musicxml.reading.sounds import SoundingEvent
 from musicgen.formats.musicxml.remarks import read_change, read_opening, read_remark
@@ -222,9 +222,6 @@ class PartReader:
     def _direction(self, element: Element) -> None:
         self._wait(element, read_direction(element, self.wedges, self.left_out))
 
-    def _sound(self, element: Element) -> None:
-        self._wait(element, read_sound(element))
-
     def _wait(self, element: Element, signs: Signs, chord_symbol: str = "") -> None:
         offset = number(element.findtext("offset")) or 0
         onset = self.position + (quarters(offset, self.divisions) if offset else 0)
@@ -314,7 +311,7 @@ _READERS = {
     "forward": PartReader._forward,
     "attributes": PartReader._attributes,
     "direction": PartReader._direction,
-    "sound": PartReader._sound,
+    "sound": PartReader._direction,
     "harmony": PartReader._harmony,
     "barline": PartReader._barline,
 }
