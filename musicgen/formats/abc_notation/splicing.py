@@ -203,7 +203,7 @@ def _require_same(stop: Stop, text: str, bars: Sequence[Bar], *, goes_on: bool) 
     wanted = [_shape(bar) for bar in (*given, *added)]
     if result is None or [_shape(bar) for bar in result.bars] != wanted:
         raise InvalidTuneError("no text after it would be read as the notes that are meant")
-    return whole
+    return result
 
 
 def _shape(bar: Bar) -> tuple[object, ...]:
