@@ -59,8 +59,8 @@ def other_music(data: bytes, suffix: str) -> str:
     text = data[:4000].lstrip(_BLANKS)
     for row in dict.fromkeys(READERS.values()):
         if row.signature and row.signature.match(text):
-            own = READERS[suffix].signature == row.signature
-            return "" if own else f"is {row.name}; name it {row.extensions[0]}"
+            matches = READERS[suffix].signature == row.signature
+            return "" if matches else f"is {row.name}; name it {row.extensions[0]}"
     return ""
 
 

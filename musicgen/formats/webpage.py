@@ -138,7 +138,7 @@ def player(tune: Tune) -> str:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What `show` gives to the notebook."""
+    """The result of `show`, which a notebook displays as cards."""
 
     tunes: tuple[Tune, ...]
 
@@ -157,5 +157,5 @@ def show(tunes: Tune | Iterable[Tune]) -> Gallery:
 
 
 def mimebundle(tune: Tune) -> dict[str, str]:
-    """What a notebook shows for one tune."""
+    """HTML and plain text of one tune, for a notebook."""
     return {"text/html": fragment([tune]), "text/plain": repr(tune)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from musicgen.formats.abc_notation.scanner import letter_of, pitch_of
 
 MAX_MACROS = 64
-MAX_EXPANSION = 200  # characters that one macro may put in
+MAX_EXPANSION = 200  # characters of a replacement
 
 _NOTE = r"[A-Ga-g][,']{0,4}"
 _LETTERS = "CDEFGAB"
@@ -36,7 +36,7 @@ def parse_macro(content: str) -> Macro | None:
 
 def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None, int]:
     """The line with its macros replaced, the source column of each of its characters, and how
-    many characters were put in.
+    many characters were inserted.
 
     The columns (one more than characters) are None where nothing was replaced. Macros stop where
     they would make a line many times longer.

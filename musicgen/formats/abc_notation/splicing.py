@@ -283,10 +283,10 @@ def _require_outside(
     Raises:
         InvalidTuneError: it is not read so.
     """
-    whole = page.read(text)
-    if whole is None or len(whole.bars) != len(tune.bars):
+    result = page.read(text)
+    if result is None or len(result.bars) != len(tune.bars):
         raise InvalidTuneError("no text there would be read as the notes that are meant")
-    for index, (before, after) in enumerate(zip(tune.bars, whole.bars, strict=True)):
+    for index, (before, after) in enumerate(zip(tune.bars, result.bars, strict=True)):
         if index in contents:
             wanted = replace(before, events=tuple(contents[index]))
             if _shape(wanted) != _shape(after):
@@ -294,4 +294,4 @@ def _require_outside(
         elif before != after:
             reason = "lyrics" if any(any(e.marks.lyrics) for e in before.timed) else "signs"
             raise InvalidTuneError(f"{reason} outside the bars would move to other notes")
-    return whole
+    return result

@@ -1,4 +1,4 @@
-"""The voices of an ABC tune while it is read: found by id, described by V:, put in order."""
+"""The voices of an ABC tune while it is read: by id, with the properties of V:, in order."""
 
 from __future__ import annotations
 

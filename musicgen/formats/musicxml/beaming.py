@@ -69,8 +69,8 @@ def _groups(slots: Sequence[Slot], meter: Meter, shift: Fraction) -> list[int | 
         beat = bisect_right(edges, place)
         if any(plain) and plain[beat // 2]:
             beat = beat // 2 * 2
-        whole = int((onset + shift) // bar)
-        numbers.append((run * 1024 + whole) * 64 + beat)
+        bar_number = int((onset + shift) // bar)
+        numbers.append((run * 1024 + bar_number) * 64 + beat)
     return numbers
 
 

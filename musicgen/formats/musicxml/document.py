@@ -40,7 +40,7 @@ def read_document(data: bytes) -> Element:
         recoded = _recoded(data) if error.code in _WRONG_ENCODING else None
         if recoded is None:
             raise _refusal(error) from None
-    except (ValueError, LookupError):  # an encoding that expat cannot be told about
+    except (ValueError, LookupError):  # an encoding that expat does not support
         recoded = _recoded(data)
         if recoded is None:
             raise ParseError("is in an unknown encoding; save it as UTF-8") from None
@@ -77,7 +77,7 @@ def _refuse_entities(*_declaration: object) -> NoReturn:
 
 
 def _recoded(data: bytes) -> bytes | None:
-    """The document as UTF-8, where it is not in the encoding that it says; None where it is."""
+    """The document as UTF-8 where it is not in its declared encoding; None where it is."""
     match = _DECLARED.match(data)
     declared = match[1].decode().lower().replace("-", "_") if match else ""
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):

@@ -54,10 +54,9 @@ class MeasureWriter:
 
     def _measure(self, index: int, shared: Bar) -> str:
         self.accidentals.start_bar()
-        bar = self._own(index, shared)
+        bar = self._bar(index, shared)
         events = list(bar.events)
-        own = self.voice.bars[index] if index < len(self.voice.bars) else None
-        parts = [bar_remark(own, shared)]
+        parts = [bar_remark(bar if index < len(self.voice.bars) else None, shared)]
         if index and index in self.shape.line_starts:
             parts.append('<print new-system="yes"/>')
         parts.append(left_barline(shared))
@@ -74,7 +73,7 @@ class MeasureWriter:
             numbers["implicit"] = "yes"
         return element("measure", *filter(None, parts), **numbers)
 
-    def _own(self, index: int, shared: Bar) -> Bar:
+    def _bar(self, index: int, shared: Bar) -> Bar:
         if index < len(self.voice.bars):
             return self.voice.bars[index]
         rests = (Rest(shared.duration, full_bar=True),) if shared.duration else ()

@@ -99,12 +99,12 @@ class NoteWriter:
         )
 
     def _rest(self, piece: WrittenNote, rest: Rest, voice: int, around: str) -> str:
-        whole = piece.value is None
+        bar_rest = {"measure": "yes"} if piece.value is None else {}
         hidden = {} if rest.visible else {"print_object": "no"}
         return element(
             "note",
             _remarks(piece),
-            element("rest", **({"measure": "yes"} if whole else {})),
+            element("rest", **bar_rest),
             self.duration(piece.duration),
             element("voice", text(voice)),
             *(_value(piece.value) if piece.value else ()),

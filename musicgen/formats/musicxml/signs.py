@@ -1,6 +1,6 @@
 """Decorations and annotations as MusicXML: ornaments, articulations, bowing, directions.
 
-One table says what each name is; what it does not name goes into the file as <other-notation>.
+One table has the element of each name; other names are written as <other-notation>.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _folded(words_: str) -> str:
 
 
 def notations(decorations: Iterable[str]) -> str:
-    """What belongs inside the <notations> of a note."""
+    """The children of the <notations> of a note."""
     groups: dict[str, list[str]] = {name: [] for name in _ORDER}
     others = []
     for name in decorations:
@@ -148,24 +148,23 @@ def notations(decorations: Iterable[str]) -> str:
 
 
 def directions(decorations: Iterable[str], annotations: Iterable[str]) -> str:
-    """What goes before a note as <direction>: dynamics, signs of the road, words."""
-    found = []
+    """The <direction>s before a note: dynamics, jumps, words."""
+    elements = []
     for name in decorations:
         if name in DYNAMICS:
-            dynamic = f"<{name}/>" if name != "pppp" else "<pppp/>"
-            found.append(direction(element("dynamics", dynamic), placement="below"))
+            elements.append(direction(element("dynamics", f"<{name}/>"), placement="below"))
         elif name in _DIRECTIONS:
             below = "wedge" in _DIRECTIONS[name]
-            found.append(direction(_DIRECTIONS[name], placement="below" if below else "above"))
+            elements.append(direction(_DIRECTIONS[name], placement="below" if below else "above"))
         elif name in ROAD_WORDS:
-            found.append(words(ROAD_WORDS[name]))
+            elements.append(words(ROAD_WORDS[name]))
     for annotation in annotations:
         place = _PLACES.get(annotation[:1]) if len(annotation) > 1 else None
         bare = annotation[1:] if place else annotation
         if annotation.startswith("@") and " " in bare:
             bare = bare.split(" ", 1)[1]  # after "@x,y" the text
-        found.append(words(bare, placement=place or "above"))
-    return "".join(found)
+        elements.append(words(bare, placement=place or "above"))
+    return "".join(elements)
 
 
 def words(content: str, *, placement: str = "above") -> str:
@@ -173,6 +172,6 @@ def words(content: str, *, placement: str = "above") -> str:
     return direction(element("words", text(content), font_style="italic"), placement=placement)
 
 
-def direction(content: str, *, placement: str, sound: str = "") -> str:
+def direction(content: str, *, placement: str) -> str:
     """A <direction> with one <direction-type>."""
-    return element("direction", element("direction-type", content), sound, placement=placement)
+    return element("direction", element("direction-type", content), placement=placement)

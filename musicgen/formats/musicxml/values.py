@@ -1,4 +1,4 @@
-"""Numbers and words in MusicXML elements, read within bounds; and a count of what is left out."""
+"""Numbers and words in MusicXML elements, read within bounds; counts of facts left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_DOTS = 4
 
 
 class LeftOut(Counter[str]):
-    """What a score holds and a Tune does not keep, counted by what it is."""
+    """Facts of a score that a Tune cannot hold, counted by kind."""
 
     def warnings(self) -> list[ReadWarning]:
         """One line for each kind."""
@@ -67,7 +67,7 @@ def quarters(ticks: Ticks, divisions: Ticks) -> Fraction:
 @lru_cache(maxsize=4096)
 def written(kind: str, dots: int, actual: int, normal: int) -> Fraction | None:
     """Quarter notes that a note value lasts; None when there is no such value."""
-    whole = _QUARTERS.get(kind)
-    if whole is None or dots > _MAX_DOTS:
+    length = _QUARTERS.get(kind)
+    if length is None or dots > _MAX_DOTS:
         return None
-    return whole * (2 - Fraction(1, 2**dots)) * normal / actual
+    return length * (2 - Fraction(1, 2**dots)) * normal / actual

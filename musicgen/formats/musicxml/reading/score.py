@@ -126,15 +126,15 @@ def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
 def _with_own_heading(tune: Tune, root: Element) -> Tune:
     """The tune with the heading of our own scores, which has a field for every line."""
     pairs = list(_miscellaneous(root))
-    own = dict(pairs)
-    unit = number(own.get("unit"))
+    fields = dict(pairs)
+    unit = number(fields.get("unit"))
     return replace(
         tune,
         title=content(root, "work/work-title"),
         composer=content(root, "identification/creator"),
-        number=integer(own.get("number")) or (0 if own.get("number") == "0" else 1),
-        rhythm=own.get("rhythm", ""),
-        parts=own.get("parts", ""),
+        number=integer(fields.get("number")) or (0 if fields.get("number") == "0" else 1),
+        rhythm=fields.get("rhythm", ""),
+        parts=fields.get("parts", ""),
         unit=Fraction(unit) if unit is not None and unit > 0 else EIGHTH,
         fields=tuple((n.removeprefix("abc "), c) for n, c in pairs if n.startswith("abc ")),
         words=tuple(c for n, c in pairs if n == "words"),
@@ -192,7 +192,7 @@ class ScoreReader:
         return voices
 
     def _own_changes(self, placed: Sequence[Placed], music: PartMusic) -> list[Placed]:
-        """Changes of key and meter, without those that the heading already says."""
+        """The changes, without those of key and meter that the heading already has."""
         kept: list[Placed] = []
         key, meter = self.key, self.meter
         for place in placed:
