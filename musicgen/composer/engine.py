@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from musicgen.composer.controls import Opening
+from musicgen.composer.prompts.bar_plan import BarPlanConstraint, BarPlanTables
+from musicgen.composer.prompts.tokens import nearest_tokens
 from musicgen.composer.sampling import Sampled, SamplingConfig, sample, stepper_of
 from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.formats import extension, write
@@ -25,7 +27,7 @@ from musicgen.tokens.melody.automaton import Automaton
 from musicgen.tokens.melody.encoding import NAME
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
 from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
-from musicgen.tokens.vocabulary import Vocabulary
+from musicgen.tokens.vocabulary import BOS, Vocabulary
 
 BATCH = 128
 # Attempt a (0, 1, ...) at take k of a seed is number k + a * ATTEMPTS.
@@ -99,14 +101,14 @@ class Engine:
         """The engine of a model.
 
         Raises:
-            CheckpointError: the model speaks another token language.
+            CheckpointError: the model has another token language.
         """
         if checkpoint.tokenizer != NAME or not checkpoint.openings:
             raise CheckpointError(
                 f"this model reads '{printable(checkpoint.tokenizer[:40])}' tokens and cannot "
                 f"compose; train one with the '{NAME}' tokenizer"
             )
-        require_spoken(checkpoint, parse_token, HEADER_KINDS, FEATURE_SIZES)
+        require_language(checkpoint, parse_token, HEADER_KINDS, FEATURE_SIZES)
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
         stepper = fastest_stepper(checkpoint)
@@ -130,11 +132,32 @@ class Engine:
     ) -> list[Sampled]:
         """Complete every prompt, however long it takes to its valid end; row k is take
         `indices[k]` of the seed."""
-        endless = replace(sampling, max_tokens=ENDLESS)
-        return sample(self.stepper, prompts, constraint, endless, indices=indices)
+        return sample_to_end(self.stepper, prompts, constraint, sampling, indices)
+
+    def fill(
+        self, tables: BarPlanTables, sampling: SamplingConfig, indices: Sequence[int]
+    ) -> list[tuple[tuple[str, ...], float]]:
+        """Fill a bar plan once for each index: the tokens written, and their bits."""
+        tokens = nearest_tokens(tables.plan.tokens, self.vocabulary)
+        prompt = self.vocabulary.encode((BOS, *tokens))
+        constraint = BarPlanConstraint(tables, len(indices))
+        rows = self.sample([prompt] * len(indices), constraint, sampling, indices)
+        return [(tuple(w), row.bits) for w, row in zip(constraint.written, rows, strict=True)]
 
 
-def require_spoken(
+def sample_to_end(
+    stepper: Stepper,
+    prompts: list[list[int]],
+    constraint: Constraint,
+    sampling: SamplingConfig,
+    indices: Sequence[int],
+) -> list[Sampled]:
+    """Complete every prompt up to the end that the grammar brings, without a limit of tokens."""
+    endless = replace(sampling, max_tokens=ENDLESS)
+    return sample(stepper, prompts, constraint, endless, indices=indices)
+
+
+def require_language(
     checkpoint: Checkpoint,
     parse: Callable[[str], Any],
     header_kinds: Sequence[str],

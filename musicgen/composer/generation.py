@@ -10,7 +10,7 @@ from itertools import islice
 from musicgen.composer.controls import Controls, Request, understand
 from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take
 from musicgen.composer.pool import MIN_TAKES, Job, in_order
-from musicgen.composer.prompts.tokens import heard_as
+from musicgen.composer.prompts.tokens import nearest_tokens
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.selection import Rules, select
 from musicgen.music.tune import Tune
@@ -116,7 +116,7 @@ def finished(
 
 def prompt_of(engine: Engine, header: Sequence[str]) -> list[int]:
     """The ids that a tune with this heading starts from, as the model can hear it."""
-    return engine.vocabulary.encode((BOS, *heard_as(header, engine.vocabulary)))
+    return engine.vocabulary.encode((BOS, *nearest_tokens(header, engine.vocabulary)))
 
 
 def constraint_of(

@@ -1,8 +1,8 @@
-"""Some bars of a tune written anew, with both sides heard.
+"""Infilling: new notes for some bars of a tune, conditioned on both sides.
 
-The model writes from left to right. So that the music also leads into what comes after, many
-candidates are sampled, each is weighted by how likely the model finds the right side behind it,
-and one is drawn by these weights: importance resampling, with the masked model as the proposal
+The model writes from left to right. So that the music also leads into the following bars, many
+candidates are sampled, each is weighted by the model's likelihood of the right side behind it, and
+one is drawn by these weights: importance resampling, with the masked model as the proposal
 (Rubin 1987; Doucet, de Freitas & Gordon, "Sequential Monte Carlo methods in practice", 2001).
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
-from musicgen.composer.prompts.bar_plan import BarPlanConstraint, BarPlanTables
+from musicgen.composer.prompts.bar_plan import BarPlanTables
 from musicgen.composer.prompts.infill_target import InfillTarget, Notes, Stretch, sounding
-from musicgen.composer.prompts.tokens import heard_as
+from musicgen.composer.prompts.tokens import nearest_tokens
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ControlError
@@ -34,8 +34,8 @@ ROUNDS = 4  # of candidates, while none is new
 
 @dataclass(frozen=True, slots=True)
 class InfillCandidate:
-    """One way to fill a stretch: the notes of its bars, what they cost the model in bits, and what
-    the right side costs behind them."""
+    """One filling of a stretch: the notes of its bars, their bits under the model, and the bits of
+    the right side behind them."""
 
     notes: Mapping[int, Notes]
     bits: float
@@ -56,62 +56,63 @@ def infillings(
     Raises:
         ControlError: no such bars, bars that cannot be rewritten, or too few that differ.
     """
-    piece = InfillTarget.read(tune)
-    stretch = piece.stretch(*piece.select(bars), {})
-    here = range(stretch.start, stretch.stop)
-    seen = {sounding({i: piece.heard[i].notes for i in here})}
+    target = InfillTarget.read(tune)
+    stretch = target.stretch(*target.select(bars), {})
+    seen = {sounding({i: target.heard[i].notes for i in range(stretch.start, stretch.stop)})}
     for index in range(n):
-        found: InfillCandidate | None = None
         for round_ in range(ROUNDS):
             rows = [index + (round_ * candidates + k) * ATTEMPTS for k in range(candidates)]
-            new = [
-                c
-                for c in sample_stretch(engine, piece, stretch, sampling, rows)
-                if sounding(c.notes) not in seen
-            ]
+            sampled = sample_stretch(engine, target, stretch, sampling, rows)
+            new = [candidate for candidate in sampled if sounding(candidate.notes) not in seen]
             if new:
-                found = draw(new, np.random.default_rng([sampling.seed, index, 2]))
                 break
-        if found is None:
+        else:
             raise ControlError(
                 f"only {len(seen) - 1} new versions of bars {bars} were found; "
                 "ask for fewer, or for a higher temperature"
             )
-        seen.add(sounding(found.notes))
-        whole = piece.complete(found.notes)
-        n_notes = max(1, sum(len(notes) for notes in found.notes.values()))
-        name = f"{tune.title} {index + 1}" if n > 1 else ""
-        yield Take(
-            whole.tune,
-            index,
-            found.bits / n_notes,
-            exact=whole.exact,
-            name=name,
-            corpus=engine.corpus,
-        )
+        drawn = draw(new, np.random.default_rng([sampling.seed, index, 2]))
+        seen.add(sounding(drawn.notes))
+        yield rewritten_take(engine, target, drawn.notes, drawn.bits, index, several=n > 1)
+
+
+def rewritten_take(
+    engine: Engine,
+    target: InfillTarget,
+    notes: Mapping[int, Notes],
+    bits: float,
+    index: int,
+    *,
+    several: bool,
+) -> Take:
+    """The take with new notes in some bars of a tune; `bits` are those of all new notes."""
+    rewritten = target.complete(notes)
+    return Take(
+        rewritten.tune,
+        index,
+        bits / max(1, sum(map(len, notes.values()))),
+        exact=rewritten.exact,
+        name=f"{target.tune.title} {index + 1}" if several else "",
+        corpus=engine.corpus,
+    )
 
 
 def sample_stretch(
     engine: Engine,
-    piece: InfillTarget,
+    target: InfillTarget,
     stretch: Stretch,
     sampling: SamplingConfig,
     rows: Sequence[int],
 ) -> list[InfillCandidate]:
     """A candidate for each of some rows of the seed."""
-    plan = stretch.plan
-    course = BarPlanTables(plan, engine.vocabulary, engine.automaton.smallest)
-    prompt = engine.vocabulary.encode((BOS, *heard_as(plan.tokens, engine.vocabulary)))
-    courses = BarPlanConstraint([course] * len(rows))
-    sampled = engine.sample([prompt] * len(rows), courses, sampling, rows)
-    distinct: dict[tuple[str, ...], float] = {}
-    for written, row in zip(courses.written, sampled, strict=True):
-        distinct.setdefault(tuple(written), row.bits)
-    right = right_bits(engine, [(*plan.tokens, *w) for w in distinct], stretch.after)
-    costs = dict(zip(distinct, right, strict=True))
+    tables = BarPlanTables(stretch.plan, engine.vocabulary, engine.automaton.smallest)
+    drafts = engine.fill(tables, sampling, rows)
+    distinct = dict(reversed(drafts))  # the bits of the first of equal drafts
+    befores = [(*stretch.plan.tokens, *written) for written in distinct]
+    right = dict(zip(distinct, right_bits(engine, befores, stretch.after), strict=True))
     return [
-        InfillCandidate(piece.notes_of(stretch, written), distinct[written], float(costs[written]))
-        for written in (tuple(w) for w in courses.written)
+        InfillCandidate(target.notes_of(stretch, written), distinct[written], float(right[written]))
+        for written, _ in drafts
     ]
 
 
@@ -125,14 +126,14 @@ def draw(candidates: Sequence[InfillCandidate], random: np.random.Generator) -> 
 def right_bits(
     engine: Engine, befores: Sequence[Sequence[str]], after: Sequence[str]
 ) -> NDArray[np.float64]:
-    """What `after` costs the model behind each beginning: (B,) bits."""
+    """Bits of `after` under the model behind each beginning: (B,)."""
     tracer = Tracer()
     echo = uses_echo(engine.stepper.n_features, len(FEATURE_SIZES))
     rows = []
     for before in befores:
         texts = (BOS, *before, *after)
         traced, _ = tracer.trace(texts)
-        ids = np.array(engine.vocabulary.encode(heard_as(texts, engine.vocabulary)))
+        ids = np.array(engine.vocabulary.encode(nearest_tokens(texts, engine.vocabulary)))
         guesses = lookback_features(ids, traced, echo=echo)
         rows.append((ids, np.hstack([traced, guesses]).astype(np.int64)))
     longest = max(len(ids) for ids, _ in rows)

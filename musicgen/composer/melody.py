@@ -32,7 +32,7 @@ class Composer:
     """Composes with one trained model.
 
     Raises:
-        CheckpointError: the model speaks another token language.
+        CheckpointError: the model has another token language.
     """
 
     all_voices = False  # of a file are to be read for it: the melody
@@ -135,12 +135,12 @@ class Composer:
         *,
         bars: int | None = None,
     ) -> Iterator[Take]:
-        """`n` ways on from an unfinished tune, all different; `Take.write` keeps what was given to
-        the byte (ABC) or the tick (MIDI).
+        """`n` continuations of an unfinished tune, all different; `Take.write` keeps the given
+        music to the byte (ABC) or the tick (MIDI).
 
         Raises:
-            ControlError: it is no single line, has as many bars already, or so many ways that
-                differ are not to be found.
+            ControlError: it is no single line, has as many bars already, or fewer different
+                continuations are found.
         """
         return continuations(self.engine, tune, n, sampling, bars=bars)
 

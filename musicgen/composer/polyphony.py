@@ -1,11 +1,10 @@
-"""PolyphonicComposer: new pieces in several parts, and ways on from unfinished ones.
+"""PolyphonicComposer: new pieces in several parts, and continuations of unfinished ones.
 
     composer = musicgen.load("chorale")
     tune = composer.generate(key="Gm", bars=12, seed=7)      # a Tune of four voices
-    whole = composer.continue_(theme, bars=16)
+    finished = composer.continue_(unfinished, bars=16)
 
-Of an unfinished piece every bar stays as it was given; what is new begins on the next beat, in the
-same voices.
+Every bar of an unfinished piece is kept; new music begins on the next beat, in the same voices.
 """
 
 from __future__ import annotations
@@ -18,11 +17,17 @@ import numpy as np
 
 from musicgen.composer.controls import Controls
 from musicgen.composer.controls.values import read_count
-from musicgen.composer.engine import ATTEMPTS, BATCH, ENDLESS, Take, fastest_stepper, require_spoken
+from musicgen.composer.engine import (
+    ATTEMPTS,
+    BATCH,
+    Take,
+    fastest_stepper,
+    require_language,
+    sample_to_end,
+)
 from musicgen.composer.prompts.source_file import SourceFile
-from musicgen.composer.prompts.unfinished_parts import UnfinishedParts
-from musicgen.composer.sampling import TEMPERATURE, SamplingConfig, sample
-from musicgen.composer.scoring import spliced
+from musicgen.composer.prompts.unfinished_parts import UnfinishedParts, spliced
+from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
 from musicgen.composer.selection import OWN_WAY, Selection, select
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.models.checkpoint import Checkpoint
@@ -50,7 +55,7 @@ class PolyphonicComposer:
     """Composes in parts with one trained model.
 
     Raises:
-        CheckpointError: the model speaks another token language.
+        CheckpointError: the model has another token language.
     """
 
     all_voices = True  # of a file are to be read for it
@@ -61,7 +66,7 @@ class PolyphonicComposer:
                 f"this model reads '{printable(checkpoint.tokenizer[:40])}' tokens and cannot "
                 f"compose in parts; train one with --tokenizer {NAME}"
             )
-        require_spoken(checkpoint, parse_token, HEADER_KINDS, FEATURE_SIZES)
+        require_language(checkpoint, parse_token, HEADER_KINDS, FEATURE_SIZES)
         self.stepper = fastest_stepper(checkpoint)
         self.corpus = checkpoint.novelty
         self.vocabulary = Vocabulary(checkpoint.vocab)
@@ -130,8 +135,7 @@ class PolyphonicComposer:
         constraint = PieceConstraint(
             self.vocabulary, len(indices), key=request.key, parallels=parallels
         )
-        endless = replace(sampling, max_tokens=ENDLESS)
-        rows = sample(self.stepper, prompts, constraint, endless, indices=indices)
+        rows = sample_to_end(self.stepper, prompts, constraint, sampling, indices)
         composed = []
         for index, row in zip(indices, rows, strict=True):
             piece = request.fulfil(decode(self.vocabulary.decode(row.ids)))
@@ -168,35 +172,36 @@ class PolyphonicComposer:
         *,
         bars: int | None = None,
     ) -> Iterator[Take]:
-        """`n` ways on from an unfinished piece.
+        """`n` continuations of an unfinished piece.
 
         Raises:
             ControlError: the model cannot follow it, or it has as many bars already.
         """
-        theme = UnfinishedParts.read(tune, read_count("bars", bars, LONGEST), self.vocabulary)
-        return self._ways_on(theme, n, sampling)
+        unfinished = UnfinishedParts.read(tune, read_count("bars", bars, LONGEST), self.vocabulary)
+        return self._continue(unfinished, n, sampling)
 
-    def _ways_on(self, theme: UnfinishedParts, n: int, sampling: SamplingConfig) -> Iterator[Take]:
-        prompt = self.vocabulary.encode((BOS, *theme.heard))
-        manuscript = SourceFile.of(theme.tune)
+    def _continue(
+        self, unfinished: UnfinishedParts, n: int, sampling: SamplingConfig
+    ) -> Iterator[Take]:
+        prompt = self.vocabulary.encode((BOS, *unfinished.known_tokens))
+        midi = SourceFile.of(unfinished.tune).midi
         for begin in range(0, n, BATCH):
             indices = range(begin, min(begin + BATCH, n))
             constraint = PieceConstraint(
                 self.vocabulary,
                 len(indices),
-                script=theme.tokens,
-                playing=frozenset(theme.slots),
-                begin=theme.begin,
-                ranges=theme.ranges,
-                key=theme.piece.key,
+                script=unfinished.tokens,
+                playing=frozenset(unfinished.slots),
+                begin=unfinished.begin,
+                ranges=unfinished.ranges,
+                key=unfinished.piece.key,
             )
-            endless = replace(sampling, max_tokens=ENDLESS)
             prompts = [prompt] * len(indices)
-            rows = sample(self.stepper, prompts, constraint, endless, indices=indices)
+            rows = sample_to_end(self.stepper, prompts, constraint, sampling, indices)
             for index, row in zip(indices, rows, strict=True):
-                whole = theme.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
-                added = max(1, whole.n_notes - theme.tune.n_notes)
-                exact = spliced(theme.tune, whole, manuscript.midi) if manuscript.midi else b""
+                whole = unfinished.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
+                added = max(1, whole.n_notes - unfinished.tune.n_notes)
+                exact = spliced(unfinished.tune, whole, midi) if midi else b""
                 yield Take(whole, index, row.bits / added, exact={".mid": exact} if exact else {})
 
 

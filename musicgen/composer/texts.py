@@ -38,7 +38,7 @@ class TextComposer:
     """Writes text with one trained model.
 
     Raises:
-        CheckpointError: the model speaks another token language.
+        CheckpointError: the model has another token language.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:

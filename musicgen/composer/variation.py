@@ -1,8 +1,8 @@
-"""New settings of a tune: stretches of it written anew until its likeness lies in a band.
+"""Variations of a tune: stretches of it are rewritten until its similarity lies in a band.
 
-Likeness is `novelty.similarity`. From the tune itself, random stretches of one to four bars are
-infilled one after the other, with both sides heard; of the candidates for a stretch one that
-brings the melody into the band is taken, else the one that comes nearest to it from above.
+Similarity is `music.similarity.similarity`. Starting from the tune, random stretches of one to four
+bars are infilled in turn; of the candidates for a stretch one that brings the melody into the band
+is taken, else the one that comes nearest to it from above.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
-from musicgen.composer.infilling import InfillCandidate, draw, sample_stretch
+from musicgen.composer.infilling import (
+    InfillCandidate,
+    draw,
+    rewritten_take,
+    sample_stretch,
+)
 from musicgen.composer.prompts.infill_target import InfillTarget, Notes, sounding
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import ControlError
@@ -80,49 +85,38 @@ def variations(
             the nearest that was.
     """
     wanted = Band.read(band)
-    piece = InfillTarget.read(tune)
-    seen: set[tuple[object, ...]] = {sounding(_whole(piece, {}))}
+    target = InfillTarget.read(tune)
+    seen: set[tuple[object, ...]] = {_sounding(target, {})}
     for index in range(n):
         best: _Version | None = None
         for attempt in range(TRIES):
-            version = _vary(engine, piece, wanted, sampling, index, attempt)
-            if sounding(_whole(piece, version.changed)) in seen:
+            version = _vary(engine, target, wanted, sampling, index, attempt)
+            if _sounding(target, version.changed) in seen:
                 continue
-            nearer = best is None or wanted.distance(version.similarity) < wanted.distance(
-                best.similarity
-            )
-            best = version if nearer else best
-            if wanted.distance(version.similarity) == 0:
+            distance = wanted.distance(version.similarity)
+            if best is None or distance < wanted.distance(best.similarity):
+                best = version
+            if distance == 0:
                 break
         if best is None or wanted.distance(best.similarity) > 0:
-            reached = (
-                "no new version was found"
-                if best is None
-                else (f"the nearest reached is {best.similarity:.2f}")
-            )
+            reached = "no new version was found"
+            if best is not None:
+                reached = f"the nearest reached is {best.similarity:.2f}"
             raise ControlError(
                 f"--similarity {wanted}: {reached}; ask for a wider band or another --seed"
             )
-        seen.add(sounding(_whole(piece, best.changed)))
-        whole = piece.complete(best.changed)
-        n_notes = max(1, sum(len(notes) for notes in best.changed.values()))
-        yield Take(
-            whole.tune,
-            index,
-            best.bits / n_notes,
-            exact=whole.exact,
-            name=f"{tune.title} {index + 1}" if n > 1 else "",
-            corpus=engine.corpus,
-        )
+        seen.add(_sounding(target, best.changed))
+        yield rewritten_take(engine, target, best.changed, best.bits, index, several=n > 1)
 
 
-def _whole(piece: InfillTarget, changed: Mapping[int, Notes]) -> dict[int, Notes]:
-    return {i: changed.get(i, bar.notes) for i, bar in enumerate(piece.heard)}
+def _sounding(target: InfillTarget, changed: Mapping[int, Notes]) -> tuple[object, ...]:
+    """The sounding notes of the tune with some bars changed, to tell versions apart."""
+    return sounding({i: changed.get(i, bar.notes) for i, bar in enumerate(target.heard)})
 
 
 def _vary(
     engine: Engine,
-    piece: InfillTarget,
+    target: InfillTarget,
     band: Band,
     sampling: SamplingConfig,
     index: int,
@@ -130,37 +124,42 @@ def _vary(
 ) -> _Version:
     """One walk from the tune into the band, or as near as it gets."""
     random = np.random.default_rng([sampling.seed, index, 3, attempt])
-    n_bars = len(piece.heard)
-    here = _Version({}, 1.0)
+    given = _sounding(target, {})
+    n_bars = len(target.heard)
+    reached = _Version({}, 1.0)
     longest = min(LONGEST, n_bars)
     touched = np.zeros(n_bars)
     for step in range(STEPS_A_BAR * n_bars + 4):
         length = int(random.integers(1, longest + 1))
         start = _where(touched, length, random)
         try:
-            stretch = piece.stretch(start, start + length, here.changed)
+            stretch = target.stretch(start, start + length, reached.changed)
         except ControlError:
             touched[start : start + length] += 1
             continue
         row = (attempt * 10_000 + step) * CANDIDATES
         rows = [index + (row + k) * ATTEMPTS for k in range(CANDIDATES)]
         versions = [
-            (candidate, _with(piece, here, candidate))
-            for candidate in sample_stretch(engine, piece, stretch, sampling, rows)
+            (candidate, _with(target, reached, candidate))
+            for candidate in sample_stretch(engine, target, stretch, sampling, rows)
         ]
-        good = [(c, v) for c, v in versions if not band.distance(v.similarity) and _new(piece, v)]
+        good = [
+            (c, v)
+            for c, v in versions
+            if not band.distance(v.similarity) and _sounding(target, v.changed) != given
+        ]
         if good:
             chosen = draw([candidate for candidate, _ in good], random)
             return next(v for c, v in good if c is chosen)
         above = [v for _, v in versions if v.similarity > band.high]
         touched[start : start + length] += 1
         if above:
-            here = min(above, key=lambda v: v.similarity)
+            reached = min(above, key=lambda v: v.similarity)
         else:
             longest = max(1, longest - 1)
-        if not above and longest == 1 and here.similarity <= band.high:
+        if not above and longest == 1 and reached.similarity <= band.high:
             break
-    return here
+    return reached
 
 
 def _where(touched: np.ndarray, length: int, random: np.random.Generator) -> int:
@@ -169,11 +168,7 @@ def _where(touched: np.ndarray, length: int, random: np.random.Generator) -> int
     return int(random.choice(np.flatnonzero(sums == sums.min())))
 
 
-def _new(piece: InfillTarget, version: _Version) -> bool:
-    return sounding(_whole(piece, version.changed)) != sounding(_whole(piece, {}))
-
-
-def _with(piece: InfillTarget, here: _Version, candidate: InfillCandidate) -> _Version:
-    changed = {**here.changed, **candidate.notes}
-    like = similarity(piece.tune, piece.melody_with(changed))
-    return _Version(changed, like, here.bits + candidate.bits)
+def _with(target: InfillTarget, version: _Version, candidate: InfillCandidate) -> _Version:
+    changed = {**version.changed, **candidate.notes}
+    like = similarity(target.tune, target.melody_with(changed))
+    return _Version(changed, like, version.bits + candidate.bits)

@@ -180,7 +180,7 @@ def test_ways_on_differ_and_do_not_depend_on_how_many_are_asked(composer: Compos
     assert len({to_abc(t) for t in five}) == 5
     two = [t.tune for t in composer.continuations(tune, 2, SamplingConfig(seed=1), bars=8)]
     assert five[:2] == two
-    with pytest.raises(ControlError, match="only 1 different ways on"):
+    with pytest.raises(ControlError, match="only 1 different continuations"):
         list(composer.continuations(tune, 2, SamplingConfig(temperature=0), bars=8))
 
 

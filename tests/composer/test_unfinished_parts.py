@@ -150,7 +150,7 @@ def test_parts_are_heard_in_the_register_that_they_are_in() -> None:
     vocabulary = Vocabulary(untrained(parts=CHOIR_PARTS).vocab)
     low = UnfinishedParts.read(tune(THEME.read_text()), None, vocabulary)
     assert low.slots == (2, 3)
-    assert low.heard[6:10] == tuple(f"Part_{name}" for name in CHOIR_PARTS)
+    assert low.known_tokens[6:10] == tuple(f"Part_{name}" for name in CHOIR_PARTS)
     assert low.tokens[8:10] == ("Part_line.42", "Part_line.43")
     assert UnfinishedParts.read(tune(HALF), None, vocabulary).slots == (0, 1, 2, 3)
 

@@ -1,8 +1,8 @@
-"""The course that new music takes: measures of given lengths and bar lines, filled by a model.
+"""Bar plans: bars of given lengths and bar lines, which a model fills with notes.
 
-A `Constraint` for the sampler. Where `constraint.GrammarConstraint` leaves the form to the model,
-here every bar, its length, its lines and what of it is fixed are laid down beforehand, so that
-the music ends exactly where it has to, and only the notes are free.
+`BarPlanConstraint` is a `Constraint` for the sampler. `GrammarConstraint` leaves the form to the
+model; a bar plan fixes every bar, its length, its bar line and given notes beforehand, so that the
+music ends at its planned place and only the notes are free.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Ints = NDArray[np.integer]
 class PlannedBar:
     """One bar to come.
 
-    The model's part ends `length` quarters into the bar. `head` are tokens fixed before it, the
-    opening signs among them, `tail` those after it. `close` is the token of its bar line.
-    `copy_of` says that it repeats a given bar of that number, from 0.
+    The model writes up to `length` quarters into the bar, after the fixed tokens `head` (with the
+    opening signs) and before the fixed tokens `tail`. `close` is the token of its bar line.
+    `copy_of` is the number, from 0, of a given bar that it repeats.
     """
 
     length: Fraction
@@ -40,20 +40,20 @@ class PlannedBar:
 
 @dataclass(frozen=True, slots=True)
 class BarPlan:
-    """All that is to come: `tokens` are what is heard before it, the heading included, `state`
-    where they lead; `measures` the bars to come. `opening` are those last of the tokens that belong
-    to the first of these bars. `home`: the note that fills the last bar is to be the tonic."""
+    """The bars to come (`measures`) after a prompt of `tokens`, heading included, which lead to the
+    grammar's `state`. `opening` are the last of the tokens, those that belong to the first of these
+    bars. With `ends_on_tonic` the note that fills the last bar is the tonic."""
 
     tokens: tuple[str, ...]
     state: State
     measures: tuple[PlannedBar, ...]
     opening: tuple[str, ...] = ()
-    home: bool = False
+    ends_on_tonic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A place on the course: the grammar's state, the number of the measure, what must come."""
+    """A state of the plan: the grammar's state, the bar's number, the tokens that must come."""
 
     state: State
     measure: int
@@ -61,7 +61,7 @@ class _Node:
 
 
 class BarPlanTables:
-    """The nodes of one plan over one vocabulary, as tables that grow while they are used.
+    """The states of one plan over one vocabulary, as tables that grow with use.
 
     `smallest` is the shortest length that the model writes, in units.
     """
@@ -82,25 +82,22 @@ class BarPlanTables:
         self.first = self._number(_Node(plan.state, 0, head))
 
     def id_of(self, text: str) -> int:
-        """The id under which a token is heard."""
+        """The id of the nearest known token."""
         return self.vocabulary.ids[nearest(text, self.vocabulary.tokens, token_distance)]
 
     def step(self, number: int, text: str) -> int:
         """Number of the node after a token."""
-        after = self._steps.get((number, text))
-        if after is None:
-            after = self._steps[number, text] = self._number(self._after(self.nodes[number], text))
-        return after
+        if (number, text) not in self._steps:
+            self._steps[number, text] = self._number(self._after(self.nodes[number], text))
+        return self._steps[number, text]
 
     def _number(self, node: _Node) -> int:
-        node = self._settled(node)
-        known = self._numbers.get(node)
-        if known is not None:
-            return known
-        self.nodes.append(node)
-        self.masks.append(self._mask(node))
-        self.features.append(features(node.state))
-        self._numbers[node] = len(self.nodes) - 1
+        node = self._with_forced_tokens(node)
+        if node not in self._numbers:
+            self._numbers[node] = len(self.nodes)
+            self.nodes.append(node)
+            self.masks.append(self._mask(node))
+            self.features.append(features(node.state))
         return self._numbers[node]
 
     def _after(self, node: _Node, text: str) -> _Node:
@@ -112,9 +109,9 @@ class BarPlanTables:
         measures = self.plan.measures
         return _Node(state, number, measures[number].head if number < len(measures) else ())
 
-    def _settled(self, node: _Node) -> _Node:
-        """The node with what must come now that the model's part of the bar is full, or stands
-        beside the grid that the model writes on."""
+    def _with_forced_tokens(self, node: _Node) -> _Node:
+        """The node with the tokens that must come where the model's part of the bar is full, or
+        its position lies beside the model's grid of lengths."""
         state = node.state
         done = node.fixed or node.measure >= len(self.plan.measures) or state.done
         if done or state.tuplet is not None or state.length is not None:
@@ -133,14 +130,9 @@ class BarPlanTables:
     def _may_tie(self, node: _Node, left: Fraction) -> bool:
         if not node.state.after_note or node.state.tuplet is not None:
             return False
-        measures, number = self.plan.measures, node.measure
-        goes_on = (
-            measures[number].close == "|"
-            and not measures[number].tail
-            and number + 1 < len(measures)
-            and not measures[number + 1].head
-        )
-        return left > 0 or goes_on
+        measure, *following = self.plan.measures[node.measure :]
+        continues = measure.close == "|" and not measure.tail and following
+        return left > 0 or bool(continues and not following[0].head)
 
     def _mask(self, node: _Node) -> Bools:
         state, mask = node.state, np.zeros(len(self.tokens), np.bool_)
@@ -155,7 +147,7 @@ class BarPlanTables:
         return mask
 
     def _free(self, node: _Node) -> Bools:
-        """What the model may write at a node, from the measure's room."""
+        """Tokens that the model may write at a node, from the remaining time of the bar."""
         state, measure = node.state, self.plan.measures[node.measure]
         left = measure.length - state.position
         waiting = state.length is not None or state.tuplet is not None
@@ -170,73 +162,68 @@ class BarPlanTables:
             tuplets=not state.tie,
             tie=self._may_tie(node, left),
             closes=frozenset((measure.close,)) if left <= 0 and not waiting else frozenset(),
-            home=True if self.plan.home and is_last and may_be_last(state, left) else None,
+            home=True if self.plan.ends_on_tonic and is_last and may_be_last(state, left) else None,
         )
-        mask = self._mask_of.get(options)
-        if mask is None:
+        if options not in self._mask_of:
             mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))
-            if not mask.any():  # a beginning that leaves no way: whatever completes the group
+            if not mask.any():  # a given start of a tuplet that no length completes
                 mask = self.is_pitch.copy()
             self._mask_of[options] = mask
-        return mask
+        return self._mask_of[options]
 
 
 class BarPlanConstraint:
-    """Follows one course a row, each through its own prompt; `written[k]` is what row k has added,
-    in exact tokens, which may say what the vocabulary cannot."""
+    """Holds `n_rows` rows to one plan, each from the end of the same prompt; `written[k]` are the
+    tokens that row k has added, exactly: they may be tokens that the vocabulary lacks."""
 
-    def __init__(self, courses: Sequence[BarPlanTables]) -> None:
-        self.courses = courses
-        self.written: list[list[str]] = [[] for _ in courses]
-        self._at = [course.first for course in courses]
-        self._pitch = [_last_pitch(course.plan.tokens) for course in courses]
-        self._heard = [
-            [*_prompt_features(course.plan.tokens)[:-1], course.features[course.first]]
-            for course in courses
-        ]
+    def __init__(self, tables: BarPlanTables, n_rows: int) -> None:
+        self.tables = tables
+        self.written: list[list[str]] = [[] for _ in range(n_rows)]
+        self._nodes = [tables.first] * n_rows
+        self._pitches = [_last_pitch(tables.plan.tokens)] * n_rows
+        # The state after the prompt is the plan's, made to fit; see `UnfinishedMelody`.
+        self._prompt = [*_prompt_features(tables.plan.tokens)[:-1], tables.features[tables.first]]
         self._time = 0
 
     def advance(self, ids: Ints) -> None:
-        """Follow one token in every row: (B,)."""
+        """Read one token in every row: (B,)."""
         self._time += 1
-        for row, (course, chosen) in enumerate(zip(self.courses, ids.tolist(), strict=True)):
-            if self._time > len(self._heard[row]):
-                self._advance(row, course, chosen)
+        if self._time > len(self._prompt):
+            for row, token_id in enumerate(ids.tolist()):
+                self._advance(row, token_id)
 
-    def _advance(self, row: int, course: BarPlanTables, chosen: int) -> None:
-        node = course.nodes[self._at[row]]
+    def _advance(self, row: int, token_id: int) -> None:
+        node = self.tables.nodes[self._nodes[row]]
         if node.state.done:
             return
-        text = course.vocabulary.tokens[chosen]
+        text = self.tables.vocabulary.tokens[token_id]
         if node.fixed:
             text = node.fixed[0]
-        elif node.state.tie and course.is_pitch[chosen]:
-            text = self._pitch[row]
+        elif node.state.tie and self.tables.is_pitch[token_id]:
+            text = self._pitches[row]
         if parse_token(text).kind == "pitch":
-            self._pitch[row] = text
+            self._pitches[row] = text
         if text != EOS:
             self.written[row].append(text)
-        self._at[row] = course.step(self._at[row], text)
+        self._nodes[row] = self.tables.step(self._nodes[row], text)
 
     def mask(self) -> Bools:
         """(B, V): which tokens may come next; only `<pad>` in a row that is done."""
-        mask = np.stack([c.masks[at] for c, at in zip(self.courses, self._at, strict=True)])
-        for row, (course, at) in enumerate(zip(self.courses, self._at, strict=True)):
-            node = course.nodes[at]
-            if node.state.tie and not node.fixed and self._pitch[row]:
-                same = course.id_of(self._pitch[row])
-                fits = mask[row] & course.is_pitch
-                mask[row] &= ~course.is_pitch
-                mask[row, same] = fits.any()
+        mask = np.stack([self.tables.masks[number] for number in self._nodes])
+        is_pitch = self.tables.is_pitch
+        for row, number in enumerate(self._nodes):
+            node = self.tables.nodes[number]
+            if node.state.tie and not node.fixed and self._pitches[row]:
+                fits = (mask[row] & is_pitch).any()
+                mask[row] &= ~is_pitch
+                mask[row, self.tables.id_of(self._pitches[row])] = fits
         return mask
 
     def features(self) -> Ints:
         """(B, F): the grammar features of each row."""
-        rows = [
-            heard[self._time - 1] if self._time <= len(heard) else course.features[at]
-            for course, at, heard in zip(self.courses, self._at, self._heard, strict=True)
-        ]
-        return np.array(rows, np.int64)
+        if self._time <= len(self._prompt):
+            return np.array([self._prompt[self._time - 1]] * len(self._nodes), np.int64)
+        return np.array([self.tables.features[number] for number in self._nodes], np.int64)
 
 
 def _last_pitch(tokens: Sequence[str]) -> str:

@@ -17,8 +17,8 @@ from musicgen.composer.prompts.form import Stopped, sections
 from musicgen.composer.prompts.source_file import CompletedTune, SourceFile, at_path_of
 from musicgen.composer.prompts.tokens import (
     EncodedBar,
+    encode_melody,
     header_tokens,
-    hear,
     note_tokens,
     prevailing_meter,
 )
@@ -55,7 +55,7 @@ class InfillTarget:
     """A tune as a model hears it. `numbers` are the printed numbers of the heard bars."""
 
     tune: Tune
-    manuscript: SourceFile
+    source_file: SourceFile
     heard: tuple[EncodedBar, ...]
     numbers: tuple[int, ...]
     pickup: Fraction
@@ -70,7 +70,7 @@ class InfillTarget:
         try:
             if len(tune.voices) != 1:
                 raise InvalidTuneError("more than one voice" if tune.voices else "no music")
-            heard = hear(tune, tune.bars)
+            heard = encode_melody(tune, tune.bars)
             if not any(isinstance(note, Note) for bar in heard for note in bar.notes):
                 raise InvalidTuneError("no notes")
             full = prevailing_meter(heard).bar_duration
@@ -197,10 +197,10 @@ class InfillTarget:
         Raises:
             ControlError: the file holds something that cannot be kept.
         """
-        page = self.manuscript.tune_text
+        page = self.source_file.tune_text
         if page is None:
             whole = self.melody_with(changed)
-            midi = self.manuscript.midi
+            midi = self.source_file.midi
             return CompletedTune(whole, {".mid": self._midi(changed)} if midi else {})
         contents = {self.heard[i].number: self._dressed(i, n) for i, n in changed.items()}
         try:
@@ -208,7 +208,7 @@ class InfillTarget:
         except InvalidTuneError as error:
             raise ControlError(f"cannot be rewritten: {error}") from None
         whole = at_path_of(self.tune, whole)
-        return CompletedTune(whole, {".abc": self.manuscript.file_of(text)})
+        return CompletedTune(whole, {".abc": self.source_file.file_of(text)})
 
     def _dressed(self, index: int, notes: Notes) -> list[Event]:
         """New notes with what stays of the bar: the notes that are the same as before, chord
@@ -242,7 +242,7 @@ class InfillTarget:
 
     def _midi(self, changed: Mapping[int, Notes]) -> bytes:
         """The MIDI file with the notes that begin in what has changed taken out, others put in."""
-        score = MidiChunks.read(self.manuscript.midi)
+        score = MidiChunks.read(self.source_file.midi)
         ticks = score.ticks_per_quarter
         before, after = played_notes(self.tune), played_notes(self.melody_with(changed))
         same = {(n.onset, n.duration, n.midi) for n in before} & {

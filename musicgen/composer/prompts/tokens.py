@@ -1,4 +1,4 @@
-"""Any written melody as a model can hear it: bars of tokens, whatever the notation had beside."""
+"""Encode any written melody bar by bar as melody tokens, whatever else its notation holds."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class EncodedBar:
         return ("|:",) * self.repeat_start + volta
 
 
-def hear(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
-    """The bars of a tune's voice that hold music, reduced to what melody tokens can say.
+def encode_melody(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
+    """The bars of a tune's voice that hold music, reduced to what melody tokens can express.
 
-    Chords stand for their highest note; overlays, ornaments and texts are not heard; each bar is
-    heard in its own key. Bars without music give their marks to a neighbour, and repeats get their
-    start, as `melody` has it.
+    Chords become their highest note; overlays, ornaments and texts are left out; each bar is
+    encoded in its own key. Bars without music give their marks to a neighbour, and repeats get
+    their start, as in `tokens.melody`.
     """
     key, meter = _tonal(tune.key), tune.meter
     heard: list[EncodedBar] = []
@@ -190,9 +190,9 @@ def prevailing_meter(heard: Sequence[EncodedBar]) -> Meter:
     return Meter((int(length * length.denominator),), unit)
 
 
-# --- what a model has never seen ------------------------------------------------------------
+# --- tokens outside the vocabulary ----------------------------------------------------------
 
 
-def heard_as(tokens: Iterable[str], vocabulary: Vocabulary) -> list[str]:
+def nearest_tokens(tokens: Iterable[str], vocabulary: Vocabulary) -> list[str]:
     """The tokens, each unknown one replaced by the nearest that the model knows."""
     return vocabulary.replace_unknown(tokens, token_distance)

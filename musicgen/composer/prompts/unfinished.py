@@ -9,7 +9,12 @@ from fractions import Fraction
 from musicgen.composer.prompts.bar_plan import BarPlan
 from musicgen.composer.prompts.form import Outline, Stopped, outline
 from musicgen.composer.prompts.source_file import CompletedTune, SourceFile, at_path_of
-from musicgen.composer.prompts.tokens import header_tokens, hear, note_tokens, prevailing_meter
+from musicgen.composer.prompts.tokens import (
+    encode_melody,
+    header_tokens,
+    note_tokens,
+    prevailing_meter,
+)
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.places import Stop, find_stop
 from musicgen.formats.abc_notation.splicing import append
@@ -31,7 +36,7 @@ class UnfinishedMelody:
     """
 
     tune: Tune
-    manuscript: SourceFile
+    source_file: SourceFile
     stop: Stop | None
     bars: tuple[Bar, ...]
     key: Key
@@ -64,7 +69,7 @@ class UnfinishedMelody:
         if self.stop is not None:
             text, whole = append(self.stop, self._joined(new), goes_on=self.is_open)
             whole = at_path_of(self.tune, whole)
-            return CompletedTune(whole, {".abc": self.manuscript.continued(text)})
+            return CompletedTune(whole, {".abc": self.source_file.continued(text)})
         if self.is_open:
             kept, first = given.pop(), new.pop(0)
             new.insert(
@@ -92,12 +97,12 @@ class UnfinishedMelody:
         if self.form.strengthened:
             given[-1] = replace(given[-1], repeat_end=1, barline="|")
         bars = [*given, *new]
-        if self.form.repeats_from is not None and self.manuscript.midi:
+        if self.form.repeats_from is not None and self.source_file.midi:
             number = self._heard_numbers[self.form.repeats_from]
             bars[number] = replace(bars[number], repeat_start=True)
         voice = replace(self.tune.voices[0], bars=tuple(bars))
         whole = replace(self.tune, voices=(voice,), source=None)
-        return CompletedTune(whole, {".mid": self._midi(whole)} if self.manuscript.midi else {})
+        return CompletedTune(whole, {".mid": self._midi(whole)} if self.source_file.midi else {})
 
     @property
     def _heard_numbers(self) -> list[int]:
@@ -127,7 +132,7 @@ class UnfinishedMelody:
         return sum(1 for _ in self.bars[-1].timed)
 
     def _midi(self, whole: Tune) -> bytes:
-        score = MidiChunks.read(self.manuscript.midi)
+        score = MidiChunks.read(self.source_file.midi)
         ticks = score.ticks_per_quarter
         stop = sum((bar.duration for bar in self.bars), Fraction(0))
         played = timeline(whole)
@@ -171,10 +176,10 @@ def _without_changes(events: Sequence[Event]) -> list[Event]:
 def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
     if len(tune.voices) != 1:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
-    manuscript = SourceFile.of(tune)
-    stop = find_stop(manuscript.tune_text, tune) if manuscript.tune_text is not None else None
-    bars = stop.place.bars if stop is not None else _stopped_bars(tune, bool(manuscript.midi))
-    heard = hear(tune, bars)
+    source_file = SourceFile.of(tune)
+    stop = find_stop(source_file.tune_text, tune) if source_file.tune_text is not None else None
+    bars = stop.place.bars if stop is not None else _stopped_bars(tune, bool(source_file.midi))
+    heard = encode_melody(tune, bars)
     if not heard:
         raise InvalidTuneError("no notes")
     meter = prevailing_meter(heard)
@@ -195,7 +200,7 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
         tied=tied,
         begun=has_begun and begun.repeat_start,
         volta=begun.volta if has_begun else (),
-        unmarked=bool(manuscript.midi),
+        unmarked=bool(source_file.midi),
     )
     form = outline(stopped, n_bars)
     key = last.key
@@ -203,7 +208,7 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
         for event in begun.events:
             key = event.key or key if isinstance(event, Change) else key
     plan = _plan(tune, stopped, form, key, meter, stop)
-    return UnfinishedMelody(tune, manuscript, stop, tuple(bars), key, meter, is_open, form, plan)
+    return UnfinishedMelody(tune, source_file, stop, tuple(bars), key, meter, is_open, form, plan)
 
 
 def _stopped_bars(tune: Tune, from_midi: bool) -> tuple[Bar, ...]:
@@ -220,7 +225,7 @@ def _stopped_bars(tune: Tune, from_midi: bool) -> tuple[Bar, ...]:
 
 
 def _bar_length(tune: Tune, bars: Sequence[Bar]) -> Fraction | None:
-    heard = hear(tune, bars)
+    heard = encode_melody(tune, bars)
     return heard[-1].meter.bar_duration if heard else None
 
 
@@ -257,7 +262,7 @@ def _plan(
         _where(state, stopped),
         tuple(form.measures),
         opening=tuple(opening) if stopped.is_open or opening else (),
-        home=True,
+        ends_on_tonic=True,
     )
 
 

@@ -1,7 +1,7 @@
-"""An unfinished piece in parts as a prompt for a model, and the finished one put together again.
+"""An unfinished piece in parts: its tokens as a prompt, and the finished piece joined from both.
 
-The model hears the notes of every part up to the beat where its own begin; what was given, bar for
-bar, is what the finished piece starts with.
+The prompt holds the notes of every part up to the beat where new notes begin; the finished piece
+starts with the given bars, unchanged.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from fractions import Fraction
 from itertools import combinations
 
 from musicgen.errors import ControlError, InvalidTuneError
+from musicgen.formats.midi.splicing import MidiChunks, TickedNote
+from musicgen.music.playback import PlayedNote, played_notes
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
 from musicgen.tokens.remi.encoding import (
     decode,
@@ -46,14 +48,15 @@ CHOIR_ROLES = ("soprano", "alto", "tenor", "bass")
 class UnfinishedParts:
     """`tune` is the piece given and `piece` its notes; `slots` are the numbers of its parts among
     those that the model has. `begin` is where new music starts, in quarters from the first bar
-    line. `tokens` say all that; `heard` is how the model hears it."""
+    line. `tokens` encode all that; `known_tokens` are the nearest tokens of the model's
+    vocabulary."""
 
     tune: Tune
     piece: Piece
     slots: tuple[int, ...]
     begin: Fraction
     tokens: tuple[str, ...]
-    heard: tuple[str, ...]
+    known_tokens: tuple[str, ...]
     ranges: Mapping[int, tuple[int, int]]
 
     @staticmethod
@@ -286,3 +289,47 @@ def _tail(events: Sequence[Event], begin: Fraction) -> tuple[Event, ...]:
             tail.append(Rest(end - begin))
         position = end
     return tuple(tail)
+
+
+# --- in the MIDI file ---------------------------------------------------------------------------
+
+
+def spliced(given: Tune, whole: Tune, midi: bytes) -> bytes:
+    """A MIDI file with the new notes of every part on that part's own track and channel; the rest
+    is unchanged: ticks, velocities, drums, tempos, controllers.
+
+    Args:
+        given: the piece as it was read from the file, a voice for each part.
+        whole: the piece finished, in the same voices.
+        midi: the file.
+
+    Returns:
+        b"" where the notes of the file keep to no beat, so that their ticks are unknown.
+    """
+    chunks = MidiChunks.read(midi)
+    taken: set[tuple[int, int]] = set()
+    before, after = _by_voice(given), _by_voice(whole)
+    for number, notes in before.items():
+        had = [_ticked(note, chunks) for note in notes]
+        line = chunks.line_of(had, taken=taken)
+        if not chunks.is_on_time(line, had):
+            return b""
+        taken.add((line.track, line.channel))
+        places = {(note.onset, note.midi) for note in notes}
+        new = [n for n in after.get(number, ()) if (n.onset, n.midi) not in places]
+        added = [_ticked(note, chunks) for note in new]
+        chunks = MidiChunks.read(chunks.replace(line, added=added))
+    return chunks.data
+
+
+def _by_voice(tune: Tune) -> dict[int, list[PlayedNote]]:
+    voices: dict[int, list[PlayedNote]] = {}
+    for note in played_notes(tune):
+        voices.setdefault(note.voice, []).append(note)
+    return voices
+
+
+def _ticked(note: PlayedNote, chunks: MidiChunks) -> TickedNote:
+    ticks = chunks.ticks_per_quarter
+    onset, end = round(note.onset * ticks), round((note.onset + note.duration) * ticks)
+    return TickedNote(onset, max(end - onset, 1), note.midi)
