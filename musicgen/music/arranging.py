@@ -120,7 +120,7 @@ class _Map:
 
     @property
     def is_even(self) -> bool:
-        """Whether everything is stretched alike."""
+        """True if all parts of a beat are stretched alike."""
         return self.knots == self.places
 
     def __call__(self, moment: Fraction) -> Fraction:

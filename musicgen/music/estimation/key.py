@@ -1,4 +1,4 @@
-"""Key and mode from notes: how long each degree sounds, how the tune begins, where it ends."""
+"""Estimate of key and mode from notes: the time on each degree, the first and the last note."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def key_features(line: NoteLine) -> NDArray[np.float64]:
 
 
 def key_scores(line: NoteLine) -> NDArray[np.float64]:
-    """How well each mode (row, as in `MODES`) on each tonic (column, from C up) fits: (4, 12)
+    """The fit of each mode (row, as in `MODES`) on each tonic (column, from C up): (4, 12)
     logits."""
     weights, bias = _weights()
     scores: NDArray[np.float64] = weights @ key_features(line).T + bias[:, None]

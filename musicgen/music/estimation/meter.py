@@ -1,4 +1,4 @@
-"""Meter and pickup from notes: which bar makes their rhythm likely, and repeats itself.
+"""Estimate of meter and pickup from notes: the likelihood of the rhythm and its repetition.
 
 Under a meter and a pickup every note has a place in its bar. How often tunes of that meter go on
 from that place with a note so long was counted; the product over all notes, times how usual the
@@ -22,7 +22,7 @@ from musicgen.music.estimation.rhythm import LONGEST, rhythm_probability
 from musicgen.music.estimation.tables import tables
 from musicgen.music.theory import Meter
 
-# Those that there are enough tunes of; others are never guessed, only taken from the reader.
+# Meters with enough tunes; others are never estimated, only taken from the reader.
 METERS = ("2/4", "3/4", "4/4", "6/8", "9/8")
 SIXTEENTH = GRID // 4
 # Lags at which music comes again, in bars.
@@ -159,13 +159,13 @@ class _Model:
         self._cache: dict[tuple[int, int], float] = {}
 
     def step(self, place: int, length: int) -> float:
-        found = self._cache.get((place, length))
-        if found is None:
+        log_probability = self._cache.get((place, length))
+        if log_probability is None:
             row, n = self._counts.get(place, {}), self._sums.get(place, 0)
             backing = rhythm_probability(place % GRID, length)
-            found = math.log((row.get(length, 0) + _BACKING * backing) / (n + _BACKING))
-            self._cache[place, length] = found
-        return found
+            share = (row.get(length, 0) + _BACKING * backing) / (n + _BACKING)
+            log_probability = self._cache[place, length] = math.log(share)
+        return log_probability
 
     def pickup(self, pickup: int) -> float:
         return _smoothed(self._pickups, pickup, self._bar // (2 * SIXTEENTH))

@@ -1,8 +1,8 @@
-"""How rhythms go on: the time to the next note after each place of a quarter, counted.
+"""Counted rhythms: the time to the next note after each place of a quarter.
 
 Tunes are of several styles, in eighths or in quarters, dotted or swung: a mixture of Markov chains,
-found by `scripts/fitting/estimation.py` (expectation maximisation). Whoever follows a rhythm may
-learn on the way which style it is.
+found by `scripts/fitting/estimation.py` (expectation maximisation). A reader of
+a rhythm can infer its style on the way.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def rhythm_probability(place: int, length: int, previous: int | None = None) -> 
     after so long, both in `GRID`-ths; `previous` is the class of the time before."""
     row, total = _rhythm().get(place, ({}, 0))
     usual = _usual(place).get(length, _RARE * _RARE)
-    found = (row.get(length, 0) + _BACKED_PLACE * usual) / (total + _BACKED_PLACE)
+    probability = (row.get(length, 0) + _BACKED_PLACE * usual) / (total + _BACKED_PLACE)
     if length % 3 and length % 4:
-        found = min(found, _RARE)
+        probability = min(probability, _RARE)
     if previous is None:
-        return found
+        return probability
     own, n = _rhythm_after().get((place, previous), ({}, 0))
-    return (own.get(length, 0) + _BACKED * found) / (n + _BACKED)
+    return (own.get(length, 0) + _BACKED * probability) / (n + _BACKED)
 
 
 def style_weights() -> NDArray[np.float64]:
@@ -90,12 +90,12 @@ _Rows = dict[tuple[int, int], _Row]
 
 def _read(table: Mapping[str, Mapping[str, int]]) -> _Rows:
     """Counts by place and class of the time before, with their sums."""
-    found = {}
+    rows = {}
     for name, row in table.items():
         place, _, previous = name.partition(",")
         counts = {int(k): n for k, n in row.items()}
-        found[int(place), int(previous)] = (counts, sum(counts.values()))
-    return found
+        rows[int(place), int(previous)] = (counts, sum(counts.values()))
+    return rows
 
 
 @cache

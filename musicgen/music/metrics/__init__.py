@@ -1,7 +1,7 @@
-"""Numbers about tunes, pure functions: pitch, rhythm, structure, distances, baselines, a judge.
+"""Metrics of tunes, pure functions: pitch, rhythm, structure, distances, baselines, a judge.
 
-heard = played(tune)                       # repeats played out, as arrays
-pitch.pitch_class_entropy(heard.pitches)   # MusPy's number
-[measure.of(heard) for measure in MEASURES]
+notes = played(tune)                       # repeats played out, as arrays
+pitch.pitch_class_entropy(notes.pitches)   # MusPy's number
+[measure.function(notes) for measure in MEASURES.values()]
 judge = load_judge(); judge(tune).score    # 0 to 1
 """

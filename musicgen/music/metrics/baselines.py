@@ -37,10 +37,10 @@ def shuffled(tune: Tune, rng: np.random.Generator) -> Tune:
 class MarkovChain:
     """A chain over (degree, octave, length) of the written melodies of each mode.
 
-    What follows the last three notes is drawn as often as it followed them in the tunes of that
-    mode; where they never occurred, the last two, one or none decide. The heading, bars, repeats
-    and pickup are those of a tune drawn from `models`, and the chain fills its bars. With order 0
-    the notes of all tunes of a mode are mixed and dealt out anew.
+    The next note is drawn with the frequency with which it followed the last three in the tunes of
+    that mode; where they never occurred, the last two, one or none decide. The heading, bars,
+    repeats and pickup are those of a tune drawn from `models`, and the chain fills its bars. With
+    order 0 the notes of all tunes of a mode are mixed and dealt out anew.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class MarkovChain:
         bars, left = [], Fraction(0)
         symbol: Symbol = (None, Fraction(0))
         for bar in model.bars:
-            room, events = bar.duration, list[Timed]()
-            while room > 0:
+            remaining, events = bar.duration, list[Timed]()
+            while remaining > 0:
                 if not left:
                     symbol = self._next(model.key.mode, past, rng)
                     past.append(symbol)
                     left = symbol[1]
-                length = min(left, room)
-                left, room = left - length, room - length
+                length = min(left, remaining)
+                left, remaining = left - length, remaining - length
                 events.append(_event(symbol[0], length, tie=bool(left), tune=model))
             bars.append(replace(bar, events=tuple(events)))
         if isinstance(bars[-1].events[-1], Note):  # nothing follows that it could be tied to

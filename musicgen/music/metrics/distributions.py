@@ -44,8 +44,8 @@ def _runs(values: Sequence[Hashable], length: int) -> Counts:
 @lru_cache(4096)  # a tune has few different ones
 def quarters(ticks: int) -> str:
     """A time in quarters as text, exact."""
-    whole = math.gcd(ticks, TICKS)
-    top, bottom = ticks // whole, TICKS // whole
+    divisor = math.gcd(ticks, TICKS)
+    top, bottom = ticks // divisor, TICKS // divisor
     return str(top) if bottom == 1 else f"{top}/{bottom}"
 
 

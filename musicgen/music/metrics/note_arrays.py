@@ -1,4 +1,4 @@
-"""A tune as it is heard, in arrays: what every measure is computed on.
+"""The notes of a tune as arrays, repeats played out: the input of every measure.
 
 Repeats are played out and ties joined, so a tune counts the same whether it comes from ABC with
 repeat signs or from MIDI without any. Times are ticks, `TICKS` to a quarter note.
@@ -61,12 +61,12 @@ class Played:
 
     @cached_property
     def scale(self) -> NDArray[np.bool_]:
-        """Which of the 12 degrees belong to the key's scale: (12,)."""
+        """True for each of the 12 degrees that belongs to the key's scale: (12,)."""
         alters = self.key.signature
-        found = np.zeros(12, np.bool_)
+        scale = np.zeros(12, np.bool_)
         for step, semitones in STEP_SEMITONES.items():
-            found[(semitones + alters[step] - self.key.tonic_pitch_class) % 12] = True
-        return found
+            scale[(semitones + alters[step] - self.key.tonic_pitch_class) % 12] = True
+        return scale
 
     @cached_property
     def rhythms(self) -> dict[int, tuple[int, ...]]:
@@ -110,16 +110,16 @@ class Played:
 
 
 def played(tune: Tune) -> Played:
-    """The melody of a tune as it is heard.
+    """The melody of a tune with its repeats played out.
 
     Raises:
-        InvalidTuneError: nothing sounds, it has no bars, or it would play for ever.
+        InvalidTuneError: nothing sounds, it has no bars, or it is too long to play.
     """
-    whole = timeline(tune)
-    notes = _skyline(whole.notes)
-    if not notes or not whole.bars:
+    played_out = timeline(tune)
+    notes = _skyline(played_out.notes)
+    if not notes or not played_out.bars:
         raise InvalidTuneError("no notes")
-    starts, lengths, full, pickup = _measures(whole.bars)
+    starts, lengths, full, pickup = _measures(played_out.bars)
     onsets = np.array([_ticks(note.onset) for note in notes], np.int64)
     places = np.searchsorted(starts, onsets, side="right") - 1
     positions = onsets - starts[places]
@@ -143,8 +143,8 @@ def played(tune: Tune) -> Played:
 
 
 def _ticks(quarters: Fraction) -> int:
-    whole, rest = divmod(quarters.numerator * TICKS, quarters.denominator)
-    return round(quarters * TICKS) if rest else whole
+    ticks, rest = divmod(quarters.numerator * TICKS, quarters.denominator)
+    return round(quarters * TICKS) if rest else ticks
 
 
 def _skyline(notes: Sequence[PlayedNote]) -> list[PlayedNote]:
@@ -163,20 +163,19 @@ def _measures(bars: Sequence[PlayedBar]) -> tuple[Ints, Ints, int, int]:
     """Onsets and lengths of the measures, the usual length, and 1 if the first is a pickup."""
     starts: list[Fraction] = []
     lengths: list[Fraction] = []
-    room = Fraction(0)  # what the measure that is open still holds
+    remaining = Fraction(0)  # time left in the open measure
     for bar in bars:
         if bar.duration <= 0:
             continue
         full = bar.meter.bar_duration or bar.duration
-        if starts and bar.duration <= room and bar.duration < full:
+        if starts and bar.duration <= remaining and bar.duration < full:
             lengths[-1] += bar.duration
-            room -= bar.duration
+            remaining -= bar.duration
         else:
             starts.append(bar.onset)
             lengths.append(bar.duration)
-            room = full - bar.duration if len(starts) > 1 or bar.duration < full else Fraction(0)
-            if len(starts) == 1:
-                room = Fraction(0)  # a pickup is completed at the end, not by the next bar
+            # A pickup is completed at the end, not by the next bar.
+            remaining = full - bar.duration if len(starts) > 1 else Fraction(0)
     usual = [bar.meter.bar_duration or bar.duration for bar in bars]
     full = max(set(usual), key=usual.count)
     pickup = int(len(starts) > 1 and lengths[0] < full)
@@ -194,10 +193,10 @@ def _plain_meter(tune: Tune) -> str:
 def _sections(tune: Tune) -> tuple[int, ...]:
     """Lengths in whole bars of the written parts, second and later endings not counted."""
     bars = next((voice.bars for voice in tune.voices if any(voice.events)), ())
-    found, length, later_ending = [], Fraction(0), False
+    sections, length, later_ending = [], Fraction(0), False
     for bar in bars:
         if bar.repeat_start and length:
-            found.append(length)
+            sections.append(length)
             length = Fraction(0)
         if bar.volta:
             later_ending = min(bar.volta) > 1
@@ -207,8 +206,8 @@ def _sections(tune: Tune) -> tuple[int, ...]:
         ends = bar.barline in SECTION_LINES or (bar.repeat_end and not later_ending)
         if ends:
             if length:
-                found.append(length)
+                sections.append(length)
             length, later_ending = Fraction(0), False
     if length:
-        found.append(length)
-    return tuple(max(1, round(part)) for part in found)
+        sections.append(length)
+    return tuple(max(1, round(part)) for part in sections)

@@ -1,6 +1,6 @@
 """Measures of structure: repeated bars and phrases, loops, cadences, sections, self-similarity.
 
-All are computed on the tune as it is heard (`played`): repeats count as they sound. A measure is
+All are computed on the tune with its repeats played out (`played`). A measure is
 an exact repeat of another when it has the same notes at the same places for the same time.
 """
 
@@ -116,8 +116,8 @@ def ends_on_tonic(tune: Played) -> float:
 
 def cadence_rate(tune: Played) -> float:
     """Share of strains of 8 measures that end on the tonic (see `cadence_degrees`)."""
-    found = cadence_degrees(tune)
-    return found.count(0) / len(found) if found else math.nan
+    degrees = cadence_degrees(tune)
+    return degrees.count(0) / len(degrees) if degrees else math.nan
 
 
 def compressibility(tune: Played) -> float:

@@ -1,4 +1,4 @@
-"""How usual a tune's notes are in a style: small tables of counts, as text, and log-probabilities.
+"""Style of a corpus as small tables of counts: the mean surprise of a tune's notes in bits.
 
     style = Style.count(real_tunes)
     style.scores(tune)          # mean bits of surprise, one number for each of ASPECTS
@@ -78,7 +78,7 @@ ASPECTS: dict[str, Callable[[Played], Iterator[Event]]] = {
     "bar lines": _bar_lines,
     "rhythms": _rhythms,
 }
-# Symbols that could come where nothing is known.
+# Number of symbols that are possible without any context.
 _ALPHABET = {"degrees": 12, "steps": 27, "places": 12, "bar lines": 27, "rhythms": 4096}
 
 Tables = dict[str, dict[str, dict[str, int]]]

@@ -27,8 +27,8 @@ Sound = tuple[int, int, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What lines are written into: meters, keys and tempos with their onsets in units, and the
-    length of a pickup, 0 for none. There is a meter and a key at 0."""
+    """The frame of the bars: meters, keys and tempos with their onsets in units, and the length of
+    a pickup, 0 for none. There is a meter and a key at 0."""
 
     meters: Sequence[tuple[int, Meter]]
     keys: Sequence[tuple[int, Key]]
@@ -91,18 +91,18 @@ def write_bars(
 
 
 def _require_music(lines: Sequence[Sequence[Sound]]) -> None:
-    """Refuse a silence of all lines that no piece has."""
+    """Raise for a silence of all lines longer than `MAX_SILENCE`."""
     sounds = lines[0] if len(lines) == 1 else sorted(s for line in lines for s in line)
     if sounds[-1][0] <= MAX_SILENCE * UNITS:
         return
-    heard = 0
+    sounded = 0  # end of the latest sound so far
     for onset, end, _ in sounds:
-        if onset - heard > MAX_SILENCE * UNITS:
+        if onset - sounded > MAX_SILENCE * UNITS:
             raise ParseError(
-                f"a silence of {(onset - heard) / UNITS:.0f} quarter notes; "
+                f"a silence of {(onset - sounded) / UNITS:.0f} quarter notes; "
                 f"cut it to at most {MAX_SILENCE}"
             )
-        heard = max(heard, end)
+        sounded = max(sounded, end)
 
 
 def _last_line(spans: Sequence[_Span], end: int) -> str:
@@ -192,7 +192,7 @@ def _changes(
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What a bar is written in, besides its meter."""
+    """The frame, changes and lyrics that all bars of a line share."""
 
     frame: Frame
     changes: Mapping[int, list[Change]]
@@ -200,7 +200,7 @@ class _Context:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing changes and nothing is sung."""
+        """True if nothing changes and there are no lyrics."""
         return not self.changes and not self.lyrics and len(self.frame.keys) == 1
 
 

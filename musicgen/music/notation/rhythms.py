@@ -1,4 +1,4 @@
-"""How the rhythm of a bar is written: note heads, rests, ties, dots, tuplets, spelling.
+"""The notation of a bar's rhythm: note heads, rests, ties, dots, tuplets, spelling.
 
 Worked out once for each rhythm, since corpora repeat a few of them endlessly.
 """
@@ -23,8 +23,8 @@ _NOTE_HEADS = (1, 3, 7)
 _TUPLETS = {3: 2, 5: 4, 7: 4, 9: 8, 15: 8}
 _LONGEST_TUPLET = 4  # quarters
 
-REST, NOTE, TIED = range(3)  # what a piece of a bar is
-# Of a bar: onset and end in units from its start, and what it is.
+REST, NOTE, TIED = range(3)  # kinds of pieces of a bar
+# The pieces of a bar: onset and end in units from its start, and the kind.
 Rhythm = tuple[tuple[int, int, int], ...]
 
 
@@ -215,10 +215,10 @@ def _inside(piece: _Piece, places: Sequence[Fraction]) -> list[Fraction]:
 
 
 def _is_plain(duration: Fraction) -> bool:
-    """Whether a duration or distance needs no tuplet: its denominator is a power of two."""
+    """True if a duration needs no tuplet: its denominator is a power of two."""
     return _odd(duration.denominator) == 1
 
 
 def _odd(number: int) -> int:
-    """What is left of a positive number when it is halved as often as possible."""
+    """The odd factor of a positive number."""
     return number // (number & -number)

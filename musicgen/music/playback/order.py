@@ -258,7 +258,7 @@ def _texts(bar: Bar) -> Iterator[str]:
 def _follow_jumps(order: list[int], once: list[int], signs: dict[int, set[str]]) -> list[int]:
     """Play `order`, taking each D.C. and D.S. once, when its bar is left for the last time.
 
-    What follows a jump is played without repeats, to the Fine, over to the coda, or to the end.
+    The bars after a jump are played without repeats, to the Fine, over to the coda, or to the end.
     """
     played: list[int] = []
     run = order

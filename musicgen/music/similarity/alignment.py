@@ -72,7 +72,7 @@ def score_rows(a: MelodyLine, targets: list[MelodyLine]) -> Iterator[Scores]:
     for row, line in enumerate(targets):
         pitches[row, : len(line.weights)] = line.pitch_classes
         sizes[row, : len(line.weights)] = line.weights
-    # What a match with each pitch class adds, for the target's part; no match never pays.
+    # The target's share of the gain of a match, by pitch class; a mismatch never pays.
     never = np.int32(-(1 << 28))
     gains = [np.where(pitches == p, MATCH * sizes, never) for p in range(12)]
     ramp = np.zeros((n_targets, longest + 1), np.int32)

@@ -1,4 +1,4 @@
-"""Which tunes are the same and which are variants of one another: shared runs of intervals.
+"""Families of tunes: duplicates and variants, found by shared runs of intervals.
 
 Two tunes are related when the sets of their runs of eight successive melodic intervals overlap
 (Jaccard index at least 0.3), whatever their key or title; a family is a connected component of

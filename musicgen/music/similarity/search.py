@@ -1,4 +1,4 @@
-"""Which of many melodies may be like a given one: shared runs of intervals vote for them.
+"""Candidate search: the melodies of an index that share the most runs of intervals with one.
 
 As Shazam finds recordings (Wang, "An industrial-strength audio search algorithm", 2003): a run of
 intervals that occurs in the query at i and in a sequence at j votes for that sequence with offset

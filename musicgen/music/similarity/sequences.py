@@ -120,7 +120,7 @@ def _notes(melodies: Melodies) -> PitchSequences:
 
 
 def _on_beats(melodies: Melodies, size: float, phase: int) -> PitchSequences:
-    """What sounds every `size` beats, from the first bar line or `phase` beats later."""
+    """The notes that sound every `size` beats, from the first bar line or `phase` beats later."""
     starts = _starts(melodies.sizes)
     time = _starts(melodies.lengths)  # all melodies one after the other
     begins, ends = time[starts[:-1]], time[starts[1:]]

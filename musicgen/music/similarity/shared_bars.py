@@ -31,7 +31,7 @@ class SharedBars:
 
 
 class BarComparison:
-    """A melody against which others are held, bar by bar.
+    """Compares other melodies with one, bar by bar.
 
     A note counts to the bar in which it begins; a bar in which none does neither ends a run nor
     adds to its length.
@@ -85,7 +85,7 @@ class BarComparison:
         for i, j in pairs:
             bar = self.bar_of[i]
             matched[bar] += self.lengths[i] + scale * lengths[j]
-            # What they have between two matches goes to the later one.
+            # Their notes between two matches count to the later one.
             total[bar] += scale * (until[j + 1] - until[following])
             following = j + 1
         return [m / t if t else None for m, t in zip(matched, total, strict=True)]
