@@ -29,17 +29,6 @@ MOST_LISTED = 500  # lines about files and tunes that could not be read
 PAGE_TUNES = 24  # most tunes of a folder with a page; more make a tunebook
 
 
-def pick(tunes: Sequence[Tune], number: int, path: Path) -> Tune:
-    """Tune `number`, from 1, of the tunes of a file.
-
-    Raises:
-        ControlError: the file has fewer.
-    """
-    if number > len(tunes):
-        raise ControlError(f"{path}: has no tune {number}; it holds {len(tunes)}")
-    return tunes[number - 1]
-
-
 def read_tune(
     path: Path, number: int, reading: Mapping[str, Any] | None = None, *, all_voices: bool = False
 ) -> Tune:
@@ -49,11 +38,12 @@ def read_tune(
         MusicgenError: the file cannot be read, or has fewer tunes.
     """
     tunes = read(path, all_voices=all_voices, **(reading or {}))
-    chosen = pick(tunes, number, path)
+    if number > len(tunes):
+        raise ControlError(f"{path}: has no tune {number}; it holds {len(tunes)}")
     if len(tunes) > 1:
         say(f"{path}: tune {number} of {len(tunes)}; --tune chooses another")
-    warn_of(chosen, path)
-    return chosen
+    warn_of(tunes[number - 1], path)
+    return tunes[number - 1]
 
 
 class TuneSink:
@@ -83,7 +73,9 @@ class TuneSink:
         is_book = self.to_folder and settings is not None and number > PAGE_TUNES
         if (to is not None and not self.to_folder) or (resume and not is_book):
             raise MusicgenError("--to is for a folder, --resume for a book of many tunes in one")
-        self.formats = folder_formats(to) if to else (".abc",) if is_book else FOLDER_FORMATS
+        self.formats: tuple[str, ...] = (".abc",) if is_book else FOLDER_FORMATS
+        if to:  # every tune has its ABC
+            self.formats = tuple(dict.fromkeys([".abc", *suffixes(to)]))
         if output is not None and is_book:
             self.book = Tunebook.open(output, settings or {}, resume=resume, force=self.force)
             self.start = self.book.done
@@ -161,11 +153,6 @@ def require_free(path: Path, *, force: bool) -> None:
     """
     if path.exists() and not force:
         raise MusicgenError(f"{path}: already exists; use --force to overwrite")
-
-
-def folder_formats(to: str) -> tuple[str, ...]:
-    """The extensions that a list such as "abc,mid" names; every tune has its ABC."""
-    return tuple(dict.fromkeys([".abc", *suffixes(to)]))
 
 
 def suffixes(to: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Tunes followed under controls: parts that come back, a motif, parts and bars that must differ."""
+"""The constraint of a batch of tunes: returning parts, a motif, parts and bars that must differ."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from musicgen.tokens.vocabulary import PAD
 
 @dataclass(frozen=True, eq=False)
 class TakePlan:
-    """What one take has to do. `first` is the automaton's state where its music begins, after the
-    `header` states it is in while it reads its heading; `motif` are token ids, () for none;
-    `max_repeats` is how often in a row the same bar may come (0: as often as it likes)."""
+    """The plan of one take: `header` are the numbers of the automaton's states while the heading is
+    read, the last where the music begins; `motif` are token ids, () for none; `max_repeats` is how
+    often the same bar may follow itself (0: any number)."""
 
     automaton: PitchAutomaton
     header: tuple[int, ...]
@@ -30,7 +30,7 @@ class TakePlan:
 
 @dataclass(slots=True)
 class _Bars:
-    """The bars of a tune as token ids, and how often the last came in a row."""
+    """The bars of a tune as token ids, and how often the last one was repeated in a row."""
 
     current: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
@@ -45,7 +45,7 @@ class _Bars:
 
 
 class _Row:
-    """One tune: where it stands, what is forced on it, and what it has written."""
+    """One tune: its state, the tokens that are forced on it, and its music so far."""
 
     def __init__(self, plan: TakePlan) -> None:
         self.plan = plan
@@ -53,10 +53,10 @@ class _Row:
         self.number = plan.header[0]
         self.forced: deque[int] = deque()
         self.no_tie = False  # the motif has ended with its last note
-        self.rested = False  # no note has come since the last rest
-        self.body: list[int] = []  # of the current part, its opening and closing signs left out
+        self.rested = False  # the last event is a rest
+        self.body: list[int] = []  # of the current part, without its opening and closing signs
         self.bodies: dict[str, list[int]] = {}
-        self.rivals: list[list[int]] = []  # earlier parts that the current one still equals
+        self.rivals: list[list[int]] = []  # earlier parts that begin with the current one
         self.bars = _Bars()
 
     @property
@@ -99,7 +99,7 @@ class _Row:
             self.forced.extend(self._motif_without_pickup())
 
     def restrict(self, mask: NDArray[np.bool_]) -> None:
-        """Take out of a mask what this tune may not do; something always stays."""
+        """Remove the tokens that this tune may not use from a mask; at least one always stays."""
         state = self.state
         if self.forced:
             self._only(mask, {self.forced[0]})
@@ -111,17 +111,17 @@ class _Row:
             return
         if self.no_tie:
             self._avoid(mask, next(i for i, t in enumerate(self.tokens) if t.kind == "tie"))
-        # Where the likely notes are not allowed the model would rather rest on and on.
+        # If its likely notes are not allowed, a model would write one rest after another.
         if self.rested and (mask & self.plan.automaton.base.is_pitch).any():
             mask &= ~self.plan.automaton.is_rest
         for rival in self.rivals:
             if len(rival) > len(self.body) >= len(rival) // 2:
                 self._avoid(mask, rival[len(self.body)])
         bars, most = self.bars, self.plan.max_repeats
-        at = len(bars.current)
-        again = most and bars.in_a_row >= most and bars.current == bars.last[:at]
-        if again and len(bars.last) // 2 <= at < len(bars.last):
-            self._avoid(mask, bars.last[at])
+        place = len(bars.current)
+        again = most and bars.in_a_row >= most and bars.current == bars.last[:place]
+        if again and len(bars.last) // 2 <= place < len(bars.last):
+            self._avoid(mask, bars.last[place])
 
     @staticmethod
     def _only(mask: NDArray[np.bool_], ids: set[int]) -> None:
@@ -156,17 +156,16 @@ class _Row:
             self.bodies.setdefault(form.letters[before.part], self.body)
 
     def _sign(self, text: str) -> int:
-        kinds = {"|:": "repeat"}
+        """The token id of a bar line."""
+        kind = "repeat" if text == "|:" else "close"
         return next(
-            i
-            for i, token in enumerate(self.tokens)
-            if (token.kind, token.value) == (kinds.get(text, "close"), text)
+            i for i, token in enumerate(self.tokens) if (token.kind, token.value) == (kind, text)
         )
 
     # --- motif ---------------------------------------------------------------------------------
 
     def _awaits_motif(self, state: State) -> bool:
-        """Whether the tune stands where its motif opens it."""
+        """Whether the tune is at the place where its motif opens it."""
         return bool(self.plan.motif) and state.part == 0 and state.bar == 0 and not state.position
 
     def _motif_returns(self, before: State) -> bool:
@@ -181,9 +180,10 @@ class _Row:
 
 
 class ControlledConstraint:
-    """Follows tunes at once, each under its own `TakePlan`; see `sampling.Constraint`.
+    """Follows a batch of tunes, each under its own `TakePlan`; see `tokens.constraint.Constraint`.
 
-    A tune ends at its next valid end after `hurry_after` tokens, unless its bars were asked for.
+    After `hurry_after` tokens a tune ends at its next valid end, unless the controls state its
+    bars.
     """
 
     def __init__(self, plans: Sequence[TakePlan], *, hurry_after: int) -> None:
@@ -205,7 +205,7 @@ class ControlledConstraint:
         return np.array([r.plan.automaton.features[r.number] for r in self.rows], np.int64)
 
     def keep(self, rows: NDArray[np.integer]) -> None:
-        """Go on with these rows only, in this order."""
+        """Keep only these rows, in this order."""
         self.rows = [self.rows[i] for i in rows.tolist()]
 
     def advance(self, ids: NDArray[np.integer]) -> None:

@@ -1,4 +1,4 @@
-"""Bars of a tune kept as a motif: its notes as tokens of the asked key."""
+"""A motif: bars of a tune, and their notes as tokens in another key."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ class Motif:
 
     @staticmethod
     def read(tune: Tune, bars: str) -> Motif:
-        """Take bars such as "1-2" (full bars, counted from 1) out of a tune, the pickup before
-        bar 1 with them.
+        """Bars such as "1-2" (full bars, counted from 1) of a tune, with the pickup before bar 1.
 
         Raises:
-            ControlError: there are no such bars, or they are no single line of full bars.
+            ControlError: there are no such bars, or they are not a single line of full bars.
         """
         match = _BARS.fullmatch(bars)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
@@ -66,10 +65,10 @@ class Motif:
         return self.tune.meter
 
     def tokens(self, key: Key, unit: Fraction) -> list[str]:
-        """The notes in a key, moved by the nearest way from their own, bar lines between them.
+        """The notes in another key, moved by the smaller interval, with bar lines between them.
 
         Raises:
-            InvalidTuneError: the notes cannot be said in that key.
+            InvalidTuneError: no tokens exist for the notes in that key.
         """
         moved = move(self._as_tune(), Interval.between(self.key, key))
         return encode_bars(replace(moved, key=key, unit=unit), moved.bars)[:-1]

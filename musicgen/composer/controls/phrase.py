@@ -1,4 +1,4 @@
-"""A plain phrase, "slow waltz in E minor", understood word by word by rule, or refused.
+"""A plain phrase, "slow waltz in E minor", read word by word by rules, or refused.
 
 understand_phrase("a slow 16-bar waltz in E minor for the fiddle")
 -> {"tempo": "1/4=101", "bars": 16, "rhythm": "waltz", "key": "E minor", "instrument": "fiddle"}
@@ -27,7 +27,7 @@ from musicgen.music.theory import (
     parse_mode,
 )
 
-# Words that say nothing about the tune.
+# Words without meaning for the tune.
 FILLERS = frozenset(
     (
         *("a", "an", "the", "in", "of", "with", "on", "for", "to", "and", "please", "like"),
@@ -52,33 +52,33 @@ def understand_phrase(text: str) -> dict[str, Any]:
     """The controls that a phrase names, by field.
 
     Raises:
-        ControlError: it has a word that no rule knows (which is named), or says a thing twice.
+        ControlError: no rule knows a word (the message names it), or a control is stated twice.
     """
     words = re.sub(r"(?<=[A-Za-z0-9])-(?=[A-Za-z])", " ", text).replace(",", " ").split()
     words = [word.rstrip(".;!") or word for word in words]
-    found: dict[str, Any] = {}
-    at = 0
-    while at < len(words):
-        before = words[at - 1].lower() if at else ""
-        for size in range(min(_LONGEST, len(words) - at), 0, -1):
-            reading = _read(words[at : at + size], before, last=at + size == len(words))
+    controls: dict[str, Any] = {}
+    start = 0
+    while start < len(words):
+        before = words[start - 1].lower() if start else ""
+        for size in range(min(_LONGEST, len(words) - start), 0, -1):
+            reading = _read(words[start : start + size], before, last=start + size == len(words))
             if reading is not None:
                 break
         else:
             raise ControlError(
-                f"like '{printable(text[:80])}': the word '{printable(words[at][:40])}' is not "
+                f"like '{printable(text[:80])}': the word '{printable(words[start][:40])}' is not "
                 "understood; leave it out or use the option for it"
             )
         name, value = reading
-        if name and name in found:
-            raise ControlError(f"like '{printable(text[:80])}': {name} is said twice")
+        if name and name in controls:
+            raise ControlError(f"like '{printable(text[:80])}': {name} is stated twice")
         if name:
-            found[name] = value
-        at += size
-    if "pace" in found:
-        qpm = round(default_qpm(found.get("rhythm", "")) * found.pop("pace"))
-        found["tempo"] = f"1/4={qpm}"
-    return found
+            controls[name] = value
+        start += size
+    if "pace" in controls:
+        qpm = round(default_qpm(controls.get("rhythm", "")) * controls.pop("pace"))
+        controls["tempo"] = f"1/4={qpm}"
+    return controls
 
 
 def describe(controls: Mapping[str, Any]) -> str:
@@ -88,7 +88,7 @@ def describe(controls: Mapping[str, Any]) -> str:
 
 
 def _read(words: list[str], before: str, *, last: bool) -> Reading | None:
-    """What some words say together: a field and its value, ("", None) for a filler."""
+    """The control and its value that some words name together; ("", None) for a filler."""
     text = " ".join(words)
     lower = text.lower()
     if lower in _ENDINGS:

@@ -1,4 +1,4 @@
-"""A request understood: openings of the model's corpus that meet it, and what each tune must do."""
+"""A request: the openings of a model's corpus that meet the controls, and the plan of each take."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from musicgen.composer.controls.constraint import ControlledConstraint, TakePlan
 from musicgen.composer.controls.limits import with_motif
 from musicgen.composer.controls.parsed import ParsedControls, alike
 from musicgen.composer.controls.pitch_automaton import PitchAutomaton
+from musicgen.composer.controls.scale import pitch_class
 from musicgen.composer.controls.setting import Setting, setting_of
 from musicgen.composer.controls.table import Controls
 from musicgen.errors import ControlError, InvalidTuneError, printable
@@ -37,14 +38,15 @@ from musicgen.tokens.vocabulary import Vocabulary
 # Header tokens, in the order of HEADER_KINDS, and how often the corpus opens a tune so.
 Opening = tuple[tuple[str, ...], int]
 Outlines = Sequence[tuple[Outline, int]]  # outlines with their counts
-# What may be let go of, one after the other, when the corpus never combines all that was asked:
-# the music is transposed, its unit rewritten, and pickup, mode and rhythm are put in the heading.
-_LETTING_GO = ("tonic", "unit", "pickup", "mode", "rhythm")
+# Kinds of header tokens that need not match, one more at a time, if the corpus never combines all
+# the controls: the music is transposed, its unit rewritten, and pickup, mode and rhythm are put in
+# the heading.
+_NEGOTIABLE = ("tonic", "unit", "pickup", "mode", "rhythm")
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """Controls that have been understood, and the openings that meet them."""
+    """Controls that have been read, and the openings that meet them."""
 
     controls: ParsedControls
     openings: tuple[Opening, ...]
@@ -56,13 +58,13 @@ class Request:
     _automata: dict[tuple[str, str, Outline], PitchAutomaton] = field(default_factory=dict)
 
     def _feasible(self) -> Request:
-        """The request with those openings only whose notes suffice."""
+        """The request with only those openings whose notes suffice."""
         if not self.controls.exact:
             return self
         kept, reason = [], ""
         for tokens, count in self.openings:
             try:
-                self.plan(self._asked_header(tokens))
+                self.plan(self._header_for(tokens))
             except ControlError as error:
                 reason = reason or str(error)
             else:
@@ -79,19 +81,19 @@ class Request:
         return list(np.cumsum(counts) / counts.sum())
 
     def draw(self, seed: int, index: int) -> tuple[tuple[str, ...], Outline]:
-        """Header tokens for take `index` of a seed and the outline it is to have, as often as the
-        corpus has them; () leaves the outline to the model."""
-        # A stream of its own, apart from the sampler's.
+        """Header tokens and outline of take `index` of a seed, drawn as often as the corpus has
+        them; () leaves the outline to the model."""
+        # Independent of the sampler's stream of random numbers.
         random = np.random.default_rng([seed, index, 1])
         tokens, _ = self.openings[bisect_right(self._cumulative, random.random())]
-        found = self._outlines_for(tokens)
-        counts = np.array([count for _, count in found], np.float64)
-        at = int(np.searchsorted(np.cumsum(counts), random.random() * counts.sum(), side="right"))
-        return self._asked_header(tokens), found[at][0] if found else ()
+        outlines = self._outlines_for(tokens)
+        counts = np.array([count for _, count in outlines], np.float64)
+        i = int(np.searchsorted(np.cumsum(counts), random.random() * counts.sum(), side="right"))
+        return self._header_for(tokens), outlines[i][0] if outlines else ()
 
     def _outlines_for(self, tokens: tuple[str, ...]) -> Outlines:
-        """The outlines to draw from for a heading; none where what is asked says already how long
-        parts are. Where only the bars are asked in all, those of any heading."""
+        """The outlines to draw from for a heading; none if the controls state part lengths. If
+        they state only the total of bars, those of any heading."""
         limits = self.controls.limits
         if self.controls.motif is not None or limits not in (None, Limits(total_bars=self._total)):
             return ()
@@ -110,7 +112,7 @@ class Request:
     def _total(self) -> int | None:
         return None if self.controls.limits is None else self.controls.limits.total_bars
 
-    def _asked_header(self, tokens: Sequence[str]) -> tuple[str, ...]:
+    def _header_for(self, tokens: Sequence[str]) -> tuple[str, ...]:
         rhythm, meter, unit, tonic, mode, pickup = tokens
         controls = self.controls
         if controls.rhythm is not None:
@@ -121,13 +123,13 @@ class Request:
             pickup = f"up:{controls.pickup}"
         return rhythm, meter, unit, tonic, mode, pickup
 
-    # --- what each take must do ------------------------------------------------------------------
+    # --- the plan of each take -------------------------------------------------------------------
 
     def constraint(
         self, drawn: Sequence[tuple[tuple[str, ...], Outline]], *, hurry_after: int
     ) -> ControlledConstraint | None:
-        """The constraint for takes with these headings and outlines; None where the grammar alone
-        will do."""
+        """The constraint for takes with these headings and outlines; None if the grammar alone is
+        enough."""
         known = all(text in self.vocabulary.ids for header, _ in drawn for text in header)
         if known and not self.controls.exact:
             return None
@@ -136,17 +138,17 @@ class Request:
         )
 
     def _outlined_plan(self, header: tuple[str, ...], outline: Outline) -> TakePlan:
-        """The plan with an outline, or without where the two do not go together."""
+        """The plan with an outline, or without it where the two contradict each other."""
         try:
             return self.plan(header, outline)
         except ControlError:
             return self.plan(header)
 
     def plan(self, header: tuple[str, ...], outline: Outline = ()) -> TakePlan:
-        """What a take with this heading must do.
+        """The plan of a take with this heading.
 
         Raises:
-            ControlError: it cannot.
+            ControlError: no take with this heading can meet the controls.
         """
         if (header, outline) not in self._plans:
             self._plans[header, outline] = self._plan(header, outline)
@@ -155,7 +157,7 @@ class Request:
     def _plan(self, header: tuple[str, ...], outline: Outline) -> TakePlan:
         controls = self.controls
         _, _, unit, tonic, mode, _ = header
-        motif = self._motif(parse_token(unit).value, self._heard_key(header))
+        motif = self._motif(parse_token(unit).value, self._model_key(header))
         self._require_reach(header, motif)
         key = (tonic, mode, outline)
         if key not in self._automata:
@@ -164,10 +166,10 @@ class Request:
             if form is not None:
                 last = form.letters[-1]
                 parts = frozenset(i for i, letter in enumerate(form.letters) if letter == last)
-            # Where nothing else is asked of the notes, every place leads to every tonic.
+            # Without other rules for the notes, every place leads to every tonic.
             tokens = self._structure.tokens
-            home = pitches.free and any(is_tonic(tokens[i]) for i in pitches.ids)
-            structure = self._structure_of(outline, home=home)
+            on_tonic = pitches.free and any(is_tonic(tokens[i]) for i in pitches.ids)
+            structure = self._structure_of(outline, on_tonic=on_tonic)
             self._automata[key] = PitchAutomaton(structure, pitches, parts)
         automaton = self._automata[key]
         states = [start(), start()]  # before and after <bos>
@@ -184,17 +186,17 @@ class Request:
 
     @cached_property
     def _structure(self) -> Automaton:
-        return self._structure_of((), home=False)
+        return self._structure_of((), on_tonic=False)
 
-    def _structure_of(self, outline: Outline, *, home: bool) -> Automaton:
-        """The grammar with an outline, or with what is asked of bars and parts; with `home` it sees
-        to it that the tune ends on the tonic, too."""
-        if (outline, home) not in self._structures:
+    def _structure_of(self, outline: Outline, *, on_tonic: bool) -> Automaton:
+        """The grammar with an outline, or with the bars and parts of the controls; with `on_tonic`
+        the tune ends on the tonic, too."""
+        if (outline, on_tonic) not in self._structures:
             limits = Limits(form=outline) if outline else self._limits
-            parts = self._coming_home(limits.form) if home else leaving_open(limits.form)
+            parts = self._ending_on_tonic(limits.form) if on_tonic else leaving_open(limits.form)
             automaton = Automaton(self.vocabulary, replace(limits, form=parts))
-            self._structures[outline, home] = automaton
-        return self._structures[outline, home]
+            self._structures[outline, on_tonic] = automaton
+        return self._structures[outline, on_tonic]
 
     @cached_property
     def _limits(self) -> Limits:
@@ -204,9 +206,9 @@ class Request:
             limits = with_motif(limits, motif.n_bars, self.controls.pickup or motif.pickup)
         return limits or Limits()
 
-    def _coming_home(self, parts: Outline) -> Outline:
-        """The parts, of which those that the tune ends with are to end on the tonic, where nothing
-        is known of that."""
+    def _ending_on_tonic(self, parts: Outline) -> Outline:
+        """The parts; those with which the tune ends are to end on the tonic, unless the outline
+        states how parts end."""
         if not parts or any(part.home is not None for part in parts):
             return parts
         form = self.controls.form
@@ -216,25 +218,23 @@ class Request:
             for part, letter in zip(parts, letters, strict=True)
         )
 
-    def _heard_key(self, header: Sequence[str]) -> Key:
+    def _model_key(self, header: Sequence[str]) -> Key:
         return Key(parse_token(header[3]).value, parse_token(header[4]).value)
 
     def _setting(self, header: tuple[str, ...], motif: Sequence[int] = ()) -> Setting:
         known = self._settings.get(header[3:5])
         if known is None:
-            heard = self._heard_key(header)
-            tokens = self._structure.tokens
-            known = setting_of(
-                self.controls.notes, heard, self.controls.key or heard, tokens, motif
-            )
+            model_key, rules = self._model_key(header), self.controls.notes
+            key = self.controls.key or model_key
+            known = setting_of(rules, model_key, key, self._structure.tokens, motif)
             self._settings[header[3:5]] = known
         return known
 
-    def _motif(self, unit: Any, heard: Key) -> tuple[int, ...]:
+    def _motif(self, unit: Any, model_key: Key) -> tuple[int, ...]:
         if self.controls.motif is None:
             return ()
         try:
-            tokens = self.controls.motif.tokens(heard, unit)
+            tokens = self.controls.motif.tokens(model_key, unit)
         except InvalidTuneError as error:
             raise ControlError(f"motif: {error}") from None
         unknown = [text for text in tokens if text not in self.vocabulary.ids]
@@ -271,14 +271,14 @@ class Request:
             )
 
     def _returning_note(self, header: tuple[str, ...], motif: Sequence[int]) -> int | None:
-        """The first pitch of the motif where it comes back, which is without its pickup."""
+        """The first pitch of the motif where it returns, which is without its pickup."""
         tokens = self._structure.tokens
         closes = [i for i, t in enumerate(motif) if tokens[t].kind == "close"]
         begin = closes[0] if _after_header(header).in_pickup and closes else 0
         return next((t for t in motif[begin:] if self._structure.is_pitch[t]), None)
 
     def fulfil(self, tune: Tune, header: tuple[str, ...]) -> Tune:
-        """The sampled tune in exactly the key, meter, unit and tempo that the controls state."""
+        """The sampled tune in exactly the key, meter, unit and tempo of the controls."""
         controls = self.controls
         written = WRITTEN_METERS.get((tune.rhythm, tune.meter), tune.meter)
         meter = controls.meter or written
@@ -310,8 +310,8 @@ def understand(
     headers = [_header(tokens) for tokens, _ in openings]
     _require_known(parsed, headers)
     fits = [_fits(parsed, header) for header in headers]
-    for n in range(len(_LETTING_GO) + 1):
-        kept = {kind: v for kind, v in parsed.header.items() if kind not in _LETTING_GO[:n]}
+    for n in range(len(_NEGOTIABLE) + 1):
+        kept = {kind: v for kind, v in parsed.header.items() if kind not in _NEGOTIABLE[:n]}
         matching = tuple(
             opening
             for opening, header, fit in zip(openings, headers, fits, strict=True)
@@ -335,15 +335,14 @@ def _after_header(header: Sequence[str]) -> State:
 
 
 def _closest_keys(openings: list[Opening], pitch_classes: Any) -> list[Opening]:
-    """Of openings in any key, those whose key has all notes of the scale; else whose tonic is in
+    """The openings whose key has all notes of the scale; if there are none, those whose tonic is in
     it; else all."""
 
     def key_of(opening: Opening) -> Key:
         return Key(parse_token(opening[0][3]).value, parse_token(opening[0][4]).value)
 
     def notes(key: Key) -> set[int]:
-        steps = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-        return {(steps[step] + alter) % 12 for step, alter in key.signature.items()}
+        return {pitch_class(note) for note in key.signature.items()}
 
     tonic = [o for o in openings if key_of(o).tonic_pitch_class in pitch_classes(key_of(o))]
     inside = [o for o in tonic if pitch_classes(key_of(o)) <= notes(key_of(o))]
@@ -351,7 +350,7 @@ def _closest_keys(openings: list[Opening], pitch_classes: Any) -> list[Opening]:
 
 
 def _fits(controls: ParsedControls, header: dict[str, Any]) -> bool:
-    """Whether an opening can be made what is asked without changing its music."""
+    """Whether an opening can meet the controls without changes to its music."""
     meter = header["meter"]
     if controls.meter is not None and not alike(controls.meter, meter):
         return False
@@ -376,16 +375,16 @@ def _require_known(controls: ParsedControls, headers: Sequence[dict[str, Any]]) 
         _require(str(controls.meter), "meter", {str(h["meter"]) for h in headers})
 
 
-def _require(value: str, what: str, known: set[str]) -> None:
+def _require(value: str, name: str, known: set[str]) -> None:
     if value not in known:
         raise ControlError(
-            f"{what} '{printable(value)}': the model knows no such tune; "
+            f"{name} '{printable(value)}': the model knows no such tune; "
             f"it knows {', '.join(sorted(known))}"
         )
 
 
 def _why_none_fits(controls: ParsedControls, headers: Sequence[dict[str, Any]]) -> str:
-    """Which of rhythm and meter, unit or pickup is the one too many."""
+    """The one of rhythm, unit and pickup that no opening can meet."""
     if not any(_fits(replace(controls, unit=None, pickup=None), header) for header in headers):
         return f"the model knows no {controls.rhythm} in {controls.meter}; ask for one of them only"
     if not any(_fits(replace(controls, pickup=None), header) for header in headers):

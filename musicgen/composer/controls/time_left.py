@@ -1,4 +1,4 @@
-"""How many notes a part can still hold before an end that it may have."""
+"""The number of notes that a part can still hold before each end that it may have."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from musicgen.tokens.melody.grammar import Limits, State, ends
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """The most that can still come before the part or ending ends: where it may end with other
-    music after it, and where it may end on a tonic. Each is counted in the smallest notes: to the
-    end of the bar (-1: it cannot end so), and after that bar. `smallest` is in units.
+    """The time that is left before the part or ending ends: `turn` if other music follows, `end` if
+    it ends on a tonic. Each is in smallest notes: to the end of the bar (-1: it cannot end so), and
+    after that bar. `smallest` is in units.
 
-    The methods give how many notes there can be then, for both kinds of end.
+    The methods return the largest number of notes that can follow, for both kinds of end.
     """
 
     turn: tuple[float, int]
@@ -26,11 +26,11 @@ class TimeLeft:
     smallest: Fraction
 
     def slots(self) -> tuple[int, int]:
-        """As it stands."""
+        """Now."""
         return int(sum(self.turn)), int(sum(self.end))
 
     def after_note(self, state: State) -> tuple[int, int]:
-        """After a note or rest of the length that stands now."""
+        """After a note or rest of the current length."""
         written = state.length if state.length is not None else Fraction(1)
         if state.tuplet is None:
             return self._less(written / self.smallest, 0)
@@ -42,14 +42,14 @@ class TimeLeft:
     def after_lengths(
         self, state: State, slots: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """After notes of many lengths, given in the smallest notes: (V,), (V,)."""
+        """After notes of many lengths, given in smallest notes: (V,), (V,)."""
         left, scale = (1, Fraction(1)) if state.tuplet is None else state.tuplet[:2]
         turn, end = (self._left(kind, slots * float(left * scale), left - 1) for kind in self._both)
         return turn, end
 
     def after_tuplet(self, size: int) -> tuple[int, int]:
-        """When a tuplet of so many notes begins, whatever their length."""
-        turn, end = (-1 if here < 0 else size + later for here, later in self._both)
+        """When a tuplet of `size` notes of any length begins."""
+        turn, end = (-1 if in_bar < 0 else size + later for in_bar, later in self._both)
         return turn, end
 
     @property
@@ -65,39 +65,40 @@ class TimeLeft:
     def _left(
         kind: tuple[float, int], slots: NDArray[np.float64], more: int
     ) -> NDArray[np.float64]:
-        here, later = kind
-        fits = slots <= here + 1e-9
-        left: NDArray[np.float64] = np.where(fits, np.floor(here + later - slots + 1e-9) + more, -1)
+        in_bar, later = kind
+        fits = slots <= in_bar + 1e-9
+        total = np.floor(in_bar + later - slots + 1e-9)
+        left: NDArray[np.float64] = np.where(fits, total + more, -1)
         return left
 
 
 def latest_end(state: State, limits: Limits, fits: Callable[[int], bool]) -> tuple[float, int]:
-    """The room up to the last end that fits, in the smallest notes: to the end of the bar, and
-    after it; (-1, 0) for none."""
+    """The time until the last end that fits, in smallest notes: to the end of the bar, and after
+    it; (-1, 0) for none."""
     lengths = list(ends(state, limits))
-    comes = motif_bar(state, limits)
-    if comes:
-        lengths = sorted({n for n in lengths if n <= comes} | {comes})
+    returns = motif_bar(state, limits)
+    if returns:
+        lengths = sorted({n for n in lengths if n <= returns} | {returns})
     grid = state.unit * (limits.smallest or Fraction(1, 4))
     full, pickup, bar = state.full, state.pickup, state.bar
     for n in reversed(lengths):
         if n <= bar or not fits(n):
             continue
-        short = Fraction(0) if n == comes else pickup  # the bar before a motif is whole
+        short = Fraction(0) if n == returns else pickup  # the bar before a motif is whole
         if state.in_pickup:
-            here, later = pickup - state.position, (n - bar) * full - short
+            in_bar, later = pickup - state.position, (n - bar) * full - short
         elif n == bar + 1:
-            here, later = full - short - state.position, Fraction(0)
+            in_bar, later = full - short - state.position, Fraction(0)
         else:
-            here, later = full - state.position, (n - bar - 1) * full - short
-        if here >= 0:
-            return float(here / grid), int(later / grid)  # a tuplet's notes lie off the grid
+            in_bar, later = full - state.position, (n - bar - 1) * full - short
+        if in_bar >= 0:
+            return float(in_bar / grid), int(later / grid)  # a tuplet's notes lie off the grid
     return -1, 0
 
 
 def motif_bar(state: State, limits: Limits) -> int:
-    """The bar of the first part before which a motif comes back later on; 0 for none."""
+    """The bar of the first part before which a motif returns later; 0 for none."""
     if limits.motif_return is None or state.part or state.volta:
         return 0
-    comes = limits.motif_return[0]
-    return comes if state.bar < comes else 0
+    bar = limits.motif_return[0]
+    return bar if state.bar < bar else 0
