@@ -113,7 +113,7 @@ def test_a_link_fills_the_form_and_asks_for_what_it_says(seen: Visit, canned: Ca
         "selection": {},
     }
     assert seen.page.get_by_label("Rhythm", exact=True).input_value() == "jig"
-    assert seen.page.get_by_label("End at home").is_checked()
+    assert seen.page.get_by_label("End on the tonic").is_checked()
 
 
 def test_titles_are_text(seen: Visit) -> None:
