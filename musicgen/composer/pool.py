@@ -1,6 +1,6 @@
-"""Takes on all cores: batches go to worker processes, takes come back in order.
+"""A pool of composing processes: batches go to workers, takes come back in order.
 
-What a worker composes is what this process would: a take depends on its number alone. Each worker
+A worker composes the same takes as this process: a take depends on its number alone. Each worker
 gets a copy of the engine once and calculates with one thread, since several share the processor.
 """
 

@@ -1,4 +1,4 @@
-"""Of several attempts at each take, the one to keep: not copied, and best in the eyes of a judge.
+"""Selection: the attempt to keep for each take, by its copied bars and the score of a judge.
 
 A model with a critic draws `CANDIDATES` for each take unless told otherwise, and keeps the one that
 is most like a real tune.
@@ -63,8 +63,8 @@ class Selection:
     are drawn again (None: kept); of the first `best_of` that remain, the one is kept that `judge`
     (a name of `JUDGES`, or a function of a take) gives most, of equals the earliest.
 
-    What is None is the model's own way: with a critic the one most like a real tune of
-    `CANDIDATES`, without one whatever comes first, and of several the likeliest.
+    None is the default of the model: with a critic the most realistic of `CANDIDATES` attempts,
+    without one the first attempt, and of several the likeliest.
 
     After `PATIENCE` attempts for each of `best_of` the best of those found so far is taken; if
     there is none, the take with the fewest copied bars, and its `warning` says so.

@@ -1,4 +1,4 @@
-"""Tunes as they come: one note by note, for live use, or several bar by bar.
+"""Streaming: a tune note by note, for live use, or several tunes bar by bar.
 
     stream = composer.stream(Controls(key="D", rhythm="jig"), SamplingConfig(seed=7))
     for step in stream:

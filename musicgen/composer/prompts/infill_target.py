@@ -1,4 +1,4 @@
-"""A whole tune of which some bars may be written anew, and the tune with them in their places.
+"""A tune of which some bars are rewritten, and the tune with the new bars in their places.
 
 Bars have the numbers that they have in print: those of endings count one after the other, and a
 pickup counts for none: the first is bar 0, and one before a later part goes with the bar that it

@@ -1,4 +1,4 @@
-"""The file that a tune was read from, so that what is done to the tune is done to the file."""
+"""The file that a tune was read from, so that a changed tune can be written into its own file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A melody that stops somewhere: what may follow it, and the whole put together again."""
+"""An unfinished melody: its bar plan, and the finished tune joined from the old and new bars."""
 
 from __future__ import annotations
 
