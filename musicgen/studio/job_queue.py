@@ -4,7 +4,7 @@
     async with queue.place():                       # Busy if the queue is full
         async for answer in queue.each("module:function", data): ...
 
-If the caller is cancelled, because its client has left, the call is given up: the child stops
+If the caller is cancelled, because its client has left, the call is cancelled: the child stops
 between two answers, or is killed and replaced.
 """
 
@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from musicgen.errors import MusicgenError
-from musicgen.system.sandbox import Pool, ResourceLimits, Ticket
+from musicgen.system.sandbox import Cancellation, Pool, ResourceLimits
 
 RETRY_S = 3  # after which a client should try again
 
@@ -40,7 +40,7 @@ class JobQueue:
         self._most_waiting = waiting
         self._free = asyncio.Semaphore(at_once)
         self._pool = Pool()
-        # Threads that wait for a child, and as many for calls that are being given up.
+        # Threads that wait for a child, and as many for calls that are being cancelled.
         self._threads = ThreadPoolExecutor(2 * at_once, thread_name_prefix=what)
         self._warming: Callable[[], bytes] | None = None
         self._closed = False
@@ -96,7 +96,7 @@ class JobQueue:
             Closed: the server stops.
         """
         loop = asyncio.get_running_loop()
-        ticket = Ticket()
+        cancellation = Cancellation()
         # Answers wait here for a slow client, so that the child does not have to.
         answers: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
@@ -111,7 +111,7 @@ class JobQueue:
                     data,
                     what=self.what,
                     limits=limits or self.limits,
-                    ticket=ticket,
+                    cancellation=cancellation,
                     **options,
                 ):
                     put(answer)
@@ -139,7 +139,7 @@ class JobQueue:
                     yield answer
         finally:
             if not ended:
-                ticket.give_up()
+                cancellation.cancel()
 
     async def warm(self, function: str, **options: Any) -> bytes:
         """Call a function in every child at once, so that each has loaded what it needs; so does

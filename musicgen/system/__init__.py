@@ -1,1 +1,1 @@
-"""Disk, child processes, workers, charts: what the rest needs of the machine."""
+"""Disk, child processes, workers, charts: the machine as the rest of the package uses it."""

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 _DPI = 110
-# Told apart by people who see colours otherwise too: Okabe and Ito, "Color universal design", 2008.
+# Distinct for colour-blind readers too: Okabe and Ito, "Color universal design", 2008.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 @contextmanager
 def chart(path: str | Path, *, width: float = 8.0, height: float = 4.5) -> Iterator[Figure]:
-    """An empty figure of so many inches, written to `path` as a whole once it is drawn.
+    """An empty figure of `width` by `height` inches, written to `path` when the block ends.
 
     Raises:
-        UnsupportedFormatError: an extension that is none of `FORMATS`.
+        UnsupportedFormatError: the extension is none of `FORMATS`.
     """
     from cycler import cycler
     from matplotlib import rc_context
@@ -50,7 +50,7 @@ def require_chart(path: str | Path) -> str:
     """The extension of a file that can hold a chart.
 
     Raises:
-        UnsupportedFormatError: it is none of `FORMATS`.
+        UnsupportedFormatError: the extension is none of `FORMATS`.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:

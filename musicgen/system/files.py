@@ -1,4 +1,4 @@
-"""The one door to the disk: bounded reads of regular files, atomic writes, safe names."""
+"""All access to the disk: bounded reads of regular files, atomic writes, safe names."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ _ARRAY_HEADER = re.compile(
 
 def read_array_header(file: IO[bytes]) -> tuple[str, tuple[int, ...]]:
     """Element type and shape of a .npy file that numpy wrote for an array of one or two
-    dimensions; the file is then at its first element. Nothing in it is evaluated.
+    dimensions; leaves the file at its first element. Nothing in it is evaluated.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: the file has no such header.
     """
     start = file.read(10)
     header = start + file.read(int.from_bytes(start[8:10], "little"))
@@ -129,10 +129,10 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A new, empty folder to fill, which takes the place of `folder` once all went well.
+    """A new, empty folder to fill, which replaces `folder` when the block ends without an error.
 
     Raises:
-        OSError: as it comes; whoever writes says what the folder was to be.
+        OSError: the folder cannot be made or moved; the caller says which folder it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
@@ -145,11 +145,11 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def recover_folder(folder: Path) -> None:
-    """Clear up after a process that died in `replacing_folder` or `write_bytes`: a folder that had
-    been moved aside for its successor comes back, and temporary files go.
+    """Clean up after a process that died in `replacing_folder` or `write_bytes`: restore a folder
+    that had been moved aside, and remove temporary files. No other process may be writing there.
 
     Raises:
-        OSError: as it comes. Nobody else may be writing to the place meanwhile.
+        OSError: a folder or file cannot be moved or removed.
     """
     for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
         old = leftover / "old"
@@ -163,8 +163,8 @@ def recover_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Whether this process alone works on a folder, until the block ends; a process that dies
-    lets go. Where the system has no such locks (Windows, some network disks) it is always so.
+    """Whether this process holds the lock of a folder, until the block ends or the process dies.
+    Always true where the system has no such locks (Windows, some network disks).
     """
     try:
         import fcntl
@@ -175,7 +175,7 @@ def locked(folder: Path) -> Iterator[bool]:
         return
     alone = True
     try:
-        with suppress(OSError):  # a disk that knows no locks
+        with suppress(OSError):  # a disk without locks
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -186,7 +186,7 @@ def locked(folder: Path) -> Iterator[bool]:
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder and those above it, unless it is there.
+    """Make a folder and its parents, unless it exists.
 
     Raises:
         MusicgenError: it cannot be made.

@@ -1,4 +1,4 @@
-"""SVG of ours to PNG by resvg in a child process, with our own fonts, the same on every machine."""
+"""SVG to PNG by resvg in a child process, with bundled fonts, the same on every machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from musicgen.errors import ConfigError
 from musicgen.system.sandbox import ResourceLimits, run
 
-# STIX is a Times with every European letter, DejaVu has the rest; both come with matplotlib.
+# STIX resembles Times and has every European letter, DejaVu has the rest; matplotlib brings both.
 FACES = {
     ("normal", "normal"): "STIXGeneral",
     ("bold", "normal"): "STIXGeneralBol",
@@ -23,7 +23,7 @@ _LIMITS = ResourceLimits(memory_mib=2048, cpu_s=40, wall_s=60.0)
 
 @cache
 def font_file(name: str) -> Path:
-    """The TrueType file of a face; matplotlib is found, not imported."""
+    """The TrueType file of a face; matplotlib is located, not imported."""
     spec = find_spec("matplotlib")
     assert spec is not None
     assert spec.origin is not None

@@ -1,9 +1,9 @@
-"""One function on many items by several processes: results in order, only a few waiting.
+"""Ordered parallel map over processes with a bounded queue.
 
     for result in in_order(read, files, workers=4, advice="read with one"): ...
 
-Processes are not forked, for a fork of a process with threads, such as torch's, may hang. Signals
-are the parent's business, and no process outlives it, even if it is killed.
+Processes are spawned, since a fork of a process with threads, such as torch's, may hang. Only the
+parent handles signals, and no process outlives it, even if it is killed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def in_order(
     ahead: int = 8,
     begin: Callable[[], None] | None = None,
 ) -> Iterator[Result]:
-    """What `work` makes of each item, in their order; `ahead` items for each worker are waiting.
+    """The results of `work` for each item, in order; at most `ahead` items a worker are queued.
 
-    `work` and `begin`, which each process calls first, are functions of a module or `partial`s of
-    one. With one worker all is done here, and `begin` is not called. Whoever stops early stops the
-    processes.
+    Each process calls `begin` first; both are functions of a module or `partial`s of one. With one
+    worker everything runs in this process, and `begin` is not called. Closing the iterator stops
+    the processes.
 
     Raises:
-        MusicgenError: a process died; `advice` says what to do about it.
+        MusicgenError: a process died; the message ends with `advice`.
     """
     coming = iter(items)
     if workers <= 1:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from musicgen.errors import ConfigError, ParseError, SandboxError
-from musicgen.system.sandbox import MAX_CALLS, Pool, ResourceLimits, Ticket, run
+from musicgen.system.sandbox import MAX_CALLS, Cancellation, Pool, ResourceLimits, run
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 HERE = "tests.system.test_sandbox:"
@@ -194,20 +194,20 @@ def test_a_child_whose_answers_are_no_longer_wanted_is_used_again(pool: Pool) ->
 
 
 @posix
-def test_a_call_is_given_up_between_answers_or_by_force(pool: Pool) -> None:
+def test_a_call_is_cancelled_between_answers_or_by_force(pool: Pool) -> None:
     child = pool.run(HERE + "process", b"")
-    ticket = Ticket()
-    answers = pool.each(HERE + "count", b"", n=1000, ticket=ticket)
+    cancellation = Cancellation()
+    answers = pool.each(HERE + "count", b"", n=1000, cancellation=cancellation)
     next(answers)
-    ticket.give_up(grace_s=60)
-    with pytest.raises(SandboxError, match="was given up"):
+    cancellation.cancel(grace_s=60)
+    with pytest.raises(SandboxError, match="was cancelled"):
         next(answers)
     assert pool.run(HERE + "process", b"") == child
-    ticket = Ticket()
-    answers = pool.each(HERE + "begin_and_sleep", b"", ticket=ticket)
+    cancellation = Cancellation()
+    answers = pool.each(HERE + "begin_and_sleep", b"", cancellation=cancellation)
     assert next(answers) == child
-    threading.Timer(0.2, ticket.give_up, kwargs={"grace_s": 0.1}).start()
-    with pytest.raises(SandboxError, match="was given up"):
+    threading.Timer(0.2, cancellation.cancel, kwargs={"grace_s": 0.1}).start()
+    with pytest.raises(SandboxError, match="was cancelled"):
         next(answers)
     assert pool.run(HERE + "process", b"") != child
 

@@ -1,4 +1,4 @@
-"""Piano rolls: tunes as pictures of pitch against time, the scale of the key in colour."""
+"""Piano rolls: pictures of pitch against time, with the scale of the key in colour."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from musicgen.system.raster import rasterise
 MAX_NOTES = 50_000
 MAX_ROLLS = 100
 ROW = 2.2  # mm a semitone
-QUARTER, NARROWEST = 5.0, 1.8  # mm; what lies between them so that the picture is about
-USUAL_WIDTH = 280.0  # mm wide
+QUARTER, NARROWEST = 5.0, 1.8  # mm a quarter, most and least, for a picture of about
+USUAL_WIDTH = 280.0  # mm
 MARGIN, HEAD, LABELS, GAP = 8.0, 9.0, 9.0, 9.0  # mm
 
 GIVEN, COMPOSED = "#3b5b92", "#d1603d"
@@ -29,7 +29,7 @@ _BLACK_KEYS = frozenset({1, 3, 6, 8, 10})
 
 @dataclass(frozen=True)
 class _Roll:
-    """A tune as it is played, and the pitches to show, low to high."""
+    """A tune as it is played, and its range of pitches."""
 
     tune: Tune
     time: Timeline
@@ -65,14 +65,14 @@ def render_png(
 def draw(
     tunes: Sequence[Tune], *, given: int | None = None, columns: int = 1
 ) -> tuple[str, tuple[float, float]]:
-    """An SVG picture and its size in mm: a roll for each tune, in so many columns.
+    """An SVG picture and its size in mm: a roll for each tune, in columns.
 
-    The first `given` bars as played are drawn in another colour than what was composed after
-    them; None draws everything as composed.
+    The first `given` bars, as played, have another colour than the composed bars after them; with
+    None all bars have the colour of composed ones.
 
     Raises:
-        InvalidTuneError: too many tunes or notes for a picture.
-        ConfigError: an impossible number of bars or columns.
+        InvalidTuneError: there are too many tunes or notes for a picture.
+        ConfigError: the number of bars or columns is out of its range.
     """
     if not 1 <= columns <= 10:
         raise ConfigError(f"columns {columns}: use 1 to 10")
@@ -82,8 +82,8 @@ def draw(
         raise InvalidTuneError(f"a picture holds 1 to {MAX_ROLLS} rolls, not {len(tunes)}")
     rolls = [_read(tune) for tune in tunes]
     longest = max(float(roll.time.duration) for roll in rolls) or 1.0
-    room = USUAL_WIDTH / min(columns, len(rolls)) - LABELS
-    quarter = max(NARROWEST, min(QUARTER, room / longest))
+    width = USUAL_WIDTH / min(columns, len(rolls)) - LABELS
+    quarter = max(NARROWEST, min(QUARTER, width / longest))
     rolls = [replace(roll, quarter=quarter) for roll in rolls]
     rows = [rolls[i : i + columns] for i in range(0, len(rolls), columns)]
     widths = [
@@ -170,22 +170,22 @@ def _scale(key: Key) -> frozenset[int]:
 def _lines(roll: _Roll) -> Iterator[str]:
     for bar in roll.time.bars:
         yield _line(roll, bar.onset, BAR_LINE, 0.3, "bar")
-        at = bar.onset
+        onset = bar.onset
         for beat in bar.meter.beat_durations:
-            at += beat
-            if at < bar.onset + bar.duration:
-                yield _line(roll, at, BEAT_LINE, 0.15, "beat")
+            onset += beat
+            if onset < bar.onset + bar.duration:
+                yield _line(roll, onset, BEAT_LINE, 0.15, "beat")
     yield _line(roll, roll.time.duration, BAR_LINE, 0.3, "end")
 
 
-def _line(roll: _Roll, at: Fraction, color: str, width: float, kind: str) -> str:
-    x = f"{LABELS + float(at) * roll.quarter:.2f}"
+def _line(roll: _Roll, onset: Fraction, color: str, width: float, kind: str) -> str:
+    x = f"{LABELS + float(onset) * roll.quarter:.2f}"
     path = f"M{x} {HEAD:g}V{roll.height:.2f}"
     return element("path", d=path, stroke=color, stroke_width=f"{width:g}", **{"class": kind})
 
 
 def _boundary(time: Timeline, given: int | None) -> Fraction:
-    """Quarters of the playing time that were given."""
+    """The end of the given bars, in quarters."""
     if given is None:
         return Fraction(0)
     return time.bars[given].onset if given < len(time.bars) else time.duration

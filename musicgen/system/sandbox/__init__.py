@@ -1,13 +1,13 @@
-"""One of our functions in a child process with limits, so that no foreign library takes us down.
+"""Call a function of this package in a child process with limits, for libraries that may crash.
 
-    run("musicgen.formats.engraving.drawing:engrave", xml, limits=Limits(wall_s=30), scale=40)
+    run("musicgen.formats.engraving.drawing:engrave", xml, limits=ResourceLimits(wall_s=30))
 
-The function is `(data: bytes, **options) -> bytes`, its options plain JSON. Children stay warm:
-the next call takes an idle one. What they answer is read as JSON and bytes, never unpickled.
-Memory, processor and file limits need a POSIX system; the clock is kept everywhere.
+The function is `(data: bytes, **options) -> bytes`, its options plain JSON. Idle children are kept
+for the next call. Their answers are read as JSON and bytes, never unpickled. Limits of memory,
+processor time and file size need a POSIX system; the limit of elapsed time holds everywhere.
 
-A function that gives bytes one after the other is asked with `Pool.each`; a `Ticket` lets another
-thread give such a call up. Who wants children of their own, with what they have loaded, has a pool.
+`Pool.each` calls a function that returns an iterator of bytes; a `Cancellation` lets another thread
+cancel such a call. A pool of its own keeps children with the libraries that they have loaded.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from musicgen.errors import MusicgenError, SandboxError
 from musicgen.system.sandbox.framing import receive, send
 from musicgen.system.sandbox.limits import MIB, ResourceLimits
 
-__all__ = ["DEFAULT_LIMITS", "MAX_CALLS", "MIB", "Pool", "ResourceLimits", "Ticket", "run"]
+__all__ = ["DEFAULT_LIMITS", "MAX_CALLS", "MIB", "Cancellation", "Pool", "ResourceLimits", "run"]
 
-GRACE_S = 1.0  # for a call that was given up to come to its next answer
-MAX_CALLS = 200  # then a child is replaced, so that leaks of a library stay small
+GRACE_S = 1.0  # for a cancelled call to come to its next answer
+MAX_CALLS = 200  # then a child is replaced, so that memory leaks of a library stay small
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from musicgen.system.sandbox.serving import serve; serve()"
@@ -60,8 +60,8 @@ def run(
     `what` names the work in messages, such as "the engraver".
 
     Raises:
-        SandboxError: the child crashed, or went over a limit, or the function failed.
-        MusicgenError: what the function itself raised, of the same class.
+        SandboxError: the child crashed, or exceeded a limit, or the function failed.
+        MusicgenError: raised by the function itself, of the same class.
     """
     return _pool(os.getpid()).run(function, data, what=what, limits=limits, **options)
 
@@ -85,24 +85,24 @@ class _Call:
         return SandboxError(f"{self.what} {reason}")
 
 
-class Ticket:
-    """Gives a call up from another thread: between two answers, or after `GRACE_S` by force."""
+class Cancellation:
+    """Cancels a call from another thread: between two answers, or after `GRACE_S` by force."""
 
     def __init__(self) -> None:
-        self.given_up = threading.Event()
+        self.cancelled = threading.Event()
         self._child: _Child | None = None
         self._lock = threading.Lock()
 
-    def give_up(self, *, grace_s: float = GRACE_S) -> None:
-        """The call ends without more answers; its child, if it has to be killed, is replaced."""
-        self.given_up.set()
+    def cancel(self, *, grace_s: float = GRACE_S) -> None:
+        """End the call without more answers; a child that has to be killed is replaced."""
+        self.cancelled.set()
         killer = threading.Timer(grace_s, self._kill)
         killer.daemon = True
         killer.start()
 
     @contextmanager
     def holding(self, child: _Child) -> Iterator[None]:
-        """While this lasts it is this child that works on the call."""
+        """Register the child that works on the call, until the block ends."""
         with self._lock:
             self._child = child
         try:
@@ -118,7 +118,7 @@ class Ticket:
 
 
 class Pool:
-    """Children that stay warm. There are never more than calls were made at the same time."""
+    """Child processes that are kept for later calls; never more than there were calls at once."""
 
     def __init__(self) -> None:
         self._idle: list[_Child] = []
@@ -128,7 +128,7 @@ class Pool:
 
     @property
     def n_children(self) -> int:
-        """How many there are, idle or at work."""
+        """Number of children, idle or busy."""
         with self._lock:
             return len(self._idle) + len(self._busy)
 
@@ -139,11 +139,13 @@ class Pool:
         *,
         what: str = "",
         limits: ResourceLimits = DEFAULT_LIMITS,
-        ticket: Ticket | None = None,
+        cancellation: Cancellation | None = None,
         **options: Any,
     ) -> bytes:
         """As the function `run`, in a child of this pool."""
-        answers = self.each(function, data, what=what, limits=limits, ticket=ticket, **options)
+        answers = self.each(
+            function, data, what=what, limits=limits, cancellation=cancellation, **options
+        )
         with closing(answers):
             return next(answers)
 
@@ -154,22 +156,23 @@ class Pool:
         *,
         what: str = "",
         limits: ResourceLimits = DEFAULT_LIMITS,
-        ticket: Ticket | None = None,
+        cancellation: Cancellation | None = None,
         **options: Any,
     ) -> Generator[bytes]:
-        """What a function gives that returns an iterator of bytes, as it comes. The child goes on
-        when the next is asked for; the limits are those of all of it. Closed early, it stops.
+        """The items of a function that returns an iterator of bytes. The child computes an item
+        when it is requested; the limits hold for all items together. Closing the generator stops
+        the child.
 
         Raises:
-            SandboxError: as of `run`, or the call was given up.
-            MusicgenError: what the function itself raised, of the same class.
+            SandboxError: as of `run`, or the call was cancelled.
+            MusicgenError: raised by the function itself, of the same class.
         """
         call = _Call(function, options, what or function, limits)
-        ticket = ticket or Ticket()
+        cancellation = cancellation or Cancellation()
         child = self._take(call)
         try:
-            with ticket.holding(child):
-                yield from child.answers(call, data, ticket)
+            with cancellation.holding(child):
+                yield from child.answers(call, data, cancellation)
         except SandboxError:
             if self._closed:
                 raise call.failure("was stopped") from None
@@ -208,7 +211,7 @@ class Pool:
         child.close()
 
     def close(self) -> None:
-        """End all children; calls that are under way fail, and no more can be made."""
+        """End all children; running calls fail, and new calls are refused."""
         with self._lock:
             self._closed = True
             idle, busy = list(self._idle), list(self._busy)
@@ -221,7 +224,7 @@ class Pool:
 
 @cache
 def _pool(_process: int) -> Pool:
-    """The pool of this process: after a fork, the pipes of the parent's children are not ours."""
+    """The pool of this process; after a fork, the children of the parent cannot be used."""
     pool = Pool()
     atexit.register(pool.close)
     return pool
@@ -233,7 +236,7 @@ class _Child:
     def __init__(self) -> None:
         places = [str(Path(place).resolve()) for place in sys.path]
         self._calls = 0
-        self._waits = False  # for leave to go on
+        self._waits = False  # for permission to continue
         self._most = 0  # bytes of an answer
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, constant arguments
             [sys.executable, "-I", "-c", _BOOT, json.dumps(places)],
@@ -241,15 +244,15 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **_ENVIRONMENT},
-            start_new_session=True,  # Ctrl-C in the terminal is for us to handle
+            start_new_session=True,  # the parent handles Ctrl-C in the terminal
         )
 
     @property
     def usable(self) -> bool:
         return self._process.poll() is None and self._calls < MAX_CALLS
 
-    def answers(self, call: _Call, data: bytes, ticket: Ticket) -> Iterator[bytes]:
-        """All answers to a call; the child waits while one is looked at."""
+    def answers(self, call: _Call, data: bytes, cancellation: Cancellation) -> Iterator[bytes]:
+        """All answers to a call; the child waits until the next one is requested."""
         self._calls += 1
         self._most = call.limits.answer_mib * MIB
         done = False
@@ -258,15 +261,15 @@ class _Child:
                 reply, answer = self._exchange(call.head, data)
                 while "more" in reply:
                     yield answer
-                    if ticket.given_up.is_set():
-                        raise call.failure("was given up")
+                    if cancellation.cancelled.is_set():
+                        raise call.failure("was cancelled")
                     reply, answer = self._exchange({}, b"")
                 done = True
             except (EOFError, OSError, ValueError):
                 self.kill()
                 code = self._process.wait()
-                if ticket.given_up.is_set():
-                    raise call.failure("was given up") from None
+                if cancellation.cancelled.is_set():
+                    raise call.failure("was cancelled") from None
                 if late.is_set():
                     raise call.failure(f"took longer than {call.limits.wall_s:g} s") from None
                 raise call.failure(_cause_of_death(code, call.limits)) from None
@@ -282,7 +285,7 @@ class _Child:
 
     @contextmanager
     def _clock(self, wall_s: float) -> Iterator[threading.Event]:
-        """Kill the process after some time, and say so."""
+        """Kill the process after some time and set the event that is yielded."""
         late = threading.Event()
 
         def stop() -> None:
@@ -299,8 +302,8 @@ class _Child:
             clock.join()
 
     def _stop(self) -> None:
-        """Tell a child that waits for leave to go on that no more is wanted; one that is in the
-        middle of its work, whose answer nobody will read, is killed."""
+        """Stop a child that waits for permission to continue; kill one that is busy, since nobody
+        will read its answer."""
         try:
             if self._waits:
                 self._exchange({"stop": True}, b"")
@@ -320,15 +323,15 @@ class _Child:
         return reply, answer
 
     def kill(self) -> None:
-        """End the process now; whoever waits for its answer is told so."""
+        """End the process now; a caller that waits for its answer gets an error."""
         self._process.kill()
 
     def close(self) -> None:
-        """End the process; it has nothing to save."""
+        """End the process and close its pipes."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):  # what could not be sent is of no use
+            with suppress(OSError):  # unsent data is of no use
                 assert pipe is not None
                 pipe.close()
 
@@ -345,7 +348,7 @@ def _cause_of_death(code: int, limits: ResourceLimits) -> str:
 
 
 def _restored(call: _Call, name: str, message: str) -> MusicgenError:
-    """The exception of the child: our own classes as they were, others as an SandboxError."""
+    """The exception of the child: classes of this package unchanged, others as SandboxError."""
     if name == "MemoryError":
         return call.failure(f"needs more than {call.limits.memory_mib} MiB of memory")
     kind = getattr(errors, name, None)

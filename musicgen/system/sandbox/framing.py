@@ -1,4 +1,4 @@
-"""Messages between a process and its child: JSON and bytes, each with its length before it."""
+"""Messages between a process and its child: JSON and bytes, each preceded by its length."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def receive(pipe: IO[bytes], most: int) -> tuple[dict[str, Any], bytes]:
 
     Raises:
         EOFError: the other side has ended.
-        ValueError: it is longer, or no message.
+        ValueError: it is longer, or not a message.
     """
     lengths = _FRAME.unpack(_read_exactly(pipe, _FRAME.size))
     if max(lengths) > most:

@@ -1,4 +1,4 @@
-"""What a child process may use, and how it keeps to it."""
+"""Limits of memory, time and files of a child process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceLimits:
-    """What one call may use: address space, seconds of processor and of clock, size of a file it
+    """Limits of one call: address space, processor time, elapsed time, size of a file that it
     writes, size of its answer."""
 
     memory_mib: int = 2048
@@ -21,10 +21,10 @@ class ResourceLimits:
 
 
 def keep_to(limits: ResourceLimits) -> None:
-    """Set the soft limits of this process; hard ones stay, so that the next call may have more."""
+    """Set the soft limits of this process, not the hard ones: the next call may have more."""
     try:
         import resource
-    except ImportError:  # Windows: the parent's clock is what is left
+    except ImportError:  # Windows: only the parent's limit of elapsed time
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
     for kind, value in (
@@ -35,5 +35,5 @@ def keep_to(limits: ResourceLimits) -> None:
     ):
         hard = resource.getrlimit(kind)[1]
         soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        with suppress(ValueError, OSError):  # some systems know a limit by name only
+        with suppress(ValueError, OSError):  # some systems define a limit but refuse to set it
             resource.setrlimit(kind, (soft, hard))

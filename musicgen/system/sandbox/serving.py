@@ -1,4 +1,4 @@
-"""The child's side: calls come in, answers go out."""
+"""The child's side of the sandbox: read calls, send answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def serve() -> None:
     """Answer calls from standard input until it closes."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "rb+") as nothing:  # noqa: PTH123 - a library may print where it likes
+    with open(os.devnull, "rb+") as nothing:  # noqa: PTH123 - for what libraries print
         os.dup2(nothing.fileno(), 0)
         os.dup2(nothing.fileno(), 1)
     while True:
@@ -32,13 +32,13 @@ def serve() -> None:
             else:
                 _give_each(result, requests, answers)
                 head, answer = {"end": True}, b""
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent reports it
+        except Exception as error:  # noqa: BLE001 - the parent reports it
             head, answer = {"error": type(error).__name__, "message": str(error)}, b""
         send(answers, head, answer)
 
 
 def _give_each(parts: Iterator[bytes], requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Send one after the other, each when the parent has asked for it."""
+    """Send the parts one by one, each when the parent requests it."""
     for part in parts:
         send(answers, {"more": True}, part)
         leave, _ = receive(requests, MIB)
