@@ -16,7 +16,7 @@ from musicgen.formats.registry import READERS, WRITERS
 from tests import ROOT
 
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "data/README.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "data/README.md", "scripts/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 LONGEST = {"README.md": 250, "docs/architecture.md": 150}  # lines
@@ -63,7 +63,13 @@ def test_the_pages_show_every_command() -> None:
 def test_every_file_named_on_a_page_exists(page: Path) -> None:
     text = page.read_text("utf-8")
     named = {n.rstrip(".") for n in re.findall(rf"(?<![\w./])(?:{FOLDERS})/[\w./<>*-]*", text)}
-    missing = {name for name in named if not re.search("[<*]", name) and not (ROOT / name).exists()}
+    missing = {
+        name
+        for name in named
+        if not re.search("[<*]|FOLDER", name)
+        and not (ROOT / name).exists()
+        and not (page.parent / name).exists()
+    }
     assert not missing
 
 
@@ -109,3 +115,25 @@ def test_the_python_on_a_page_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(code, str(page), "exec"), {})
     assert len(list(tmp_path.iterdir())) > 2
+
+
+def file_of(module: str) -> Path:
+    """The file of a module or package, by its name inside `musicgen`."""
+    path = ROOT / "musicgen" / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def test_the_new_names_of_the_upgrade_note_exist() -> None:
+    text = (ROOT / "docs/upgrading.md").read_text("utf-8")
+    modules, _, classes = text.partition("## Classes")
+    moved = re.findall(r"^\| (`[^|]+`) \| (?:(the same.* under) )?`([\w.]+)`", modules, re.M)
+    assert len(moved) > 60
+    for old, same, new in moved:
+        names = [new]
+        if same:
+            names = [new + old.rpartition(".")[2] for old in re.findall(r"`([\w.]+)`", old)]
+        assert [name for name in names if not file_of(name).exists()] == []
+    rows = re.findall(r"^\| `[\w.]+` \| `(\w+)` \| `([\w.]+)` \|$", classes, re.M)
+    assert len(rows) > 60
+    for name, module in rows:
+        assert re.search(rf"^class {name}\b", file_of(module).read_text("utf-8"), re.M), name
