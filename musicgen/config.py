@@ -75,8 +75,7 @@ def override(config: C, assignment: str) -> C:
     if not equals or not name.strip():
         raise ConfigError(f"'{printable(assignment)}': is not an assignment; write NAME=VALUE")
     path = name.strip().split(".")
-    changed: C = _assign(config, path, text.strip(), where="")
-    return changed
+    return _assign(config, path, text.strip(), where="")
 
 
 def unknown(where: str, name: str, known: Iterable[str], *, kind: str) -> str:

@@ -47,8 +47,7 @@ def _labelled(space: FeatureSpace, real: Features, new: Features) -> tuple[Float
 def _folds(groups: tuple[str, ...], n_folds: int, rng: np.random.Generator) -> Ints:
     """A fold for each tune, the same for a whole family: (tunes,)."""
     names, members = np.unique(np.array(groups), return_inverse=True)
-    folds: Ints = rng.integers(0, n_folds, len(names))[members]
-    return folds
+    return rng.integers(0, n_folds, len(names))[members]
 
 
 def _trees(vectors: Floats, labels: Ints, seed: int) -> Any:

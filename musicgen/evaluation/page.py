@@ -220,8 +220,7 @@ def _top(real: Any, others: Sequence[Any], most: int = 14) -> list[str]:
 
 def _shares(counts: Any, kinds: Sequence[str]) -> list[float]:
     total = tabulate(counts, (*kinds, "")).sum(axis=0)
-    shares: list[float] = (total / max(total.sum(), 1))[: len(kinds)].tolist()
-    return shares
+    return (total / max(total.sum(), 1))[: len(kinds)].tolist()
 
 
 def _structure(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]]) -> str:
@@ -246,8 +245,7 @@ def _curve(heard: Sequence[Played]) -> list[float]:
     rows = np.array([similarity_curve(tune) for tune in heard[:_N_CURVE]])
     known = ~np.isnan(rows)
     totals = np.where(known, rows, 0).sum(axis=0)
-    means: list[float] = (totals / np.maximum(known.sum(axis=0), 1)).tolist()
-    return means
+    return (totals / np.maximum(known.sum(axis=0), 1)).tolist()
 
 
 def _giveaways(benchmark: Benchmark, one: Assessment) -> str:

@@ -266,8 +266,7 @@ def as_data(
         "sets": [asdict(assessment) for assessment in assessments],
         "ranking": [asdict(step) for step in steps],
     }
-    cleaned: dict[str, Any] = _without_nan(data)
-    return cleaned
+    return _without_nan(data)
 
 
 def _without_nan(value: Any) -> Any:

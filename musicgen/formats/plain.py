@@ -33,8 +33,7 @@ LEFT_OUT = ("source", "warnings", "span")
 
 def to_dict(music: tune.Tune) -> dict[str, Any]:
     """A tune as plain data."""
-    plain: dict[str, Any] = _plain(music)
-    return plain
+    return _plain(music)
 
 
 def from_dict(data: Mapping[str, Any]) -> tune.Tune:

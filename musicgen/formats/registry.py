@@ -76,8 +76,7 @@ def _function(place: Place) -> Callable[..., Any]:
     if callable(place):
         return place
     module, _, name = place.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
-    return function
+    return getattr(import_module(module), name)
 
 
 @cache

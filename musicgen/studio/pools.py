@@ -171,8 +171,7 @@ def _json(request: Answer) -> bytes:
 
 
 def _answer(data: bytes) -> Answer:
-    answer: Answer = json.loads(data)
-    return answer
+    return json.loads(data)
 
 
 def _finished(views: dict[int, asyncio.Task[Answer]]) -> list[Answer]:

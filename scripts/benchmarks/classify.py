@@ -193,8 +193,7 @@ def _best(models: Any, train: tuple[Sequence[str], Ints], val: tuple[Sequence[st
     chosen = max(fitted, key=lambda model: model.score(*val))
 
     def guess(texts: Sequence[str]) -> Ints:
-        found: Ints = chosen.predict(list(texts)).astype(np.int64)
-        return found
+        return chosen.predict(list(texts)).astype(np.int64)
 
     return guess
 

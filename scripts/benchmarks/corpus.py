@@ -69,8 +69,7 @@ def measure_apart(sources: list[str], workers: int) -> dict[str, float]:
             stdout=subprocess.PIPE,
             text=True,
         )
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
+    return json.loads(done.stdout)
 
 
 def shuffled(text: str, chance: random.Random) -> str:

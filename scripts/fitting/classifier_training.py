@@ -69,8 +69,7 @@ class _Fitted(nn.Module):
         last = x[torch.arange(len(x)), present.sum(dim=1).long() - 1]
         features = torch.relu(self.feature(x)) * mask
         pooled = [mean, spread, last, features.sum(dim=1) / n, features.amax(dim=1)]
-        logits: Tensor = self.output(F.dropout(torch.cat(pooled, dim=1), rate, self.training))
-        return logits
+        return self.output(F.dropout(torch.cat(pooled, dim=1), rate, self.training))
 
     def weights(self) -> dict[str, Floats]:
         """As `head.shapes` names them."""

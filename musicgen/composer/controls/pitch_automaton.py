@@ -80,8 +80,7 @@ class PitchSet:
         """Which pitches may follow each other: (P, P)."""
         apart = np.abs(self.midi[:, None] - self.midi[None, :])
         widest = self.rules.max_interval
-        near: Bools = apart <= (apart.max() if widest is None else widest)
-        return near
+        return apart <= (apart.max() if widest is None else widest)
 
     @cached_property
     def is_tonic(self) -> Bools:
@@ -325,8 +324,7 @@ class PitchAutomaton:
         lows, highs = np.minimum(pitches.midi, low), np.maximum(pitches.midi, high)
         tonics = pitches.midi[pitches.is_tonic][:, None]
         spans = np.maximum(tonics, highs) - np.minimum(tonics, lows)
-        within: Bools = np.asarray((spans <= self.widest).any(axis=0))
-        return within
+        return np.asarray((spans <= self.widest).any(axis=0))
 
     def _may_turn(self, last: int, low: int, high: int) -> bool:
         return last >= 0 and bool(self._turns(low, high)[last])
@@ -343,8 +341,7 @@ class PitchAutomaton:
 
     def _to_tonic(self, turns: Bools) -> NDArray[np.int64]:
         ends_on = turns & self.pitches.is_tonic
-        nearest: NDArray[np.int64] = self.pitches.steps[:, ends_on].min(axis=1)
-        return nearest
+        return self.pitches.steps[:, ends_on].min(axis=1)
 
     def _remaining(self, base: int) -> TimeLeft:
         """The time that is left to the part or ending in a state."""

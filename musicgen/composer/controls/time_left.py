@@ -68,8 +68,7 @@ class TimeLeft:
         in_bar, later = kind
         fits = slots <= in_bar + 1e-9
         total = np.floor(in_bar + later - slots + 1e-9)
-        left: NDArray[np.float64] = np.where(fits, total + more, -1)
-        return left
+        return np.where(fits, total + more, -1)
 
 
 def latest_end(state: State, limits: Limits, fits: Callable[[int], bool]) -> tuple[float, int]:

@@ -34,8 +34,7 @@ def attention(network: Harmonizer, found: Harmonized) -> NDArray[np.float64]:
     with torch.inference_mode(), torch_single_threaded():
         encoded = network.encode(batch.melody, batch.slot_of, batch.slots, batch.present)
         network.decode(encoded, batch.slot_of, batch.slots, batch.present, before, attention=layers)
-    stacked: NDArray[np.float64] = torch.stack(layers)[:, 0].double().numpy()
-    return stacked
+    return torch.stack(layers)[:, 0].double().numpy()
 
 
 def draw(network: Harmonizer, found: Harmonized, path: str | Path) -> None:

@@ -115,5 +115,4 @@ def _log_probabilities(
             scores[row] = -np.inf
             scores[row, last[row]] = 0
     shifted = scores - scores.max(axis=1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

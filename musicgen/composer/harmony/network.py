@@ -132,8 +132,7 @@ class _EmbeddingSum(nn.Module):
     starts: Tensor
 
     def forward(self, columns: Tensor) -> Tensor:
-        vectors: Tensor = self.rows(columns + self.starts).sum(dim=2)
-        return vectors
+        return self.rows(columns + self.starts).sum(dim=2)
 
 
 class Harmonizer(nn.Module):
@@ -164,8 +163,7 @@ class Harmonizer(nn.Module):
         for layer in self.encoder:
             assert isinstance(layer, AttentionBlock)
             x = layer.attend(x, x, (slot_of, slot_of), present)
-        encoded: Tensor = self.heard_norm(x)
-        return encoded
+        return self.heard_norm(x)
 
     def forward(
         self, melody: Tensor, slot_of: Tensor, slots: Tensor, present: Tensor, before: Tensor

@@ -68,8 +68,7 @@ def probabilities(logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> 
     """Probabilities (B, V) with which `draw_tokens` draws."""
     odds = np.exp(logits - logits.max(axis=1, keepdims=True).astype(np.float64))
     odds = _filtered(odds, logits, allowed, filters)
-    result: Floats = odds / odds.sum(axis=1, keepdims=True)
-    return result
+    return odds / odds.sum(axis=1, keepdims=True)
 
 
 def _filtered(odds: Floats, logits: Floats, allowed: Bools, filters: Sequence[Filter]) -> Floats:
@@ -80,8 +79,7 @@ def _filtered(odds: Floats, logits: Floats, allowed: Bools, filters: Sequence[Fi
     masked: Floats = np.where(allowed, logits.astype(np.float64), -np.inf)
     for keep, value in filters:
         masked = keep(masked, value)
-    result: Floats = np.exp(masked - masked.max(axis=1, keepdims=True))
-    return result
+    return np.exp(masked - masked.max(axis=1, keepdims=True))
 
 
 def divide_by_temperature(logits: Floats, temperature: float) -> Floats:
@@ -145,5 +143,4 @@ def filters_of(config: SamplingConfig) -> list[Filter]:
 def log_softmax(logits: Floats) -> Floats:
     """Natural logarithms of probabilities; -inf stays."""
     shifted = logits - logits.max(axis=1, keepdims=True)
-    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -76,8 +76,7 @@ class Live:
         Raises:
             ConfigError: no token has been read yet.
         """
-        row: Floats = probabilities(*self._predicted(), self._filters)[0]
-        return row
+        return probabilities(*self._predicted(), self._filters)[0]
 
     def draw(self) -> int:
         """Draw the next token, read it and return its id.

@@ -222,8 +222,7 @@ class RandomDraws:
             for row, generator in enumerate(self._generators):
                 self._numbers[:, row] = generator.random(_DRAWN)
         self._time += 1
-        numbers: Floats = self._numbers[step]
-        return numbers
+        return self._numbers[step]
 
     def keep(self, rows: Ints) -> None:
         """Drop all rows but these."""

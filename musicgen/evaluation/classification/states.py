@@ -51,8 +51,7 @@ def _last_layer(checkpoint: Checkpoint, heard: Sequence[TokenView]) -> NDArray[n
         network(ids, features)
     finally:
         hook.remove()
-    states: NDArray[np.float32] = caught[0].float().numpy()
-    return states
+    return caught[0].float().numpy()
 
 
 def padded(heard: Sequence[TokenView]) -> tuple[torch.Tensor, torch.Tensor]:

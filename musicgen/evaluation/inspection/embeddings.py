@@ -157,8 +157,7 @@ def _ranks(values: Floats) -> Floats:
     """Ranks from 0, equal values sharing their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = counts.cumsum()
-    ranks: Floats = (last - (counts + 1) / 2)[inverse]
-    return ranks
+    return (last - (counts + 1) / 2)[inverse]
 
 
 def draw(
@@ -236,10 +235,9 @@ _ORDER: Mapping[str, Measure] = {
 
 def _in_order(group: TokenGroup) -> NDArray[np.int64]:
     """Positions of the tokens from low to high, short to long, or along the circle of fifths."""
-    order: NDArray[np.int64] = np.argsort(
+    return np.argsort(
         [_ORDER[group.name](parse_token(text)) for text in group.tokens], kind="stable"
     )
-    return order
 
 
 def _draw_likeness(axes: Any, group: TokenGroup, end: str) -> Any:

@@ -204,5 +204,4 @@ def draw(
 def _plot(axes: Any, points: Mapping[int, float], style: str = ".-", **look: Any) -> str:
     """A line over points, those beyond a logarithmic axis at its ends; its colour."""
     (line,) = axes.plot(list(points), np.clip(list(points.values()), *_SHOWN), style, **look)
-    color: str = line.get_color()
-    return color
+    return line.get_color()

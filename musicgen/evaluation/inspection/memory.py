@@ -90,8 +90,7 @@ def _places(tokens: TokenSet, split: str, n: int, seed: int) -> NDArray[np.int64
         raise CorpusError(f"split '{split}' has no tune of more than {_EARLIEST} tokens")
     places = np.concatenate(every)
     chosen = np.random.default_rng(seed).permutation(len(places))[:n]
-    drawn: NDArray[np.int64] = places[np.sort(chosen)]
-    return drawn
+    return places[np.sort(chosen)]
 
 
 def _bits(
@@ -117,8 +116,7 @@ def _bits(
     last = torch.tensor([len(window) - 1 for window, _ in windows])
     at_last = logits[torch.arange(len(windows)), last]  # (n, V)
     cost = nats(at_last[:, None], torch.tensor(targets)[:, None])[:, 0]
-    bits: NDArray[np.float64] = cost.double().numpy() / math.log(2)
-    return bits
+    return cost.double().numpy() / math.log(2)
 
 
 def draw(memories: Sequence[Memory], path: str | Path) -> None:

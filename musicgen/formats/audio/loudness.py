@@ -83,5 +83,4 @@ def _weights(n_frames: int, sample_rate: int) -> NDArray[np.float64]:
     both_sides[0] = 1.0
     if n_frames % 2 == 0:
         both_sides[-1] = 1.0
-    weights: NDArray[np.float64] = gain * both_sides / n_frames**2
-    return weights
+    return gain * both_sides / n_frames**2

@@ -263,8 +263,7 @@ def _best_by_place(places: Ints, totals: Floats) -> Ints:
     order = np.argpartition(totals, n)[:n] if n < len(totals) - 1 else np.arange(len(totals))
     order = order[np.argsort(totals[order], kind="stable")]
     _, firsts = np.unique(places[order], return_index=True)
-    kept: Ints = order[np.sort(firsts)][:N_HYPOTHESES]
-    return kept
+    return order[np.sort(firsts)][:N_HYPOTHESES]
 
 
 @dataclass(frozen=True)

@@ -86,5 +86,4 @@ def exact_matmul(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np
         step = max(float(np.abs(matrix).max(initial=0)), 1e-30) / 2.0**bits
         counts.append(np.rint(matrix.astype(np.float64) / step))
         steps *= step
-    product: NDArray[np.float64] = (counts[0] @ counts[1]) * steps
-    return product
+    return (counts[0] @ counts[1]) * steps

@@ -14,8 +14,7 @@ def single_threaded() -> AbstractContextManager[object]:
 
     A step is too small to be shared: on two busy cores a second thread made it eight times slower.
     """
-    limiter: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
-    return limiter
+    return _controller().limit(limits=1, user_api="blas")
 
 
 @contextmanager

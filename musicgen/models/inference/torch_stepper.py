@@ -65,8 +65,7 @@ class _Lanes:
                 logits = np.zeros((size, values.shape[1]), np.float32)
             logits[part] = values
         assert logits is not None
-        of_rows: Floats = logits[self.places]
-        return of_rows
+        return logits[self.places]
 
     def keep(self, rows: Ints) -> None:
         """Go on with these rows only; a group with none left rests."""

@@ -133,8 +133,7 @@ class _Block:
         shares, step = _shares(scores, value_steps[:, :, :end], self.levels)
         read = np.matmul(shares[:, :, None], values[:, :, :end])[:, :, 0]  # (B, H, D)
         read *= step
-        merged: Floats = read.reshape(batch, -1)
-        return merged
+        return read.reshape(batch, -1)
 
 
 def _shares(scores: Floats, value_steps: Floats, levels: int) -> tuple[Floats, NDArray[np.float32]]:

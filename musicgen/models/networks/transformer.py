@@ -62,8 +62,7 @@ class Block(nn.Module):
         q, k = rotate(q, *rotation), rotate(k, *rotation)
         scores = q @ k.transpose(2, 3) * q.shape[3] ** -0.5
         later = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).triu(1)
-        shares: Tensor = scores.masked_fill(later, -torch.inf).softmax(dim=3)
-        return shares
+        return scores.masked_fill(later, -torch.inf).softmax(dim=3)
 
     def forward(
         self, x: Tensor, rotation: tuple[Tensor, Tensor], cache: State | None, filled: int

@@ -32,8 +32,7 @@ def key_scores(line: NoteLine) -> NDArray[np.float64]:
     """The fit of each mode (row, as in `MODES`) on each tonic (column, from C up): (4, 12)
     logits."""
     weights, bias = _weights()
-    scores: NDArray[np.float64] = weights @ key_features(line).T + bias[:, None]
-    return scores
+    return weights @ key_features(line).T + bias[:, None]
 
 
 @cache

@@ -11,5 +11,4 @@ from typing import Any
 @cache
 def tables() -> dict[str, Any]:
     """All of them: "key", "meter" and "rhythm"."""
-    loaded: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_bytes())
-    return loaded
+    return json.loads(Path(__file__).with_suffix(".json").read_bytes())

@@ -46,14 +46,12 @@ def jensen_shannon(first: Floats, second: Floats) -> Floats:
         p = first / first.sum(axis=-1, keepdims=True)
         q = second / second.sum(axis=-1, keepdims=True)
         divergence = _bits((p + q) / 2) - (_bits(p) + _bits(q)) / 2
-    distance: Floats = np.sqrt(np.maximum(divergence, 0))
-    return distance
+    return np.sqrt(np.maximum(divergence, 0))
 
 
 def _bits(shares: Floats) -> Floats:
     logs = np.log2(np.where(shares > 0, shares, 1))
-    entropy: Floats = -(shares * logs).sum(axis=-1)
-    return entropy
+    return -(shares * logs).sum(axis=-1)
 
 
 def wasserstein(first: Floats, second: Floats, u: Floats, v: Floats) -> Floats:
@@ -72,8 +70,7 @@ def wasserstein(first: Floats, second: Floats, u: Floats, v: Floats) -> Floats:
     masses = np.concatenate([up, down], axis=-1)[..., order]
     if not len(one) or not len(two):
         return np.full(masses.shape[:-1], math.nan)
-    moved: Floats = np.abs(np.cumsum(masses, axis=-1))[..., :-1] @ np.diff(values[order])
-    return moved
+    return np.abs(np.cumsum(masses, axis=-1))[..., :-1] @ np.diff(values[order])
 
 
 def kinds_of(counts: Sequence[Counter[str]], most: int = MAX_KINDS) -> tuple[str, ...]:
@@ -101,8 +98,7 @@ def bootstrap_weights(groups: Sequence[str], n: int, rng: np.random.Generator) -
     draws = rng.integers(0, len(names), (n, len(names)))
     of_group = np.zeros((n, len(names)))
     np.add.at(of_group, (np.arange(n)[:, None], draws), 1)
-    weights: Floats = of_group[:, members]
-    return weights
+    return of_group[:, members]
 
 
 def interval(value: float, samples: NDArray[np.float64]) -> ConfidenceInterval:

@@ -197,8 +197,7 @@ class DistanceFloors:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(self._resampled(self._tabulate(new), new) / floor)
         logs[~np.isfinite(logs)] = math.nan
-        ratios: Floats = np.nanmean(logs, axis=1)
-        return ratios
+        return np.nanmean(logs, axis=1)
 
     def _distances(self, tables: Sequence[Floats], values: Floats) -> Floats:
         pooled = [

@@ -61,8 +61,7 @@ class FeatureSpace:
             _shares([DISTRIBUTIONS[name].function(tune)], kinds)
             for name, kinds in self.kinds.items()
         ]
-        vector: Floats = np.hstack([measure_all([tune], self.measures), *shares])[0]
-        return vector
+        return np.hstack([measure_all([tune], self.measures), *shares])[0]
 
 
 def learnable(vectors: Floats) -> Floats:
@@ -74,5 +73,4 @@ def learnable(vectors: Floats) -> Floats:
 def _shares(counts: Sequence[Counter[str]], kinds: tuple[str, ...]) -> Floats:
     table = tabulate(counts, (*kinds, ""))
     totals = np.maximum(table.sum(axis=1, keepdims=True), 1)
-    shares: Floats = (table / totals)[:, : len(kinds)]
-    return shares
+    return (table / totals)[:, : len(kinds)]

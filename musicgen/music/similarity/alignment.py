@@ -38,8 +38,7 @@ def typical_length(lengths: Ints) -> float:
 def weights(lengths: Ints) -> Scores:
     """The weight of each note, at least 1."""
     relative = np.rint(TYPICAL_WEIGHT * np.sqrt(lengths / typical_length(lengths)))
-    clipped: Scores = np.clip(relative.astype(np.int32), 1, _MAX_WEIGHT)
-    return clipped
+    return np.clip(relative.astype(np.int32), 1, _MAX_WEIGHT)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

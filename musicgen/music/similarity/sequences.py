@@ -154,5 +154,4 @@ def _starts(sizes: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def _joined(arrays: Iterable[NDArray[Scalar]], dtype: type[Scalar]) -> NDArray[Scalar]:
-    joined: NDArray[Scalar] = np.concatenate([np.zeros(0, dtype), *arrays])
-    return joined
+    return np.concatenate([np.zeros(0, dtype), *arrays])

@@ -137,8 +137,7 @@ class Automaton:
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Which tokens may come next in a state, under the automaton's own limits: (V,)."""
-        known: NDArray[np.bool_] = self.masks_of(np.array([number]), np.zeros(1, np.int64))[0]
-        return known
+        return self.masks_of(np.array([number]), np.zeros(1, np.int64))[0]
 
     def masks_of(self, numbers: Numbers, limits: Numbers) -> NDArray[np.bool_]:
         """Which tokens may come next in states under `held_to` limits: (B,), (B,) -> (B, V)."""
@@ -146,8 +145,7 @@ class Automaton:
         for row in np.flatnonzero(indices == UNKNOWN).tolist():
             number, column = int(numbers[row]), int(limits[row])
             indices[row] = self._mask_numbers[number, column] = self._mask_number(number, column)
-        masks: NDArray[np.bool_] = self.masks[indices]
-        return masks
+        return self.masks[indices]
 
     def _mask_number(self, number: int, column: int) -> int:
         state = self.states[number]
@@ -276,8 +274,7 @@ class GrammarConstraint:
 
     def features(self) -> NDArray[np.integer]:
         """(B, F): the grammar features of each row's state."""
-        known: NDArray[np.int64] = self.automaton.features[self.rows]
-        return known
+        return self.automaton.features[self.rows]
 
     def advance(self, ids: NDArray[np.integer]) -> None:
         """Read one token in every row; ids (B,)."""
