@@ -105,8 +105,8 @@ def dependencies(path: Path, modules: set[str]) -> set[str]:
         ):
             names.add(str(node.value).partition(":")[0])
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy":
-            homes = ast.literal_eval(node.args[1]).values()
-            names |= {f"{name_of(path)}.{home}" for home in homes}
+            texts = {n.value for n in ast.walk(node.args[1]) if isinstance(n, ast.Constant)}
+            names |= {f"{name_of(path)}.{text}" for text in texts}
     return {name for name in names if name in modules} - {name_of(path)}
 
 

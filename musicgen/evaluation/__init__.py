@@ -10,7 +10,9 @@ and an order-3 Markov chain; it has a bootstrap interval and the number of tunes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from musicgen.system.lazy import lazy
 
 if TYPE_CHECKING:
     from musicgen.evaluation.likelihood import Likelihood, bits_per_note
@@ -18,10 +20,4 @@ if TYPE_CHECKING:
 __all__ = ["Likelihood", "bits_per_note"]
 
 
-def __getattr__(name: str) -> Any:
-    """What needs torch, once it is asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module 'musicgen.evaluation' has no attribute '{name}'")
-    from musicgen.evaluation import likelihood
-
-    return getattr(likelihood, name)
+__getattr__ = lazy(__name__, dict.fromkeys(__all__, "likelihood"))

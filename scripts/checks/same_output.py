@@ -60,7 +60,7 @@ COMMANDS = {
     "harmonize": "harmonize tune.abc",
     "melody for chords": "harmonize --melody-for 'Am|G|F|E7' --rhythm reel --seed 1",
     "classify": "classify tune.abc --json",
-    "novelty": "novelty tunes/book.abc --json",
+    "novelty": "novelty tune.abc --json",
     "validate": "validate tune.abc half.abc",
     "render": "render tune.abc -o rendered --to musicxml,mid,svg,roll.svg,wav",
     "corpus": "corpus celtic --json",
@@ -70,7 +70,7 @@ COMMANDS = {
     "train a transformer": "train --tokens tokens --out run2 --seed 1 --set steps=60 "
     "--set epochs=null --preset transformer",
     "generate from the run": "generate -n 3 --seed 5 --checkpoint run",
-    "inspect": "inspect surprise tune.abc -o surprise",
+    "inspect": "inspect surprise tune.abc -o surprise.svg",
     "evaluate": "evaluate -n 40 --json scores.json",
 }
 IGNORED = {".png", ".html", ".lock"}  # drawn by libraries, or pages that may change
