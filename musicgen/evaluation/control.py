@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from musicgen.errors import MusicgenError
 from musicgen.evaluation.sets import Report, silent
 from musicgen.music.metrics.distances import ConfidenceInterval, share
-from musicgen.music.metrics.note_arrays import Played, played
+from musicgen.music.metrics.note_arrays import NoteArrays
 from musicgen.music.theory import canonical_rhythm, parse_key, parse_meter
 from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
@@ -126,14 +126,14 @@ def _first_half(tune: Tune) -> Tune:
     return replace(tune, voices=(replace(voice, bars=bars),))
 
 
-def played_once(tune: Tune) -> Played:
+def played_once(tune: Tune) -> NoteArrays:
     """The tune heard without its repeats, so that a half is the beginning of the whole."""
     voice = tune.voices[0]
     bars = (replace(bar, repeat_start=False, repeat_end=0, volta=()) for bar in voice.bars)
-    return played(replace(tune, voices=(replace(voice, bars=tuple(bars)),)))
+    return NoteArrays.of(replace(tune, voices=(replace(voice, bars=tuple(bars)),)))
 
 
-def _reused(tune: Played, n_given: int) -> float:
+def _reused(tune: NoteArrays, n_given: int) -> float:
     """Share of the motifs after note `n_given` that occur before it."""
     notes = list(zip(tune.degrees.tolist(), tune.durations.tolist(), strict=True))
     motifs = [tuple(notes[i : i + MOTIF]) for i in range(len(notes) - MOTIF + 1)]

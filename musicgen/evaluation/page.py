@@ -27,7 +27,7 @@ from musicgen.formats.webpage import CARD_STYLE, SCRIPT, PageEntry, card
 from musicgen.music.metrics.distances import tabulate
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
 from musicgen.music.metrics.features import Features
-from musicgen.music.metrics.note_arrays import Played
+from musicgen.music.metrics.note_arrays import NoteArrays
 from musicgen.music.metrics.structure import similarity_curve
 from musicgen.music.metrics.table import MEASURES
 
@@ -224,9 +224,9 @@ def _shares(counts: Any, kinds: Sequence[str]) -> list[float]:
 
 
 def _structure(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]]) -> str:
-    series = [Series("held-out real tunes", REAL, _curve(benchmark.reference.held_out.heard))]
+    series = [Series("held-out real tunes", REAL, _curve(benchmark.reference.held_out.notes))]
     series += [
-        Series(one.name, colour, _curve(one.heard))
+        Series(one.name, colour, _curve(one.notes))
         for (one, _), colour in zip(sets, SETS, strict=False)
     ]
     words = (
@@ -241,8 +241,8 @@ def _structure(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]]) -
     )
 
 
-def _curve(heard: Sequence[Played]) -> list[float]:
-    rows = np.array([similarity_curve(tune) for tune in heard[:_N_CURVE]])
+def _curve(notes: Sequence[NoteArrays]) -> list[float]:
+    rows = np.array([similarity_curve(tune) for tune in notes[:_N_CURVE]])
     known = ~np.isnan(rows)
     totals = np.where(known, rows, 0).sum(axis=0)
     return (totals / np.maximum(known.sum(axis=0), 1)).tolist()
@@ -268,11 +268,11 @@ def _examples(sets: Sequence[tuple[TuneSet, Features]], found: Sequence[Assessme
     for (one, _), assessment in zip(sets, found, strict=True):
         for what, place in assessment.examples.items():
             tune = replace(one.tunes[place], title=one.tunes[place].title or one.names[place])
-            picture = charts.self_similarity(one.heard[place].similarity, "self-similarity")
+            picture = charts.self_similarity(one.notes[place].similarity, "self-similarity")
             parts.append(
                 f'<div class="example"><h3>{escape(one.name)}: {escape(what)}</h3>'
                 f"{card(PageEntry(tune, {}))}<details><summary>Self-similarity of its "
-                f"{one.heard[place].n_measures} measures</summary>{picture}</details></div>"
+                f"{one.notes[place].n_measures} measures</summary>{picture}</details></div>"
             )
     return f'<div class="examples">{"".join(parts)}</div>'
 

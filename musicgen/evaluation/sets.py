@@ -15,7 +15,7 @@ from musicgen import formats
 from musicgen.errors import CorpusError, InvalidTuneError, MusicgenError
 from musicgen.music.metrics.baselines import MarkovChain
 from musicgen.music.metrics.features import DistanceFloors, Features
-from musicgen.music.metrics.note_arrays import Played, played
+from musicgen.music.metrics.note_arrays import NoteArrays
 from musicgen.music.tune import Rejected, Tune
 from musicgen.music.validation import validate
 from musicgen.tokens.melody.encoding import melody
@@ -45,14 +45,14 @@ class Fault:
 class TuneSet:
     """Tunes to be judged, reduced to their melody, with what could not be.
 
-    `tunes`, `heard` and `names` go together. `invalid` are tunes whose bars or repeats do not add
+    `tunes`, `notes` and `names` go together. `invalid` are tunes whose bars or repeats do not add
     up (they are judged all the same), `unreadable` are files and tunes that could not be read, and
     `set_aside` those that are no single melody in one key and meter.
     """
 
     name: str
     tunes: tuple[Tune, ...]
-    heard: tuple[Played, ...]
+    notes: tuple[NoteArrays, ...]
     names: tuple[str, ...]
     n_found: int
     invalid: tuple[Fault, ...] = ()
@@ -67,7 +67,7 @@ class TuneSet:
         """Counts and measures of every tune."""
         what = f"measuring {self.name}"
         return Features.of(
-            self.heard, self.groups or None, lambda done: report(what, done, len(self))
+            self.notes, self.groups or None, lambda done: report(what, done, len(self))
         )
 
 
@@ -75,7 +75,7 @@ def collect(
     name: str, found: Iterator[tuple[str, Tune | Rejected]], progress: Callable[[int], None]
 ) -> TuneSet:
     """Sort tunes into a set as they come."""
-    tunes, heard, names = [], [], []
+    tunes, notes, names = [], [], []
     invalid, unreadable, aside = [], [], []
     n_found = 0
     for n_found, (label, tune) in enumerate(found, 1):
@@ -88,7 +88,7 @@ def collect(
             invalid.append(Fault(label, str(problems[0])))
         try:
             reduced = replace(melody(tune).tune, title=tune.title, number=tune.number)
-            heard.append(played(reduced))
+            notes.append(NoteArrays.of(reduced))
         except InvalidTuneError as error:
             aside.append(Fault(label, str(error)))
             continue
@@ -97,7 +97,7 @@ def collect(
     return TuneSet(
         name,
         tuple(tunes),
-        tuple(heard),
+        tuple(notes),
         tuple(names),
         n_found,
         tuple(invalid),

@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from musicgen.errors import ParseError
-from musicgen.formats.musicxml.reading.attributes import tonic
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame
 from musicgen.formats.musicxml.reading.part import PartMusic, Placed, place_sound
 from musicgen.formats.musicxml.reading.score import ScorePart, assemble
@@ -268,8 +267,7 @@ class _Reader:
         spine.key_changed = False
         key, fifths = spine.designated, spine.fifths
         if key is None or (fifths is not None and key.fifths != fifths):
-            fifths = max(-7, min(7, fifths or 0))
-            key = Key(tonic(fifths, "major"))
+            key = Key.of_signature(max(-7, min(7, fifths or 0)))
             spine.music.modes_missing = True
         self._place(spine, Change(key=key))
 

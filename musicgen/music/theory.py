@@ -31,7 +31,7 @@ MODE_ALIASES = {"ionian": "major", "aeolian": "minor"}
 # The usual name of each tonic, from C up by semitones.
 MAJOR_TONICS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MINOR_TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
-_MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
+MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
 ACCIDENTALS = {"": 0, "#": 1, "##": 2, "b": -1, "bb": -2}
 ACCIDENTAL_TEXT = {alter: text for text, alter in ACCIDENTALS.items()}
 _KEY = re.compile(r"\s*([A-Ga-g])(##|bb|#|b|♯|♭)?\s*([A-Za-z]*)\s*")
@@ -108,13 +108,19 @@ class Key:
     def __str__(self) -> str:
         return f"{self.tonic} {self.mode}" if self.tonic else "none"
 
+    @staticmethod
+    def of_signature(fifths: int, mode: str = "major") -> Key:
+        """The key of a mode with a signature of so many sharps (negative: flats)."""
+        alter, index = divmod(fifths - MODE_FIFTHS[mode] + 1, 7)
+        return Key(FIFTHS_ORDER[index] + ACCIDENTAL_TEXT[alter], mode)
+
 
 C_MAJOR = Key()
 
 
 def tonic_name(mode: str, pitch_class: int) -> str:
     """The usual spelling of a tonic (0 for C, to 11) in a mode."""
-    return (MINOR_TONICS if mode in _MINOR_MODES else MAJOR_TONICS)[pitch_class]
+    return (MINOR_TONICS if mode in MINOR_MODES else MAJOR_TONICS)[pitch_class]
 
 
 def parse_key(text: str) -> Key | None:

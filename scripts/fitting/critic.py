@@ -25,7 +25,7 @@ from musicgen.evaluation.discrimination import auc
 from musicgen.evaluation.sets import measured
 from musicgen.models import checkpoint as checkpoints
 from musicgen.music.metrics.features import Features
-from musicgen.music.metrics.note_arrays import played
+from musicgen.music.metrics.note_arrays import NoteArrays
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     takes = Composer(model).takes(
         arguments.n, Controls(), sampling, FIRST, workers=os.cpu_count() or 1
     )
-    new = Features.of([played(take.tune) for take in takes])
+    new = Features.of([NoteArrays.of(take.tune) for take in takes])
     print(f"{len(real):,} training tunes, {len(new):,} new ones", flush=True)
 
     odds, labels = held_out_odds(real, new)

@@ -23,7 +23,7 @@ from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
 from musicgen.music.metrics.baselines import shuffled, with_bars, with_note
 from musicgen.music.metrics.judge import Judge, Weights, described, from_json, to_json
-from musicgen.music.metrics.note_arrays import played
+from musicgen.music.metrics.note_arrays import NoteArrays
 from musicgen.music.metrics.structure import longest_loop
 from musicgen.music.metrics.style import StyleCounts
 from musicgen.music.theory import Key, spell
@@ -132,11 +132,11 @@ def fit(train: list[tuple[str, Tune]], rng: np.random.Generator) -> Judge:
 
     families = sorted({family for family, _ in train})
     half = set(rng.permutation(families)[: len(families) // 2].tolist())
-    tables = StyleCounts.count([played(tune) for family, tune in train if family in half])
+    tables = StyleCounts.count([NoteArrays.of(tune) for family, tune in train if family in half])
     fitted = [tune for family, tune in train if family not in half][:N_FITTED]
-    rows = [(1, described(played(tune), tables)) for tune in fitted]
+    rows = [(1, described(NoteArrays.of(tune), tables)) for tune in fitted]
     for spoil in SPOILERS.values():
-        rows += [(0, described(played(spoil(tune, rng)), tables)) for tune in fitted]
+        rows += [(0, described(NoteArrays.of(spoil(tune, rng)), tables)) for tune in fitted]
     labels = np.array([label for label, _ in rows])
     balance = {0: 1.0, 1: float(len(SPOILERS))}
     parts = {}
@@ -151,23 +151,28 @@ def fit(train: list[tuple[str, Tune]], rng: np.random.Generator) -> Judge:
         linear, square = np.split(model.coef_[0], 2)
         parts[name] = Weights(centre, scale, linear, square, float(model.intercept_[0]))
     surprises = np.array([row["style"] for label, row in rows if label])
-    strange = [float((~p.scale[p.degrees]).mean()) for p in map(played, fitted)]
+    strange = [float((~p.scale[p.degrees]).mean()) for p in map(NoteArrays.of, fitted)]
     limits = {
         "rhythms": float(np.nanquantile(surprises[:, 4], 0.99)),
         "accidentals": float(np.quantile(strange, 0.99)),
-        "loop": float(np.quantile([longest_loop(played(tune)) for tune in fitted], 0.99)),
+        "loop": float(np.quantile([longest_loop(NoteArrays.of(tune)) for tune in fitted], 0.99)),
     }
-    return Judge(StyleCounts.count([played(tune) for _, tune in train]), parts, limits)
+    return Judge(StyleCounts.count([NoteArrays.of(tune) for _, tune in train]), parts, limits)
 
 
 def score(judge: Judge, tunes: list[Tune], rng: np.random.Generator) -> dict[str, float]:
     """For each way of spoiling, the probability that a real tune ranks above a spoilt one."""
     from sklearn.metrics import roc_auc_score
 
-    real = [judge.parts["all"].probability(described(played(t), judge.style)["all"]) for t in tunes]
+    real = [
+        judge.parts["all"].probability(described(NoteArrays.of(t), judge.style)["all"])
+        for t in tunes
+    ]
     spoilt = {
         name: [
-            judge.parts["all"].probability(described(played(spoil(t, rng)), judge.style)["all"])
+            judge.parts["all"].probability(
+                described(NoteArrays.of(spoil(t, rng)), judge.style)["all"]
+            )
             for t in tunes
         ]
         for name, spoil in SPOILERS.items()

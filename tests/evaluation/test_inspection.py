@@ -51,7 +51,7 @@ def test_each_token_of_a_tune_knows_its_note(jig: Tune, untrained: Checkpoint) -
 
 def test_surprise_adds_up_to_the_likelihood_of_the_tune(jig: Tune, untrained: Checkpoint) -> None:
     found = surprise.measure(jig, untrained)
-    heard = found.heard
+    heard = found.view
     ids, features = heard.batch
     with torch.no_grad():
         log_p = untrained.network(ids, features)[0].log_softmax(dim=2)[0]
@@ -67,14 +67,14 @@ def test_attention_among_notes_is_what_the_tokens_of_notes_share(
     jig: Tune, attending: Checkpoint
 ) -> None:
     seen = attention.measure(jig, attending)
-    n = len(seen.heard.tokens)
+    n = len(seen.view.tokens)
     assert seen.weights.shape == seen.positions.shape == (2, 2, n, n)
     places, shares = seen.among_notes(1, 0)
     assert shares.shape == (jig.n_notes, jig.n_notes)
     assert len(places) == jig.n_notes
     assert (shares.sum(axis=1) < 1).all()  # the rest goes to the heading and the bar lines
-    t, place = seen.heard.sounding()[4]
-    own = [u for u, of in enumerate(seen.heard.places) if of == place and u <= t]
+    t, place = seen.view.sounding()[4]
+    own = [u for u, of in enumerate(seen.view.places) if of == place and u <= t]
     assert shares[4, 4] == pytest.approx(seen.weights[1, 0, t, own].sum())
     actual, alone = seen.by_distance(10)
     assert actual.shape == alone.shape == (2, 2, 10)

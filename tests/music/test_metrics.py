@@ -26,7 +26,7 @@ from musicgen.music.metrics.distances import (
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
 from musicgen.music.metrics.features import DistanceFloors, Features, group_ratios
 from musicgen.music.metrics.judge import from_json, load_judge, to_json
-from musicgen.music.metrics.note_arrays import TICKS, played
+from musicgen.music.metrics.note_arrays import TICKS, NoteArrays
 from musicgen.music.metrics.table import GROUPS, MEASURES, measure_all
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import Tune
@@ -106,7 +106,7 @@ def test_the_numbers_are_muspys_on_the_same_notes(
 
 
 def test_muspys_numbers_for_a_reel_are_these() -> None:
-    heard = played(tune(REEL))  # worked out with MusPy 0.5.0, resolution 24
+    heard = NoteArrays.of(tune(REEL))  # worked out with MusPy 0.5.0, resolution 24
     assert pitch.pitch_class_entropy(heard.pitches) == pytest.approx(2.618355, abs=1e-5)
     assert pitch.pitch_entropy(heard.pitches) == pytest.approx(3.512478, abs=1e-5)
     assert pitch.scale_consistency(heard.pitches) == 1
@@ -117,7 +117,7 @@ def test_muspys_numbers_for_a_reel_are_these() -> None:
 
 
 def test_repeats_are_played_and_pickups_counted_back_from_their_measure() -> None:
-    heard = played(tune(JIG))
+    heard = NoteArrays.of(tune(JIG))
     assert heard.n_measures == 32
     assert (heard.measures[0], heard.positions[0]) == (-1, 5 * TICKS // 2)
     assert heard.measures.max() == 31
@@ -129,7 +129,7 @@ def test_repeats_are_played_and_pickups_counted_back_from_their_measure() -> Non
 def test_a_tune_measures_the_same_from_abc_and_from_midi_without_repeat_signs() -> None:
     written = tune(JIG)
     read = midi.parse(midi.render([written]), "a.mid").tunes[0]
-    ours, theirs = played(written), played(read)
+    ours, theirs = NoteArrays.of(written), NoteArrays.of(read)
     assert theirs.pitches.tolist() == ours.pitches.tolist()
     assert theirs.durations.tolist() == ours.durations.tolist()
     assert (theirs.key, theirs.n_measures) == (ours.key, ours.n_measures)
@@ -137,7 +137,7 @@ def test_a_tune_measures_the_same_from_abc_and_from_midi_without_repeat_signs() 
 
 
 def test_transposing_changes_nothing_that_is_counted() -> None:
-    first, second = played(tune(JIG)), played(transpose(tune(JIG), "D"))
+    first, second = NoteArrays.of(tune(JIG)), NoteArrays.of(transpose(tune(JIG), "D"))
     for name, distribution in DISTRIBUTIONS.items():
         assert distribution.function(first) == distribution.function(second), name
     ours, theirs = measure_all([first, second], tuple(MEASURES))
@@ -146,23 +146,25 @@ def test_transposing_changes_nothing_that_is_counted() -> None:
 
 
 def test_loops_repeats_and_cadences_are_found_where_they_are() -> None:
-    loop = played(notes("CDEF GABc|" * 5 + "c8|c8|"))
+    loop = NoteArrays.of(notes("CDEF GABc|" * 5 + "c8|c8|"))
     assert structure.longest_loop(loop) == 5
-    assert structure.longest_loop(played(notes("CDEF GABc|c8|" * 4))) == 8
-    assert structure.longest_loop(played(tune(JIG))) == 0
-    phrases = played(notes("C8|D8|E8|F8|C8|D8|E8|C8|"))
+    assert structure.longest_loop(NoteArrays.of(notes("CDEF GABc|c8|" * 4))) == 8
+    assert structure.longest_loop(NoteArrays.of(tune(JIG))) == 0
+    phrases = NoteArrays.of(notes("C8|D8|E8|F8|C8|D8|E8|C8|"))
     assert structure.repeat_lags(phrases).tolist() == [0, 0, 0, 0, 4, 4, 4, 3]
     assert structure.cadence_rate(phrases) == 1
     assert structure.ends_on_tonic(phrases) == 1
     assert structure.repeated_measure_rate(phrases) == 0.5
-    assert structure.repeated_phrase_rate(played(notes("C8|D8|E8|F8|" * 2))) == pytest.approx(0.2)
+    assert structure.repeated_phrase_rate(
+        NoteArrays.of(notes("C8|D8|E8|F8|" * 2))
+    ) == pytest.approx(0.2)
 
 
 @given(strategies.tunes())
 @settings(deadline=None, max_examples=12)
 def test_any_tune_is_measured_or_refused(anything: Tune) -> None:
     try:
-        heard = played(anything)
+        heard = NoteArrays.of(anything)
     except InvalidTuneError:
         return
     values = measure_all([heard], tuple(MEASURES))[0]
@@ -174,7 +176,7 @@ def test_any_tune_is_measured_or_refused(anything: Tune) -> None:
 
 def test_a_tune_without_notes_is_refused() -> None:
     with pytest.raises(InvalidTuneError, match="no notes"):
-        played(notes("z8|z8|"))
+        NoteArrays.of(notes("z8|z8|"))
 
 
 def test_every_row_of_both_tables_has_a_definition_a_source_and_a_group() -> None:
@@ -229,7 +231,9 @@ def test_a_share_has_wilsons_interval() -> None:
 
 
 def test_rare_kinds_count_as_one() -> None:
-    counts = [DISTRIBUTIONS["degree triples"].function(played(tune(text))) for text in (JIG, REEL)]
+    counts = [
+        DISTRIBUTIONS["degree triples"].function(NoteArrays.of(tune(text))) for text in (JIG, REEL)
+    ]
     kinds = kinds_of(counts, 5)
     table = tabulate(counts, kinds)
     assert len(kinds) == 6
@@ -273,7 +277,9 @@ def structure_runs(one: Tune, length: int) -> set[tuple[tuple[int, Fraction], ..
 
 def test_identical_sets_are_at_no_distance_and_other_real_tunes_at_the_floor() -> None:
     texts = [JIG.replace("G2G", f"G{x}G") for x in ("2", "3/2A/", "A")] * 8
-    real = Features.of([played(tune(text)) for text in texts], [str(i % 12) for i in range(24)])
+    real = Features.of(
+        [NoteArrays.of(tune(text)) for text in texts], [str(i % 12) for i in range(24)]
+    )
     floors = DistanceFloors(real, real)
     rows = floors.compare(real)
     assert all(row.distance.value == pytest.approx(0, abs=1e-7) for row in rows)

@@ -22,7 +22,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.metrics.baselines import shuffled
 from musicgen.music.metrics.critic import VERSION_1_MEASURES, Critic
 from musicgen.music.metrics.features import Features
-from musicgen.music.metrics.note_arrays import played
+from musicgen.music.metrics.note_arrays import NoteArrays
 from musicgen.music.metrics.table import MEASURES
 from musicgen.music.metrics.vectors import FeatureSpace
 from musicgen.music.tune import Tune
@@ -41,14 +41,14 @@ def tunes(rng: np.random.Generator, n: int) -> list[Tune]:
 
 @pytest.fixture(scope="module")
 def real() -> Features:
-    return Features.of([played(tune) for tune in tunes(np.random.default_rng(0), 200)])
+    return Features.of([NoteArrays.of(tune) for tune in tunes(np.random.default_rng(0), 200)])
 
 
 @pytest.fixture(scope="module")
 def new() -> Features:
     """The same notes in another order: nothing comes back."""
     rng = np.random.default_rng(1)
-    return Features.of([played(shuffled(tune, rng)) for tune in tunes(rng, 200)])
+    return Features.of([NoteArrays.of(shuffled(tune, rng)) for tune in tunes(rng, 200)])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_one_tune_is_measured_as_in_a_set(real: Features) -> None:
     space = FeatureSpace.of(real)
     rows = space.vectors(real)
     for row, tune in zip(rows, tunes(np.random.default_rng(0), 5), strict=False):
-        assert np.array_equal(space.vector(played(tune)), row, equal_nan=True)
+        assert np.array_equal(space.vector(NoteArrays.of(tune)), row, equal_nan=True)
     assert len(space.names) == rows.shape[1]
 
 

@@ -15,12 +15,12 @@ from musicgen.models import checkpoint as checkpoints
 from musicgen.music.metrics import table
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.metrics.judge import load_judge
-from musicgen.music.metrics.note_arrays import Played, played
+from musicgen.music.metrics.note_arrays import NoteArrays
 from musicgen.music.metrics.table import MEASURES, Measure
 from tests.melodies import REEL, tune
 
 
-def long_notes(tune: Played) -> float:
+def long_notes(tune: NoteArrays) -> float:
     return float((tune.durations > tune.beat_ticks).mean())
 
 
@@ -64,7 +64,9 @@ def test_a_critic_that_uses_a_registered_measure_needs_it(shipped: bytes) -> Non
         Critic.from_bytes(data, "critic.json")
     table.register(TOY)
     try:
-        assert Critic.from_bytes(data, "critic.json").space.vector(played(tune(REEL))).size > 34
+        assert (
+            Critic.from_bytes(data, "critic.json").space.vector(NoteArrays.of(tune(REEL))).size > 34
+        )
     finally:
         del MEASURES[TOY.name]
 

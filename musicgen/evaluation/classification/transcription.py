@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.estimation import NoteLine, estimate_key, estimate_meter
-from musicgen.music.notation.bars import Frame, Sound, write_bars
+from musicgen.music.notation.bars import ConductorTrack, TimedChord, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.theory import Key, Meter, default_unit
 from musicgen.music.tune import Note, Tune, Voice
@@ -28,7 +28,7 @@ class Transcription:
     """`sounds` are onset and end of each note in `UNITS` of a quarter with its pitch, ties joined;
     `line` is the same for `estimation`."""
 
-    sounds: tuple[Sound, ...]
+    sounds: tuple[TimedChord, ...]
     line: NoteLine
 
     def notated(self, *, meter: Meter | None = None, key: Key | None = None) -> Tune:
@@ -36,7 +36,7 @@ class Transcription:
         found = estimate_meter(self.line, meter=meter)
         key = key or estimate_key(self.line)
         pickup = round(found.pickup * UNITS)
-        frame = Frame([(0, found.meter)], [(0, key)], pickup=pickup)
+        frame = ConductorTrack([(0, found.meter)], [(0, key)], pickup=pickup)
         (bars,) = write_bars([self.sounds], frame, 0)
         unit = default_unit(found.meter)
         return Tune(meter=found.meter, unit=unit, key=key, voices=(Voice(bars=bars),))
@@ -58,7 +58,7 @@ def transcribe(tune: Tune) -> Transcription:
     return Transcription(sounds, line)
 
 
-def _sounds(tune: Tune) -> Iterator[Sound]:
+def _sounds(tune: Tune) -> Iterator[TimedChord]:
     position = Fraction(0)
     held: tuple[int, int] | None = None  # onset and pitch of a note that is tied on
     for event in tune.voices[0].events:

@@ -36,17 +36,17 @@ class Attention:
     the earlier ones; `positions` are those that distance alone would give, with every query and
     key replaced by the mean of its head's."""
 
-    heard: TokenView
+    view: TokenView
     weights: Weights
     positions: Weights
 
     def among_notes(self, layer: int, head: int) -> tuple[list[Place], Weights]:
         """Places of the N notes and rests, and the shares (N, N) that each gives to the earlier
         ones, at the token that says its pitch; what goes to headings and bar lines is left out."""
-        sounding = self.heard.sounding()
+        sounding = self.view.sounding()
         number = {place: i for i, (_, place) in enumerate(sounding)}
-        member = np.zeros((len(self.heard.tokens), len(number)))
-        for t, place in enumerate(self.heard.places):
+        member = np.zeros((len(self.view.tokens), len(number)))
+        for t, place in enumerate(self.view.places):
             if place in number:
                 member[t, number[place]] = 1
         at = [t for t, _ in sounding]
@@ -127,7 +127,7 @@ def draw(attention: Attention, path: str | Path) -> None:
     n_layers, n_heads = attention.weights.shape[:2]
     # The square root shows faint attention beside strong.
     scale = PowerNorm(0.5, vmin=0, vmax=0.64)
-    ticks, labels, unit = _landmarks(attention.heard)
+    ticks, labels, unit = _landmarks(attention.view)
     with chart(path, width=2.6 * n_heads + 1.2, height=2.5 * n_layers + 2.6) as figure:
         panels = figure.subplots(n_layers + 1, n_heads, squeeze=False)
         for (layer, head), axes in np.ndenumerate(panels[:n_layers]):
@@ -163,23 +163,23 @@ def _draw_distances(axes: Any, attention: Attention, head: int) -> None:
     axes.set_xlabel("tokens back; dashed: by positions alone", fontsize=7)
 
 
-def _landmarks(heard: TokenView) -> tuple[list[int], list[str], str]:
+def _landmarks(view: TokenView) -> tuple[list[int], list[str], str]:
     """Where an axis of tokens is marked: the first notes of some bars, a pickup at the beginning
     being bar 0, or the beginnings of lines of a text."""
     firsts: dict[int, int] = {}
-    for t, place in enumerate(heard.places):
+    for t, place in enumerate(view.places):
         if place is not None:
             firsts.setdefault(place[0], t)
-    if heard.tune is None:
+    if view.tune is None:
         numbers = {line: line + 1 for line in firsts}
     else:
-        pickup = pickup_of(heard.tune) > 0
+        pickup = pickup_of(view.tune) > 0
         numbers = {bar: bar + 1 - pickup for bar in firsts}
     every = 1
     while len(firsts) > _LANDMARKS * every:
         every *= 2
     chosen = [line for line, n in numbers.items() if (n - 1) % every == 0]
-    unit = "line" if heard.tune is None else "bar"
+    unit = "line" if view.tune is None else "bar"
     return [firsts[i] for i in chosen], [str(numbers[i]) for i in chosen], unit
 
 

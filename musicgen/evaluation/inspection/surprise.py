@@ -33,14 +33,14 @@ class Surprise:
     """`bits` of each token after `<bos>`, in order, 0 for the heading; `of_note` those of each
     note or rest; `bits_per_note` everything but the heading, over the notes."""
 
-    heard: TokenView
+    view: TokenView
     bits: tuple[float, ...]
     of_note: dict[Place, float]
 
     @property
     def bits_per_note(self) -> float:
         """Bits of notes, bar lines and the end, over the number of notes (or of characters)."""
-        return sum(self.bits) / max(1, self.heard.n_notes)
+        return sum(self.bits) / max(1, self.view.n_notes)
 
 
 @torch.inference_mode()
@@ -76,7 +76,7 @@ def score(surprise: Surprise, tune: Tune) -> AnnotatedScore:
 
 def draw_text(surprise: Surprise, path: str | Path) -> None:
     """The text, each character on the colour of its surprise; line ends as a return sign."""
-    lines = "".join(surprise.heard.tokens[1:-1]).split("\n")
+    lines = "".join(surprise.view.tokens[1:-1]).split("\n")
     width, shown = max(map(len, lines)) + 1, lines[:_LINES]
     with chart(path, width=0.1 * max(60, width) + 0.4, height=0.21 * len(shown) + 0.7) as figure:
         axes = figure.subplots()
@@ -101,8 +101,8 @@ def rows(surprise: Surprise) -> list[tuple[str, int, int, float]]:
     """The numbers as a table: token, number of the bar from 1 and of the note in it (0: a bar
     line or the heading), bits."""
     table, bar = [], 1
-    places = surprise.heard.places[1:]
-    for token, place, bits in zip(surprise.heard.tokens[1:], places, surprise.bits, strict=True):
+    places = surprise.view.places[1:]
+    for token, place, bits in zip(surprise.view.tokens[1:], places, surprise.bits, strict=True):
         bar = place[0] + 1 if place is not None else bar
         table.append((token, bar, 0 if place is None else place[1] + 1, bits))
     return table

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from musicgen.formats.midi.smf import MidiFile, warn_count
 from musicgen.music.estimation import FEWEST_NOTES, NoteLine, estimate_key, estimate_meter
-from musicgen.music.notation.bars import Frame, Sound
+from musicgen.music.notation.bars import ConductorTrack, TimedChord
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.theory import C_MAJOR, Key, Meter
 from musicgen.music.tune import Tempo
@@ -27,11 +27,6 @@ SHORTEST_QUARTER = 40_000  # microseconds
 LONGEST_BAR = 32  # quarters; a longer one is no meter
 BEAT_BARS_SHARE = 0.9  # of the music in bars of a beat, from which these are no meter
 FOREIGN_SHARE, FITTING_SHARE = 0.2, 0.08  # of the time outside a wrong key, outside a right one
-
-# By key signature, from seven flats to seven sharps.
-MAJOR_TONICS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-MINOR_TONICS = ("Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#")
-
 
 Value = TypeVar("Value")
 _LazyLine = Callable[[], NoteLine]  # the highest notes, computed when first used
@@ -48,8 +43,13 @@ class Wanted:
 
 
 def frame_of(
-    file: MidiFile, sounds: Sequence[Sound], wanted: Wanted, warnings: list[str], *, played: bool
-) -> Frame:
+    file: MidiFile,
+    sounds: Sequence[TimedChord],
+    wanted: Wanted,
+    warnings: list[str],
+    *,
+    played: bool,
+) -> ConductorTrack:
     """Meters, keys, tempos and pickup for some sounds, in units.
 
     With `played`, the notes follow a beat of their own, and the bar lines of the file are ignored.
@@ -57,7 +57,7 @@ def frame_of(
     line = cache(lambda: NoteLine.of(((on, end, max(p)) for on, end, p in sounds), UNITS))
     end = max(end for _, end, _ in sounds)
     meters, pickup = _meters(file, line, end, wanted, warnings, played=played)
-    return Frame(
+    return ConductorTrack(
         meters=meters,
         keys=_keys(file, line, wanted, warnings, played=played),
         tempos=_tempos(file, warnings),
@@ -166,8 +166,7 @@ def _written_keys(file: MidiFile) -> list[tuple[int, Key]]:
     keys: list[tuple[int, Key]] = []
     for tick, sharps, minor in sorted(file.keys, key=itemgetter(0)):
         if -7 <= sharps <= 7:
-            tonic = (MINOR_TONICS if minor else MAJOR_TONICS)[sharps + 7]
-            key = Key(tonic, "minor" if minor else "major")
+            key = Key.of_signature(sharps, "minor" if minor else "major")
             _add_change(keys, tick * UNITS // file.ticks_per_quarter, key)
     return keys
 

@@ -24,7 +24,7 @@ from musicgen.formats.midi.grid import (
 )
 from musicgen.formats.midi.parts import NoteGroup
 from musicgen.formats.midi.smf import warn_count
-from musicgen.music.notation.bars import Sound
+from musicgen.music.notation.bars import TimedChord
 from musicgen.music.notation.rhythms import UNITS
 
 SHORTEST = UNITS // 8
@@ -48,7 +48,7 @@ class Quantised:
     that were moved, `furthest` is the longest move in quarters; `merged` counts the notes that fell
     on another and were left out."""
 
-    lines: list[list[Sound]]
+    lines: list[list[TimedChord]]
     beat: Beat | None = None
     n_notes: int = 0
     moved: int = 0
@@ -137,10 +137,10 @@ def _place(
     end_of: dict[int, _End],
     result: Quantised,
     ticks_per_quarter: int,
-) -> list[Sound]:
+) -> list[TimedChord]:
     """One line on the grid; a note that falls on the next one is left out."""
     beat = result.beat
-    sounds: list[Sound] = []
+    sounds: list[TimedChord] = []
     for i, (tick, end_tick, pitches) in enumerate(line):
         onset = place_of[tick]
         following = place_of[line[i + 1][0]] if i + 1 < len(line) else None
@@ -168,7 +168,7 @@ def _place(
 
 def _as_written(
     line: Sequence[NoteGroup], place_of: dict[int, int], end_of: dict[int, _End]
-) -> list[Sound] | None:
+) -> list[TimedChord] | None:
     """One line where nothing has to be moved, else None."""
     onsets, ends = [place_of[s[0]] for s in line], [end_of[s[1]][0] for s in line]
     if any(map(ge, onsets, ends)) or any(map(gt, ends, onsets[1:])):

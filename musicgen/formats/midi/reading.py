@@ -23,7 +23,7 @@ from musicgen.formats.midi.parts import (
 from musicgen.formats.midi.quantising import Quantised, quantise
 from musicgen.formats.midi.smf import USUAL_MSPQ, MidiFile, parse_file
 from musicgen.formats.midi.words import Words, sung_shares, syllables, take_karaoke
-from musicgen.music.notation.bars import Sound, write_bars
+from musicgen.music.notation.bars import TimedChord, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.theory import Key, Meter, parse_fraction, parse_key, parse_meter
 from musicgen.music.tune import (
@@ -177,7 +177,7 @@ def _tune(
     warnings: list[str],
 ) -> Tune:
     """The tune of some parts; `lines` are theirs in ticks, `placed` all of them in units."""
-    sounds: list[Sound] = placed.lines[0]
+    sounds: list[TimedChord] = placed.lines[0]
     if len(placed.lines) > 1:
         sounds = sorted(sound for line in placed.lines for sound in line)
     played = placed.beat is not None and not placed.beat.clicked

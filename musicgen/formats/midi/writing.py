@@ -13,7 +13,6 @@ from operator import itemgetter
 from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError
-from musicgen.formats.midi.framing import MAJOR_TONICS, MINOR_TONICS
 from musicgen.formats.midi.grid import COARSEST_ROUNDED
 from musicgen.music.instruments import program as program_of
 from musicgen.music.performance import Style
@@ -27,7 +26,7 @@ from musicgen.music.playback import (
     separate,
     timeline,
 )
-from musicgen.music.theory import Meter, default_qpm
+from musicgen.music.theory import MINOR_MODES, Key, Meter, default_qpm
 from musicgen.music.transposition import transpose as transposed
 from musicgen.music.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
 
@@ -41,7 +40,6 @@ DRUM_CHANNEL = 9
 MAX_BAR_PIECES = 4  # short bars that may make up a full one
 
 # MIDI has major and minor only; the other modes keep their signature and take the nearer of both.
-_MINOR_MODES = ("minor", "dorian", "phrygian", "locrian")
 _CHANNEL_MESSAGES = ("note_on", "note_off", "program_change")
 
 # Tick, order among the events of that tick, mido's name for the message, its attributes.
@@ -193,9 +191,9 @@ class _Writer:
         keys = [(Fraction(0), self.tune.key)]
         keys += [(onset, c.key) for onset, c in self.played.changes if c.key is not None]
         for onset, key in keys:
-            signature = min(max(key.fifths, -7), 7) + 7
-            minor = key.mode in _MINOR_MODES
-            name = f"{MINOR_TONICS[signature]}m" if minor else MAJOR_TONICS[signature]
+            signature, is_minor = min(max(key.fifths, -7), 7), key.mode in MINOR_MODES
+            tonic = Key.of_signature(signature, "minor" if is_minor else "major").tonic
+            name = f"{tonic}m" if is_minor else tonic
             yield self.ticks(onset), _HEADING, "key_signature", {"key": name}
 
     def _voice(self, number: int, voice: Voice, notes: Sequence[PlayedNote]) -> Iterator[_Event]:

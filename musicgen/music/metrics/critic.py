@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError, InvalidTuneError, printable
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
-from musicgen.music.metrics.note_arrays import Floats, Ints, played
+from musicgen.music.metrics.note_arrays import Floats, Ints, NoteArrays
 from musicgen.music.metrics.table import MEASURES
 from musicgen.music.metrics.vectors import FeatureSpace
 from musicgen.music.tune import Tune
@@ -129,7 +129,7 @@ class Critic:
         """Natural log of the odds that the tune is real; about 5 ms. Minus infinity for a tune
         that cannot be played."""
         try:
-            return self.of_vector(self.space.vector(played(tune)))
+            return self.of_vector(self.space.vector(NoteArrays.of(tune)))
         except InvalidTuneError:
             return -math.inf
 

@@ -1,6 +1,6 @@
 """The table of distributions: counts of notes, runs of notes and form, with their sources.
 
-sum((DISTRIBUTIONS["intervals"].function(played(tune)) for tune in tunes), Counter())
+sum((DISTRIBUTIONS["intervals"].function(NoteArrays.of(tune)) for tune in tunes), Counter())
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from musicgen.music.metrics import structure
-from musicgen.music.metrics.note_arrays import TICKS, Played
+from musicgen.music.metrics.note_arrays import TICKS, NoteArrays
 
 Counts = Counter[str]
 
@@ -28,7 +28,7 @@ class Distribution:
     group: str
     definition: str
     source: str
-    function: Callable[[Played], Counts]
+    function: Callable[[NoteArrays], Counts]
 
 
 def _each(values: Iterable[Hashable]) -> Counts:
@@ -49,26 +49,26 @@ def quarters(ticks: int) -> str:
     return str(top) if bottom == 1 else f"{top}/{bottom}"
 
 
-def _lengths(tune: Played) -> list[str]:
+def _lengths(tune: NoteArrays) -> list[str]:
     return [quarters(ticks) for ticks in tune.durations.tolist()]
 
 
-def _positions(tune: Played) -> Counts:
+def _positions(tune: NoteArrays) -> Counts:
     meter, places = tune.meter, tune.positions.tolist()
     return Counter(f"{meter} {quarters(place)}" for place in places)
 
 
-def _moves(tune: Played) -> list[str]:
+def _moves(tune: NoteArrays) -> list[str]:
     """Each interval as one of five: leap down, step down, unison, step up, leap up."""
     edges = np.array([-2, 0, 1, 3])
     return [("L", "d", "=", "u", "U")[i] for i in np.searchsorted(edges, tune.intervals, "right")]
 
 
-def _rhythms(tune: Played) -> Counts:
+def _rhythms(tune: NoteArrays) -> Counts:
     return Counter(f"{tune.meter}: " + " ".join(map(quarters, r)) for r in tune.rhythms.values())
 
 
-def _repeat_distances(tune: Played) -> Counts:
+def _repeat_distances(tune: NoteArrays) -> Counts:
     lags = structure.repeat_lags(tune)
     return _each(np.minimum(lags, structure.MAX_LAG + 1).tolist())
 

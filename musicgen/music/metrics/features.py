@@ -26,7 +26,7 @@ from musicgen.music.metrics.distances import (
     wasserstein,
 )
 from musicgen.music.metrics.distributions import DISTRIBUTIONS, Distribution
-from musicgen.music.metrics.note_arrays import Floats, Ints, Played
+from musicgen.music.metrics.note_arrays import Floats, Ints, NoteArrays
 from musicgen.music.metrics.table import GROUPS, MEASURES, Measure, measure_all
 
 N_FLOOR = 40  # samples of real tunes that the floor is the mean of
@@ -48,7 +48,7 @@ class Features:
 
     @staticmethod
     def of(
-        tunes: Sequence[Played],
+        tunes: Sequence[NoteArrays],
         groups: Sequence[str] | None = None,
         progress: Callable[[int], None] = lambda done: None,
     ) -> Features:

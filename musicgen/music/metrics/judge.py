@@ -22,7 +22,7 @@ from importlib.resources import files
 import numpy as np
 
 from musicgen.errors import InvalidTuneError
-from musicgen.music.metrics.note_arrays import Floats, Played, played
+from musicgen.music.metrics.note_arrays import Floats, NoteArrays
 from musicgen.music.metrics.structure import longest_loop
 from musicgen.music.metrics.style import ASPECTS, StyleCounts
 from musicgen.music.metrics.table import MEASURES
@@ -97,7 +97,7 @@ class Judge:
         if validate(tune):
             return Verdict(0, 0, 0, ("its bars do not add up",))
         try:
-            notes = played(tune)
+            notes = NoteArrays.of(tune)
         except InvalidTuneError as error:
             return Verdict(0, 0, 0, (str(error),))
         values = described(notes, self.style)
@@ -109,7 +109,7 @@ class Judge:
             tuple(self._rejections(notes, values["style"])),
         )
 
-    def _rejections(self, notes: Played, surprises: Floats) -> Iterator[str]:
+    def _rejections(self, notes: NoteArrays, surprises: Floats) -> Iterator[str]:
         if surprises[list(ASPECTS).index("rhythms")] > self.limits["rhythms"]:
             yield f"its rhythm is not that of a {notes.rhythm or 'tune'} in {notes.meter}"
         if MEASURES["accidentals"].function(notes) > self.limits["accidentals"]:
@@ -119,7 +119,7 @@ class Judge:
             yield f"it goes round in a loop for {loop} bars"
 
 
-def described(notes: Played, style: StyleCounts) -> dict[str, Floats]:
+def described(notes: NoteArrays, style: StyleCounts) -> dict[str, Floats]:
     """The values behind each score, and the surprises alone as "style"."""
     surprises = style.scores(notes)
     by_aspect = dict(zip(ASPECTS, surprises.tolist(), strict=True))

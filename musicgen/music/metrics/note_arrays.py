@@ -26,7 +26,7 @@ TICKS = 10080  # a quarter note: divides by all lengths down to 1/128, triplets,
 
 
 @dataclass(frozen=True, eq=False)
-class Played:
+class NoteArrays:
     """The melody of a tune: N notes in K measures.
 
     The melody is the first voice that has notes, the highest where several sound together. A
@@ -48,6 +48,40 @@ class Played:
     meter: str
     rhythm: str
     sections: tuple[int, ...]
+
+    @staticmethod
+    def of(tune: Tune) -> NoteArrays:
+        """The melody of a tune with its repeats played out.
+
+        Raises:
+            InvalidTuneError: nothing sounds, it has no bars, or it is too long to play.
+        """
+        played = timeline(tune)
+        notes = _skyline(played.notes)
+        if not notes or not played.bars:
+            raise InvalidTuneError("no notes")
+        starts, lengths, full, pickup = _measures(played.bars)
+        onsets = np.array([_ticks(note.onset) for note in notes], np.int64)
+        places = np.searchsorted(starts, onsets, side="right") - 1
+        positions = onsets - starts[places]
+        if pickup:
+            positions = np.where(places == 0, positions + max(0, full - int(lengths[0])), positions)
+        meter = tune.meter
+        return NoteArrays(
+            onsets=onsets,
+            durations=np.array([max(1, _ticks(note.duration)) for note in notes], np.int64),
+            pitches=np.array([note.midi for note in notes], np.int64),
+            measures=places - pickup,
+            positions=positions,
+            measure_ticks=full,
+            n_measures=len(starts) - pickup,
+            beat_ticks=_ticks(next(iter(meter.beat_durations), Fraction(1))),
+            key=tune.key if tune.key.mode in MODE_FIFTHS else Key(tune.key.tonic or "C", "major"),
+            # As a fraction, so that C and 4/4 are one.
+            meter=f"{sum(meter.beats)}/{meter.unit}" if meter.beats else "none",
+            rhythm=tune.rhythm,
+            sections=_sections(tune),
+        )
 
     @cached_property
     def degrees(self) -> Ints:
@@ -109,39 +143,6 @@ class Played:
         return np.where(fuller > 0, shared / np.maximum(fuller, 1), 1.0)
 
 
-def played(tune: Tune) -> Played:
-    """The melody of a tune with its repeats played out.
-
-    Raises:
-        InvalidTuneError: nothing sounds, it has no bars, or it is too long to play.
-    """
-    played_out = timeline(tune)
-    notes = _skyline(played_out.notes)
-    if not notes or not played_out.bars:
-        raise InvalidTuneError("no notes")
-    starts, lengths, full, pickup = _measures(played_out.bars)
-    onsets = np.array([_ticks(note.onset) for note in notes], np.int64)
-    places = np.searchsorted(starts, onsets, side="right") - 1
-    positions = onsets - starts[places]
-    if pickup:
-        positions = np.where(places == 0, positions + max(0, full - int(lengths[0])), positions)
-    beats = tune.meter.beat_durations
-    return Played(
-        onsets=onsets,
-        durations=np.array([max(1, _ticks(note.duration)) for note in notes], np.int64),
-        pitches=np.array([note.midi for note in notes], np.int64),
-        measures=places - pickup,
-        positions=positions,
-        measure_ticks=full,
-        n_measures=len(starts) - pickup,
-        beat_ticks=_ticks(beats[0]) if beats else TICKS,
-        key=tune.key if tune.key.mode in MODE_FIFTHS else Key(tune.key.tonic or "C", "major"),
-        meter=_plain_meter(tune),
-        rhythm=tune.rhythm,
-        sections=_sections(tune),
-    )
-
-
 def _ticks(quarters: Fraction) -> int:
     ticks, rest = divmod(quarters.numerator * TICKS, quarters.denominator)
     return round(quarters * TICKS) if rest else ticks
@@ -182,12 +183,6 @@ def _measures(bars: Sequence[PlayedBar]) -> tuple[Ints, Ints, int, int]:
     ticks = np.array([[_ticks(s), _ticks(n)] for s, n in zip(starts, lengths, strict=True)])
     ticks = ticks.reshape(-1, 2)
     return ticks[:, 0], ticks[:, 1], _ticks(full), pickup
-
-
-def _plain_meter(tune: Tune) -> str:
-    """The meter as a fraction, so that C and 4/4 are one."""
-    meter = tune.meter
-    return f"{sum(meter.beats)}/{meter.unit}" if meter.beats else "none"
 
 
 def _sections(tune: Tune) -> tuple[int, ...]:

@@ -16,25 +16,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from musicgen.music.metrics.note_arrays import TICKS, Floats, Played
+from musicgen.music.metrics.note_arrays import TICKS, Floats, NoteArrays
 
 # One symbol with its contexts, the longest first; each is a text.
 Event = tuple[str, tuple[str, ...]]
 _MIN_COUNT = 2  # rarer symbols of a context are left to shorter contexts
 
 
-def _mode(tune: Played) -> str:
+def _mode(tune: NoteArrays) -> str:
     return tune.key.mode[:3]
 
 
-def _degrees(tune: Played) -> Iterator[Event]:
+def _degrees(tune: NoteArrays) -> Iterator[Event]:
     """A degree after the two before it."""
     mode, degrees = _mode(tune), tune.degrees.tolist()
     for a, b, c in zip(degrees, degrees[1:], degrees[2:], strict=False):
         yield str(c), (f"{mode} {a} {b}", f"{mode} {b}", mode, "")
 
 
-def _steps(tune: Played) -> Iterator[Event]:
+def _steps(tune: NoteArrays) -> Iterator[Event]:
     """An interval after the one before it, on the beat or off it."""
     steps = np.clip(tune.intervals, -13, 13).tolist()
     beats = (tune.positions % tune.beat_ticks == 0).tolist()
@@ -42,7 +42,7 @@ def _steps(tune: Played) -> Iterator[Event]:
         yield str(b), (f"{int(on)} {a}", f"{int(on)}", "")
 
 
-def _places(tune: Played) -> Iterator[Event]:
+def _places(tune: NoteArrays) -> Iterator[Event]:
     """The degree on each beat, by the beat and the measure of the strain of eight."""
     mode = _mode(tune)
     rows = zip(tune.measures.tolist(), tune.positions.tolist(), tune.degrees.tolist(), strict=True)
@@ -53,7 +53,7 @@ def _places(tune: Played) -> Iterator[Event]:
             yield str(degree), (f"{mode} {place}", f"{mode} {int(beat == 0)} {measure % 8}", mode)
 
 
-def _bar_lines(tune: Played) -> Iterator[Event]:
+def _bar_lines(tune: NoteArrays) -> Iterator[Event]:
     """The interval over each bar line, after the degree before it."""
     measures, degrees = tune.measures, tune.degrees.tolist()
     for place in np.flatnonzero(np.diff(measures)).tolist():
@@ -63,7 +63,7 @@ def _bar_lines(tune: Played) -> Iterator[Event]:
         yield str(step), (f"{mode} {degrees[place]} {where}", f"{mode} {degrees[place]}", "")
 
 
-def _rhythms(tune: Played) -> Iterator[Event]:
+def _rhythms(tune: NoteArrays) -> Iterator[Event]:
     """The onsets of each measure in twelfths of a quarter, by the measure of the strain."""
     for measure, positions in tune.rhythms.items():
         last = measure % 8 if measure % 4 == 3 else 0
@@ -71,7 +71,7 @@ def _rhythms(tune: Played) -> Iterator[Event]:
         yield text, (f"{tune.rhythm} {tune.meter} {last}", f"{tune.meter} {last}", tune.meter)
 
 
-ASPECTS: dict[str, Callable[[Played], Iterator[Event]]] = {
+ASPECTS: dict[str, Callable[[NoteArrays], Iterator[Event]]] = {
     "degrees": _degrees,
     "steps": _steps,
     "places": _places,
@@ -91,7 +91,7 @@ class StyleCounts:
     tables: Tables
 
     @staticmethod
-    def count(tunes: Sequence[Played]) -> StyleCounts:
+    def count(tunes: Sequence[NoteArrays]) -> StyleCounts:
         """The style of some tunes."""
         tables: Tables = {}
         for name, aspect in ASPECTS.items():
@@ -104,11 +104,11 @@ class StyleCounts:
             tables[name] = {context: symbols for context, symbols in kept.items() if symbols}
         return StyleCounts(tables)
 
-    def scores(self, tune: Played) -> Floats:
+    def scores(self, tune: NoteArrays) -> Floats:
         """Mean surprise in bits of each aspect: (aspects,); NaN where a tune has none of it."""
         return np.array([self._surprise(name, tune) for name in ASPECTS])
 
-    def _surprise(self, name: str, tune: Played) -> float:
+    def _surprise(self, name: str, tune: NoteArrays) -> float:
         table, bits = self.tables[name], []
         for symbol, contexts in ASPECTS[name](tune):
             probability = 1 / _ALPHABET[name]

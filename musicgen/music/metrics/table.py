@@ -1,7 +1,7 @@
 """The table of measures: one number for each tune, with name, group, definition and source.
 
 for measure in MEASURES.values():
-    print(measure.name, measure.function(played(tune)))
+    print(measure.name, measure.function(NoteArrays.of(tune)))
 register(Measure("blue notes", "pitch", "share of flat fifths", "my thesis", blue_notes))
 
 The report of `musicgen evaluate` walks the table, so a registered measure appears in it. A critic
@@ -18,7 +18,7 @@ import numpy as np
 
 from musicgen.errors import ConfigError
 from musicgen.music.metrics import pitch, rhythm, structure
-from musicgen.music.metrics.note_arrays import TICKS, Floats, Played
+from musicgen.music.metrics.note_arrays import TICKS, Floats, NoteArrays
 
 # "form" is given to a baseline: heading, length, repeats.
 GROUPS = ("pitch", "rhythm", "structure", "form")
@@ -38,18 +38,18 @@ class Measure:
     group: str
     definition: str
     source: str
-    function: Callable[[Played], float]
+    function: Callable[[NoteArrays], float]
 
 
-def _accidentals(tune: Played) -> float:
+def _accidentals(tune: NoteArrays) -> float:
     return float((~tune.scale[tune.degrees]).mean())
 
 
-def _tessitura(tune: Played) -> float:
+def _tessitura(tune: NoteArrays) -> float:
     return float(tune.pitches.mean())
 
 
-def _groove(tune: Played) -> float:
+def _groove(tune: NoteArrays) -> float:
     scale = TICKS // GROOVE_TICKS
     measure = max(1, tune.measure_ticks // scale)
     # Counted from the first whole measure, so that a pickup does not shift every pattern.
@@ -58,17 +58,17 @@ def _groove(tune: Played) -> float:
     return rhythm.groove_consistency(onsets, end, measure)
 
 
-def _silence(tune: Played) -> float:
+def _silence(tune: NoteArrays) -> float:
     total = int(tune.onsets[-1] + tune.durations[-1] - tune.onsets[0])
     return max(0.0, 1 - int(tune.durations.sum()) / total)
 
 
-def _measure_rhythms(tune: Played) -> float:
+def _measure_rhythms(tune: NoteArrays) -> float:
     rhythms = tune.rhythms
     return len(set(rhythms.values())) / len(rhythms) if rhythms else math.nan
 
 
-def _lag(lag: int) -> Callable[[Played], float]:
+def _lag(lag: int) -> Callable[[NoteArrays], float]:
     return lambda tune: structure.lag_similarity(tune, lag)
 
 
@@ -275,7 +275,7 @@ def register(measure: Measure) -> None:
     MEASURES[measure.name] = measure
 
 
-def measure_all(tunes: Sequence[Played], names: Sequence[str]) -> Floats:
+def measure_all(tunes: Sequence[NoteArrays], names: Sequence[str]) -> Floats:
     """The named measures of every tune: (tunes, names), NaN where one does not apply."""
     functions = [MEASURES[name].function for name in names]
     rows = [[function(tune) for function in functions] for tune in tunes]

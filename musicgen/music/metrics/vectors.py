@@ -1,7 +1,7 @@
 """Measures and shares of a tune as one vector: the input of a classifier of tunes.
 
 space = FeatureSpace.of(features_of_real_tunes)
-space.vector(played(tune))                 # (len(space.names),)
+space.vector(NoteArrays.of(tune))                 # (len(space.names),)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from musicgen.music.metrics.distances import kinds_of, tabulate
 from musicgen.music.metrics.distributions import DISTRIBUTIONS
 from musicgen.music.metrics.features import Features
-from musicgen.music.metrics.note_arrays import Floats, Played
+from musicgen.music.metrics.note_arrays import Floats, NoteArrays
 from musicgen.music.metrics.table import measure_all
 
 KINDS = 24  # the most frequent ones of each distribution
@@ -55,7 +55,7 @@ class FeatureSpace:
         shares = [_shares(features.counts[name], kinds) for name, kinds in self.kinds.items()]
         return np.hstack([features.values[:, columns], *shares])
 
-    def vector(self, tune: Played) -> Floats:
+    def vector(self, tune: NoteArrays) -> Floats:
         """The vector of one tune, (names,); only the distributions of the space are counted."""
         shares = [
             _shares([DISTRIBUTIONS[name].function(tune)], kinds)

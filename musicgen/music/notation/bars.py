@@ -22,11 +22,11 @@ SHORTESTREST = UNITS // 8  # at the end of the file
 MAX_SILENCE = 512  # quarters; four minutes at 120 quarters a minute
 
 # Onset and end in units, MIDI pitches struck together, the highest first; one line's do not overlap
-Sound = tuple[int, int, tuple[int, ...]]
+TimedChord = tuple[int, int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ConductorTrack:
     """The frame of the bars: meters, keys and tempos with their onsets in units, and the length of
     a pickup, 0 for none. There is a meter and a key at 0."""
 
@@ -50,8 +50,8 @@ class _Span(NamedTuple):
 
 
 def write_bars(
-    lines: Sequence[Sequence[Sound]],
-    frame: Frame,
+    lines: Sequence[Sequence[TimedChord]],
+    frame: ConductorTrack,
     stop: int,
     lyrics: Mapping[int, tuple[str, ...]] | None = None,
 ) -> list[tuple[Bar, ...]]:
@@ -90,7 +90,7 @@ def write_bars(
     return written
 
 
-def _require_music(lines: Sequence[Sequence[Sound]]) -> None:
+def _require_music(lines: Sequence[Sequence[TimedChord]]) -> None:
     """Raise for a silence of all lines longer than `MAX_SILENCE`."""
     sounds = lines[0] if len(lines) == 1 else sorted(s for line in lines for s in line)
     if sounds[-1][0] <= MAX_SILENCE * UNITS:
@@ -119,7 +119,7 @@ def _length(meter: Meter) -> int:
     return int(duration * UNITS)
 
 
-def _spans(frame: Frame, end: int) -> Iterator[_Span]:
+def _spans(frame: ConductorTrack, end: int) -> Iterator[_Span]:
     meters = [(at, meter) for at, meter in frame.meters if at < end]
     if frame.pickup:
         yield _Span(0, frame.pickup, meters[0][1], False)
@@ -138,7 +138,7 @@ def _spans(frame: Frame, end: int) -> Iterator[_Span]:
 
 
 def _cut(
-    line: Sequence[Sound], spans: Sequence[_Span], end: int
+    line: Sequence[TimedChord], spans: Sequence[_Span], end: int
 ) -> Iterator[tuple[Rhythm, list[tuple[int, ...]]]]:
     """For each bar its rhythm, as (onset in the bar, end, what) of notes and rests, and what is
     struck on each note."""
@@ -171,7 +171,7 @@ def _cut(
 
 
 def _changes(
-    lines: Sequence[Sequence[Sound]], frame: Frame, spans: Sequence[_Span]
+    lines: Sequence[Sequence[TimedChord]], frame: ConductorTrack, spans: Sequence[_Span]
 ) -> dict[int, list[Change]]:
     """Key and tempo changes, each moved to the next onset or bar line, where it can be written."""
     wanted = [(at, Change(key=key)) for at, key in frame.keys if at > 0]
@@ -194,7 +194,7 @@ def _changes(
 class _Context:
     """The frame, changes and lyrics that all bars of a line share."""
 
-    frame: Frame
+    frame: ConductorTrack
     changes: Mapping[int, list[Change]]
     lyrics: Mapping[int, tuple[str, ...]] | None
 

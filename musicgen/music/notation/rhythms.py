@@ -58,15 +58,9 @@ class NoteHead:
         return Chord(tuple(notes), self.duration, self.tuplet)
 
 
-_KEYS = {
-    Key(tonic).fifths: Key(tonic)
-    for tonic in ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-}
-
-
 @lru_cache(maxsize=4096)
 def _spelled(midi: int, fifths: int) -> Pitch:
-    return spell(midi, _KEYS[min(max(fifths, -7), 7)])
+    return spell(midi, Key.of_signature(min(max(fifths, -7), 7)))
 
 
 @lru_cache(maxsize=8192)

@@ -10,7 +10,7 @@ import numpy as np
 
 from musicgen.formats.midi.parts import MidiPart, chord_lines
 from musicgen.music.instruments import GENERAL_MIDI
-from musicgen.music.notation.bars import Frame, Sound, write_bars
+from musicgen.music.notation.bars import ConductorTrack, TimedChord, write_bars
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.tune import Bar, Rest, Tune, Voice
 from musicgen.tokens.remi.pieces import ROLES, TICKS, Piece, PiecePart
@@ -28,7 +28,7 @@ def tune_of(piece: Piece) -> Tune:
     def units(ticks: int) -> int:
         return max(0, ticks - shift) * _UNITS_A_TICK
 
-    frame = Frame(
+    frame = ConductorTrack(
         meters=[(units(onset), meter) for onset, meter in piece.meters],
         keys=[(0, piece.key)],
         pickup=piece.pickup * _UNITS_A_TICK,
@@ -51,7 +51,7 @@ def tune_of(piece: Piece) -> Tune:
     )
 
 
-def _lines(part: PiecePart, shift: int) -> list[list[Sound]]:
+def _lines(part: PiecePart, shift: int) -> list[list[TimedChord]]:
     """A part as lines that do not overlap, at least one, in units from the first note on."""
     rows = [
         ((onset - shift) * _UNITS_A_TICK, (onset + duration - shift) * _UNITS_A_TICK, midi)

@@ -9,12 +9,9 @@ from musicgen.formats.musicxml.attributes import clef_name
 from musicgen.formats.musicxml.remarks import read_change, read_remark
 from musicgen.formats.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.music.theory import (
-    ACCIDENTAL_TEXT,
     COMMON_TIME,
     CUT_TIME,
-    FIFTHS_ORDER,
     FREE_METER,
-    MODE_FIFTHS,
     STEPS,
     Interval,
     Key,
@@ -26,13 +23,6 @@ from musicgen.music.theory import (
 MAX_FIFTHS = 14  # no letter is altered by more than two; Fb locrian has 13 flats
 _USUAL_LINES = {"G": 2, "F": 4, "C": 3}
 _MAX_SHIFT = 48  # semitones that an instrument may transpose by
-
-
-def tonic(fifths: int, mode: str) -> str:
-    """Name of the tonic of a signature of so many sharps (negative: flats) in a mode."""
-    place = fifths - MODE_FIFTHS[mode] + 1
-    alter, index = divmod(place, 7)
-    return FIFTHS_ORDER[index] + ACCIDENTAL_TEXT[alter]
 
 
 def read_key(element: Element, left_out: LeftOut) -> tuple[Key, bool]:
@@ -57,7 +47,7 @@ def read_key(element: Element, left_out: LeftOut) -> tuple[Key, bool]:
     if word == "none" and not fifths:
         return Key("", "none"), True
     mode = parse_mode(word) if word else None
-    return Key(tonic(fifths, mode or "major"), mode or "major"), mode is not None
+    return Key.of_signature(fifths, mode or "major"), mode is not None
 
 
 def read_meter(element: Element, left_out: LeftOut) -> Meter | None:

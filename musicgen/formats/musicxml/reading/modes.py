@@ -7,7 +7,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 from musicgen.formats.musicxml.lines import notes_of
-from musicgen.formats.musicxml.reading.attributes import tonic
 from musicgen.formats.musicxml.values import LeftOut
 from musicgen.music.theory import Key, profile_fit
 from musicgen.music.tune import Bar, Change, Note, Tune
@@ -45,7 +44,7 @@ def _keys(bar: Bar) -> list[Key]:
 
 
 def _choose(major: Key, lines: Sequence[Sequence[Bar]]) -> Key:
-    minor = Key(tonic(major.fifths, "minor"), "minor")
+    minor = Key.of_signature(major.fifths, "minor")
     bass = _last_bass(lines)
     for key in (major, minor):
         if bass is not None and bass % 12 == key.tonic_pitch_class:
