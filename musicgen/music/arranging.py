@@ -118,18 +118,13 @@ class _Map:
             knots, places = _FOUR, _LILTED
         return _Map(old.bar_duration / n_beats, new.bar_duration / n_beats, knots, places)
 
-    @property
-    def is_even(self) -> bool:
-        """True if all parts of a beat are stretched alike."""
-        return self.knots == self.places
-
     def __call__(self, moment: Fraction) -> Fraction:
         beat, share = divmod(moment / self.old, 1)
         i = bisect_right(self.knots, share) - 1
         low, high = self.knots[i : i + 2]
         inside = (share - low) / (high - low)
-        moved = self.places[i] + inside * (self.places[i + 1] - self.places[i])
-        return (beat + moved) * self.new
+        start, end = self.places[i : i + 2]
+        return (beat + start + inside * (end - start)) * self.new
 
 
 def to_rhythm(tune: Tune, rhythm: str) -> Tune:
@@ -141,9 +136,9 @@ def to_rhythm(tune: Tune, rhythm: str) -> Tune:
     """
     name = canonical_rhythm(rhythm)
     if name not in RHYTHM_METERS:
-        known = ", ".join(RHYTHM_METERS)
         raise ControlError(
-            f"rhythm '{printable(rhythm[:40])}': no dance that is known; use {known}"
+            f"rhythm '{printable(rhythm[:40])}': no dance that is known; "
+            f"use {', '.join(RHYTHM_METERS)}"
         )
     if any(
         isinstance(e, Change) and e.meter for v in tune.voices for b in v.bars for e in b.events
@@ -212,19 +207,15 @@ def _line(events: Sequence[Event], offset: Fraction, mapped: _Map) -> Iterator[E
         if isinstance(event, Change):
             yield event
             continue
-        if mapped.is_even:
+        if mapped.knots == mapped.places:  # all parts of a beat are stretched alike
             yield _lasting(event, event.duration * mapped.new / mapped.old, event.tuplet)
             continue
         at += event.duration
-        end = _snapped(mapped(at))
+        end = round(mapped(at) / FINEST) * FINEST
         if event.duration:
             end = max(end, written + FINEST)
         yield _lasting(event, end - written, None)
         written = end
-
-
-def _snapped(moment: Fraction) -> Fraction:
-    return round(moment / FINEST) * FINEST
 
 
 def _lasting(event: Timed, duration: Fraction, tuplet: Tuplet | None) -> Timed:

@@ -113,16 +113,15 @@ def spelled_chord(text: str) -> SpelledChord | None:
 
 
 def _spelling(step: str, sign: str) -> Spelling:
-    plain = sign.translate(_SIGNS).replace("+", "#")  # Nottingham: D/f+
-    return step.upper(), ACCIDENTALS[plain]
+    # "+" is a sharp in the Nottingham collection: D/f+.
+    return step.upper(), ACCIDENTALS[sign.translate(_SIGNS).replace("+", "#")]
 
 
 def _read(word: str) -> ChordSymbol | None:
     spelled = spelled_chord(word)
     if spelled is None:
         return None
-    plain = spelled.kind.replace("(", "").replace(")", "")
-    intervals = _INTERVALS.get(spelled.kind) or _INTERVALS.get(plain)
+    intervals = _INTERVALS.get(spelled.kind) or _INTERVALS.get(re.sub("[()]", "", spelled.kind))
     if intervals is None:
         return None
     root = _pitch_class(spelled.root)

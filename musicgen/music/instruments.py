@@ -150,8 +150,7 @@ def written_range(instrument: str) -> tuple[int, int]:
     """
     name = _plain(instrument)
     if name not in RANGES:
-        message = unknown(f"'{printable(name[:40])}'", name, RANGES, kind="instrument")
-        raise ControlError(message)
+        raise ControlError(unknown(f"'{printable(name[:40])}'", name, RANGES, kind="instrument"))
     return RANGES[name]
 
 

@@ -199,6 +199,7 @@ class Meter:
 FREE_METER = Meter((), 4)
 COMMON_TIME = Meter((4,), 4, "C")
 CUT_TIME = Meter((2,), 2, "C|")
+_METER_WORDS = {"none": FREE_METER, "free": FREE_METER, "c": COMMON_TIME, "c|": CUT_TIME}
 _FRACTION = re.compile(r"\d{1,9}(?:/(?!0)\d{1,9}|\.\d{0,9})?", re.ASCII)
 _METER = re.compile(r"\(?\s*(\d{1,3}(?:\s*\+\s*\d{1,3})*)\s*\)?\s*/\s*(\d{1,3})")
 
@@ -211,12 +212,8 @@ def parse_fraction(text: str) -> Fraction | None:
 def parse_meter(text: str) -> Meter | None:
     """Read "6/8", "C", "C|", "2+3/8", "(2+3)/8", "none"; None when it is not a meter."""
     word = text.strip()
-    if word.lower() in ("none", "free"):
-        return FREE_METER
-    if word in ("C", "c"):
-        return COMMON_TIME
-    if word in ("C|", "c|"):
-        return CUT_TIME
+    if word.lower() in _METER_WORDS:
+        return _METER_WORDS[word.lower()]
     match = _METER.fullmatch(word)
     if match is None:
         return None
@@ -252,10 +249,9 @@ class Interval:
 def transpose_pitch(pitch: Pitch, interval: Interval) -> Pitch:
     """Move a pitch, keeping its spelling where at most a double accidental is needed."""
     moved = Pitch.from_diatonic(pitch.diatonic + interval.steps, 0)
-    alter = pitch.midi + interval.semitones - moved.midi
-    while abs(alter) > 2:  # respell on the neighbouring step
+    while abs(alter := pitch.midi + interval.semitones - moved.midi) > 2:
+        # Respell on the neighbouring step.
         moved = Pitch.from_diatonic(moved.diatonic + (1 if alter > 0 else -1), 0)
-        alter = pitch.midi + interval.semitones - moved.midi
     return Pitch(moved.step, alter, moved.octave)
 
 
@@ -267,16 +263,14 @@ def spell(midi: int, key: Key) -> Pitch:
     """
     centre = key.fifths + 2  # the middle of the seven scale notes, with F at -1
     signature = key.signature
-    candidates = []
-    for index, step in enumerate(FIFTHS_ORDER):
-        for alter in (-2, -1, 0, 1, 2):
-            if (STEP_SEMITONES[step] + alter - midi) % 12 == 0:
-                in_key = signature[step] == alter
-                distance = abs(index - 1 + 7 * alter - centre)
-                candidates.append((not in_key, distance, -alter, step, alter))
-    _, _, _, step, alter = min(candidates)
-    octave = (midi - STEP_SEMITONES[step] - alter) // 12 - 1
-    return Pitch(step, alter, octave)
+    # By membership of the scale, then the distance on the line of fifths, then sharp before flat.
+    _, _, _, step, alter = min(
+        (signature[step] != alter, abs(index - 1 + 7 * alter - centre), -alter, step, alter)
+        for index, step in enumerate(FIFTHS_ORDER)
+        for alter in (-2, -1, 0, 1, 2)
+        if (STEP_SEMITONES[step] + alter - midi) % 12 == 0
+    )
+    return Pitch(step, alter, (midi - STEP_SEMITONES[step] - alter) // 12 - 1)
 
 
 # The meters in which each type of tune is danced; a type that is missing may have any.

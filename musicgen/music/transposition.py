@@ -18,7 +18,7 @@ from musicgen.music.theory import (
     tonic_name,
     transpose_pitch,
 )
-from musicgen.music.tune import Bar, Change, Chord, Event, Grace, Marks, Note, Rest, Tune, Voice
+from musicgen.music.tune import Bar, Change, Chord, Event, Marks, Note, Rest, Tune, Voice
 
 MOST_SEMITONES = 24
 
@@ -105,7 +105,7 @@ class _Mover:
             return marks
         grace = marks.grace
         if grace is not None:
-            grace = Grace(tuple(map(self._note, grace.notes)), grace.slashed)
+            grace = replace(grace, notes=tuple(map(self._note, grace.notes)))
         symbol = marks.chord_symbol
         spelled = spelled_chord(symbol)
         if spelled is not None:
@@ -122,10 +122,7 @@ class _Mover:
     def key(self, key: Key) -> Key:
         if not key.tonic:
             return key
-        step, alter = key.tonic[0], key.tonic[1:]
-        moved = self._pitch(Pitch(step, ACCIDENTALS[alter], 4))
-        accidentals = []
-        for name, raised in key.accidentals:
-            other = self._pitch(Pitch(name, raised, 4))
-            accidentals.append((other.step, other.alter))
-        return Key(moved.step + ACCIDENTAL_TEXT[moved.alter], key.mode, tuple(accidentals))
+        tonic = self._pitch(Pitch(key.tonic[0], ACCIDENTALS[key.tonic[1:]], 4))
+        altered = [self._pitch(Pitch(*accidental, 4)) for accidental in key.accidentals]
+        accidentals = tuple((pitch.step, pitch.alter) for pitch in altered)
+        return Key(tonic.step + ACCIDENTAL_TEXT[tonic.alter], key.mode, accidentals)

@@ -207,6 +207,14 @@ class Voice:
         """Notes, chords and rests of the main line of every bar, in written order."""
         return (event for bar in self.bars for event in bar.timed)
 
+    @property
+    def placed(self) -> Iterator[tuple[Fraction, Timed]]:
+        """The same with their onsets, in quarter notes from the beginning of the voice."""
+        position = Fraction(0)
+        for event in self.events:
+            yield position, event
+            position += event.duration
+
 
 @dataclass(frozen=True, slots=True)
 class ReadWarning:

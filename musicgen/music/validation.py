@@ -62,9 +62,11 @@ def validate(tune: Tune) -> tuple[Problem, ...]:
         orders = playing_order(tune)
     except InvalidTuneError as error:
         return (Problem(0, "", "order", str(error)),)
-    problems: list[Problem] = []
-    for voice, order in zip(tune.voices, orders, strict=True):
-        problems += _VoiceChecks(tune, voice, order).problems()
+    problems = [
+        problem
+        for voice, order in zip(tune.voices, orders, strict=True)
+        for problem in _VoiceChecks(tune, voice, order).problems()
+    ]
     return (*problems, *_unequal_voices(tune, orders))
 
 
@@ -121,9 +123,7 @@ class _VoiceChecks:
 
     def lengths(self) -> Iterator[Problem]:
         """Bars that are too long, or too short without a complement in playing order."""
-        for index, missing in self.missing.items():
-            if missing < 0:
-                yield self._length(index, "long")
+        yield from (self._length(i, "long") for i, missing in self.missing.items() if missing < 0)
         unmatched: set[int] = set()
         waiting: int | None = None  # a short bar that the next one may make up
         for index in self.order:
@@ -257,8 +257,7 @@ class _VoiceChecks:
                     if rest > 1:
                         missing[line] = rest - 1
         if missing:
-            last = len(self.voice.bars) - 1
-            yield self.problem(last, "tuplet", "a tuplet has too few notes")
+            yield self.problem(len(self.voice.bars) - 1, "tuplet", "a tuplet has too few notes")
 
 
 def _pitches(event: Event | None) -> set[int]:

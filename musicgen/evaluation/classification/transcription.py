@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.estimation import NoteLine, estimate_key, estimate_meter
@@ -59,11 +58,9 @@ def transcribe(tune: Tune) -> Transcription:
 
 
 def _sounds(tune: Tune) -> Iterator[TimedChord]:
-    position = Fraction(0)
     held: tuple[int, int] | None = None  # onset and pitch of a note that is tied on
-    for event in tune.voices[0].events:
-        onset, position = position, position + event.duration
-        begin, end = round(onset * UNITS), round(position * UNITS)
+    for onset, event in tune.voices[0].placed:
+        begin, end = round(onset * UNITS), round((onset + event.duration) * UNITS)
         if not isinstance(event, Note):
             continue
         if held is not None and held[1] == event.midi:

@@ -68,8 +68,7 @@ def estimate_meter(
     scored = []
     for i, name in enumerate(METERS):
         phase = best_phase(line, name, pickup)
-        features = meter_features(line, name, phase[0])
-        scored.append((float(features @ weights), i, phase))
+        scored.append((float(meter_features(line, name, phase[0]) @ weights), i, phase))
     _, i, (_, start, margin) = max(scored)
     beats, unit = map(int, METERS[i].split("/"))
     return MeterEstimate(Meter((beats,), unit), Fraction(start, GRID), margin)
@@ -92,8 +91,8 @@ def meter_features(line: NoteLine, name: str, likelihood: float) -> np.ndarray:
     of `METERS` it is."""
     bar = bar_length(name)
     lags = [_again(line, round(bar * lag) // SIXTEENTH) for lag in LAGS[name]]
-    which = [float(name == other) for other in METERS]
-    return np.array([likelihood / 10, likelihood / len(line.notes), *lags, *which])
+    kind = [float(name == other) for other in METERS]
+    return np.array([likelihood / 10, likelihood / len(line.notes), *lags, *kind])
 
 
 def _again(line: NoteLine, lag: int) -> float:
@@ -102,9 +101,7 @@ def _again(line: NoteLine, lag: int) -> float:
     if lag >= n:
         return 0.0
     pitches, onsets = _sampled(line, n)
-    same = pitches[:-lag] == pitches[lag:]
-    struck = onsets[:-lag] == onsets[lag:]
-    return float(same.mean() + struck.mean())
+    return float((pitches[:-lag] == pitches[lag:]).mean() + (onsets[:-lag] == onsets[lag:]).mean())
 
 
 def _sampled(line: NoteLine, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,13 +125,13 @@ def best_phase(line: NoteLine, name: str, pickup: Fraction | None) -> tuple[floa
 
 def rhythm_likelihood(line: NoteLine, name: str, pickup: int) -> float:
     """Log-likelihood of the rhythm in a meter after a pickup of so many `GRID`-ths."""
-    model, bar = _model(name), bar_length(name)
-    score = model.pickup(pickup)
-    place = 0
+    bar, place = bar_length(name), 0
+    score = _log_share("pickups", name, pickup)
     for place, length in steps(line, pickup, bar):
-        score += model.step(place, length)
+        score += _log_step(name, place, length)
     complete = line.end % bar == 0 or (line.end - pickup) % bar == 0
-    return score + model.last(place) + math.log(0.1 * SIXTEENTH * 2 / bar + 0.9 * complete)
+    last = _log_share("lasts", name, place)
+    return score + last + math.log(0.1 * SIXTEENTH * 2 / bar + 0.9 * complete)
 
 
 def steps(line: NoteLine, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
@@ -144,40 +141,19 @@ def steps(line: NoteLine, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
         yield (onset - pickup) % bar, min(following - onset, LONGEST)
 
 
-class _Model:
-    """Log-probabilities from the counts of one meter, backed by those of all."""
-
-    def __init__(self, counts: Mapping[str, Mapping[str, int]], name: str) -> None:
-        self._counts = {
-            int(place): {int(k): n for k, n in row.items()} for place, row in counts.items()
-        }
-        self._sums = {place: sum(row.values()) for place, row in self._counts.items()}
-        self._bar = bar_length(name)
-        meters = tables()["meter"]
-        self._pickups = {int(k): n for k, n in meters["pickups"][name].items()}
-        self._lasts = {int(k): n for k, n in meters["lasts"][name].items()}
-        self._cache: dict[tuple[int, int], float] = {}
-
-    def step(self, place: int, length: int) -> float:
-        log_probability = self._cache.get((place, length))
-        if log_probability is None:
-            row, n = self._counts.get(place, {}), self._sums.get(place, 0)
-            backing = rhythm_probability(place % GRID, length)
-            share = (row.get(length, 0) + _BACKING * backing) / (n + _BACKING)
-            log_probability = self._cache[place, length] = math.log(share)
-        return log_probability
-
-    def pickup(self, pickup: int) -> float:
-        return _smoothed(self._pickups, pickup, self._bar // (2 * SIXTEENTH))
-
-    def last(self, place: int) -> float:
-        return _smoothed(self._lasts, place, self._bar // (2 * SIXTEENTH))
-
-
-def _smoothed(counts: Mapping[int, int], value: int, kinds: int, more: float = 0.5) -> float:
-    return math.log((counts.get(value, 0) + more) / (sum(counts.values()) + more * kinds))
+@cache
+def _log_step(name: str, place: int, length: int) -> float:
+    """Log-probability of the time to the next onset after a place of the bar, from the counts of
+    one meter, backed by those of all."""
+    row = tables()["meter"]["counts"][name].get(str(place), {})
+    backing = _BACKING * rhythm_probability(place % GRID, length)
+    return math.log((row.get(str(length), 0) + backing) / (sum(row.values()) + _BACKING))
 
 
 @cache
-def _model(name: str) -> _Model:
-    return _Model(tables()["meter"]["counts"][name], name)
+def _log_share(kind: str, name: str, value: int) -> float:
+    """Log-probability of a pickup ("pickups") or of the place of the last note ("lasts") in a
+    meter, from smoothed counts."""
+    counts = tables()["meter"][kind][name]
+    n_kinds = bar_length(name) // (2 * SIXTEENTH)
+    return math.log((counts.get(str(value), 0) + 0.5) / (sum(counts.values()) + 0.5 * n_kinds))

@@ -26,13 +26,11 @@ class NoteLine:
     @staticmethod
     def of_voice(voice: Voice) -> NoteLine:
         """The main line of a voice as written, chords by their highest note, ties not joined."""
-        position, notes = Fraction(0), []
-        for event in voice.events:
-            top = highest(event)
-            if top is not None:
-                notes.append((position, position + event.duration, top.midi))
-            position += event.duration
-        return NoteLine.of(notes)
+        return NoteLine.of(
+            (onset, onset + event.duration, top.midi)
+            for onset, event in voice.placed
+            if (top := highest(event)) is not None
+        )
 
     @property
     def end(self) -> int:

@@ -27,10 +27,10 @@ def shuffled(tune: Tune, rng: np.random.Generator) -> Tune:
     """The same notes in random order: pitches and rests change places, the rhythm stays."""
     notes = [highest(event) for event in tune.voices[0].events]
     order = iter(rng.permutation(len(notes)).tolist())
-    bars = []
-    for bar in tune.bars:
-        events = tuple(with_note(event, notes[next(order)]) for event in bar.timed)
-        bars.append(replace(bar, events=events))
+    bars = [
+        replace(bar, events=tuple(with_note(event, notes[next(order)]) for event in bar.timed))
+        for bar in tune.bars
+    ]
     return with_bars(tune, bars)
 
 
@@ -50,7 +50,7 @@ class MarkovChain:
         self.models = [t for t in models or tunes if t.meter.bar_duration]
         self.counts: dict[tuple[object, ...], Counter[Symbol]] = {}
         for tune in (*tunes, *self.models):
-            symbols = [_symbol(event, tune) for event in _timed(tune)]
+            symbols = [_symbol(e, tune) for e in tune.voices[0].events if e.duration > 0]
             for place, symbol in enumerate(symbols):
                 for length in range(min(order, place) + 1):
                     context = (tune.key.mode, *symbols[place - length : place])
@@ -90,10 +90,6 @@ class MarkovChain:
             symbols, totals = self._shares[context]
             return symbols[bisect_right(totals, int(rng.integers(totals[-1])))]
         raise AssertionError("the chain was counted on its own models")
-
-
-def _timed(tune: Tune) -> list[Timed]:
-    return [event for event in tune.voices[0].events if event.duration > 0]
 
 
 def _symbol(event: Timed, tune: Tune) -> Symbol:

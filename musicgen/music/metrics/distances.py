@@ -50,8 +50,7 @@ def jensen_shannon(first: Floats, second: Floats) -> Floats:
 
 
 def _bits(shares: Floats) -> Floats:
-    logs = np.log2(np.where(shares > 0, shares, 1))
-    return -(shares * logs).sum(axis=-1)
+    return -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=-1)
 
 
 def wasserstein(first: Floats, second: Floats, u: Floats, v: Floats) -> Floats:

@@ -54,14 +54,13 @@ def _lengths(tune: NoteArrays) -> list[str]:
 
 
 def _positions(tune: NoteArrays) -> Counts:
-    meter, places = tune.meter, tune.positions.tolist()
-    return Counter(f"{meter} {quarters(place)}" for place in places)
+    return Counter(f"{tune.meter} {quarters(place)}" for place in tune.positions.tolist())
 
 
 def _moves(tune: NoteArrays) -> list[str]:
     """Each interval as one of five: leap down, step down, unison, step up, leap up."""
-    edges = np.array([-2, 0, 1, 3])
-    return [("L", "d", "=", "u", "U")[i] for i in np.searchsorted(edges, tune.intervals, "right")]
+    edges = [-2, 0, 1, 3]
+    return ["Ld=uU"[i] for i in np.searchsorted(edges, tune.intervals, "right")]
 
 
 def _rhythms(tune: NoteArrays) -> Counts:
@@ -69,8 +68,7 @@ def _rhythms(tune: NoteArrays) -> Counts:
 
 
 def _repeat_distances(tune: NoteArrays) -> Counts:
-    lags = structure.repeat_lags(tune)
-    return _each(np.minimum(lags, structure.MAX_LAG + 1).tolist())
+    return _each(np.minimum(structure.repeat_lags(tune), structure.MAX_LAG + 1).tolist())
 
 
 _MGEVAL, _OURS = "mgeval", "musicgen"

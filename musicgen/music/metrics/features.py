@@ -130,16 +130,16 @@ class DistanceFloors:
 
     @cached_property
     def _weights(self) -> Floats:
-        rng = np.random.default_rng([self.seed, 1])
-        return bootstrap_weights(self.reference.groups, RESAMPLES, rng)
+        return bootstrap_weights(
+            self.reference.groups, RESAMPLES, np.random.default_rng([self.seed, 1])
+        )
 
     def sample(self, n: int, rng: np.random.Generator) -> Ints:
         """Rows of the pool: whole families at random, cut at `n` tunes."""
         groups = np.array(self.pool.groups)
         names = np.unique(groups)
         places = {name: place for place, name in enumerate(rng.permutation(names).tolist())}
-        order = np.array([places[name] for name in groups.tolist()])
-        return np.argsort(order, kind="stable")[:n]
+        return np.argsort([places[name] for name in groups.tolist()], kind="stable")[:n]
 
     def floor(self, n: int) -> tuple[Floats, Floats]:
         """Mean and 95 % bound of the distance of `n` other real tunes, for each row of
@@ -214,14 +214,14 @@ class DistanceFloors:
         """Distances of bootstrap samples of both sets: (samples, rows)."""
         rng = np.random.default_rng([self.seed, 3])
         ours, theirs = self._weights, bootstrap_weights(new.groups, RESAMPLES, rng)
+        measures = zip(self.reference.values.T, new.values.T, self.scales, strict=True)
         columns = [
-            jensen_shannon(ours @ own, theirs @ table)
-            for own, table in zip(self._tables, tables, strict=True)
+            *(
+                jensen_shannon(ours @ real, theirs @ table)
+                for real, table in zip(self._tables, tables, strict=True)
+            ),
+            *(wasserstein(real, values, ours, theirs) / scale for real, values, scale in measures),
         ]
-        for own, values, scale in zip(
-            self.reference.values.T, new.values.T, self.scales, strict=True
-        ):
-            columns.append(wasserstein(own, values, ours, theirs) / scale)
         return np.stack(columns, axis=1)
 
 

@@ -133,14 +133,12 @@ class NoteArrays:
         """
         inside = self.measures >= 0
         rows, pitches = self.measures[inside], self.pitches[inside]
-        code = self.positions[inside] * 128 + pitches
-        _, column = np.unique(code, return_inverse=True)
+        _, column = np.unique(self.positions[inside] * 128 + pitches, return_inverse=True)
         table = np.zeros((self.n_measures, column.max(initial=0) + 1))
         table[rows, column] = 1
         sizes = table.sum(axis=1)
         fuller = np.maximum(sizes[:, None], sizes[None, :])
-        shared = table @ table.T
-        return np.where(fuller > 0, shared / np.maximum(fuller, 1), 1.0)
+        return np.where(fuller > 0, table @ table.T / np.maximum(fuller, 1), 1.0)
 
 
 def _ticks(quarters: Fraction) -> int:
@@ -180,9 +178,10 @@ def _measures(bars: Sequence[PlayedBar]) -> tuple[Ints, Ints, int, int]:
     usual = [bar.meter.bar_duration or bar.duration for bar in bars]
     full = max(set(usual), key=usual.count)
     pickup = int(len(starts) > 1 and lengths[0] < full)
-    ticks = np.array([[_ticks(s), _ticks(n)] for s, n in zip(starts, lengths, strict=True)])
-    ticks = ticks.reshape(-1, 2)
-    return ticks[:, 0], ticks[:, 1], _ticks(full), pickup
+    starts_ticks, lengths_ticks = (
+        np.array([_ticks(time) for time in times], np.int64) for times in (starts, lengths)
+    )
+    return starts_ticks, lengths_ticks, _ticks(full), pickup
 
 
 def _sections(tune: Tune) -> tuple[int, ...]:
@@ -198,8 +197,7 @@ def _sections(tune: Tune) -> tuple[int, ...]:
         full = tune.meter.bar_duration or bar.duration
         if not later_ending and full:
             length += bar.duration / full
-        ends = bar.barline in SECTION_LINES or (bar.repeat_end and not later_ending)
-        if ends:
+        if bar.barline in SECTION_LINES or (bar.repeat_end and not later_ending):
             if length:
                 sections.append(length)
             length, later_ending = Fraction(0), False

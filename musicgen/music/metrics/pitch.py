@@ -57,8 +57,7 @@ def pitch_in_scale_rate(pitches: Pitches, root: int, mode: str) -> float:
 
 def scale_consistency(pitches: Pitches) -> float:
     """The greatest `pitch_in_scale_rate` of the 24 scales (MusPy; Mogren, C-RNN-GAN, 2016)."""
-    rates = [pitch_in_scale_rate(pitches, root, mode) for mode in SCALES for root in range(12)]
-    return max(rates)
+    return max(pitch_in_scale_rate(pitches, root, mode) for mode in SCALES for root in range(12))
 
 
 def mean_interval(pitches: Pitches) -> float:

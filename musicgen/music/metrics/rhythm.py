@@ -19,9 +19,7 @@ Ticks = Sequence[int] | NDArray[np.int64]
 
 def mean_inter_onset(onsets: Ticks, ticks_per_quarter: int) -> float:
     """Mean time from one note's beginning to the next's, in quarters (mgeval's "average IOI")."""
-    if len(onsets) < 2:
-        return math.nan
-    return float(np.diff(onsets).mean() / ticks_per_quarter)
+    return float(np.diff(onsets).mean() / ticks_per_quarter) if len(onsets) > 1 else math.nan
 
 
 def duration_entropy(durations: Ticks) -> float:
@@ -46,9 +44,8 @@ def groove_consistency(onsets: Ticks, length: int, measure_ticks: int) -> float:
     measures = places // measure_ticks
     both = len(np.intersect1d(places + measure_ticks, places, assume_unique=True))
     # A note of a middle measure is compared with the measures on both of its sides.
-    compared = (measures > 0).sum() + (measures < n_measures - 1).sum()
-    distance = int(compared) - 2 * both
-    return 1 - distance / (measure_ticks * (n_measures - 1))
+    compared = int((measures > 0).sum() + (measures < n_measures - 1).sum())
+    return 1 - (compared - 2 * both) / (measure_ticks * (n_measures - 1))
 
 
 def off_beat_rate(positions: Ticks, beat_ticks: int) -> float:

@@ -96,8 +96,7 @@ def strain_contrast(tune: NoteArrays) -> float:
     if "B" not in letters:
         return math.nan
     rows = np.arange(PHRASE)
-    second = rows + PHRASE * letters.index("B")
-    return float(1 - tune.similarity[rows, second].mean())
+    return float(1 - tune.similarity[rows, rows + PHRASE * letters.index("B")].mean())
 
 
 def cadence_degrees(tune: NoteArrays) -> list[int]:

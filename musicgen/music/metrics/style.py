@@ -58,9 +58,8 @@ def _bar_lines(tune: NoteArrays) -> Iterator[Event]:
     measures, degrees = tune.measures, tune.degrees.tolist()
     for place in np.flatnonzero(np.diff(measures)).tolist():
         step = int(np.clip(tune.intervals[place], -13, 13))
-        where = int(measures[place + 1]) % 4
-        mode = _mode(tune)
-        yield str(step), (f"{mode} {degrees[place]} {where}", f"{mode} {degrees[place]}", "")
+        context = f"{_mode(tune)} {degrees[place]}"
+        yield str(step), (f"{context} {int(measures[place + 1]) % 4}", context, "")
 
 
 def _rhythms(tune: NoteArrays) -> Iterator[Event]:

@@ -41,21 +41,12 @@ class Measure:
     function: Callable[[NoteArrays], float]
 
 
-def _accidentals(tune: NoteArrays) -> float:
-    return float((~tune.scale[tune.degrees]).mean())
-
-
-def _tessitura(tune: NoteArrays) -> float:
-    return float(tune.pitches.mean())
-
-
 def _groove(tune: NoteArrays) -> float:
     scale = TICKS // GROOVE_TICKS
     measure = max(1, tune.measure_ticks // scale)
     # Counted from the first whole measure, so that a pickup does not shift every pattern.
     onsets = (tune.measures + 1) * measure + np.minimum(tune.positions // scale, measure - 1)
-    end = int(onsets[-1]) + 1
-    return rhythm.groove_consistency(onsets, end, measure)
+    return rhythm.groove_consistency(onsets, int(onsets[-1]) + 1, measure)
 
 
 def _silence(tune: NoteArrays) -> float:
@@ -95,7 +86,7 @@ _BUILT_IN: tuple[Measure, ...] = (
         f"{_MUSPY}, {_MGEVAL}",
         lambda t: pitch.pitch_range(t.pitches),
     ),
-    Measure("tessitura", "pitch", "mean MIDI pitch", _OURS, _tessitura),
+    Measure("tessitura", "pitch", "mean MIDI pitch", _OURS, lambda t: float(t.pitches.mean())),
     Measure(
         "pitch entropy",
         "pitch",
@@ -118,7 +109,11 @@ _BUILT_IN: tuple[Measure, ...] = (
         lambda t: pitch.scale_consistency(t.pitches),
     ),
     Measure(
-        "accidentals", "pitch", "share of notes outside the scale of the key", _OURS, _accidentals
+        "accidentals",
+        "pitch",
+        "share of notes outside the scale of the key",
+        _OURS,
+        lambda t: float((~t.scale[t.degrees]).mean()),
     ),
     Measure(
         "interval size",

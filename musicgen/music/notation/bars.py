@@ -5,7 +5,7 @@ Places are whole numbers of `grid.UNITS` to a quarter, so that everything here i
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -108,8 +108,7 @@ def _require_music(lines: Sequence[Sequence[TimedChord]]) -> None:
 def _last_line(spans: Sequence[_Span], end: int) -> str:
     last, full = spans[-1], _length(spans[-1].meter)
     complete = end == last.stop and end - last.start == full
-    first = spans[0].stop - spans[0].start
-    complement = len(spans) > 1 and first + end - last.start == full
+    complement = len(spans) > 1 and spans[0].stop - spans[0].start + end - last.start == full
     return "|]" if complete or complement else ""
 
 
@@ -150,23 +149,16 @@ def _cut(
         rhythm: list[tuple[int, int, int]] = []
         struck: list[tuple[int, ...]] = []
         while position < stop:
-            if sound is None:
-                rhythm.append((position - start, stop - start, REST))
-                position = stop
-            elif sound[0] > position:
-                until = sound[0] if sound[0] < stop else stop
-                rhythm.append((position - start, until - start, REST))
-                position = until
+            if sound is None or sound[0] > position:
+                until = stop if sound is None or sound[0] > stop else sound[0]
+                kind = REST
             else:
-                note_end = sound[1]
                 struck.append(sound[2])
-                if note_end > stop:
-                    rhythm.append((position - start, stop - start, TIED))
-                    position = stop
-                else:
-                    rhythm.append((position - start, note_end - start, NOTE))
-                    position = note_end
+                until, kind = (stop, TIED) if sound[1] > stop else (sound[1], NOTE)
+                if kind == NOTE:
                     sound = next(sounds, None)
+            rhythm.append((position - start, until - start, kind))
+            position = until
         yield tuple(rhythm), struck
 
 
@@ -179,12 +171,9 @@ def _changes(
     if not wanted:
         return {}
     places = sorted({s[0] for s in lines[0]} | {span.start for span in spans})
-    wanted.sort(key=lambda item: item[0])
     changes: dict[int, list[Change]] = {}
-    i = 0
-    for at, change in wanted:
-        while i < len(places) and places[i] < at:
-            i += 1
+    for at, change in sorted(wanted, key=lambda item: item[0]):
+        i = bisect_left(places, at)
         if i < len(places):
             changes.setdefault(places[i], []).append(change)
     return changes
@@ -214,10 +203,9 @@ def _write_bar(
     length = span.stop - span.start
     if context.plain and not span.announced:
         return _plain_bar(rhythm, tuple(struck), span.meter, length, frame.keys[0][1].fifths)
-    written = heads(rhythm, span.meter, length)
     events: list[Event] = [Change(meter=span.meter)] if span.announced else []
     first = -1
-    for head in written:
+    for head in heads(rhythm, span.meter, length):
         place = span.start + head.onset
         events += changes.get(place, ())
         event = head.event(struck, frame.key_at(place).fifths)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import lcm
 
 from musicgen.music.theory import Key, Meter, Pitch, spell
@@ -80,14 +80,12 @@ def heads(rhythm: Rhythm, meter: Meter, length: int) -> tuple[NoteHead, ...]:
     if len(pieces) == 1 and pieces[0].number < 0 and pieces[0].duration == duration:
         full = duration == meter.bar_duration
         return (NoteHead(-1, 0, duration, False, None, Rest(duration, full_bar=full)),)
-    written = _notate(pieces, _beats(meter, duration))
-    return tuple(_head(piece, tuplet) for piece, tuplet in written)
+    return tuple(_head(piece, tuplet) for piece, tuplet in _notate(pieces, _beats(meter, duration)))
 
 
 def _head(piece: _Piece, tuplet: Tuplet | None) -> NoteHead:
     rest = Rest(piece.duration, tuplet=tuplet) if piece.number < 0 else None
-    onset = int(piece.onset * UNITS)
-    return NoteHead(piece.number, onset, piece.duration, piece.tie, tuplet, rest)
+    return NoteHead(piece.number, int(piece.onset * UNITS), piece.duration, piece.tie, tuplet, rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +120,8 @@ def _beats(meter: Meter, length: Fraction) -> tuple[Fraction, ...]:
     """Where the beats of a bar fall, its start aside; a pickup is counted from its end."""
     lengths = meter.beat_durations
     full = sum(lengths, Fraction(0))
-    position = length - full if length < full else Fraction(0)
-    beats = []
-    for beat in lengths:
-        position += beat
-        if 0 < position < length:
-            beats.append(position)
-    return tuple(beats)
+    onsets = accumulate(lengths, initial=min(length - full, Fraction(0)))
+    return tuple(onset for onset in onsets if 0 < onset < length)
 
 
 def _notate(pieces: list[_Piece], beats: Sequence[Fraction]) -> _Written:
@@ -168,11 +161,7 @@ def _write_tuplet(group: list[_Piece]) -> _Written | None:
     if actual not in _TUPLETS or total > _LONGEST_TUPLET or _odd(total.numerator) not in (1, 3):
         return None
     scale = Fraction(_TUPLETS[actual], actual)
-    pieces = []
-    for piece in group:
-        heads = _note_heads(piece.duration / scale)
-        edges = [piece.onset + sum(heads[:k], Fraction(0)) * scale for k in range(1, len(heads))]
-        pieces += piece.split(edges)
+    pieces = [part for piece in group for part in piece.split(_head_edges(piece, scale))]
     size = len(pieces)
     return [(piece, Tuplet(actual, _TUPLETS[actual], size, i)) for i, piece in enumerate(pieces)]
 
@@ -181,27 +170,25 @@ def _split_plain(piece: _Piece, beats: Sequence[Fraction]) -> list[_Piece]:
     """A piece as single note heads, cut at beats where it can be."""
     if _odd(piece.duration.numerator) in _NOTE_HEADS:
         return [piece]
-    inside = _inside(piece, beats)
     good = [
         at
-        for at in inside
+        for at in _inside(piece, beats)
         if _odd((at - piece.onset).numerator) in _NOTE_HEADS
         and _odd((piece.end - at).numerator) in _NOTE_HEADS
     ]
-    if good:
-        return piece.split(good[-1:])
-    heads = _note_heads(piece.duration)
-    return piece.split([piece.onset + sum(heads[:k], Fraction(0)) for k in range(1, len(heads))])
+    return piece.split(good[-1:] or _head_edges(piece))
 
 
-def _note_heads(duration: Fraction) -> list[Fraction]:
-    """A duration as a sum of note heads, the longest first."""
-    heads = []
-    while _odd(duration.numerator) not in _NOTE_HEADS:
-        head = Fraction(1 << (duration.numerator.bit_length() - 1), duration.denominator)
-        heads.append(head)
-        duration -= head
-    return [*heads, duration]
+def _head_edges(piece: _Piece, scale: Fraction = Fraction(1)) -> list[Fraction]:
+    """Where a piece is cut into single note heads, the longest first; `scale` is its sounding by
+    its written duration."""
+    edges, position, left = [], piece.onset, piece.duration / scale
+    while _odd(left.numerator) not in _NOTE_HEADS:
+        head = Fraction(1 << (left.numerator.bit_length() - 1), left.denominator)
+        position += head * scale
+        edges.append(position)
+        left -= head
+    return edges
 
 
 def _inside(piece: _Piece, places: Sequence[Fraction]) -> list[Fraction]:

@@ -91,11 +91,9 @@ def back(tune: Tune, bars: Sequence[PlacedBar], end: Fraction) -> Backing:
 def _symbols(tune: Tune) -> Iterator[tuple[Fraction, str]]:
     """Chord symbols of all voices, with their onsets as played."""
     for voice in unfold(tune).voices:
-        position = Fraction(0)
-        for event in voice.events:
+        for onset, event in voice.placed:
             if event.marks.chord_symbol:
-                yield position, event.marks.chord_symbol
-            position += event.duration
+                yield onset, event.marks.chord_symbol
 
 
 def _steps(bars: Sequence[PlacedBar], end: Fraction) -> Iterator[tuple[Fraction, Fraction, str]]:

@@ -157,8 +157,9 @@ class Performer:
                 f"({LOWEST} to {HIGHEST}); transpose it"
             )
         loudness = loudness if self._style.accents else PLAIN_VELOCITY
-        note = SoundingNote(sound.onset_s, sound.duration_s, sound.midi, loudness, part)
-        self._notes.append(note)
+        self._notes.append(
+            SoundingNote(sound.onset_s, sound.duration_s, sound.midi, loudness, part)
+        )
 
     def _count_in(self) -> tuple[list[SoundingNote], float]:
         """Clicks, and the seconds until the music begins."""
@@ -197,15 +198,10 @@ def _tempos(tune: Tune) -> list[tuple[Fraction, Fraction]]:
 
 def _marks(tune: Tune) -> list[dict[Fraction, Marks]]:
     """For each voice, the marks of its notes, by their onsets as played."""
-    voices = []
-    for voice in unfold(tune).voices:
-        marks, position = {}, Fraction(0)
-        for event in voice.events:
-            if event.marks != NO_MARKS:
-                marks[position] = event.marks
-            position += event.duration
-        voices.append(marks)
-    return voices
+    return [
+        {onset: event.marks for onset, event in voice.placed if event.marks != NO_MARKS}
+        for voice in unfold(tune).voices
+    ]
 
 
 def _voice_parts(tune: Tune, style: Style) -> Iterable[Player]:

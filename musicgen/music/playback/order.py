@@ -77,8 +77,7 @@ def playing_order(tune: Tune) -> tuple[tuple[int, ...], ...]:
         InvalidTuneError: more than `MAX_PLAYED_BARS` bars would be played.
     """
     if len({len(voice.bars) for voice in tune.voices}) == 1:
-        order = _order(_shared_marks(tune.voices), tune.parts)
-        return (order,) * len(tune.voices)
+        return (_order(_shared_marks(tune.voices), tune.parts),) * len(tune.voices)
     return tuple(_order(voice.bars, tune.parts) for voice in tune.voices)
 
 
@@ -227,8 +226,8 @@ def _expand_parts(parts: str, spans: dict[str, tuple[int, int]]) -> list[str] | 
             return None
     if len(stack) != 1 or not stack[0]:
         return None
-    intro = [""] if spans[""][1] > spans[""][0] else []
-    return intro + stack[0]
+    has_intro = spans[""][1] > spans[""][0]
+    return [""] * has_intro + stack[0]
 
 
 def _find_jumps(bars: Sequence[Bar]) -> dict[int, set[str]]:
@@ -298,15 +297,13 @@ def _shared_marks(voices: Sequence[Voice]) -> Sequence[Bar]:
     """The bars of the first voice, carrying the repeat marks of all voices."""
     if len(voices) == 1:
         return voices[0].bars
-    shared = []
-    for bars in zip(*(voice.bars for voice in voices), strict=True):
-        shared.append(
-            replace(
-                bars[0],
-                repeat_start=any(b.repeat_start for b in bars),
-                repeat_end=max(b.repeat_end for b in bars),
-                volta=next((b.volta for b in bars if b.volta), ()),
-                barline=next((b.barline for b in bars if b.barline in _HEAVY), bars[0].barline),
-            )
+    return [
+        replace(
+            bars[0],
+            repeat_start=any(b.repeat_start for b in bars),
+            repeat_end=max(b.repeat_end for b in bars),
+            volta=next((b.volta for b in bars if b.volta), ()),
+            barline=next((b.barline for b in bars if b.barline in _HEAVY), bars[0].barline),
         )
-    return shared
+        for bars in zip(*(voice.bars for voice in voices), strict=True)
+    ]

@@ -169,7 +169,5 @@ def line_similarity(a: MelodyLine, b: MelodyLine) -> float:
         return float(len(a.weights) == len(b.weights))
     if len(a.weights) > len(b.weights):
         a, b = b, a  # fewer, longer rows
-    best = 0
-    for row in score_rows(a, [transposed(b, semitones) for semitones in range(12)]):
-        best = max(best, int(row.max()))
-    return similarity_of(best, a, b)
+    rows = score_rows(a, [transposed(b, semitones) for semitones in range(12)])
+    return similarity_of(max(int(row.max()) for row in rows), a, b)

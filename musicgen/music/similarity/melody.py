@@ -45,16 +45,14 @@ class Melody:
     @property
     def onsets(self) -> NDArray[np.int64]:
         """(n,) the ticks at which each note begins."""
-        ends = np.cumsum(self.lengths, dtype=np.int64)
-        return self.lead + ends - self.lengths
+        return self.lead + np.cumsum(self.lengths, dtype=np.int64) - self.lengths
 
     @staticmethod
     def of(tune: Tune, *, place: str | None = None) -> Melody:
         """The melody of a tune; without notes where nothing sounds."""
-        if place is None:
-            source = tune.source
-            place = f"{source.path}:{source.line}" if source and source.line else ""
-            place = place or (source.path if source else "")
+        if place is None and tune.source is not None:
+            line = tune.source.line
+            place = f"{tune.source.path}:{line}" if line else tune.source.path
         pitches: list[int] = []
         lengths: list[int] = []
         bars: Sequence[Bar] = ()
@@ -71,7 +69,7 @@ class Melody:
             lead=lead,
             beat=_whole(_exact_ticks(next(iter(tune.meter.beat_durations), Fraction(1)))),
             title=tune.title,
-            place=place,
+            place=place or "",
             number=tune.number,
         )
 
