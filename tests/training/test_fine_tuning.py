@@ -62,7 +62,7 @@ def test_a_model_can_be_trained_on_with_tunes_of_ones_own(
         (["--tokens", tokens, "--from", "chorale"], "another vocabulary"),
         (["--tokens", tokens, *short[:2], "--set", "model.d_model=16"], "is another network"),
         (["--tokens", tokens, *short[:2], "--preset", "lstm"], "drop --preset"),
-        (["--corpus", book, *short[:2], "--tokenizer", "char"], "speaks melody tokens"),
+        (["--corpus", book, *short[:2], "--tokenizer", "char"], "the model uses melody tokens"),
         (["--corpus", book, "--from", "nobody"], "no such model folder"),
     ):
         code, _, err = run(capsys, "train", *wrong, "--out", str(tmp_path / "other"))
