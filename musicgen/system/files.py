@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -107,20 +108,16 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         MusicgenError: the folder is missing or not writable, or the disk is full.
     """
     path = Path(path)
-    temporary: str | None = None
+    temporary = path.parent / f".{path.name[:80]}.{secrets.token_hex(8)}"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:  # with the permissions that the umask leaves
             file.write(data)
             file.flush()
-            os.fsync(handle)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        with suppress(OSError):
+            temporary.unlink()
         reason = error.strerror or str(error)
         raise MusicgenError(
             f"{path}: cannot be written ({reason}); choose another place with -o"

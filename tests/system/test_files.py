@@ -33,6 +33,22 @@ def test_a_written_file_has_the_usual_permissions(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a.abc").stat().st_mode) == 0o644
 
 
+def test_writing_leaves_the_umask_of_the_process_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread would make its files with it."""
+    changed: list[int] = []
+    before = os.umask(0o077)
+    monkeypatch.setattr(os, "umask", changed.append)
+    try:
+        write_bytes(tmp_path / "a.abc", b"")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert changed == []
+    assert stat.S_IMODE((tmp_path / "a.abc").stat().st_mode) == 0o600
+
+
 def test_a_write_that_fails_leaves_the_old_file_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
