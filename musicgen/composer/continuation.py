@@ -30,8 +30,8 @@ def continuations(
     seen: set[tuple[str, ...]] = set()
     for begin in range(0, n, BATCH):
         indices = range(begin, min(begin + BATCH, n))
-        drafts = engine.fill(tables, sampling, indices)
-        for index, (written, bits) in zip(indices, drafts, strict=True):
+        drafts = zip(indices, engine.fill(tables, sampling, indices), strict=True)
+        for index, (written, bits) in drafts:
             attempt = 0
             while written in seen:
                 attempt += 1

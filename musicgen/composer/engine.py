@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -111,37 +111,33 @@ class Engine:
         require_language(checkpoint, parse_token, HEADER_KINDS, FEATURE_SIZES)
         vocabulary = Vocabulary(checkpoint.vocab)
         openings = tuple((tuple(vocabulary.decode(ids)), n) for ids, n in checkpoint.openings)
-        stepper = fastest_stepper(checkpoint)
-        headers = [header for header, _ in openings]
         return Engine(
-            stepper,
+            fastest_stepper(checkpoint),
             vocabulary,
             Automaton(vocabulary),
             openings,
-            dict(zip(headers, checkpoint.outlines, strict=bool(checkpoint.outlines))),
+            dict(
+                zip(
+                    (header for header, _ in openings),
+                    checkpoint.outlines,
+                    strict=bool(checkpoint.outlines),
+                )
+            ),
             checkpoint.novelty,
             checkpoint.critic,
         )
 
-    def sample(
-        self,
-        prompts: list[list[int]],
-        constraint: Constraint,
-        sampling: SamplingConfig,
-        indices: Sequence[int],
-    ) -> list[Sampled]:
-        """Complete every prompt, however long it takes to its valid end; row k is take
-        `indices[k]` of the seed."""
-        return sample_to_end(self.stepper, prompts, constraint, sampling, indices)
+    def prompt(self, tokens: Iterable[str]) -> list[int]:
+        """The ids of `<bos>` and tokens; the nearest known one stands for an unknown token."""
+        return self.vocabulary.encode((BOS, *nearest_tokens(tokens, self.vocabulary)))
 
     def fill(
         self, tables: BarPlanTables, sampling: SamplingConfig, indices: Sequence[int]
     ) -> list[tuple[tuple[str, ...], float]]:
         """Fill a bar plan once for each index: the tokens written, and their bits."""
-        tokens = nearest_tokens(tables.plan.tokens, self.vocabulary)
-        prompt = self.vocabulary.encode((BOS, *tokens))
+        prompts = [self.prompt(tables.plan.tokens)] * len(indices)
         constraint = BarPlanConstraint(tables, len(indices))
-        rows = self.sample([prompt] * len(indices), constraint, sampling, indices)
+        rows = sample_to_end(self.stepper, prompts, constraint, sampling, indices)
         return [(tuple(w), row.bits) for w, row in zip(constraint.written, rows, strict=True)]
 
 
@@ -152,9 +148,11 @@ def sample_to_end(
     sampling: SamplingConfig,
     indices: Sequence[int],
 ) -> list[Sampled]:
-    """Complete every prompt up to the end that the grammar brings, without a limit of tokens."""
-    endless = replace(sampling, max_tokens=ENDLESS)
-    return sample(stepper, prompts, constraint, endless, indices=indices)
+    """Complete every prompt up to the end that the grammar brings, without a limit of tokens; row
+    k is take `indices[k]` of the seed."""
+    return sample(
+        stepper, prompts, constraint, replace(sampling, max_tokens=ENDLESS), indices=indices
+    )
 
 
 def require_language(
@@ -178,9 +176,8 @@ def require_language(
         kinds = tuple(tokens[i].kind for i in ids)
         if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
             raise CheckpointError("an opening of the model is no heading; get the model again")
-    n_tokens = len(tokens)
-    known = [lookback_sizes(n_tokens, echo=echo) for echo in {False, supports_echo(sizes)}]
-    if checkpoint.feature_sizes not in [{**sizes, **guesses} for guesses in known]:
+    lookback = [lookback_sizes(len(tokens), echo=echo) for echo in {False, supports_echo(sizes)}]
+    if checkpoint.feature_sizes not in [{**sizes, **columns} for columns in lookback]:
         raise CheckpointError(
             "the features of the model are not those of this musicgen; train it again"
         )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 from musicgen.composer.controls import Controls, Request, understand
-from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take
+from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take, sample_to_end
 from musicgen.composer.pool import MIN_TAKES, Job, in_order
-from musicgen.composer.prompts.tokens import nearest_tokens
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.selection import Rules, select
 from musicgen.music.tune import Tune
@@ -18,7 +16,6 @@ from musicgen.tokens.constraint import Constraint
 from musicgen.tokens.melody.automaton import GrammarConstraint
 from musicgen.tokens.melody.encoding import decode
 from musicgen.tokens.melody.grammar import Limits, Outline
-from musicgen.tokens.vocabulary import BOS
 
 
 def takes(
@@ -55,8 +52,7 @@ def chosen(
     rules: Rules,
 ) -> list[Take]:
     """The takes of these numbers, each chosen from several attempts."""
-    attempts = partial(draft, engine, request=request, sampling=sampling)
-    return list(select(attempts, numbers, rules))
+    return list(select(partial(draft, engine, request=request, sampling=sampling), numbers, rules))
 
 
 def request_of(engine: Engine, controls: Controls) -> Request:
@@ -66,15 +62,6 @@ def request_of(engine: Engine, controls: Controls) -> Request:
         ControlError: they contradict each other or the model does not know them.
     """
     return understand(controls, engine.openings, engine.vocabulary, engine.outlines)
-
-
-def drafts(
-    engine: Engine, indices: Iterable[int], request: Request, sampling: SamplingConfig
-) -> Iterator[Take]:
-    """Any takes of a seed, in the order asked for, as they come: a batch at a time."""
-    coming = iter(indices)
-    while batch := list(islice(coming, BATCH)):
-        yield from draft(engine, batch, request, sampling)
 
 
 def draft(
@@ -90,9 +77,9 @@ def draft(
     if not indices:
         return []
     drawn = [request.draw(sampling.seed, index) for index in indices]
-    prompts = [prompt_of(engine, header) for header, _ in drawn]
+    prompts = [engine.prompt(header) for header, _ in drawn]
     constraint = hold(constraint_of(engine, request, drawn))
-    rows = engine.sample(prompts, constraint, sampling, indices)
+    rows = sample_to_end(engine.stepper, prompts, constraint, sampling, indices)
     return [
         finished(engine, request, header, row.ids[row.n_prompt :], row.bits, (sampling.seed, index))
         for index, row, (header, _) in zip(indices, rows, drawn, strict=True)
@@ -108,15 +95,14 @@ def finished(
     named: tuple[int, int],
 ) -> Take:
     """The take whose music is these ids; `bits` is what they cost, `named` its seed and number."""
-    music = engine.vocabulary.decode(ids)
-    tune = titled(request.fulfil(decode([*header, *music]), header), *named)
-    bits_per_note = bits / max(1, tune.n_notes)
-    return Take(tune, named[1], bits_per_note, corpus=engine.corpus, critic=engine.critic)
-
-
-def prompt_of(engine: Engine, header: Sequence[str]) -> list[int]:
-    """The ids that a tune with this heading starts from, as the model can hear it."""
-    return engine.vocabulary.encode((BOS, *nearest_tokens(header, engine.vocabulary)))
+    composed = request.fulfil(decode([*header, *engine.vocabulary.decode(ids)]), header)
+    return Take(
+        titled(composed, *named),
+        named[1],
+        bits / max(1, composed.n_notes),
+        corpus=engine.corpus,
+        critic=engine.critic,
+    )
 
 
 def constraint_of(
@@ -130,8 +116,7 @@ def constraint_of(
     return GrammarConstraint(engine.automaton, len(drawn), hurry_after=HURRY_AFTER, limits=limits)
 
 
-def titled(tune: Tune, seed: int, index: int) -> Tune:
-    """The tune with its number and a title that says how to get it again."""
+def titled(tune: Tune, seed: int, index: int, *, kind: str = "Tune") -> Tune:
+    """The tune with its number and a title that names its rhythm (or `kind`) and its seed."""
     number = index % ATTEMPTS + 1
-    title = f"{tune.rhythm.capitalize() or 'Tune'} {seed}-{number}"
-    return replace(tune, title=title, number=number)
+    return replace(tune, title=f"{tune.rhythm.capitalize() or kind} {seed}-{number}", number=number)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from musicgen.composer.engine import ATTEMPTS, Engine, Take
 from musicgen.composer.prompts.bar_plan import BarPlanTables
 from musicgen.composer.prompts.infill_target import InfillTarget, Notes, Stretch, sounding
-from musicgen.composer.prompts.tokens import nearest_tokens
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ControlError
@@ -62,8 +61,11 @@ def infillings(
     for index in range(n):
         for round_ in range(ROUNDS):
             rows = [index + (round_ * candidates + k) * ATTEMPTS for k in range(candidates)]
-            sampled = sample_stretch(engine, target, stretch, sampling, rows)
-            new = [candidate for candidate in sampled if sounding(candidate.notes) not in seen]
+            new = [
+                candidate
+                for candidate in sample_stretch(engine, target, stretch, sampling, rows)
+                if sounding(candidate.notes) not in seen
+            ]
             if new:
                 break
         else:
@@ -109,9 +111,9 @@ def sample_stretch(
     drafts = engine.fill(tables, sampling, rows)
     distinct = dict(reversed(drafts))  # the bits of the first of equal drafts
     befores = [(*stretch.plan.tokens, *written) for written in distinct]
-    right = dict(zip(distinct, right_bits(engine, befores, stretch.after), strict=True))
+    right = dict(zip(distinct, right_bits(engine, befores, stretch.after).tolist(), strict=True))
     return [
-        InfillCandidate(target.notes_of(stretch, written), distinct[written], float(right[written]))
+        InfillCandidate(target.notes_of(stretch, written), distinct[written], right[written])
         for written, _ in drafts
     ]
 
@@ -133,20 +135,19 @@ def right_bits(
     for before in befores:
         texts = (BOS, *before, *after)
         traced, _ = tracer.trace(texts)
-        ids = np.array(engine.vocabulary.encode(nearest_tokens(texts, engine.vocabulary)))
-        guesses = lookback_features(ids, traced, echo=echo)
-        rows.append((ids, np.hstack([traced, guesses]).astype(np.int64)))
+        ids = np.array(engine.prompt(texts[1:]))
+        lookback = lookback_features(ids, traced, echo=echo)
+        rows.append((ids, np.hstack([traced, lookback]).astype(np.int64)))
     longest = max(len(ids) for ids, _ in rows)
     tokens = np.zeros((len(rows), longest), np.int64)  # (B, T)
     columns = np.zeros((len(rows), longest, rows[0][1].shape[1]), np.int64)  # (B, T, F)
     for k, (ids, features) in enumerate(rows):
         tokens[k, : len(ids)], columns[k, : len(ids)] = ids, features
     first = np.array([len(ids) - len(after) for ids, _ in rows])
-    last = first + len(after)
     reading = engine.stepper.begin(range(len(rows)))
     bits = np.zeros(len(rows))
     for time in range(longest - 1):
         log_p = log_softmax(reading.read(tokens[:, time], columns[:, time]))
         cost = -log_p[np.arange(len(rows)), tokens[:, time + 1]] / math.log(2)
-        bits += np.where((first <= time + 1) & (time + 1 < last), cost, 0.0)
+        bits += np.where((first <= time + 1) & (time + 1 < first + len(after)), cost, 0.0)
     return bits

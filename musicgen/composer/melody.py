@@ -82,8 +82,14 @@ class Composer:
                 copied bars are to be counted without an index of the corpus.
             ConfigError: the selection asks for a critic and the model has none.
         """
-        rules = selection.rules(has_critic=self.engine.critic is not None)
-        return takes(self.engine, range(start, n), controls, sampling, rules, workers=workers)
+        return takes(
+            self.engine,
+            range(start, n),
+            controls,
+            sampling,
+            selection.rules(has_critic=self.engine.critic is not None),
+            workers=workers,
+        )
 
     def stream(
         self, controls: Controls | None = None, sampling: SamplingConfig | None = None

@@ -10,28 +10,28 @@ Every bar of an unfinished piece is kept; new music begins on the next beat, in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
 
 from musicgen.composer.controls import Controls
-from musicgen.composer.controls.values import read_count
+from musicgen.composer.controls.values import read_count, read_meter, refuse
 from musicgen.composer.engine import (
-    ATTEMPTS,
     BATCH,
     Take,
     fastest_stepper,
     require_language,
     sample_to_end,
 )
+from musicgen.composer.generation import titled
 from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.composer.prompts.unfinished_parts import UnfinishedParts, spliced
 from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
 from musicgen.composer.selection import OWN_WAY, Selection, select
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.music.theory import Key, Meter, parse_key, parse_meter
+from musicgen.music.theory import Key, parse_key
 from musicgen.music.tune import Tune
 from musicgen.tokens.remi.encoding import (
     HEADER_KINDS,
@@ -90,9 +90,8 @@ class PolyphonicComposer:
             ControlError: the controls contradict each other or the model does not know them.
             ConfigError: an impossible seed or temperature.
         """
-        controls = Controls(key=key, meter=meter, bars=bars)
         sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.takes(1, controls, sampling)).tune
+        return next(self.takes(1, Controls(key=key, meter=meter, bars=bars), sampling)).tune
 
     def takes(
         self,
@@ -139,11 +138,8 @@ class PolyphonicComposer:
         composed = []
         for index, row in zip(indices, rows, strict=True):
             piece = request.fulfil(decode(self.vocabulary.decode(row.ids)))
-            tune, number = tune_of(piece), index % ATTEMPTS + 1
-            title = f"{tune.rhythm.capitalize() or 'Piece'} {sampling.seed}-{number}"
-            tune = replace(tune, title=title, number=number)
-            bits = row.bits / max(1, piece.n_notes)
-            composed.append(Take(tune, index, bits, corpus=self.corpus))
+            tune = titled(tune_of(piece), sampling.seed, index, kind="Piece")
+            composed.append(Take(tune, index, row.bits / max(1, piece.n_notes), corpus=self.corpus))
         return composed
 
     def continue_(
@@ -199,10 +195,10 @@ class PolyphonicComposer:
             prompts = [prompt] * len(indices)
             rows = sample_to_end(self.stepper, prompts, constraint, sampling, indices)
             for index, row in zip(indices, rows, strict=True):
-                whole = unfinished.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
-                added = max(1, whole.n_notes - unfinished.tune.n_notes)
-                exact = spliced(unfinished.tune, whole, midi) if midi else b""
-                yield Take(whole, index, row.bits / added, exact={".mid": exact} if exact else {})
+                piece = unfinished.complete(self.vocabulary.decode(row.ids[row.n_prompt :]))
+                added = max(1, piece.n_notes - unfinished.tune.n_notes)
+                exact = spliced(unfinished.tune, piece, midi) if midi else b""
+                yield Take(piece, index, row.bits / added, exact={".mid": exact} if exact else {})
 
 
 @dataclass(frozen=True)
@@ -226,13 +222,20 @@ class PieceRequest:
             ControlError: they cannot be read, or name what no piece of the model's corpus has.
         """
         for field in fields(controls):
-            asked = getattr(controls, field.name) != field.default
-            if asked and field.name not in ("key", "meter", "bars"):
+            is_set = getattr(controls, field.name) != field.default
+            if is_set and field.name not in ("key", "meter", "bars"):
                 raise ControlError(
                     f"{field.name}: this model writes in parts; ask it for key, meter and bars"
                 )
-        key, meter = _read(controls.key, "key"), _read(controls.meter, "meter")
-        fitting = [(h, n) for h, n in openings if meter is None or _same(h["meter"], meter)]
+        key = None if controls.key is None else parse_key(controls.key)
+        if controls.key is not None and key is None:
+            refuse("key", controls.key, "not a key; write it like D, Ador or E minor")
+        meter = None if controls.meter is None else plain_meter(read_meter(controls.meter))
+        fitting = [
+            (header, n)
+            for header, n in openings
+            if meter is None or plain_meter(parse_token(header["meter"]).value) == meter
+        ]
         if not fitting:
             known = sorted({h["meter"].removeprefix("M:") for h, _ in openings})
             raise ControlError(
@@ -240,7 +243,7 @@ class PieceRequest:
                 f"it knows {', '.join(known)}"
             )
         tonic = ""
-        if isinstance(key, Key):
+        if key is not None:
             if f"mode:{key.mode}" not in vocabulary.ids:
                 modes = (t.removeprefix("mode:") for t in vocabulary.tokens if t[:5] == "mode:")
                 raise ControlError(
@@ -251,17 +254,15 @@ class PieceRequest:
             fitting = [(h, n) for h, n in fitting if h["mode"] == f"mode:{key.mode}"] or fitting
         if controls.bars is not None:
             _check_bars(controls.bars, vocabulary)
-        return PieceRequest(
-            key if isinstance(key, Key) else None, tonic, controls.bars, tuple(fitting)
-        )
+        return PieceRequest(key, tonic, controls.bars, tuple(fitting))
 
     def draw(self, seed: int, index: int) -> Header:
         """The heading of take `index` of a seed."""
         counts = np.array([count for _, count in self.openings], np.float64)
         # A stream of its own, apart from the sampler's.
         uniform = np.random.default_rng([seed, index, 1]).random()
-        at = int(np.searchsorted(np.cumsum(counts) / counts.sum(), uniform, side="right"))
-        header = dict(self.openings[at][0])
+        i = int(np.searchsorted(np.cumsum(counts) / counts.sum(), uniform, side="right"))
+        header = dict(self.openings[i][0])
         if self.key is not None:
             header |= {"tonic": self.tonic, "mode": f"mode:{self.key.mode}"}
         if self.bars is not None:
@@ -272,20 +273,6 @@ class PieceRequest:
     def fulfil(self, piece: Piece) -> Piece:
         """The piece in exactly the key that was asked, which the heading may not have said."""
         return piece if self.key is None else in_key(piece, self.key)
-
-
-def _read(text: str | None, what: str) -> Key | Meter | None:
-    if text is None:
-        return None
-    read = parse_key(text) if what == "key" else parse_meter(text)
-    if read is None or (isinstance(read, Meter) and read.bar_duration is None):
-        example = "D, Ador or E minor" if what == "key" else "3/4 or C"
-        raise ControlError(f"{what} '{printable(text)}': not a {what}; write it like {example}")
-    return read
-
-
-def _same(token: str, meter: Key | Meter) -> bool:
-    return isinstance(meter, Meter) and plain_meter(parse_token(token).value) == plain_meter(meter)
 
 
 def _check_bars(bars: int, vocabulary: Vocabulary) -> None:

@@ -95,8 +95,9 @@ class Selection:
             raise ConfigError("judge: this model has no critic to say likeness; choose another")
         best_of = self.best_of or (CANDIDATES if has_critic and self.judge is None else 1)
         judge = self.judge or ("likeness" if has_critic else "likelihood")
-        chosen = JUDGES[judge] if isinstance(judge, str) else judge
-        return Rules(self.max_copied_bars, best_of, chosen)
+        return Rules(
+            self.max_copied_bars, best_of, JUDGES[judge] if isinstance(judge, str) else judge
+        )
 
 
 OWN_WAY = Selection()  # the model's
@@ -130,13 +131,13 @@ def select(draft: Draft, numbers: Iterable[int], rules: Rules) -> Iterator[Take]
         if not contests:
             return
         # One attempt each; as many as there is room for where takes are few.
-        open_contests = [contest for contest in contests if not contest.settled]
+        open_contests = [contest for contest in contests if contest.wanted]
         each = max(1, BATCH // len(open_contests))
-        asked = [(c, index) for c in open_contests for index in c.next_attempts(each)]
-        takes = draft([index for _, index in asked])
-        for (contest, _), take in zip(asked, takes, strict=True):
+        attempts = [(c, index) for c in open_contests for index in c.next_attempts(each)]
+        takes = draft([index for _, index in attempts])
+        for (contest, _), take in zip(attempts, takes, strict=True):
             contest.enter(take)
-        while contests and contests[0].settled:
+        while contests and not contests[0].wanted:
             yield contests.pop(0).winner()
 
 
@@ -150,20 +151,16 @@ class _Contest:
     accepted: list[Take] = field(default_factory=list)
     least_copied: tuple[int, Take] | None = None
 
-    @property
-    def settled(self) -> bool:
-        return not self._wanted
-
     def next_attempts(self, most: int) -> list[int]:
         """Rows of the seed to draw next: no more than are wanted, nor than patience allows."""
-        left = min(most, self._wanted)
+        left = min(most, self.wanted)
         first = self.attempts
         self.attempts += left
         return [self.number + attempt * ATTEMPTS for attempt in range(first, first + left)]
 
     @property
-    def _wanted(self) -> int:
-        """Attempts that may still be of use."""
+    def wanted(self) -> int:
+        """Attempts that may still be of use; 0 where the take to keep is settled."""
         most = self.rules.best_of
         return max(0, min(most - len(self.accepted), most * PATIENCE - self.attempts))
 
@@ -187,8 +184,9 @@ class _Contest:
     def winner(self) -> Take:
         """The take to keep."""
         if self.accepted:
-            several = len(self.accepted) > 1
-            best = max(self.accepted, key=self.rules.judge) if several else self.accepted[0]
+            best = self.accepted[0]
+            if len(self.accepted) > 1:
+                best = max(self.accepted, key=self.rules.judge)
             return replace(best, index=self.number)
         assert self.least_copied is not None
         copied, take = self.least_copied

@@ -25,7 +25,6 @@ from musicgen.composer.engine import BATCH, ENDLESS, Engine, Take
 from musicgen.composer.generation import (
     constraint_of,
     finished,
-    prompt_of,
     request_of,
     titled,
 )
@@ -35,7 +34,7 @@ from musicgen.errors import ControlError
 from musicgen.music.tune import Timed, Tune
 from musicgen.tokens.melody.encoding import decode
 from musicgen.tokens.melody.table import parse_token
-from musicgen.tokens.vocabulary import BOS, EOS
+from musicgen.tokens.vocabulary import EOS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Stream:
         self._heading, _ = drawn
         self._vocabulary = engine.vocabulary
         self._named = sampling.seed, index
-        prompt = prompt_of(engine, self._heading)
+        prompt = engine.prompt(self._heading)
         self._coming = stream(
             engine.stepper,
             [prompt],
@@ -82,16 +81,16 @@ class Stream:
         self._n_given = 0
         self._ended = False
         self.milliseconds: list[float] = []
-        self.header = self._whole(())
+        self.header = self._tune_of(())
 
     def __iter__(self) -> Iterator[Step]:
         return self
 
     def __next__(self) -> Step:
-        found = self.step()
-        if found is None:
+        step = self.step()
+        if step is None:
             raise StopIteration
-        return found
+        return step
 
     def step(self) -> Step | None:
         """The next token, and the event that is complete with it; None after the end."""
@@ -115,33 +114,20 @@ class Stream:
         """
         if not self._ended:
             raise ControlError("the tune has not ended yet; take its steps to the end first")
-        return titled(self._whole(self._tokens), *self._named)
+        return titled(self._tune_of(self._tokens), *self._named)
 
     def _completed(self, token: str) -> Timed | None:
-        """The event before the one that goes on, if there is one more than before."""
-        if token == "-":  # noqa: S105 - a tie; the note it belongs to is complete now
-            return self._give(self._events())
-        events = self._events()
-        sounded = token not in ("|", "||", "|]", ":|", EOS) and bool(events)
-        waiting = sounded and self._is_sound(token)
-        return self._give(events[: len(events) - waiting])
-
-    def _give(self, events: list[Timed]) -> Timed | None:
-        if len(events) <= self._n_given:
+        """The next event that is complete, if there is one more than before: a note or rest may
+        still be tied until the token after it."""
+        events = [event for bar in self._tune_of(self._tokens).bars for event in bar.timed]
+        n_complete = len(events) - (parse_token(token).kind in ("pitch", "rest"))
+        if n_complete <= self._n_given:
             return None
         self._n_given += 1
         return events[self._n_given - 1]
 
-    def _is_sound(self, token: str) -> bool:
-        return token not in (BOS, "|:", "[1", "[2") and not token.startswith(("*", "("))
-
-    def _events(self) -> list[Timed]:
-        voices = self._whole(self._tokens).voices
-        return list(voices[0].events) if voices else []
-
-    def _whole(self, tokens: list[str] | tuple[()]) -> Tune:
-        tune = decode([*self._heading, *tokens])
-        return self._request.fulfil(tune, self._heading)
+    def _tune_of(self, tokens: Sequence[str]) -> Tune:
+        return self._request.fulfil(decode([*self._heading, *tokens]), self._heading)
 
 
 @dataclass(frozen=True)
@@ -178,7 +164,7 @@ def _watch(
 ) -> Iterator[Draft | Take]:
     drawn = [request.draw(sampling.seed, index) for index in indices]
     headers = [header for header, _ in drawn]
-    prompts = [prompt_of(engine, header) for header in headers]
+    prompts = [engine.prompt(header) for header in headers]
     rows: list[list[int]] = [[] for _ in indices]  # ids after bos
     totals = np.zeros(len(rows))
     steps = stream(
@@ -199,12 +185,7 @@ def _watch(
                 continue
             if row[-1] == EOS_ID:
                 named = (sampling.seed, indices[k])
-                bits_of = float(totals[k])
-                yield finished(engine, request, headers[k], row[given:], bits_of, named)
-            elif _closes_bar(engine.vocabulary.tokens[row[-1]]):
+                yield finished(engine, request, headers[k], row[given:], float(totals[k]), named)
+            elif parse_token(engine.vocabulary.tokens[row[-1]]).kind == "close":
                 music = tuple(engine.vocabulary.decode(row[given:]))
                 yield Draft(indices[k], request, headers[k], music)
-
-
-def _closes_bar(token: str) -> bool:
-    return parse_token(token).kind == "close"

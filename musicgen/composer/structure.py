@@ -42,12 +42,12 @@ def structure(tune: Tune, similarity: float = 0.0) -> float:
 
 def _bars(tune: Tune) -> list[tuple[tuple[tuple[int, ...], Fraction], ...]]:
     """The bars of the first voice that hold a note, as what sounds in them."""
-    found = []
-    for bar in tune.bars:
-        events = [e for e in bar.timed if e.duration]
-        if any(not isinstance(event, Rest) for event in events):
-            found.append(tuple((_pitches(event), event.duration) for event in events))
-    return found
+    bars = ([event for event in bar.timed if event.duration] for bar in tune.bars)
+    return [
+        tuple((_pitches(event), event.duration) for event in events)
+        for events in bars
+        if any(not isinstance(event, Rest) for event in events)
+    ]
 
 
 def _pitches(event: Timed) -> tuple[int, ...]:

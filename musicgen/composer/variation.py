@@ -99,9 +99,11 @@ def variations(
             if distance == 0:
                 break
         if best is None or wanted.distance(best.similarity) > 0:
-            reached = "no new version was found"
-            if best is not None:
-                reached = f"the nearest reached is {best.similarity:.2f}"
+            reached = (
+                f"the nearest reached is {best.similarity:.2f}"
+                if best is not None
+                else "no new version was found"
+            )
             raise ControlError(
                 f"--similarity {wanted}: {reached}; ask for a wider band or another --seed"
             )
@@ -124,7 +126,7 @@ def _vary(
 ) -> _Version:
     """One walk from the tune into the band, or as near as it gets."""
     random = np.random.default_rng([sampling.seed, index, 3, attempt])
-    given = _sounding(target, {})
+    original = _sounding(target, {})
     n_bars = len(target.heard)
     reached = _Version({}, 1.0)
     longest = min(LONGEST, n_bars)
@@ -146,7 +148,7 @@ def _vary(
         good = [
             (c, v)
             for c, v in versions
-            if not band.distance(v.similarity) and _sounding(target, v.changed) != given
+            if not band.distance(v.similarity) and _sounding(target, v.changed) != original
         ]
         if good:
             chosen = draw([candidate for candidate, _ in good], random)
@@ -170,5 +172,5 @@ def _where(touched: np.ndarray, length: int, random: np.random.Generator) -> int
 
 def _with(target: InfillTarget, version: _Version, candidate: InfillCandidate) -> _Version:
     changed = {**version.changed, **candidate.notes}
-    like = similarity(target.tune, target.melody_with(changed))
-    return _Version(changed, like, version.bits + candidate.bits)
+    melody = target.melody_with(changed)
+    return _Version(changed, similarity(target.tune, melody), version.bits + candidate.bits)
