@@ -63,10 +63,6 @@ class _Row:
     def state(self) -> State:
         return self.plan.automaton.states[self.number]
 
-    def begin(self) -> None:
-        """The heading has been read."""
-        self._begin_part(0)
-
     def advance(self, token_id: int) -> None:
         """Follow one token of the music."""
         before = self.state
@@ -81,7 +77,7 @@ class _Row:
         if state.part > before.part:
             self.bars = _Bars()
             self._end_part(before)
-            self._begin_part(state.part)
+            self.begin_part(state.part)
             return
         if token.kind == "repeat":
             return
@@ -95,7 +91,8 @@ class _Row:
         self.body.append(token_id)
         if token.kind != "volta":  # two endings may be the same bar too
             self.bars.add(token_id, closes=token.kind == "close")
-        if token.kind == "close" and self._motif_returns(before):
+        returns = self.plan.motif and self.plan.automaton.limits.motif_comes(before)
+        if token.kind == "close" and returns:
             self.forced.extend(self._motif_without_pickup())
 
     def restrict(self, mask: NDArray[np.bool_]) -> None:
@@ -135,7 +132,8 @@ class _Row:
 
     # --- parts ---------------------------------------------------------------------------------
 
-    def _begin_part(self, number: int) -> None:
+    def begin_part(self, number: int) -> None:
+        """A part begins: force its tokens where its letter returns, else keep it different."""
         form = self.plan.form
         self.body, self.rivals = [], []
         if form is None or number >= len(form.letters):
@@ -168,15 +166,12 @@ class _Row:
         """Whether the tune is at the place where its motif opens it."""
         return bool(self.plan.motif) and state.part == 0 and state.bar == 0 and not state.position
 
-    def _motif_returns(self, before: State) -> bool:
-        return bool(self.plan.motif) and self.plan.automaton.limits.motif_comes(before)
-
     def _motif_without_pickup(self) -> Sequence[int]:
+        motif = self.plan.motif
         if not self.plan.automaton.states[self.plan.header[-1]].in_pickup:
-            return self.plan.motif
-        ids = self.plan.motif
-        closes = [i for i, t in enumerate(ids) if self.tokens[t].kind == "close"]
-        return ids[closes[0] + 1 :]
+            return motif
+        close = next(i for i, t in enumerate(motif) if self.tokens[t].kind == "close")
+        return motif[close + 1 :]
 
 
 class ControlledConstraint:
@@ -215,7 +210,7 @@ class ControlledConstraint:
             if self.steps < len(header):
                 row.number = header[self.steps]
                 if self.steps + 1 == len(header):
-                    row.begin()
+                    row.begin_part(0)
             elif token_id != self.pad_id:
                 row.advance(token_id)
             if self.steps > self.hurry_after:

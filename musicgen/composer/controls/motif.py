@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import ControlError, InvalidTuneError, printable
-from musicgen.music.theory import Interval, Key, Meter
+from musicgen.music.theory import Interval, Key
 from musicgen.music.transposition import move
 from musicgen.music.tune import Bar, Note, Tune
 from musicgen.tokens.melody.encoding import encode_bars, melody, pickup_of
@@ -54,27 +54,15 @@ class Motif:
         kept = (*reduced.bars[:1], *chosen) if pickup else chosen
         return Motif(reduced, tuple(map(_plain, _untied(kept))), len(chosen), pickup)
 
-    @property
-    def key(self) -> Key:
-        """The key of the tune it comes from."""
-        return self.tune.key
-
-    @property
-    def meter(self) -> Meter:
-        """The meter of the tune it comes from."""
-        return self.tune.meter
-
     def tokens(self, key: Key, unit: Fraction) -> list[str]:
         """The notes in another key, moved by the smaller interval, with bar lines between them.
 
         Raises:
             InvalidTuneError: no tokens exist for the notes in that key.
         """
-        moved = move(self._as_tune(), Interval.between(self.key, key))
+        tune = replace(self.tune, voices=(replace(self.tune.voices[0], bars=self.bars),))
+        moved = move(tune, Interval.between(tune.key, key))
         return encode_bars(replace(moved, key=key, unit=unit), moved.bars)[:-1]
-
-    def _as_tune(self) -> Tune:
-        return replace(self.tune, voices=(replace(self.tune.voices[0], bars=self.bars),))
 
 
 def _plain(bar: Bar) -> Bar:

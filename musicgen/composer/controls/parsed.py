@@ -12,10 +12,9 @@ from musicgen.composer.controls.limits import limits_of
 from musicgen.composer.controls.motif import Motif
 from musicgen.composer.controls.pitch_automaton import NoteRules
 from musicgen.composer.controls.table import Controls
-from musicgen.composer.controls.values import NARROWEST_RANGE, read_meter, tempo_of
+from musicgen.composer.controls.values import NARROWEST_RANGE, read_meter
 from musicgen.errors import ControlError
 from musicgen.music.theory import Key, Meter, rhythm_meters, spell
-from musicgen.music.tune import Tempo
 from musicgen.tokens.melody.grammar import Limits
 
 
@@ -56,8 +55,7 @@ class ParsedControls:
             limits=limits_of(values.get("form"), values.get("part_bars", ()), values.get("bars")),
             smallest=smallest,
         )
-        parsed = parsed._with_motif() if parsed.motif is not None else parsed
-        parsed = parsed._with_short_parts()
+        parsed = parsed._with_motif()._with_short_parts()
         parsed._check_meter()
         return parsed
 
@@ -75,24 +73,20 @@ class ParsedControls:
             wanted |= {"tonic": self.key.tonic, "mode": self.key.mode}
         return {kind: value for kind, value in wanted.items() if value is not None}
 
-    def tempo_in(self, meter: Meter) -> Tempo:
-        """The tempo in a meter; only where there is one."""
-        assert self.tempo is not None
-        return tempo_of(self.tempo, meter)
-
     def _with_motif(self) -> ParsedControls:
         """With the motif's meter, key and pickup where no others are stated."""
         motif = self.motif
-        assert motif is not None
-        if self.meter is not None and not alike(self.meter, motif.meter):
-            raise ControlError(f"the motif is in {motif.meter}, not in {self.meter}")
+        if motif is None:
+            return self
+        if self.meter is not None and not alike(self.meter, motif.tune.meter):
+            raise ControlError(f"the motif is in {motif.tune.meter}, not in {self.meter}")
         if self.pickup is not None and self.pickup != motif.pickup:
             pickup = f"a pickup of {motif.pickup / 4}" if motif.pickup else "no pickup"
             raise ControlError(f"the motif has {pickup}; leave pickup out")
         return replace(
             self,
-            meter=self.meter or motif.meter,
-            key=self.key or motif.key,
+            meter=self.meter or motif.tune.meter,
+            key=self.key or motif.tune.key,
             pickup=motif.pickup if self.pickup is None else self.pickup,
         )
 

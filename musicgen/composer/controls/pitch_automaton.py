@@ -149,11 +149,10 @@ class PitchAutomaton:
 
     def step(self, number: int, token_id: int) -> int:
         """Number of the state after a token."""
-        after = self.transitions[number].get(token_id)
-        if after is None:
-            after = self._number(self._advance(self.keys[number], token_id))
-            self.transitions[number][token_id] = after
-        return after
+        transitions = self.transitions[number]
+        if token_id not in transitions:
+            transitions[token_id] = self._number(self._advance(self.keys[number], token_id))
+        return transitions[token_id]
 
     def hurried(self, number: int) -> int:
         """The state told to end as soon as it can; the same where there is no way to."""
@@ -166,16 +165,14 @@ class PitchAutomaton:
         return self._number(key) if fits else number
 
     def _number(self, key: MelodicState) -> int:
-        known = self._numbers.get(key)
-        if known is not None:
-            return known
-        base = key[0]
-        self.keys.append(key)
-        self.states.append(self.base.states[base])
-        self.masks.append(self._mask(key))
-        self.features.append(tuple(self.base.features[base].tolist()))
-        self.transitions.append({})
-        self._numbers[key] = len(self.keys) - 1
+        if key not in self._numbers:
+            base = key[0]
+            self._numbers[key] = len(self.keys)
+            self.keys.append(key)
+            self.states.append(self.base.states[base])
+            self.masks.append(self._mask(key))
+            self.features.append(tuple(self.base.features[base].tolist()))
+            self.transitions.append({})
         return self._numbers[key]
 
     # --- following -----------------------------------------------------------------------------
@@ -240,12 +237,10 @@ class PitchAutomaton:
             return near
         to_turn, to_end = self._remaining(base).after_note(state)
         if fresh:  # it may be a tonic at once, or a neighbour of one
-            ways = (to_turn >= 0) | (to_end >= 1) | (pitches.is_tonic & (to_end >= 0))
-            near &= self._turns(low, high) & ways
-            return near
+            reach = (to_turn >= 0) | (to_end >= 1) | (pitches.is_tonic & (to_end >= 0))
+            return near & self._turns(low, high) & reach
         turn, end = self._distances(low, high)
-        near &= (turn <= to_turn) | (end <= to_end)
-        return near
+        return near & ((turn <= to_turn) | (end <= to_end))
 
     def _lengths(self, key: MelodicState) -> Bools:
         """For each token that is a length, whether some note of that length may come: (V,)."""
@@ -332,26 +327,24 @@ class PitchAutomaton:
     def _distances(self, low: int, high: int) -> NDArray[np.int64]:
         """Fewest notes from each pitch to one that a part may end with, and to a tonic that the
         tune may end with: (2, P)."""
-        known = self._goals.get((low, high))
-        if known is None:
+        if (low, high) not in self._goals:
             turns = self._turns(low, high)
-            known = np.stack([self.pitches.steps[:, turns].min(axis=1), self._to_tonic(turns)])
-            self._goals[low, high] = known
-        return known
-
-    def _to_tonic(self, turns: Bools) -> NDArray[np.int64]:
-        ends_on = turns & self.pitches.is_tonic
-        return self.pitches.steps[:, ends_on].min(axis=1)
+            self._goals[low, high] = np.stack(
+                [
+                    self.pitches.steps[:, targets].min(axis=1)
+                    for targets in (turns, turns & self.pitches.is_tonic)
+                ]
+            )
+        return self._goals[low, high]
 
     def _remaining(self, base: int) -> TimeLeft:
         """The time that is left to the part or ending in a state."""
-        known = self._time_left.get(base)
-        if known is None:
+        if base not in self._time_left:
             state = self.base.states[base]
-            turns = latest_end(state, self.limits, lambda n: self._kinds(state, n)[0])
-            ends_at = latest_end(state, self.limits, lambda n: self._kinds(state, n)[1])
-            known = self._time_left[base] = TimeLeft(turns, ends_at, self.base.smallest)
-        return known
+            turn = latest_end(state, self.limits, lambda n: self._kinds(state, n)[0])
+            end = latest_end(state, self.limits, lambda n: self._kinds(state, n)[1])
+            self._time_left[base] = TimeLeft(turn, end, self.base.smallest)
+        return self._time_left[base]
 
     def _kinds(self, state: State, n: int) -> tuple[bool, bool]:
         """Whether music may follow an end at bar `n`, and whether it may have to be on a tonic."""

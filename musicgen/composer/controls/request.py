@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from musicgen.composer.controls.pitch_automaton import PitchAutomaton
 from musicgen.composer.controls.scale import pitch_class
 from musicgen.composer.controls.setting import Setting, setting_of
 from musicgen.composer.controls.table import Controls
+from musicgen.composer.controls.values import tempo_of
 from musicgen.errors import ControlError, InvalidTuneError, printable
 from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.music.transposition import move
@@ -26,11 +27,11 @@ from musicgen.tokens.melody.automaton import Automaton, shortest_length
 from musicgen.tokens.melody.grammar import (
     Limits,
     Outline,
-    State,
     advance,
     is_tonic,
     leaving_open,
     start,
+    state_after,
 )
 from musicgen.tokens.melody.table import parse_token
 from musicgen.tokens.vocabulary import Vocabulary
@@ -157,7 +158,7 @@ class Request:
     def _plan(self, header: tuple[str, ...], outline: Outline) -> TakePlan:
         controls = self.controls
         _, _, unit, tonic, mode, _ = header
-        motif = self._motif(parse_token(unit).value, self._model_key(header))
+        motif = self._motif(parse_token(unit).value, _key_of(header))
         self._require_reach(header, motif)
         key = (tonic, mode, outline)
         if key not in self._automata:
@@ -172,16 +173,14 @@ class Request:
             structure = self._structure_of(outline, on_tonic=on_tonic)
             self._automata[key] = PitchAutomaton(structure, pitches, parts)
         automaton = self._automata[key]
-        states = [start(), start()]  # before and after <bos>
-        for text in header:
-            states.append(advance(states[-1], parse_token(text)))
+        states = accumulate(map(parse_token, header), advance, initial=start())
         pitches, returning = automaton.pitches, self._returning_note(header, motif)
         edge = (
             None
             if returning is None or pitches.rules.max_interval is None
             else pitches.pitches[returning]
         )
-        numbers = tuple(automaton.begin(state, edge) for state in states[1:])
+        numbers = tuple(automaton.begin(state, edge) for state in states)
         return TakePlan(automaton, numbers, controls.form, motif, controls.max_repeats)
 
     @cached_property
@@ -218,17 +217,14 @@ class Request:
             for part, letter in zip(parts, letters, strict=True)
         )
 
-    def _model_key(self, header: Sequence[str]) -> Key:
-        return Key(parse_token(header[3]).value, parse_token(header[4]).value)
-
     def _setting(self, header: tuple[str, ...], motif: Sequence[int] = ()) -> Setting:
-        known = self._settings.get(header[3:5])
-        if known is None:
-            model_key, rules = self._model_key(header), self.controls.notes
+        if header[3:5] not in self._settings:
+            model_key, rules = _key_of(header), self.controls.notes
             key = self.controls.key or model_key
-            known = setting_of(rules, model_key, key, self._structure.tokens, motif)
-            self._settings[header[3:5]] = known
-        return known
+            self._settings[header[3:5]] = setting_of(
+                rules, model_key, key, self._structure.tokens, motif
+            )
+        return self._settings[header[3:5]]
 
     def _motif(self, unit: Any, model_key: Key) -> tuple[int, ...]:
         if self.controls.motif is None:
@@ -263,7 +259,7 @@ class Request:
             t for t in np.flatnonzero(pitches.is_tonic).tolist() if pitches.near[edges, t].all()
         ]
         near = near if pitches.near[np.ix_(edges, edges)].all() else []
-        state = _after_header(header)
+        state = state_after(header)
         slots = int((state.full - state.pickup) / (state.unit * self._structure.smallest))
         if not near or max(pitches.steps[last, t] for t in (first, *near)) > slots:
             raise ControlError(
@@ -274,17 +270,16 @@ class Request:
         """The first pitch of the motif where it returns, which is without its pickup."""
         tokens = self._structure.tokens
         closes = [i for i, t in enumerate(motif) if tokens[t].kind == "close"]
-        begin = closes[0] if _after_header(header).in_pickup and closes else 0
+        begin = closes[0] if state_after(header).in_pickup and closes else 0
         return next((t for t in motif[begin:] if self._structure.is_pitch[t]), None)
 
     def fulfil(self, tune: Tune, header: tuple[str, ...]) -> Tune:
         """The sampled tune in exactly the key, meter, unit and tempo of the controls."""
         controls = self.controls
-        written = WRITTEN_METERS.get((tune.rhythm, tune.meter), tune.meter)
-        meter = controls.meter or written
+        meter = controls.meter or WRITTEN_METERS.get((tune.rhythm, tune.meter), tune.meter)
         tune = replace(tune, meter=meter, unit=controls.unit or tune.unit)
         if controls.tempo is not None:
-            tune = replace(tune, tempo=controls.tempo_in(meter))
+            tune = replace(tune, tempo=tempo_of(controls.tempo, meter))
         if not controls.exact:
             if controls.key is None:
                 return tune
@@ -323,30 +318,28 @@ def understand(
 
 
 def _header(tokens: Sequence[str]) -> dict[str, Any]:
-    parsed = [parse_token(text) for text in tokens]
-    return {token.kind: token.value for token in parsed}
+    return {token.kind: token.value for token in map(parse_token, tokens)}
 
 
-def _after_header(header: Sequence[str]) -> State:
-    state = start()
-    for text in header:
-        state = advance(state, parse_token(text))
-    return state
+def _key_of(header: Sequence[str]) -> Key:
+    """The key of a heading."""
+    return Key(parse_token(header[3]).value, parse_token(header[4]).value)
 
 
 def _closest_keys(openings: list[Opening], pitch_classes: Any) -> list[Opening]:
     """The openings whose key has all notes of the scale; if there are none, those whose tonic is in
     it; else all."""
 
-    def key_of(opening: Opening) -> Key:
-        return Key(parse_token(opening[0][3]).value, parse_token(opening[0][4]).value)
-
-    def notes(key: Key) -> set[int]:
-        return {pitch_class(note) for note in key.signature.items()}
-
-    tonic = [o for o in openings if key_of(o).tonic_pitch_class in pitch_classes(key_of(o))]
-    inside = [o for o in tonic if pitch_classes(key_of(o)) <= notes(key_of(o))]
-    return inside or tonic or openings
+    keyed = [(opening, _key_of(opening[0])) for opening in openings]
+    keyed = [
+        (opening, key) for opening, key in keyed if key.tonic_pitch_class in pitch_classes(key)
+    ]
+    inside = [
+        opening
+        for opening, key in keyed
+        if pitch_classes(key) <= set(map(pitch_class, key.signature.items()))
+    ]
+    return inside or [opening for opening, _ in keyed] or openings
 
 
 def _fits(controls: ParsedControls, header: dict[str, Any]) -> bool:

@@ -241,12 +241,10 @@ class Controls:
         Raises:
             ControlError: one cannot be read.
         """
-        given = {row.name: getattr(self, row.name) for row in fields(self)}
-        defaults = {row.name: row.default for row in fields(self)}
         return {
-            name: TABLE[name].parse(name, value)
-            for name, value in given.items()
-            if value != defaults[name]
+            row.name: TABLE[row.name].parse(row.name, getattr(self, row.name))
+            for row in fields(self)
+            if getattr(self, row.name) != row.default
         }
 
 

@@ -67,8 +67,7 @@ class TimeLeft:
     ) -> NDArray[np.float64]:
         in_bar, later = kind
         fits = slots <= in_bar + 1e-9
-        total = np.floor(in_bar + later - slots + 1e-9)
-        return np.where(fits, total + more, -1)
+        return np.where(fits, np.floor(in_bar + later - slots + 1e-9) + more, -1)
 
 
 def latest_end(state: State, limits: Limits, fits: Callable[[int], bool]) -> tuple[float, int]:

@@ -88,8 +88,7 @@ def read_tempo(text: object) -> tuple[Fraction | None, Fraction]:
     beat = _note_length(beat_text) if equals else None
     bpm = parse_fraction(number) or Fraction(0)
     if not MIN_BPM <= bpm <= MAX_BPM or bool(equals) != bool(beat):
-        advice = f"write {MIN_BPM} to {MAX_BPM} beats a minute, like 110 or 3/8=110"
-        refuse("tempo", text, advice)
+        refuse("tempo", text, f"write {MIN_BPM} to {MAX_BPM} beats a minute, like 110 or 3/8=110")
     return beat, bpm
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from musicgen.composer.harmony.chords import BEGIN, N_CHORDS
 from musicgen.composer.harmony.features import HarmonyExample
 from musicgen.composer.harmony.network import Harmonizer
+from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ConfigError
 from musicgen.models.inference.threads import torch_single_threaded
 
@@ -56,8 +57,7 @@ def harmonies(network: Harmonizer, example: HarmonyExample, config: DecodingConf
 
     def draw(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         weights = np.exp((scores[0] - scores[0].max()) / config.temperature)
-        chosen = rng.choice(N_CHORDS, p=weights / weights.sum())
-        return np.zeros(1, np.int64), np.array([chosen])
+        return np.zeros(1, np.int64), np.array([rng.choice(N_CHORDS, p=weights / weights.sum())])
 
     def best(scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         order = np.argsort(-scores, axis=None, kind="stable")[: config.beam]
@@ -98,8 +98,8 @@ def _run(
         chords = np.hstack([chords[rows], chosen[:, None]])
         costs = np.hstack([costs[rows], scores[rows, chosen][:, None]])
         total = total[rows] + scores[rows, chosen]
-        at = torch.from_numpy(rows)
-        state = (state[0], [tuple(each[at] for each in cache) for cache in state[1]])
+        index = torch.from_numpy(rows)
+        state = (state[0], [tuple(each[index] for each in cache) for cache in state[1]])
     winner = int(total.argmax())
     return Harmony(chords[winner], np.exp(costs[winner]))
 
@@ -114,5 +114,4 @@ def _log_probabilities(
         for row in np.flatnonzero(last != BEGIN):
             scores[row] = -np.inf
             scores[row, last[row]] = 0
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return log_softmax(scores)

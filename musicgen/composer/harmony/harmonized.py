@@ -61,15 +61,15 @@ def harmonize(tune: Tune, model: HarmonyModel, config: DecodingConfig | None = N
             f"'{tune.title}' is too long for one pass: {len(slots)} places for chords, "
             f"{len(example.melody)} notes, of {MAX_SLOTS} and {MAX_PIECES} at most; split it"
         )
-    found = harmonies(model.network, example, config or DecodingConfig())
-    ids = found.chords.tolist()
+    harmony = harmonies(model.network, example, config or DecodingConfig())
+    ids = harmony.chords.tolist()
     chords = [chord_name(chord, slot.key) for chord, slot in zip(ids, slots, strict=True)]
     symbols = _changes(slots, chords)
     return Harmonized(
         tune=with_symbols(tune, symbols),
         slots=tuple(slots),
         chords=tuple(chords),
-        probabilities=tuple(found.probabilities.tolist()),
+        probabilities=tuple(harmony.probabilities.tolist()),
         symbols=symbols,
         n_replaced=n_symbols(tune),
         agreement=_agreement(slots, ids),
@@ -90,8 +90,8 @@ def _changes(slots: list[Slot], chords: list[str]) -> dict[tuple[int, int], str]
 
 def _agreement(slots: list[Slot], chords: list[int]) -> float | None:
     same = [
-        root_of(given) == root_of(chord)
+        root_of(replaced) == root_of(chord)
         for slot, chord in zip(slots, chords, strict=True)
-        if (given := chord_id(slot.written, slot.key)) != NOT_KNOWN
+        if (replaced := chord_id(slot.written, slot.key)) != NOT_KNOWN
     ]
     return sum(same) / len(same) if same else None

@@ -76,13 +76,14 @@ def load(folder: str | Path | None = None) -> HarmonyModel:
     network = Harmonizer(shape)
     torch.set_rng_state(state)
     expected = {name: tuple(p.shape) for name, p in network.named_parameters()}
-    where = f"{folder}/weights.safetensors"
-    arrays = arrays_from(files["weights.safetensors"], expected, where)
+    weights = files["weights.safetensors"]
+    arrays = arrays_from(weights, expected, f"{folder}/weights.safetensors")
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(torch.from_numpy(arrays[name]))
-    card = files["README.md"].decode("utf-8", "replace")
-    return HarmonyModel(network=network.eval(), metrics=metrics, card=card)
+    return HarmonyModel(
+        network=network.eval(), metrics=metrics, card=files["README.md"].decode("utf-8", "replace")
+    )
 
 
 def _language() -> dict[str, object]:

@@ -96,8 +96,7 @@ class AttentionBlock(Block):
         q, _, _ = self.project(x)
         _, k, _ = self.project(encoded)
         q, k = self._rotated(q, k, at)
-        scores: Tensor = q @ k.transpose(2, 3) * q.shape[3] ** -0.5 + self._bias(at)
-        return scores.softmax(dim=3)
+        return (q @ k.transpose(2, 3) * q.shape[3] ** -0.5 + self._bias(at)).softmax(dim=3)
 
     def _rotated(self, q: Tensor, k: Tensor, at: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         d_head = q.shape[3]
@@ -241,8 +240,7 @@ def collate(examples: Sequence[HarmonyExample]) -> HarmonyBatch:
         present[row, :n] = True
         slots[row, :s], chords[row, :s] = example.slots, example.chords
         before[row, 1:s] = np.maximum(example.chords[: s - 1], BEGIN)
-    arrays = (melody, slot_of, slots, present, before, chords)
-    return HarmonyBatch(*(torch.from_numpy(array) for array in arrays))
+    return HarmonyBatch(*map(torch.from_numpy, (melody, slot_of, slots, present, before, chords)))
 
 
 @torch.inference_mode()

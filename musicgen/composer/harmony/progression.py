@@ -63,7 +63,7 @@ class Progression:
             ControlError: a bar has more chords than the meter has beats.
         """
         beats = meter.beat_durations
-        found = []
+        changes = []
         for number, names in enumerate(self.bars, start=1):
             if len(names) > len(beats):
                 raise ControlError(
@@ -72,8 +72,8 @@ class Progression:
                 )
             firsts = [-(-i * len(beats) // len(names)) for i in range(len(names))]
             starts = [sum(beats[:first], Fraction(0)) for first in firsts]
-            found.append(list(zip(starts, names, strict=True)))
-        return found
+            changes.append(list(zip(starts, names, strict=True)))
+        return changes
 
     def key(self) -> Key:
         """The key that has most of the chords' notes (in minor with the raised seventh degree),

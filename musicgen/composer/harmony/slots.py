@@ -155,16 +155,15 @@ def _top(event: Timed) -> int | None:
 
 def _parts(bars: tuple[Bar, ...]) -> list[tuple[int, int]]:
     """First and last bar of the part of each bar: parts end with repeats and heavy bar lines."""
-    found: list[tuple[int, int]] = []
+    parts: list[tuple[int, int]] = []
     first = 0
     for number, bar in enumerate(bars):
         last = number + 1 == len(bars)
-        heavy = bar.barline not in ("", "|", ".|")
-        before_repeat = not last and bars[number + 1].repeat_start
-        if last or bar.repeat_end or heavy or before_repeat:
-            found += [(first, number)] * (number + 1 - first)
+        ends = last or bar.repeat_end or bar.barline not in ("", "|", ".|")
+        if ends or bars[number + 1].repeat_start:
+            parts += [(first, number)] * (number + 1 - first)
             first = number + 1
-    return found
+    return parts
 
 
 def _is_pickup(bars: tuple[Bar, ...], number: int, meter: Meter) -> bool:

@@ -68,8 +68,7 @@ def write_text(page: TuneText, tune: Tune, symbols: Symbols) -> str:
     """
     wanted = with_symbols(tune, symbols)
     text = page.text
-    edits = list(_edits(text, tune, symbols))
-    for begin, end, new in sorted(edits, reverse=True):
+    for begin, end, new in sorted(_edits(text, tune, symbols), reverse=True):
         text = text[:begin] + new + text[end:]
     if page.read(text) != wanted:
         raise InvalidTuneError("its text cannot be marked place by place")
@@ -169,5 +168,4 @@ def _struck(symbol: ChordSymbol | None, length: Fraction, key: Key) -> Timed:
         return Rest(length)
     upper = sorted(CHORD_FROM + (pitch - CHORD_FROM) % 12 for pitch in symbol.pitch_classes)
     bass = BASS_FROM + (symbol.bass - BASS_FROM) % 12
-    notes = tuple(Note(spell(midi, key), length) for midi in (bass, *upper))
-    return Chord(notes, length)
+    return Chord(tuple(Note(spell(midi, key), length) for midi in (bass, *upper)), length)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,9 +233,5 @@ def _last_pitch(tokens: Sequence[str]) -> str:
 
 def _prompt_features(tokens: Sequence[str]) -> list[tuple[int, ...]]:
     """The features after `<bos>` and after each token of a prompt."""
-    state = State()
-    rows: list[tuple[int, ...]] = [features(state)]
-    for text in tokens:
-        state = advance(state, parse_token(text))
-        rows.append(features(state))
-    return rows
+    states = accumulate(map(parse_token, tokens), advance, initial=State())
+    return [features(state) for state in states]

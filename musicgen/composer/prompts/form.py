@@ -83,19 +83,18 @@ class Outline:
 
 def sections(stopped: Stopped) -> list[Section]:
     """The parts of a melody, the last of which may be open."""
-    found: list[Section] = []
-    heard = stopped.heard
-    for i, bar in enumerate(heard):
-        if not found or found[-1].standing == "closed" or bar.repeat_start:
-            if found:
-                found[-1].standing = "closed"
-            found.append(Section(i))
-        part = found[-1]
+    parts: list[Section] = []
+    for i, bar in enumerate(stopped.heard):
+        if not parts or parts[-1].standing == "closed" or bar.repeat_start:
+            if parts:
+                parts[-1].standing = "closed"
+            parts.append(Section(i))
+        part = parts[-1]
         part.repeat |= bar.repeat_start
         if bar.volta:
             part.standing = "first" if 1 in bar.volta else "second"
         full = bar.meter.bar_duration or stopped.full
-        is_last_open = stopped.is_open and i + 1 == len(heard)
+        is_last_open = stopped.is_open and i + 1 == len(stopped.heard)
         if i == part.start and bar.duration < full and bar.close == "|" and not is_last_open:
             part.begins_short = True
             continue
@@ -108,11 +107,11 @@ def sections(stopped: Stopped) -> list[Section]:
             part.standing, part.closed_by = "closed", bar.close
             part.ends_short = bar.duration < full
     if stopped.begun:
-        found[-1].standing = "closed"
-        found.append(Section(len(heard), repeat=True))
+        parts[-1].standing = "closed"
+        parts.append(Section(len(stopped.heard), repeat=True))
     if stopped.volta:
-        found[-1].standing = "first" if 1 in stopped.volta else "second"
-    return found
+        parts[-1].standing = "first" if 1 in stopped.volta else "second"
+    return parts
 
 
 def outline(stopped: Stopped, n_bars: int | None) -> Outline:
@@ -157,10 +156,7 @@ class _Planner:
         closed = [part for part in self.parts if part.closed_by and part.length > 1]
         if closed:
             return closed[0].length
-        n = self.parts[0].length
-        if self.parts[0].n_first:
-            return n
-        return PART_LENGTH
+        return self.parts[0].length if self.parts[0].n_first else PART_LENGTH
 
     def plan(self) -> Outline:
         """See `outline`."""
@@ -184,9 +180,8 @@ class _Planner:
         ending = max(part.n_first, 1)
         more = 0
         if part.standing == "first":
-            closed = any(p.closed_by for p in self.parts)
-            known = self.length if closed else PART_LENGTH
-            wanted = known - (part.n - part.n_first)
+            length = self.length if any(p.closed_by for p in self.parts) else PART_LENGTH
+            wanted = length - (part.n - part.n_first)
             ending = wanted if ending <= wanted <= FEWEST_BARS else ending
             more = ending - part.n_first
         second = max(ending - part.n_second, 0)
@@ -269,18 +264,17 @@ class _Planner:
         if not stopped.is_open:
             self._bars(more, (), close, begins=part.n == 0 and not part.begins_short)
             return
-        own = self.pickup if self.in_pickup else stopped.own_full
-        if more:
-            measures.append(PlannedBar(length=own))
-            self._bars(more, (), close, begins=False)
-            return
-        end = own - self.pickup
+        length = self.pickup if self.in_pickup else stopped.own_full
+        end = length - self.pickup
         fits = not self.pickup or 0 < self.position <= end
-        if must or self.remaining == 0 or (fits and not stopped.tied):
-            measures.append(PlannedBar(length=end if fits else own, close=close))
-            return
-        measures.append(PlannedBar(length=own))
-        self.soft = self.pickup > 0
+        if more:
+            measures.append(PlannedBar(length=length))
+            self._bars(more, (), close, begins=False)
+        elif must or self.remaining == 0 or (fits and not stopped.tied):
+            measures.append(PlannedBar(length=end if fits else length, close=close))
+        else:
+            measures.append(PlannedBar(length=length))
+            self.soft = self.pickup > 0
 
     # The parts that are still to come.
 
@@ -363,17 +357,14 @@ class _Planner:
 
     def _copy(self, part: Section, close: str) -> None:
         """The part once more, note for note; what its pickup was, its last bar has (`soft`)."""
-        start = part.start + (part.begins_short and self.soft)
-        bars = self.stopped.heard[start:]
-        for i, bar in enumerate(bars):
-            tokens = note_tokens(bar.notes, bar.key, self.stopped.unit)
-            last = i + 1 == len(bars)
-            self.result.measures.append(
-                PlannedBar(
-                    length=Fraction(0),
-                    head=tokens,
-                    close=close if last else "|",
-                    copy_of=bar.number,
-                )
+        bars = self.stopped.heard[part.start + (part.begins_short and self.soft) :]
+        self.result.measures += [
+            PlannedBar(
+                length=Fraction(0),
+                head=note_tokens(bar.notes, bar.key, self.stopped.unit),
+                close=close if bar is bars[-1] else "|",
+                copy_of=bar.number,
             )
+            for bar in bars
+        ]
         self.written += part.n

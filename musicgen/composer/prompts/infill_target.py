@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import accumulate
 
 from musicgen.composer.prompts.bar_plan import BarPlan, PlannedBar
 from musicgen.composer.prompts.form import Stopped, sections
-from musicgen.composer.prompts.source_file import CompletedTune, SourceFile, at_path_of
+from musicgen.composer.prompts.source_file import CompletedTune, SourceFile, at_path_of, ticked_note
 from musicgen.composer.prompts.tokens import (
     EncodedBar,
     encode_melody,
@@ -28,7 +29,7 @@ from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import played_notes
 from musicgen.music.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Timed, Tune
 from musicgen.tokens.melody.encoding import decode_bars
-from musicgen.tokens.melody.grammar import advance, start
+from musicgen.tokens.melody.grammar import state_after
 from musicgen.tokens.melody.table import parse_token
 from musicgen.tokens.vocabulary import EOS
 
@@ -78,16 +79,12 @@ class InfillTarget:
             raise ControlError(f"cannot be rewritten: {error}; give a single-line melody") from None
         assert full is not None
         stopped = Stopped(heard, tune.unit, full, is_open=False, own_full=full)
-        numbers: list[int] = []
-        parts = sections(stopped)
-        pickups = {part.start for part in parts if part.begins_short}
-        count = 0
-        for i in range(len(heard)):
-            count += i not in pickups
-            numbers.append(count + (i in pickups and i > 0))
+        pickups = {part.start for part in sections(stopped) if part.begins_short}
+        full_bars = accumulate(i not in pickups for i in range(len(heard)))  # up to each
+        numbers = tuple(n + (i in pickups and i > 0) for i, n in enumerate(full_bars))
         first = heard[0].duration if 0 in pickups else Fraction(0)
         pickup = first if first < full else Fraction(0)
-        return InfillTarget(tune, SourceFile.of(tune), tuple(heard), tuple(numbers), pickup)
+        return InfillTarget(tune, SourceFile.of(tune), tuple(heard), numbers, pickup)
 
     def select(self, bars: str) -> tuple[int, int]:
         """The heard bars [start, stop) that "5-8" or "5" asks for.
@@ -99,11 +96,12 @@ class InfillTarget:
         if match is None:
             raise ControlError(f"--bars '{bars}': write it like 5-8, or 5 for one bar")
         first, last = int(match[1]), int(match[2] or match[1])
-        found = [i for i, number in enumerate(self.numbers) if first <= number <= last]
         if first > last or first not in self.numbers or last not in self.numbers:
-            least, most = self.numbers[0], self.numbers[-1]
-            raise ControlError(f"--bars {bars}: the tune has bars {least} to {most}")
-        return found[0], found[-1] + 1
+            raise ControlError(
+                f"--bars {bars}: the tune has bars {self.numbers[0]} to {self.numbers[-1]}"
+            )
+        selected = [i for i, number in enumerate(self.numbers) if first <= number <= last]
+        return selected[0], selected[-1] + 1
 
     def stretch(self, start_bar: int, stop_bar: int, changed: Mapping[int, Notes]) -> Stretch:
         """Bars [start, stop) to be written anew in the tune with some bars `changed` already.
@@ -127,19 +125,16 @@ class InfillTarget:
         before = [*header_tokens(self.tune, key, meter, self.pickup)]
         before += [t for i in range(start_bar) for t in self.tokens_of(i, notes[i])]
         after = [t for i in range(stop_bar, len(notes)) for t in self.tokens_of(i, notes[i])]
-        state = start()
-        for text in before:
-            state = advance(state, parse_token(text))
-        bar = self.heard[start_bar]
-        in_pickup = state.in_pickup and bar.duration <= state.pickup
+        state = state_after(before)
+        in_pickup = state.in_pickup and self.heard[start_bar].duration <= state.pickup
         state = replace(state, in_pickup=in_pickup, closed="")
         return Stretch(start_bar, stop_bar, BarPlan(tuple(before), state, measures), (*after, EOS))
 
     def _require_plain(self, index: int) -> None:
         if self.heard[index].duration > MOST_QUARTERS:
-            number = self.numbers[index]
             raise ControlError(
-                f"bar {number}: longer than {MOST_QUARTERS} quarters; choose other bars"
+                f"bar {self.numbers[index]}: longer than {MOST_QUARTERS} quarters; "
+                "choose other bars"
             )
         begun = False
         for event in self.tune.bars[self.heard[index].number].events:
@@ -174,10 +169,8 @@ class InfillTarget:
         result: dict[int, Notes] = {}
         tokens = [parse_token(text) for text in written]
         for i in range(stretch.start, stretch.stop):
-            frame = Tune(key=self.heard[i].key, unit=self.tune.unit)
-            bars = decode_bars(frame, tokens)
-            events = bars[i - stretch.start].events
-            result[i] = tuple(e for e in events if not isinstance(e, Change))
+            bars = decode_bars(Tune(key=self.heard[i].key, unit=self.tune.unit), tokens)
+            result[i] = tuple(bars[i - stretch.start].timed)
         return result
 
     def melody_with(self, changed: Mapping[int, Notes]) -> Tune:
@@ -185,9 +178,9 @@ class InfillTarget:
         bars = list(self.tune.bars)
         for i, notes in changed.items():
             number = self.heard[i].number
-            events = self._dressed(i, notes)
-            lead = _leading_changes(bars[number].events)
-            bars[number] = replace(bars[number], events=(*lead, *events), span=None)
+            changes = (event for event in bars[number].events if isinstance(event, Change))
+            events = (*changes, *self._with_marks(i, notes))
+            bars[number] = replace(bars[number], events=events, span=None)
         voice = replace(self.tune.voices[0], bars=tuple(bars))
         return replace(self.tune, voices=(voice,), source=None)
 
@@ -199,46 +192,41 @@ class InfillTarget:
         """
         page = self.source_file.tune_text
         if page is None:
-            whole = self.melody_with(changed)
-            midi = self.source_file.midi
-            return CompletedTune(whole, {".mid": self._midi(changed)} if midi else {})
-        contents = {self.heard[i].number: self._dressed(i, n) for i, n in changed.items()}
+            exact = {".mid": self._midi(changed)} if self.source_file.midi else {}
+            return CompletedTune(self.melody_with(changed), exact)
+        contents = {self.heard[i].number: self._with_marks(i, n) for i, n in changed.items()}
         try:
-            text, whole = replace_bars(page, self.tune, contents)
+            text, rewritten = replace_bars(page, self.tune, contents)
         except InvalidTuneError as error:
             raise ControlError(f"cannot be rewritten: {error}") from None
-        whole = at_path_of(self.tune, whole)
-        return CompletedTune(whole, {".abc": self.source_file.file_of(text)})
+        return CompletedTune(
+            at_path_of(self.tune, rewritten), {".abc": self.source_file.file_of(text)}
+        )
 
-    def _dressed(self, index: int, notes: Notes) -> list[Event]:
+    def _with_marks(self, index: int, notes: Notes) -> list[Event]:
         """New notes with what stays of the bar: the notes that are the same as before, chord
         symbols, texts and road signs at their places, slurs that lead out of it."""
-        old = [
-            event
-            for event in self.tune.bars[self.heard[index].number].events
-            if not isinstance(event, Change)
-        ]
+        old = list(self.tune.bars[self.heard[index].number].timed)
         plain = self.heard[index].notes
         head = _common(plain, notes)
         tail = _common(plain[head:][::-1], notes[head:][::-1])
-        dressed: list[Timed] = [*old[:head], *notes[head : len(notes) - tail]]
-        dressed += old[len(old) - tail :]
+        events = [*old[:head], *notes[head : len(notes) - tail], *old[len(old) - tail :]]
         replaced = list(_with_onsets(old))[head : len(old) - tail]
         if not replaced or len(notes) == head + tail:
-            return list(dressed)
-        new = list(_with_onsets(dressed))[head : len(dressed) - tail]
+            return list(events)
+        new = list(_with_onsets(events))[head : len(events) - tail]
         for onset, event in replaced:
             marks = _staying(event.marks)
             if marks != NO_MARKS:
                 place = next((k for k, (at, _) in enumerate(new) if at >= onset), len(new) - 1)
-                dressed[head + place] = _marked(dressed[head + place], marks)
+                events[head + place] = _marked(events[head + place], marks)
         opened, closed = _open_slurs([event for _, event in replaced])
         if closed:
-            dressed[head] = _marked(dressed[head], Marks(slurs_closed=closed))
+            events[head] = _marked(events[head], Marks(slurs_closed=closed))
         if opened:
             last = head + len(new) - 1
-            dressed[last] = _marked(dressed[last], Marks(slurs_opened=opened))
-        return list(dressed)
+            events[last] = _marked(events[last], Marks(slurs_opened=opened))
+        return list(events)
 
     def _midi(self, changed: Mapping[int, Notes]) -> bytes:
         """The MIDI file with the notes that begin in what has changed taken out, others put in."""
@@ -254,20 +242,20 @@ class InfillTarget:
             raise ControlError(
                 "cannot be rewritten: the notes of the MIDI file keep to no beat; quantise it first"
             )
-        gone = [n for n in before if (n.onset, n.duration, n.midi) not in same]
         removed = []
         left = list(line.notes)
-        for note in gone:
+        for note in before:
+            if (note.onset, note.duration, note.midi) in same:
+                continue
             tick = note.onset * ticks
             match = min((n for n in left if n[2] == note.midi), key=lambda n: abs(n[0] - tick))
             left.remove(match)
             removed.append(TickedNote(match[0], match[1], match[2]))
-        added = []
-        for n in after:
-            if (n.onset, n.duration, n.midi) in same or not 0 <= n.midi <= 127:
-                continue
-            onset, end = round(n.onset * ticks), round((n.onset + n.duration) * ticks)
-            added.append(TickedNote(onset, max(end - onset, 1), n.midi))
+        added = [
+            ticked_note(n, ticks)
+            for n in after
+            if (n.onset, n.duration, n.midi) not in same and 0 <= n.midi <= 127
+        ]
         return score.replace(line, added=added, removed=removed)
 
 
@@ -320,14 +308,10 @@ def _common(first: Sequence[Timed], second: Sequence[Timed]) -> int:
 
 
 def _with_onsets(events: Sequence[Timed]) -> Iterator[tuple[Fraction, Timed]]:
-    at = Fraction(0)
+    onset = Fraction(0)
     for event in events:
-        yield at, event
-        at += event.duration
-
-
-def _leading_changes(events: Sequence[Event]) -> tuple[Event, ...]:
-    return tuple(event for event in events if isinstance(event, Change))
+        yield onset, event
+        onset += event.duration
 
 
 def _staying(marks: Marks) -> Marks:

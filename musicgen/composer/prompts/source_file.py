@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from musicgen.formats import midi
 from musicgen.formats.abc_notation.places import TuneText
 from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.formats.midi.splicing import TickedNote
+from musicgen.music.playback import PlayedNote
 from musicgen.music.tune import FileContent, Source, Tune
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -83,6 +85,12 @@ def at_path_of(given: Tune, tune: Tune) -> Tune:
     return replace(tune, source=replace(tune.source, path=path))
 
 
+def ticked_note(note: PlayedNote, ticks: int) -> TickedNote:
+    """The note in ticks of a MIDI file, `ticks` a quarter, at least one tick long."""
+    onset, end = round(note.onset * ticks), round((note.onset + note.duration) * ticks)
+    return TickedNote(onset, max(end - onset, 1), note.midi)
+
+
 def _has_ticks(data: bytes) -> bool:
     """Whether it is a MIDI file of one piece, in ticks a quarter."""
     return data[:4] == b"MThd" and data[8:10] in (b"\0\0", b"\0\1") and data[12] < 0x80
@@ -126,7 +134,7 @@ def _encoding(data: bytes) -> str:
     for name in ("utf-8", "cp1252"):
         try:
             data.decode(name)
+            return name
         except UnicodeDecodeError:
-            continue
-        return name
+            pass
     return "latin-1"

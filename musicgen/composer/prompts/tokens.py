@@ -52,7 +52,7 @@ def encode_melody(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
     their start, as in `tokens.melody`.
     """
     key, meter = _tonal(tune.key), tune.meter
-    heard: list[EncodedBar] = []
+    encoded: list[EncodedBar] = []
     reduced: list[Bar] = []
     start, volta = False, tuple[int, ...]()
     for number, bar in enumerate(bars):
@@ -77,7 +77,7 @@ def encode_melody(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
                 barline=line,
             )
         )
-        heard.append(EncodedBar(number, key, meter, notes, start, volta, ""))
+        encoded.append(EncodedBar(number, key, meter, notes, start, volta, ""))
         start, volta = False, ()
     if not reduced:
         return []
@@ -87,8 +87,10 @@ def encode_melody(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
     if not marked[-1].repeat_end:  # where the music stops it need not end
         marked[-1] = replace(marked[-1], barline="||" if last_line in ("||", "|]") else last_line)
     return [
-        replace(one, repeat_start=bar.repeat_start, close=":|" if bar.repeat_end else bar.barline)
-        for one, bar in zip(heard, marked, strict=True)
+        replace(
+            bar, repeat_start=full.repeat_start, close=":|" if full.repeat_end else full.barline
+        )
+        for bar, full in zip(encoded, marked, strict=True)
     ]
 
 
@@ -120,8 +122,7 @@ def plain_notes(events: Iterable[Event], key: Key) -> tuple[Timed, ...]:
         j = i
         while j < len(line) and line[j].tuplet == replace(group, index=j - i):
             j += 1
-        whole = j - i == group.size or (j == len(line) and j > i)
-        if whole:
+        if j - i == group.size or (j == len(line) and j > i):
             result += line[i:j]
         else:
             j = max(j, i + 1)

@@ -21,9 +21,9 @@ from musicgen.formats.abc_notation.splicing import append
 from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import timeline
 from musicgen.music.theory import Key, Meter
-from musicgen.music.tune import Bar, Change, Event, Tune
+from musicgen.music.tune import Bar, Change, Tune
 from musicgen.tokens.melody.encoding import decode_bars
-from musicgen.tokens.melody.grammar import State, advance, start
+from musicgen.tokens.melody.grammar import State, state_after
 from musicgen.tokens.melody.table import parse_token
 
 
@@ -67,69 +67,52 @@ class UnfinishedMelody:
         new = self._new_bars(written)
         given = list(self.bars)
         if self.stop is not None:
-            text, whole = append(self.stop, self._joined(new), goes_on=self.is_open)
-            whole = at_path_of(self.tune, whole)
-            return CompletedTune(whole, {".abc": self.source_file.continued(text)})
+            if self.form.strengthened:  # in the text a bar line made a repeat is a bar of its own
+                new.insert(0, Bar(repeat_end=1, barline="|"))
+            text, finished = append(self.stop, new, goes_on=self.is_open)
+            return CompletedTune(
+                at_path_of(self.tune, finished), {".abc": self.source_file.continued(text)}
+            )
         if self.is_open:
-            kept, first = given.pop(), new.pop(0)
-            new.insert(
-                0,
-                replace(
-                    kept,
-                    events=(*kept.events, *first.events),
-                    barline=first.barline,
-                    repeat_end=first.repeat_end,
-                    span=None,
-                ),
+            begun = given.pop()
+            new[0] = replace(
+                begun,
+                events=(*begun.events, *new[0].events),
+                barline=new[0].barline,
+                repeat_end=new[0].repeat_end,
+                span=None,
             )
         elif given and not any(True for _ in given[-1].timed):
             begun = given.pop()
-            first = new.pop(0)
-            new.insert(
-                0,
-                replace(
-                    first,
-                    events=(*begun.events, *first.events),
-                    repeat_start=begun.repeat_start or first.repeat_start,
-                    volta=begun.volta or first.volta,
-                ),
+            new[0] = replace(
+                new[0],
+                events=(*begun.events, *new[0].events),
+                repeat_start=begun.repeat_start or new[0].repeat_start,
+                volta=begun.volta or new[0].volta,
             )
         if self.form.strengthened:
             given[-1] = replace(given[-1], repeat_end=1, barline="|")
         bars = [*given, *new]
         if self.form.repeats_from is not None and self.source_file.midi:
-            number = self._heard_numbers[self.form.repeats_from]
+            numbers = [i for i, bar in enumerate(self.bars) if any(True for _ in bar.timed)]
+            number = numbers[self.form.repeats_from]
             bars[number] = replace(bars[number], repeat_start=True)
         voice = replace(self.tune.voices[0], bars=tuple(bars))
-        whole = replace(self.tune, voices=(voice,), source=None)
-        return CompletedTune(whole, {".mid": self._midi(whole)} if self.source_file.midi else {})
-
-    @property
-    def _heard_numbers(self) -> list[int]:
-        return [i for i, bar in enumerate(self.bars) if any(True for _ in bar.timed)]
-
-    def _joined(self, new: list[Bar]) -> list[Bar]:
-        """The new bars as text has them: a bar line that is made a repeat is a bar of its own."""
-        if not self.form.strengthened:
-            return new
-        return [Bar(repeat_end=1, barline="|"), *new]
+        finished = replace(self.tune, voices=(voice,), source=None)
+        exact = {".mid": self._midi(finished)} if self.source_file.midi else {}
+        return CompletedTune(finished, exact)
 
     def _new_bars(self, written: Sequence[str]) -> list[Bar]:
         """Bars of the new tokens; copies have all the signs of the bars that they repeat."""
         frame = Tune(key=self.key, unit=self.tune.unit, meter=self.meter)
-        heading = (*self.plan.opening, *written)
-        bars = decode_bars(frame, [parse_token(text) for text in heading])
+        bars = decode_bars(frame, map(parse_token, (*self.plan.opening, *written)))
         for i, measure in enumerate(self.plan.measures):
             if measure.copy_of is not None:
-                copied = self.bars[measure.copy_of].events
-                bars[i] = replace(bars[i], events=tuple(_without_changes(copied)))
+                bars[i] = replace(bars[i], events=tuple(self.bars[measure.copy_of].timed))
         if self.plan.opening and bars:
-            bars[0] = replace(bars[0], events=bars[0].events[self._n_heard_open :])
+            n_given = sum(1 for _ in self.bars[-1].timed)
+            bars[0] = replace(bars[0], events=bars[0].events[n_given:])
         return bars
-
-    @property
-    def _n_heard_open(self) -> int:
-        return sum(1 for _ in self.bars[-1].timed)
 
     def _midi(self, whole: Tune) -> bytes:
         score = MidiChunks.read(self.source_file.midi)
@@ -169,10 +152,6 @@ class UnfinishedMelody:
         return [(round(bar_end), sum(self.meter.beats), self.meter.unit)]
 
 
-def _without_changes(events: Sequence[Event]) -> list[Event]:
-    return [event for event in events if not isinstance(event, Change)]
-
-
 def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
     if len(tune.voices) != 1:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
@@ -189,7 +168,6 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
     is_open = any(True for _ in begun.timed) and not begun.barline and not begun.repeat_end
     last = heard[-1]
     own = last.meter.bar_duration
-    tied = bool(last.notes) and getattr(last.notes[-1], "tie", False)
     has_begun = not any(True for _ in begun.timed)
     stopped = Stopped(
         heard,
@@ -197,7 +175,7 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
         full=full,
         is_open=is_open,
         own_full=full if own is None or not is_open else own,
-        tied=tied,
+        tied=bool(last.notes) and getattr(last.notes[-1], "tie", False),
         begun=has_begun and begun.repeat_start,
         volta=begun.volta if has_begun else (),
         unmarked=bool(source_file.midi),
@@ -214,19 +192,15 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
 def _stopped_bars(tune: Tune, from_midi: bool) -> tuple[Bar, ...]:
     """The bars given, less what a file of sounds cannot know: that its last bar line is final."""
     bars = list(tune.bars)
-    while bars and not any(True for _ in bars[-1].timed):
-        if bars[-1].repeat_start or bars[-1].volta:
-            break
+    while bars and not (
+        any(True for _ in bars[-1].timed) or bars[-1].repeat_start or bars[-1].volta
+    ):
         bars.pop()
     if from_midi and bars and bars[-1].barline == "|]":
-        full = _bar_length(tune, bars)
+        encoded = encode_melody(tune, bars)
+        full = encoded[-1].meter.bar_duration if encoded else None
         bars[-1] = replace(bars[-1], barline="|" if bars[-1].duration == full else "")
     return tuple(bars)
-
-
-def _bar_length(tune: Tune, bars: Sequence[Bar]) -> Fraction | None:
-    heard = encode_melody(tune, bars)
-    return heard[-1].meter.bar_duration if heard else None
 
 
 def _plan(
@@ -254,12 +228,9 @@ def _plan(
         tokens.append(f"[{','.join(map(str, stopped.volta))}")
     if stop is not None:
         opening += _dangling(stop, tokens)
-    state = start()
-    for text in tokens:
-        state = advance(state, parse_token(text))
     return BarPlan(
         tuple(tokens),
-        _where(state, stopped),
+        _fitted(state_after(tokens)),
         tuple(form.measures),
         opening=tuple(opening) if stopped.is_open or opening else (),
         ends_on_tonic=True,
@@ -269,18 +240,18 @@ def _plan(
 def _dangling(stop: Stop, tokens: list[str]) -> list[str]:
     """A tuplet or a length that the text announces and no note has yet."""
     place = stop.place
-    found = []
+    announced = []
     if place.tuplet is not None and place.tuplet.index == 0:
         group = place.tuplet
         size = "" if group.size == group.actual else f":{group.size}"
-        found.append(f"({group.actual}:{group.normal}{size}")
+        announced.append(f"({group.actual}:{group.normal}{size}")
     if place.broken != 1:
-        found.append(f"*{place.broken * place.unit / stop.tune.unit}")
-    tokens += found
-    return found
+        announced.append(f"*{place.broken * place.unit / stop.tune.unit}")
+    tokens += announced
+    return announced
 
 
-def _where(state: State, stopped: Stopped) -> State:
+def _fitted(state: State) -> State:
     """The grammar's state, made to fit: what is given must not become longer by a tie, and a bar
     that is longer than a pickup is none."""
     in_pickup = state.in_pickup and state.position <= state.pickup

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import combinations
+from itertools import accumulate, combinations
 
+from musicgen.composer.prompts.source_file import ticked_note
 from musicgen.errors import ControlError, InvalidTuneError
-from musicgen.formats.midi.splicing import MidiChunks, TickedNote
+from musicgen.formats.midi.splicing import MidiChunks
 from musicgen.music.playback import PlayedNote, played_notes
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
 from musicgen.tokens.remi.encoding import (
@@ -90,22 +91,21 @@ class UnfinishedParts:
         heading = header_tokens(replace(piece, n_bars=wanted + (given.pickup > 0)))
         body = encode_notes(piece)
         tokens = (*heading, *map(part_token, parts), *body)
-        named = [part_token(PiecePart(role, program, ())) for role, program in announced]
-        heard = (
+        known_tokens = (
             *vocabulary.replace_unknown(heading, token_distance),
-            *named,
+            *(part_token(PiecePart(role, program, ())) for role, program in announced),
             *vocabulary.replace_unknown(body, token_distance),
         )
-        ranges = _ranges(parts)
+        begin_quarters = Fraction(begin, TICKS)
         return UnfinishedParts(
-            tune, piece, tuple(slots), Fraction(begin, TICKS), tokens, heard, ranges
+            tune, piece, tuple(slots), begin_quarters, tokens, known_tokens, _ranges(parts)
         )
 
     def complete(self, new_tokens: Sequence[str]) -> Tune:
         """The finished piece: the bars given, then what `new_tokens` add."""
-        whole = decode([*self.tokens, *new_tokens])
-        parts = tuple(whole.parts[slot] for slot in self.slots)
-        written = tune_of(replace(whole, key=self.piece.key, parts=parts))
+        piece = decode([*self.tokens, *new_tokens])
+        parts = tuple(piece.parts[slot] for slot in self.slots)
+        written = tune_of(replace(piece, key=self.piece.key, parts=parts))
         sounding = iter(written.voices)
         silent = _silence(written.voices[0])
         begin = self.begin - Fraction(self.piece.before_music, TICKS)
@@ -166,26 +166,26 @@ def _slots(given: Piece, vocabulary: Vocabulary) -> tuple[list[int], list[tuple[
     n_most = 1 + max(t.value for t in map(parse_token, vocabulary.tokens) if t.kind == "program")
     if len(given.parts) > n_most:
         raise ControlError(f"it has {len(given.parts)} parts; the model knows at most {n_most}")
-    own = [(part.role, part.program) for part in given.parts]
+    kinds = [(part.role, part.program) for part in given.parts]
     if all(part_token(part) in vocabulary.ids for part in given.parts):
-        return list(range(len(own))), own
+        return list(range(len(kinds))), kinds
     choir: list[tuple[str, int | None]] = [(role, CHOIR) for role in CHOIR_ROLES]
-    if len(own) > len(choir) or any(
+    if len(kinds) > len(choir) or any(
         part_token(PiecePart(*c, ())) not in vocabulary.ids for c in choir
     ):
-        known = [parse_token(text) for text in vocabulary.tokens]
-        kinds = [token.value for token in known if token.kind == "part"]
-        return list(range(len(own))), [_nearest_kind(kind, kinds) for kind in own]
+        tokens = map(parse_token, vocabulary.tokens)
+        known = [token.value for token in tokens if token.kind == "part"]
+        return list(range(len(kinds))), [_nearest_kind(kind, known) for kind in kinds]
     heights = [sum(n[2] for n in part.notes) / len(part.notes) for part in given.parts]
-    downwards = sorted(range(len(own)), key=lambda i: -heights[i])
+    downwards = sorted(range(len(kinds)), key=lambda i: -heights[i])
 
     def distance(slots: tuple[int, ...]) -> float:
         middles = [ROLES[CHOIR_ROLES[s]].lowest + ROLES[CHOIR_ROLES[s]].highest for s in slots]
         return sum(abs(heights[i] - m / 2) for i, m in zip(downwards, middles, strict=True))
 
-    best = min(combinations(range(len(choir)), len(own)), key=distance)
+    best = min(combinations(range(len(choir)), len(kinds)), key=distance)
     slot_of = dict(zip(downwards, best, strict=True))
-    return [slot_of[i] for i in range(len(own))], choir
+    return [slot_of[i] for i in range(len(kinds))], choir
 
 
 def _nearest_kind(
@@ -234,7 +234,11 @@ def _joined(given: Sequence[Bar], written: Sequence[Bar], begin: Fraction) -> tu
             last = kept.pop()
             beside = [_tail(line, inside) for line in new.overlays]
             waiting = Rest(last.duration, visible=False)
-            overlays = [(waiting, *line) for line in beside if not all(map(_is_rest, line))]
+            overlays = [
+                (waiting, *line)
+                for line in beside
+                if not all(isinstance(event, Rest) for event in line)
+            ]
             new = replace(
                 last,
                 events=(*last.events, *_tail(new.events, inside)),
@@ -249,16 +253,9 @@ def _joined(given: Sequence[Bar], written: Sequence[Bar], begin: Fraction) -> tu
     return (*kept, *written[first:])
 
 
-def _is_rest(event: Event) -> bool:
-    return isinstance(event, Rest)
-
-
 def _starts(bars: Sequence[Bar]) -> list[Fraction]:
     """The onset of each bar, and the end of the last."""
-    starts = [Fraction(0)]
-    for bar in bars:
-        starts.append(starts[-1] + bar.duration)
-    return starts
+    return list(accumulate((bar.duration for bar in bars), initial=Fraction(0)))
 
 
 def _without_tail(events: Sequence[Event], excess: Fraction) -> tuple[Event, ...]:
@@ -278,11 +275,7 @@ def _tail(events: Sequence[Event], begin: Fraction) -> tuple[Event, ...]:
     position = Fraction(0)
     tail: list[Event] = []
     for event in events:
-        if isinstance(event, Change):
-            if position >= begin:
-                tail.append(event)
-            continue
-        end = position + event.duration
+        end = position if isinstance(event, Change) else position + event.duration
         if position >= begin:
             tail.append(event)
         elif end > begin and isinstance(event, Rest):
@@ -294,13 +287,13 @@ def _tail(events: Sequence[Event], begin: Fraction) -> tuple[Event, ...]:
 # --- in the MIDI file ---------------------------------------------------------------------------
 
 
-def spliced(given: Tune, whole: Tune, midi: bytes) -> bytes:
+def spliced(given: Tune, finished: Tune, midi: bytes) -> bytes:
     """A MIDI file with the new notes of every part on that part's own track and channel; the rest
     is unchanged: ticks, velocities, drums, tempos, controllers.
 
     Args:
         given: the piece as it was read from the file, a voice for each part.
-        whole: the piece finished, in the same voices.
+        finished: the piece finished, in the same voices.
         midi: the file.
 
     Returns:
@@ -308,16 +301,19 @@ def spliced(given: Tune, whole: Tune, midi: bytes) -> bytes:
     """
     chunks = MidiChunks.read(midi)
     taken: set[tuple[int, int]] = set()
-    before, after = _by_voice(given), _by_voice(whole)
+    before, after = _by_voice(given), _by_voice(finished)
     for number, notes in before.items():
-        had = [_ticked(note, chunks) for note in notes]
-        line = chunks.line_of(had, taken=taken)
-        if not chunks.is_on_time(line, had):
+        ticked = [ticked_note(note, chunks.ticks_per_quarter) for note in notes]
+        line = chunks.line_of(ticked, taken=taken)
+        if not chunks.is_on_time(line, ticked):
             return b""
         taken.add((line.track, line.channel))
         places = {(note.onset, note.midi) for note in notes}
-        new = [n for n in after.get(number, ()) if (n.onset, n.midi) not in places]
-        added = [_ticked(note, chunks) for note in new]
+        added = [
+            ticked_note(note, chunks.ticks_per_quarter)
+            for note in after.get(number, ())
+            if (note.onset, note.midi) not in places
+        ]
         chunks = MidiChunks.read(chunks.replace(line, added=added))
     return chunks.data
 
@@ -327,9 +323,3 @@ def _by_voice(tune: Tune) -> dict[int, list[PlayedNote]]:
     for note in played_notes(tune):
         voices.setdefault(note.voice, []).append(note)
     return voices
-
-
-def _ticked(note: PlayedNote, chunks: MidiChunks) -> TickedNote:
-    ticks = chunks.ticks_per_quarter
-    onset, end = round(note.onset * ticks), round((note.onset + note.duration) * ticks)
-    return TickedNote(onset, max(end - onset, 1), note.midi)

@@ -104,8 +104,7 @@ def keep_top_p(logits: Floats, p: float) -> Floats:
     """
     order = np.argsort(-logits, axis=1, kind="stable")
     ordered = np.exp(np.take_along_axis(log_softmax(logits), order, axis=1))
-    before = ordered.cumsum(axis=1) - ordered  # probability of the likelier tokens
-    drop = before >= p
+    drop = ordered.cumsum(axis=1) - ordered >= p  # the probability of the likelier tokens
     drop[:, 0] = False
     kept = logits.copy()
     np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(kept, order, 1)), 1)

@@ -35,6 +35,7 @@ from musicgen.tokens.melody.grammar.state import (
     features,
     in_first_ending,
     start,
+    state_after,
 )
 
 __all__ = [
@@ -60,4 +61,5 @@ __all__ = [
     "part_length",
     "permits",
     "start",
+    "state_after",
 ]

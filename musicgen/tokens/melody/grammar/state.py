@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
 
-from musicgen.tokens.melody.table import HEADER_KINDS, Token
+from musicgen.tokens.melody.table import HEADER_KINDS, Token, parse_token
 
 ZERO = Fraction(0)
 ONE = Fraction(1)
@@ -92,6 +94,11 @@ def advance(state: State, token: Token) -> State:
         case "close":
             return _close(state, str(token.value))
     return state
+
+
+def state_after(tokens: Iterable[str]) -> State:
+    """The state after some tokens of a tune, the heading included."""
+    return reduce(advance, map(parse_token, tokens), start())
 
 
 def _read_header(state: State, token: Token) -> State:
