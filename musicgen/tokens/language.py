@@ -39,9 +39,9 @@ class Encoded(NamedTuple):
         dropped: Counter[str],
     ) -> Encoded:
         """Add `<bos>` and `<eos>`; `trace` gives the features and whether the tune is irregular."""
-        whole = (BOS, *tokens, EOS)
-        features, irregular = trace(whole)
-        return cls(SEPARATOR.join(whole), features, units, irregular, dropped)
+        sequence = (BOS, *tokens, EOS)
+        features, irregular = trace(sequence)
+        return cls(SEPARATOR.join(sequence), features, units, irregular, dropped)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,19 +11,32 @@ from musicgen.tokens.melody.automaton import Automaton, GrammarConstraint, Trace
 from musicgen.tokens.melody.encoding import decode, encode
 from musicgen.tokens.melody.grammar import (
     FEATURE_SIZES,
+    UNLIMITED,
     Limits,
     Outline,
     PartPlan,
     advance,
     allowed,
     features,
-    irregularity,
     outline_of,
     permits,
     start,
 )
 from musicgen.tokens.melody.table import parse_token
 from tests.grammars import JIG, PITCHES, VOCABULARY, assert_valid
+
+
+def irregularity(tokens: list[str]) -> tuple[int, str] | None:
+    """Index and text of the first token that is not valid at its place; None for a valid tune."""
+    state, pitch = start(), None
+    for i, text in enumerate((*tokens, "<eos>")):
+        token = parse_token(text)
+        wrong_tie = state.tie and token.kind == "pitch" and token.value != pitch
+        if wrong_tie or not permits(allowed(state, UNLIMITED), token):
+            return i, text
+        state = advance(state, token)
+        pitch = token.value if token.kind == "pitch" else pitch
+    return None
 
 
 def random_tune(seed: int, limits: Limits | None = None, hurry_after: int = 400) -> list[str]:

@@ -93,14 +93,13 @@ class _TuneTracker:
         is_sign = part != self.part  # a sign only changes the part or the ending
         self.n_read = self.n_read + 1 if bar_position == self.place and not is_sign else 0
         self.place, self.part = bar_position, part
-        number, at = part // 6 + 1, self.n_read
-        in_tune, in_part = (0, self.bar, position, at), (number, bar, position, at)
-        in_music = bool(bar or position)
-        self.open = (in_tune, in_part) if in_music and self.ending != 2 else None
+        number, n_read = part // 6 + 1, self.n_read
+        in_tune, in_part = (0, self.bar, position, n_read), (number, bar, position, n_read)
+        self.open = (in_tune, in_part) if (bar or position) and self.ending != 2 else None
         get = self.followed.get
         self.predictions = [
-            *[get((0, self.bar - lag, position, at), 0) for lag in LAGS],
-            get((number - 1, bar, position, at), 0) if number > 1 else 0,
+            *[get((0, self.bar - lag, position, n_read), 0) for lag in LAGS],
+            get((number - 1, bar, position, n_read), 0) if number > 1 else 0,
         ]
         return [*[_BUCKETS[run] for run in self.runs], *self.predictions]
 

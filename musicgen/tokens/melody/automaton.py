@@ -65,10 +65,9 @@ class Automaton:
 
     def number(self, state: State) -> int:
         """Number of a state, entering it into the tables when it is new."""
-        known = self.numbers.get(state)
-        if known is not None:
-            return known
-        number = self.numbers[state] = len(self.states)
+        number = self.numbers.setdefault(state, len(self.states))
+        if number < len(self.states):
+            return number
         self.states.append(state)
         if number == len(self.ties):
             self._grow(max(64, 2 * number))
@@ -94,8 +93,7 @@ class Automaton:
         """Number of the state after one token."""
         known = int(self._next[number, token_id])
         if known == UNKNOWN:
-            state = advance(self.states[number], self.tokens[token_id])
-            known = self.number(self._reduced(state))
+            known = self.number(self._reduced(advance(self.states[number], self.tokens[token_id])))
             self._next[number, token_id] = known
         return known
 
@@ -207,8 +205,7 @@ class Tracer:
         for i, text in enumerate(tokens):
             is_pitch = parse_token(text).kind == "pitch"
             wrong_tie = is_pitch and text != pitch and self._states[number].tie
-            step = self._steps.get((number, text)) or self._step(number, text)
-            number, bars, parts, fits = step
+            number, bars, parts, fits = self._steps.get((number, text)) or self._step(number, text)
             if irregular is None and (wrong_tie or not fits) and text != BOS:
                 irregular = i
             bar, part = (0, part + 1) if parts else (bar + bars, part)

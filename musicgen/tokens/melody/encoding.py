@@ -63,8 +63,7 @@ def melody(tune: Tune) -> ReducedMelody:
     if tune.meter.bar_duration is None:
         raise InvalidTuneError("no meter")
     dropped: Counter[str] = Counter()
-    bars = [_reduce_bar(bar, dropped) for bar in tune.bars]
-    bars = merge_empty_bars(bars)
+    bars = merge_empty_bars([_reduce_bar(bar, dropped) for bar in tune.bars])
     if not any(isinstance(e, Note) for bar in bars for e in bar.events):
         raise InvalidTuneError("no notes")
     reduced = Tune(
@@ -92,13 +91,12 @@ def _reduce_bar(bar: Bar, dropped: Counter[str]) -> Bar:
             dropped["text and tempo changes"] += 1
         else:
             events.append(_reduce_event(event, dropped))
-    barline = bar.barline if bar.barline in ("||", "|]") and not bar.repeat_end else "|"
     return Bar(
         events=tuple(events),
         repeat_start=bar.repeat_start,
         volta=bar.volta,
         repeat_end=bar.repeat_end,
-        barline=barline,
+        barline=bar.barline if bar.barline in ("||", "|]") and not bar.repeat_end else "|",
     )
 
 
@@ -348,10 +346,9 @@ class _BarReader:
         self.length = None
         if tuplet is not None:
             self.default, scale = length, tuplet.scale
-            last = tuplet.index + 1 == tuplet.size
-            self.tuplet = None if last else replace(tuplet, index=tuplet.index + 1)
-            if last:
-                self.default = Fraction(1)
+            self.tuplet = replace(tuplet, index=tuplet.index + 1)
+            if self.tuplet.index == tuplet.size:
+                self.tuplet, self.default = None, Fraction(1)
         duration = length * self.tune.unit * scale
         if token.kind == "rest":
             self.events.append(Rest(duration, tuplet=tuplet))

@@ -117,7 +117,7 @@ def _count(text: str) -> int:
 def pitch_token(steps: int, alter: int) -> str:
     """Text of a pitch: staff steps above the tonic of octave 4, and alteration -2..2."""
     octave, degree = divmod(steps, 7)
-    marks = "'" * octave if octave > 0 else "," * -octave
+    marks = "'" * octave + "," * -octave
     return f"{ACCIDENTAL_TEXT[alter]}{degree + 1}{marks}"
 
 

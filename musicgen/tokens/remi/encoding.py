@@ -188,11 +188,9 @@ def encode(piece: Piece) -> list[str]:
 
 def encode_notes(piece: Piece) -> list[str]:
     """The stream of MidiTok, from the first bar to the last; trailing silence included."""
-    score = _score(piece)
-    stream: list[str] = list(_miditok().encode(score).tokens)
+    stream: list[str] = list(_miditok().encode(_score(piece)).tokens)
     # MidiTok stops with the last onset, so the later bars of a held last note are missing.
-    lines = bar_lines(piece)
-    for onset in lines[stream.count("Bar_None") : piece.n_bars]:
+    for onset in bar_lines(piece)[stream.count("Bar_None") : piece.n_bars]:
         meter = next(m for at, m in reversed(piece.meters) if at <= onset)
         stream += ["Bar_None", f"TimeSig_{plain_meter(meter)}"]
     return stream
@@ -259,9 +257,8 @@ def decode(tokens: Sequence[str]) -> Piece:
     if any(number >= len(roles) for number in notes):
         raise InvalidTuneError("a note of a part that was not announced")
     parts = [PiecePart(role, program, notes.get(i, ())) for i, (role, program) in enumerate(roles)]
-    pickup_ticks = int(pickup * TICKS)
     n_bars = sum(text.startswith("Bar_") for text in stream)
-    return Piece(meters, Key(tonic, mode), pickup_ticks, n_bars, tuple(parts))
+    return Piece(meters, Key(tonic, mode), int(pickup * TICKS), n_bars, tuple(parts))
 
 
 def decode_notes(
@@ -287,9 +284,9 @@ def decode_notes(
         )
         for track in score.tracks
     }
-    meters = []
-    for signature in score.time_signatures:
-        plain = Meter((signature.numerator,), signature.denominator)
-        same = plain == plain_meter(meter)
-        meters.append((signature.time // factor, meter if same else plain))
-    return notes, tuple(meters)
+    written = {plain_meter(meter): meter}  # as the heading has it
+    signatures = [
+        (signature.time // factor, Meter((signature.numerator,), signature.denominator))
+        for signature in score.time_signatures
+    ]
+    return notes, tuple((onset, written.get(plain, plain)) for onset, plain in signatures)

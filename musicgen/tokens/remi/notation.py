@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 
 import numpy as np
 
@@ -35,8 +36,7 @@ def tune_of(piece: Piece) -> Tune:
     )
     lines = [_lines(part, shift) for part in piece.parts]
     end = max(part.end for part in piece.parts)
-    flat = [line for of_part in lines for line in of_part]
-    bars = iter(write_bars(flat, frame, units(end)))
+    bars = iter(write_bars(list(chain(*lines)), frame, units(end)))
     voices = []
     for number, (part, of_part) in enumerate(zip(piece.parts, lines, strict=True)):
         first, *others = [next(bars) for _ in of_part]

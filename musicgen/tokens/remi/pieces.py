@@ -201,16 +201,16 @@ def _meters(
     short = first.duration < full and len(bars) > 1
     pickup = _ticks(first.duration) if short else 0
     shift = bar_ticks(first.meter) - pickup if short else 0
-    found: list[tuple[int, Meter]] = []
+    meters: list[tuple[int, Meter]] = []
     for bar in bars:
         meter = bar.meter if plain_meter(bar.meter) != plain_meter(first.meter) else first.meter
-        if found and found[-1][1] == meter:
+        if meters and meters[-1][1] == meter:
             continue
-        onset = _ticks(bar.onset) + shift if found else 0
-        if found and (onset - found[-1][0]) % bar_ticks(found[-1][1]):
+        onset = _ticks(bar.onset) + shift if meters else 0
+        if meters and (onset - meters[-1][0]) % bar_ticks(meters[-1][1]):
             raise InvalidTuneError("a change of meter inside a bar")
-        found.append((onset, meter if meter == first.meter else plain_meter(meter)))
-    return tuple(found), pickup
+        meters.append((onset, meter if meter == first.meter else plain_meter(meter)))
+    return tuple(meters), pickup
 
 
 def plain_meter(meter: Meter) -> Meter:
@@ -239,11 +239,10 @@ def _parts(
         of_voice.setdefault(note.voice, []).append(note)
     if len(of_voice) > MAX_PARTS:
         raise InvalidTuneError(f"more than {MAX_PARTS} voices that sound")
-    parts = []
-    for number in sorted(of_voice):
-        notes = _on_grid(of_voice[number], shift, dropped)
-        parts.append(_part(tune.voices[number], notes, dropped))
-    return tuple(parts)
+    return tuple(
+        _part(tune.voices[number], _on_grid(notes, shift, dropped), dropped)
+        for number, notes in sorted(of_voice.items())
+    )
 
 
 def _on_grid(played: list[PlayedNote], shift: int, dropped: Counter[str]) -> list[TimedNote]:
@@ -279,8 +278,7 @@ def _part(voice: Voice, notes: list[TimedNote], dropped: Counter[str]) -> PieceP
 
 def _highest_line(notes: list[TimedNote]) -> list[TimedNote]:
     """One note at a time: the highest of those struck together, each ended by the next."""
-    highest = {onset: (onset, duration, midi) for onset, duration, midi in notes}
-    line = list(highest.values())
+    line = list({onset: (onset, duration, midi) for onset, duration, midi in notes}.values())
     return [
         (onset, min(duration, after[0] - onset), midi)
         for (onset, duration, midi), after in zip(line, [*line[1:], (1 << 40, 0, 0)], strict=True)
@@ -295,13 +293,10 @@ def _sounding_key(key: Key, parts: Sequence[PiecePart]) -> Key:
     last = max(part.end for part in parts)
     final = [n[2] for part in parts for n in part.notes if n[0] + n[1] == last]
     signature = Key(key.tonic or "C", key.mode)
-    for mode in _MODES:
-        for tonic in _TONICS:
-            candidate = Key(tonic, mode)
-            same_signature = candidate.fifths == signature.fifths
-            if same_signature and candidate.tonic_pitch_class == min(final) % 12:
-                return candidate
-    return signature
+    keys = (Key(tonic, mode) for mode in _MODES for tonic in _TONICS)
+    same_signature = (key for key in keys if key.fifths == signature.fifths)
+    tonic_class = min(final) % 12
+    return next((k for k in same_signature if k.tonic_pitch_class == tonic_class), signature)
 
 
 _TONICS = [step + accidental for step in "CDEFGAB" for accidental in ("", "#", "b")]

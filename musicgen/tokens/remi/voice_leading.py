@@ -107,5 +107,4 @@ def _parallel(before: _Pair, after: _Pair) -> int | None:
         return None
     kind = abs(a - b) % 12
     same = kind == abs(c - d) % 12 and kind in (FIFTH, OCTAVE)
-    moved = a != c and b != d and (c > a) == (d > b)
-    return kind if same and moved else None
+    return kind if same and a != c and b != d and (c > a) == (d > b) else None

@@ -4,9 +4,9 @@
     allowed(state) -> Options      the tokens that may come next in a valid tune
     advance(state, token) -> State total: also for tokens that are not valid
 
-One set of rules drives constrained decoding (`constraint`), the check of real tunes
-(`irregularity`) and the extra inputs of the networks (`features`). It guarantees
-of every tune that it allows:
+One set of rules drives constrained decoding (`GrammarConstraint`), the check of real tunes
+(`Tracer`), both in `automaton`, and the extra inputs of the networks (`features`). It guarantees of
+every tune that it allows:
 
 - each bar sums to the meter; a part starts with the tune's pickup, and the last bar of every part
   and ending leaves exactly the pickup's length open;
@@ -22,7 +22,6 @@ from musicgen.tokens.melody.grammar.outline import Outline, leaving_open, may_be
 from musicgen.tokens.melody.grammar.rules import (
     Options,
     allowed,
-    irregularity,
     is_tonic,
     may_be_last,
     permits,
@@ -52,7 +51,6 @@ __all__ = [
     "ends",
     "features",
     "in_first_ending",
-    "irregularity",
     "is_tonic",
     "leaving_open",
     "may_be_last",

@@ -27,9 +27,14 @@ def outline_of(features: NDArray[np.integer], tokens: Sequence[str]) -> Outline:
     begin = 0
     for end in last.tolist():
         first_ending = np.flatnonzero(ending[begin : end + 1] == 1)  # its last row is behind `:|`
-        at = begin + first_ending[-1] - 1 if ending[end] == 2 and len(first_ending) else end
-        home = _ends_on_tonic(tokens[: end + 1])
-        parts.append(PartPlan(repeated=bool(repeated[end]), bars=int(bar[at]), home=home))
+        last_bar = begin + first_ending[-1] - 1 if ending[end] == 2 and len(first_ending) else end
+        parts.append(
+            PartPlan(
+                repeated=bool(repeated[end]),
+                bars=int(bar[last_bar]),
+                home=_ends_on_tonic(tokens[: end + 1]),
+            )
+        )
         begin = end + 1
     return tuple(parts) if may_be_new(tuple(parts)) else ()
 

@@ -1,22 +1,20 @@
-"""Which melody token may come next, and which tunes are regular."""
+"""The rules of which melody token may come next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.music.theory import rhythm_meters
 from musicgen.tokens.melody.grammar.limits import (
     DEFAULT,
-    UNLIMITED,
     Limits,
     ends,
     may_open_ending,
     part_length,
 )
-from musicgen.tokens.melody.grammar.state import ONE, ZERO, State, advance, in_first_ending, start
-from musicgen.tokens.melody.table import HEADER_KINDS, Token, parse_token
+from musicgen.tokens.melody.grammar.state import ONE, ZERO, State, in_first_ending
+from musicgen.tokens.melody.table import HEADER_KINDS, Token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,8 @@ def allowed(state: State, limits: Limits = DEFAULT) -> Options:
         return Options(end=True)
     if state.closed == ":|1":
         return Options(opens=frozenset({"[2"}))
-    room, plain = _room(state, limits), limits.plain_tuplets
+    room = max(ZERO, bar_length(state, limits) - state.position)
+    plain = limits.plain_tuplets
     music = Options(
         room=room,
         unit=state.unit,
@@ -121,10 +120,6 @@ def bar_length(state: State, limits: Limits) -> Fraction:
     return state.full
 
 
-def _room(state: State, limits: Limits) -> Fraction:
-    return max(ZERO, bar_length(state, limits) - state.position)
-
-
 def _must_end(state: State, limits: Limits) -> bool:
     """Whether the part or the ending has to end with the current bar."""
     return not state.in_pickup and state.bar + 1 >= ends(state, limits)[-1]
@@ -145,21 +140,15 @@ def _may_tie(state: State, room: Fraction, limits: Limits) -> bool:
 
 
 def _opens(state: State, limits: Limits) -> frozenset[str]:
-    opens = set()
     if not state.part_open and not state.repeat and not state.volta:
-        if limits.part(state).repeated is not False:
-            opens.add("|:")
-    elif (
+        return frozenset({"|:"} if limits.part(state).repeated is not False else ())
+    may_end = (
         state.repeat
-        and not state.volta
-        and not state.tie
-        and not state.in_pickup
+        and not (state.volta or state.tie or state.in_pickup or state.hurry)
         and state.bar >= 1
-        and not state.hurry
         and may_open_ending(state, limits)
-    ):
-        opens.add("[1")
-    return frozenset(opens)
+    )
+    return frozenset({"[1"} if may_end else ())
 
 
 def _closes(state: State, limits: Limits) -> frozenset[str]:
@@ -169,8 +158,7 @@ def _closes(state: State, limits: Limits) -> frozenset[str]:
     if not _ends_here(state, limits):
         return frozenset(closes)
     if state.repeat and (not state.volta or in_first_ending(state)):
-        closes.add(":|")
-        return frozenset(closes)
+        return frozenset({*closes, ":|"})
     before = state.before + part_length(state)
     if limits.may_finish(state.part + 1, before):
         closes.add("|]")
@@ -227,10 +215,8 @@ def _fits(options: Options) -> bool:
     """Whether a note of the length that stands now has room."""
     length = options.length if options.length is not None else ONE
     if options.tuplet is not None:
-        left, scale, default = options.tuplet
-        if default is None:
-            return _leaves_whole(options, length * left * scale)
-        return True  # the whole tuplet was measured at its first note
+        left, scale, default = options.tuplet  # the whole is measured at its first note
+        return default is not None or _leaves_whole(options, length * left * scale)
     return _leaves_whole(options, length)
 
 
@@ -271,16 +257,3 @@ def _header_fits(options: Options, token: Token) -> bool:
     if token.kind == "pickup":
         return bool(value < options.full) and _whole(value, options.unit * options.smallest)
     return True
-
-
-def irregularity(tokens: Sequence[str], limits: Limits = UNLIMITED) -> tuple[int, str] | None:
-    """Index and text of the first token that is not valid at its place; None for a valid tune."""
-    state, pitch = start(), None
-    for i, text in enumerate((*tokens, "<eos>")):
-        token = parse_token(text)
-        wrong_tie = state.tie and token.kind == "pitch" and token.value != pitch
-        if wrong_tie or not permits(allowed(state, limits), token):
-            return i, text
-        state = advance(state, token)
-        pitch = token.value if token.kind == "pitch" else pitch
-    return None

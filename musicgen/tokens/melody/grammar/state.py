@@ -66,9 +66,9 @@ class State:
         )
 
 
-def start(*, hurry: bool = False) -> State:
+def start() -> State:
     """The state before the first header token."""
-    return State(hurry=hurry)
+    return State()
 
 
 def advance(state: State, token: Token) -> State:

@@ -220,7 +220,7 @@ class PieceConstraint:
     def _parallel(self, row: PieceState, part: int) -> Mask:
         """Pitches with which a singer would move in fifths or octaves with one who moves now."""
         mine = row.pitches[part]
-        found = self.table.nothing.copy()
+        parallel = self.table.nothing.copy()
         for other, role in enumerate(row.roles):
             theirs, now = row.before[other], row.pitches[other]
             moves = other != part and row.struck[other] == row.now and theirs not in (FREE, now)
@@ -229,8 +229,8 @@ class PieceConstraint:
             kind = abs(theirs - mine) % 12
             if kind in (FIFTH, OCTAVE):
                 same_way = self.table.pitches > mine if now > theirs else self.table.pitches < mine
-                found |= same_way & (np.abs(self.table.pitches - now) % 12 == kind)
-        return found
+                parallel |= same_way & (np.abs(self.table.pitches - now) % 12 == kind)
+        return parallel
 
     def _endings(self, row: PieceState, further: Mask) -> Mask:
         """The next bar, or the end of the piece; as soon as the bar holds music."""
