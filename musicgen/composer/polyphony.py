@@ -135,12 +135,16 @@ class PolyphonicComposer:
             self.vocabulary, len(indices), key=request.key, parallels=parallels
         )
         rows = sample_to_end(self.stepper, prompts, constraint, sampling, indices)
-        composed = []
-        for index, row in zip(indices, rows, strict=True):
-            piece = request.fulfil(decode(self.vocabulary.decode(row.ids)))
-            tune = titled(tune_of(piece), sampling.seed, index, kind="Piece")
-            composed.append(Take(tune, index, row.bits / max(1, piece.n_notes), corpus=self.corpus))
-        return composed
+        pieces = [request.fulfil(decode(self.vocabulary.decode(row.ids))) for row in rows]
+        return [
+            Take(
+                titled(tune_of(piece), sampling.seed, index, kind="Piece"),
+                index,
+                row.bits / max(1, piece.n_notes),
+                corpus=self.corpus,
+            )
+            for index, row, piece in zip(indices, rows, pieces, strict=True)
+        ]
 
     def continue_(
         self,

@@ -20,7 +20,7 @@ from musicgen.composer.controls import Controls
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus import find_files, load
 from musicgen.tokens.remi.pieces import ROLES, Piece, PiecePart, piece_of
-from musicgen.tokens.remi.voice_leading import Counts, ends_on_triad, total, voice_leading
+from musicgen.tokens.remi.voice_leading import Counts, ends_on_triad, voice_leading
 
 MARGIN = 0.02  # parallel fifths a bar
 COLUMNS = ("parallel_fifths", "parallel_octaves", "crossed", "silent", "out_of_range")
@@ -74,7 +74,7 @@ def generated(
 
 def report(name: str, pieces: Sequence[Piece]) -> Counts:
     """One line of the table: counts a bar, and which share ends on the tonic's triad."""
-    counts = total(map(voice_leading, pieces))
+    counts = sum(map(voice_leading, pieces), Counts())
     cells = "".join(f"{counts.per_bar(column):18.4f}" for column in COLUMNS)
     ended = sum(map(ends_on_triad, pieces)) / len(pieces)
     print(f"{f'{name} ({len(pieces)})':28}{counts.bars:7}{cells}{ended:18.1%}")
@@ -100,7 +100,8 @@ def main() -> None:
     theirs, ours = report("Bach", held_out), report("model, with the rule", new)
     report("model, parallels allowed", free)
     sample = [*held_out[: arguments.cross_check], *free[: arguments.cross_check]]
-    mine, music21s = total(map(voice_leading, sample)), total(map(music21_parallels, sample))
+    mine = sum(map(voice_leading, sample), Counts())
+    music21s = sum(map(music21_parallels, sample), Counts())
     print(
         f"music21 on {len(sample)} of them: {music21s.parallel_fifths} fifths, "
         f"{music21s.parallel_octaves} octaves; ours {mine.parallel_fifths}, {mine.parallel_octaves}"

@@ -8,7 +8,7 @@ import pytest
 
 from musicgen.music.theory import Key, Meter
 from musicgen.tokens.remi.pieces import Piece, PiecePart, piece_of
-from musicgen.tokens.remi.voice_leading import Counts, total, voice_leading
+from musicgen.tokens.remi.voice_leading import Counts, voice_leading
 from tests.pieces import CHORALE, tune
 
 
@@ -66,7 +66,6 @@ def test_bars_are_full_bars_and_counts_add_up() -> None:
     piece, _ = piece_of(tune(CHORALE))
     counts = voice_leading(piece)
     assert (counts.bars, counts.notes) == (3, 36)
-    assert total([counts, counts]) == counts + counts
-    assert total([]) == Counts()
+    assert sum([counts, counts], Counts()) == counts + counts
     assert Counts(bars=4, crossed=2).per_bar("crossed") == 0.5
     assert Counts().per_bar("crossed") == 0

@@ -7,7 +7,7 @@ understand_phrase("a slow 16-bar waltz in E minor for the fiddle")
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from musicgen.composer.controls.form import Form
@@ -45,7 +45,6 @@ _RHYTHMS = (
 _LONGEST = 4  # words
 
 Reading = tuple[str, Any]
-Rule = Callable[[list[str], str], "Reading | None"]
 
 
 def understand_phrase(text: str) -> dict[str, Any]:

@@ -114,4 +114,4 @@ def _log_probabilities(
         for row in np.flatnonzero(last != BEGIN):
             scores[row] = -np.inf
             scores[row, last[row]] = 0
-    return log_softmax(scores)
+    return log_softmax(scores).astype(np.float64, copy=False)

@@ -43,8 +43,8 @@ class HarmonyExample:
 
 def harmony_example(slots: Sequence[Slot]) -> HarmonyExample:
     """Encode the slots of a tune (`slots_of`)."""
-    melody, slot_of, rows = [], [], []
-    for number, slot in enumerate(slots):
+    melody = []
+    for slot in slots:
         tonic = slot.key.tonic_pitch_class
         for piece in slot.pieces:
             melody.append(
@@ -56,17 +56,18 @@ def harmony_example(slots: Sequence[Slot]) -> HarmonyExample:
                     int(piece.held),
                 )
             )
-            slot_of.append(number)
-        rows.append(
-            (
-                MODES.index(slot.key.mode) if slot.key.mode in MODES else len(MODES) - 1,
-                min(len(slot.meter.beat_durations), 4) + 5 * slot.meter.compound,
-                min(slot.index, 3),
-                min(slot.part_bar, 8),
-                min(slot.bars_left, 8),
-                int(number + 1 == len(slots)),
-            )
+    rows = [
+        (
+            MODES.index(slot.key.mode) if slot.key.mode in MODES else len(MODES) - 1,
+            min(len(slot.meter.beat_durations), 4) + 5 * slot.meter.compound,
+            min(slot.index, 3),
+            min(slot.part_bar, 8),
+            min(slot.bars_left, 8),
+            int(number == len(slots)),
         )
+        for number, slot in enumerate(slots, start=1)
+    ]
+    slot_of = [number for number, slot in enumerate(slots) for _ in slot.pieces]
     return HarmonyExample(
         melody=np.array(melody, np.int64).reshape(-1, len(MELODY_SIZES)),
         slot_of=np.array(slot_of, np.int64),

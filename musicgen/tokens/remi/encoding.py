@@ -37,7 +37,6 @@ from musicgen.tokens.remi.pieces import (
 
 NAME = "remi"
 HEADER_KINDS = ("meter", "tonic", "mode", "pickup", "tens", "ones")
-MIDDLE_C = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ VoiceLeadingQuartet). Contrary motion from a fifth to a twelfth is none.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations, pairwise
 
@@ -38,11 +38,6 @@ class Counts:
     def per_bar(self, name: str) -> float:
         """A count for each bar; 0 where there is none."""
         return float(getattr(self, name)) / max(1, self.bars)
-
-
-def total(counts: Iterable[Counts]) -> Counts:
-    """The sum of counts."""
-    return sum(counts, Counts())
 
 
 def voice_leading(piece: Piece) -> Counts:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from musicgen.music.theory import Key, Meter
 from musicgen.tokens.remi.encoding import HEADER_KINDS, RemiToken, key_shift, parse_token
 from musicgen.tokens.remi.pieces import MAX_PARTS, ROLES, plain_meter
-from musicgen.tokens.vocabulary import BOS, EOS
+from musicgen.tokens.vocabulary import BOS
 
 GRAINS = 96  # units of time a quarter note, in which all times of MidiTok are whole
 _COARSE = 8  # grains in a step of the features
@@ -115,11 +115,6 @@ class PieceState:
     def shift(self) -> int:
         """Semitones from sounding pitches to those of the tokens."""
         return key_shift(Key(self.header["tonic"].value, self.header["mode"].value))
-
-    @property
-    def done(self) -> bool:
-        """Whether the piece has ended."""
-        return self.kind == EOS
 
     def features(self) -> tuple[int, ...]:
         """The state as small integers, in the order of `FEATURE_SIZES` and below them.
