@@ -177,8 +177,8 @@ def _require_consistent(checkpoint: Checkpoint, where: str) -> None:
 
 
 def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines, ...]]:
-    """Rows of [ids, count], or of [ids, count, [[[[bars, repeated, home], ...], count], ...]],
-    without `home` in older models."""
+    """Rows of [ids, count], or of [ids, count, outlines with counts], where an outline is a list of
+    [bars, repeated, ends_on_tonic], without the last in older models."""
     openings = tuple((tuple(int(i) for i in row[0]), int(row[1])) for row in rows)
     outlines = tuple(
         tuple(
@@ -194,9 +194,11 @@ def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines
     return openings, outlines
 
 
-def _read_part(bars: int, repeated: bool, home: bool | None = None) -> PartPlan:
+def _read_part(bars: int, repeated: bool, on_tonic: bool | None = None) -> PartPlan:
     return PartPlan(
-        bars=int(bars), repeated=bool(repeated), home=None if home is None else bool(home)
+        bars=int(bars),
+        repeated=bool(repeated),
+        ends_on_tonic=None if on_tonic is None else bool(on_tonic),
     )
 
 
@@ -205,7 +207,11 @@ def _opening_rows(checkpoint: Checkpoint) -> list[tuple[Any, ...]]:
         return list(checkpoint.openings)
     pairs = zip(checkpoint.openings, checkpoint.outlines, strict=True)
     return [
-        (ids, count, [([(p.bars, p.repeated, p.home) for p in parts], n) for parts, n in outlines])
+        (
+            ids,
+            count,
+            [([(p.bars, p.repeated, p.ends_on_tonic) for p in parts], n) for parts, n in outlines],
+        )
         for (ids, count), outlines in pairs
     ]
 

@@ -249,8 +249,8 @@ def test_a_network_first_asked_for_in_inference_mode_serves_everybody(folder: Pa
 
 def test_outlines_are_kept_with_the_openings_and_older_models_have_none(folder: Path) -> None:
     assert checkpoint.load(folder).outlines == ()
-    two = (PartPlan(bars=8, repeated=True, home=True), PartPlan(bars=8, repeated=False))
-    outlines = (((two, 2), ((PartPlan(bars=4, repeated=True, home=False),), 1)), ())
+    two = (PartPlan(bars=8, repeated=True, ends_on_tonic=True), PartPlan(bars=8, repeated=False))
+    outlines = (((two, 2), ((PartPlan(bars=4, repeated=True, ends_on_tonic=False),), 1)), ())
     checkpoint.save(folder, replace(new(), outlines=outlines), overwrite=True)
     loaded = checkpoint.load(folder)
     assert (loaded.openings, loaded.outlines) == (new().openings, outlines)

@@ -220,8 +220,8 @@ def test_the_outline_of_a_tune_is_read_from_its_features() -> None:
     tokens = ["<bos>", *heading, *first, *second[:-2], "3", "|]", "<eos>"]
     traced, _ = Tracer().trace(tokens)
     assert outline_of(traced, tokens) == (
-        PartPlan(bars=8, repeated=True, home=True),
-        PartPlan(bars=5, repeated=False, home=False),
+        PartPlan(bars=8, repeated=True, ends_on_tonic=True),
+        PartPlan(bars=5, repeated=False, ends_on_tonic=False),
     )
     tokens = ["<bos>", *heading, *f"{bar} | {bar} |]".split(), "<eos>"]
     assert outline_of(Tracer().trace(tokens)[0], tokens) == ()  # a new tune may not be as short
@@ -230,10 +230,13 @@ def test_the_outline_of_a_tune_is_read_from_its_features() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
     asked: list[Outline] = [
-        (PartPlan(repeated=True, bars=4, home=True), PartPlan(repeated=False, bars=6, home=True)),
+        (
+            PartPlan(repeated=True, bars=4, ends_on_tonic=True),
+            PartPlan(repeated=False, bars=6, ends_on_tonic=True),
+        ),
         (),
         (PartPlan(repeated=False, bars=8),),
-        tuple(PartPlan(repeated=n > 4, bars=n, home=n < 6) for n in (5, 6, 4)),
+        tuple(PartPlan(repeated=n > 4, bars=n, ends_on_tonic=n < 6) for n in (5, 6, 4)),
     ]
     limits = [Limits(form=outline) if outline else None for outline in asked]
     rng = np.random.default_rng(seed)
@@ -250,14 +253,14 @@ def test_tunes_side_by_side_keep_to_outlines_of_their_own(seed: int) -> None:
         assert_valid(decode(row[1:-1]))
         if outline:
             found = outline_of(Tracer().trace(row)[0], row)
-            assert [replace(part, home=None) for part in found] == [
-                replace(part, home=None) for part in outline
+            assert [replace(part, ends_on_tonic=None) for part in found] == [
+                replace(part, ends_on_tonic=None) for part in outline
             ]
-            for part, home in zip(outline, ends_home(row), strict=True):
-                assert home is None or part.home in (None, home)
+            for part, on_tonic in zip(outline, ends_on_tonic(row), strict=True):
+                assert on_tonic is None or part.ends_on_tonic in (None, on_tonic)
 
 
-def ends_home(tokens: list[str]) -> list[bool | None]:
+def ends_on_tonic(tokens: list[str]) -> list[bool | None]:
     """Of each part whether its last note is the tonic; None where that may be otherwise: it is tied
     to, or rests follow."""
     found = []

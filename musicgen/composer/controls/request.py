@@ -208,12 +208,12 @@ class Request:
     def _ending_on_tonic(self, parts: Outline) -> Outline:
         """The parts; those with which the tune ends are to end on the tonic, unless the outline
         states how parts end."""
-        if not parts or any(part.home is not None for part in parts):
+        if not parts or any(part.ends_on_tonic is not None for part in parts):
             return parts
         form = self.controls.form
         letters = form.letters if form is not None else range(len(parts))
         return tuple(
-            replace(part, home=True) if letter == letters[-1] else part
+            replace(part, ends_on_tonic=True) if letter == letters[-1] else part
             for part, letter in zip(parts, letters, strict=True)
         )
 

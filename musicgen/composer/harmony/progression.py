@@ -17,8 +17,8 @@ MOST_BARS = 64
 # Modes that a progression may be in, and how much a key of each has to fit better to be believed:
 # of two that fit as well, the commoner.
 _RARITY = {"major": 0.0, "minor": 0.05, "mixolydian": 0.1, "dorian": 0.15}
-# What a tonic chord at the beginning and at the end speaks for its key, in chords.
-_HOME = (0.5, 0.3)
+# The weight of a tonic chord at the beginning and at the end for its key, in chords.
+_TONIC_CHORD = (0.5, 0.3)
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,15 @@ def _fit(key: Key, chords: list[str]) -> float:
     third = (tonic + (3 if key.mode in ("minor", "dorian") else 4)) % 12
     symbols = [symbol_of(name) for name in chords]
     inside = sum(
-        sum(note in scale for note in each.pitch_classes) / len(each.intervals) for each in symbols
+        sum(note in scale for note in symbol.pitch_classes) / len(symbol.intervals)
+        for symbol in symbols
     )
-    home = sum(
+    on_tonic = sum(
         weight
-        for weight, end in zip(_HOME, (symbols[0], symbols[-1]), strict=True)
+        for weight, end in zip(_TONIC_CHORD, (symbols[0], symbols[-1]), strict=True)
         if end.root == tonic and third in end.pitch_classes
     )
-    return inside + home - _RARITY[key.mode]
+    return inside + on_tonic - _RARITY[key.mode]
 
 
 def symbol_of(name: str) -> ChordSymbol:

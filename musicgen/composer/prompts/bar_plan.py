@@ -163,7 +163,9 @@ class BarPlanTables:
             tuplets=not state.tie,
             tie=self._may_tie(node, left),
             closes=frozenset((measure.close,)) if left <= 0 and not waiting else frozenset(),
-            home=True if self.plan.ends_on_tonic and is_last and may_be_last(state, left) else None,
+            ends_on_tonic=True
+            if self.plan.ends_on_tonic and is_last and may_be_last(state, left)
+            else None,
         )
         if options not in self._mask_of:
             mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))

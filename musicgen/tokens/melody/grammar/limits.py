@@ -15,14 +15,14 @@ class PartPlan:
     """One written part of a form; None leaves the choice to the model.
 
     `repeated` says whether it stands between `|:` and `:|`, `bars` is its number of full bars (a
-    first ending counted, a second not), `endings` allows a first and a second ending. `home` says
-    whether a note that fills its last bar must be the tonic, in any octave.
+    first ending counted, a second not), `endings` allows a first and a second ending.
+    `ends_on_tonic` says whether a note that fills its last bar must be the tonic, in any octave.
     """
 
     repeated: bool | None = None
     bars: int | None = None
     endings: bool = True
-    home: bool | None = None
+    ends_on_tonic: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

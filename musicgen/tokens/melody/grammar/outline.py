@@ -32,7 +32,7 @@ def outline_of(features: NDArray[np.integer], tokens: Sequence[str]) -> Outline:
             PartPlan(
                 repeated=bool(repeated[end]),
                 bars=int(bar[last_bar]),
-                home=_ends_on_tonic(tokens[: end + 1]),
+                ends_on_tonic=_ends_on_tonic(tokens[: end + 1]),
             )
         )
         begin = end + 1
@@ -47,7 +47,7 @@ def _ends_on_tonic(tokens: Sequence[str]) -> bool:
 
 def leaving_open(outline: Outline) -> Outline:
     """The same parts, which may end on any note."""
-    return tuple(replace(part, home=None) for part in outline)
+    return tuple(replace(part, ends_on_tonic=None) for part in outline)
 
 
 def may_be_new(outline: Outline) -> bool:

@@ -20,7 +20,7 @@ from musicgen.tokens.melody.table import HEADER_KINDS, Token
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The tokens that may come next. `room` is the time left in the bar, in quarters (0: none);
-    `home` says whether the pitch must be the tonic (None: free)."""
+    `ends_on_tonic` says whether the pitch must be the tonic (None: free)."""
 
     header: str = ""
     room: Fraction = ZERO
@@ -36,7 +36,7 @@ class Options:
     opens: frozenset[str] = frozenset()
     closes: frozenset[str] = frozenset()
     end: bool = False
-    home: bool | None = None
+    ends_on_tonic: bool | None = None
 
     def __hash__(
         self,
@@ -47,7 +47,15 @@ class Options:
                 (self.header, self.rhythm, room.numerator, room.denominator, self.unit.denominator),
                 length is not None and (length.numerator, length.denominator),
                 self.tuplet is not None and self.tuplet[0],
-                (self.rest, self.tuplets, self.tie, self.opens, self.closes, self.end, self.home),
+                (
+                    self.rest,
+                    self.tuplets,
+                    self.tie,
+                    self.opens,
+                    self.closes,
+                    self.end,
+                    self.ends_on_tonic,
+                ),
             )
         )
 
@@ -79,7 +87,7 @@ def allowed(state: State, limits: Limits = DEFAULT) -> Options:
         rest=not state.tie and not (plain and (state.tuplet is not None or state.after_tuplet)),
         tuplets=not (plain and state.tie),
         tie=_may_tie(state, room, limits),
-        home=_home(state, room, limits),
+        ends_on_tonic=_must_be_tonic(state, room, limits),
     )
     if state.length is not None or state.tuplet is not None:  # a note must follow
         return music
@@ -97,11 +105,11 @@ def allowed(state: State, limits: Limits = DEFAULT) -> Options:
     return replace(music, opens=opens, end=end)
 
 
-def _home(state: State, room: Fraction, limits: Limits) -> bool | None:
+def _must_be_tonic(state: State, room: Fraction, limits: Limits) -> bool | None:
     """Whether a pitch, which would be the last of its part, is to be the tonic."""
-    home = limits.part(state).home
-    ends = home is not None and not in_first_ending(state) and _must_end(state, limits)
-    return home if ends and may_be_last(state, room) else None
+    on_tonic = limits.part(state).ends_on_tonic
+    ends = on_tonic is not None and not in_first_ending(state) and _must_end(state, limits)
+    return on_tonic if ends and may_be_last(state, room) else None
 
 
 def may_be_last(state: State, room: Fraction) -> bool:
@@ -185,7 +193,7 @@ def permits(options: Options, token: Token) -> bool:
         return token.kind == options.header and _header_fits(options, token)
     match token.kind:
         case "pitch":
-            return options.home in (None, is_tonic(token)) and _fits(options)
+            return options.ends_on_tonic in (None, is_tonic(token)) and _fits(options)
         case "rest":
             return options.rest and _fits(options)
         case "length":
