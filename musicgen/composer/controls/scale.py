@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from musicgen.composer.controls.values import refuse
@@ -64,9 +64,8 @@ class Scale:
         if self.name in NAMED:
             return frozenset((tonic + n) % 12 for n in NAMED[self.name])
         mode = self.name if self.name in MODE_FIFTHS else key.mode
-        degrees: Sequence[int] = range(1, 8)
-        if self.name == "pentatonic":
-            degrees = PENTATONIC[key.mode in MAJOR_LIKE]
+        pentatonic = PENTATONIC[key.mode in MAJOR_LIKE]
+        degrees = pentatonic if self.name == "pentatonic" else range(1, 8)
         scale = Key(key.tonic, mode)
         pitches = (Pitch.from_diatonic(scale.tonic_diatonic + d - 1, 0).step for d in degrees)
         return frozenset(pitch_class((step, scale.signature[step])) for step in pitches)

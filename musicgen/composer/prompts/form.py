@@ -140,8 +140,7 @@ class _Planner:
         given = sum(part.n for part in self.parts) - self.in_pickup
         self.n_bars = n_bars
         self.remaining = None if n_bars is None else n_bars - given
-        least = 0 if stopped.is_open else 1
-        if self.remaining is not None and self.remaining < least:
+        if self.remaining is not None and self.remaining < (0 if stopped.is_open else 1):
             raise ControlError(f"--bars {n_bars}: {given} bars are there already; ask for more")
         self.length = self._part_length()
 
@@ -308,10 +307,9 @@ class _Planner:
 
     def _missing(self) -> int:
         """How many the form lacks: a tune has two different parts; a finished one gets another."""
-        goes_on = self._has_room() or self.result.strengthened
-        part = self.part
-        if len(self.parts) == 1 and part is not None:
-            different = self._number(part) - self._twice(part)
+        continues = self._has_room() or self.result.strengthened
+        if len(self.parts) == 1 and self.part is not None:
+            different = self._number(self.part) - self._twice(self.part)
         else:
             heard = [bar.notes for bar in self.stopped.heard]
             starts = [p.start for p in self.parts] + [len(heard)]
@@ -319,8 +317,8 @@ class _Planner:
             different = len(set(spans[:2])) + len(spans[2:])
         if different < 2:
             return 1
-        self.result.was_finished = not goes_on
-        return 0 if goes_on else 1
+        self.result.was_finished = not continues
+        return 0 if continues else 1
 
     def _has_room(self) -> bool:
         """Whether there is anything to be written yet, more than a bar line."""
