@@ -35,9 +35,11 @@ def takes(
             bars are to be counted without an index of the corpus.
     """
     request = request_of(engine, controls)
-    job: Job = partial(draft, request=request, sampling=sampling)
-    if rules.choose:
-        job = partial(chosen, request=request, sampling=sampling, rules=rules)
+    job: Job = (
+        partial(chosen, request=request, sampling=sampling, rules=rules)
+        if rules.choose
+        else partial(draft, request=request, sampling=sampling)
+    )
     size = max(1, BATCH // rules.best_of)
     batches = [numbers[begin : begin + size] for begin in range(0, len(numbers), size)]
     many = len(numbers) * rules.best_of >= MIN_TAKES
