@@ -43,8 +43,7 @@ def distances(
 
     `rows` are the sets with their likeness, `ceilings` the distances of worse music by name.
     """
-    first = rows[0][1]
-    height = 30 + _ROW * len(first)
+    height = 30 + _ROW * len(rows[0][1])
     return svg(
         _LABEL + _PLOT + 20,
         height,
@@ -73,10 +72,9 @@ def _distance_parts(
             ("M-4 4L0-4L4 4Z", "M-4-4H4V4H-4Z"), ceilings.items(), strict=False
         ):
             x = _place(values[number] / row.floor if row.floor else math.nan)
-            title = f"{name}: {values[number]:.3f}"
             yield (
                 f'<path class="worse" d="{shape}" transform="translate({x:.1f} {y + 5})">'
-                f"<title>{escape(title)}</title></path>"
+                f"<title>{escape(f'{name}: {values[number]:.3f}')}</title></path>"
             )
         for colour, (name, likeness) in zip(SETS, rows, strict=False):
             yield _dot(likeness[number], y + 5, colour, name)
@@ -98,39 +96,37 @@ def _dot(row: Likeness, y: float, colour: str, name: str) -> str:
 
 
 def _place(ratio: float) -> float:
-    """Where a ratio lies on the logarithmic axis."""
+    """The x coordinate of a ratio on the logarithmic axis."""
     if not math.isfinite(ratio):
         return _LABEL
-    ratio = min(max(ratio, 0.25), _MOST)
-    return _LABEL + _PLOT * math.log(ratio / 0.25) / math.log(_MOST / 0.25)
+    return _LABEL + _PLOT * math.log(min(max(ratio, 0.25), _MOST) / 0.25) / math.log(_MOST / 0.25)
 
 
 def bars(kinds: Sequence[str], series: Sequence[Series]) -> str:
     """Shares of each kind, the sets beside each other; `values` are shares of one."""
     most = max((max(s.values, default=0) for s in series), default=0) or 1
+    longest = max(map(len, kinds), default=1)
     wide = max(5, min(12, 66 // len(series)))
-    slot: float = wide * len(series) + 8
-    slot = max(slot, 6.6 * max(map(len, kinds), default=1) + 6 if len(kinds) <= 14 else slot)
+    slot = max(wide * len(series) + 8, 6.6 * longest + 6 if len(kinds) <= 14 else 0)
     height, parts = 120, list[str]()
-    turned = slot < 6.6 * max(map(len, kinds), default=1) + 4
+    turned = slot < 6.6 * longest + 4
     for column, kind in enumerate(kinds):
         left = column * slot + (slot - wide * len(series)) / 2
-        for place, one in enumerate(series):
-            tall = height * one.values[column] / most
-            title = f"{kind}, {one.name}: {one.values[column]:.1%}"
+        for place, row in enumerate(series):
+            tall = height * row.values[column] / most
             parts.append(
-                f'<rect class="{one.colour}" x="{left + place * wide:.1f}" '
-                f'y="{height - tall:.1f}" width="{wide - 1}" height="{tall:.1f}">'
-                f"<title>{escape(title)}</title></rect>"
+                f'<rect class="{row.colour}" x="{left + place * wide:.1f}" '
+                f'y="{height - tall:.1f}" width="{wide - 1}" height="{tall:.1f}"><title>'
+                f"{escape(f'{kind}, {row.name}: {row.values[column]:.1%}')}</title></rect>"
             )
         middle = column * slot + slot / 2
-        how = (
+        position = (
             f'transform="translate({middle + 4:.1f} {height + 8}) rotate(-60)" text-anchor="end"'
             if turned
             else f'x="{middle:.1f}" y="{height + 14}" text-anchor="middle"'
         )
-        parts.append(f'<text class="n" {how}>{escape(kind)}</text>')
-    below = 6.2 * max(map(len, kinds), default=1) + 12 if turned else 20
+        parts.append(f'<text class="n" {position}>{escape(kind)}</text>')
+    below = 6.2 * longest + 12 if turned else 20
     return svg(slot * len(kinds) + 10, height + below, parts, "shares")
 
 
@@ -144,22 +140,21 @@ def curves(series: Sequence[Series], *, first: int = 1, label: str = "") -> str:
         y = height - tick * (height - 20)
         parts.append(f'<line class="grid" x1="30" x2="{width}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="n" x="24" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    for place in range(n):
-        if (place + first) % 4 == 0:
-            x = 30 + place * step
-            parts.append(
-                f'<text class="n" x="{x:.1f}" y="{height + 15}" text-anchor="middle">'
-                f"{place + first}</text>"
-            )
-    for one in series:
+    parts += [
+        f'<text class="n" x="{30 + place * step:.1f}" y="{height + 15}" text-anchor="middle">'
+        f"{place + first}</text>"
+        for place in range(n)
+        if (place + first) % 4 == 0
+    ]
+    for row in series:
         points = " ".join(
             f"{30 + i * step:.1f},{height - v * (height - 20):.1f}"
-            for i, v in enumerate(one.values)
+            for i, v in enumerate(row.values)
             if math.isfinite(v)
         )
         parts.append(
-            f'<polyline class="{one.colour}" points="{points}"><title>'
-            f"{escape(one.name)}</title></polyline>"
+            f'<polyline class="{row.colour}" points="{points}"><title>'
+            f"{escape(row.name)}</title></polyline>"
         )
     return svg(width + 10, height + 20, parts, label)
 
@@ -168,10 +163,9 @@ def self_similarity(matrix: Floats, label: str) -> str:
     """A self-similarity matrix as squares, dark where two measures are alike."""
     n = len(matrix)
     size = max(2.0, min(6.0, 220 / max(n, 1)))
-    parts = []
-    for i, j in zip(*np.nonzero(matrix > 0.05), strict=True):
-        parts.append(
-            f'<rect x="{j * size:.1f}" y="{i * size:.1f}" width="{size:.1f}" '
-            f'height="{size:.1f}" opacity="{matrix[i, j]:.2f}"/>'
-        )
+    parts = [
+        f'<rect x="{j * size:.1f}" y="{i * size:.1f}" width="{size:.1f}" '
+        f'height="{size:.1f}" opacity="{matrix[i, j]:.2f}"/>'
+        for i, j in zip(*np.nonzero(matrix > 0.05), strict=True)
+    ]
     return svg(n * size, n * size, ['<g class="ssm">', *parts, "</g>"], label)

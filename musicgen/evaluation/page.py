@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -82,29 +83,31 @@ _SHOWN = (
 def render_page(
     benchmark: Benchmark,
     sets: Sequence[tuple[TuneSet, Features]],
-    found: Sequence[Assessment],
+    assessments: Sequence[Assessment],
     steps: Sequence[RankStep],
     about: Mapping[str, Any],
 ) -> str:
     """The whole page. Nothing is fetched and the only script is the players' (the policy in the
     head names it by its hash)."""
-    title = "Evaluation: " + ", ".join(assessment.name for assessment in found)
+    title = "Evaluation: " + ", ".join(assessment.name for assessment in assessments)
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="lead">{escape(_lead(benchmark, about))}</p>',
         *(f'<p class="note">{escape(notice)}</p>' for notice in benchmark.reference.notices),
-        *(f'<p class="verdict">{escape(headline(benchmark, one))}</p>' for one in found),
+        *(f'<p class="verdict">{escape(headline(benchmark, one))}</p>' for one in assessments),
         _ranked(steps),
-        _section("In short", _table(*family_rows(benchmark, found))),
-        _section("Likeness to real tunes, measure by measure", _likeness(benchmark, found)),
-        _section("What is distributed how", _distributions(benchmark, sets)),
+        _section("In short", _table(*family_rows(benchmark, assessments))),
+        _section("Likeness to real tunes, measure by measure", _likeness(benchmark, assessments)),
+        _section("Distributions", _distributions(benchmark, sets)),
         _section("Structure", _structure(benchmark, sets)),
-        _section("What gives the tunes away", "".join(_giveaways(benchmark, one) for one in found)),
-        _section("Novelty and diversity", _table(*novelty_rows(benchmark, found))),
-        _section("Control, likelihood, judge", _table(*asked_rows(found))),
-        _section("Examples", _examples(sets, found)),
-        _section("Every tune with something wrong", "".join(map(_faults, found))),
-        _section("What the measures are", _definitions()),
+        _section(
+            "What gives the tunes away", "".join(_giveaways(benchmark, one) for one in assessments)
+        ),
+        _section("Novelty and diversity", _table(*novelty_rows(benchmark, assessments))),
+        _section("Control, likelihood, judge", _table(*asked_rows(assessments))),
+        _section("Examples", _examples(sets, assessments)),
+        _section("Every tune with something wrong", "".join(map(_faults, assessments))),
+        _section("Definitions of the measures", _definitions()),
     ]
     digest = b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     policy = (
@@ -122,12 +125,12 @@ def render_page(
 
 def _lead(benchmark: Benchmark, about: Mapping[str, Any]) -> str:
     reference = benchmark.reference
-    made = ", ".join(f"{name} {value}" for name, value in about.items())
+    remarks = ", ".join(f"{name} {value}" for name, value in about.items())
     return (
         f"Compared with {len(reference.held_out):,} held-out tunes of {reference.name} "
         f"({len(set(reference.held_out.groups)):,} families, split {reference.split}); floors from "
         f"{len(reference.others):,} other tunes; copies looked for among "
-        f"{len(reference.sources):,}. {made}."
+        f"{len(reference.sources):,}. {remarks}."
     )
 
 
@@ -139,7 +142,7 @@ def _ranked(steps: Sequence[RankStep]) -> str:
             step.better,
             "is nearer to real tunes than" if step.sure else "cannot be told from",
             step.worse,
-            f"{spread(step.difference)}",
+            spread(step.difference),
         )
         for step in steps
     ]
@@ -151,8 +154,8 @@ def _ranked(steps: Sequence[RankStep]) -> str:
     return _section("Ranking", intro + _table(("", "", "", "difference"), rows))
 
 
-def _likeness(benchmark: Benchmark, found: Sequence[Assessment]) -> str:
-    rows = [(one.name, one.likeness) for one in found]
+def _likeness(benchmark: Benchmark, assessments: Sequence[Assessment]) -> str:
+    rows = [(one.name, one.likeness) for one in assessments]
     ceilings = {ceiling.name: ceiling.distances for ceiling in benchmark.ceilings}
     words = (
         "<p>Distances are divided by their floor, the mean distance of as many other real tunes, "
@@ -160,27 +163,27 @@ def _likeness(benchmark: Benchmark, found: Sequence[Assessment]) -> str:
         "bootstrap samples. Hollow triangles are an order-3 Markov chain, squares shuffled "
         "notes; both are given the heading, the length and the repeats of real tunes.</p>"
     )
-    key = _key([(one.name, colour) for one, colour in zip(found, SETS, strict=False)])
-    return words + key + charts.distances(rows, ceilings) + _numbers(benchmark, found)
+    key = _key([(one.name, colour) for one, colour in zip(assessments, SETS, strict=False)])
+    return words + key + charts.distances(rows, ceilings) + _numbers(benchmark, assessments)
 
 
-def _numbers(benchmark: Benchmark, found: Sequence[Assessment]) -> str:
+def _numbers(benchmark: Benchmark, assessments: Sequence[Assessment]) -> str:
     head = (
         "measure",
         "family",
         "unit",
         "floor",
         "95 % of floors",
-        *(name for one in found for name in (one.name, "95 %", "by floor")),
+        *(name for one in assessments for name in (one.name, "95 %", "by floor")),
         *(ceiling.name for ceiling in benchmark.ceilings),
     )
     rows = []
-    for k, row in enumerate(found[0].likeness):
+    for k, row in enumerate(assessments[0].likeness):
         cells = [row.name, row.family, row.unit, number(row.floor), f"≤ {number(row.floor_high)}"]
-        for one in found:
-            own = one.likeness[k]
-            low, high = number(own.distance.low), number(own.distance.high)
-            cells += [number(own.distance.value), f"{low} to {high}", number(own.ratio, 2)]
+        for one in assessments:
+            distance = one.likeness[k].distance
+            interval = f"{number(distance.low)} to {number(distance.high)}"
+            cells += [number(distance.value), interval, number(one.likeness[k].ratio, 2)]
         rows.append([*cells, *(number(ceiling.distances[k]) for ceiling in benchmark.ceilings)])
     return _details("All numbers", head, rows)
 
@@ -190,9 +193,13 @@ def _distributions(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]
     for name in _SHOWN:
         real = benchmark.floors.reference.counts[name]
         kinds = _top(real, [features.counts[name] for _, features in sets])
-        series = [Series("real", REAL, _shares(real, kinds))]
-        for (one, features), colour in zip(sets, SETS, strict=False):
-            series.append(Series(one.name, colour, _shares(features.counts[name], kinds)))
+        series = [
+            Series("real", REAL, _shares(real, kinds)),
+            *(
+                Series(tunes.name, colour, _shares(features.counts[name], kinds))
+                for (tunes, features), colour in zip(sets, SETS, strict=False)
+            ),
+        ]
         parts.append(
             f"<section><h3>{escape(name)}</h3>"
             f'<span class="faint">{escape(DISTRIBUTIONS[name].definition)}</span>'
@@ -205,17 +212,13 @@ def _top(real: Any, others: Sequence[Any], most: int = 14) -> list[str]:
     """The most frequent kinds of any set, numbers in their order."""
     totals: dict[str, float] = {}
     for counts in (real, *others):
-        pooled: dict[str, float] = {}
+        pooled: Counter[str] = Counter()
         for tune in counts:
-            for kind, n in tune.items():
-                pooled[kind] = pooled.get(kind, 0) + n
-        size = sum(pooled.values()) or 1
+            pooled.update(tune)
         for kind, n in pooled.items():
-            totals[kind] = max(totals.get(kind, 0), n / size)
+            totals[kind] = max(totals.get(kind, 0), n / (pooled.total() or 1))
     kinds = sorted(totals, key=lambda kind: -totals[kind])[:most]
-    if all(kind.lstrip("-").isdigit() for kind in kinds):
-        return sorted(kinds, key=int)
-    return kinds
+    return sorted(kinds, key=int) if all(k.lstrip("-").isdigit() for k in kinds) else kinds
 
 
 def _shares(counts: Any, kinds: Sequence[str]) -> list[float]:
@@ -224,10 +227,12 @@ def _shares(counts: Any, kinds: Sequence[str]) -> list[float]:
 
 
 def _structure(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]]) -> str:
-    series = [Series("held-out real tunes", REAL, _curve(benchmark.reference.held_out.notes))]
-    series += [
-        Series(one.name, colour, _curve(one.notes))
-        for (one, _), colour in zip(sets, SETS, strict=False)
+    series = [
+        Series("held-out real tunes", REAL, _curve(benchmark.reference.held_out.notes)),
+        *(
+            Series(tunes.name, colour, _curve(tunes.notes))
+            for (tunes, _), colour in zip(sets, SETS, strict=False)
+        ),
     ]
     words = (
         "<p>How alike measures are that lie 1, 2, 3 ... measures apart (mean of the "
@@ -244,8 +249,7 @@ def _structure(benchmark: Benchmark, sets: Sequence[tuple[TuneSet, Features]]) -
 def _curve(notes: Sequence[NoteArrays]) -> list[float]:
     rows = np.array([similarity_curve(tune) for tune in notes[:_N_CURVE]])
     known = ~np.isnan(rows)
-    totals = np.where(known, rows, 0).sum(axis=0)
-    return (totals / np.maximum(known.sum(axis=0), 1)).tolist()
+    return (np.where(known, rows, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)).tolist()
 
 
 def _giveaways(benchmark: Benchmark, one: Assessment) -> str:
@@ -263,16 +267,16 @@ def _giveaways(benchmark: Benchmark, one: Assessment) -> str:
     return words + _table(("what", "AUC by itself", "real tunes", "these"), rows)
 
 
-def _examples(sets: Sequence[tuple[TuneSet, Features]], found: Sequence[Assessment]) -> str:
+def _examples(sets: Sequence[tuple[TuneSet, Features]], assessments: Sequence[Assessment]) -> str:
     parts = []
-    for (one, _), assessment in zip(sets, found, strict=True):
-        for what, place in assessment.examples.items():
-            tune = replace(one.tunes[place], title=one.tunes[place].title or one.names[place])
-            picture = charts.self_similarity(one.notes[place].similarity, "self-similarity")
+    for (tunes, _), assessment in zip(sets, assessments, strict=True):
+        for label, i in assessment.examples.items():
+            tune = replace(tunes.tunes[i], title=tunes.tunes[i].title or tunes.names[i])
+            picture = charts.self_similarity(tunes.notes[i].similarity, "self-similarity")
             parts.append(
-                f'<div class="example"><h3>{escape(one.name)}: {escape(what)}</h3>'
+                f'<div class="example"><h3>{escape(tunes.name)}: {escape(label)}</h3>'
                 f"{card(PageEntry(tune, {}))}<details><summary>Self-similarity of its "
-                f"{one.notes[place].n_measures} measures</summary>{picture}</details></div>"
+                f"{tunes.notes[i].n_measures} measures</summary>{picture}</details></div>"
             )
     return f'<div class="examples">{"".join(parts)}</div>'
 

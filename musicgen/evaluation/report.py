@@ -79,7 +79,7 @@ class Assessment:
     control: tuple[ControlAccuracy, ...] = ()
     continuation: ContinuationScore | None = None
     likelihood: Likelihood | None = None
-    examples: dict[str, int] = field(default_factory=dict)  # what -> number of the tune
+    examples: dict[str, int] = field(default_factory=dict)  # description -> number of the tune
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class Benchmark:
         classifier = discriminate(floors.reference, others, seed=seed)
         made = reference.ceilings(min(n, len(reference.others)), seed=seed, report=report)
         ceilings = tuple(_ceiling(name, made[name], floors, seed, report) for name in CEILINGS)
-        judged = _judged(real, report)
+        opinion = _opinion(_judged(real, report))
         return Benchmark(
             reference,
             floors,
@@ -119,13 +119,13 @@ class Benchmark:
             held_out.summary(groups),
             classifier,
             ceilings,
-            {f"real {what}": value for what, value in _opinion(judged).items()},
+            {f"real {name}": value for name, value in opinion.items()},
             seed,
         )
 
     def assess(
         self,
-        found: TuneSet,
+        tunes: TuneSet,
         *,
         report: Report = silent,
         control: tuple[ControlAccuracy, ...] = (),
@@ -133,20 +133,20 @@ class Benchmark:
         likelihood: Likelihood | None = None,
     ) -> Assessment:
         """Everything about one set."""
-        features = found.features(report)
+        features = tunes.features(report)
         likeness = tuple(self.floors.compare(features))
-        nearest = look_up(found.name, found.tunes, self.index, report)
-        judged = _judged(found, report)
+        nearest = look_up(tunes.name, tunes.tunes, self.index, report)
+        judged = _judged(tunes, report)
         report("telling new tunes from real", 0, 1)
         return Assessment(
-            name=found.name,
-            validity=_validity(found),
+            name=tunes.name,
+            validity=_validity(tunes),
             likeness=likeness,
             ratios=group_ratios(likeness),
             classifier=discriminate(self.floors.reference, features, seed=self.seed),
             nearness=nearest.summary(features.groups),
-            copies=nearest.listed(found.names),
-            diversity=diversity(found),
+            copies=nearest.listed(tunes.names),
+            diversity=diversity(tunes),
             judge={**_opinion(judged), **self.real_judge},
             control=control,
             continuation=continuation,
@@ -169,12 +169,12 @@ def _ceiling(
     )
 
 
-def _judged(found: TuneSet, report: Report) -> Floats:
+def _judged(tunes: TuneSet, report: Report) -> Floats:
     """The judge's score of every tune, less 1 where it is rejected."""
     judge, scores = load_judge(), []
-    for done, tune in enumerate(found.tunes, 1):
+    for done, tune in enumerate(tunes.tunes, 1):
         scores.append(judge(tune).ranked)
-        report(f"judging {found.name}", done, len(found))
+        report(f"judging {tunes.name}", done, len(tunes))
     return np.array(scores)
 
 
@@ -185,15 +185,15 @@ def _opinion(judged: Floats) -> dict[str, float]:
     return {"score": score, "rejected": float((judged < 0).mean())}
 
 
-def _validity(found: TuneSet) -> Validity:
-    n_bad = len(found.invalid) + len(found.unreadable)
+def _validity(tunes: TuneSet) -> Validity:
+    n_bad = len(tunes.invalid) + len(tunes.unreadable)
     return Validity(
-        found.n_found,
-        len(found),
-        share([True] * (found.n_found - n_bad) + [False] * n_bad),
-        found.invalid,
-        found.unreadable,
-        found.set_aside,
+        tunes.n_found,
+        len(tunes),
+        share([True] * (tunes.n_found - n_bad) + [False] * n_bad),
+        tunes.invalid,
+        tunes.unreadable,
+        tunes.set_aside,
     )
 
 
@@ -228,15 +228,15 @@ def ranking(
     Sets are resampled by tune, so that an interval says what other tunes of the same makers, in the
     same number, would have shown. Steps between neighbours only.
     """
-    order = sorted(assessments, key=lambda found: found.ratios["all"])
+    order = sorted(assessments, key=lambda assessment: assessment.ratios["all"])
     samples = {a.name: benchmark.floors.resampled_ratios(sets[a.name]) for a in assessments}
     steps = []
     for better, worse in pairwise(order):
         gap = math.log(worse.ratios["all"] / better.ratios["all"])
         spread = samples[worse.name] - samples[better.name]
         low, high = np.quantile(spread, [0.025, 0.975]) - (float(spread.mean()) - gap)
-        found = ConfidenceInterval(gap, float(low), float(high))
-        steps.append(RankStep(better.name, worse.name, found, found.low > 0))
+        difference = ConfidenceInterval(gap, float(low), float(high))
+        steps.append(RankStep(better.name, worse.name, difference, difference.low > 0))
     return tuple(steps)
 
 

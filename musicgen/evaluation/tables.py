@@ -11,7 +11,6 @@ from musicgen.music.metrics.table import GROUPS
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
-AUC_GOAL = 0.65
 RATIO_GOAL = 2.0
 
 
@@ -20,10 +19,10 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-def spread(found: ConfidenceInterval, digits: int = 3) -> str:
+def spread(estimate: ConfidenceInterval, digits: int = 3) -> str:
     """An estimate with its interval."""
-    low, high = number(found.low, digits), number(found.high, digits)
-    return f"{number(found.value, digits)} ({low} to {high})"
+    low, high = number(estimate.low, digits), number(estimate.high, digits)
+    return f"{number(estimate.value, digits)} ({low} to {high})"
 
 
 def headline(benchmark: Benchmark, one: Assessment) -> str:
@@ -51,7 +50,7 @@ def headline(benchmark: Benchmark, one: Assessment) -> str:
     return "; ".join(parts) + "."
 
 
-def family_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
+def family_rows(benchmark: Benchmark, assessments: Sequence[Assessment]) -> Rows:
     """Every set, the ceilings and the floor, by family of measures."""
     head = ("", "tunes", "valid", *GROUPS, "all", "AUC", "copies")
     floor = benchmark.real_classifier
@@ -66,7 +65,7 @@ def family_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
             f"{benchmark.held_out_nearness.copies.value:.1%}",
         )
     ]
-    for one in found:
+    for one in assessments:
         told = one.classifier
         rows.append(
             (
@@ -78,24 +77,23 @@ def family_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
                 f"{one.nearness.copies.value:.1%}",
             )
         )
-    for ceiling in benchmark.ceilings:
-        ratios = (number(ceiling.ratios[family], 2) for family in GROUPS if family != "form")
-        rows.append(
-            (
-                ceiling.name,
-                "",
-                "-",
-                *ratios,
-                "given",
-                number(ceiling.ratios["all"], 2),
-                number(ceiling.auc, 2),
-                "-",
-            )
+    rows += [
+        (
+            ceiling.name,
+            "",
+            "-",
+            *(number(ceiling.ratios[family], 2) for family in GROUPS if family != "form"),
+            "given",
+            number(ceiling.ratios["all"], 2),
+            number(ceiling.auc, 2),
+            "-",
         )
+        for ceiling in benchmark.ceilings
+    ]
     return head, rows
 
 
-def novelty_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
+def novelty_rows(benchmark: Benchmark, assessments: Sequence[Assessment]) -> Rows:
     """Copied runs, nearest tunes and duplicates, held-out real tunes first."""
     head = (
         "",
@@ -111,7 +109,7 @@ def novelty_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
     sets = [("held-out real tunes", benchmark.held_out_nearness, "-", "-")]
     sets += [
         (one.name, one.nearness, str(one.diversity.duplicates), str(one.diversity.families))
-        for one in found
+        for one in assessments
     ]
     rows: list[tuple[str, ...]] = [
         (
@@ -130,10 +128,10 @@ def novelty_rows(benchmark: Benchmark, found: Sequence[Assessment]) -> Rows:
     return head, rows
 
 
-def asked_rows(found: Sequence[Assessment]) -> Rows:
+def asked_rows(assessments: Sequence[Assessment]) -> Rows:
     """What was asked of models and what came, continuations, likelihood, the judge's score."""
     rows: list[tuple[str, ...]] = []
-    for one in found:
+    for one in assessments:
         rows += [(one.name, f"{o.asked} as asked", spread(o.held), str(o.n)) for o in one.control]
         c = one.continuation
         if c is not None:
@@ -161,21 +159,24 @@ def asked_rows(found: Sequence[Assessment]) -> Rows:
     return ("", "what", "share or value", "tunes"), rows
 
 
-def detail_tables(benchmark: Benchmark, found: Sequence[Assessment]) -> list[tuple[str, *Rows]]:
+def detail_tables(
+    benchmark: Benchmark, assessments: Sequence[Assessment]
+) -> list[tuple[str, *Rows]]:
     """The longer tables of the terminal, with their titles."""
-    head = ["measure", "floor"]
-    for one in found:
-        head += [one.name, "by floor"]
+    head = (
+        "measure",
+        "floor",
+        *(name for one in assessments for name in (one.name, "by floor")),
+        *(ceiling.name for ceiling in benchmark.ceilings),
+    )
     rows = []
-    for k, row in enumerate(found[0].likeness):
+    for k, row in enumerate(assessments[0].likeness):
         cells = [f"{row.name} ({row.unit})", number(row.floor)]
-        for one in found:
+        for one in assessments:
             cells += [spread(one.likeness[k].distance), number(one.likeness[k].ratio, 1)]
-        cells += [number(ceiling.distances[k]) for ceiling in benchmark.ceilings]
-        rows.append(tuple(cells))
-    head += [ceiling.name for ceiling in benchmark.ceilings]
-    tables: list[tuple[str, *Rows]] = [("distances from held-out real tunes", tuple(head), rows)]
-    for one in found:
+        rows.append((*cells, *(number(ceiling.distances[k]) for ceiling in benchmark.ceilings)))
+    tables: list[tuple[str, *Rows]] = [("distances from held-out real tunes", head, rows)]
+    for one in assessments:
         if one.classifier is not None:
             told: list[tuple[str, ...]] = [
                 (g.name, number(g.auc), number(g.real), number(g.new))
@@ -183,5 +184,5 @@ def detail_tables(benchmark: Benchmark, found: Sequence[Assessment]) -> list[tup
             ]
             title = f"what gives {one.name} away"
             tables.append((title, ("", "AUC by itself", "real tunes", "these"), told))
-    tables.append(("asked and judged", *asked_rows(found)))
+    tables.append(("asked and judged", *asked_rows(assessments)))
     return tables
