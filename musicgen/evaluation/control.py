@@ -1,4 +1,4 @@
-"""Does a model do what it is asked? Controls that hold, and continuations of real tunes."""
+"""Accuracy of a model's controls, and the quality of its continuations of real tunes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOTIF = 4  # notes: a motif is a run of so many degrees with their lengths
 
 @dataclass(frozen=True, slots=True)
 class ControlAccuracy:
-    """Of `n` tunes that were asked to be something, the share that are."""
+    """The share of `n` tunes that are as a control asks."""
 
     asked: str
     held: ConfidenceInterval
@@ -48,21 +48,21 @@ class ContinuationScore:
 
 def control_accuracy(
     composer: Composer,
-    asked: Sequence[Tune],
+    models: Sequence[Tune],
     sampling: SamplingConfig,
     *,
     each: int = 2,
     report: Report = silent,
 ) -> tuple[ControlAccuracy, ...]:
-    """Ask for the key, the meter and the type of each of these tunes at once, and look.
+    """Generate tunes with the key, the meter and the type of each of these tunes, and check them.
 
-    The requests are real tunes' so that no impossible thing is asked for.
+    The controls are those of real tunes, so that no impossible combination is asked for.
     """
     from musicgen.composer.controls import Controls
 
     held: dict[str, list[bool]] = {"key": [], "meter": [], "type of tune": []}
     wrong: dict[str, str] = {}
-    for done, model in enumerate(asked, 1):
+    for done, model in enumerate(models, 1):
         controls = Controls(key=str(model.key), meter=str(model.meter), rhythm=model.rhythm or None)
         try:
             takes = list(composer.takes(each, controls, replace(sampling, seed=done)))
@@ -73,7 +73,7 @@ def control_accuracy(
                 held[name].append(holds)
                 if not holds:
                     wrong.setdefault(name, take.tune.title)
-        report("asking for keys, meters and types", done, len(asked))
+        report("asking for keys, meters and types", done, len(models))
     return tuple(
         ControlAccuracy(name, share(values), len(values), wrong.get(name, ""))
         for name, values in held.items()
@@ -90,7 +90,7 @@ def _checks(
         wanted is not None and (tune.key.tonic, tune.key.mode) == (wanted.tonic, wanted.mode),
     )
     bar = parse_meter(meter or "")
-    full = bar.bar_duration if bar is not None else None
+    full = None if bar is None else bar.bar_duration
     yield "meter", full == tune.meter.bar_duration and not validate(tune)
     if rhythm is not None:
         yield "type of tune", canonical_rhythm(tune.rhythm) == canonical_rhythm(rhythm)
@@ -105,14 +105,14 @@ def continuation(
         report("continuing tunes", done, len(real))
         half = _first_half(tune)
         try:
-            whole = next(composer.continuations(half, 1, replace(sampling, seed=done))).tune
-            given, made, was = played_once(half), played_once(whole), played_once(tune)
+            result = next(composer.continuations(half, 1, replace(sampling, seed=done))).tune
+            prompt, made, original = map(played_once, (half, result, tune))
         except MusicgenError:  # such as a heading that the model does not know
             continue
-        n = len(given.pitches)
-        kept = made.pitches[:n].tolist() == given.pitches.tolist()
-        rows.append((kept, not validate(whole), made.degrees[-1] == 0, bool(was.degrees[-1] == 0)))
-        motifs.append((_reused(made, n), _reused(was, n)))
+        n = len(prompt.pitches)
+        kept = made.pitches[:n].tolist() == prompt.pitches.tolist()
+        rows.append((kept, not validate(result), made.degrees[-1] == 0, original.degrees[-1] == 0))
+        motifs.append((_reused(made, n), _reused(original, n)))
     if not rows:
         return None
     kept, valid, tonic, real_tonic = (share([bool(v) for v in c]) for c in zip(*rows, strict=True))
@@ -127,7 +127,7 @@ def _first_half(tune: Tune) -> Tune:
 
 
 def played_once(tune: Tune) -> NoteArrays:
-    """The tune heard without its repeats, so that a half is the beginning of the whole."""
+    """The notes of a tune without its repeats, so that a half is the beginning of the whole."""
     voice = tune.voices[0]
     bars = (replace(bar, repeat_start=False, repeat_end=0, volta=()) for bar in voice.bars)
     return NoteArrays.of(replace(tune, voices=(replace(voice, bars=tuple(bars)),)))

@@ -1,4 +1,4 @@
-"""Is it new? Runs copied from the corpus, nearest tunes, against what held-out real tunes show."""
+"""Novelty: runs copied from the corpus and nearest tunes, against those of held-out real tunes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Diversity:
 
 @dataclass(frozen=True, eq=False)
 class NearestTunes:
-    """What the index says of each tune of a set, in order."""
+    """The novelty of each tune of a set, in order."""
 
     bars: Floats
     similarity: Floats
@@ -72,8 +72,7 @@ class NearestTunes:
 
     def summary(self, groups: Sequence[str], seed: int = 0) -> NoveltySummary:
         """The set as a whole."""
-        rng = np.random.default_rng([seed, 6])
-        weights = bootstrap_weights(groups, RESAMPLES, rng)
+        weights = bootstrap_weights(groups, RESAMPLES, np.random.default_rng([seed, 6]))
         return NoveltySummary(
             len(self.bars),
             mean_interval(self.bars, weights),
@@ -86,11 +85,11 @@ class NearestTunes:
 
     def listed(self, names: Sequence[str]) -> tuple[Copy, ...]:
         """The copies, longest first."""
-        found = [
+        copies = [
             Copy(names[i], self.neighbours[i], int(self.bars[i]), float(self.similarity[i]))
             for i in np.flatnonzero(self.copies).tolist()
         ]
-        return tuple(sorted(found, key=lambda copy: (-copy.bars, -copy.similarity)))
+        return tuple(sorted(copies, key=lambda copy: (-copy.bars, -copy.similarity)))
 
 
 def look_up(
@@ -99,20 +98,20 @@ def look_up(
     """Look every tune up in an index that it is not part of."""
     rows, neighbours = [], []
     for done, tune in enumerate(tunes, 1):
-        said = index.assess(tune)
-        rows.append((said.copied_bars, said.similarity, said.verdict == COPY))
-        neighbours.append(str(said.neighbours[0]) if said.neighbours else "")
+        novelty = index.assess(tune)
+        rows.append((novelty.copied_bars, novelty.similarity, novelty.verdict == COPY))
+        neighbours.append(str(novelty.neighbours[0]) if novelty.neighbours else "")
         report(f"looking up {name}", done, len(tunes))
     bars, similarity, copies = np.array(rows, np.float64).reshape(-1, 3).T
     return NearestTunes(bars, similarity, copies, tuple(neighbours))
 
 
-def diversity(found: TuneSet) -> Diversity:
+def diversity(tunes: TuneSet) -> Diversity:
     """Duplicates and families within a set."""
-    lines = [line_of(tune.voices[0]) for tune in found.tunes]
+    lines = [line_of(tune.voices[0]) for tune in tunes.tunes]
     digests = {
-        melody_digest(tune.meter, [line]) for tune, line in zip(found.tunes, lines, strict=True)
+        melody_digest(tune.meter, [line]) for tune, line in zip(tunes.tunes, lines, strict=True)
     }
     runs = [shingles(line) for line in lines]
     families = group_families(np.concatenate(runs), [len(run) for run in runs])
-    return Diversity(len(found), len(found) - len(digests), len(set(families)))
+    return Diversity(len(tunes), len(tunes) - len(digests), len(set(families)))

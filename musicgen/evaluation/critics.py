@@ -70,7 +70,7 @@ def _trees(vectors: Floats, labels: Ints, seed: int) -> Any:
 
 def _critic(space: FeatureSpace, trees: Any) -> Critic:
     # scikit-learn has no public way to its trees; a test compares what they say.
-    nodes = [[_node(node) for node in one.nodes] for (one,) in trees._predictors]
+    nodes = [[_node(node) for node in tree.nodes] for (tree,) in trees._predictors]
     return Critic(space, nodes, float(trees._baseline_prediction.item()))
 
 

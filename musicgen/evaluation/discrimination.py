@@ -1,4 +1,4 @@
-"""Can a classifier tell new tunes from real ones? The two-sample test, and what gives them away.
+"""Classifier two-sample test: can new tunes be told from real ones, and by which features?
 
 Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", ICLR 2017: a classifier learns to
 tell the two sets on some tunes and is scored on others. An AUC of 0.5 means that it cannot; 1 that
@@ -56,10 +56,8 @@ def discriminate(real: Features, new: Features, *, seed: int = 0) -> Discriminat
     labels = np.repeat([0, 1], [len(real), len(new)])
     groups = [f"real {g}" for g in real.groups] + [f"new {g}" for g in new.groups]
     scores = _held_out_scores(vectors, labels, groups, seed)
-    rng = np.random.default_rng([seed, 5])
-    weights = bootstrap_weights(groups, RESAMPLES, rng)
-    samples = np.array([auc(scores, labels, w) for w in weights])
-    low, high = np.quantile(samples, [0.025, 0.975])
+    weights = bootstrap_weights(groups, RESAMPLES, np.random.default_rng([seed, 5]))
+    low, high = np.quantile([auc(scores, labels, w) for w in weights], [0.025, 0.975])
     return Discrimination(
         ConfidenceInterval(auc(scores, labels), float(low), float(high)),
         len(real),
@@ -114,14 +112,11 @@ def auc(scores: Floats, labels: NDArray[np.int64], weights: Floats | None = None
 def _giveaways(
     names: Sequence[str], vectors: Floats, labels: NDArray[np.int64], most: int = 12
 ) -> tuple[TellingFeature, ...]:
-    found = []
+    giveaways = []
     for name, column in zip(names, vectors.T, strict=True):
-        known = ~np.isnan(column)
-        sides = [column[known & (labels == label)] for label in (0, 1)]
-        if all(len(side) for side in sides):
-            value = auc(column, labels)
-            found.append(
-                TellingFeature(name, value, float(sides[0].mean()), float(sides[1].mean()))
+        real, new = (column[~np.isnan(column) & (labels == label)] for label in (0, 1))
+        if len(real) and len(new):
+            giveaways.append(
+                TellingFeature(name, auc(column, labels), float(real.mean()), float(new.mean()))
             )
-    found.sort(key=lambda giveaway: -abs(giveaway.auc - 0.5))
-    return tuple(found[:most])
+    return tuple(sorted(giveaways, key=lambda giveaway: -abs(giveaway.auc - 0.5))[:most])

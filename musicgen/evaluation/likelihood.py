@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,11 +106,10 @@ def rates(
         )
     tokens = tokens.with_features(checkpoint.feature_sizes)
     held_out = _tunes_of(tokens, split, only)
-    heard = held_out
-    if tokens.vocab != checkpoint.vocab:
-        heard = _in_vocabulary(held_out, tokens, checkpoint)
-    bits = score_tunes(checkpoint.network, heard)
-    unknown = _count_by_tune(heard, heard.ids == UNK_ID)
+    same_vocabulary = tokens.vocab == checkpoint.vocab
+    scored = held_out if same_vocabulary else _in_vocabulary(held_out, tokens, checkpoint)
+    bits = score_tunes(checkpoint.network, scored)
+    unknown = np.add.reduceat((scored.ids == UNK_ID).astype(np.int64), scored.offsets[:-1])
     if tokens.unit == char.UNIT:
         bits += UNKNOWN_CHARACTER * unknown
     sizes = _sizes(tokens, held_out)
@@ -125,7 +123,7 @@ def rates(
         len(held_out),
         len(held_out.ids) - 2 * len(held_out),
         int(unknown.sum()),
-        checkpoint.fingerprint == tokens.fingerprint or checkpoint.vocab == tokens.vocab,
+        same_vocabulary or checkpoint.fingerprint == tokens.fingerprint,
     )
 
 
@@ -153,7 +151,7 @@ def _gathered(splits: list[TokenSplit], only: Collection[str] | None) -> TokenSp
         splits[0],
         ids=np.concatenate(ids),
         features=np.concatenate(features),
-        offsets=np.cumsum([0, *(len(own) for own, _ in tunes)]),
+        offsets=np.cumsum([0, *(len(tune) for tune, _ in tunes)]),
         notes=np.array([split.notes[i] for split, i in chosen], np.int32),
         names=[split.names[i] for split, i in chosen],
     )
@@ -161,12 +159,11 @@ def _gathered(splits: list[TokenSplit], only: Collection[str] | None) -> TokenSp
 
 def rate_of(unit: str, bits: Floats, sizes: Floats) -> Rate:
     """Bits of all tunes (n,) over the size of all (n,), with the bootstrap over tunes."""
-    rng = np.random.default_rng(0)
-    draws = rng.integers(0, len(bits), (RESAMPLES, len(bits)))
+    draws = np.random.default_rng(0).integers(0, len(bits), (RESAMPLES, len(bits)))
     ratios = bits[draws].sum(axis=1) / sizes[draws].sum(axis=1)
     low, high = np.quantile(ratios, [0.025, 0.975])
-    value = float(bits.sum() / sizes.sum())
-    return Rate(unit, value, float(low), float(high), int(sizes.sum()), len(bits))
+    total = sizes.sum()
+    return Rate(unit, float(bits.sum() / total), float(low), float(high), int(total), len(bits))
 
 
 def _sizes(tokens: TokenSet, split: TokenSplit) -> Floats:
@@ -175,41 +172,30 @@ def _sizes(tokens: TokenSet, split: TokenSplit) -> Floats:
     language, vocabulary = LANGUAGES[tokens.tokenizer], Vocabulary(tokens.vocab)
     sizes = np.zeros((len(split), 3))
     by_character = tokens.unit == char.UNIT
+    sizes[:, 2 if by_character else 0] = split.notes
     for i in range(len(split)):
-        spoken = vocabulary.decode(split.tune(i)[0].tolist())
-        if by_character:
-            sizes[i, 2] = split.notes[i]
-        else:
-            sizes[i, 0] = split.notes[i]
-        if not by_character and UNKNOWN in spoken:
+        texts = vocabulary.decode(split.tune(i)[0].tolist())
+        if not by_character and UNKNOWN in texts:
             continue
         try:
-            tune = language.decode(spoken)
+            tune = language.decode(texts)
         except InvalidTuneError:
             continue
-        if tune is None:
-            continue
-        sizes[i, 1] = len(tune.bars)
-        if by_character:
-            sizes[i, 0] = tune.n_notes
-        else:
-            sizes[i, 2] = len(char.text_of(tune))
+        if tune is not None and by_character:
+            sizes[i, :2] = tune.n_notes, len(tune.bars)
+        elif tune is not None:
+            sizes[i, 1:] = len(tune.bars), len(char.text_of(tune))
     return sizes
 
 
 def _in_vocabulary(split: TokenSplit, tokens: TokenSet, checkpoint: Checkpoint) -> TokenSplit:
-    """The same tunes in the ids of a model, with the guesses worked out anew."""
-    known = Vocabulary(checkpoint.vocab)
-    table = np.array(known.encode(tokens.vocab), split.ids.dtype)
+    """The same tunes in the ids of a model, with new lookback features."""
+    table = np.array(Vocabulary(checkpoint.vocab).encode(tokens.vocab), split.ids.dtype)
     table[: len(SPECIALS)] = range(len(SPECIALS))
     ids = table[split.ids]
     features = np.array(split.features)
     n_given, echo = n_given_columns(tokens.feature_sizes)
     for first, end in zip(split.offsets[:-1], split.offsets[1:], strict=True):
-        given = features[first:end, :n_given]
-        features[first:end, n_given:] = lookback_features(ids[first:end], given, echo=echo)
+        grammar = features[first:end, :n_given]
+        features[first:end, n_given:] = lookback_features(ids[first:end], grammar, echo=echo)
     return replace(split, ids=ids, features=features)
-
-
-def _count_by_tune(split: TokenSplit, flags: NDArray[np.bool_]) -> NDArray[Any]:
-    return np.add.reduceat(flags.astype(np.int64), split.offsets[:-1])

@@ -1,7 +1,8 @@
-"""What is evaluated and what with: sets of tunes from files or a model, and a reference corpus."""
+"""Sets of tunes to evaluate, from files or a model, and the reference corpus to compare with."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ Report = Callable[[str, int, int], None]
 MIN_REFERENCE = 150  # tunes; a smaller test split is not enough to compare with
 MAX_REFERENCE = 1000  # tunes; more would only take longer
 MAX_POOL = 1200
-# What is known to be worse, and the order of the chain that makes it.
+# Music known to be worse, and the order of the Markov chain that makes it.
 CEILINGS = {"Markov chain": 3, "shuffled notes": 0}
 
 
@@ -35,7 +36,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A tune or file with something wrong. `what` is the first reason."""
+    """A tune or file with a fault. `what` is the first reason."""
 
     name: str
     what: str
@@ -43,7 +44,7 @@ class Fault:
 
 @dataclass(frozen=True, eq=False)
 class TuneSet:
-    """Tunes to be judged, reduced to their melody, with what could not be.
+    """Tunes to be judged, reduced to their melody, and the faults of those that cannot be.
 
     `tunes`, `notes` and `names` go together. `invalid` are tunes whose bars or repeats do not add
     up (they are judged all the same), `unreadable` are files and tunes that could not be read, and
@@ -65,20 +66,21 @@ class TuneSet:
 
     def features(self, report: Report = silent) -> Features:
         """Counts and measures of every tune."""
-        what = f"measuring {self.name}"
         return Features.of(
-            self.notes, self.groups or None, lambda done: report(what, done, len(self))
+            self.notes,
+            self.groups or None,
+            lambda done: report(f"measuring {self.name}", done, len(self)),
         )
 
 
 def collect(
-    name: str, found: Iterator[tuple[str, Tune | Rejected]], progress: Callable[[int], None]
+    name: str, labelled: Iterator[tuple[str, Tune | Rejected]], progress: Callable[[int], None]
 ) -> TuneSet:
-    """Sort tunes into a set as they come."""
+    """Sort tunes with their labels into a set as they come."""
     tunes, notes, names = [], [], []
     invalid, unreadable, aside = [], [], []
     n_found = 0
-    for n_found, (label, tune) in enumerate(found, 1):
+    for n_found, (label, tune) in enumerate(labelled, 1):
         progress(n_found)
         if isinstance(tune, Rejected):
             unreadable.append(Fault(label, tune.reason))
@@ -117,36 +119,34 @@ def read_set(
     Raises:
         CorpusError: a name that is neither a file nor a folder, or no tune to judge.
     """
-    names = [str(source) for source in sources]
-    files = corpora.find_files(names)
-    name = ", ".join(names)
-    total = len(files)
+    names = list(map(str, sources))
+    files, name = corpora.find_files(names), ", ".join(names)
 
     def tunes() -> Iterator[tuple[str, Tune | Rejected]]:
         for done, file in enumerate(files, 1):
-            report(f"reading {name}", done, total)
+            report(f"reading {name}", done, len(files))
             number = 0
             try:
-                how = formats.options_for(file.path, reading)
-                for number, tune in enumerate(formats.scan_each(file.path, **how), 1):
+                options = formats.options_for(file.path, reading)
+                for number, tune in enumerate(formats.scan_each(file.path, **options), 1):
                     yield f"{file.label}#{number}", tune
                 if not number:
                     yield file.label, Rejected("", "holds no tune")
             except MusicgenError as error:
                 yield file.label, Rejected("", getattr(error, "what", str(error)))
 
-    found = collect(name, tunes(), lambda done: None)
-    if not found.tunes:
-        faults = (*found.unreadable, *found.set_aside)
+    collected = collect(name, tunes(), lambda done: None)
+    if not collected.tunes:
+        faults = (*collected.unreadable, *collected.set_aside)
         why = f" (first: {faults[0].name}: {faults[0].what})" if faults else ""
-        raise CorpusError(f"{name}: no melody to judge in {total} files{why}")
-    return found
+        raise CorpusError(f"{name}: no melody to judge in {len(files)} files{why}")
+    return collected
 
 
 def set_of(name: str, tunes: Sequence[Tune], report: Report = silent) -> TuneSet:
-    """A set of tunes that are there already, such as a model's."""
-    found = ((tune.title or str(number), tune) for number, tune in enumerate(tunes, 1))
-    return collect(name, found, lambda done: report(f"listening to {name}", done, len(tunes)))
+    """A set of tunes in memory, such as a model's."""
+    labelled = ((tune.title or str(number), tune) for number, tune in enumerate(tunes, 1))
+    return collect(name, labelled, lambda done: report(f"listening to {name}", done, len(tunes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ class Reference:
     """A corpus to compare with: `held_out` families, and `others` that share none with them.
 
     `held_out` are the test families (of which a model trained on the corpus has seen none), or,
-    where they are few, half of all families. `others` show what real tunes differ by, and what a
+    where they are few, half of all families. `others` show how much real tunes differ, and what a
     model may have copied from.
     """
 
@@ -178,22 +178,19 @@ class Reference:
         Raises:
             CorpusError: it cannot be read or has too few melodies to divide.
         """
-        kept: list[Tune] = []
-        corpus = corpora.load(sources, extract=_identity, keep=kept.append, progress=report)
+        pairs = _load(sources, report)
         rng = np.random.default_rng(seed)
-        melodies = [(e, t) for e, t in zip(corpus.entries, kept, strict=True) if _is_melody(t)]
+        melodies = [(entry, tune) for entry, tune in pairs if _is_melody(tune)]
         families = sorted({entry.family for entry, _ in melodies})
         chosen = {entry.family for entry, _ in melodies if entry.split == split}
         n_chosen = sum(entry.family in chosen for entry, _ in melodies)
         name = ", ".join(map(str, sources))
-        notices = (
-            [
-                f"{len(kept) - len(melodies)} tunes of {name} are no single melody in one key "
+        notices = []
+        if len(pairs) > len(melodies):
+            notices.append(
+                f"{len(pairs) - len(melodies)} tunes of {name} are no single melody in one key "
                 "and meter and were set aside"
-            ]
-            if len(kept) > len(melodies)
-            else []
-        )
+            )
         if n_chosen < MIN_REFERENCE:
             halves = rng.permutation(len(families))[: (len(families) + 1) // 2]
             chosen = {families[i] for i in halves.tolist()}
@@ -207,12 +204,12 @@ class Reference:
         rest = [(e, t) for e, t in melodies if e.family not in chosen]
         if len(held_out) < 2 or len(rest) < 2:
             raise CorpusError(f"{name}: {len(melodies)} melodies are too few to compare with")
-        ours = _some(held_out, MAX_REFERENCE, rng)
-        pool = _some([pair for pair in rest if pair[0].split == "train"] or rest, MAX_POOL, rng)
+        reference = _sample(held_out, MAX_REFERENCE, rng)
+        pool = _sample([pair for pair in rest if pair[0].split == "train"] or rest, MAX_POOL, rng)
         return Reference(
             name,
             split,
-            _as_set("held-out tunes", ours, report),
+            _as_set("held-out tunes", reference, report),
             _as_set("other tunes", pool, report),
             tuple(tune for _, tune in rest),
             tuple(notices),
@@ -227,13 +224,16 @@ class Reference:
         the other tunes and in the bars of such as are valid."""
         tunes = self.others.tunes
         models = [tune for tune in tunes if not validate(tune)]
-        found = {}
+        sets = {}
         for name, order in CEILINGS.items():
             chain = MarkovChain(tunes, order, models or tunes)
             rng = np.random.default_rng([seed, 4, order])
-            made = [chain.generate(rng) for _ in _counted(name, n, report)]
-            found[name] = set_of(name, made, report)
-        return found
+            made = []
+            for done in range(1, n + 1):
+                made.append(chain.generate(rng))
+                report(name, done, n)
+            sets[name] = set_of(name, made, report)
+        return sets
 
 
 def measured(sources: Sequence[str | Path], split: str, report: Report = silent) -> Features:
@@ -242,20 +242,19 @@ def measured(sources: Sequence[str | Path], split: str, report: Report = silent)
     Raises:
         CorpusError: it cannot be read.
     """
-    kept: list[Tune] = []
-    corpus = corpora.load(sources, extract=_identity, keep=kept.append, progress=report)
-    own = [
+    pairs = [
         (entry, tune)
-        for entry, tune in zip(corpus.entries, kept, strict=True)
+        for entry, tune in _load(sources, report)
         if entry.split == split and _is_melody(tune)
     ]
-    return _as_set(f"{split} tunes", own, report).features(report)
+    return _as_set(f"{split} tunes", pairs, report).features(report)
 
 
-def _counted(what: str, n: int, report: Report) -> Iterator[int]:
-    for i in range(n):
-        yield i
-        report(what, i + 1, n)
+def _load(sources: Sequence[str | Path], report: Report) -> list[tuple[corpora.Entry, Tune]]:
+    """The tunes of a corpus with their entries."""
+    tunes: list[Tune] = []
+    corpus = corpora.load(sources, extract=_identity, keep=tunes.append, progress=report)
+    return list(zip(corpus.entries, tunes, strict=True))
 
 
 def _identity(tune: Tune) -> Tune:
@@ -270,30 +269,26 @@ def _is_melody(tune: Tune) -> bool:
     return True
 
 
-def _some(
+def _sample(
     pairs: Sequence[tuple[corpora.Entry, Tune]], most: int, rng: np.random.Generator
 ) -> list[tuple[corpora.Entry, Tune]]:
-    """At most so many, whole families at random, in their own order."""
+    """At most `most` tunes, whole families at random, in their own order."""
     if len(pairs) <= most:
         return list(pairs)
-    families = list(dict.fromkeys(entry.family for entry, _ in pairs))
-    taken: set[str] = set()
-    sizes = dict.fromkeys(families, 0)
-    for entry, _ in pairs:
-        sizes[entry.family] += 1
-    left = most
-    for place in rng.permutation(len(families)).tolist():
-        if sizes[families[place]] <= left:
-            taken.add(families[place])
-            left -= sizes[families[place]]
+    sizes = Counter(entry.family for entry, _ in pairs)
+    families, taken, left = list(sizes), set[str](), most
+    for i in rng.permutation(len(families)).tolist():
+        if sizes[families[i]] <= left:
+            taken.add(families[i])
+            left -= sizes[families[i]]
     return [pair for pair in pairs if pair[0].family in taken]
 
 
 def _as_set(name: str, pairs: Sequence[tuple[corpora.Entry, Tune]], report: Report) -> TuneSet:
-    found = collect(
+    tunes = collect(
         name,
         ((entry.id, tune) for entry, tune in pairs),
         lambda done: report(f"listening to {name}", done, len(pairs)),
     )
     families = {entry.id: entry.family for entry, _ in pairs}
-    return replace(found, groups=tuple(families[label] for label in found.names))
+    return replace(tunes, groups=tuple(families[label] for label in tunes.names))
