@@ -1,12 +1,12 @@
-"""What kind of tune is it? Rhythm, mode, meter, collection: many notes to one answer, two ways.
+"""Classification of a tune by rhythm, mode, meter and collection, in two ways.
 
     classifier = Classifier.load()
     classifier.classify(tune)                      # {"rhythm": {"jig": 0.97, ...}, ...}
     classifier.classify(tune, by="likelihood")
 
 By a small head on the states of a trained network that is left as it is (`head`), or by Bayes'
-rule from what the same network gives for the notes under each heading (`likelihood`). Both hear the
-notes alone (`transcription`).
+rule from what the same network gives for the notes under each heading (`likelihood`). Both use
+the notes alone (`transcription`).
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Classifier:
         from musicgen.evaluation.classification.states import fingerprint_of
         from musicgen.models import checkpoint as checkpoints
 
-        found = heads.load(heads.SHIPPED if head is None else head)
-        named = found.checkpoint if checkpoint is None else checkpoint
+        loaded = heads.load(heads.SHIPPED if head is None else head)
+        named = loaded.checkpoint if checkpoint is None else checkpoint
         model = checkpoints.load(checkpoints.locate(named))
-        if fingerprint_of(model) == found.fingerprint:
-            return Classifier(model, found)
+        if fingerprint_of(model) == loaded.fingerprint:
+            return Classifier(model, loaded)
         if head is not None or checkpoint is None:
             raise CheckpointError(
                 f"{named}: the head was fitted on another model; fit one with "
@@ -88,6 +88,6 @@ class Classifier:
             )
         from musicgen.evaluation.classification.states import states_of
 
-        by_ear = [each.notated() for each in transcriptions]
+        tunes = [each.notated() for each in transcriptions]
         with torch_single_threaded():
-            return [self.head.answer(states) for states in states_of(self.checkpoint, by_ear)]
+            return [self.head.answer(states) for states in states_of(self.checkpoint, tunes)]

@@ -3,8 +3,8 @@
     pooled = mean, spread and last of the states, mean and maximum of K learned features of each
     logits = pooled @ output + bias, one softmax for each question
 
-The states are what the network's last layer says after each token that it hears, with every token
-of the heading replaced by `<unk>`: what is asked must not be told.
+The states are those of the network's last layer after each token, with every token of the heading
+replaced by `<unk>`, as the heading holds the answers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError
-from musicgen.evaluation.classification.questions import N_ANSWERS, QUESTIONS
+from musicgen.evaluation.classification.questions import N_ANSWERS, QUESTIONS, Question
 from musicgen.models.checkpoint import shipped_folder
 from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
 
@@ -46,11 +46,9 @@ class ClassifierHead:
         answers: Answers = {}
         begin = 0
         for question in QUESTIONS:
-            own = logits[begin : begin + len(question.classes)]
-            begin += len(own)
-            odds = np.exp(own - own.max())
-            shares = (odds / odds.sum()).tolist()
-            answers[question.name] = dict(zip(question.classes, shares, strict=True))
+            scores = logits[begin : begin + len(question.classes)]
+            begin += len(scores)
+            answers[question.name] = probabilities(question, scores)
         return answers
 
     def logits(self, states: Floats) -> NDArray[np.float64]:
@@ -59,8 +57,13 @@ class ClassifierHead:
         x = (states - w["centre"]) / w["scale"]  # (T, C)
         features = np.maximum(x @ w["feature"] + w["feature_bias"], 0)  # (T, K)
         pooled = [x.mean(0), x.std(0), x[-1], features.mean(0), features.max(0)]
-        logits = np.concatenate(pooled) @ w["output"] + w["output_bias"]
-        return np.asarray(logits, np.float64)
+        return np.asarray(np.concatenate(pooled) @ w["output"] + w["output_bias"], np.float64)
+
+
+def probabilities(question: Question, scores: NDArray[np.float64]) -> dict[str, float]:
+    """Softmax: the probability of every answer to a question from a score of each."""
+    odds = np.exp(scores - scores.max())
+    return dict(zip(question.classes, (odds / odds.sum()).tolist(), strict=True))
 
 
 def shapes(width: int, n_features: int) -> dict[str, tuple[int, ...]]:
@@ -89,12 +92,8 @@ def save(folder: str | Path, head: ClassifierHead) -> None:
         "questions": {q.name: q.classes for q in QUESTIONS},
         "scores": dict(head.scores),
     }
-    contents = {
-        "weights.safetensors": arrays_to(head.weights),
-        "config.json": as_json(config),
-        "README.md": head.card.encode(),
-    }
-    seal(folder, contents, kind=FORMAT)
+    contents = (arrays_to(head.weights), as_json(config), head.card.encode())
+    seal(folder, dict(zip(_FILES, contents, strict=True)), kind=FORMAT)
 
 
 def load(folder: str | Path = SHIPPED) -> ClassifierHead:
@@ -106,17 +105,17 @@ def load(folder: str | Path = SHIPPED) -> ClassifierHead:
     files = unseal(folder, _FILES, kind=FORMAT)
     try:
         config = json.loads(files["config.json"])
-        asked = {name: tuple(classes) for name, classes in config["questions"].items()}
+        questions = {name: tuple(classes) for name, classes in config["questions"].items()}
         shape = shapes(int(config["width"]), int(config["n_features"]))
         scores = {str(name): float(value) for name, value in config["scores"].items()}
         checkpoint, fingerprint = str(config["checkpoint"]), str(config["fingerprint"])
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
-    if asked != {q.name: q.classes for q in QUESTIONS}:
+    if questions != {q.name: q.classes for q in QUESTIONS}:
         raise CheckpointError(f"{folder}: answers other questions; fit it again")
-    where = f"{folder}/weights.safetensors"
+    data = files["weights.safetensors"]
     return ClassifierHead(
-        weights=arrays_from(files["weights.safetensors"], shape, where),
+        weights=arrays_from(data, shape, f"{folder}/weights.safetensors"),
         checkpoint=checkpoint,
         fingerprint=fingerprint,
         scores=scores,

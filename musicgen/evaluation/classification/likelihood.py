@@ -1,4 +1,4 @@
-"""Answers by Bayes' rule: under which heading is a tune likeliest to the model that writes tunes?
+"""Classification by Bayes' rule: the heading under which a model gives the notes most probability.
 
     p(answer | notes)  is proportional to  p(answer) * p(notes | heading with that answer) ** power
 
@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from musicgen.evaluation.classification.head import Answers
+from musicgen.evaluation.classification.head import Answers, probabilities
 from musicgen.evaluation.classification.questions import QUESTIONS, meter_class
 from musicgen.evaluation.classification.states import padded
 from musicgen.evaluation.classification.transcription import Transcription
@@ -26,7 +26,7 @@ from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.music.estimation.key import MODES, key_scores
-from musicgen.music.theory import Key, Meter, parse_meter, tonic_name
+from musicgen.music.theory import COMMON_TIME, Key, parse_meter, tonic_name
 from musicgen.music.tune import Tune
 from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
 
@@ -47,24 +47,20 @@ def answer(transcription: Transcription, checkpoint: Checkpoint) -> Answers:
 
 
 def weigh(
-    found: Mapping[str, Mapping[str, float]],
-    before: Mapping[str, Mapping[str, float]],
+    costs: Mapping[str, Mapping[str, float]],
+    prior: Mapping[str, Mapping[str, float]],
     power: Mapping[str, float],
 ) -> Answers:
     """Bayes' rule, from nats and priors."""
     answers: Answers = {}
     for question in QUESTIONS:
-        if question.name in found:
-            scores = np.array(
-                [
-                    math.log(before[question.name][name])
-                    - power[question.name] * found[question.name][name]
-                    for name in question.classes
-                ]
-            )
-            odds = np.exp(scores - scores.max())
-            shares = (odds / odds.sum()).tolist()
-            answers[question.name] = dict(zip(question.classes, shares, strict=True))
+        if question.name in costs:
+            scores = [
+                math.log(prior[question.name][name])
+                - power[question.name] * costs[question.name][name]
+                for name in question.classes
+            ]
+            answers[question.name] = probabilities(question, np.array(scores))
     return answers
 
 
@@ -72,10 +68,10 @@ def evidence(transcription: Transcription, checkpoint: Checkpoint) -> dict[str, 
     """Nats that the notes cost under each answer, the heading itself not counted."""
     candidates = list(_candidates(transcription))
     costs = _nats_of_music(checkpoint, [tune for _, _, tune in candidates])
-    found: dict[str, dict[str, float]] = {}
+    by_question: dict[str, dict[str, float]] = {}
     for (question, name, _), cost in zip(candidates, costs, strict=True):
-        found.setdefault(question, {})[name] = cost
-    return found
+        by_question.setdefault(question, {})[name] = cost
+    return by_question
 
 
 def _candidates(transcription: Transcription) -> Iterator[tuple[str, str, Tune]]:
@@ -86,24 +82,19 @@ def _candidates(transcription: Transcription) -> Iterator[tuple[str, str, Tune]]
         yield "rhythm", name, replace(usual, rhythm=name)
     scores = key_scores(transcription.line)
     for name in classes["mode"]:
-        tonic = int(scores[MODES.index(name)].argmax())
-        key = Key(tonic_name(name, tonic), name)
+        key = Key(tonic_name(name, int(scores[MODES.index(name)].argmax())), name)
         yield "mode", name, transcription.notated(meter=usual.meter, key=key)
     for name in classes["meter"]:
         meter = parse_meter(name)
         assert meter is not None
-        yield "meter", name, transcription.notated(meter=_as_printed(meter), key=usual.key)
-
-
-def _as_printed(meter: Meter) -> Meter:
-    """A meter as most of the corpus prints it."""
-    return Meter(meter.beats, meter.unit, "C" if meter_class(meter) == "4/4" else "")
+        if name == "4/4":  # as most of the corpus prints it
+            meter = COMMON_TIME
+        yield "meter", name, transcription.notated(meter=meter, key=usual.key)
 
 
 @torch.inference_mode()
 def _nats_of_music(checkpoint: Checkpoint, tunes: Sequence[Tune]) -> list[float]:
-    heard = [encode_tune(tune, checkpoint) for tune in tunes]
-    ids, features = padded(heard)
+    ids, features = padded([encode_tune(tune, checkpoint) for tune in tunes])
     logits, _ = checkpoint.network(ids[:, :-1], features[:, :-1])
     cost = nats(logits, ids[:, 1:])  # (B, T - 1), 0 at padding
     return cost[:, _HEADER:].double().sum(dim=1).tolist()
@@ -111,24 +102,20 @@ def _nats_of_music(checkpoint: Checkpoint, tunes: Sequence[Tune]) -> list[float]
 
 def priors(checkpoint: Checkpoint, transcription: Transcription) -> dict[str, dict[str, float]]:
     """Share of each answer among the training tunes that have one, from the model's openings; for
-    the type of tune, among those in the meter that is heard. What never occurred counts as half a
-    tune."""
+    the type of tune, among those in the estimated meter. An answer that never occurred counts as
+    half a tune."""
     counts = {q.name: dict.fromkeys(q.classes, 0.5) for q in QUESTIONS if q.name in ASKED}
-    heard = meter_class(transcription.notated().meter)
+    meter = meter_class(transcription.notated().meter)
     for ids, n in checkpoint.openings:
-        heading = {}
-        for i in ids:
-            token = parse_token(checkpoint.vocab[i])
-            heading[token.kind] = token.value
-        told = {
-            "rhythm": heading.get("rhythm", ""),
-            "mode": heading.get("mode", ""),
-            "meter": meter_class(heading["meter"]) if "meter" in heading else "",
-        }
-        for name, value in told.items():
-            if value in counts[name] and (name != "rhythm" or told["meter"] == heard):
+        tokens = [parse_token(checkpoint.vocab[i]) for i in ids]
+        heading = {token.kind: token.value for token in tokens}
+        if "meter" in heading:
+            heading["meter"] = meter_class(heading["meter"])
+        for name in ASKED:
+            value = heading.get(name, "")
+            if value in counts[name] and (name != "rhythm" or heading.get("meter") == meter):
                 counts[name][value] += n
     return {
-        name: {value: n / sum(of.values()) for value, n in of.items()}
-        for name, of in counts.items()
+        name: {value: n / sum(row.values()) for value, n in row.items()}
+        for name, row in counts.items()
     }

@@ -1,4 +1,4 @@
-"""What is asked of a tune, the answers there are, and what the corpus says is right."""
+"""The questions about a tune, their possible answers, and the right ones by the corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network's last layer says after each token of tunes: the states that a head is put on."""
+"""The states of a network's last layer after each token of tunes: the input of a head."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from musicgen.music.tune import Tune
 from musicgen.tokens.melody.table import HEADER_KINDS
 
 BATCH = 32
-MAX_TOKENS = 512  # a longer tune is heard so far
+MAX_TOKENS = 512  # of a longer tune the first ones
 _BEFORE_MUSIC = 1 + len(HEADER_KINDS)  # <bos> and the heading
 
 
@@ -28,25 +28,24 @@ def states_of(checkpoint: Checkpoint, tunes: Sequence[Tune]) -> list[NDArray[np.
         CheckpointError: the model does not read melody tokens.
         ControlError: a tune is no single line in one key and one meter.
     """
-    heard = [encode_tune(tune, checkpoint) for tune in tunes]
-    order = np.argsort([len(each.ids) for each in heard], kind="stable").tolist()
-    found: dict[int, NDArray[np.float32]] = {}
+    views = [encode_tune(tune, checkpoint) for tune in tunes]
+    order = np.argsort([len(view.ids) for view in views], kind="stable").tolist()
+    by_tune: dict[int, NDArray[np.float32]] = {}
     for begin in range(0, len(order), BATCH):
         rows = order[begin : begin + BATCH]
-        layer = _last_layer(checkpoint, [heard[i] for i in rows])
+        layer = _last_layer(checkpoint, [views[i] for i in rows])
         for i, states in zip(rows, layer, strict=True):
-            length = min(len(heard[i].ids), MAX_TOKENS)
-            found[i] = states[_BEFORE_MUSIC:length]
-    return [found[i] for i in range(len(tunes))]
+            by_tune[i] = states[_BEFORE_MUSIC : len(views[i].ids)]
+    return [by_tune[i] for i in range(len(tunes))]
 
 
 @torch.inference_mode()
-def _last_layer(checkpoint: Checkpoint, heard: Sequence[TokenView]) -> NDArray[np.float32]:
-    """What the readout is given: (B, T, C)."""
-    ids, features = padded(heard)
+def _last_layer(checkpoint: Checkpoint, views: Sequence[TokenView]) -> NDArray[np.float32]:
+    """The input of the readout: (B, T, C)."""
+    ids, features = padded(views)
     network: Any = checkpoint.network
     caught: list[torch.Tensor] = []
-    hook = network.readout.register_forward_pre_hook(lambda _, given: caught.append(given[0]))
+    hook = network.readout.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     try:
         network(ids, features)
     finally:
@@ -54,14 +53,14 @@ def _last_layer(checkpoint: Checkpoint, heard: Sequence[TokenView]) -> NDArray[n
     return caught[0].float().numpy()
 
 
-def padded(heard: Sequence[TokenView]) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(views: Sequence[TokenView]) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids (B, T) and features (B, T, F) side by side, padded on the right, `MAX_TOKENS` at most."""
-    longest = min(max(len(each.ids) for each in heard), MAX_TOKENS)
-    ids = np.zeros((len(heard), longest), np.int64)
-    features = np.zeros((len(heard), longest, heard[0].features.shape[1]), np.int64)
-    for row, each in enumerate(heard):
-        n = min(len(each.ids), longest)
-        ids[row, :n], features[row, :n] = each.ids[:n], each.features[:n]
+    longest = min(max(len(view.ids) for view in views), MAX_TOKENS)
+    ids = np.zeros((len(views), longest), np.int64)
+    features = np.zeros((len(views), longest, views[0].features.shape[1]), np.int64)
+    for row, view in enumerate(views):
+        n = min(len(view.ids), longest)
+        ids[row, :n], features[row, :n] = view.ids[:n], view.features[:n]
     return torch.from_numpy(ids), torch.from_numpy(features)
 
 

@@ -1,9 +1,9 @@
-"""A tune by ear: its pitches and lengths notated anew, nothing of its own heading or bar lines.
+"""Transcription: the pitches and lengths of a tune notated anew, without its heading and bar lines.
 
-What is asked must not be told, and the heading, the bar lines and even the spelling of a written
-tune tell its key, meter and type. So a tune is listened to: `estimation` says in which key and
-meter its notes are likeliest, our MIDI notation writes them down, and the type of tune is left
-open, as half of the corpus leaves it. A tune from MIDI is heard as the same tune from ABC is.
+The heading, the bar lines and even the spelling of a written tune tell its key, meter and type,
+which are to be classified. So only the notes are used: `estimation` finds the likeliest key and
+meter, `notation` writes the bars, and the type of tune is left open, as half of the corpus leaves
+it. A tune from MIDI gives the same transcription as from ABC.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from musicgen.music.theory import Key, Meter, default_unit
 from musicgen.music.tune import Note, Tune, Voice
 from musicgen.tokens.melody.encoding import melody
 
-MAX_QUARTERS = 400  # what comes later in a longer tune is not listened to
+MAX_QUARTERS = 400  # the rest of a longer tune is not used
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,16 @@ class Transcription:
 
     def notated(self, *, meter: Meter | None = None, key: Key | None = None) -> Tune:
         """The notes written down, in the meter and key that are given or else the likeliest."""
-        found = estimate_meter(self.line, meter=meter)
-        key = key or estimate_key(self.line)
-        pickup = round(found.pickup * UNITS)
-        frame = ConductorTrack([(0, found.meter)], [(0, key)], pickup=pickup)
+        estimate = estimate_meter(self.line, meter=meter)
+        meter, key = estimate.meter, key or estimate_key(self.line)
+        pickup = round(estimate.pickup * UNITS)
+        frame = ConductorTrack([(0, meter)], [(0, key)], pickup=pickup)
         (bars,) = write_bars([self.sounds], frame, 0)
-        unit = default_unit(found.meter)
-        return Tune(meter=found.meter, unit=unit, key=key, voices=(Voice(bars=bars),))
+        return Tune(meter=meter, unit=default_unit(meter), key=key, voices=(Voice(bars=bars),))
 
 
 def transcribe(tune: Tune) -> Transcription:
-    """What is heard of a tune as it is written, repeats not played.
+    """The transcription of a tune as it is written, repeats not played.
 
     Raises:
         InvalidTuneError: it is not a single line in one key and one meter.

@@ -1,7 +1,7 @@
 """Which earlier notes each note attends to, for every layer and head of a transformer.
 
-Vaswani et al., "Attention is all you need", 2017. A head's weights over the tokens are summed up
-to weights over the notes that the tokens say, so that they can be shown on the score.
+Vaswani et al., "Attention is all you need", 2017. A head's weights over the tokens are summed to
+weights over the notes that the tokens encode, so that they can be shown on the score.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class Attention:
 
     def among_notes(self, layer: int, head: int) -> tuple[list[Place], Weights]:
         """Places of the N notes and rests, and the shares (N, N) that each gives to the earlier
-        ones, at the token that says its pitch; what goes to headings and bar lines is left out."""
+        ones, at the token of its pitch; the shares of headings and bar lines are left out."""
         sounding = self.view.sounding()
         number = {place: i for i, (_, place) in enumerate(sounding)}
         member = np.zeros((len(self.view.tokens), len(number)))
         for t, place in enumerate(self.view.places):
             if place in number:
                 member[t, number[place]] = 1
-        at = [t for t, _ in sounding]
-        return [place for _, place in sounding], self.weights[layer, head][at] @ member
+        weights = self.weights[layer, head][[t for t, _ in sounding]]
+        return [place for _, place in sounding], weights @ member
 
     def by_distance(self, longest: int = 64) -> tuple[Weights, Weights]:
         """Mean share given to the token at each distance 0 .. longest - 1, (L, H, longest), as it
@@ -79,17 +79,17 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
             f"this model is an '{checkpoint.model.kind}' and has no attention; "
             "name a transformer, such as --checkpoint celtic-transformer"
         )
-    own = token_view(music, checkpoint)
-    if len(own.ids) > MAX_TOKENS:
+    view = token_view(music, checkpoint)
+    if len(view.ids) > MAX_TOKENS:
         raise ControlError(
-            f"{len(own.ids)} tokens are too many to show what attends to what; "
+            f"{len(view.ids)} tokens are too many to show what attends to what; "
             f"{MAX_TOKENS} at most, so cut it"
         )
     layers, alone = (
-        torch.stack([w[0] for w in network.attention(*own.batch, positions_only=only)])
+        torch.stack([w[0] for w in network.attention(*view.batch, positions_only=only)])
         for only in (False, True)
     )
-    return Attention(own, layers.double().numpy(), alone.double().numpy())
+    return Attention(view, layers.double().numpy(), alone.double().numpy())
 
 
 def score(
@@ -108,13 +108,12 @@ def score(
     places, shares = attention.among_notes(layer - 1, head - 1)
     if note is not None and not 1 <= note <= len(places):
         raise ControlError(f"note {note}: the tune has notes 1 to {len(places)}")
-    chosen = range(len(places)) if note is None else [note - 1]
-    arcs = []
-    for i in chosen:
-        earlier = shares[i, :i]
-        for j in np.argsort(-earlier, kind="stable")[:_STRONGEST]:
-            if earlier[j] >= _FAINTEST:
-                arcs.append(Arc(places[i], places[j], float(earlier[j])))
+    arcs = [
+        Arc(places[i], places[j], float(shares[i, j]))
+        for i in (range(len(places)) if note is None else [note - 1])
+        for j in np.argsort(-shares[i, :i], kind="stable")[:_STRONGEST]
+        if shares[i, j] >= _FAINTEST
+    ]
     colors = {places[note - 1]: "#d62728"} if note is not None else {}
     return AnnotatedScore(tune=tune, arcs=arcs, colors=colors)
 
@@ -151,7 +150,7 @@ def draw(attention: Attention, path: str | Path) -> None:
 
 
 def _draw_distances(axes: Any, attention: Attention, head: int) -> None:
-    """How much a head of each layer gives to what is so many tokens back."""
+    """The mean share that a head of each layer gives to the token at each distance."""
     actual, alone = attention.by_distance()
     for layer in range(len(actual)):
         (line,) = axes.plot(actual[layer, head], linewidth=1, label=f"layer {layer + 1}")
@@ -164,23 +163,20 @@ def _draw_distances(axes: Any, attention: Attention, head: int) -> None:
 
 
 def _landmarks(view: TokenView) -> tuple[list[int], list[str], str]:
-    """Where an axis of tokens is marked: the first notes of some bars, a pickup at the beginning
-    being bar 0, or the beginnings of lines of a text."""
+    """The marks of an axis of tokens: the first notes of some bars (a pickup at the beginning is
+    bar 0), or the beginnings of lines of a text. Positions, labels, unit."""
     firsts: dict[int, int] = {}
     for t, place in enumerate(view.places):
         if place is not None:
             firsts.setdefault(place[0], t)
-    if view.tune is None:
-        numbers = {line: line + 1 for line in firsts}
-    else:
-        pickup = pickup_of(view.tune) > 0
-        numbers = {bar: bar + 1 - pickup for bar in firsts}
+    pickup = view.tune is not None and pickup_of(view.tune) > 0
+    numbers = {bar: bar + 1 - pickup for bar in firsts}
     every = 1
     while len(firsts) > _LANDMARKS * every:
         every *= 2
-    chosen = [line for line, n in numbers.items() if (n - 1) % every == 0]
+    marked = [bar for bar, number in numbers.items() if (number - 1) % every == 0]
     unit = "line" if view.tune is None else "bar"
-    return [firsts[i] for i in chosen], [str(numbers[i]) for i in chosen], unit
+    return [firsts[i] for i in marked], [str(numbers[i]) for i in marked], unit
 
 
 def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
@@ -189,8 +185,10 @@ def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
     table: list[tuple[int, int, int, int, float]] = []
     for layer, head in heads(attention):
         _, shares = attention.among_notes(layer - 1, head - 1)
-        for i, j in zip(*np.nonzero(shares >= 0.01), strict=True):
-            table.append((layer, head, int(i) + 1, int(j) + 1, float(shares[i, j])))
+        table += [
+            (layer, head, int(i) + 1, int(j) + 1, float(shares[i, j]))
+            for i, j in zip(*np.nonzero(shares >= 0.01), strict=True)
+        ]
     return table
 
 
@@ -201,8 +199,8 @@ def heads(attention: Attention) -> list[tuple[int, int]]:
 
 
 def furthest_head(attention: Attention) -> tuple[int, int]:
-    """Layer and head that look back among the notes with most resolve, the most telling to draw:
-    those whose notes give most to a single one at least eight back."""
+    """The layer and head with the longest memory, which are the most telling to draw: those whose
+    notes give the greatest share to a single one at least eight back."""
 
     def far(pair: tuple[int, int]) -> float:
         _, shares = attention.among_notes(pair[0] - 1, pair[1] - 1)

@@ -1,4 +1,4 @@
-"""What a network has learned about its tokens: the rows of its tables at both ends.
+"""The learned vectors of tokens: the rows of a network's tables at its input and its output.
 
 One-hot vectors are all equally far from one another, so they know nothing of music; a learned
 table may put tokens near each other that mean something similar. How much it does is tested by
@@ -80,8 +80,7 @@ def _fifths(token: Token) -> float:
 
 def _around(a: float, b: float) -> float:
     """Steps between two keys on the circle of fifths."""
-    apart = (a - b) % 12
-    return min(apart, 12 - apart)
+    return min((a - b) % 12, (b - a) % 12)
 
 
 Measure = Callable[[Token], float]
@@ -95,8 +94,8 @@ _QUESTIONS: tuple[tuple[str, str, Measure, Distance], ...] = (
 
 
 def measure(checkpoint: Checkpoint, *, end: str = "input") -> list[TokenGroup]:
-    """The learned vectors of pitches, durations and keys: those that tokens become on their way
-    in, or those that the state is compared with to guess the next ("output").
+    """The learned vectors of pitches, durations and keys: the input embedding, or
+    the weights of the readout ("output").
 
     Raises:
         CheckpointError: the model does not read melody tokens.
@@ -108,39 +107,35 @@ def measure(checkpoint: Checkpoint, *, end: str = "input") -> list[TokenGroup]:
     weights = module.weight.detach().double().cpu().numpy()  # (V, C)
     groups = []
     for name, kind in _KINDS.items():
-        chosen = [i for i, text in enumerate(checkpoint.vocab) if parse_token(text).kind == kind]
-        vectors = weights[chosen]
-        texts = tuple(checkpoint.vocab[i] for i in chosen)
-        groups.append(TokenGroup(name, texts, vectors, _two_dimensions(vectors)))
+        ids = [i for i, text in enumerate(checkpoint.vocab) if parse_token(text).kind == kind]
+        texts = tuple(checkpoint.vocab[i] for i in ids)
+        groups.append(TokenGroup(name, texts, weights[ids], _two_dimensions(weights[ids])))
     return groups
 
 
 def _two_dimensions(vectors: Floats) -> Floats:
     """Principal components: the plane in which the vectors (n, C) differ most, (n, 2)."""
-    centred = vectors - vectors.mean(axis=0)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    u, s, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     flat = np.zeros((len(vectors), 2))
     flat[:, : min(2, len(s))] = (u * s)[:, :2]
     return flat
 
 
 def questions(groups: Sequence[TokenGroup], *, seed: int = 0) -> list[DistanceProbe]:
-    """Whether the table knows heights, lengths and the circle of fifths; groups of fewer than
-    four tokens are not asked."""
-    by_name = {group.name: group for group in groups}
-    answers = []
+    """Whether the table encodes heights, lengths and the circle of fifths; groups of fewer than
+    four tokens are left out."""
+    by_name = {group.name: group for group in groups if len(group.tokens) >= 4}
+    probes = []
     for name, what, value, distance in _QUESTIONS:
-        group = by_name[name]
-        if len(group.tokens) >= 4:
-            values = [value(parse_token(text)) for text in group.tokens]
+        if name in by_name:
+            values = [value(parse_token(text)) for text in by_name[name].tokens]
             musical = np.array([[distance(a, b) for b in values] for a in values])
-            answers.append(DistanceProbe(name, what, *_mantel(group.vectors, musical, seed)))
-    return answers
+            probes.append(DistanceProbe(name, what, *_mantel(by_name[name].vectors, musical, seed)))
+    return probes
 
 
 def _mantel(vectors: Floats, musical: Floats, seed: int) -> tuple[float, float]:
-    gaps = vectors[:, None] - vectors[None]
-    learned = np.sqrt((gaps**2).sum(axis=2))
+    learned = np.sqrt(((vectors[:, None] - vectors[None]) ** 2).sum(axis=2))
     pairs = np.triu_indices(len(vectors), 1)
     target = _ranks(musical[pairs])
     rng = np.random.default_rng(seed)
@@ -148,39 +143,38 @@ def _mantel(vectors: Floats, musical: Floats, seed: int) -> tuple[float, float]:
     def correlation(order: NDArray[np.int64]) -> float:
         return float(np.corrcoef(_ranks(learned[np.ix_(order, order)][pairs]), target)[0, 1])
 
-    found = correlation(np.arange(len(vectors)))
-    as_high = sum(correlation(rng.permutation(len(vectors))) >= found for _ in range(SHUFFLES))
-    return found, (as_high + 1) / (SHUFFLES + 1)
+    actual = correlation(np.arange(len(vectors)))
+    as_high = sum(correlation(rng.permutation(len(vectors))) >= actual for _ in range(SHUFFLES))
+    return actual, (as_high + 1) / (SHUFFLES + 1)
 
 
 def _ranks(values: Floats) -> Floats:
     """Ranks from 0, equal values sharing their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = counts.cumsum()
-    return (last - (counts + 1) / 2)[inverse]
+    return (counts.cumsum() - (counts + 1) / 2)[inverse]
 
 
 def draw(
     ends: Mapping[str, Sequence[TokenGroup]],
-    asked: Mapping[str, Sequence[DistanceProbe]],
+    probes: Mapping[str, Sequence[DistanceProbe]],
     path: str | Path,
 ) -> None:
-    """A map of each group with what was `asked` of it, a row for each end, keys joined along the
-    circle of fifths; below them how alike the vectors of a group are, learned and one-hot."""
+    """A map of each group with its `probes`, a row for each end, keys joined along the circle of
+    fifths; below them the similarity of the vectors of a group, learned and one-hot."""
     with chart(path, width=15.0, height=5.0 * len(ends) + 5.0) as figure:
         panels = figure.subplots(len(ends) + 1, len(_KINDS), squeeze=False)
         for row, (end, groups) in zip(panels, ends.items(), strict=False):
             for axes, group in zip(row, groups, strict=True):
-                answers = [q for q in asked[end] if q.group == group.name]
-                _draw_map(axes, group, "\n".join([f"{end}: {group.name}", *map(_told, answers)]))
+                lines = [
+                    f"{q.what}: correlation {q.correlation:+.2f}, p {q.p:.2g}"
+                    for q in probes[end]
+                    if q.group == group.name
+                ]
+                _draw_map(axes, group, "\n".join([f"{end}: {group.name}", *lines]))
         end, groups = next(iter(ends.items()))
         for axes, group in zip(panels[-1], groups, strict=True):
             shown = _draw_likeness(axes, group, end)
         figure.colorbar(shown, ax=panels[-1], label="cosine similarity", pad=0.01)
-
-
-def _told(question: DistanceProbe) -> str:
-    return f"{question.what}: correlation {question.correlation:+.2f}, p {question.p:.2g}"
 
 
 def _draw_map(axes: Any, group: TokenGroup, title: str) -> None:
@@ -190,8 +184,7 @@ def _draw_map(axes: Any, group: TokenGroup, title: str) -> None:
     axes.scatter(x, y, s=14, color=[COLORS[each] for each in altered])
     axes.margins(0.07)
     if group.name == "keys":
-        order = _in_order(group)
-        axes.plot(x[order], y[order], linewidth=0.6, color="#999")
+        axes.plot(*group.flat[_in_order(group)].T, linewidth=0.6, color="#999")
     _put_labels(axes, [text.removeprefix("K:") for text in group.tokens], group.flat)
     axes.set_title(title, fontsize=9)
     axes.set_xlabel(f"first principal component{_NOTE.get(group.name, '')}", fontsize=8)
@@ -259,12 +252,12 @@ def rows(
 ) -> list[tuple[str, str, str, float, float, str]]:
     """The numbers as a table: end, group, token, two coordinates, nearest tokens with their
     similarities."""
-    table = []
-    for end, groups in ends.items():
-        for group in groups:
-            for token, (x, y) in zip(group.tokens, group.flat.tolist(), strict=True):
-                table.append((end, group.name, token, x, y, _near(group, token)))
-    return table
+    return [
+        (end, group.name, token, x, y, _near(group, token))
+        for end, groups in ends.items()
+        for group in groups
+        for token, (x, y) in zip(group.tokens, group.flat.tolist(), strict=True)
+    ]
 
 
 def nearest(ends: Mapping[str, Sequence[TokenGroup]]) -> list[tuple[str, ...]]:

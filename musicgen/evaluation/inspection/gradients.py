@@ -1,4 +1,4 @@
-"""How the gradient of a loss reaches back through time, and what makes it fade or explode.
+"""Gradients of a loss with respect to earlier inputs: why they vanish or explode.
 
 The loss is that of the last of T tokens alone. Its gradient with respect to the input at an
 earlier time, k steps back, has passed through the recurrence k times: the k-th power of what one
@@ -27,7 +27,7 @@ from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
 
-# What stands for each idea. The random weights of "relu, random" are half as large again as those
+# A network for each idea. The random weights of "relu, random" are half as large again as those
 # that would keep a signal's size on average (He et al., 2015).
 VARIANTS = {
     "tanh": ModelConfig(kind="rnn", activation="tanh", hidden_init="normal"),
@@ -83,15 +83,14 @@ def measure_network(
     """Gradients of one network on ids (B, T) and, where it needs them, features (B, T, F)."""
     network.eval()
     time = ids.shape[1] - 1
-    inputs, whole = _backward(network, ids, features)
+    inputs, total = _backward(network, ids, features)
     norms = inputs.norm(dim=2).mean(dim=0)  # (T,)
     by_lag = {lag: float(norms[time - 1 - lag]) for lag in LAGS if lag < time}
-    kept = min(1.0, clip / whole) if whole > 0 else 1.0
+    kept = min(1.0, clip / total) if total > 0 else 1.0
     by_length = {}
     for length in (n for n in LENGTHS if n <= time):
         end = slice(ids.shape[1] - length - 1, None)
-        given = None if features is None else features[:, end]
-        _, norm = _backward(network, ids[:, end], given)
+        _, norm = _backward(network, ids[:, end], None if features is None else features[:, end])
         by_length[length] = (norm, min(norm, clip))
     return GradientReach(
         name, by_lag, {lag: kept * norm for lag, norm in by_lag.items()}, by_length
@@ -141,8 +140,8 @@ def _backward(network: nn.Module, ids: Tensor, features: Tensor | None) -> tuple
     F.cross_entropy(logits[:, -1], ids[:, -1]).backward()  # type: ignore[no-untyped-call]
     gradient = caught[0].grad
     assert gradient is not None
-    parameters = [p.grad.norm() for p in network.parameters() if p.grad is not None]
-    norm = float(torch.stack(parameters).norm())
+    norms = [p.grad.norm() for p in network.parameters() if p.grad is not None]
+    norm = float(torch.stack(norms).norm())
     network.zero_grad(set_to_none=True)
     # Each sequence's own gradient: cross_entropy has divided by their number.
     return gradient * len(ids), norm
@@ -156,8 +155,10 @@ def rows(reaches: Iterable[GradientReach]) -> list[tuple[str, str, int, float]]:
         table += [(reach.name, "input", lag, norm) for lag, norm in reach.by_lag.items()]
         table += [(reach.name, "input, clipped", lag, norm) for lag, norm in reach.clipped.items()]
         for length, (norm, clipped) in reach.by_length.items():
-            table.append((reach.name, "parameters", length, norm))
-            table.append((reach.name, "parameters, clipped", length, clipped))
+            table += [
+                (reach.name, "parameters", length, norm),
+                (reach.name, "parameters, clipped", length, clipped),
+            ]
     return table
 
 
@@ -172,31 +173,31 @@ def draw(
     clipping does to the gradient of all parameters, and what training has made of it."""
     with chart(path, width=11.0, height=8.6) as figure:
         panels = figure.subplots(2, 2)
-        (back, clipped), (whole, learned) = panels
+        (back, clipped), (total, learned) = panels
         colors = {}
         for reach in reaches:
             colors[reach.name] = _plot(back, reach.by_lag, label=reach.name)
             _plot(clipped, reach.clipped)
             lengths = reach.by_length.items()
-            _plot(whole, {n: norm for n, (norm, _) in lengths})
+            _plot(total, {n: norm for n, (norm, _) in lengths})
             bounded = {n: after for n, (_, after) in lengths}
-            _plot(whole, bounded, "--", color=colors[reach.name], linewidth=1)
+            _plot(total, bounded, "--", color=colors[reach.name], linewidth=1)
         for reach in trained:
             _plot(learned, reach.by_lag, label=reach.name, color=colors.get(reach.like))
         back.set_title("gradient of the last loss at an earlier input, untrained")
         clipped.set_title(f"the same, all gradients clipped at {clip:g}")
-        whole.set_title(f"gradient of all parameters; dashed: clipped at {clip:g}")
+        total.set_title(f"gradient of all parameters; dashed: clipped at {clip:g}")
         learned.set_title("the shipped networks, trained: at an earlier input")
         for axes in panels.flat:
             axes.set_xlabel("steps back")
             axes.set_ylabel("norm of the gradient")
             axes.set_xscale("log")
             axes.set_yscale("log")
-            ticks = (10, 30, 100, 500) if axes is whole else (1, 3, 10, 30, 100, 500)
+            ticks = (10, 30, 100, 500) if axes is total else (1, 3, 10, 30, 100, 500)
             axes.set_xticks(ticks, [str(n) for n in ticks])
             axes.set_ylim(*_SHOWN)
             axes.grid(alpha=0.3)
-        whole.set_xlabel("length of the sequence, steps")
+        total.set_xlabel("length of the sequence, steps")
         back.legend(fontsize=8, loc="lower left")
         learned.legend(fontsize=8, loc="upper right")
 

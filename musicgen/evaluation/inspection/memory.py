@@ -1,8 +1,8 @@
 """How much a network gains from a longer memory: bits per note by the length of its context.
 
-At sampled places of held-out tunes the network is shown only the last k tokens before the one it
-must guess, from an empty state. The guesses are worked out anew from those tokens alone;
-where in the bar and the part a token stands is told at every length, as always.
+At sampled places of held-out tunes the network is given only the last k tokens before the one it
+must predict, from an empty state. The lookback features are computed from those tokens alone; the
+place of a token in the bar and the part is given at every length, as always.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def measure(
 
 
 def _places(tokens: TokenSet, split: str, n: int, seed: int) -> NDArray[np.int64]:
-    """(n, 2): the tune, and the index in it of the token to guess."""
+    """(n, 2): the tune, and the index in it of the token to predict."""
     held_out = tokens.splits[split]
     every = [
         np.column_stack([np.full(length - _EARLIEST, i), np.arange(_EARLIEST, length)])
@@ -89,8 +89,7 @@ def _places(tokens: TokenSet, split: str, n: int, seed: int) -> NDArray[np.int64
     if not every:
         raise CorpusError(f"split '{split}' has no tune of more than {_EARLIEST} tokens")
     places = np.concatenate(every)
-    chosen = np.random.default_rng(seed).permutation(len(places))[:n]
-    return places[np.sort(chosen)]
+    return places[np.sort(np.random.default_rng(seed).permutation(len(places))[:n])]
 
 
 def _bits(
@@ -99,21 +98,21 @@ def _bits(
     """Bits of the token at each place, given at most `context` tokens: (n,)."""
     windows, targets = [], []
     n_given, echo = n_given_columns(tokens.feature_sizes)
-    for tune, at in places.tolist():
+    for tune, target in places.tolist():
         ids, features = tokens.splits[split].tune(tune)
-        seen = slice(max(0, at - context), at)
-        own = np.array(features[seen], np.int64)
-        own[:, n_given:] = lookback_features(ids[seen], own[:, :n_given], echo=echo)
-        windows.append((np.array(ids[seen], np.int64), own))
-        targets.append(int(ids[at]))
-    longest = max(len(window) for window, _ in windows)
+        seen = slice(max(0, target - context), target)
+        window = np.array(features[seen], np.int64)
+        window[:, n_given:] = lookback_features(ids[seen], window[:, :n_given], echo=echo)
+        windows.append((np.array(ids[seen], np.int64), window))
+        targets.append(int(ids[target]))
+    longest = max(len(seen_ids) for seen_ids, _ in windows)
     # Padded behind: no logit depends on a later token.
     batch = np.zeros((len(windows), longest), np.int64)
     columns = np.zeros((len(windows), longest, windows[0][1].shape[1]), np.int64)
-    for row, (window, own) in enumerate(windows):
-        batch[row, : len(window)], columns[row, : len(window)] = window, own
+    for row, (seen_ids, window) in enumerate(windows):
+        batch[row, : len(seen_ids)], columns[row, : len(seen_ids)] = seen_ids, window
     logits, _ = checkpoint.network(torch.from_numpy(batch), torch.from_numpy(columns))
-    last = torch.tensor([len(window) - 1 for window, _ in windows])
+    last = torch.tensor([len(seen_ids) - 1 for seen_ids, _ in windows])
     at_last = logits[torch.arange(len(windows)), last]  # (n, V)
     cost = nats(at_last[:, None], torch.tensor(targets)[:, None])[:, 0]
     return cost.double().numpy() / math.log(2)

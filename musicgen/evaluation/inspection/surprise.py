@@ -1,8 +1,8 @@
 """How unexpected a model finds each note of a tune, in bits.
 
-The bits of a note are those of all tokens that say it: its length where it has one, the tuplet it
-opens, its pitch, its tie. Bar lines and repeats cost bits too and are counted beside; the heading
-is what the model is told. Shannon's information content, -log2 p; as a model of what listeners
+The bits of a note are those of all its tokens: its length where it has one, the tuplet it
+opens, its pitch, its tie. Bar lines and repeats cost bits too and are counted apart; the heading
+is given to the model. Shannon's information content, -log2 p; as a model of what listeners
 expect: Pearce, "Statistical learning and probabilistic prediction in music cognition", 2018.
 """
 
@@ -50,18 +50,18 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Surprise:
     Raises:
         ControlError: the tune is no single line in one key and one meter.
     """
-    own = token_view(music, checkpoint)
-    tokens, features = own.batch
+    view = token_view(music, checkpoint)
+    tokens, features = view.batch
     logits, _ = checkpoint.network(tokens[:, :-1], features[:, :-1])
     cost = nats(logits, tokens[:, 1:])[0].double() / math.log(2)  # (T - 1,)
-    if own.tune is not None:
+    if view.tune is not None:
         cost[: len(HEADER_KINDS)] = 0
     bits = tuple(cost.tolist())
     of_note: dict[Place, float] = {}
-    for place, value in zip(own.places[1:], bits, strict=True):
+    for place, value in zip(view.places[1:], bits, strict=True):
         if place is not None:
             of_note[place] = of_note.get(place, 0.0) + value
-    return Surprise(own, bits, of_note)
+    return Surprise(view, bits, of_note)
 
 
 def score(surprise: Surprise, tune: Tune) -> AnnotatedScore:
@@ -85,9 +85,9 @@ def draw_text(surprise: Surprise, path: str | Path) -> None:
         axes.set_ylim(len(shown), -1.6)
         for (line, column), bits in surprise.of_note.items():
             if line < len(shown):
-                text = (shown[line] + "\u21b5")[column]
-                axes.text(column, line, text, family="monospace", fontsize=8, ha="center",
-                          va="center", color="white", fontweight="bold",
+                axes.text(column, line, (shown[line] + "\u21b5")[column],
+                          family="monospace", fontsize=8, ha="center", va="center",
+                          color="white", fontweight="bold",
                           bbox={"fc": _color(bits), "ec": "none", "pad": 1.6})  # fmt: skip
         for k, (_, color, meaning) in enumerate(COLORS):
             axes.text(15 * k, -1.2, meaning, fontsize=8, color=color, fontweight="bold")

@@ -1,4 +1,4 @@
-"""A tune, or a text, as a network hears it: token by token, and which note each belongs to."""
+"""The tokens of a tune or a text in the language of a model, and the note that each belongs to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenView:
-    """`tune` is the melody that the tokens say. Token t is `tokens[t]`, ids (T,), features (T, F);
+    """`tune` is the melody that is encoded. Token t is `tokens[t]`, ids (T,), features (T, F);
     `places[t]` is the note or rest that it sounds or prepares, None for headings and bar lines.
     Of a text (`tune` is None) every character is a note of its line."""
 
@@ -42,7 +42,7 @@ class TokenView:
         return torch.from_numpy(self.ids)[None], torch.from_numpy(self.features)[None]
 
     def sounding(self) -> list[tuple[int, Place]]:
-        """The tokens that say a pitch or a rest, with their places."""
+        """The tokens of pitches and rests, with their places."""
         return [
             (t, place)
             for t, (token, place) in enumerate(zip(self.tokens, self.places, strict=True))
@@ -57,7 +57,7 @@ class TokenView:
 
 
 def encode_tune(tune: Tune, checkpoint: Checkpoint) -> TokenView:
-    """A tune in the tokens of a model; tokens that it does not know are heard as unknown.
+    """A tune in the tokens of a model; tokens that it does not know become unknown.
 
     Raises:
         CheckpointError: the model does not read melody tokens.
@@ -77,15 +77,13 @@ def encode_tune(tune: Tune, checkpoint: Checkpoint) -> TokenView:
     ids = np.array(vocabulary.encode(known), np.int64)
     grammar, _ = Tracer().trace(tokens)
     n_wanted = len(checkpoint.model.feature_sizes)
-    guesses = lookback_features(ids, grammar, echo=uses_echo(n_wanted, grammar.shape[1]))
-    features = np.hstack([grammar, guesses]).astype(np.int64)
-    if features.shape[1] != n_wanted:
-        features = features[:, :n_wanted]
+    lookback = lookback_features(ids, grammar, echo=uses_echo(n_wanted, grammar.shape[1]))
+    features = np.hstack([grammar, lookback]).astype(np.int64)[:, :n_wanted]
     return TokenView(reduced, tokens, ids, features, _places(tokens))
 
 
 def encode_text(text: str, checkpoint: Checkpoint) -> TokenView:
-    """A text in the characters of a model; those that it does not know are heard as unknown.
+    """A text in the characters of a model; those that it does not know become unknown.
 
     Raises:
         CheckpointError: the model does not read characters.
@@ -101,8 +99,7 @@ def encode_text(text: str, checkpoint: Checkpoint) -> TokenView:
     for character in text:
         places.append((line, column))
         line, column = (line + 1, 0) if character == "\n" else (line, column + 1)
-    features = match_features(ids).astype(np.int64)
-    return TokenView(None, tokens, ids, features, (*places, None))
+    return TokenView(None, tokens, ids, match_features(ids).astype(np.int64), (*places, None))
 
 
 def token_view(music: Tune | str, checkpoint: Checkpoint) -> TokenView:
