@@ -74,8 +74,7 @@ def override(config: C, assignment: str) -> C:
     name, equals, text = assignment.partition("=")
     if not equals or not name.strip():
         raise ConfigError(f"'{printable(assignment)}': is not an assignment; write NAME=VALUE")
-    path = name.strip().split(".")
-    return _assign(config, path, text.strip(), where="")
+    return _assign(config, name.strip().split("."), text.strip(), where="")
 
 
 def unknown(where: str, name: str, known: Iterable[str], *, kind: str) -> str:

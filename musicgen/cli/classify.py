@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +14,7 @@ from musicgen.cli.batch import find_sources, scan_file
 from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import counted, say
 from musicgen.cli.novelty import describe, heading
+from musicgen.cli.output import write_json
 from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:
@@ -69,9 +69,11 @@ def classify(
             else:
                 print("\n".join(_lines(source.path, tune, answers)), flush=True)
     if as_json:
-        print(json.dumps(report, indent=1, ensure_ascii=False))
-    tunes, read = counted(n_tunes, "tune"), counted(len(sources), "file")
-    say(f"{tunes} in {read}, by {by.value}; {len(failures)} left out")
+        write_json(report)
+    say(
+        f"{counted(n_tunes, 'tune')} in {counted(len(sources), 'file')}, by {by.value}; "
+        f"{len(failures)} left out"
+    )
     for failure in failures:
         say(f"left out: {failure}")
     raise typer.Exit(1 if failures else 0)

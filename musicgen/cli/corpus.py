@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import say
-from musicgen.cli.output import MOST_LISTED, print_table, require_free, write_text
+from musicgen.cli.output import MOST_LISTED, print_table, require_free, write_json, write_text
 from musicgen.cli.progress import available_cores, progress_bar
 from musicgen.errors import UnsupportedFormatError, printable
 
@@ -41,6 +40,7 @@ def corpus(
     """Describe a corpus: tunes, keys, meters, rhythms, what was left out and why."""
     from musicgen.corpus.preparation import examine
     from musicgen.corpus.report import report as describe
+    from musicgen.corpus.report_page import render_page
 
     if report is not None:
         if report.suffix.lower() not in (".html", ".json"):
@@ -52,9 +52,12 @@ def corpus(
         say(f"note: {notice}")
     facts = describe(examined.corpus, not_melodies=examined.omitted, irregular=examined.irregular)
     if report is not None:
-        _write_report(facts, report)
+        if report.suffix.lower() == ".html":
+            write_text(report, render_page(facts))
+        else:
+            write_json(facts, report)
     if as_json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        write_json(facts)
         return
     _print_corpus(facts, examined.language.what)
     if report is None and not rejected:
@@ -67,21 +70,10 @@ def corpus(
         print("\n".join(map(printable, facts["irregular"])))
 
 
-def _write_report(facts: dict[str, Any], path: Path) -> None:
-    from musicgen.corpus.report_page import render_page
-
-    as_page = path.suffix.lower() == ".html"
-    write_text(
-        path, render_page(facts) if as_page else json.dumps(facts, indent=1, ensure_ascii=False)
-    )
-
-
 def _print_corpus(facts: dict[str, Any], language: str) -> None:
-    n_left_out = len(facts["rejected"]) + len(facts["not_melodies"])
-    n_read = facts["tunes"] + len(facts["duplicates"])
-    families, splits = facts["families"], facts["splits"]
+    families = facts["families"]
     rows = [
-        ("read", f"{n_read:,} tunes"),
+        ("read", f"{facts['tunes'] + len(facts['duplicates']):,} tunes"),
         ("repaired", f"{facts['tunes_with_warnings']:,} of them, read with warnings"),
         ("different", f"{facts['tunes']:,} tunes with {facts['notes']:,} notes"),
         ("unreadable", f"{len(facts['rejected']):,}{_listed(facts['rejected_by_reason'])}"),
@@ -93,7 +85,7 @@ def _print_corpus(facts: dict[str, Any], language: str) -> None:
         ("families", f"{families['count']:,}; the largest has {families['largest']} tunes"),
         *(
             (f"  {name}", f"{split['tunes']:,} tunes, {split['notes']:,} notes")
-            for name, split in splits.items()
+            for name, split in facts["splits"].items()
         ),
         ("bars", _range(facts["bars"])),
         ("notes a tune", _range(facts["notes_per_tune"])),
@@ -105,7 +97,7 @@ def _print_corpus(facts: dict[str, Any], language: str) -> None:
         ("rhythms", _counts(facts["rhythms"])),
     ]
     print_table((), [(name, printable(value)) for name, value in rows])
-    if n_left_out:
+    if facts["rejected"] or facts["not_melodies"]:
         say("--rejected lists every tune left out, --irregular those that do not add up")
 
 

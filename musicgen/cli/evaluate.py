@@ -116,7 +116,7 @@ def evaluate(
     groups = [[s] for s in sources or []] if compare else [sources] if sources else []
     evaluation = _Evaluation(names, split, number or DEFAULT_TUNES, sampling.with_seed(seed))
     evaluation.run(
-        groups or [[checkpoint or "celtic"]], reading.given, models=compare or not sources
+        groups or [[checkpoint or "celtic"]], options.given(reading), models=compare or not sources
     )
     evaluation.show(report, as_json)
 

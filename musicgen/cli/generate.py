@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Annotated, ClassVar
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -17,47 +17,7 @@ from musicgen.cli.tunebook import stored_seed
 from musicgen.composer.controls import Controls
 from musicgen.errors import ControlError
 
-
-@dataclass(frozen=True, kw_only=True)
-class SelectionOptions:
-    """Which attempt at a tune is kept: the fields of `Selection`."""
-
-    panel: ClassVar[str] = "How to choose"
-    max_copied_bars: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="Resample tunes that share more than this many bars with a corpus tune."
-        ),
-    ] = None
-    best_of: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Keep the best of this many (default: 4 if the model has a critic). 1 is faster.",
-        ),
-    ] = None
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            help="How to rank: likeness (to real tunes, by the model's critic; the default), "
-            "likelihood (under the model), structure (form and novelty), fitted (no mistakes)."
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BookOptions(OutputOptions):
-    """Where composed tunes go, and how a folder of them is written."""
-
-    to: Annotated[
-        str | None,
-        typer.Option(
-            help="Formats of each tune in a folder (default: abc,mid,wav,svg; above 24 tunes abc)."
-        ),
-    ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted tunebook.")] = (
-        False
-    )
+_CHOOSING = "How to choose"  # a panel of the help
 
 
 @command(COMPOSE)
@@ -69,8 +29,42 @@ def generate(
         typer.Option(help="First characters of the text of a character model."),
     ] = None,
     take: TakeOptions,
-    selection: SelectionOptions,
-    book: BookOptions,
+    max_copied_bars: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Resample tunes that share more than this many bars with a corpus tune.",
+            rich_help_panel=_CHOOSING,
+        ),
+    ] = None,
+    best_of: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Keep the best of this many (default: 4 if the model has a critic). 1 is faster.",
+            rich_help_panel=_CHOOSING,
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="How to rank: likeness (to real tunes, by the model's critic; the default), "
+            "likelihood (under the model), structure (form and novelty), fitted (no mistakes).",
+            rich_help_panel=_CHOOSING,
+        ),
+    ] = None,
+    output: OutputOptions,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Formats of each tune in a folder (default: abc,mid,wav,svg; above 24 tunes abc).",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Resume an interrupted tunebook.", rich_help_panel="Output"),
+    ] = False,
 ) -> None:
     """Compose new tunes. Every control holds; anything you leave out follows the training corpus.
 
@@ -83,21 +77,21 @@ def generate(
         say(f"understood: {describe(understand_phrase(controls.like))}")
         controls = controls.spelled_out()
     seed = take.seed
-    if book.resume and seed is None and book.output is not None:
-        seed = stored_seed(book.output)
+    if resume and seed is None and output.output is not None:
+        seed = stored_seed(output.output)
     sampling = take.with_seed(seed)
     from musicgen.composer import Selection, composer_of
     from musicgen.models import checkpoint as checkpoints
     from musicgen.tokens import char
 
     model = checkpoints.load(checkpoints.locate(take.checkpoint))
-    chosen = Selection(**asdict(selection))
+    selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
     if model.tokenizer == char.NAME:
-        if controls != Controls() or chosen.rules(has_critic=False).choose or book.resume:
+        if controls != Controls() or selection.rules(has_critic=False).choose or resume:
             raise ControlError(
                 "this model writes plain text and takes no controls; begin the text with --prompt"
             )
-        write_texts(model, take.number, sampling, book, prompt=prompt or "")
+        write_texts(model, take.number, sampling, output, to=to, prompt=prompt or "")
         return
     if prompt is not None:
         raise ControlError(
@@ -109,9 +103,9 @@ def generate(
         "how": sampling,
         "selection": asdict(selection),
     }
-    sink = TuneSink(book, take.number, to=book.to, resume=book.resume, settings=settings)
+    sink = TuneSink(output, take.number, to=to, resume=resume, settings=settings)
     takes = composer_of(model).takes(
-        take.number, controls, sampling, chosen, start=sink.start, workers=available_cores()
+        take.number, controls, sampling, selection, start=sink.start, workers=available_cores()
     )
     sink.write(reported(takes, novelty=take.novelty and sink.book is None))
     say(f"seed {sampling.seed}")

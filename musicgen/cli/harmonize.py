@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,26 +27,7 @@ if TYPE_CHECKING:
     from musicgen.music.tune import Tune
 
 
-@dataclass(frozen=True, kw_only=True)
-class MelodyOptions:
-    """A melody for chords."""
-
-    panel: ClassVar[str] = "A melody for chords"
-    melody_for: Annotated[
-        str | None,
-        typer.Option(help='The reverse: a melody for these chords, "Am | G | F | E7", bar by bar.'),
-    ] = None
-    key: Annotated[
-        str | None, typer.Option(help="Its key (default: estimated from the chords).")
-    ] = None
-    meter: Annotated[
-        str | None, typer.Option(help="Its meter (default: the rhythm's, or 4/4).")
-    ] = None
-    rhythm: Annotated[str | None, typer.Option(help="Its rhythm, such as jig.")] = None
-    bars: Annotated[
-        int | None,
-        typer.Option(min=1, max=64, help="Its bars (default: all chords, at least 8 bars)."),
-    ] = None
+_REVERSE = "A melody for chords"  # a panel of the help
 
 
 @command(COMPOSE)
@@ -74,7 +55,35 @@ def harmonize(
             "--model", help="A folder of scripts/fitting/harmonizer.py (default: the shipped one)."
         ),
     ] = None,
-    melody: MelodyOptions,
+    melody_for: Annotated[
+        str | None,
+        typer.Option(
+            help='The reverse: a melody for these chords, "Am | G | F | E7", bar by bar.',
+            rich_help_panel=_REVERSE,
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Its key (default: estimated from the chords).", rich_help_panel=_REVERSE
+        ),
+    ] = None,
+    meter: Annotated[
+        str | None,
+        typer.Option(help="Its meter (default: the rhythm's, or 4/4).", rich_help_panel=_REVERSE),
+    ] = None,
+    rhythm: Annotated[
+        str | None, typer.Option(help="Its rhythm, such as jig.", rich_help_panel=_REVERSE)
+    ] = None,
+    bars: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Its bars (default: all chords, at least 8 bars).",
+            rich_help_panel=_REVERSE,
+        ),
+    ] = None,
     attention: Annotated[
         Path | None,
         typer.Option(
@@ -89,13 +98,12 @@ def harmonize(
     With --melody-for it is the other way round: chords are given, and a melody is found.
     """
     sink = TuneSink(output, number)
-    chords = melody.melody_for
-    controls = {name: value for name, value in asdict(melody).items() if name != "melody_for"}
-    if chords is not None:
+    controls = {"key": key, "meter": meter, "rhythm": rhythm, "bars": bars}
+    if melody_for is not None:
         if file is not None or attention is not None:
             raise ControlError("--melody-for takes no file and no --attention; give chords alone")
         sampling = SamplingOptions(temperature=temperature).with_seed(seed)
-        sink.write(_melodies(chords, model, number, sampling, controls))
+        sink.write(_melodies(melody_for, model, number, sampling, controls))
         say(f"seed {sampling.seed}")
         return
     if file is None:
@@ -174,11 +182,15 @@ def _take(melody: Tune, harmonized: Harmonized, index: int, *, several: bool) ->
     if exact is None and melody.source is not None and melody.source.text:
         say("note: the text could not be marked place by place; the tune is written anew")
     files = {} if exact is None else {".abc": exact, ".txt": exact}
-    probabilities = harmonized.probabilities
-    bits = -sum(math.log2(max(p, 1e-12)) for p in probabilities) / max(1, melody.n_notes)
+    total = -sum(math.log2(max(p, 1e-12)) for p in harmonized.probabilities)  # bits
     name = f"{melody.title} {index + 1}" if several else ""
-    files |= _with_backing(harmonized.tune)
-    return Take(harmonized.tune, index, bits, exact=files, name=name)
+    return Take(
+        harmonized.tune,
+        index,
+        total / max(1, melody.n_notes),
+        exact=files | _with_backing(harmonized.tune),
+        name=name,
+    )
 
 
 def _report(harmonized: Harmonized) -> None:

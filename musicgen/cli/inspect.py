@@ -160,8 +160,7 @@ def embeddings(
             for q in answers
         ],
     )
-    names = [f"nearest by the {end} (cosine)" for end in ends]
-    print_table(("token", *names), look.nearest(ends))
+    print_table(("token", *(f"nearest by the {end} (cosine)" for end in ends)), look.nearest(ends))
     say("one-hot vectors are all equally far apart: correlation 0 for each question")
 
 

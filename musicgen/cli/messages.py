@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgen.errors import printable
+from musicgen.errors import locate, printable
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
@@ -27,8 +27,8 @@ def counted(n: int, noun: str) -> str:
 def warn_of(tune: Tune, path: Path) -> None:
     """The reader's warnings of a tune, a line each."""
     for warning in tune.warnings:
-        place = f"{path}:{warning.line}:{warning.column}" if warning.line else f"{path}"
-        say(f"{place}: warning: {warning.what}")
+        what = f"warning: {warning.what}"
+        say(locate(what, path=path, line=warning.line, column=warning.column))
 
 
 def reported(takes: Iterable[Take], *, novelty: bool) -> Iterator[Take]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from musicgen.cli.batch import scan_file
 from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import counted, say
 from musicgen.cli.options import ReadingOptions
+from musicgen.cli.output import write_json
 from musicgen.cli.progress import available_cores, progress_bar
 from musicgen.errors import CheckpointError, MusicgenError, locate
 
@@ -51,7 +51,7 @@ def novelty(
     unreadable = 0
     for path in files:
         failures: list[str] = []
-        result = scan_file(path, reading.given, failures)
+        result = scan_file(path, options.given(reading), failures)
         for rejected in result.rejected:
             say(f"{path}:{rejected.line}: left out: {rejected.reason}")
         if result.rejected and not result.tunes:
@@ -70,7 +70,7 @@ def novelty(
             say(f"error: {failure}")
         unreadable += len(failures)
     if as_json:
-        print(json.dumps(report, indent=1, ensure_ascii=False))
+        write_json(report)
     else:
         counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
         say(f"{counted(verdicts.total(), 'tune')} against {len(index):,}: {counts or 'none'}")

@@ -127,7 +127,7 @@ class TakeOptions(SamplingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions:
-    """How a MIDI file is read."""
+    """How a MIDI file is read; those `given` are keyword arguments of `formats.read`."""
 
     panel: ClassVar[str] = "Reading MIDI"
     voices: Annotated[
@@ -142,11 +142,6 @@ class ReadingOptions:
     pickup: Annotated[
         str | None, typer.Option(help="The pickup in quarter notes, such as 1/2 or 0.")
     ] = None
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The options that were given, as keyword arguments of `formats.read`."""
-        return given(self)
 
 
 def given(options: Any) -> dict[str, Any]:

@@ -85,9 +85,8 @@ class TuneSink:
     def _check_file(self, path: Path) -> None:
         suffix = extension(path)
         if suffix not in WRITERS:
-            known = ", ".join(WRITERS)
             raise UnsupportedFormatError(
-                f"{path}: cannot write '{suffix}'; use {known} or name a folder"
+                f"{path}: cannot write '{suffix}'; use {', '.join(WRITERS)} or name a folder"
             )
         if self.number > 1 and not WRITERS[suffix].holds_many:
             raise InvalidTuneError(f"{path}: holds one tune; name a folder instead")
@@ -177,7 +176,7 @@ def write_text(path: Path, text: str) -> None:
     say(f"wrote {path}")
 
 
-def write_json(facts: Any, path: Path) -> None:
+def write_json(facts: Any, path: Path = Path("-")) -> None:
     """Write numbers as JSON to a file; - is standard output."""
     text = json.dumps(facts, indent=1, ensure_ascii=False)
     if str(path) == "-":

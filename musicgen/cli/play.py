@@ -41,7 +41,7 @@ def play(
     from musicgen.formats.audio import player
     from musicgen.music.performance import EXACT, FOLK
 
-    chosen = read_tune(file, tune, reading.given)
+    chosen = read_tune(file, tune, options.given(reading))
     style = asdict(EXACT if exact else FOLK) | {
         "instrument": instrument,
         "tempo": tempo,

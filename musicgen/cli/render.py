@@ -114,10 +114,12 @@ def render(
     """
     writing = options.given(score) | options.given(sound)
     if formats.extension(output) and not output.is_dir():
-        _render_file(files, output, writing, reading.given, force=force)
+        _render_file(files, output, writing, options.given(reading), force=force)
         return
     applied = _applicable(writing, suffixes(to))
-    conversion = Conversion(output, applied, reading.given, force=force, all_warnings=warnings)
+    conversion = Conversion(
+        output, applied, options.given(reading), force=force, all_warnings=warnings
+    )
     conversion.convert(files, jobs or os.cpu_count() or 1)
 
 
@@ -126,8 +128,7 @@ def _applicable(writing: Mapping[str, Any], names: Sequence[str]) -> dict[str, d
     known = {suffix: formats.writing_options(suffix) for suffix in names}
     for name in writing:
         if not any(name in options for options in known.values()):
-            option = "--" + name.replace("_", "-")
-            raise ConfigError(f"{option}: is no option of {', '.join(names)}")
+            raise ConfigError(f"--{name.replace('_', '-')}: is no option of {', '.join(names)}")
     return {s: {n: v for n, v in writing.items() if n in options} for s, options in known.items()}
 
 

@@ -39,7 +39,7 @@ def continue_(
     from musicgen import load
 
     composer = load(take.checkpoint)
-    melody = read_tune(file, tune, reading.given, all_voices=composer.all_voices)
+    melody = read_tune(file, tune, options.given(reading), all_voices=composer.all_voices)
     takes = composer.continuations(melody, take.number, take.sampling, bars=bars)
     _write(sink, takes, take)
 
@@ -59,10 +59,9 @@ def infill(
 ) -> None:
     """Rewrite some bars to fit the music before and after them; the rest stays as it was."""
     sink = TuneSink(output, take.number)
-    melody = read_tune(file, tune, reading.given)
+    melody = read_tune(file, tune, options.given(reading))
     composer = melodist(take.checkpoint)
-    takes = composer.infill(melody, bars=bars, n=take.number, sampling=take.sampling)
-    _write(sink, takes, take)
+    _write(sink, composer.infill(melody, bars=bars, n=take.number, sampling=take.sampling), take)
 
 
 @command(COMPOSE)
@@ -79,15 +78,15 @@ def vary(
 ) -> None:
     """Write a variation of a tune: the same key, meter and form, as similar as you ask."""
     sink = TuneSink(output, take.number)
-    melody = read_tune(file, tune, reading.given)
+    melody = read_tune(file, tune, options.given(reading))
     composer = melodist(take.checkpoint)
     takes = composer.vary(melody, similarity=similarity, n=take.number, sampling=take.sampling)
     _write(sink, takes, take)
 
 
-def _write(sink: TuneSink, takes: Iterable[Take], options: TakeOptions) -> None:
-    sink.write(reported(takes, novelty=options.novelty))
-    say(f"seed {options.sampling.seed}")
+def _write(sink: TuneSink, takes: Iterable[Take], take: TakeOptions) -> None:
+    sink.write(reported(takes, novelty=take.novelty))
+    say(f"seed {take.sampling.seed}")
 
 
 def melodist(checkpoint: str) -> Composer:

@@ -13,7 +13,7 @@ from musicgen.errors import InvalidTuneError
 from musicgen.system.files import make_folder
 
 if TYPE_CHECKING:
-    from musicgen.cli.generate import BookOptions
+    from musicgen.cli.options import OutputOptions
     from musicgen.composer import Take
     from musicgen.composer.sampling import SamplingConfig
     from musicgen.composer.texts import Written
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def write_texts(
-    model: Checkpoint, number: int, sampling: SamplingConfig, options: BookOptions, *, prompt: str
+    model: Checkpoint,
+    number: int,
+    sampling: SamplingConfig,
+    options: OutputOptions,
+    *,
+    to: str | None,
+    prompt: str,
 ) -> None:
     """Write new texts: to the screen, to a .txt file, or each to a .txt file of a folder. A folder
     also gets the tunes among them, and a file of music nothing else.
@@ -39,7 +45,7 @@ def write_texts(
     if text_file is not None:
         require_free(text_file, force=options.force)
     elif output is not None:
-        sink = TuneSink(options, number, to=options.to)
+        sink = TuneSink(options, number, to=to)
     texts = []
     for text in TextComposer(model).texts(number, sampling, prompt=prompt):
         texts.append(text)

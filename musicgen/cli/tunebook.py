@@ -90,8 +90,8 @@ class Tunebook:
         for suffix in formats:
             write(tune, self.folder / (name + suffix))
         form, bars = form_of(tune)
-        novelty: Any = getattr(take, "novelty", None)
-        cells = ("", "", "")
+        novelty = take.novelty
+        cells: tuple[object, ...] = ("", "", "")
         if novelty is not None:
             cells = (novelty.verdict, f"{novelty.similarity:.3f}", novelty.copied_bars)
         row = (
@@ -126,9 +126,10 @@ def _recover(folder: Path) -> int:
     for line in lines[1:]:
         cells = next(csv.reader([line]), [])
         complete = line.endswith("\n") and len(cells) == len(COLUMNS)
-        in_order = complete and cells[0] == str(len(kept))
-        file = folder / Path(cells[2]).name if in_order else None
-        if file is None or not file.is_file():
+        if not complete or cells[0] != str(len(kept)):
+            break
+        file = folder / Path(cells[2]).name
+        if not file.is_file():
             break
         kept.append(line)
         books.append(read_bytes(file) + b"\n")
@@ -153,10 +154,9 @@ def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
 
 def _read_settings(folder: Path) -> dict[str, Any]:
     try:
-        settings: dict[str, Any] = dict(json.loads(read_bytes(folder / SETTINGS)))
+        return dict(json.loads(read_bytes(folder / SETTINGS)))
     except (ValueError, TypeError):
         raise MusicgenError(f"{folder / SETTINGS}: is damaged; use --force to overwrite") from None
-    return settings
 
 
 def _require_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -72,7 +72,9 @@ def validate(
     findings: list[Finding] = []
     n_tunes = 0
     for judged in in_order(
-        partial(_judge_and_repair, reading=reading.given, strict=strict, fix=fix, force=force),
+        partial(
+            _judge_and_repair, reading=options.given(reading), strict=strict, fix=fix, force=force
+        ),
         paths,
         workers=1 if few else workers or available_cores(),
         advice="use --workers 1",

@@ -208,8 +208,7 @@ def load(
         for entry, tune_runs, extracted in tunes:
             first = first_of.setdefault(entry.digest, entry.id)
             if first != entry.id:
-                title = entry.facts.title
-                duplicates.append(Duplicate(entry.id, entry.source, title, first))
+                duplicates.append(Duplicate(entry.id, entry.source, entry.facts.title, first))
                 continue
             entries.append(entry)
             runs.frombytes(tune_runs.tobytes())
@@ -243,8 +242,7 @@ def _assign(
 ) -> Iterator[Entry]:
     for entry, first_member in zip(entries, families, strict=True):
         first = entries[first_member]
-        split = _choose_split(first.digest, val=val, test=test)
-        yield replace(entry, family=first.id, split=split)
+        yield replace(entry, family=first.id, split=_choose_split(first.digest, val=val, test=test))
 
 
 def _choose_split(digest: bytes, *, val: float, test: float) -> str:

@@ -80,8 +80,9 @@ def choose(
         return Choice(remi.NAME, f"{n} of {len(polyphonic)} tunes looked at have voices or chords")
     for file in [f for f in opened if "voices" in formats.reading_options(f.path.suffix)]:
         del opened[file]  # it was read with all voices
-    single = f"{len(polyphonic) - n} of {len(polyphonic)} tunes looked at are single lines"
-    return Choice(melody.NAME, single)
+    return Choice(
+        melody.NAME, f"{len(polyphonic) - n} of {len(polyphonic)} tunes looked at are single lines"
+    )
 
 
 def _sample(sources: Sequence[str], workers: int, opened: Opened) -> Iterator[Tune]:
@@ -294,8 +295,7 @@ class _EncodedTunes:
             return
         ids = [self.ids.setdefault(t, len(self.ids)) for t in encoded.tokens.split(SEPARATOR)]
         if self._file is not None:
-            table = np.column_stack([ids, encoded.features]).astype(np.int32)
-            self._file.write(table.tobytes())
+            self._file.write(np.column_stack([ids, encoded.features]).astype(np.int32).tobytes())
         self.lengths.append(len(ids))
         self.units.append(encoded.units)
         self.dropped += encoded.dropped
@@ -308,8 +308,11 @@ class _EncodedTunes:
         omitted = tuple(
             Omitted(entries[i].id, entries[i].facts.title, reason) for i, reason in self.refused
         )
-        irregular = tuple(entries[i].id for i in self.irregular)
-        self.account = (corpus, omitted, self.dropped, irregular, choice)
+        self.account = (
+            *(corpus, omitted, self.dropped),
+            tuple(entries[i].id for i in self.irregular),
+            choice,
+        )
 
     def _tables(self) -> Iterator[NDArray[np.int32]]:
         assert self._file is not None

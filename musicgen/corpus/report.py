@@ -83,10 +83,9 @@ def _every_tune(corpus: Corpus) -> list[dict[str, str]]:
         )
         for entry in corpus.entries
     ]
-    copies = [_outcome(d.id, d.name, "duplicate", f"of {d.same_as}") for d in corpus.duplicates]
     return [
         *read,
-        *copies,
+        *(_outcome(d.id, d.name, "duplicate", f"of {d.same_as}") for d in corpus.duplicates),
         *(_outcome(o.id, o.name, "rejected", o.reason) for o in corpus.rejected),
     ]
 

@@ -129,8 +129,10 @@ def _section(title: str, content: str) -> str:
 
 
 def _range_of(summary: Mapping[str, Any]) -> str:
-    extent = f"{summary['min']:g} to {summary['max']:g}, median {summary['median']:g}"
-    return f'<p class="lead">{extent}</p>'
+    return (
+        f'<p class="lead">{summary["min"]:g} to {summary["max"]:g}, '
+        f"median {summary['median']:g}</p>"
+    )
 
 
 def _splits(splits: Mapping[str, Mapping[str, int]]) -> str:
@@ -144,7 +146,6 @@ def _lists(facts: Mapping[str, Any]) -> list[str]:
     """Every list of tunes, each closed at first."""
     columns = ("id", "title", "reason")
     repaired = [tune for tune in facts["every_tune"] if tune["outcome"] == "repaired"]
-    families = facts["families"]["members"]
     return [
         _details("Rejected: could not be read", columns, _rows(facts["rejected"], columns)),
         _details("Warnings by kind", ("warning", "times"), list(facts["warnings_by_kind"].items())),
@@ -163,7 +164,10 @@ def _lists(facts: Mapping[str, Any]) -> list[str]:
         _details(
             "Families: near-duplicates, kept in one split",
             ("tunes", "titles"),
-            [(len(tunes), " · ".join(t["title"] or t["id"] for t in tunes)) for tunes in families],
+            [
+                (len(tunes), " · ".join(tune["title"] or tune["id"] for tune in tunes))
+                for tunes in facts["families"]["members"]
+            ],
         ),
         _details(
             "Every tune",

@@ -89,8 +89,8 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]
     folders: dict[str, tuple[str, Path, str]] = {}
     for name in [n for n in CORPORA if n in names]:
         for folder in CORPORA[name].folders:
-            place = _named_folder(folder, CORPORA[name].location)
-            folders.setdefault(folder, (folder, place, CORPORA[name].pattern))
+            row = CORPORA[name]
+            folders.setdefault(folder, (folder, _named_folder(folder, row.location), row.pattern))
     for name in names:
         if name not in CORPORA:
             folders.setdefault(name, (name, _existing_path(name), ".*"))
@@ -107,8 +107,9 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             label = f"{source.rstrip('/')}/{inside}" if inside else source
             # `resolve` would raise at links that lead in circles.
-            real = Path(os.path.realpath(path))
-            corpus_files.setdefault(real, CorpusFile(source, label, path, source in named))
+            corpus_files.setdefault(
+                Path(os.path.realpath(path)), CorpusFile(source, label, path, source in named)
+            )
     return list(corpus_files.values())
 
 
@@ -150,5 +151,6 @@ def _existing_path(name: str) -> Path:
     close = difflib.get_close_matches(name.lower(), [c.lower() for c in CORPORA], n=1)
     real = next((c for c in CORPORA if close and c.lower() == close[0]), None)
     hint = f"did you mean '{real}'? " if real else ""
-    known = ", ".join(CORPORA)
-    raise CorpusError(f"{printable(name)}: no such file, folder or corpus; {hint}there is {known}")
+    raise CorpusError(
+        f"{printable(name)}: no such file, folder or corpus; {hint}there is {', '.join(CORPORA)}"
+    )

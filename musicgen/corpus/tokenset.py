@@ -111,8 +111,9 @@ class TokenSet:
             name: replace(split, features=np.ascontiguousarray(split.features[:, columns]))
             for name, split in self.splits.items()
         }
-        sizes = {name: self.feature_sizes[name] for name in wanted}
-        return replace(self, feature_sizes=sizes, splits=splits)
+        return replace(
+            self, feature_sizes={name: self.feature_sizes[name] for name in wanted}, splits=splits
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write the folder as a whole: to a temporary one beside it, then renamed.
@@ -224,8 +225,10 @@ def build_tokenset(
         raise CorpusError(f"the vocabulary must start with {' '.join(SPECIALS)}, no repeats")
     if len(vocab) > np.iinfo(np.uint16).max:
         raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
-    echo = supports_echo(feature_sizes)
-    sizes = {**feature_sizes, **lookback_sizes(len(vocab), echo=echo)}
+    sizes = {
+        **feature_sizes,
+        **lookback_sizes(len(vocab), echo=supports_echo(feature_sizes)),
+    }
 
     def write(folder: Path, *, mapped: bool) -> TokenSet:
         names = _write_rows(rows, folder, feature_sizes, len(sizes))
@@ -299,8 +302,7 @@ class _SplitWriter:
             (self._ids, (total,)),
             (self._features, (total, self._n_columns)),
         ):
-            descr = np.lib.format.dtype_to_descr(np.dtype(np.uint16))
-            header = {"descr": descr, "fortran_order": False, "shape": shape}
+            header = {"descr": np.dtype(np.uint16).str, "fortran_order": False, "shape": shape}
             file.seek(0)
             np.lib.format.write_array_header_1_0(file, header)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from musicgen.errors import ConfigError
 from musicgen.models.config import KINDS, Kind, ModelConfig
@@ -30,8 +30,7 @@ def _network(module: str, name: str) -> Callable[[ModelConfig], nn.Module]:
     """Build a network of the package `networks`, whose module imports torch, when called."""
 
     def build(config: ModelConfig) -> nn.Module:
-        network = getattr(import_module(f"{__name__}.networks.{module}"), name)
-        return cast("nn.Module", network(config))
+        return getattr(import_module(f"{__name__}.networks.{module}"), name)(config)
 
     return build
 

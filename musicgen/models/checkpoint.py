@@ -136,7 +136,9 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
             f"{where}/weights.safetensors",
         ),
         novelty=_index(files, where),
-        critic=_critic(files, where),
+        critic=Critic.from_bytes(files[critics.FILE_NAME], f"{where}/{critics.FILE_NAME}")
+        if critics.FILE_NAME in files
+        else None,
         device=device,
     )
 
@@ -144,7 +146,6 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
 def _without_weights(files: Mapping[str, bytes]) -> Checkpoint:
     """The checkpoint of the JSON files and the card; any error is one of its content."""
     config = json.loads(files["config.json"])
-    metrics = json.loads(files["metrics.json"])
     openings, outlines = _read_openings(json.loads(files["openings.json"]))
     return Checkpoint(
         weights={},
@@ -156,7 +157,9 @@ def _without_weights(files: Mapping[str, bytes]) -> Checkpoint:
         openings=openings,
         outlines=outlines,
         training=dict(config["training"]),
-        metrics={str(name): float(value) for name, value in metrics.items()},
+        metrics={
+            str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
+        },
         card=files["README.md"].decode("utf-8", "replace"),
     )
 
@@ -254,11 +257,6 @@ def _index(files: Mapping[str, bytes], where: str) -> NoveltyIndex | None:
         raise CheckpointError(str(error)) from None
 
 
-def _critic(files: Mapping[str, bytes], where: str) -> Critic | None:
-    name = critics.FILE_NAME
-    return Critic.from_bytes(files[name], f"{where}/{name}") if name in files else None
-
-
 def shipped_folder() -> Path:
     """The folder of the models that come with musicgen: inside the installed package, beside the
     package in a checkout."""
@@ -274,8 +272,7 @@ def shipped() -> dict[str, Path]:
 
 def _model_folder(path: Path) -> Path:
     """The folder itself, or the best model in the folder of a training run."""
-    is_run = not is_checkpoint(path) and is_checkpoint(path / "model")
-    return path / "model" if is_run else path
+    return path / "model" if not is_checkpoint(path) and is_checkpoint(path / "model") else path
 
 
 def locate(name: str | Path) -> Path:
@@ -289,6 +286,7 @@ def locate(name: str | Path) -> Path:
         return path
     models = shipped()
     if str(name) not in models:
-        known = ", ".join(models) or "none"
-        raise CheckpointError(f"{name}: no such model folder; shipped models: {known}")
+        raise CheckpointError(
+            f"{name}: no such model folder; shipped models: {', '.join(models) or 'none'}"
+        )
     return models[str(name)]

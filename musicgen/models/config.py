@@ -76,8 +76,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            kind = f"value '{self.kind}'"
-            raise ConfigError(unknown("model.kind", self.kind, KINDS, kind=kind))
+            raise ConfigError(unknown("model.kind", self.kind, KINDS, kind=f"value '{self.kind}'"))
         for name in ("d_model", "n_layers", "n_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}: {getattr(self, name)} is not at least 1")

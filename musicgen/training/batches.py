@@ -51,10 +51,8 @@ class BatchPlan:
             random = np.random.default_rng([self.seed, epoch])
             noise = random.uniform(1 - _LENGTH_NOISE, 1 + _LENGTH_NOISE, len(self.lengths))
             order = np.argsort(-self.lengths * noise, kind="stable")
-            batch_tokens = self.config.batch_tokens * self.config.accumulate
-            batches = pack(self.lengths[order], batch_tokens)
-            shuffled = random.permutation(len(batches))
-            self._epoch = (epoch, [order[batches[i]] for i in shuffled])
+            batches = pack(self.lengths[order], self.config.batch_tokens * self.config.accumulate)
+            self._epoch = (epoch, [order[batches[i]] for i in random.permutation(len(batches))])
         return self._epoch[1]
 
     def first_step(self, epoch: int) -> int:
@@ -74,8 +72,8 @@ class BatchPlan:
         return bisect_right(self._first_step, step) - 1
 
     def _add_epoch(self) -> None:
-        n_batches = len(self.epoch(len(self._first_step) - 1))
-        self._first_step.append(self._first_step[-1] + n_batches)
+        last = len(self._first_step) - 1
+        self._first_step.append(self._first_step[last] + len(self.epoch(last)))
 
     def epochs_at(self, step: int) -> float:
         """How many times the training tunes have been seen before `step`."""
@@ -116,5 +114,9 @@ def collate(
         tokens[row, :length] = split.ids[start : start + length]
         targets[row, :length] = split.ids[start + 1 : start + length + 1]
         features[row, :length] = split.features[start : start + length]
-    arrays = [torch.from_numpy(array) for array in (tokens, features, targets)]
-    return Batch(arrays[0], arrays[1], arrays[2], torch.tensor(float(total)))
+    return Batch(
+        tokens=torch.from_numpy(tokens),
+        features=torch.from_numpy(features),
+        targets=torch.from_numpy(targets),
+        n_targets=torch.tensor(float(total)),
+    )

@@ -44,9 +44,7 @@ class RunCallback(pl.Callback):
     ) -> None:
         self.config, self.tokens, self.plan, self.folder = config, tokens, plan, folder
         self.describe, self.report, self._clock = describe, report, clock
-        self.total_steps = config.steps
-        if config.epochs is not None:
-            self.total_steps = plan.first_step(config.epochs)
+        self.total_steps = config.steps if config.epochs is None else plan.first_step(config.epochs)
         self.signal: int | None = None
         self.finished = False
         self.reason = "budget"
@@ -58,8 +56,7 @@ class RunCallback(pl.Callback):
         self._started = started
         self._score_s: float | None = None  # how long the last scoring took
         self._saved = self._rate_since = self._clock()
-        self._rate_tokens = 0.0
-        self._rate = 0.0
+        self._rate_tokens = self._rate = 0.0
         self._train_bits: float | None = None
         self._unscored = False  # the last step is still to be scored: a signal came first
         self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -151,8 +148,7 @@ class RunCallback(pl.Callback):
             rate = float(trainer.strategy.reduce(mine, reduce_op="mean"))
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = rate
-        seeds = np.random.SeedSequence([self.config.seed, step, share])
-        number = int(seeds.generate_state(1)[0])
+        number = int(np.random.SeedSequence([self.config.seed, step, share]).generate_state(1)[0])
         # torch.manual_seed would note a stack trace for every kind of device that is not there.
         torch.default_generator.manual_seed(number)
         if pl_module.device.type == "cuda":
@@ -178,8 +174,7 @@ class RunCallback(pl.Callback):
             return
         pl_module.update_average()
         step = trainer.global_step
-        over = self._agreed(trainer, self.fraction(step) >= 1)
-        if over or self._score_due(step):
+        if self._agreed(trainer, self.fraction(step) >= 1) or self._score_due(step):
             self._score_and_decide(trainer, pl_module)
         elif step % self.config.log_every == 0:
             self._log(trainer, pl_module, score=False)
@@ -224,10 +219,8 @@ class RunCallback(pl.Callback):
         losses = self._finite_losses(trainer)
         if losses:
             self._train_bits = math.fsum(losses) / len(losses) / math.log(2)
-        train_bits = self._train_bits if losses else None
-        now = self._clock()
         if self._rate_tokens:
-            self._rate = self._rate_tokens / (now - self._rate_since)
+            self._rate = self._rate_tokens / (self._clock() - self._rate_since)
         if score:
             self._score(trainer, module)
         self._rate_since, self._rate_tokens = self._clock(), 0.0
@@ -236,27 +229,25 @@ class RunCallback(pl.Callback):
             epoch=round(self.plan.epochs_at(step), 4),
             elapsed_s=round(self.elapsed_s, 1),
             learning_rate=trainer.optimizers[0].param_groups[0]["lr"],
-            train_bits_per_token=train_bits,
+            train_bits_per_token=self._train_bits if losses else None,
             val_bits_per_note=self.last_score if score else None,
             tokens_per_s=round(self._rate),
         )
         self.folder.add(row)
         if trainer.is_global_zero:
-            self.report(self._progress(row, scored=score))
-
-    def _progress(self, row: Row, *, scored: bool) -> Progress:
-        return Progress(
-            fraction=self.fraction(row.step),
-            step=row.step,
-            epoch=row.epoch,
-            elapsed_s=row.elapsed_s,
-            tokens_per_s=row.tokens_per_s,
-            train_bits_per_token=self._train_bits,
-            val_bits_per_note=self.last_score,
-            best_bits_per_note=self.best,
-            scored=scored,
-            unit=self.tokens.unit,
-        )
+            progress = Progress(
+                fraction=self.fraction(step),
+                step=step,
+                epoch=row.epoch,
+                elapsed_s=row.elapsed_s,
+                tokens_per_s=row.tokens_per_s,
+                train_bits_per_token=self._train_bits,
+                val_bits_per_note=self.last_score,
+                best_bits_per_note=self.best,
+                scored=score,
+                unit=self.tokens.unit,
+            )
+            self.report(progress)
 
     def _finite_losses(self, trainer: pl.Trainer) -> list[float]:
         """The losses since the last row, over all devices; they are then forgotten.
@@ -307,9 +298,8 @@ class RunCallback(pl.Callback):
 
     def _save(self, trainer: pl.Trainer) -> None:
         """Write a resumable state; an earlier one stays until the new one is safe on disk."""
-        for loss in map(float, self._losses):
-            if not math.isfinite(loss):
-                return  # the next row will say so; a broken state must not replace a good one
+        if not all(math.isfinite(loss) for loss in self._losses):
+            return  # the next row will say so; a broken state must not replace a good one
         written = self.folder.path / "resume" / "writing.ckpt"
         try:
             written.parent.mkdir(exist_ok=True)

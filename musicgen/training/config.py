@@ -98,17 +98,16 @@ class TrainConfig:
     def fitted(self, tokens: TokenSet) -> TrainConfig:
         """The same run with the network's ends sized for these tokens."""
         names = list(tokens.feature_sizes)
-        guesses = [i for i, name in enumerate(names) if name.endswith("_next")]
-        trust = [i for i, name in enumerate(names) if name.endswith("_length")]
+        predictions = [i for i, name in enumerate(names) if name.endswith("_next")]
         # Lookback predictions help the copy head; as inputs they drown out the tokens
         # (docs/experiments.md, 2026-11-25).
-        heard = [i for i, name in enumerate(names) if name not in echo_sizes(1)]
+        no_inputs = {*echo_sizes(1), *(names[i] for i in predictions)}
         model = dataclasses.replace(
             self.model,
             vocab_size=len(tokens.vocab),
             feature_sizes=tuple(tokens.feature_sizes.values()),
-            token_columns=tuple(guesses),
-            trust_columns=tuple(trust),
-            heard_columns=tuple(i for i in heard if i not in guesses),
+            token_columns=tuple(predictions),
+            trust_columns=tuple(i for i, name in enumerate(names) if name.endswith("_length")),
+            heard_columns=tuple(i for i, name in enumerate(names) if name not in no_inputs),
         )
         return dataclasses.replace(self, model=model)

@@ -50,10 +50,9 @@ def describe_model(
 ) -> Checkpoint:
     """The network with everything that is needed to use it; `bits_per_note` on validation."""
     val = tokens.splits["val"]
-    per_token = bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val))
     metrics = {
         f"val_bits_per_{tokens.unit}": bits_per_note,
-        "val_bits_per_token": per_token,
+        "val_bits_per_token": bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val)),
         "steps": float(step),
         "parameters": float(sum(p.numel() for p in module.network.parameters())),
     }

@@ -52,6 +52,7 @@ class NextTokenModule(pl.LightningModule):
         """Move the running average towards the network, faster at first."""
         if self.average is not None:
             decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
-            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-            for mean, value in pairs:
+            for mean, value in zip(
+                self.average.parameters(), self.network.parameters(), strict=True
+            ):
                 mean.lerp_(value, 1 - decay)

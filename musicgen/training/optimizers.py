@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 def build_optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
     """The optimizer asked for; biases, gains and embedding tables are not decayed."""
     tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
-    decayed: list[Tensor] = []
-    free: list[Tensor] = []
-    for parameter in network.parameters():
-        if not parameter.requires_grad:
-            continue
-        plain = parameter.ndim < 2 or id(parameter) in tables
-        (free if plain else decayed).append(parameter)
+    trained = [p for p in network.parameters() if p.requires_grad]
+    decayed: list[Tensor] = [p for p in trained if p.ndim >= 2 and id(p) not in tables]
+    free = [p for p in trained if p.ndim < 2 or id(p) in tables]
     rate, decay = config.learning_rate, config.weight_decay
 
     def groups(decayed: list[Tensor]) -> list[dict[str, Any]]:
@@ -37,8 +33,7 @@ def build_optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
         ]
 
     def adamw(decayed: list[Tensor]) -> Optimizer:
-        betas = (0.9, config.beta2)
-        return torch.optim.AdamW(groups(decayed), lr=rate, betas=betas, fused=True)
+        return torch.optim.AdamW(groups(decayed), lr=rate, betas=(0.9, config.beta2), fused=True)
 
     match config.optimizer:
         case "adagrad":

@@ -44,9 +44,8 @@ FINE_TUNING = 0.25
 
 def onward(model: Checkpoint) -> TrainConfig:
     """The configuration to train a finished model on: its own network, smaller steps."""
-    config = PRESETS[model.model.kind]
-    rate = config.learning_rate * FINE_TUNING
-    return replace(config, model=model.model, learning_rate=rate)
+    config = PRESETS.get(model.model.kind, PRESETS[DEFAULT])
+    return replace(config, model=model.model, learning_rate=config.learning_rate * FINE_TUNING)
 
 
 def preset(name: str) -> TrainConfig:

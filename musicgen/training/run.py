@@ -111,8 +111,7 @@ def train(
             clock=clock,
             started=started,
         )
-        step = _fit(module, data, callback, state)
-        return _finish(callback, run, step)
+        return _finish(callback, run, _fit(module, data, callback, state))
 
 
 def _require_trainable(

@@ -272,12 +272,11 @@ class RunFolder:
                 return state
         raise TrainingError(f"{self.path}: no usable state to resume from; start a new run")
 
-    def _write(self, name: str, content: str | bytes) -> None:
+    def _write(self, name: str, content: str) -> None:
         if not self.active:
             return
         try:
-            data = content.encode() if isinstance(content, str) else content
-            write_bytes(self.path / name, data)
+            write_bytes(self.path / name, content.encode())
         except MusicgenError as error:
             raise TrainingError(str(error).replace(" with -o", "")) from None
 

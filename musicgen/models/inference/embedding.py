@@ -96,8 +96,9 @@ class ArrayReadout:
         self.confidence: EmbeddingSum | None = None
         self.confidence_columns = list(model.trust_columns)
         if self.columns and self.confidence_columns:
-            tables = _split(weights["readout.trust.weight"], model, model.trust_columns)
-            self.confidence = EmbeddingSum(tables)
+            self.confidence = EmbeddingSum(
+                _split(weights["readout.trust.weight"], model, model.trust_columns)
+            )
         if self.columns:
             rows.append(weights["readout.push.weight"])
             bias.append(weights["readout.push.bias"])

@@ -56,8 +56,8 @@ class LSTMStepper:
 
     def initial_state(self, n: int) -> State:
         """The state of n rows that have read nothing."""
-        shape = (n, self.model.d_model)
-        return [np.zeros(shape, np.float32) for _ in range(2 * self.model.n_layers)]
+        arrays = 2 * self.model.n_layers
+        return [np.zeros((n, self.model.d_model), np.float32) for _ in range(arrays)]
 
     def step(self, state: State, time: int, ids: Ints, features: Ints) -> Floats:
         """Logits (B, V) after one more token a row; updates the state."""

@@ -37,8 +37,7 @@ class RNNStepper:
 
     def initial_state(self, n: int) -> State:
         """The state of n rows that have read nothing."""
-        shape = (n, self.model.d_model)
-        return [np.zeros(shape, np.float32) for _ in range(self.model.n_layers)]
+        return [np.zeros((n, self.model.d_model), np.float32) for _ in range(self.model.n_layers)]
 
     def step(self, state: State, time: int, ids: Ints, features: Ints) -> Floats:
         """Logits (B, V) after one more token a row; updates the state."""

@@ -33,8 +33,7 @@ class Embedding(nn.Module):
         if self.plain:
             self.table = nn.Embedding(sum(sizes), config.d_model)
             nn.init.normal_(self.table.weight, std=config.d_model**-0.5)
-        starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]  # (F_plain,)
-        self.register_buffer("starts", starts, persistent=False)
+        self.register_buffer("starts", torch.tensor([0, *sizes]).cumsum(0)[:-1], persistent=False)
         if config.token_inputs:
             self.map = nn.Linear(config.d_model * len(config.token_inputs), config.d_model)
 
@@ -79,8 +78,8 @@ class Readout(nn.Module):
             sizes = [config.feature_sizes[i] for i in self.confidence_columns]
             self.trust = nn.Embedding(sum(sizes), len(self.columns))
             nn.init.zeros_(self.trust.weight)
-            starts = torch.tensor([0, *sizes]).cumsum(0)[:-1]
-            self.register_buffer("starts", starts, persistent=False)
+            first_rows = torch.tensor([0, *sizes]).cumsum(0)[:-1]
+            self.register_buffer("starts", first_rows, persistent=False)
 
     starts: Tensor
 
@@ -106,5 +105,4 @@ def drop_channels(x: Tensor, rate: float, training: bool) -> Tensor:
     """
     if not training or rate == 0:
         return x
-    mask = F.dropout(torch.ones_like(x[:, :1]), rate)  # (B, 1, C)
-    return x * mask
+    return x * F.dropout(torch.ones_like(x[:, :1]), rate)  # a mask (B, 1, C)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.networks.embedding import Embedding, Readout, drop_channels
+from musicgen.models.networks.stack import RecurrentStack
 
 
 class Layer(nn.Module):
@@ -51,34 +51,13 @@ class Layer(nn.Module):
         return torch.sigmoid(o) * torch.tanh(c), c
 
 
-class LSTM(nn.Module):
-    """Stacked layers with residual connections. State: h and c, each (n_layers, B, C)."""
+class LSTM(RecurrentStack):
+    """Stacked LSTM layers. State: h and c, each (n_layers, B, C)."""
+
+    n_states = 2
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = Embedding(config)
-        self.layers = nn.ModuleList(
-            Layer(config.d_model, config.weight_dropout) for _ in range(config.n_layers)
+        super().__init__(
+            config,
+            (Layer(config.d_model, config.weight_dropout) for _ in range(config.n_layers)),
         )
-        self.readout = Readout(config, self.embedding)
-
-    def forward(
-        self,
-        tokens: Tensor,
-        features: Tensor | None = None,
-        state: tuple[Tensor, ...] | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `musicgen.models`."""
-        x = self.embedding(tokens, features)  # (B, T, C)
-        if state is None:
-            zeros = x.new_zeros(len(self.layers), x.shape[0], x.shape[2])
-            state = (zeros, zeros)
-        last = []
-        for index, layer in enumerate(self.layers):
-            y, h, c = layer(x, state[0][index], state[1][index])
-            last.append((h, c))
-            y = drop_channels(y, self.config.dropout, self.training)
-            x = y if index == 0 else x + y
-        h, c = (torch.stack(each) for each in zip(*last, strict=True))
-        return self.readout(x, features), (h, c)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.networks.embedding import Embedding, Readout, drop_channels
+from musicgen.models.networks.stack import RecurrentStack
 
 
 class Recurrence(nn.Module):
@@ -55,38 +55,19 @@ class Recurrence(nn.Module):
         return torch.stack(outputs, dim=1), h
 
 
-class RNN(nn.Module):
-    """Stacked recurrences with residual connections. State: one h (n_layers, B, C)."""
+class RNN(RecurrentStack):
+    """Stacked recurrences. State: one h (n_layers, B, C)."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = Embedding(config)
-        self.layers = nn.ModuleList(
-            Recurrence(
-                config.d_model,
-                config.activation,
-                hidden_init=config.hidden_init,
-                hidden_gain=config.hidden_gain,
-            )
-            for _ in range(config.n_layers)
+        super().__init__(
+            config,
+            (
+                Recurrence(
+                    config.d_model,
+                    config.activation,
+                    hidden_init=config.hidden_init,
+                    hidden_gain=config.hidden_gain,
+                )
+                for _ in range(config.n_layers)
+            ),
         )
-        self.readout = Readout(config, self.embedding)
-
-    def forward(
-        self,
-        tokens: Tensor,
-        features: Tensor | None = None,
-        state: tuple[Tensor, ...] | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `musicgen.models`."""
-        x = self.embedding(tokens, features)  # (B, T, C)
-        if state is None:
-            state = (x.new_zeros(len(self.layers), x.shape[0], x.shape[2]),)
-        last = []
-        for index, layer in enumerate(self.layers):
-            y, h = layer(x, state[0][index].to(x.dtype))
-            last.append(h)
-            y = drop_channels(y, self.config.dropout, self.training)
-            x = y if index == 0 else x + y
-        return self.readout(x, features), (torch.stack(last),)

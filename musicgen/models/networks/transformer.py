@@ -35,10 +35,7 @@ class Block(nn.Module):
         self.down = nn.Linear(inner, width, bias=False)
         for layer in (self.qkv, self.merge, self.up, self.down):
             nn.init.normal_(layer.weight, std=width**-0.5)
-        for layer in (
-            self.merge,
-            self.down,
-        ):  # else the stream grows with depth
+        for layer in (self.merge, self.down):  # else the stream grows with depth
             layer.weight.data.mul_((2 * config.n_layers) ** -0.5)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,8 +120,8 @@ class Transformer(nn.Module):
         for index, block in enumerate(self.blocks):
             cache = None
             if state is not None:
-                pair = state[2 * index + 1 : 2 * index + 3]
-                cache = tuple(enlarged(each, filled, time) for each in pair)
+                keys_values = state[2 * index + 1 : 2 * index + 3]
+                cache = tuple(enlarged(each, filled, time) for each in keys_values)
             x, cache = block(x, rotation, cache, filled)
             caches += cache
         return self.readout(self.norm(x), features), (torch.tensor(filled + time), *caches)
