@@ -13,7 +13,7 @@ import dataclasses
 import json
 import math
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -75,6 +75,25 @@ def override(config: C, assignment: str) -> C:
     if not equals or not name.strip():
         raise ConfigError(f"'{printable(assignment)}': is not an assignment; write NAME=VALUE")
     return _assign(config, name.strip().split("."), text.strip(), where="")
+
+
+def require(
+    config: object,
+    names: Iterable[str],
+    holds: Callable[[Any], bool],
+    what: str,
+    *,
+    where: str = "",
+) -> None:
+    """Check some settings of a group; `where` is written before their names.
+
+    Raises:
+        ConfigError: `holds` is False for one, which `what` says in words.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if not holds(value):
+            raise ConfigError(f"{where}{name}: {value} {what}")
 
 
 def unknown(where: str, name: str, known: Iterable[str], *, kind: str) -> str:

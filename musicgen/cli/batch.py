@@ -66,11 +66,13 @@ def find_sources(names: Sequence[Path]) -> list[ConversionSource]:
 
     sources = []
     for name in names:
-        if not name.is_dir():
+        if name.is_dir():
+            sources += [
+                ConversionSource(file.path, file.path.parent.relative_to(name))
+                for file in find_files([str(name)])
+            ]
+        else:
             sources.append(ConversionSource(name))
-            continue
-        for file in find_files([str(name)]):
-            sources.append(ConversionSource(file.path, file.path.parent.relative_to(name)))
     return sources
 
 
@@ -92,9 +94,7 @@ def convert_piece(
 ) -> _Outcome:
     """Read a file, unless that is done, and render its tunes in every format."""
     outcome, path = _Outcome(), piece.source.path
-    tunes = piece.tunes
-    if tunes is None:
-        tunes = _read(path, reading, outcome.failures)
+    tunes = _read(path, reading, outcome.failures) if piece.tunes is None else piece.tunes
     for tune in tunes:
         place = f"{path}:{tune.source.line if tune.source else 0}"
         outcome.warnings += [
@@ -176,10 +176,9 @@ class Conversion:
                 taken.append(piece)
                 yield piece
 
-        outcomes = in_order(
+        for outcome in in_order(
             work, recorded(), workers=jobs, advice="use --jobs 1", ahead=WAITING_PER_JOB
-        )
-        for outcome in outcomes:
+        ):
             yield taken.popleft(), outcome
 
     def _pieces(self, sources: Sequence[ConversionSource]) -> Iterator[_Piece]:

@@ -84,11 +84,10 @@ def _parameters(group: Any) -> Iterator[Parameter]:
             kind, option = get_args(hints[field.name])
         option = copy(option)
         option.rich_help_panel = option.rich_help_panel or group.panel
-        default = Parameter.empty if field.default is MISSING else field.default
         yield Parameter(
             field.name,
             Parameter.KEYWORD_ONLY,
-            default=default,
+            default=Parameter.empty if field.default is MISSING else field.default,
             annotation=Annotated[kind, option],
         )
 

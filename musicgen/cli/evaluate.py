@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from musicgen.composer.sampling import SamplingConfig
     from musicgen.evaluation.report import Assessment, Benchmark, RankStep
     from musicgen.evaluation.sets import Reference, TuneSet
-    from musicgen.music.tune import Tune
 
 DEFAULT_TUNES = 500
-_N_ASKED, _N_CONTINUED = 24, 24
+_N_GIVEN = 24  # tunes whose heading is asked for, and whose beginning is continued
 TABLE_WIDTH = 160  # columns in a file or pipe, so that no cell is wrapped
 
 
@@ -146,9 +145,8 @@ def _print_likelihood(
     from musicgen.corpus import EVERY_SPLIT
     from musicgen.corpus.preparation import prepare
     from musicgen.evaluation.likelihood import rates
-    from musicgen.models import checkpoint as checkpoints
 
-    model = checkpoints.load(checkpoints.locate(name))
+    model = options.load_model(name)
     prepared = prepare([*apart_from, *corpus], tokenizer=model.tokenizer)
     only, n_related = prepared.corpus.apart_from(apart_from) if apart_from else (None, 0)
     found = rates(model, prepared.tokens, split, only=only)
@@ -188,7 +186,7 @@ class _Evaluation:
     def __init__(self, names: list[str], split: str, n: int, sampling: SamplingConfig) -> None:
         self.names, self.split, self.n, self.sampling = names, split, n, sampling
         self.sets: list[TuneSet] = []
-        self.found: list[Assessment] = []
+        self.assessments: list[Assessment] = []
         self.steps: tuple[RankStep, ...] = ()
         self.benchmark: Benchmark | None = None
         self.seconds = 0.0
@@ -208,19 +206,18 @@ class _Evaluation:
                 for folder, group in zip(folders, groups, strict=True)
             ]
             reference = Reference.load(self.names, split=self.split, report=progress)
-            sizes = [self.n if one is None else len(one) for one in music]
+            sizes = [self.n if tunes is None else len(tunes) for tunes in music]
             self.benchmark = Benchmark.of(reference, max(sizes), report=progress)
-            for group, folder, one in zip(groups, folders, music, strict=True):
-                if one is not None:
-                    self.sets.append(one)
-                    self.found.append(self.benchmark.assess(one, report=progress))
+            for group, folder, tunes in zip(groups, folders, music, strict=True):
+                if tunes is not None:
+                    self.sets.append(tunes)
+                    self.assessments.append(self.benchmark.assess(tunes, report=progress))
                 else:
                     assert folder is not None
                     self._judge_model(group[0], folder, reference, progress)
-            features = {one.name: one.features() for one in self.sets}
-            if len(self.found) > 1:
-                self.steps = ranking(self.benchmark, features, self.found)
-        self.features = features
+            self.features = {each.name: each.features() for each in self.sets}
+            if len(self.assessments) > 1:
+                self.steps = ranking(self.benchmark, self.features, self.assessments)
         self.seconds = time.monotonic() - began
 
     def _judge_model(self, name: str, folder: Path, reference: Reference, report: Report) -> None:
@@ -235,12 +232,13 @@ class _Evaluation:
         assert self.benchmark is not None
         model = checkpoints.load(folder)
         composer = Composer(model)
-        tunes = []
+        composed = []
         for take in composer.takes(self.n, Controls(), self.sampling, workers=available_cores()):
-            tunes.append(take.tune)
-            report(f"composing with {name}", len(tunes), self.n)
-        one = set_of(name, tunes, report)
-        asked = _spread(reference.held_out.tunes, _N_ASKED)
+            composed.append(take.tune)
+            report(f"composing with {name}", len(composed), self.n)
+        tunes = set_of(name, composed, report)
+        held_out = reference.held_out.tunes  # in the order of its books, so taken from all over it
+        given = held_out[:: max(1, len(held_out) // _N_GIVEN)][:_N_GIVEN]
         likelihood = None
         if reference.split == self.split:
             tokens = prepare(self.names, progress=report).tokens
@@ -249,60 +247,40 @@ class _Evaluation:
                 likelihood = bits_per_note(model, tokens, self.split)
         if likelihood is None:
             say(f"note: {name} was not trained on {', '.join(self.names)}: no likelihood")
-        self.sets.append(one)
-        self.found.append(
+        self.sets.append(tunes)
+        self.assessments.append(
             self.benchmark.assess(
-                one,
+                tunes,
                 report=report,
-                control=control_accuracy(composer, asked, self.sampling, report=report),
-                continuation=continuation(
-                    composer,
-                    _spread(reference.held_out.tunes, _N_CONTINUED),
-                    self.sampling,
-                    report=report,
-                ),
+                control=control_accuracy(composer, given, self.sampling, report=report),
+                continuation=continuation(composer, given, self.sampling, report=report),
                 likelihood=likelihood,
             )
         )
 
-    def about(self) -> dict[str, Any]:
-        """How the tunes were made and judged."""
-        from musicgen import __version__
-
-        chosen = asdict(self.sampling)
-        keys = ("seed", "temperature", "top_k", "top_p", "min_p")
-        return {"musicgen": __version__, **{key: chosen[key] for key in keys}}
-
     def show(self, page: Path | None, as_json: Path | None) -> None:
         """Print the tables, write the page and the numbers."""
+        from musicgen import __version__
         from musicgen.evaluation.page import render_page
         from musicgen.evaluation.report import as_data
 
         assert self.benchmark is not None
+        keys = ("seed", "temperature", "top_k", "top_p", "min_p")
+        about = {"musicgen": __version__, **{key: getattr(self.sampling, key) for key in keys}}
         if as_json is not None:
-            write_json(as_data(self.benchmark, self.found, self.steps, self.about()), as_json)
+            write_json(as_data(self.benchmark, self.assessments, self.steps, about), as_json)
         if page is not None:
-            pairs = [(one, self.features[one.name]) for one in self.sets]
+            pairs = [(each, self.features[each.name]) for each in self.sets]
             write_text(
-                page, render_page(self.benchmark, pairs, self.found, self.steps, self.about())
+                page, render_page(self.benchmark, pairs, self.assessments, self.steps, about)
             )
         if as_json is None or str(as_json) != "-":
-            _print_tables(self.benchmark, self.found, self.steps)
-        for one in self.found:
-            faults = one.validity
-            for kind, listed in (
-                ("unreadable", faults.unreadable),
-                ("invalid", faults.invalid),
-                ("set aside", faults.set_aside),
-            ):
-                for fault in listed:
-                    say(f"{fault.name}: {kind}: {fault.what}")
+            _print_tables(self.benchmark, self.assessments, self.steps)
+        for assessment in self.assessments:
+            for kind in ("unreadable", "invalid", "set_aside"):
+                for fault in getattr(assessment.validity, kind):
+                    say(f"{fault.name}: {kind.replace('_', ' ')}: {fault.what}")
         say(f"{self.seconds:.0f} s")
-
-
-def _spread(tunes: Sequence[Tune], n: int) -> Sequence[Tune]:
-    """About `n` tunes from all over a set, which is in the order of its books."""
-    return tunes[:: max(1, len(tunes) // n)][:n]
 
 
 def _model(group: Sequence[str]) -> Path | None:
@@ -316,9 +294,7 @@ def _model(group: Sequence[str]) -> Path | None:
     if len(group) > 1:
         return None
     folder = checkpoints.locate(group[0])
-    if checkpoints.is_checkpoint(folder) or not folder.exists():
-        return folder
-    return None
+    return folder if checkpoints.is_checkpoint(folder) or not folder.exists() else None
 
 
 def _print_tables(

@@ -9,7 +9,7 @@ import typer
 
 from musicgen.cli.command import COMPOSE, command
 from musicgen.cli.messages import reported, say
-from musicgen.cli.options import OutputOptions, TakeOptions
+from musicgen.cli.options import OutputOptions, TakeOptions, load_model
 from musicgen.cli.output import TuneSink
 from musicgen.cli.progress import available_cores
 from musicgen.cli.texts import write_texts
@@ -81,10 +81,9 @@ def generate(
         seed = stored_seed(output.output)
     sampling = take.with_seed(seed)
     from musicgen.composer import Selection, composer_of
-    from musicgen.models import checkpoint as checkpoints
     from musicgen.tokens import char
 
-    model = checkpoints.load(checkpoints.locate(take.checkpoint))
+    model = load_model(take.checkpoint)
     selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
     if model.tokenizer == char.NAME:
         if controls != Controls() or selection.rules(has_critic=False).choose or resume:

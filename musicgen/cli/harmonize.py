@@ -157,12 +157,11 @@ def _melodies(
     from musicgen.composer.harmony import load
     from musicgen.composer.harmony.melody_for_chords import melodies
     from musicgen.composer.harmony.progression import Progression
-    from musicgen.models import checkpoint
 
     progression = Progression.read(chords)
     if controls["key"] is None:
         say(f"key: {progression.key()}; --key states another")
-    engine = Engine.of(checkpoint.load(checkpoint.locate("celtic")))
+    engine = Engine.of(options.load_model("celtic"))
     takes = melodies(engine, load(model).network, progression, number, sampling, **controls)
     return (replace(take, exact=_with_backing(take.tune)) for take in takes)
 

@@ -13,6 +13,7 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.command import LOOK, app, command
 from musicgen.cli.messages import say
+from musicgen.cli.options import load_model
 from musicgen.cli.output import print_table, read_tune, require_free
 from musicgen.cli.progress import available_cores
 from musicgen.errors import ControlError, CorpusError
@@ -60,12 +61,11 @@ def gradients(
     import torch
 
     from musicgen.evaluation.inspection import gradients as look
-    from musicgen.models.checkpoint import load, locate
 
     ids, n_tokens = _music(8, max(look.LAGS) + 2)
     reaches = look.measure(torch.from_numpy(ids), n_tokens, seed=seed)
     long = next(tune for tune, tokens in _melodies() if len(tokens) > max(look.LAGS) + 50)
-    trained = [look.measure_trained(load(locate(name)), long) for name in _SHIPPED]
+    trained = [look.measure_trained(load_model(name), long) for name in _SHIPPED]
     look.draw(reaches, trained, output)
     everything = [*reaches, *trained]
     _write_numbers(output, ("network", "gradient", "steps", "norm"), look.rows(everything))
@@ -99,10 +99,9 @@ def attention(
 ) -> None:
     """Which earlier notes each note attends to: heat maps, and arcs over the score."""
     from musicgen.evaluation.inspection import attention as look
-    from musicgen.models.checkpoint import load, locate
     from musicgen.tokens import char
 
-    model = load(locate(checkpoint))
+    model = load_model(checkpoint)
     if every and (layer or head):
         raise ControlError("--every draws all layers and heads; leave --layer and --head out")
     on_score = output.with_suffix(".score" + output.suffix)
@@ -138,16 +137,15 @@ def attention(
 @command(of=inspect)
 def embeddings(
     *,
-    checkpoint: options.Checkpoint = "celtic",
+    checkpoint: options.Model = "celtic",
     output: Annotated[Path, _picture("embeddings.png")] = Path("embeddings.png"),
     force: options.Force = False,
 ) -> None:
     """The embeddings of tokens: maps, neighbours, the circle of fifths."""
     _claim(output, force=force)
     from musicgen.evaluation.inspection import embeddings as look
-    from musicgen.models.checkpoint import load, locate
 
-    model = load(locate(checkpoint))
+    model = load_model(checkpoint)
     ends = {end: look.measure(model, end=end) for end in look.ENDS}
     asked = {end: look.questions(groups) for end, groups in ends.items()}
     look.draw(ends, asked, output)
@@ -168,7 +166,7 @@ def embeddings(
 def surprise(
     file: Melody,
     *,
-    checkpoint: options.Checkpoint = "celtic",
+    checkpoint: options.Model = "celtic",
     tune: options.Tune = 1,
     output: Annotated[Path, _picture("surprise.png")] = Path("surprise.png"),
     force: options.Force = False,
@@ -176,9 +174,8 @@ def surprise(
     """Bits per note over the score: how unexpected each note is to the model."""
     _claim(output, force=force)
     from musicgen.evaluation.inspection import surprise as look
-    from musicgen.models.checkpoint import load, locate
 
-    model = load(locate(checkpoint))
+    model = load_model(checkpoint)
     given = _given(file, tune, model)
     found = look.measure(given, model)
     if isinstance(given, str):
@@ -210,10 +207,10 @@ def memory(
     from musicgen.corpus.preparation import prepare
     from musicgen.corpus.tokenset import TokenSet
     from musicgen.evaluation.inspection import memory as look
-    from musicgen.models.checkpoint import load, locate, shipped
+    from musicgen.models.checkpoint import shipped
     from musicgen.tokens.melody.encoding import NAME
 
-    models = {name: load(locate(name)) for name in checkpoints or shipped()}
+    models = {name: load_model(name) for name in checkpoints or shipped()}
     if not checkpoints:  # of the shipped ones, those that write melodies
         models = {name: model for name, model in models.items() if model.tokenizer == NAME}
     if tokens is None:
@@ -275,10 +272,10 @@ def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
 
     if model.tokenizer != char.NAME:
         return read_tune(file, number)
-    found = [text for _, text in documents(read_text(file))]
-    if not 1 <= number <= len(found):
-        raise ControlError(f"{file}: has no text {number}; it holds {len(found)}")
-    return found[number - 1]
+    texts = [text for _, text in documents(read_text(file))]
+    if not 1 <= number <= len(texts):
+        raise ControlError(f"{file}: has no text {number}; it holds {len(texts)}")
+    return texts[number - 1]
 
 
 def _claim(picture: Path, *others: Path, force: bool) -> None:

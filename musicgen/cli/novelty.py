@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def novelty(
     files: Annotated[list[Path], typer.Argument(help="The tunes in question: ABC or MIDI.")],
     *,
-    checkpoint: options.Checkpoint = "celtic",
+    checkpoint: options.Model = "celtic",
     corpus: Annotated[
         list[str] | None,
         typer.Option(

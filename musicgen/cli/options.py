@@ -16,8 +16,9 @@ from musicgen.cli.command import app
 
 if TYPE_CHECKING:
     from musicgen.composer.sampling import SamplingConfig
+    from musicgen.models.checkpoint import Checkpoint
 
-Checkpoint = Annotated[
+Model = Annotated[
     str,
     typer.Option(
         "--checkpoint", "-c", help="A folder written by `train`, or the name of a shipped model."
@@ -107,7 +108,7 @@ class SamplingOptions:
 class TakeOptions(SamplingOptions):
     """Which model composes, how many takes, and how it samples them."""
 
-    checkpoint: Checkpoint = "celtic"
+    checkpoint: Model = "celtic"
     number: Number = 1
     seed: Seed = None
     novelty: Annotated[
@@ -142,6 +143,13 @@ class ReadingOptions:
     pickup: Annotated[
         str | None, typer.Option(help="The pickup in quarter notes, such as 1/2 or 0.")
     ] = None
+
+
+def load_model(name: str) -> Checkpoint:
+    """The model in a folder, or a shipped one by its name."""
+    from musicgen.models import checkpoint
+
+    return checkpoint.load(checkpoint.locate(name))
 
 
 def given(options: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def studio(
         str,
         typer.Option(help="Another address than this machine's own; the page then asks a token."),
     ] = "127.0.0.1",
-    checkpoint: options.Checkpoint = "celtic",
+    checkpoint: options.Model = "celtic",
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,

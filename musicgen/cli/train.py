@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,81 +33,24 @@ class Logger(StrEnum):
     tensorboard = "tensorboard"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusOptions:
-    """The music to train on, as tokens."""
-
-    panel: ClassVar[str] = "What to train on"
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            help="melody, remi (music in parts) or char (any text); default: melody or remi, "
-            "whichever fits the tunes."
-        ),
-    ] = None
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="A trained model to start from, by name or folder: its network, vocabulary and "
-            "weights.",
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """The network, and how it is trained."""
-
-    panel: ClassVar[str] = "How to train"
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset", "--network", help="lstm, transformer or rnn.", show_default="lstm"
-        ),
-    ] = None
-    minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes of training.")
-    ] = None
-    epochs: Annotated[
-        int | None, typer.Option(help="Stop after this many passes over the corpus.")
-    ] = None
-    accumulate: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Sum the gradients of this many batches before each step: large steps in little "
-            "memory.",
-        ),
-    ] = None
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Such as model.d_model=512; repeatable.")
-    ] = None
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and order.")] = None
-
-    @property
-    def overrides(self) -> list[str]:
-        """The settings that were given, as "name=value"."""
-        accumulate = [] if self.accumulate is None else [f"data.accumulate={self.accumulate}"]
-        return [*(self.settings or []), *accumulate]
-
-    def config(self, start: Checkpoint | None) -> TrainConfig:
-        """The configuration of a run that starts from a model, or from random weights.
-
-        Raises:
-            ConfigError: an unknown preset or setting.
-        """
-        from musicgen.config import override
-        from musicgen.training.presets import DEFAULT, onward, preset
-
-        config = preset(self.preset or DEFAULT) if start is None else onward(start)
-        for setting in self.overrides:
-            config = override(config, setting)
-        if self.seed is not None:
-            config = replace(config, seed=self.seed)
-        if self.minutes is not None or self.epochs is not None:
-            config = config.with_budget(minutes=self.minutes, epochs=self.epochs)
-        return config
+_CORPUS, _TRAINING = "What to train on", "How to train"  # panels of the help
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(
+        help="melody, remi (music in parts) or char (any text); default: melody or remi, "
+        "whichever fits the tunes.",
+        rich_help_panel=_CORPUS,
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="A trained model to start from, by name or folder: its network, vocabulary and "
+        "weights.",
+        rich_help_panel=_CORPUS,
+    ),
+]
 
 
 @command(TRAIN)
@@ -118,7 +61,7 @@ def train(
         typer.Option(
             "--corpus",
             help="A named corpus, file or folder; repeatable (default: celtic).",
-            rich_help_panel=CorpusOptions.panel,
+            rich_help_panel=_CORPUS,
         ),
     ] = None,
     tokens: Annotated[
@@ -126,11 +69,50 @@ def train(
         typer.Option(
             "--tokens",
             help="Prepared token files, instead of a corpus.",
-            rich_help_panel=CorpusOptions.panel,
+            rich_help_panel=_CORPUS,
         ),
     ] = None,
-    source: CorpusOptions,
-    run: RunOptions,
+    tokenizer: Tokenizer = None,
+    from_: Start = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            "--network",
+            help="lstm, transformer or rnn.",
+            show_default="lstm",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after this many minutes of training.", rich_help_panel=_TRAINING),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after this many passes over the corpus.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Sum the gradients of this many batches before each step: large steps in little "
+            "memory.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Such as model.d_model=512; repeatable.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of weights and order.", rich_help_panel=_TRAINING),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="The run folder; it must be new.", rich_help_panel="Output")
     ],
@@ -149,23 +131,26 @@ def train(
     ] = Logger.csv,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
-    start = _model(source.from_)
-    if start is not None and run.preset is not None:
+    start = None if from_ is None else options.load_model(from_)
+    if start is not None and preset is not None:
         raise ConfigError("--preset and --from: the model has its network; drop --preset")
-    config = run.config(start)
+    overrides = list(settings or ())
+    if accumulate is not None:
+        overrides.append(f"data.accumulate={accumulate}")
+    config = _configure(start, preset, overrides, seed=seed, minutes=minutes, epochs=epochs)
     if resume:
-        if run.overrides or any(v is not None for v in (run.seed, run.minutes, run.epochs)):
+        if overrides or any(value is not None for value in (seed, minutes, epochs)):
             raise ConfigError("--resume: an unfinished run keeps its own settings; drop them")
         from musicgen.training import RunFolder
 
         config = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
-    if tokens is not None and source.tokenizer is not None:
+    if tokens is not None and tokenizer is not None:
         raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
-    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, source, start)
+    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer, start)
     if start is not None:
-        about = f"Trained on from the model {source.from_}, described below.\n{about}\n{start.card}"
+        about = f"Trained on from the model {from_}, described below.\n{about}\n{start.card}"
 
     from musicgen import training
 
@@ -189,17 +174,35 @@ def train(
     say(f"next: musicgen generate --checkpoint {out}")
 
 
-def _model(name: str | None) -> Checkpoint | None:
-    """The trained model to start from."""
-    if name is None:
-        return None
-    from musicgen.models import checkpoint as checkpoints
+def _configure(
+    start: Checkpoint | None,
+    preset: str | None,
+    overrides: list[str],
+    *,
+    seed: int | None,
+    minutes: float | None,
+    epochs: int | None,
+) -> TrainConfig:
+    """The configuration of a run that starts from a model, or from random weights.
 
-    return checkpoints.load(checkpoints.locate(name))
+    Raises:
+        ConfigError: an unknown preset or setting.
+    """
+    from musicgen.config import override
+    from musicgen.training import presets
+
+    config = presets.preset(preset or presets.DEFAULT) if start is None else presets.onward(start)
+    for setting in overrides:
+        config = override(config, setting)
+    if seed is not None:
+        config = replace(config, seed=seed)
+    if minutes is not None or epochs is not None:
+        config = config.with_budget(minutes=minutes, epochs=epochs)
+    return config
 
 
 def _load_tokens(
-    corpus: list[str], tokens: Path | None, source: CorpusOptions, start: Checkpoint | None
+    corpus: list[str], tokens: Path | None, tokenizer: str | None, start: Checkpoint | None
 ) -> tuple[TokenSet, str, NoveltyIndex | None]:
     """Tokens, where their music is from (for the model's card), and the index of its melodies."""
     from musicgen.corpus.tokenset import TokenSet
@@ -210,7 +213,7 @@ def _load_tokens(
         index = NoveltyIndex.load(file) if file.exists() else None
         return token_set, f"Trained on the token files {tokens}.", index
     say(f"reading {', '.join(corpus)}")
-    prepared = _prepare(corpus, None, source.tokenizer, start, workers=None)
+    prepared = _prepare(corpus, None, tokenizer, start, workers=None)
     return prepared.tokens, _about(prepared.corpus), prepared.novelty
 
 
@@ -222,10 +225,11 @@ def prepare(
         typer.Option(
             "--corpus",
             help="A named corpus, file or folder; repeatable.",
-            rich_help_panel=CorpusOptions.panel,
+            rich_help_panel=_CORPUS,
         ),
     ],
-    source: CorpusOptions,
+    tokenizer: Tokenizer = None,
+    from_: Start = None,
     workers: options.Workers = None,
     out: Annotated[
         Path, typer.Option(help="The folder of token files to write.", rich_help_panel="Output")
@@ -234,7 +238,8 @@ def prepare(
 ) -> None:
     """Prepare a corpus for training: a folder of token files for `train --tokens`."""
     require_free(out, force=force)
-    _prepare(corpus, out, source.tokenizer, _model(source.from_), workers=workers)
+    start = None if from_ is None else options.load_model(from_)
+    _prepare(corpus, out, tokenizer, start, workers=workers)
     say(f"next: musicgen train --tokens {out} --out runs/{out.name}")
 
 

@@ -85,8 +85,7 @@ def validate(
             say(line)
     findings.sort(key=lambda finding: finding.kind == "rejected")  # the others stay in order
     if as_json:
-        facts: dict[str, Any] = {"tunes": n_tunes, "findings": [asdict(f) for f in findings]}
-        print(json.dumps(facts, indent=1))
+        print(json.dumps({"tunes": n_tunes, "findings": [asdict(f) for f in findings]}, indent=1))
     else:
         _print(findings, n_tunes, len(paths))
     raise typer.Exit(1 if findings else 0)
@@ -123,8 +122,9 @@ def _judge_and_repair(
             judged.repairs = _repair(path, tunes, force=force)
     except MusicgenError as error:
         line, column = getattr(error, "line", 0), getattr(error, "column", 0)
-        what = reason_of(error, path)
-        judged.findings.append(Finding(str(path), line, column, "", 0, "rejected", what))
+        judged.findings.append(
+            Finding(str(path), line, column, "", 0, "rejected", reason_of(error, path))
+        )
     return judged
 
 

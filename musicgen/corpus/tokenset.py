@@ -152,8 +152,8 @@ class TokenSet:
         try:
             meta = json.loads(read_bytes(folder / "meta.json", max_bytes=MAX_META_BYTES))
             if meta["format"] != FORMAT:
-                found = printable(str(meta["format"])[:40])
-                raise CorpusError(f"{where}: is of format '{found}'; prepare it again")
+                name = printable(str(meta["format"])[:40])
+                raise CorpusError(f"{where}: is of format '{name}'; prepare it again")
             tokens = TokenSet(
                 vocab=_texts(meta["vocab"]),
                 feature_sizes={name: _size(n) for name, n in meta["feature_sizes"].items()},
@@ -173,8 +173,9 @@ class TokenSet:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise CorpusError(f"{where}: is damaged; prepare the corpus again") from None
         _check(tokens, where)
-        found = _fingerprint(tokens.vocab, tokens.feature_sizes, tokens.tokenizer, tokens.splits)
-        if found != tokens.fingerprint:
+        if tokens.fingerprint != _fingerprint(
+            tokens.vocab, tokens.feature_sizes, tokens.tokenizer, tokens.splits
+        ):
             raise CorpusError(f"{where}: was changed or damaged; prepare the corpus again")
         return tokens
 
@@ -318,9 +319,9 @@ def _open_split(folder: Path, name: str, names: object, *, mapped: bool = True) 
 def _open_array(path: Path, dtype: np.dtype[Any], *, mapped: bool) -> NDArray[Any]:
     """The array in a file, on disk until it is used if `mapped`."""
     with open_regular(path) as file:
-        found, shape = read_array_header(file)
+        stored, shape = read_array_header(file)
         begin, n_bytes = file.tell(), math.prod(shape) * dtype.itemsize
-        if found != dtype.str or os.fstat(file.fileno()).st_size != begin + n_bytes:
+        if stored != dtype.str or os.fstat(file.fileno()).st_size != begin + n_bytes:
             raise ValueError(f"{path.name} holds something else")
         if mapped and n_bytes:  # an empty array cannot be mapped
             return np.memmap(file, dtype, "r", begin, shape)
@@ -361,16 +362,15 @@ def _check(tokens: TokenSet, where: object) -> None:
     sizes = np.array(list(tokens.feature_sizes.values()), dtype=np.int64)
     for name, split in tokens.splits.items():
         n, total = len(split.names), len(split.ids)
-        fits = (
+        if not (
             split.ids.ndim == 1
             and split.features.shape == (total, len(sizes))
             and split.offsets.shape == (n + 1,)
             and split.notes.shape == (n,)
             and split.offsets[0] == 0
             and split.offsets[-1] == total
-            and bool(np.all(np.diff(split.offsets) >= 2))
-        )
-        if not fits:
+            and np.all(np.diff(split.offsets) >= 2)
+        ):
             raise CorpusError(f"{where}: arrays of split '{name}' do not fit; prepare it again")
         if total and int(split.ids.max()) >= len(tokens.vocab):
             raise CorpusError(f"{where}: split '{name}' holds an id outside the vocabulary")

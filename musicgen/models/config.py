@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from musicgen.config import unknown
+from musicgen.config import require, unknown
 from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -77,14 +77,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(unknown("model.kind", self.kind, KINDS, kind=f"value '{self.kind}'"))
-        for name in ("d_model", "n_layers", "n_heads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"model.{name}: {getattr(self, name)} is not at least 1")
+        counts = ("d_model", "n_layers", "n_heads")
+        require(self, counts, lambda value: value >= 1, "is not at least 1", where="model.")
         if self.n_layers > MAX_LAYERS:
             raise ConfigError(f"model.n_layers: {self.n_layers} is more than {MAX_LAYERS}")
-        for name in ("dropout", "embedding_dropout", "weight_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"model.{name}: {getattr(self, name)} is not in [0, 1)")
+        rates = ("dropout", "embedding_dropout", "weight_dropout")
+        require(self, rates, lambda value: 0 <= value < 1, "is not in [0, 1)", where="model.")
         if self.embedding == "one-hot" and (self.d_model < self.vocab_size or self.tie_embeddings):
             raise ConfigError(
                 f"model.embedding: one-hot needs model.d_model of {self.vocab_size} or more "

@@ -159,11 +159,11 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers[name] = value
+                headers.update(HEADERS)
                 headers.setdefault("Cache-Control", "no-store")
                 if self.access.token and scope["path"] == "/" and message["status"] == 200:
-                    headers.append("Set-Cookie", self._cookie())
+                    cookie = f"{COOKIE}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
+                    headers.append("Set-Cookie", cookie)
             await send(message)
 
         try:
@@ -172,9 +172,6 @@ class Guard:
             await refuse(refusal, guarded)
             return
         await self.app(scope, receive, guarded)
-
-    def _cookie(self) -> str:
-        return f"{COOKIE}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
 
 
 def error_body(message: str, **about: object) -> bytes:

@@ -61,7 +61,7 @@ def build(pools: Pools, access: AccessCheck, *, warm: bool = True) -> Guard:
         pools.close()
 
     routes = [
-        Route("/", studio.page),
+        Route("/", studio.asset),
         Route("/static/{name:path}", studio.asset),
         Route("/api/health", studio.health),
         Route("/api/choices", _answered(studio.choices)),
@@ -86,13 +86,9 @@ class Studio:
 
     # --- pages and facts --------------------------------------------------------------------------
 
-    async def page(self, request: Request) -> Response:
-        """The page."""
-        return _asset(request, "index.html")
-
     async def asset(self, request: Request) -> Response:
-        """A script, style or picture of the page."""
-        return _asset(request, request.path_params["name"])
+        """The page, or a script, style or picture of it."""
+        return _asset(request, request.path_params.get("name", "index.html"))
 
     async def health(self, _request: Request) -> Response:
         """Whether the server answers, and how busy it is."""
@@ -135,10 +131,8 @@ class Studio:
         head, content = await _unless_gone(request, self.pools.export(body))
         if "error" in head:
             return _answer(head)
-        disposition = f'attachment; filename="{head["name"]}"'
-        return Response(
-            content, media_type=head["type"], headers={"Content-Disposition": disposition}
-        )
+        headers = {"Content-Disposition": f'attachment; filename="{head["name"]}"'}
+        return Response(content, media_type=head["type"], headers=headers)
 
 
 async def _read(request: Request, job: str) -> dict[str, Any]:
@@ -221,13 +215,11 @@ class _EarlyResponse(StreamingResponse):
 
 def _answer(answer: dict[str, Any]) -> Response:
     """The answer of a job, with status 400 for an error."""
-    if "error" in answer:
-        return Response(json.dumps(answer, ensure_ascii=False), 400, media_type=JSON)
-    return _json(answer)
+    return _json(answer, 400 if "error" in answer else 200)
 
 
-def _json(answer: object) -> Response:
-    return Response(json.dumps(answer, ensure_ascii=False), media_type=JSON)
+def _json(answer: object, status: int = 200) -> Response:
+    return Response(json.dumps(answer, ensure_ascii=False), status, media_type=JSON)
 
 
 def _error(

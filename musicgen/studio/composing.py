@@ -30,10 +30,10 @@ def composer(checkpoint: str) -> Composer:
         CheckpointError: the model is missing or damaged.
         ConfigError: it writes in parts.
     """
-    found = composer_of(model(checkpoint))
-    if not isinstance(found, Composer):
+    loaded = composer_of(model(checkpoint))
+    if not isinstance(loaded, Composer):
         raise ConfigError(f"{checkpoint}: this model writes in parts; name one of single lines")
-    return found
+    return loaded
 
 
 def about(data: bytes, *, checkpoint: str) -> bytes:
@@ -45,8 +45,8 @@ def about(data: bytes, *, checkpoint: str) -> bytes:
         kind: [str(t.value) for tokens in headers for t in tokens if t.kind == kind and t.value]
         for kind in ("rhythm", "meter")
     }
-    card = model(checkpoint).card
-    return to_json({kind: sorted(set(values)) for kind, values in known.items()} | {"card": card})
+    values = {kind: sorted(set(values)) for kind, values in known.items()}
+    return to_json(values | {"card": model(checkpoint).card})
 
 
 def takes(data: bytes, *, checkpoint: str) -> Iterator[bytes]:
@@ -82,21 +82,20 @@ def _events(composer: Composer, request: dict[str, Any]) -> Iterator[Answer]:
         return
     tune = one_tune(request["abc"])
     if len(tune.bars) > MOST_BARS:
-        why = f"has {len(tune.bars)} bars, more than {MOST_BARS}; send a part of it"
-        raise FieldError("abc", why)
+        raise FieldError(
+            "abc", f"has {len(tune.bars)} bars, more than {MOST_BARS}; send a part of it"
+        )
+    about: Answer = {"before": request["abc"]}
     if kind == "continue":
-        bars = request.get("bars")
-        events = {"given_events": len(views.places(tune))}
-        for take in composer.continuations(tune, number, sampling, bars=bars):
-            yield _take(take) | events
-        return
-    if kind == "infill":
+        new = composer.continuations(tune, number, sampling, bars=request.get("bars"))
+        about = {"given_events": len(views.places(tune))}
+    elif kind == "infill":
         new = composer.infill(tune, bars=request["bars"], n=number, sampling=sampling)
     else:
         similarity = request.get("similarity", "0.6-0.8")
         new = composer.vary(tune, similarity=similarity, n=number, sampling=sampling)
     for take in new:
-        yield _take(take) | {"before": request["abc"]}
+        yield _take(take) | about
 
 
 def _sized(events: Iterator[Answer], size: int | None) -> Iterator[Answer]:

@@ -49,10 +49,6 @@ def _transpose(tune: Tune, request: Mapping[str, Any]) -> Tune:
     return transpose(tune, request["key"])
 
 
-def _title(tune: Tune, request: Mapping[str, Any]) -> Tune:
-    return replace(tune, title=" ".join(request["title"].split()))
-
-
 def _tempo(tune: Tune, request: Mapping[str, Any]) -> Tune:
     if tune.meter.bar_duration is None:
         raise ControlError("a tune without meter has no beats to count")
@@ -79,7 +75,10 @@ CHANGES: Mapping[str, tuple[Change, tuple[str, ...]]] = {
     "rhythm": (lambda tune, request: to_rhythm(tune, request["rhythm"]), ("rhythm",)),
     "voice": (lambda tune, request: one_voice(tune, request["voice"]), ("voice",)),
     "cut": (lambda tune, request: cut(tune, tuple(request["place"])), ("place",)),
-    "title": (_title, ("title",)),
+    "title": (
+        lambda tune, request: replace(tune, title=" ".join(request["title"].split())),
+        ("title",),
+    ),
     "tempo": (_tempo, ("tempo",)),
     "chords": (_chords, ()),
 }

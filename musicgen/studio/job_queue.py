@@ -153,8 +153,7 @@ class JobQueue:
             self._pool.run, function, b"{}", what=self.what, limits=self.limits, **options
         )
         calls = [self._in_thread(self._warming) for _ in range(self.at_once)]
-        answers: list[bytes] = await asyncio.gather(*calls)
-        return answers[0]
+        return (await asyncio.gather(*calls))[0]
 
     def _in_thread(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         if self._closed:

@@ -49,10 +49,9 @@ def to_json(answer: object) -> bytes:
 def error_of(error: MusicgenError) -> Answer:
     """The message of an error, and the field, line and column where it is."""
     about: Answer = {"message": str(error).removeprefix("--")}
-    option = _OPTION.match(str(error))
     if isinstance(error, FieldError):
         about["field"] = error.field
-    elif option is not None:
+    elif option := _OPTION.match(str(error)):
         about["field"] = option[1].replace("-", "_")
     if isinstance(error, ParseError) and error.line:
         about |= {"field": "abc", "line": error.line, "column": error.column or None}
@@ -96,9 +95,9 @@ def tune(request: dict[str, Any], checkpoint: str = "") -> Answer:
     problems."""
     abc = request["abc"]
     tunes, problems = views.read_abc(abc)
-    if not tunes or len(tunes) > 1:
-        if len(tunes) > 1:
-            problems.append(views.problem(f"holds {len(tunes)} tunes; the studio shows one"))
+    if len(tunes) > 1:
+        problems.append(views.problem(f"holds {len(tunes)} tunes; the studio shows one"))
+    if len(tunes) != 1:
         return {"problems": problems}
     given = None
     if "given_events" in request:
@@ -114,8 +113,9 @@ def read(request: dict[str, Any]) -> Answer:
     """The tunes of an uploaded file, without their scores, and those that were left out."""
     name = file_name(request["name"])
     if not readable(name):
-        known = ", ".join(READERS)
-        raise FieldError("name", f"'{name[-20:]}' ends in no known extension; use {known}")
+        raise FieldError(
+            "name", f"'{name[-20:]}' ends in no known extension; use {', '.join(READERS)}"
+        )
     try:
         data = base64.b64decode(request["data"], validate=True)
     except ValueError:
@@ -132,26 +132,22 @@ def _shown(each: Iterable[Tune | Rejected], name: str) -> Answer:
     """The tunes of a file, up to the limits."""
     shown: list[Answer] = []
     skipped: list[Answer] = []
-    for one in each:
+    for tune in each:
         if len(shown) >= MOST_READ or len(skipped) >= MOST_SKIPPED:
-            left = f"the rest of the file: at most {MOST_READ} tunes of a file are read"
-            skipped.append({"name": name, "why": left, "line": None})
+            why = f"the rest of the file: at most {MOST_READ} tunes of a file are read"
+            skipped.append({"name": name, "why": why, "line": None})
             break
-        if isinstance(one, Rejected):
-            skipped.append({"name": one.name, "why": one.reason, "line": one.line or None})
+        if isinstance(tune, Rejected):
+            skipped.append({"name": tune.name, "why": tune.reason, "line": tune.line or None})
             continue
+        if tune.source is not None:  # without a path no file is opened by a client's name
+            tune = replace(tune, source=replace(tune.source, path=""))
         try:
-            one = _without_path(one)
-            abc = original_text(one) or views.abc_of(one)
-            shown.append(views.tune_view(one, abc, svg=False))
+            abc = original_text(tune) or views.abc_of(tune)
+            shown.append(views.tune_view(tune, abc, svg=False))
         except MusicgenError as error:
-            skipped.append({"name": one.title, "why": str(error), "line": None})
+            skipped.append({"name": tune.title, "why": str(error), "line": None})
     return {"tunes": shown, "skipped": skipped}
-
-
-def _without_path(tune: Tune) -> Tune:
-    """A tune with its text but without the path, so that no file is opened by a client's name."""
-    return tune if tune.source is None else replace(tune, source=replace(tune.source, path=""))
 
 
 def file_name(sent: str) -> str:
@@ -163,8 +159,8 @@ def file_name(sent: str) -> str:
 def change(request: dict[str, Any], checkpoint: str = "") -> Answer:
     """The view of a tune after an edit."""
     after = changed(one_tune(request["abc"]), request)
-    size = request.get("size", views.USUAL_SIZE)
-    return views.tune_view(after, views.abc_of(after), size=size) | assessed(after, checkpoint)
+    view = views.tune_view(after, views.abc_of(after), size=request.get("size", views.USUAL_SIZE))
+    return view | assessed(after, checkpoint)
 
 
 def assessed(tune: Tune, checkpoint: str) -> Answer:

@@ -50,8 +50,8 @@ def attention(request: dict[str, Any], checkpoint: str) -> Answer:
     from musicgen.evaluation.inspection import attention as look
 
     tune = _given(request, MOST_ATTENDING)
-    kind = model(checkpoint).model.kind
-    name = checkpoint if kind == "transformer" else WITH_ATTENTION
+    has_attention = model(checkpoint).model.kind == "transformer"
+    name = checkpoint if has_attention else WITH_ATTENTION
     found = look.measure(tune, model(name))
     layers, heads = found.weights.shape[:2]
     furthest = look.furthest_head(found)

@@ -268,9 +268,9 @@ def _changing(summary: str, group: FieldGroup, content: Schema) -> Schema:
 
 def _responses(content: Schema, refusals: Iterable[int]) -> Schema:
     """What may come back: an answer, or an error of one of those statuses."""
-    found: Schema = {"200": {"description": "OK", "content": content}}
+    responses: Schema = {"200": {"description": "OK", "content": content}}
     for status in sorted(refusals):
-        found[str(status)] = {"description": _REFUSALS[status], "content": _json("Error")}
-    if "429" in found:
-        found["429"]["headers"] = _RETRY
-    return found
+        responses[str(status)] = {"description": _REFUSALS[status], "content": _json("Error")}
+    if "429" in responses:
+        responses["429"]["headers"] = _RETRY
+    return responses

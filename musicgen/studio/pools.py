@@ -80,9 +80,7 @@ class Pools:
         """The answer of a job of one answer: "tune", "read", "change", "surprise", "attention"."""
         analyses = job in ("surprise", "attention")
         heavy = analyses or request.get("change") in HEAVY
-        options: Answer = {"checkpoint": self.checkpoint}
-        if job == "read":
-            options = {"limits": READING}
+        options: Answer = {"limits": READING} if job == "read" else {"checkpoint": self.checkpoint}
         queue = self.analysing if heavy else self.viewing
         function = f"{_VIEWS if analyses else _JOBS}{job}"
         return _answer(await queue.ask(function, _json(request), **options))
@@ -145,8 +143,7 @@ class Pools:
         """A take with its score and notes."""
         number = take.pop("take")
         take.pop("event")
-        request: Answer = {"abc": take["abc"]}
-        request |= {
+        request: Answer = {"abc": take["abc"]} | {
             name: take.pop(name) for name in ("given_events", "before", "size") if name in take
         }
         try:

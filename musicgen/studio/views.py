@@ -106,8 +106,7 @@ def places(tune: Tune) -> list[Place]:
 
 def first_events(tune: Tune, n: int) -> IsGiven:
     """Whether a place is among the first `n` events of the first voice."""
-    known = frozenset(places(tune)[:n])
-    return known.__contains__
+    return frozenset(places(tune)[:n]).__contains__
 
 
 def unchanged(tune: Tune, before: Tune) -> IsGiven:
@@ -142,9 +141,10 @@ def novelty_view(novelty: Novelty | None) -> View | None:
 
 def problems_of(tune: Tune) -> list[View]:
     """The warnings of the reader, and the problems of the notation."""
-    problems = [problem(w.what, w.line, w.column, severity="warning") for w in tune.warnings]
-    problems += [problem(str(p), p.line, p.column, severity="warning") for p in validate(tune)]
-    return problems[:MOST_PROBLEMS]
+    return [
+        *(problem(w.what, w.line, w.column, severity="warning") for w in tune.warnings),
+        *(problem(str(p), p.line, p.column, severity="warning") for p in validate(tune)),
+    ][:MOST_PROBLEMS]
 
 
 def problem(message: str, line: int = 0, column: int = 0, *, severity: str = "error") -> View:

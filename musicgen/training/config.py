@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from musicgen.config import require
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
@@ -30,9 +31,8 @@ class DataConfig:
     eval_batch_tokens: int = 16384
 
     def __post_init__(self) -> None:
-        for name in ("batch_tokens", "accumulate", "max_len", "eval_batch_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"data.{name}: {getattr(self, name)} is not at least 1")
+        counts = ("batch_tokens", "accumulate", "max_len", "eval_batch_tokens")
+        require(self, counts, lambda value: value >= 1, "is not at least 1", where="data.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +70,15 @@ class TrainConfig:
     strategy: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("minutes", "epochs", "steps", "learning_rate", "clip", "log_every", "devices"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ConfigError(f"{name}: {value} is not positive")
-        for name in ("warmup", "beta2", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} is not in [0, 1)")
-        for name in ("seed", "weight_decay", "val_every", "patience", "save_minutes"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name}: {getattr(self, name)} is negative")
+        require(
+            self,
+            ("minutes", "epochs", "steps", "learning_rate", "clip", "log_every", "devices"),
+            lambda value: value is None or value > 0,
+            "is not positive",
+        )
+        require(self, ("warmup", "beta2", "ema"), lambda x: 0 <= x < 1, "is not in [0, 1)")
+        not_negative = ("seed", "weight_decay", "val_every", "patience", "save_minutes")
+        require(self, not_negative, lambda value: value >= 0, "is negative")
         if self.seed > MOST_SEED:
             raise ConfigError(f"seed: {self.seed} is more than {MOST_SEED}")
 

@@ -219,15 +219,13 @@ class RunFolder:
         """Mark the run as over; it cannot be resumed any more."""
         if not self.active:
             return
-        self.draw()
+        self._draw()
         self._write("result.json", json.dumps(result, indent=1))
         for state in self.states():
             state.unlink()
 
-    def draw(self) -> None:
+    def _draw(self) -> None:
         """The loss curve as curve.png."""
-        if not self.active:
-            return
         train = [(r.step, r.train_bits_per_token) for r in self.rows if r.train_bits_per_token]
         val = [(r.step, r.val_bits_per_note) for r in self.rows if r.val_bits_per_note]
         scored = f"validation, bits per {self.unit}"
