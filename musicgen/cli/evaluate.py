@@ -149,34 +149,42 @@ def _print_likelihood(
     model = options.load_model(name)
     prepared = prepare([*apart_from, *corpus], tokenizer=model.tokenizer)
     only, n_related = prepared.corpus.apart_from(apart_from) if apart_from else (None, 0)
-    found = rates(model, prepared.tokens, split, only=only)
+    likelihood = rates(model, prepared.tokens, split, only=only)
     if as_json is not None:
-        bits = {f"bits_per_{rate.unit}": rate.bits for rate in found.rates}
-        about = {"model": name, "corpus": corpus, "split": split}
-        apart = {"apart_from": apart_from, "n_related": n_related}
-        write_json({**about, **apart, **bits, **asdict(found)}, as_json)
+        facts = {
+            "model": name,
+            "corpus": corpus,
+            "split": split,
+            "apart_from": apart_from,
+            "n_related": n_related,
+            **{f"bits_per_{rate.unit}": rate.bits for rate in likelihood.rates},
+            **asdict(likelihood),
+        }
+        write_json(facts, as_json)
     if as_json is None or str(as_json) != "-":
         which = "" if split == EVERY_SPLIT else f"{split} "
-        for rate in found.rates:
-            of = "" if rate.n_tunes == found.n_tunes else f" of {found.n_tunes}"
+        for rate in likelihood.rates:
+            of_all = "" if rate.n_tunes == likelihood.n_tunes else f" of {likelihood.n_tunes}"
             print(
                 f"{rate.bits:7.3f} bits per {rate.unit:9} (95 % of resamples: {rate.low:.3f} to "
-                f"{rate.high:.3f}) on {rate.n_tunes}{of} {which}tunes with {rate.n:,} {rate.unit}s"
+                f"{rate.high:.3f}) on {rate.n_tunes}{of_all} "
+                f"{which}tunes with {rate.n:,} {rate.unit}s"
             )
     if apart_from:
         say(
             f"note: {n_related:,} more tunes are left out, of families that have tunes in "
             f"{', '.join(apart_from)}"
         )
-    elif not found.own:
+    elif not likelihood.own:
         say(
             "note: not the corpus that the model was trained on, so it may know some of its tunes; "
             "--apart-from leaves out the families of another corpus"
         )
     elif split == EVERY_SPLIT:
         say("note: those that the model was trained on are among them")
-    if found.n_unknown:
-        say(f"note: {found.n_unknown:,} of {found.n_tokens:,} tokens are unknown to the model")
+    if likelihood.n_unknown:
+        unknown = f"{likelihood.n_unknown:,} of {likelihood.n_tokens:,}"
+        say(f"note: {unknown} tokens are unknown to the model")
     say("-n 500 composes and judges tunes as well")
 
 
@@ -187,9 +195,6 @@ class _Evaluation:
         self.names, self.split, self.n, self.sampling = names, split, n, sampling
         self.sets: list[TuneSet] = []
         self.assessments: list[Assessment] = []
-        self.steps: tuple[RankStep, ...] = ()
-        self.benchmark: Benchmark | None = None
-        self.seconds = 0.0
 
     def run(
         self, groups: Sequence[Sequence[str]], reading: Mapping[str, Any], *, models: bool
@@ -216,8 +221,8 @@ class _Evaluation:
                     assert folder is not None
                     self._judge_model(group[0], folder, reference, progress)
             self.features = {each.name: each.features() for each in self.sets}
-            if len(self.assessments) > 1:
-                self.steps = ranking(self.benchmark, self.features, self.assessments)
+            several = len(self.assessments) > 1
+            self.steps = ranking(self.benchmark, self.features, self.assessments) if several else ()
         self.seconds = time.monotonic() - began
 
     def _judge_model(self, name: str, folder: Path, reference: Reference, report: Report) -> None:
@@ -229,7 +234,6 @@ class _Evaluation:
         from musicgen.evaluation.sets import set_of
         from musicgen.models import checkpoint as checkpoints
 
-        assert self.benchmark is not None
         model = checkpoints.load(folder)
         composer = Composer(model)
         composed = []
@@ -264,7 +268,6 @@ class _Evaluation:
         from musicgen.evaluation.page import render_page
         from musicgen.evaluation.report import as_data
 
-        assert self.benchmark is not None
         keys = ("seed", "temperature", "top_k", "top_p", "min_p")
         about = {"musicgen": __version__, **{key: getattr(self.sampling, key) for key in keys}}
         if as_json is not None:
@@ -298,19 +301,18 @@ def _model(group: Sequence[str]) -> Path | None:
 
 
 def _print_tables(
-    benchmark: Benchmark, found: Sequence[Assessment], steps: Sequence[RankStep]
+    benchmark: Benchmark, assessments: Sequence[Assessment], steps: Sequence[RankStep]
 ) -> None:
     from musicgen.evaluation import tables
 
-    listing = [
-        ("times the distance of other real tunes", *tables.family_rows(benchmark, found)),
-        ("novelty", *tables.novelty_rows(benchmark, found)),
-        *tables.detail_tables(benchmark, found),
-    ]
-    for title, names, rows in listing:
+    for title, names, rows in [
+        ("times the distance of other real tunes", *tables.family_rows(benchmark, assessments)),
+        ("novelty", *tables.novelty_rows(benchmark, assessments)),
+        *tables.detail_tables(benchmark, assessments),
+    ]:
         print_table(names, rows, title=title, width=TABLE_WIDTH, numbers=True)
     for step in steps:
         how = "is nearer to real tunes than" if step.sure else "cannot be told from"
         print(f"{step.better} {how} {step.worse}: {tables.spread(step.difference)}")
-    for one in found:
-        print(tables.headline(benchmark, one))
+    for assessment in assessments:
+        print(tables.headline(benchmark, assessment))

@@ -177,15 +177,15 @@ def surprise(
 
     model = load_model(checkpoint)
     given = _given(file, tune, model)
-    found = look.measure(given, model)
+    result = look.measure(given, model)
     if isinstance(given, str):
-        look.draw_text(found, output)
-        _write_numbers(output, ("character", "line", "column", "bits"), look.rows(found))
-        say(f"{found.bits_per_note:.3f} bits per character")
+        look.draw_text(result, output)
+        _write_numbers(output, ("character", "line", "column", "bits"), look.rows(result))
+        say(f"{result.bits_per_note:.3f} bits per character")
         return
-    _write_score(look.score(found, given), output)
-    _write_numbers(output, ("token", "bar", "note", "bits"), look.rows(found))
-    say(f"{found.bits_per_note:.3f} bits per note, bar lines included")
+    _write_score(look.score(result, given), output)
+    _write_numbers(output, ("token", "bar", "note", "bits"), look.rows(result))
+    say(f"{result.bits_per_note:.3f} bits per note, bar lines included")
 
 
 @command(of=inspect)
@@ -213,10 +213,11 @@ def memory(
     models = {name: load_model(name) for name in checkpoints or shipped()}
     if not checkpoints:  # of the shipped ones, those that write melodies
         models = {name: model for name, model in models.items() if model.tokenizer == NAME}
-    if tokens is None:
-        token_set = prepare(["celtic"], workers=available_cores()).tokens
-    else:
-        token_set = TokenSet.load(tokens)
+    token_set = (
+        TokenSet.load(tokens)
+        if tokens is not None
+        else prepare(["celtic"], workers=available_cores()).tokens
+    )
     memories = [
         look.measure(name, model, token_set, n_places=places) for name, model in models.items()
     ]

@@ -145,8 +145,7 @@ def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
         if isinstance(value, Tune):
             return to_abc(value)
         if is_dataclass(value) and not isinstance(value, type):
-            fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
-            return {name: plain(item) for name, item in fields.items()}
+            return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
         return list(value) if isinstance(value, tuple) else value
 
     return {name: plain(value) for name, value in settings.items()}

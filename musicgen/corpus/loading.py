@@ -129,8 +129,9 @@ class Corpus:
         members += [(copy.source, family_of[copy.same_as]) for copy in self.duplicates]
         excluded = {family for source, family in members if source in excluded_sources}
         apart = frozenset(entry.id for entry in self.entries if entry.family not in excluded)
-        others = [family for source, family in members if source not in excluded_sources]
-        return apart, sum(family in excluded for family in others)
+        return apart, sum(
+            family in excluded for source, family in members if source not in excluded_sources
+        )
 
     @cached_property
     def fingerprint(self) -> str:

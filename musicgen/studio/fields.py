@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Literal
 
 from musicgen.errors import FieldError, printable
@@ -177,10 +178,10 @@ class FieldGroup:
     """Fields that are sent together as one object; no others may be in it."""
 
     fields: tuple[Field, ...]
-    _by_name: dict[str, Field] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {one.name: one for one in self.fields})
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.fields}
 
     def __getitem__(self, name: str) -> Field:
         return self._by_name[name]
@@ -198,27 +199,27 @@ class FieldGroup:
                 close = get_close_matches(name, self._by_name, n=1)
                 advice = f"did you mean '{close[0]}'?" if close else "leave it out"
                 raise FieldError(_dotted(where, printable(name[:40])), f"is no field; {advice}")
-        found = {}
-        for one in self.fields:
-            here = _dotted(where, one.name)
-            if one.name in value:
-                found[one.name] = one.read(value[one.name], here)
-            elif one.required:
-                raise FieldError(here, "is missing")
-            elif one.group is not None:
-                found[one.name] = one.group.read({}, here)
-            elif one.default is not None:
-                found[one.name] = one.default
-        return found
+        checked = {}
+        for field in self.fields:
+            path = _dotted(where, field.name)
+            if field.name in value:
+                checked[field.name] = field.read(value[field.name], path)
+            elif field.required:
+                raise FieldError(path, "is missing")
+            elif field.group is not None:
+                checked[field.name] = field.group.read({}, path)
+            elif field.default is not None:
+                checked[field.name] = field.default
+        return checked
 
     @property
     def schema(self) -> dict[str, Any]:
         """The group in JSON Schema."""
-        required = [one.name for one in self.fields if one.required]
+        required = [field.name for field in self.fields if field.required]
         return {
             "type": "object",
             "additionalProperties": False,
-            "properties": {one.name: one.schema for one in self.fields},
+            "properties": {field.name: field.schema for field in self.fields},
             **({"required": required} if required else {}),
         }
 

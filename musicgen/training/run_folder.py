@@ -98,7 +98,12 @@ class RunFolder:
         if self.finished:
             raise TrainingError(f"{self.path}: the run is finished; train into another folder")
         before, fingerprint = self._stored()
-        self._recover()
+        if self.active:  # clear up after a killed process
+            try:
+                for name in ("model", "run.json", "history.csv", "curve.png"):
+                    recover_folder(self.path / name)
+            except OSError as error:
+                raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
         if fingerprint != tokens.fingerprint:
             raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
@@ -140,16 +145,6 @@ class RunFolder:
             finally:
                 if self._events is not None:
                     self._events.close()
-
-    def _recover(self) -> None:
-        """Clear up what a killed process left half done."""
-        if not self.active:
-            return
-        try:
-            for name in ("model", "run.json", "history.csv", "curve.png"):
-                recover_folder(self.path / name)
-        except OSError as error:
-            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
 
     @property
     def finished(self) -> bool:

@@ -47,10 +47,10 @@ def score_tunes(
         if stop():
             network.train(training)
             raise ScoringStopped
-        own = order[run]
-        batch = collate(split, split.offsets[own], lengths[own], total=0)
+        tunes = order[run]
+        batch = collate(split, split.offsets[tunes], lengths[tunes], total=0)
         logits, _ = network(batch.tokens.to(device), batch.features.to(device))
         cost = nats(logits, batch.targets.to(device)).cpu().double()  # (B, T)
-        bits[own] = cost.sum(dim=1).numpy() / math.log(2)
+        bits[tunes] = cost.sum(dim=1).numpy() / math.log(2)
     network.train(training)
     return bits
