@@ -37,8 +37,9 @@ def to_music21(tune: Tune) -> music21.stream.Score:
     """
     from music21 import converter, stream
 
-    document = rendered([tune], ".musicxml").decode()
-    score = converter.parseData(document, format="musicxml", forceSource=True)
+    score = converter.parseData(
+        rendered([tune], ".musicxml").decode(), format="musicxml", forceSource=True
+    )
     assert isinstance(score, stream.Score)  # a document of ours holds one
     return score
 

@@ -30,6 +30,7 @@ from musicgen.music.theory import (
     parse_meter,
 )
 from musicgen.music.tune import EIGHTH, Change, Note, Reading, Source, Tempo, Tune
+from musicgen.system.files import decode
 
 MAX_BYTES = 8 * 2**20  # a string quartet is a fifth of a megabyte
 MAX_SPINES = 200
@@ -85,11 +86,7 @@ def parse(data: bytes, path: str = "") -> Reading:
             f"is **kern of more than {MAX_BYTES // 2**20} MiB; split it", path=path or None
         )
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    try:
-        return Reading((_Reader().read(text, path),))
+        return Reading((_Reader().read(decode(data, "utf-8-sig", "latin-1"), path),))
     except ParseError as error:
         raise ParseError(error.what, path=path or None, line=error.line) from None
 
@@ -258,8 +255,7 @@ class _Reader:
             del spine.music.changes[-2]
 
     def _place(self, spine: _Spine, change: Change) -> None:
-        place = Placed(len(self.frames) - 1, self.now - self.start, change)
-        spine.music.changes.append(place)
+        spine.music.changes.append(Placed(len(self.frames) - 1, self.now - self.start, change))
 
     def _resolve_key(self, spine: _Spine) -> None:
         """Set the key of a signature and a designation; the mode of a signature alone is estimated
@@ -339,8 +335,7 @@ class _Reader:
         sound.opened, sound.closed = token.count("("), token.count(")")
         sound.graces = spine.graces.pop(column.voice, [])
         sound.slashed = bool(sound.graces)
-        voice, bar = str(column.voice + 1), len(self.frames) - 1
-        place_sound(spine.music.lines, (voice, "1"), bar, sound)
+        place_sound(spine.music.lines, (str(column.voice + 1), "1"), len(self.frames) - 1, sound)
         column.end = self.now + duration
         return sound
 
@@ -374,9 +369,7 @@ def _length(piece: str) -> tuple[Fraction, tuple[int, int]]:
     if parts == 0:
         return Fraction(8 * 2 ** (min(len(match[1]), 3) - 1)) * dots, (1, 1)
     duration = Fraction(4 * int(match[2] or 1), parts) * dots
-    odd = parts
-    while odd % 2 == 0:
-        odd //= 2
+    odd = parts // (parts & -parts)
     ratio = (odd, 1 << (odd.bit_length() - 1)) if 1 < odd < 100 else (1, 1)
     return duration, ratio
 

@@ -144,8 +144,7 @@ class Gallery:
 
     def _repr_html_(self) -> str:
         more = len(self.tunes) - MAX_SHOWN
-        note = f"<p>and {more} more</p>" if more > 0 else ""
-        return fragment(self.tunes[:MAX_SHOWN]) + note
+        return fragment(self.tunes[:MAX_SHOWN]) + (f"<p>and {more} more</p>" if more > 0 else "")
 
     def __repr__(self) -> str:
         return "\n".join(tune.title or "Untitled" for tune in self.tunes)

@@ -33,10 +33,10 @@ def read_bytes(path: str | Path, *, max_bytes: int | None = None) -> bytes:
         size = os.fstat(file.fileno()).st_size
         data = file.read(size + 1) if size <= most else b""  # it may grow while it is read
     if max(size, len(data)) > most:
-        hint = "split it into smaller files"
-        if max_bytes is None:
-            hint += ", or allow more with --max-size"
-        raise ParseError(f"is larger than {_mebibytes(most)}; {hint}", path=path)
+        hint = ", or allow more with --max-size" if max_bytes is None else ""
+        raise ParseError(
+            f"is larger than {_mebibytes(most)}; split it into smaller files{hint}", path=path
+        )
     return data
 
 
@@ -54,6 +54,14 @@ def _mebibytes(size: int) -> str:
     return f"{size / 2**20:.3g} MiB" if size < 2**30 else f"{size / 2**30:.3g} GiB"
 
 
+def decode(data: bytes, encoding: str, *others: str) -> str:
+    """The text in the first of some encodings in which the bytes are valid; the last fits all."""
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return decode(data, *others)
+
+
 def open_regular(path: str | Path) -> BufferedReader:
     """A regular file open for reading.
 
@@ -66,8 +74,9 @@ def open_regular(path: str | Path) -> BufferedReader:
     except FileNotFoundError:
         raise ParseError("no such file; check the name", path=path) from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ParseError(f"cannot be opened ({reason}); check its permissions", path=path) from None
+        raise ParseError(
+            f"cannot be opened ({error.strerror or error}); check its permissions", path=path
+        ) from None
     except ValueError:
         raise ParseError("not a file name; check it", path=path) from None
     mode = os.fstat(handle).st_mode
@@ -94,8 +103,7 @@ def read_array_header(file: IO[bytes]) -> tuple[str, tuple[int, ...]]:
         ValueError: the file has no such header.
     """
     start = file.read(10)
-    header = start + file.read(int.from_bytes(start[8:10], "little"))
-    match = _ARRAY_HEADER.fullmatch(header)
+    match = _ARRAY_HEADER.fullmatch(start + file.read(int.from_bytes(start[8:10], "little")))
     if match is None:
         raise ValueError("not an array")
     return match[1].decode(), tuple(int(n) for n in match.groups()[1:] if n)
@@ -118,9 +126,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
-        reason = error.strerror or str(error)
         raise MusicgenError(
-            f"{path}: cannot be written ({reason}); choose another place with -o"
+            f"{path}: cannot be written ({error.strerror or error}); choose another place with -o"
         ) from None
 
 
@@ -191,8 +198,9 @@ def make_folder(path: str | Path) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise MusicgenError(f"{path}: cannot be made ({reason}); choose another folder") from None
+        raise MusicgenError(
+            f"{path}: cannot be made ({error.strerror or error}); choose another folder"
+        ) from None
 
 
 def slug(text: str, *, fallback: str = "tune", max_length: int = 60) -> str:

@@ -53,14 +53,15 @@ def to_png(data: bytes, *, width: int) -> bytes:
     """The child's side: a PNG image `width` pixels wide."""
     import resvg_py
 
-    image = resvg_py.svg_to_bytes(
-        svg_string=data.decode(),
-        width=width,
-        dpi=96,  # for the millimetres of the SVG itself
-        skip_system_fonts=True,
-        font_files=[str(font_file(name)) for name in (*FACES.values(), FALLBACK)],
-        serif_family="STIXGeneral",
-        sans_serif_family=FALLBACK,
-        font_family=FALLBACK,
+    return bytes(
+        resvg_py.svg_to_bytes(
+            svg_string=data.decode(),
+            width=width,
+            dpi=96,  # for the millimetres of the SVG itself
+            skip_system_fonts=True,
+            font_files=[str(font_file(name)) for name in (*FACES.values(), FALLBACK)],
+            serif_family="STIXGeneral",
+            sans_serif_family=FALLBACK,
+            font_family=FALLBACK,
+        )
     )
-    return bytes(image)

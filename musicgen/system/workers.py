@@ -53,8 +53,7 @@ def in_order(
     )
     waiting: deque[Future[Result]] = deque()
     try:
-        for item in islice(coming, workers * ahead):
-            waiting.append(pool.submit(work, item))
+        waiting.extend(pool.submit(work, item) for item in islice(coming, workers * ahead))
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(pool.submit(work, item) for item in islice(coming, 1))

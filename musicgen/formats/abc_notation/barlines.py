@@ -35,6 +35,5 @@ def read_passes(text: str) -> tuple[int, ...]:
     passes: list[int] = []
     for part in text.rstrip(".").split(","):
         first, _, last = part.partition("-")
-        stop = int(last.partition("-")[0] or first)
-        passes += range(int(first), stop + 1)
+        passes += range(int(first), int(last.partition("-")[0] or first) + 1)
     return tuple(dict.fromkeys(p for p in passes if 0 < p <= MAX_PASS))

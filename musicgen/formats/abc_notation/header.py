@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 from musicgen.formats.abc_notation import decorations
 from musicgen.formats.abc_notation.fields import (
@@ -58,7 +59,7 @@ class Header:
 
     def read(self, letter: str, content: str) -> None:
         """Read one field."""
-        special = {
+        read = {
             "X": self._number,
             "M": self.read_meter,
             "L": self._unit,
@@ -69,11 +70,8 @@ class Header:
             "m": self.read_macro,
             "W": self.read_words,
             "I": self.read_instruction,
-        }.get(letter)
-        if special is not None:
-            special(content)
-        else:
-            self._text(letter, content)
+        }.get(letter, partial(self._text, letter))
+        read(content)
 
     def _text(self, letter: str, content: str) -> None:
         text = decode_text(content)
@@ -170,11 +168,10 @@ class Header:
 
     def read_macro(self, content: str) -> None:
         """Read m:, a macro."""
-        macro = parse_macro(content)
-        if macro is None:
-            self.warn(f"'{content.strip()[:40]}' in m: is not understood; left out")
-        else:
+        if macro := parse_macro(content):
             self.macros.append(macro)
+        else:
+            self.warn(f"'{content.strip()[:40]}' in m: is not understood; left out")
 
     def read_words(self, content: str) -> None:
         """Read W:, words below the music."""

@@ -32,8 +32,7 @@ def split_syllables(content: str) -> list[str]:
 def _syllable(text: str) -> str:
     if len(text) == 1:
         return "" if text == "*" else text
-    plain = _WITHIN.sub(lambda m: m[1] or ("-" if m[0] == r"\-" else " "), text)
-    return decode_text(plain) or "*"
+    return decode_text(_WITHIN.sub(lambda m: m[1] or ("-" if m[0] == r"\-" else " "), text)) or "*"
 
 
 def join_syllables(syllables: list[str]) -> str:
@@ -127,7 +126,6 @@ def _singable(voice: VoiceDraft, start: tuple[int, int]) -> Iterator[tuple[BarDr
     """Bar and index of each note that takes a syllable, from a bar and event on."""
     first_bar, first_event = start
     for number, bar in enumerate([*voice.bars[first_bar:], voice.bar], first_bar):
-        first = first_event if number == first_bar else 0
-        for index in range(first, len(bar.events)):
+        for index in range(first_event if number == first_bar else 0, len(bar.events)):
             if type(bar.events[index]) in (Note, Chord):
                 yield bar, index

@@ -67,8 +67,7 @@ def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None, int]:
 
 def _moved(replacement: str, note: str) -> str:
     """The replacement with the letters h to z as notes around `note`, which is n."""
-    octave = pitch_of(note[0], note[1:], 0).octave
-    center = octave * 7 + _LETTERS.index(note[0].upper())
+    center = pitch_of(note[0], note[1:], 0).octave * 7 + _LETTERS.index(note[0].upper())
     return re.sub(r"[h-x]", lambda m: _spelled(center + ord(m[0]) - ord("n")), replacement)
 
 

@@ -130,8 +130,7 @@ class MusicReader:
     def _marked_note(self, match: Match) -> None:
         voice = self.placer.voice_for_event()
         sign, letter, octave, length = match.group(2, 3, 4, 5)
-        pitch = self.placer.pitch(sign, letter, octave)
-        note = Note(pitch, self._duration(length, match))
+        note = Note(self.placer.pitch(sign, letter, octave), self._duration(length, match))
         if voice.chord is None:
             self.placer.place(note)
         else:
@@ -160,7 +159,6 @@ class MusicReader:
             self.warn(f"'{match[0]}' inside a bar is read as a short rest", match.start())
             self.placer.place(Rest(self._duration(digits, match), visible=visible))
             return
-        full = voice.meter.bar_duration or Fraction(4)
         count = max(1, min(int(digits or 1), MAX_BAR_RESTS - self.n_bar_rests))
         self.n_bar_rests += count
         if digits and int(digits) != count:
@@ -169,7 +167,9 @@ class MusicReader:
             if number:
                 voice.close_bar("|", self.at(match.end()))
             voice.bar.has_bar_rest = True
-            self.placer.place(Rest(full, visible=visible, full_bar=True))
+            self.placer.place(
+                Rest(voice.meter.bar_duration or Fraction(4), visible=visible, full_bar=True)
+            )
 
     def _chord_open(self, match: Match) -> None:
         voice = self.placer.voice_for_event()

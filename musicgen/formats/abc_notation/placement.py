@@ -35,10 +35,15 @@ class Placer:
         self.scope = "pitch"
 
     def voice_for_event(self) -> VoiceDraft:
-        """The voice, ready for an event: a bar that was full at the line end is closed."""
-        if self.voice.line_end:
-            self.close_at_line_end()
-        return self.voice
+        """The voice, ready for an event: a bar that was full at a line end without a bar line is
+        closed."""
+        voice = self.voice
+        if voice.line_end:
+            self.warn("no bar line at the end of the line before; read as one", 0)
+            self.settle(0)
+            voice.close_bar("|", voice.bar.end)
+            voice.bars[-1].line_break = True
+        return voice
 
     def pitch(self, sign: str | None, letter: str, octave: str) -> Pitch:
         """The sounding pitch; its accidental holds for the rest of the bar."""
@@ -146,14 +151,6 @@ class Placer:
             pending.annotations = [a for a in pending.annotations if a not in texts]
         if pending.marks() == NO_MARKS:
             voice.pending = None
-
-    def close_at_line_end(self) -> None:
-        """Close a bar that was full at a line end without a bar line, before more music."""
-        voice = self.voice
-        self.warn("no bar line at the end of the line before; read as one", 0)
-        self.settle(0)
-        voice.close_bar("|", voice.bar.end)
-        voice.bars[-1].line_break = True
 
     def finish(self) -> None:
         """End the voice: the signs that are still open go to its last note."""

@@ -78,13 +78,12 @@ ALTERS = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0, "=3D": 0}
 def factor(length: str) -> Fraction:
     """Multiplier of a length such as "", "2", "3/2", "/", "//" or "/4" (4.3); 0 stays 0."""
     top, slash, rest = length.partition("/")
-    numerator = int(top) if top else 1
+    numerator = int(top or 1)
     if not slash:
         return Fraction(numerator)
     halvings = len(rest) - len(rest.lstrip("/"))
     bottom = rest.lstrip("/")
-    divisor = int(bottom) if bottom else 2
-    return Fraction(numerator, max(divisor, 1) * 2**halvings)
+    return Fraction(numerator, max(int(bottom or 2), 1) * 2**halvings)
 
 
 @lru_cache(maxsize=4096)

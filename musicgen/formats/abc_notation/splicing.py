@@ -146,8 +146,9 @@ class _Layout:
                 counts.append(on_line)
                 on_line = 0
         usual = max(counts, key=counts.count) if counts else BARS_A_LINE
-        ended = stop.join.endswith(("\n", "\r"))
-        return _Layout(loose > tight, max(usual, 1), 0 if ended else on_line)
+        return _Layout(
+            loose > tight, max(usual, 1), 0 if stop.join.endswith(("\n", "\r")) else on_line
+        )
 
     def opening(self, text: str, bar: Bar, *, goes_on: bool) -> str:
         """A repeat that begins, an ending."""
@@ -208,8 +209,7 @@ def _require_same(stop: Stop, text: str, bars: Sequence[Bar], *, goes_on: bool) 
 
 def _shape(bar: Bar) -> tuple[object, ...]:
     """The facts of a bar that must be read back: its notes and the repeat at its end."""
-    events = tuple((sound(event), event.duration) for event in bar.timed)
-    return events, bar.repeat_end
+    return tuple((sound(event), event.duration) for event in bar.timed), bar.repeat_end
 
 
 # --- other bars -----------------------------------------------------------------------------
@@ -240,8 +240,7 @@ def replace_bars(
         if place is None:
             raise InvalidTuneError("the text holds a sign that has to be read across the bar line")
         at = _upbeat(tune.bars, index, place.meter)
-        fresh = replace(place, bars=(), altered={})
-        scribe = _scribe_at(page, tune, fresh)
+        scribe = _scribe_at(page, tune, replace(place, bars=(), altered={}))
         for later_start, later_end in reversed(pieces[1:]):
             text = text[:later_start] + text[later_end:]
         text = text[:start] + _write(contents[index], scribe, tune, place.meter, at) + text[end:]
@@ -288,8 +287,7 @@ def _require_outside(
         raise InvalidTuneError("no text there would be read as the notes that are meant")
     for index, (before, after) in enumerate(zip(tune.bars, result.bars, strict=True)):
         if index in contents:
-            wanted = replace(before, events=tuple(contents[index]))
-            if _shape(wanted) != _shape(after):
+            if _shape(replace(before, events=tuple(contents[index]))) != _shape(after):
                 raise InvalidTuneError("no text there would be read as the notes that are meant")
         elif before != after:
             reason = "lyrics" if any(any(e.marks.lyrics) for e in before.timed) else "signs"

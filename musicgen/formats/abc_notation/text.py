@@ -12,6 +12,7 @@ import re
 import unicodedata
 
 from musicgen.errors import ParseError
+from musicgen.system.files import decode
 
 _ACCENTS = {
     "`": "\u0300",
@@ -47,27 +48,17 @@ def decode_bytes(data: bytes, path: str = "") -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors="replace")
     else:
-        text = _decode_first(data, "utf-8-sig", "cp1252", "latin-1")
+        text = decode(data, "utf-8-sig", "cp1252", "latin-1")
     sample = text[:65536]
     if "\0" in sample or len(_NOT_TEXT.findall(sample)) * 20 > len(sample):
         raise ParseError("is not text; is it really an ABC file?", path=path or None)
     return text
 
 
-def _decode_first(data: bytes, encoding: str, *others: str) -> str:
-    """The text in the first of some encodings in which the bytes are valid."""
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        return _decode_first(data, *others)
-
-
 def decode_text(text: str) -> str:
     """Content of a text field with its escapes resolved."""
     text = text.strip() if text.isprintable() else one_line(text)
-    if "\\" not in text and "&" not in text:
-        return text
-    return _ESCAPE.sub(_unescape, text).strip()
+    return _ESCAPE.sub(_unescape, text).strip() if "\\" in text or "&" in text else text
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -142,7 +142,8 @@ def _end_of_tune(lines: list[SourceLine], first: int) -> int:
         if text.startswith("%%begin"):
             block = "end" + text[7:].split()[0] if text[7:].split() else ""
         if not text.strip():
-            following = _next_line(lines, number)
+            rest = range(number, len(lines))  # of which blank lines and comments do not count
+            following = next((n for n in rest if not _is_idle(lines[n].text)), None)
             if following is None or not _continues(lines[following].text, in_body=in_body):
                 break
             number = following
@@ -156,12 +157,6 @@ def _end_of_tune(lines: list[SourceLine], first: int) -> int:
 
 def _is_idle(text: str) -> bool:
     return not text.strip() or (text.startswith("%") and not text.startswith("%%"))
-
-
-def _next_line(lines: list[SourceLine], number: int) -> int | None:
-    """The next line that is neither blank nor a comment."""
-    numbers = range(number, len(lines))
-    return next((n for n in numbers if not _is_idle(lines[n].text)), None)
 
 
 def _continues(text: str, *, in_body: bool) -> bool:

@@ -140,8 +140,7 @@ class VoiceWriter:
         bars = voice.bars
         for number, bar in enumerate(bars):
             after = bars[number + 1] if number + 1 < len(bars) else None
-            begins = not self.text and not self.lines
-            if bar.repeat_start and begins:
+            if bar.repeat_start and not self.text and not self.lines:
                 self.text = "|:"
             if bar.volta:
                 self._volta(bar)
@@ -176,8 +175,7 @@ class VoiceWriter:
             self.text += " "
         only = sum(not isinstance(e, Change) for e in bar.events) == 1 and not bar.overlays
         full = self.meter.bar_duration or bar.duration
-        start = full - bar.duration if partial else Fraction(0)
-        self._lane(bar.events, 0, start, only=only)
+        self._lane(bar.events, 0, full - bar.duration if partial else Fraction(0), only=only)
         if not any(True for _ in bar.timed) and not bar.overlays:
             self.text += "y"
         for number, events in enumerate(bar.overlays, 1):

@@ -91,10 +91,8 @@ def _library_paths() -> Iterator[str]:
         folder = Path(package.origin).parent
         for place, name in _BUNDLED:
             yield from sorted(map(str, (folder / place).glob(name)))
-    for name in _NAMES:  # slow to find: on Linux, this asks the compiler
-        path = ctypes.util.find_library(name)
-        if path is not None:
-            yield path
+    # Slow to find: on Linux, this asks the compiler.
+    yield from filter(None, map(ctypes.util.find_library, _NAMES))
 
 
 def synthesize(
@@ -179,12 +177,12 @@ class _Engine:
         FluidSynth takes the sample of the key that is nearest to the tuned pitch. Half a semitone
         would be another key's, so what all corrections have in common is done by the pitch wheel.
         """
-        least, most = min(corrections.values()), max(corrections.values())
-        common = (least + most) / 2
+        common = (min(corrections.values()) + max(corrections.values())) / 2
         bend = round(_WHEEL_CENTRE * (1 + common / _WHEEL_CENTS))
         self._library.fluid_synth_pitch_bend(self._synth, channel, bend)
-        cents = [100.0 * key + corrections.get(key, common) - common for key in range(128)]
-        pitches = (ctypes.c_double * 128)(*cents)
+        pitches = (ctypes.c_double * 128)(
+            *(100.0 * key + corrections.get(key, common) - common for key in range(128))
+        )
         self._library.fluid_synth_activate_key_tuning(
             self._synth, 0, channel, b"measured", pitches, 1
         )
@@ -232,11 +230,13 @@ def _play(engine: _Engine, performance: Performance, n_frames: int) -> Iterator[
 
 def _commands(performance: Performance) -> list[tuple[int, int, int, int]]:
     """(frame, velocity, channel, key) in order; velocity 0 releases the key."""
-    commands = []
+    commands: list[tuple[int, int, int, int]] = []
     for note in performance.notes:
         first, last = round(note.onset_s * SAMPLE_RATE), round(note.end_s * SAMPLE_RATE)
-        commands.append((first, note.velocity, note.part, note.midi))
-        commands.append((max(last, first + 1), 0, note.part, note.midi))
+        commands += [
+            (first, note.velocity, note.part, note.midi),
+            (max(last, first + 1), 0, note.part, note.midi),
+        ]
     return sorted(commands, key=itemgetter(0, 1))  # releases first
 
 

@@ -42,10 +42,9 @@ class LoudnessMeter:
         if self._rest is not None:
             samples = np.concatenate([self._rest, samples])
         n_hops = len(samples) // self._hop
-        whole = samples[: n_hops * self._hop]
         self._rest = samples[n_hops * self._hop :].copy()
         if n_hops:
-            hops = whole.reshape(n_hops, self._hop, samples.shape[1])
+            hops = samples[: n_hops * self._hop].reshape(n_hops, self._hop, samples.shape[1])
             bins = np.fft.rfft(hops, axis=1)
             power = bins.real**2 + bins.imag**2  # (hops, bins, channels)
             self._energies.append(np.einsum("hbc,b->h", power, self._weights))

@@ -46,17 +46,17 @@ def record(
     if synthesizer == "fluidsynth" or (
         synthesizer == "auto" and (soundfont or fluid.library() is not None)
     ):
-        font = soundfont or _default_soundfont()
-        synthesize = partial(fluid.synthesize, soundfont=font, reverb=reverb)
+        synthesize = partial(
+            fluid.synthesize, soundfont=soundfont or _default_soundfont(), reverb=reverb
+        )
     meter = LoudnessMeter(SAMPLE_RATE)
     with tempfile.TemporaryFile() as raw:
         for performance in from_json(data):
             for block in _faded(synthesize, performance):
                 meter.add(block)
                 raw.write(block.tobytes())
-        gain = _gain(meter, loudness)
         raw.seek(0)
-        return _encode(raw, gain, extension)
+        return _encode(raw, _gain(meter, loudness), extension)
 
 
 def _default_soundfont() -> str:

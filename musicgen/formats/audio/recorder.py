@@ -55,18 +55,17 @@ def record_performances(
             f"{length_s / 60:.0f} minutes of music for one file, more than {MAX_DURATION_S // 60}; "
             "write a file for each tune"
         )
-    limits = ResourceLimits(
-        memory_mib=2048,
-        cpu_s=round(60 + length_s),
-        wall_s=120 + 4 * length_s,
-        file_mib=round(64 + length_s),  # 0.34 MiB a second, before it is encoded
-        answer_mib=1024,
-    )
     return run(
         f"{__package__}.mixing:record",
         to_json(performances),
         what="the synthesizer",
-        limits=limits,
+        limits=ResourceLimits(
+            memory_mib=2048,
+            cpu_s=round(60 + length_s),
+            wall_s=120 + 4 * length_s,
+            file_mib=round(64 + length_s),  # 0.34 MiB a second, before it is encoded
+            answer_mib=1024,
+        ),
         extension=extension,
         **to_dict(sound),
     )

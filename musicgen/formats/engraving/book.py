@@ -41,9 +41,8 @@ class BookLayout:
         self.tunes = tunes
         self.layout = layout
         self.index = index
-        self.title = title or f"{len(tunes)} Tunes"
-        if not title and len(tunes) == 1:
-            self.title = display_title(tunes[0])
+        usual = display_title(tunes[0]) if len(tunes) == 1 else f"{len(tunes)} Tunes"
+        self.title = title or usual
         self.bookmarks: list[Bookmark] = []
 
     def pages(self) -> list[str]:
@@ -60,16 +59,16 @@ class BookLayout:
             first = 1 if self.index else 0  # number of pages before the music
             pages = self._tune_pages(blocks, first)
             if self.index:
-                width = (self.layout.body_width - _COLUMN_GAP) / 2
-                begin = partial(incipit, layout=self.layout, width=width)
+                begin = partial(
+                    incipit, layout=self.layout, width=(self.layout.body_width - _COLUMN_GAP) / 2
+                )
                 pages += self._index_pages(list(pool.map(begin, self.tunes)), first + len(pages))
                 pages.insert(0, self._title_page())
         for number, page in enumerate(pages):
             if number >= first and len(pages) > 1:
                 page.y = self.layout.page[1] - 10.0
                 middle = self.layout.page[0] / 2
-                text = f"\u2013 {number + 1} \u2013"
-                page.write(text, middle, points=9.5, text_anchor="middle")
+                page.write(f"\u2013 {number + 1} \u2013", middle, points=9.5, text_anchor="middle")
         return [page.svg() for page in pages]
 
     def _tune_pages(self, blocks: Sequence[TuneBlock], first: int) -> list[Page]:
@@ -78,8 +77,7 @@ class BookLayout:
             pages.append(Page(self.layout))
             gap = self._gap(together)
             for block in together:
-                title = display_title(block.tune)
-                self.bookmarks.append(Bookmark(title, first + len(pages) - 1))
+                self.bookmarks.append(Bookmark(display_title(block.tune), first + len(pages) - 1))
                 put_heading(pages[-1], block)
                 for i, drawing in enumerate(block.drawings):
                     if i:
@@ -128,13 +126,17 @@ class BookLayout:
         page.y += 10.0
         kinds = Counter(canonical_rhythm(tune.rhythm) for tune in self.tunes if tune.rhythm)
         listed = ", ".join(_plural(name, n) for name, n in kinds.most_common(6))
-        tunes = _plural("tune", len(self.tunes))
-        page.write(tunes, width / 2, points=13, text_anchor="middle")
+        page.write(_plural("tune", len(self.tunes)), width / 2, points=13, text_anchor="middle")
         page.y += 6.5
         page.write(listed, width / 2, points=11, text_anchor="middle", font_style="italic")
         page.y = height - BOTTOM - 6
-        ending = "with an index of incipits"
-        page.write(ending, width / 2, points=10, text_anchor="middle", font_style="italic")
+        page.write(
+            "with an index of incipits",
+            width / 2,
+            points=10,
+            text_anchor="middle",
+            font_style="italic",
+        )
         return page
 
     def _index_pages(self, drawings: Sequence[Drawing], first: int) -> list[Page]:
@@ -156,10 +158,15 @@ class BookLayout:
                 y = top
             page, x = pages[-1], MARGIN + column * (column_width + _COLUMN_GAP)
             page.y = y + 3.2
-            title = f"{i + 1}.  {_shortened(display_title(self.tunes[i]))}"
-            page.write(title, x, points=9.5, font_weight="bold")
-            number = str(self.bookmarks[i].page + 1)
-            page.write(number, x + column_width, points=9.5, text_anchor="end")
+            page.write(
+                f"{i + 1}.  {_shortened(display_title(self.tunes[i]))}",
+                x,
+                points=9.5,
+                font_weight="bold",
+            )
+            page.write(
+                str(self.bookmarks[i].page + 1), x + column_width, points=9.5, text_anchor="end"
+            )
             page.y = y + _INCIPIT_HEAD
             page.place(drawings[i], x)
             y += need
@@ -170,8 +177,8 @@ class BookLayout:
         page = Page(self.layout)
         page.y += 5.0
         title = "Index of Incipits" + (" (continued)" if continued else "")
-        width = self.layout.page[0]
-        page.write(title, width / 2, points=14, text_anchor="middle", font_weight="bold")
+        middle = self.layout.page[0] / 2
+        page.write(title, middle, points=14, text_anchor="middle", font_weight="bold")
         page.y += 7.0
         return page
 

@@ -53,8 +53,7 @@ _PRIVATE = re.compile("([\ue000-\uf8ff])")
 
 def measure_widths(data: bytes, **options: Any) -> bytes:
     """Natural width of each measure on one endless line, in staff spaces."""
-    toolkit = _load(data, {**options, **_ENDLESS, "breaks": "none", "adjustPageWidth": True})
-    root = _svg(toolkit, 1)
+    root = _svg(_load(data, {**options, **_ENDLESS, "breaks": "none", "adjustPageWidth": True}), 1)
     widths = []
     for group in root.iter():
         if group.get("class") == "measure":
@@ -89,10 +88,10 @@ def _svg(toolkit: Any, page: int) -> ET.Element:
 
 def _page(toolkit: Any, number: int) -> dict[str, Any]:
     root = _svg(toolkit, number)
-    glyphs = {}
-    for glyph in root.findall("./defs/g"):
-        name = glyph.get("id", "").split("-")[0]
-        glyphs[name] = "".join(ET.tostring(child, "unicode") for child in glyph)
+    glyphs = {
+        glyph.get("id", "").split("-")[0]: "".join(ET.tostring(child, "unicode") for child in glyph)
+        for glyph in root.findall("./defs/g")
+    }
     canvas = root.find("./svg")
     assert canvas is not None
     _, _, width, height = (float(n) for n in canvas.get("viewBox", "").split())
@@ -106,11 +105,8 @@ def _write(
     node: ET.Element, parts: list[str], glyphs: dict[str, str], style: dict[str, str]
 ) -> None:
     """Append a node without ids, style sheets, empty groups and the classes in `_DROPPED`."""
-    if node.tag == "text":
-        parts.append(_text(node, glyphs, style))
-        return
-    if node.tag in _SHAPES:
-        parts.append(_shape(node))
+    if node.tag == "text" or node.tag in _SHAPES:
+        parts.append(_text(node, glyphs, style) if node.tag == "text" else _shape(node))
         return
     names = node.get("class", "").split()
     if node.tag != "g" or any(name in _DROPPED for name in names):
@@ -179,8 +175,8 @@ def _runs(node: ET.Element, size: float) -> list[tuple[str, float]]:
 
 
 def _plain(content: str, place: tuple[float, float], size: float, anchor: str, font: str) -> str:
-    lead = len(content) - len(content.lstrip())
-    x = place[0] + lead * size / 4 * (anchor == "start")
+    n_blanks = len(content) - len(content.lstrip())
+    x = place[0] + n_blanks * size / 4 * (anchor == "start")
     element = ET.Element("text", x=f"{x:g}", y=f"{place[1]:g}")
     element.set("font-size", f"{size:g}")
     if anchor != "start":
@@ -198,8 +194,7 @@ def _draw_glyph(
 ) -> float:
     """Draw one music character; returns its advance."""
     name = f"{ord(character):04X}"
-    outline, advance = _glyph(name)
-    glyphs[name] = outline
+    glyphs[name], advance = _glyph(name)
     scale = size / 1000  # Leipzig has 1000 units in an em; text is set a little smaller
     x, y = place
     drawn.append(f'<use href="#{name}" transform="translate({x:g},{y:g}) scale({scale:g})"/>')
@@ -217,8 +212,9 @@ def _glyph(name: str) -> tuple[str, float]:
     if not file.exists():
         return "", 0.0
     outline = ET.fromstring(file.read_text("utf-8"))  # noqa: S314 - a file of the package
-    metrics = (folder / "Leipzig.xml").read_text("utf-8")
-    match = re.search(rf'c="{name}"[^>]*h-a-x="([\d.]+)"', metrics)
+    match = re.search(
+        rf'c="{name}"[^>]*h-a-x="([\d.]+)"', (folder / "Leipzig.xml").read_text("utf-8")
+    )
     advance = float(match[1]) if match else 500.0
     return "".join(ET.tostring(child, "unicode") for child in outline), advance
 

@@ -100,8 +100,7 @@ class TuneBlock:
 
 def heading_height(tune: Tune) -> float:
     """Millimetres from the top of a tune to its music."""
-    below = 6.5 if tune.rhythm or tune.composer else 2.5
-    return 7.5 + 5.0 * len(_subtitles(tune)) + below
+    return 7.5 + 5.0 * len(_subtitles(tune)) + (6.5 if tune.rhythm or tune.composer else 2.5)
 
 
 def _subtitles(tune: Tune) -> list[str]:

@@ -87,8 +87,7 @@ class _Printer:
         """An element and its children."""
         tag = node.tag.rpartition("}")[2]
         if tag == "defs":
-            for glyph in node:
-                self.glyphs[glyph.get("id", "")] = glyph
+            self.glyphs.update((glyph.get("id", ""), glyph) for glyph in node)
             return
         style = _inherit(style, node.attrib)
         self.canvas.saveState()
@@ -179,8 +178,7 @@ class _Printer:
         fill = node.get("fill", "currentColor")
         stroke = node.get("stroke", "none")
         if stroke != "none":
-            color = style.color if stroke == "currentColor" else stroke
-            self.canvas.setStrokeColor(toColor(color))
+            self.canvas.setStrokeColor(toColor(style.color if stroke == "currentColor" else stroke))
             self.canvas.setLineWidth(float(node.get("stroke-width", 1)))
             self.canvas.setDash(_numbers(node.get("stroke-dasharray", "")), 0)
             self.canvas.setLineJoin(1)
@@ -253,10 +251,9 @@ class _Faces:
 
 
 def _inherit(style: _Style, attributes: Mapping[str, str]) -> _Style:
-    color = attributes.get("color", style.color)
     fill = attributes.get("fill", "currentColor") if "font-size" in attributes else "currentColor"
     return _Style(
-        color=color if fill == "currentColor" else fill,
+        color=attributes.get("color", style.color) if fill == "currentColor" else fill,
         weight=attributes.get("font-weight", style.weight),
         slant=attributes.get("font-style", style.slant),
         size=float(attributes.get("font-size", style.size)),

@@ -110,8 +110,7 @@ def incipit(tune: Tune, layout: PageLayout, *, width: float, bars: int = 2) -> D
     short = replace(tune, voices=(replace(voice, bars=shown),), tempo=None)
     small = PageLayout(paper=layout.paper, size=_INCIPIT_SIZE)
     units = round(width / (small.mm * _FINE))
-    music = to_musicxml(short)
-    (page,) = _run("engrave", tune, music, pageWidth=units, minLastJustification=0.0)
+    (page,) = _run("engrave", tune, to_musicxml(short), pageWidth=units, minLastJustification=0.0)
     return _drawing(page, small)
 
 

@@ -129,8 +129,10 @@ def _choose(times: Floats, quarter_s: float, *, chords: bool) -> _Choice:
     best = min(clicked, tracked, key=lambda choice: choice.cost)
     if best.cost < _chance(times) - PACE_GAIN:
         return best
-    others = track_any(times, quarter_s, chords=chords)
-    choices = [_Choice(fit, clicked=False, prior=PACE_NATS) for fit in others]
+    choices = [
+        _Choice(fit, clicked=False, prior=PACE_NATS)
+        for fit in track_any(times, quarter_s, chords=chords)
+    ]
     return min(best, *choices, key=lambda choice: choice.cost)
 
 

@@ -86,8 +86,9 @@ def _meters(
         fits = f"read as {estimate.meter}" if few else f"{estimate.meter} fits the rhythm best"
         warnings.append(f"no time signature; {fits}")
     if wanted.pickup is None and estimate.pickup:
-        quarters = float(estimate.pickup)
-        warnings.append(f"a pickup of {quarters:g} quarter notes fits the rhythm best")
+        warnings.append(
+            f"a pickup of {float(estimate.pickup):g} quarter notes fits the rhythm best"
+        )
     pickup = int(estimate.pickup * UNITS)
     later = [(onset, meter) for onset, meter in meters[1:] if onset > pickup]
     return [(0, estimate.meter), *later], pickup
@@ -173,8 +174,7 @@ def _written_keys(file: MidiFile) -> list[tuple[int, Key]]:
 
 def _is_foreign(line: NoteLine, key: Key, share: float = FOREIGN_SHARE) -> bool:
     """Whether more than a share of the time is spent outside the scale of a key."""
-    tonic = (7 * key.fifths) % 12
-    scale = {(tonic + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)}
+    scale = {(7 * key.fifths + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)}
     times = line.pitch_classes()
     return bool(sum(t for pc, t in enumerate(times) if pc not in scale) > share * sum(times))
 
@@ -188,7 +188,7 @@ def _tempos(file: MidiFile, warnings: list[str]) -> list[tuple[int, Tempo]]:
             _add_change(tempos, tick * UNITS // file.ticks_per_quarter, _tempo(mspq))
     if len(tempos) > MAX_TEMPOS:
         warnings.append(f"{len(tempos)} tempo changes left out, as those of a performance")
-        return tempos[:1]
+        del tempos[1:]
     return tempos
 
 

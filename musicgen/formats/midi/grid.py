@@ -65,19 +65,17 @@ def near_places(ticks: Ints, ticks_per_quarter: int) -> Ints | None:
     """
     nearest = np.rint(ticks * 24 / ticks_per_quarter).astype(np.int64)
     beside = np.abs(nearest * ticks_per_quarter / 24 - ticks)
-    if (beside <= ticks_per_quarter // NEAR_TICKS).mean() < SCORE_SHARE:
-        return None
-    return nearest * (UNITS // 24)
+    is_near = (beside <= ticks_per_quarter // NEAR_TICKS).mean() >= SCORE_SHARE
+    return nearest * (UNITS // 24) if is_near else None
 
 
 def is_score(onsets: Sequence[int], ticks_per_quarter: int) -> bool:
     """Whether notes were written and not performed; `onsets` are `score_places`."""
     written = [place % UNITS for place in onsets if place >= 0]
-    if len(written) < SCORE_SHARE * len(onsets):
-        return False
-    if ticks_per_quarter <= QUANTISED_TICKS:
-        return True
-    return sum(place in _PLAIN for place in written) >= PLAIN_SHARE * len(onsets)
+    return len(written) >= SCORE_SHARE * len(onsets) and (
+        ticks_per_quarter <= QUANTISED_TICKS
+        or sum(place in _PLAIN for place in written) >= PLAIN_SHARE * len(onsets)
+    )
 
 
 def denominators(places: Iterable[int]) -> list[int]:

@@ -101,9 +101,8 @@ def select(parts: list[MidiPart], track: str, channel: int | None) -> list[MidiP
     """
     chosen = parts
     if track:
-        chosen = [p for p in parts if track.isdecimal() and p.track == int(track)]
-        if not chosen:
-            chosen = [p for p in parts if track.casefold() in p.name.casefold()]
+        numbered = [p for p in parts if track.isdecimal() and p.track == int(track)]
+        chosen = numbered or [p for p in parts if track.casefold() in p.name.casefold()]
         if not chosen:
             known = ", ".join(dict.fromkeys(str(p) for p in parts[:12]))
             raise ConfigError(f"track {track[:40]}: has no notes; tracks with notes are {known}")
@@ -134,12 +133,10 @@ def unrolled(part: MidiPart, ticks_per_quarter: int, warnings: list[str]) -> Mid
         near &= ends[1:] == ends[:-1]
         if not near.any():
             return part
-    joined = near | (gap == 0)
-    starts = np.concatenate([[True], ~joined])
+    starts = np.concatenate([[True], ~(near | (gap == 0))])
     first = np.maximum.accumulate(np.where(starts, np.arange(len(notes)), 0))
     moved = np.column_stack([onsets[first], ends, notes[:, 2]])
-    n_moved = int((moved[:, 0] != onsets).sum())
-    warn_count(warnings, "notes of rolled chords, put together", n_moved)
+    warn_count(warnings, "notes of rolled chords, put together", int((moved[:, 0] != onsets).sum()))
     return replace(part, notes=moved[np.lexsort((ends, moved[:, 0]))])
 
 
@@ -167,10 +164,8 @@ def choose_melody(
             reason = "by its name"
         elif singing:
             reason = "by its words"
-        elif lines is likely:
-            reason = "the highest"
         else:
-            reason = "the highest line with many notes"
+            reason = "the highest" if lines is likely else "the highest line with many notes"
         warnings.append(
             f"melody taken from track {chosen}{channel}, {reason}; {n_parts - 1} other parts are "
             "left out"
@@ -229,8 +224,9 @@ def chord_lines(part: MidiPart, warnings: list[str]) -> list[list[NoteGroup]]:
     warn_count(warnings, "notes struck twice at once, left out once", n_twice)
     lines: list[list[NoteGroup]] = []
     n_trimmed = 0
-    ordered = sorted(chords.items(), key=lambda item: (item[0][0], -max(item[1])))
-    for (onset, end), pitches in ordered:
+    for (onset, end), pitches in sorted(
+        chords.items(), key=lambda item: (item[0][0], -max(item[1]))
+    ):
         top = max(pitches)
         group = (onset, end, tuple(sorted(pitches, reverse=True)))
         free = [line for line in lines if line[-1][1] <= onset]

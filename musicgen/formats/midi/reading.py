@@ -90,9 +90,8 @@ def parse(
         tune = _read_file(file, request, path)
         tune = replace(tune, title=title, composer=author) if title else tune
         source = replace(tune.source or Source(), file=FileContent(data))
-        if request == _Request(Wanted(), "all" if len(tune.voices) > 1 else "melody"):
-            return Reading((tune.read_from(source),))
-        return Reading((replace(tune, source=source),))
+        is_usual = request == _Request(Wanted(), "all" if len(tune.voices) > 1 else "melody")
+        return Reading((tune.read_from(source) if is_usual else replace(tune, source=source),))
     except ParseError as error:
         raise ParseError(error.what, path=path or None) from None
 

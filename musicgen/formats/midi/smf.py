@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from musicgen.errors import ParseError
 from musicgen.formats.midi.pairing import NoteEvent, pair
+from musicgen.system.files import decode
 
 MAX_BYTES = 2 * 2**20  # a symphony is half a megabyte
 MAX_NOTES = 100_000
@@ -77,8 +78,7 @@ class MidiFile:
             notes = track.notes.copy()
             notes[:, :2] = np.rint(notes[:, :2] * float(factor))
             lyrics = [(round(tick * factor), text) for tick, text in track.lyrics]
-            end = round(track.end * factor)
-            tracks.append(replace(track, notes=notes, lyrics=lyrics, end=end))
+            tracks.append(replace(track, notes=notes, lyrics=lyrics, end=round(track.end * factor)))
         return replace(
             self,
             ticks_per_quarter=ticks_per_quarter,
@@ -139,8 +139,9 @@ def _header(data: bytes) -> tuple[MidiFile, int, int]:
                 "export it again"
             )
         # 29 stands for 30 frames less the two a minute that "drop frame" leaves out.
-        second = Fraction(30000, 1001) if frames == 29 else Fraction(frames)
-        file.ticks_per_second = second * ticks
+        file.ticks_per_second = (
+            Fraction(30000, 1001) if frames == 29 else Fraction(frames)
+        ) * ticks
     return file, offset + 8 + length, n_tracks
 
 
@@ -182,8 +183,7 @@ class _TrackReader:
             per_quarter = int(file.ticks_per_second) or 1
         if end > MAX_QUARTERS * per_quarter:
             raise self._error(f"is longer than {MAX_QUARTERS} quarter notes; shorten it")
-        notes = self._notes()
-        track = Track("", notes, self.programs, [], end)
+        track = Track("", self._notes(), self.programs, [], end)
         self._headings(track)
         file.tracks.append(track)
         file.end = max(file.end, end)
@@ -249,8 +249,9 @@ class _TrackReader:
             kind = self.data[place]
             place += 1
         elif status not in (0xF0, 0xF7):
-            what = f"has an event {status:#04x} that does not exist; export it again"
-            raise self._error(what, start, place)
+            raise self._error(
+                f"has an event {status:#04x} that does not exist; export it again", start, place
+            )
         size, place = self._number(place, start)
         if place + size > self.stop:
             raise self._error(_CUT, start)
@@ -266,8 +267,7 @@ class _TrackReader:
             value = value << 7 | byte & 0x7F
             if byte < 0x80:
                 return value, position + 1
-        what = "has a number of more than four bytes; export it again"
-        raise self._error(what, start, place + 4)
+        raise self._error("has a number of more than four bytes; export it again", start, place + 4)
 
     def _notes(self) -> Ints:
         """The notes of the track: a table as in `Track`."""
@@ -283,16 +283,17 @@ class _TrackReader:
         """Add tempos, meters and keys to the file, name and words to the track."""
         instrument = ""
         for tick, kind, content in self.metas:
+            text = decode(content, "utf-8", "latin-1")
             if kind in _LENGTHS and len(content) >= _LENGTHS[kind]:
                 self._heading(tick, kind, content)
             elif kind == _TRACK_NAME and not track.name:
-                track.name = _clean(_decode(content))
+                track.name = _clean(text)
             elif kind == _INSTRUMENT and not instrument:
-                instrument = _clean(_decode(content))
+                instrument = _clean(text)
             elif kind == _LYRIC:
-                track.lyrics.append((tick, _decode(content)))
+                track.lyrics.append((tick, text))
             elif kind == _TEXT:
-                track.texts.append((tick, _decode(content)))
+                track.texts.append((tick, text))
         track.name = track.name or instrument
 
     def _heading(self, tick: int, kind: int, content: bytes) -> None:
@@ -310,13 +311,6 @@ class _TrackReader:
         if reached > self.stop:
             what, place = _CUT, self.stop
         return ParseError(f"MIDI {what} (byte {self.stop if place is None else place})")
-
-
-def _decode(text: bytes) -> str:
-    try:
-        return text.decode("utf-8")
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
 
 
 def _clean(text: str) -> str:

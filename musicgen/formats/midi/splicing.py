@@ -116,8 +116,9 @@ class MidiChunks:
                     sounding[channel, pitch].append((event.tick, velocity))
                 elif sounding[channel, pitch]:
                     onset, velocity = sounding[channel, pitch].pop(0)
-                    row = (onset, event.tick - onset, pitch, velocity)
-                    notes.setdefault(channel, []).append(row)
+                    notes.setdefault(channel, []).append(
+                        (onset, event.tick - onset, pitch, velocity)
+                    )
             for channel, rows in notes.items():
                 yield ChannelNotes(track, channel, tuple(sorted(rows)))
 
@@ -131,8 +132,7 @@ class MidiChunks:
 
         def likeness(line: ChannelNotes) -> tuple[int, int]:
             exact = sum((onset, midi) in onsets for onset, _, midi, _ in line.notes)
-            shared = (Counter(midi for _, _, midi, _ in line.notes) & pitches).total()
-            return exact, shared
+            return exact, (Counter(midi for _, _, midi, _ in line.notes) & pitches).total()
 
         free = (line for line in self.lines() if (line.track, line.channel) not in taken)
         return max(free, key=likeness)
@@ -177,9 +177,10 @@ class MidiChunks:
         events = _without(list(self._events(line.track)), line, removed)
         new: list[tuple[int, int, bytes]] = []
         for note in added:
-            note_on = bytes((0x90 | line.channel, note.midi, line.velocity))
-            note_off = bytes((0x80 | line.channel, note.midi, 64))
-            new += [(note.onset, _ON, note_on), (note.onset + note.duration, _OFF, note_off)]
+            new += [
+                (note.onset, _ON, bytes((0x90 | line.channel, note.midi, line.velocity))),
+                (note.onset + note.duration, _OFF, bytes((0x80 | line.channel, note.midi, 64))),
+            ]
         signatures = [
             (tick, _META, bytes((0xFF, _TIME_SIGNATURE, 4, beats, unit.bit_length() - 1, 24, 8)))
             for tick, beats, unit in meters

@@ -77,8 +77,7 @@ def _step_table(chords: bool) -> Floats:
 def _step_probabilities(places: Ints, classes: Ints, steps: Ints, *, chords: bool) -> Floats:
     """Probability of steps in each style, shape (.., K); the three arrays are broadcast."""
     column = np.where(steps < 0, LONGEST + 2, np.minimum(steps, LONGEST + 1))
-    table: Floats = _step_table(chords)
-    return table[places % GRID, classes, column]
+    return _step_table(chords)[places % GRID, classes, column]
 
 
 def _rhythm_nats(places: Ints, *, chords: bool) -> float:
@@ -101,8 +100,7 @@ def quantise_on(beats: Floats, quarter_s: float, *, chords: bool) -> Fit:
     off = usual_off(quarter_s)
     fit = viterbi(beats, off, chords=chords)
     for _ in range(2):
-        spread = float(np.sqrt(np.mean((beats - fit.places / GRID) ** 2)))
-        new = _plausible(spread, quarter_s)
+        new = _plausible(float(np.sqrt(np.mean((beats - fit.places / GRID) ** 2))), quarter_s)
         if abs(new - off) < 0.1 * off:
             break
         off = new
@@ -162,8 +160,10 @@ def viterbi(beats: Floats, off: float, *, chords: bool) -> Fit:
 def track(times: Floats, quarter_s: float, *, chords: bool, pace: float = 1.0) -> Fit:
     """Track a beat whose quarter at first lasts about `pace` quarters of the file, for a steady or
     an unsteady player, whichever is likelier."""
-    fits = [_track_with(times, pace, quarter_s, drift, chords=chords) for drift in DRIFTS]
-    return min(fits, key=lambda fit: fit.cost)
+    return min(
+        (_track_with(times, pace, quarter_s, drift, chords=chords) for drift in DRIFTS),
+        key=lambda fit: fit.cost,
+    )
 
 
 def track_any(times: Floats, quarter_s: float, *, chords: bool) -> list[Fit]:
@@ -220,11 +220,10 @@ def _beam(
         step = expected[:, None] + spread
         quarters = step / GRID
         mean = now[:, None] + tempo[:, None] * quarters
-        wavering = np.abs(quarters) * (BEAT_DRIFT * tempo[:, None]) ** 2
         v_tempo = var_tempo[:, None] + np.abs(quarters) * (drift * tempo[:, None]) ** 2
         v_cov = cov[:, None] + quarters * var_tempo[:, None]
         v_now = var_now[:, None] + 2 * quarters * cov[:, None] + quarters**2 * var_tempo[:, None]
-        v_now = v_now + wavering
+        v_now = v_now + np.abs(quarters) * (BEAT_DRIFT * tempo[:, None]) ** 2
         seen = v_now + off**2
         surprise = time - mean
         chance = _step_probabilities(place[:, None], before[:, None], step, chords=chords)
@@ -300,8 +299,7 @@ class _Beat:
             states.append((now, tempo, p, c, t))
         smooth = _smoothed(states, predicted, steps)
         beats = places / GRID + (times - smooth[:, 0]) / np.maximum(smooth[:, 1], 0.2 * self.pace)
-        total = nats + _rhythm_nats(places, chords=chords)
-        return Fit(places, beats, total / n, off)
+        return Fit(places, beats, (nats + _rhythm_nats(places, chords=chords)) / n, off)
 
 
 def _smoothed(

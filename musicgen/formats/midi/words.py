@@ -65,9 +65,7 @@ def syllables(
 
 def _joined(before: str, word: str) -> str:
     """Two syllables on one note."""
-    if before.endswith("-"):
-        return before[:-1] + word
-    return f"{before} {word}".strip()
+    return before[:-1] + word if before.endswith("-") else f"{before} {word}".strip()
 
 
 def _placed(words: Words, onsets: Sequence[int], ticks_per_quarter: int) -> list[tuple[int, str]]:

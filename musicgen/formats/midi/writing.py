@@ -165,8 +165,8 @@ class _Writer:
             notes[note.voice].append(note)
         orders = playing_order(self.tune)
         for number, voice in enumerate(self.tune.voices):
-            events = [*self._voice(number, voice, notes[number])]
-            tracks.append(_track([*events, *self._lyrics(voice, orders[number])], end))
+            sung = self._lyrics(voice, orders[number])
+            tracks.append(_track([*self._voice(number, voice, notes[number]), *sung], end))
         content = BytesIO()
         MidiFile(type=1, ticks_per_beat=self.per_quarter, charset="utf-8", tracks=tracks).save(
             file=content
@@ -199,9 +199,8 @@ class _Writer:
     def _voice(self, number: int, voice: Voice, notes: Sequence[PlayedNote]) -> Iterator[_Event]:
         channel = number % 15
         channel += channel >= DRUM_CHANNEL
-        name = voice.name or voice.id or self.tune.title
         program = {"channel": channel, "program": self._program(number, voice)}
-        yield 0, _HEADING, "track_name", {"name": name}
+        yield 0, _HEADING, "track_name", {"name": voice.name or voice.id or self.tune.title}
         yield 0, _HEADING, "program_change", program
         for note in separate(notes):
             first = self.ticks(self.place(note.onset))
@@ -249,8 +248,7 @@ class _Writer:
                 verses = event.marks.lyrics
                 syllable = verses[verse] if verse < len(verses) else ""
                 if syllable and syllable != "_":
-                    tick = self.ticks(self.place(position))
-                    yield tick, _LYRIC, "lyrics", {"text": syllable}
+                    yield self.ticks(self.place(position)), _LYRIC, "lyrics", {"text": syllable}
                 position += event.duration
 
 
@@ -325,8 +323,7 @@ def _time_signatures(bars: Sequence[PlayedBar]) -> Iterator[tuple[Fraction, int,
             wanted = _as_meter(bar.meter, full)
         else:
             length, used = bar.duration, 1
-            is_last = i + 1 == len(bars)
-            wanted = _as_meter(bar.meter, full if is_last and length < full else length)
+            wanted = _as_meter(bar.meter, full if i + 1 == len(bars) and length < full else length)
         if wanted is not None and wanted != written:
             yield bar.onset, *wanted
             written = wanted

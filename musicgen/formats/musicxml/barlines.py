@@ -24,9 +24,8 @@ _LONG_ENDING = 4  # bars
 
 def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
     """As many bars as the longest voice has, with the repeat marks and lines of all of them."""
-    longest = max(voices, key=lambda voice: len(voice.bars)).bars
     shared = []
-    for i, bar in enumerate(longest):
+    for i, bar in enumerate(max(voices, key=lambda voice: len(voice.bars)).bars):
         together = [voice.bars[i] for voice in voices if i < len(voice.bars)]
         shared.append(
             replace(
@@ -53,8 +52,7 @@ def ending_stops(bars: Sequence[Bar]) -> dict[int, str]:
         stop = start
         while not _closes(bars, stop):
             stop += 1
-        length = stop - start + 1
-        if length > max(_LONG_ENDING, 2 * before):
+        if stop - start + 1 > max(_LONG_ENDING, 2 * before):
             stop = start + before - 1
         stops[stop] = ending_numbers(bar)
         before = stop - start + 1
@@ -63,9 +61,12 @@ def ending_stops(bars: Sequence[Bar]) -> dict[int, str]:
 
 def _closes(bars: Sequence[Bar], i: int) -> bool:
     """Whether an ending that reaches bar `i` goes no further."""
-    if i + 1 == len(bars) or bars[i].repeat_end or bars[i].barline in HEAVY:
-        return True
-    return bool(bars[i + 1].volta or bars[i + 1].repeat_start)
+    return i + 1 == len(bars) or bool(
+        bars[i].repeat_end
+        or bars[i].barline in HEAVY
+        or bars[i + 1].volta
+        or bars[i + 1].repeat_start
+    )
 
 
 def ending_numbers(bar: Bar) -> str:
@@ -80,9 +81,8 @@ def bar_remark(own: Bar | None, shared: Bar) -> str:
         return remark("absent")
     line = "|" if shared.repeat_end else _READ_AS.get(shared.barline, shared.barline)
     signs = (own.repeat_start, own.volta, own.repeat_end, own.barline)
-    if signs == (shared.repeat_start, shared.volta, shared.repeat_end, line):
-        return ""
-    return remark("bar", signs)
+    written = (shared.repeat_start, shared.volta, shared.repeat_end, line)
+    return "" if signs == written else remark("bar", signs)
 
 
 def left_barline(bar: Bar) -> str:

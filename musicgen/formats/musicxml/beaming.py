@@ -44,8 +44,7 @@ def beam(slots: Sequence[Slot], meter: Meter, shift: Fraction) -> list[list[str]
             stop += 1
         if stop - start > 1:
             levels = [value.beams if value else 0 for _, value in slots[start:stop]]
-            for offset, words in enumerate(_words(levels)):
-                marks[start + offset] = words
+            marks[start:stop] = _words(levels)
         start = stop
     return marks
 
@@ -65,8 +64,7 @@ def _groups(slots: Sequence[Slot], meter: Meter, shift: Fraction) -> list[int | 
             numbers.append(None)
             run += 1  # a beam does not reach across what has none
             continue
-        place = (onset + shift) % bar
-        beat = bisect_right(edges, place)
+        beat = bisect_right(edges, (onset + shift) % bar)
         if any(plain) and plain[beat // 2]:
             beat = beat // 2 * 2
         bar_number = int((onset + shift) // bar)

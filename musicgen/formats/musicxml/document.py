@@ -51,9 +51,8 @@ def read_document(data: bytes) -> Element:
 
 
 def _refusal(error: expat.ExpatError) -> ParseError:
-    reason = expat.ErrorString(error.code)
     return ParseError(
-        f"is not well-formed XML ({reason}); export it again",
+        f"is not well-formed XML ({expat.ErrorString(error.code)}); export it again",
         line=error.lineno,
         column=error.offset + 1,
     )

@@ -68,9 +68,7 @@ def written(duration: Fraction, tuplet: Tuplet | None) -> tuple[Value, ...]:
     """
     actual, normal = (tuplet.actual, tuplet.normal) if tuplet else (1, 1)
     left = duration * actual / normal
-    odd = left.denominator
-    while odd % 2 == 0:
-        odd //= 2
+    odd = left.denominator // (left.denominator & -left.denominator)
     if odd > 1:
         power = 1 << (odd.bit_length() - 1)
         actual, normal, left = actual * odd, normal * power, left * odd / power

@@ -126,7 +126,6 @@ def _sing(events: Sequence[Timed], found: Sequence[Connections]) -> None:
                 continue
             more = written.endswith("-")
             place = _SYLLABIC[verse in within, more]
-            extended = not more and is_held
-            syllables.append(Syllable(verse + 1, written.rstrip("-"), place, extended))
+            syllables.append(Syllable(verse + 1, written.rstrip("-"), place, not more and is_held))
             within = within | {verse} if more else within - {verse}
         here.syllables = tuple(syllables)

@@ -17,7 +17,6 @@ from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import Connections, reach
 from musicgen.formats.musicxml.notes import NoteWriter, WrittenNote
 from musicgen.formats.musicxml.remarks import change_remark, opening_remark
-from musicgen.music.theory import Meter
 from musicgen.music.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 from musicgen.system.markup import element
 
@@ -67,7 +66,8 @@ class MeasureWriter:
         except InvalidTuneError as error:
             raise InvalidTuneError(f"bar {index + 1}: {error}") from None
         parts.append(right_barline(shared, self.shape.endings.get(index, "")))
-        pickup = _is_short(self.shape.bars[0], self.tune.meter)
+        full = self.tune.meter.bar_duration
+        pickup = full is not None and self.shape.bars[0].duration < full
         numbers: dict[str, str | int] = {"number": index + (not pickup)}
         if pickup and index == 0:
             numbers["implicit"] = "yes"
@@ -76,8 +76,7 @@ class MeasureWriter:
     def _bar(self, index: int, shared: Bar) -> Bar:
         if index < len(self.voice.bars):
             return self.voice.bars[index]
-        rests = (Rest(shared.duration, full_bar=True),) if shared.duration else ()
-        return Bar(events=rests)
+        return Bar(events=(Rest(shared.duration, full_bar=True),) if shared.duration else ())
 
     def _opening(self, events: list[Event]) -> str:
         """Clef, key, meter and tempo at the beginning; takes in changes before the first note."""
@@ -171,10 +170,6 @@ class MeasureWriter:
         return change_remark(change)
 
 
-def _is_short(bar: Bar, meter: Meter) -> bool:
-    return meter.bar_duration is not None and bar.duration < meter.bar_duration
-
-
 def _pieces(
     event: Timed, joined: Connections, onset: Fraction, *, alone: bool
 ) -> list[WrittenNote]:
@@ -193,5 +188,4 @@ def _pieces(
 def _neighbours(items: Sequence[Change | WrittenNote], i: int) -> tuple[Timed | None, Timed | None]:
     """The events of the written notes before and after item `i`."""
     before = next((p.event for p in reversed(items[:i]) if isinstance(p, WrittenNote)), None)
-    after = next((p.event for p in items[i + 1 :] if isinstance(p, WrittenNote)), None)
-    return before, after
+    return before, next((p.event for p in items[i + 1 :] if isinstance(p, WrittenNote)), None)

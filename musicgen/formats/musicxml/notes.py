@@ -63,7 +63,7 @@ class NoteWriter:
                 value, length = values[0], values[0].duration
             assert value is not None
             head = "<chord/>" if i else _remarks(piece)
-            tail = (around if i == 0 else "", _lyrics(piece) if i == 0 else "")
+            tail = ("", "") if i else (around, _lyrics(piece))
             texts.append(self._note(piece, note, voice, (head, value, length, *tail)))
         return before + "".join(texts)
 
@@ -196,8 +196,7 @@ def _grace_beams(values: list[Value]) -> list[list[str]]:
     shared = min(value.beams for value in values)
     if len(values) == 1 or not shared:
         return [[] for _ in values]
-    words = ["begin", *["continue"] * (len(values) - 2), "end"]
-    return [[word] * shared for word in words]
+    return [[word] * shared for word in ["begin", *["continue"] * (len(values) - 2), "end"]]
 
 
 def _slurs(marks: Iterable[tuple[str, int]]) -> str:

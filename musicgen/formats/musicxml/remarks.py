@@ -90,9 +90,7 @@ def _change_value(change: Change) -> tuple[str, Any]:
     if change.tempo is not None:
         bpm = None if change.tempo.bpm is None else str(change.tempo.bpm)
         return "tempo", [bpm, str(change.tempo.beat), change.tempo.text]
-    if change.text is not None:
-        return "field", change.text
-    return "part", change.part
+    return ("part", change.part) if change.text is None else ("field", change.text)
 
 
 def read_change(kind: str, value: Any) -> Change | None:

@@ -98,8 +98,7 @@ def as_decorations(annotations: Iterable[str]) -> tuple[list[str], list[str]]:
     signs, words = [], []
     for annotation in annotations:
         bare = annotation[1:] if len(annotation) > 1 and annotation[0] in _PLACES else annotation
-        sign = _TYPED.get(bare.strip().lower())
-        if sign:
+        if sign := _TYPED.get(bare.strip().lower()):
             signs.append(sign)
         else:
             words.append(annotation)

@@ -42,9 +42,7 @@ def number(text: str | None) -> Ticks | None:
     word = (text or "").strip()
     if word.isascii() and word.isdigit() and len(word) < 10:
         return int(word)
-    if not _DECIMAL.fullmatch(word):
-        return None
-    return whole_if_possible(Fraction(word))
+    return whole_if_possible(Fraction(word)) if _DECIMAL.fullmatch(word) else None
 
 
 def whole_if_possible(value: Ticks) -> Ticks:

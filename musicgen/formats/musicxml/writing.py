@@ -77,8 +77,9 @@ def _heading(tune: Tune) -> Iterator[str]:
 def _miscellaneous(fields: Sequence[tuple[str, str]]) -> str:
     if not fields:
         return ""
-    texts = (element("miscellaneous-field", text(c), name=name) for name, c in fields)
-    return element("miscellaneous", *texts)
+    return element(
+        "miscellaneous", *(element("miscellaneous-field", text(c), name=name) for name, c in fields)
+    )
 
 
 def _score_part(number: int, voice: Voice) -> str:
@@ -125,8 +126,12 @@ def _numbered_bars(tune: Tune) -> Iterator[tuple[int, Bar]]:
 
 def _timed(bar: Bar) -> Iterator[Timed]:
     """Notes, chords and rests of a bar and its overlays."""
-    events = (event for line in (bar.events, *bar.overlays) for event in line)
-    return (event for event in events if not isinstance(event, Change))
+    return (
+        event
+        for line in (bar.events, *bar.overlays)
+        for event in line
+        if not isinstance(event, Change)
+    )
 
 
 def _written_durations(bar: Bar) -> Iterator[Fraction]:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from musicgen.errors import ConfigError, InvalidTuneError, SandboxError
 from musicgen.music.playback import PlayedNote, Timeline, timeline
-from musicgen.music.theory import STEP_SEMITONES, Key
+from musicgen.music.theory import STEP_SEMITONES
 from musicgen.music.tune import Tune
 from musicgen.system.markup import element, text
 from musicgen.system.raster import rasterise
@@ -94,26 +94,24 @@ def draw(
     for row in rows:
         x = MARGIN
         for roll, width in zip(row, widths, strict=False):
-            place = f"translate({x:.2f} {y:.2f})"
-            parts.append(element("g", *_parts(roll, given), transform=place))
+            parts.append(
+                element("g", *_parts(roll, given), transform=f"translate({x:.2f} {y:.2f})")
+            )
             x += width + GAP
         y += max(roll.height for roll in row) + GAP
     size = (2 * MARGIN + sum(widths) + GAP * (len(widths) - 1), y - GAP + MARGIN)
-    return _document(parts, size), size
-
-
-def _document(parts: Sequence[str], size: tuple[float, float]) -> str:
-    width, height = (f"{n:.2f}" for n in size)
-    return element(
+    right, bottom = (f"{n:.2f}" for n in size)
+    document = element(
         "svg",
-        element("rect", width=width, height=height, fill="white"),
+        element("rect", width=right, height=bottom, fill="white"),
         *parts,
         xmlns="http://www.w3.org/2000/svg",
-        width=f"{width}mm",
-        height=f"{height}mm",
-        viewBox=f"0 0 {width} {height}",
+        width=f"{right}mm",
+        height=f"{bottom}mm",
+        viewBox=f"0 0 {right} {bottom}",
         font_family="'DejaVu Sans', Helvetica, Arial, sans-serif",
     )
+    return document, size
 
 
 def _read(tune: Tune) -> _Roll:
@@ -135,8 +133,7 @@ def _parts(roll: _Roll, given: int | None) -> Iterator[str]:
     yield from _rows(roll)
     yield from _lines(roll)
     boundary = _boundary(roll.time, given)
-    for note in roll.time.notes:
-        yield _note(roll, note, boundary)
+    yield from (_note(roll, note, boundary) for note in roll.time.notes)
 
 
 def _rows(roll: _Roll) -> Iterator[str]:
@@ -147,7 +144,7 @@ def _rows(roll: _Roll) -> Iterator[str]:
     for (onset, key), end in zip(keys, ends, strict=True):
         if end <= onset:
             continue
-        scale = _scale(key)
+        scale = {(STEP_SEMITONES[s] + alter) % 12 for s, alter in key.signature.items()}
         for midi in range(roll.low, roll.high + 1):
             color = SCALE_ROW if midi % 12 in scale else OTHER_ROW
             if key.tonic and midi % 12 == key.tonic_pitch_class:
@@ -163,10 +160,6 @@ def _rows(roll: _Roll) -> Iterator[str]:
             yield _label(name, LABELS - 4.2, y + ROW - 0.4, size=2.2, anchor="end")
 
 
-def _scale(key: Key) -> frozenset[int]:
-    return frozenset((STEP_SEMITONES[s] + alter) % 12 for s, alter in key.signature.items())
-
-
 def _lines(roll: _Roll) -> Iterator[str]:
     for bar in roll.time.bars:
         yield _line(roll, bar.onset, BAR_LINE, 0.3, "bar")
@@ -179,8 +172,7 @@ def _lines(roll: _Roll) -> Iterator[str]:
 
 
 def _line(roll: _Roll, onset: Fraction, color: str, width: float, kind: str) -> str:
-    x = f"{LABELS + float(onset) * roll.quarter:.2f}"
-    path = f"M{x} {HEAD:g}V{roll.height:.2f}"
+    path = f"M{LABELS + float(onset) * roll.quarter:.2f} {HEAD:g}V{roll.height:.2f}"
     return element("path", d=path, stroke=color, stroke_width=f"{width:g}", **{"class": kind})
 
 

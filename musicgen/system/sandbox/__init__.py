@@ -143,10 +143,11 @@ class Pool:
         **options: Any,
     ) -> bytes:
         """As the function `run`, in a child of this pool."""
-        answers = self.each(
-            function, data, what=what, limits=limits, cancellation=cancellation, **options
-        )
-        with closing(answers):
+        with closing(
+            self.each(
+                function, data, what=what, limits=limits, cancellation=cancellation, **options
+            )
+        ) as answers:
             return next(answers)
 
     def each(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from typing import IO, Any, cast
+from typing import IO, Any
 
 _FRAME = struct.Struct(">II")  # lengths of the JSON and of the bytes that follow
 
@@ -29,7 +29,7 @@ def receive(pipe: IO[bytes], most: int) -> tuple[dict[str, Any], bytes]:
     if max(lengths) > most:
         raise ValueError("an answer larger than allowed")
     text, data = (_read_exactly(pipe, n) for n in lengths)
-    return cast(dict[str, Any], json.loads(text)), data
+    return json.loads(text), data
 
 
 def _read_exactly(pipe: IO[bytes], n: int) -> bytes:

@@ -22,8 +22,7 @@ def from_musicxml(data: bytes, path: str = "") -> Tune:
         ParseError: it is not MusicXML, or damaged, or larger than any score.
     """
     try:
-        document = unpack(data) if is_archive(data) else data
-        return read_score(read_document(document), path)
+        return read_score(read_document(unpack(data) if is_archive(data) else data), path)
     except ParseError as error:
         raise ParseError(
             error.what, path=path or None, line=error.line, column=error.column

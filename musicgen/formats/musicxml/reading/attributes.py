@@ -22,6 +22,7 @@ from musicgen.music.theory import (
 
 MAX_FIFTHS = 14  # no letter is altered by more than two; Fb locrian has 13 flats
 _USUAL_LINES = {"G": 2, "F": 4, "C": 3}
+_SYMBOLS = {("common", Meter((4,), 4)): COMMON_TIME, ("cut", Meter((2,), 2)): CUT_TIME}
 _MAX_SHIFT = 48  # semitones that an instrument may transpose by
 
 
@@ -34,8 +35,11 @@ def read_key(element: Element, left_out: LeftOut) -> tuple[Key, bool]:
     if element.find("key-step") is not None:
         steps = [words(step.text) for step in element.iterfind("key-step")]
         alters = [number(alter.text) for alter in element.iterfind("key-alter")]
-        pairs = [(s, int(a)) for s, a in zip(steps, alters, strict=False) if a is not None]
-        known = {s: a for s, a in pairs if s in STEPS and s and abs(a) <= 2}
+        known = {
+            step: int(alter)
+            for step, alter in zip(steps, alters, strict=False)
+            if alter is not None and step in STEPS and step and abs(int(alter)) <= 2
+        }
         if len(known) < len(steps):
             left_out["a key signature with unusual accidentals, read in part"] += 1
         return Key("", "none", tuple(known.items())), True
@@ -63,15 +67,11 @@ def read_meter(element: Element, left_out: LeftOut) -> Meter | None:
         singles = [parse_meter(f"{b}/{u}") for b, u in zip(beats, units, strict=True)]
         if all(singles):
             unit = max(m.unit for m in singles if m)
-            counts = tuple(n * (unit // m.unit) for m in singles if m for n in m.beats)
-            meter = Meter(counts, unit)
+            meter = Meter(tuple(n * (unit // m.unit) for m in singles if m for n in m.beats), unit)
     if meter is None:
         left_out[f"a meter that cannot be read ('{'+'.join(beats)[:20]}')"] += 1
         return None
-    symbol = element.get("symbol", "")
-    if symbol == "common" and meter == Meter((4,), 4):
-        return COMMON_TIME
-    return CUT_TIME if symbol == "cut" and meter == Meter((2,), 2) else meter
+    return _SYMBOLS.get((element.get("symbol", ""), meter), meter)
 
 
 def read_clef(element: Element) -> str:
@@ -89,6 +89,4 @@ def read_transposition(element: Element) -> Interval | None:
     if steps is None:
         steps = round(Fraction(semitones * 7, 12))
     semitones += 12 * octaves
-    if not semitones or abs(semitones) > _MAX_SHIFT:
-        return None
-    return Interval(steps + 7 * octaves, semitones)
+    return Interval(steps + 7 * octaves, semitones) if 0 < abs(semitones) <= _MAX_SHIFT else None

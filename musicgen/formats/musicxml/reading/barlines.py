@@ -68,10 +68,9 @@ def read_barline(
     if repeat is not None and repeat.get("direction") == "forward":
         (frame if left else after).repeat_start = True
     elif repeat is not None:
-        times = integer(repeat.get("times")) or 2
         repeated = before if left else frame
         if repeated is not None:
-            repeated.repeat_end = min(max(times - 1, 1), MAX_TIMES)
+            repeated.repeat_end = min(max((integer(repeat.get("times")) or 2) - 1, 1), MAX_TIMES)
     elif style is not None and not left:
         frame.barline = style
     elif style in HEAVY and before is not None and not before.repeat_end:
@@ -93,7 +92,9 @@ def read_frame(value: Any) -> MeasureFrame | None:
 
 def read_passes(text: str) -> tuple[int, ...]:
     """Passes of an ending: "1, 2" is (1, 2), "1-3" (1, 2, 3)."""
-    passes: list[int] = []
-    for first, last in _PASSES.findall(text):
-        passes += range(int(first), int(last or first) + 1)
+    passes = (
+        n
+        for first, last in _PASSES.findall(text)
+        for n in range(int(first), int(last or first) + 1)
+    )
     return tuple(dict.fromkeys(n for n in passes if 0 < n <= MAX_TIMES))

@@ -16,7 +16,7 @@ def with_modes(tune: Tune, left_out: LeftOut) -> Tune:
     """The tune with the mode of each signature estimated from its notes: by the lowest of the last
     notes where that is a tonic, else by the better fit to Krumhansl's profiles."""
     lines = [voice.bars for voice in tune.voices]
-    starts = [0, *_changing_bars(lines)]
+    starts = [0, *sorted({i for bars in lines for i, bar in enumerate(bars) if i and _keys(bar)})]
     stops = [*starts[1:], max(map(len, lines))]
     keys: dict[int, Key] = {}  # start of a section -> its key
     for start, stop in zip(starts, stops, strict=True):
@@ -27,15 +27,11 @@ def with_modes(tune: Tune, left_out: LeftOut) -> Tune:
     names = ", ".join(dict.fromkeys(map(str, keys.values())))
     left_out[f"key signatures without a mode, read as {names}"] += len(keys)
     key = keys.pop(0, tune.key)
-    voices = []
-    for voice in tune.voices:
-        bars = [_with_key(bar, keys.get(i)) for i, bar in enumerate(voice.bars)]
-        voices.append(replace(voice, bars=tuple(bars)))
-    return replace(tune, key=key, voices=tuple(voices))
-
-
-def _changing_bars(lines: Sequence[Sequence[Bar]]) -> list[int]:
-    return sorted({i for bars in lines for i, bar in enumerate(bars) if i and _keys(bar)})
+    voices = tuple(
+        replace(voice, bars=tuple(_with_key(bar, keys.get(i)) for i, bar in enumerate(voice.bars)))
+        for voice in tune.voices
+    )
+    return replace(tune, key=key, voices=voices)
 
 
 def _keys(bar: Bar) -> list[Key]:
@@ -66,10 +62,9 @@ def _last_bass(lines: Sequence[Sequence[Bar]]) -> int | None:
 
 def _notes(bar: Bar) -> list[Note]:
     """Notes in the order written; of a chord the lowest last."""
-    notes: list[Note] = []
-    for event in bar.timed:
-        notes += sorted(notes_of(event), key=lambda note: -note.midi)
-    return notes
+    return [
+        note for event in bar.timed for note in sorted(notes_of(event), key=lambda note: -note.midi)
+    ]
 
 
 def _with_key(bar: Bar, key: Key | None) -> Bar:

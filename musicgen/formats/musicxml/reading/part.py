@@ -232,8 +232,7 @@ class PartReader:
             self.waiting.append(Waiting(max(onset, Fraction(0)), staff, signs, chord_symbol))
 
     def _harmony(self, element: Element) -> None:
-        symbol = read_harmony(element)
-        if symbol:
+        if symbol := read_harmony(element):
             self._wait(element, Signs(), symbol)
         else:
             self.left_out["chord symbols without a root left out"] += 1
@@ -245,8 +244,9 @@ class PartReader:
             tag = child.tag
             if tag == "divisions":
                 divisions = number(child.text)
-                if divisions is not None and divisions > 0:
-                    self._set_divisions(divisions)
+                if divisions is not None and divisions > 0 and divisions != self.divisions:
+                    self.ticks = whole_if_possible(self.position * divisions)
+                    self.divisions, self.known = divisions, {}
             elif tag == "key":
                 key, sure = attributes.read_key(child, self.left_out)
                 self.music.modes_missing = self.music.modes_missing or not sure
@@ -260,15 +260,11 @@ class PartReader:
                 self._transpose(child)
         self.opened = True
 
-    def _set_divisions(self, divisions: Ticks) -> None:
-        if divisions != self.divisions:
-            self.ticks = whole_if_possible(self.position * divisions)
-            self.divisions, self.known = divisions, {}
-
     def _change(self, change: Change, staff: str = "") -> None:
         if self.opened or not self.music.heading:  # which has it in full
-            place = Placed(self.index, self.position, change, staff, opening=not self.opened)
-            self.music.changes.append(place)
+            self.music.changes.append(
+                Placed(self.index, self.position, change, staff, opening=not self.opened)
+            )
 
     def _clef(self, element: Element) -> None:
         staff, clef = element.get("number", "1"), attributes.read_clef(element)

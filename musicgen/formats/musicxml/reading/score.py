@@ -105,8 +105,7 @@ def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
     titles = list(dict.fromkeys(_FILE_NAME.sub("", title) for title in titles if title))
     creators: dict[str, list[str]] = {}
     for creator in root.iterfind("identification/creator"):
-        name = words(creator.text)
-        if name:
+        if name := words(creator.text):
             creators.setdefault(creator.get("type", "composer"), []).append(name)
     composers = creators.pop("composer", [])
     fields = [("T", title) for title in titles[1:]]
@@ -222,8 +221,7 @@ class ScoreReader:
 
 
 def _shared_frames(music: Sequence[PartMusic]) -> list[MeasureFrame]:
-    longest = max(music, key=lambda part: len(part.frames))
-    frames = [replace(frame) for frame in longest.frames]
+    frames = [replace(frame) for frame in max(music, key=lambda part: len(part.frames)).frames]
     for part in music:
         for frame, other in zip(frames, part.frames, strict=False):
             frame.join(other)

@@ -137,8 +137,7 @@ def read_lyric(sound: SoundingEvent, lyric: Element, verses: dict[str, int]) -> 
             held = True
             if child.get("type") != "stop":
                 sound.extended.add(verse)
-    text = words(text).rstrip("-")
-    if text:
+    if text := words(text).rstrip("-"):
         sound.lyrics[verse] = text + ("-" if place in ("begin", "middle") else "")
     elif held:  # its extender line continues
         sound.lyrics[verse] = "_"

@@ -143,8 +143,7 @@ class VoiceBuilder:
     def _overlay(self, sounds: list[SoundingEvent]) -> list[Event]:
         for sound in sounds:
             sound.full_bar = False
-        filled = _filled(_joined(sounds))
-        return [sound.event(tuplet) for sound, tuplet in _with_tuplets(filled)]
+        return [sound.event(tuplet) for sound, tuplet in _with_tuplets(_filled(_joined(sounds)))]
 
 
 def _joined(sounds: list[SoundingEvent]) -> list[SoundingEvent]:
@@ -187,9 +186,10 @@ def _with_tuplets(sounds: Sequence[SoundingEvent]) -> list[tuple[SoundingEvent, 
     start = 0
     while start < len(sounds):
         stop, ratio = _group_end(sounds, start), sounds[start].ratio
-        for index, sound in enumerate(sounds[start:stop]):
-            tuplet = None if ratio == (1, 1) else _tuplet(*ratio, stop - start, index)
-            pairs.append((sound, tuplet))
+        pairs += [
+            (sound, None if ratio == (1, 1) else _tuplet(*ratio, stop - start, index))
+            for index, sound in enumerate(sounds[start:stop])
+        ]
         start = stop
     return pairs
 
