@@ -327,14 +327,20 @@ class _Reader:
         if not duration:
             self.left_out["notes without a duration left out"] += 1
             return None
-        sound = SoundingEvent(self.now - self.start, duration, ratio=ratio)
         notes = [_pitched(piece, _length(piece)[0] or duration) for piece in pieces]
-        sound.notes = list(filter(None, notes))
-        sound.visible = "yy" not in token
-        sound.decorations = list(dict.fromkeys(_SIGNS[c] for c in token if c in _SIGNS))
-        sound.opened, sound.closed = token.count("("), token.count(")")
-        sound.graces = spine.graces.pop(column.voice, [])
-        sound.slashed = bool(sound.graces)
+        graces = spine.graces.pop(column.voice, [])
+        sound = SoundingEvent(
+            self.now - self.start,
+            duration,
+            notes=list(filter(None, notes)),
+            visible="yy" not in token,
+            ratio=ratio,
+            decorations=list(dict.fromkeys(_SIGNS[c] for c in token if c in _SIGNS)),
+            graces=graces,
+            slashed=bool(graces),
+            opened=token.count("("),
+            closed=token.count(")"),
+        )
         place_sound(spine.music.lines, (str(column.voice + 1), "1"), len(self.frames) - 1, sound)
         column.end = self.now + duration
         return sound

@@ -8,9 +8,7 @@ from fractions import Fraction
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.drafts import VoiceDraft
-from musicgen.formats.abc_notation.fields import (
-    read_voice,
-)
+from musicgen.formats.abc_notation.fields import read_voice
 from musicgen.formats.abc_notation.header import Header
 from musicgen.formats.abc_notation.lyrics import align, align_symbols
 from musicgen.formats.abc_notation.macros import expand

@@ -84,7 +84,6 @@ class MidiChunks:
     @staticmethod
     def read(data: bytes) -> MidiChunks:
         """Split a file of type 0 or 1 whose time is in ticks a quarter."""
-        resolution = int.from_bytes(data[12:14])
         position = 8 + int.from_bytes(data[4:8])
         header = data[:position]
         chunks: list[bytes] = []
@@ -95,7 +94,7 @@ class MidiChunks:
                 tracks.append(len(chunks))
             chunks.append(data[position:end])
             position = end
-        return MidiChunks(header, tuple(chunks), tuple(tracks), resolution)
+        return MidiChunks(header, tuple(chunks), tuple(tracks), int.from_bytes(data[12:14]))
 
     @property
     def data(self) -> bytes:

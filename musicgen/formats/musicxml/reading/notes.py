@@ -72,9 +72,13 @@ class NoteReader:
         kind, dots = texts.get("type", ""), len(repeated["dot"])
         value = written(kind, dots, *ratio)
         sound = SoundingEvent(onset, _NO_DURATION, ratio=ratio)
-        note = NoteElement(sound, texts.get("voice", "1"), texts.get("staff", "1"))
-        note.joins_chord = "chord" in children
-        note.is_grace = "grace" in children
+        note = NoteElement(
+            sound,
+            texts.get("voice", "1"),
+            texts.get("staff", "1"),
+            is_grace="grace" in children,
+            joins_chord="chord" in children,
+        )
         if note.is_grace:
             sound.duration = written(kind, dots, 1, 1) or EIGHTH
             sound.slashed = children["grace"].get("slash") == "yes"
