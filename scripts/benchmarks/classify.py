@@ -12,14 +12,13 @@ families. About ten minutes on one core.
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from musicgen.evaluation.classification.states import states_of
 from musicgen.system.charts import chart
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.fitting.classifier_data import (
     ClassifierScore,
     Examples,
@@ -225,36 +225,32 @@ def draw(tables: Mapping[str, Mapping[str, NDArray[np.float64]]], path: str | Pa
                 axes.set_ylabel("book", fontsize=8)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(
+    *,
+    head: Annotated[Path | None, "what scripts/fitting/classifier.py wrote"] = None,
+    split: Annotated[str, ("val", "test")] = "test",
+    picture: Annotated[Path | None, "confusion matrices as .png, .svg or .pdf"] = None,
+    fit_power_: Annotated[bool, "on a third of the validation families"] = False,
+) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--head", type=Path, help="what scripts/fitting/classifier.py wrote")
-    parser.add_argument("--split", default="test", choices=("val", "test"))
-    parser.add_argument("--picture", type=Path, help="confusion matrices as .png, .svg or .pdf")
-    parser.add_argument(
-        "--fit-power", action="store_true", help="on a third of the validation families"
-    )
-    given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     examples = read_examples()
-    classifier = Classifier.load(head=given.head)
-    held_out = thinned(examples["val"]) if given.fit_power else examples[given.split]
+    classifier = Classifier.load(head=head)
+    held_out = thinned(examples["val"]) if fit_power_ else examples[split]
     found = evidence_of(classifier, held_out)
     print(f"likelihoods of {len(held_out)} tunes: {time.process_time():.0f} CPU-s", flush=True)
-    if given.fit_power:
+    if fit_power_:
         fit_power(classifier, found, held_out)
         return
     scores = networks(classifier, held_out, found)
     show(scores)
-    if given.picture is not None:
-        draw(
-            {way: {q: s.table for q, s in of.items()} for way, of in scores.items()}, given.picture
-        )
+    if picture is not None:
+        draw({way: {q: s.table for q, s in of.items()} for way, of in scores.items()}, picture)
     scores |= baselines(examples["train"], examples["val"], held_out)
     show(scores)
     n = ", ".join(f"{q.name} {scores['head'][q.name].n}" for q in QUESTIONS)
-    print(f"split {given.split}: {n} tunes; {time.process_time():.0f} CPU-s")
+    print(f"split {split}: {n} tunes; {time.process_time():.0f} CPU-s")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

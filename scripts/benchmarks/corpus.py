@@ -14,7 +14,6 @@ core. Memory is the largest resident set of that process, and beside it that of 
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import random
@@ -24,12 +23,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 from musicgen import corpus, formats
 from musicgen.cli.progress import available_cores
 from musicgen.corpus.preparation import prepare
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 BUNDLED = ["celtic", "essenFolksong"]
 TUNES_PER_FILE = 100
@@ -126,37 +129,35 @@ def extrapolate(small: dict[str, float], large: dict[str, float]) -> dict[str, f
     return figures | {"worker_mb": max(small["worker_mb"], large["worker_mb"])}
 
 
-def main() -> None:
+def main(
+    *,
+    tunes: Annotated[Sequence[int], "sizes of made corpora"] = (),
+    workers: int = available_cores(),
+    measure_: Annotated[Sequence[str], "for the script itself: FOLDER and corpora"] = (),
+) -> None:
     """Run the benchmark and print a Markdown table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--tunes", type=int, nargs="*", default=[], help="sizes of made corpora")
-    parser.add_argument("--workers", type=int, default=available_cores())
-    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        folder, *sources = arguments.measure
-        print(json.dumps(measure(sources, folder, arguments.workers)))
+    if measure_:
+        folder, *sources = measure_
+        print(json.dumps(measure(sources, folder, workers)))
         return
     print(f"note: {corpus.NON_COMMERCIAL}", file=sys.stderr)
     print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {available_cores()} cores, ", end="")
-    print(f"{arguments.workers} workers, Python {platform.python_version()}\n")
+    print(f"{workers} workers, Python {platform.python_version()}\n")
     print(
         "| corpus | tunes | seconds | CPU-seconds | tunes/s | MB | MB a worker | MB on disk "
         "| encoded |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     )
-    print_row("celtic", measure_apart(["celtic"], arguments.workers))
-    measured = [measure_apart(BUNDLED, arguments.workers)]
+    print_row("celtic", measure_apart(["celtic"], workers))
+    measured = [measure_apart(BUNDLED, workers)]
     print_row("celtic and essenFolksong", measured[0])
-    for n in sorted(arguments.tunes):
+    for n in sorted(tunes):
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(Path(folder), n)
-            measured.append(measure_apart([folder], arguments.workers))
+            measured.append(measure_apart([folder], workers))
             print_row(f"{n:,} made of them", measured[-1])
     if len(measured) > 1:
         print_row("extrapolated", extrapolate(*measured[-2:]))
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -12,11 +12,12 @@ corpus is measured as it is.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from musicgen.composer.harmony.features import HarmonyExample
 from musicgen.music.metrics.distances import ConfidenceInterval
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.benchmarks.harmonize_baselines import HarmonyScore, Predictor, fit_baselines, measure
 from scripts.fitting.harmonizer import sources_of
 from scripts.fitting.harmonizer_data import read_examples
@@ -51,24 +53,22 @@ def shown(interval: ConfidenceInterval | None) -> str:
     return f"{interval.value:6.1%} ({interval.low:.1%} to {interval.high:.1%})"
 
 
-def main() -> None:
+def main(
+    *,
+    corpus: Sequence[str],
+    public_domain: bool = False,
+    model: Sequence[Path] = (),
+    split: Annotated[str, ("val", "test")] = "test",
+    beam: int = DecodingConfig().beam,
+) -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", nargs="+", required=True)
-    parser.add_argument("--public-domain", action="store_true")
-    parser.add_argument("--model", nargs="*", type=Path, default=[])
-    parser.add_argument("--split", default="test", choices=("val", "test"))
-    parser.add_argument("--beam", type=int, default=DecodingConfig().beam)
-    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    examples = read_examples([n for name in arguments.corpus for n in sources_of(name, arguments)])
-    held_out = examples[arguments.split]
+    examples = read_examples([n for name in corpus for n in sources_of(name, public_domain)])
+    held_out = examples[split]
     baselines = fit_baselines(examples["train"], examples["val"])
     best = max(baselines, key=lambda name: measure(baselines[name], examples["val"]).root.value)
     predictors = dict(baselines)
-    predictors |= {
-        f"network {p.name}": network_predictor(p, arguments.beam) for p in arguments.model
-    }
+    predictors |= {f"network {p.name}": network_predictor(p, beam) for p in model}
     print(f"{'':22} {'root':28} {'chord':28} root, ahead of the {best}")
     for name, predict in predictors.items():
         started = time.process_time()
@@ -80,8 +80,8 @@ def main() -> None:
             f"  [{spent:.0f} CPU-s]",
             flush=True,
         )
-    print(f"{score.n_tunes} tunes, {score.n_slots} places, split {arguments.split}")
+    print(f"{score.n_tunes} tunes, {score.n_slots} places, split {split}")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

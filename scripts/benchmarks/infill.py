@@ -13,7 +13,6 @@ in bits a note of the right side: how likely the true right side is behind
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +31,7 @@ from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.measuring import event_counts
 
 LENGTH = 4
@@ -73,12 +73,8 @@ def compare(
     return found[0].right_bits, chosen.right_bits, float(truth), float(n_right)
 
 
-def main() -> None:
+def main(*, number: int = 200, compare_: int = 100) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--number", type=int, default=200)
-    parser.add_argument("--compare", type=int, default=100)
-    asked = parser.parse_args()
     tunes = [t for entry, t in corpus.load("celtic").tunes() if entry.split == "test"]
     Random(1).shuffle(tunes)
     composer, random = load(), Random(0)
@@ -87,7 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         text, sound = Path(folder, "tune.abc"), Path(folder, "tune.mid")
         for tune in tunes:
-            if done == asked.number:
+            if done == number:
                 break
             text.write_text(tune.source.text if tune.source and tune.source.text else to_abc(tune))
             (given,) = read(text)
@@ -125,7 +121,7 @@ def main() -> None:
                 midi_right += all(len(e) == 6 and begin <= e[1] < end for e in changed)
             except ControlError as error:
                 print(f"{tune.title} (MIDI): {error}")
-            if len(rows) < asked.compare and (found := compare(composer, piece, start, done)):
+            if len(rows) < compare_ and (found := compare(composer, piece, start, done)):
                 rows.append(found)
     print(
         f"only the bars asked for changed: "
@@ -148,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -18,13 +18,14 @@ first frame is. DIR holds the JSON files of github.com/czhuang/JSB-Chorales-data
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -36,6 +37,9 @@ from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 from musicgen.training import TrainConfig, train
 from musicgen.training.batches import collate, pack
 from musicgen.training.config import DataConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 FILES = {"quarter": "jsb-chorales-quarter.json", "sixteenth": "jsb-chorales-16th.json"}
 SPLITS = {"train": "train", "valid": "val", "test": "test"}
@@ -136,45 +140,40 @@ def nats_per_unit(network: torch.nn.Module, split: TokenSplit) -> tuple[float, f
     return float(mean), float(error)
 
 
-def main() -> None:
+def main(
+    folder: Annotated[Path, " and ".join(FILES.values())],
+    *,
+    grid: Annotated[str, FILES] = "quarter",
+    kind: Annotated[str, MODELS] = "lstm",
+    semitones: Annotated[int, "augmentation, up and down"] = 5,
+    steps: int = 3_000,
+    seed: int = 0,
+    batch_tokens: int = 4096,
+    test: Annotated[bool, "score the test pieces, too"] = False,
+) -> None:
     """Train one network and report validation and test."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "folder",
-        type=Path,
-        metavar="DIR",
-        help=" and ".join(FILES.values()),
-    )
-    parser.add_argument("--grid", choices=FILES, default="quarter")
-    parser.add_argument("--kind", choices=MODELS, default="lstm")
-    parser.add_argument("--semitones", type=int, default=5, help="augmentation, up and down")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch-tokens", type=int, default=4096)
-    parser.add_argument("--test", action="store_true", help="score the test pieces, too")
-    arguments = parser.parse_args()
     begun = time.process_time()
-    tokens = prepare(arguments.folder, arguments.grid, semitones=arguments.semitones)
+    tokens = prepare(folder, grid, semitones=semitones)
     config = TrainConfig(
-        steps=arguments.steps,
-        seed=arguments.seed,
-        model=MODELS[arguments.kind],
-        data=DataConfig(batch_tokens=arguments.batch_tokens, max_len=512),
-        learning_rate=LEARNING_RATE[arguments.kind],
-        val_every=max(1, arguments.steps // 20),
+        steps=steps,
+        seed=seed,
+        model=MODELS[kind],
+        data=DataConfig(batch_tokens=batch_tokens, max_len=512),
+        learning_rate=LEARNING_RATE[kind],
+        val_every=max(1, steps // 20),
         patience=6,
         ema=0.99,
     )
     with tempfile.TemporaryDirectory() as temp:
         run = train(config, tokens, Path(temp) / "run", report=lambda p: print(p, flush=True))
         network = checkpoint.load(run.model).network
-    unit = "frame" if arguments.grid == "quarter" else "token"
-    print(f"{arguments.kind}, {arguments.grid}: {time.process_time() - begun:.0f} CPU-seconds")
-    for name in ("val", "test") if arguments.test else ("val",):
+    unit = "frame" if grid == "quarter" else "token"
+    print(f"{kind}, {grid}: {time.process_time() - begun:.0f} CPU-seconds")
+    for name in ("val", "test") if test else ("val",):
         mean, error = nats_per_unit(network, tokens.splits[name])
         print(f"{name}: {mean:.4f} nats per {unit} (standard error {error:.4f})")
-    print(f"published: {PUBLISHED[arguments.grid]}")
+    print(f"published: {PUBLISHED[grid]}")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -9,7 +9,9 @@ with all: distance from held-out real tunes of the validation families, AUC, cop
 
 from __future__ import annotations
 
-import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -21,18 +23,17 @@ from musicgen.music.metrics.features import group_ratios
 from musicgen.music.metrics.judge import load_judge
 from musicgen.music.similarity import NoveltyIndex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
-def main() -> None:
+
+def main(
+    book: str, *, best_of: int = 4, corpus: Sequence[str] = ("celtic",), split: str = "val"
+) -> None:
     """Print both sets' figures, and those of as many tunes taken without a judge."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("book")
-    parser.add_argument("--best-of", type=int, default=4)
-    parser.add_argument("--corpus", nargs="+", default=["celtic"])
-    parser.add_argument("--split", default="val")
-    arguments = parser.parse_args()
-    found = read_set([arguments.book])
-    reference = Reference.load(arguments.corpus, split=arguments.split)
-    judge, size = load_judge(), arguments.best_of
+    found = read_set([book])
+    reference = Reference.load(corpus, split=split)
+    judge, size = load_judge(), best_of
     verdicts = [judge(tune) for tune in found.tunes]
     ranked = np.array([verdict.ranked for verdict in verdicts])
     n = len(ranked) // size
@@ -57,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

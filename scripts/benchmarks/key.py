@@ -9,7 +9,6 @@ apart as well. music21 is slow and gets a part of the tunes; ours on the same pa
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from musicgen.music.estimation import GRID, estimate_key
 from musicgen.music.theory import Key, parse_key
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.fitting.estimation import Sample, samples
 
 SEED = 1
@@ -79,20 +79,16 @@ def judge(name: str, guess: Guess, tunes: Sequence[Sample]) -> None:
     )
 
 
-def main() -> None:
+def main(*, tunes_: int = 430, music21: int = 100) -> None:
     """Judge all three."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tunes", type=int, default=430)
-    parser.add_argument("--music21", type=int, default=100)
-    asked = parser.parse_args()
     tunes = [s for s in samples() if s.split == "test" and s.key.tonic]
     random.Random(SEED).shuffle(tunes)
-    tunes = tunes[: asked.tunes]
+    tunes = tunes[:tunes_]
     judge("musicgen", by_us, tunes)
     judge("partitura", by_partitura, tunes)
-    judge("musicgen, part", by_us, tunes[: asked.music21])
-    judge("music21, part", by_music21, tunes[: asked.music21])
+    judge("musicgen, part", by_us, tunes[:music21])
+    judge("music21, part", by_music21, tunes[:music21])
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

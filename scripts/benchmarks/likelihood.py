@@ -17,18 +17,17 @@ one run --with takes into the table of another.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from baselines import Score, Text, train_folk_rnn, train_lab, train_ngram
 
 from musicgen import corpus as corpora
 from musicgen.corpus.preparation import Prepared, prepare
@@ -39,6 +38,10 @@ from musicgen.models import checkpoint
 from musicgen.tokens.melody.encoding import melody
 from musicgen.training import Progress, score_tunes, train
 from musicgen.training.presets import PRESETS, preset
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
+from scripts.benchmarks.baselines import Score, Text, train_folk_rnn, train_lab, train_ngram
 
 BASELINES = {
     "lab": "lab character LSTM",
@@ -139,43 +142,37 @@ def table(rows: list[Figures], minutes: float) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(
+    *,
+    minutes_: Annotated[Sequence[float], "of CPU time, for every network"] = (5.0,),
+    presets: Annotated[Sequence[str], PRESETS] = list(PRESETS),
+    baselines: Annotated[Sequence[str], BASELINES] = list(BASELINES),
+    checkpoint: Annotated[Sequence[str], "finished models beside them"] = (),
+    json_: Annotated[Path | None, "also write the figures here"] = None,
+    with_: Annotated[Sequence[Path], "figures of earlier runs"] = (),
+) -> None:
     """Run the comparison and print a Markdown table for each budget."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument(
-        "--minutes", type=float, nargs="+", default=[5.0], help="of CPU time, for every network"
-    )
-    parser.add_argument("--presets", nargs="*", choices=PRESETS, default=list(PRESETS))
-    parser.add_argument("--baselines", nargs="*", choices=BASELINES, default=list(BASELINES))
-    parser.add_argument("--checkpoint", nargs="*", default=[], help="finished models beside them")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument(
-        "--with", type=Path, nargs="*", default=[], dest="before", help="figures of earlier runs"
-    )
-    arguments = parser.parse_args()
-    budgets = sorted(arguments.minutes)
+    budgets = sorted(minutes_)
 
     rows: dict[tuple[str, Minutes], Figures] = {}
-    for file in arguments.before:
+    for file in with_:
         rows |= {(row["model"], row["minutes"]): row for row in json.loads(file.read_text())}
-    if arguments.presets or arguments.baselines or arguments.checkpoint:
+    if presets or baselines or checkpoint:
         prepared = prepare(["celtic"])
         texts = canonical_texts(prepared.corpus)
 
     def add(model: str, minutes: Minutes, score: Score) -> None:
         rows[model, minutes] = figures(model, minutes, score, texts["test"])
-        if arguments.json:
-            arguments.json.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+        if json_:
+            json_.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
 
-    for name in arguments.presets:
+    for name in presets:
         for minutes in budgets:
             add(f"musicgen {name}", minutes, train_ours(name, prepared, minutes))
-    for name in arguments.baselines:
+    for name in baselines:
         for minutes, score in train_baseline(name, texts, budgets):
             add(BASELINES[name], minutes, score)
-    for name in arguments.checkpoint:
+    for name in checkpoint:
         add(f"{name} (trained before)", None, finished(name, prepared))
     print(f"\n{time.strftime('%Y-%m-%d')}, {platform.processor() or platform.machine()}, ", end="")
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -184,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

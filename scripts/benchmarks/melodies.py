@@ -12,9 +12,11 @@ the melody alone, names the given root. Real tunes are those of a corpus with th
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -33,6 +35,9 @@ from musicgen.corpus.sources import find_files
 from musicgen.formats import read
 from musicgen.models import checkpoint
 from musicgen.music.tune import Tune
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 PROGRESSIONS = (
     "Am | G | F | E7", "C | Am | F | G7", "G | C | D7 | G", "D | A7 | Bm | G", "Em | D | C | D",
@@ -97,11 +102,10 @@ def show(name: str, tunes: Iterable[Tune], network: Harmonizer | None) -> None:
     print(f"{name:28}" + "".join(f"{cell:>20}" for cell in cells) + f"   {len(rows)} tunes")
 
 
-def main() -> None:
+def main(
+    *, corpus: Annotated[str | None, "tunes with chord symbols, to compare with"] = None
+) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", help="tunes with chord symbols, to compare with")
-    arguments = parser.parse_args()
     torch.set_num_threads(1)
     engine = Engine.of(checkpoint.load(checkpoint.locate("celtic")))
     network = harmony.load().network
@@ -109,9 +113,9 @@ def main() -> None:
     show("without regard to chords", made(engine, network, held=False, tries=1), network)
     show("held on strong places", made(engine, network, held=True, tries=1), network)
     show("and the best of eight", made(engine, network, held=True, tries=8), network)
-    if arguments.corpus:
-        show(f"tunes of {arguments.corpus}", real(arguments.corpus), None)
+    if corpus:
+        show(f"tunes of {corpus}", real(corpus), None)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -8,7 +8,7 @@ has fewer than asked for; the best of `ROUNDS` counts.
 
 from __future__ import annotations
 
-import argparse
+import sys
 import time
 from collections.abc import Callable
 from itertools import cycle, islice
@@ -17,6 +17,9 @@ from pathlib import Path
 from musicgen import formats
 from musicgen.errors import MusicgenError
 from musicgen.formats.midi.smf import parse_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 ROUNDS = 3
 
@@ -48,13 +51,9 @@ WAYS: dict[str, Callable[[Path], object]] = {
 }
 
 
-def main() -> None:
+def main(folder: Path, *, files_: int = 10_000) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--files", type=int, default=10_000)
-    asked = parser.parse_args()
-    files = list(islice(cycle(sorted(asked.folder.rglob("*.mid"))), asked.files))
+    files = list(islice(cycle(sorted(folder.rglob("*.mid"))), files_))
     least = dict.fromkeys(WAYS, float("inf"))
     for _ in range(ROUNDS):
         for name, way in WAYS.items():
@@ -70,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

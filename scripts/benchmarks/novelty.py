@@ -19,10 +19,10 @@ the original is among the three nearest. Alarms are verdicts "copy":
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 
 from musicgen import corpus, formats
 from musicgen.cli.progress import available_cores
@@ -39,6 +40,9 @@ from musicgen.music.similarity.families import shingles
 from musicgen.music.theory import Meter, spell
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import Bar, Note, Timed, Tune
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 SOURCES = ["celtic", "essenFolksong"]
 LITTLE_IN_COMMON = 0.05
@@ -270,29 +274,29 @@ def alarms(indexed: Sequence[Tune], held_out: Sequence[Tune], index: NoveltyInde
     show("  played backwards", [index.assess(backwards(tune)) for tune in held_out])
 
 
-def main() -> None:
+def main(
+    *,
+    split: Annotated[str, ("val", "test")] = "test",
+    planted_: int = 500,
+    generated: Annotated[Path | None, "a book of new tunes"] = None,
+) -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--split", default="test", choices=("val", "test"))
-    parser.add_argument("--planted", type=int, default=500)
-    parser.add_argument("--generated", type=Path, help="a book of new tunes")
-    arguments = parser.parse_args()
-    indexed, held_out = read_tunes(arguments.split)
+    indexed, held_out = read_tunes(split)
     print(f"{len(indexed):,} tunes of {' and '.join(SOURCES)}; {len(held_out):,} held out")
     time_index(NoveltyIndex.build([*indexed, *held_out]), held_out[:300])
     index = NoveltyIndex.build(indexed)
-    planted(indexed, index, arguments.planted)
+    planted(indexed, index, planted_)
     listed = list(alarms(indexed, held_out, index))
     print("\ncopies among the unrelated:", *listed, sep="\n")
-    if arguments.generated is not None:
+    if generated is not None:
         irish = [t for t in indexed if t.source and not t.source.path.startswith("essen")]
         celtic = NoveltyIndex.build(irish)
         print(f"\nagainst the {len(celtic):,} indexed tunes of celtic")
         real = [t for t in held_out if t.source and not t.source.path.startswith("essen")]
         show("held-out tunes of celtic", [celtic.assess(t) for t in real])
-        new = formats.read(arguments.generated)
+        new = formats.read(generated)
         show("generated tunes", [celtic.assess(t) for t in new])
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -9,10 +9,10 @@ this process and of its children as the run goes on.
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import statistics
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,24 +24,22 @@ from musicgen.formats import WRITERS, rendered
 from musicgen.music.performance import perform
 from musicgen.music.tune import Tune
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
+
 SEED = 1
 
 
-def main() -> None:
+def main(*, tunes_: int = 1_000, audio: int = 20, jobs: int = os.cpu_count() or 1) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tunes", type=int, default=1000)
-    parser.add_argument("--audio", type=int, default=20)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    asked = parser.parse_args()
     tunes = [tune for _, tune in corpus.load(["celtic"]).tunes()]
     random.Random(SEED).shuffle(tunes)
     print(f"{os.cpu_count()} cores, {len(tunes)} tunes to choose from, seed {SEED}")
     for suffix in (".svg", ".png", ".pdf"):
         measure_pages(tunes[:50], suffix)
     measure_book(tunes[:50])
-    measure_audio(tunes[: asked.audio], asked.jobs)
-    measure_parallel(tunes[: asked.tunes], asked.jobs)
+    measure_audio(tunes[:audio], jobs)
+    measure_parallel(tunes[:tunes_], jobs)
 
 
 def measure_pages(tunes: Iterable[Tune], suffix: str) -> None:
@@ -124,4 +122,4 @@ def _memory_mib() -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -5,9 +5,10 @@ python scripts/benchmarks/repetition.py --n 300 --seed 0
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
 import musicgen
 from musicgen.composer import Composer
@@ -15,6 +16,9 @@ from musicgen.composer.controls import Controls
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus import load
 from musicgen.music.tune import Tune
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 MOST = 3
 
@@ -32,24 +36,20 @@ def report(what: str, rows: Sequence[int]) -> None:
     print(f"{what:32} {share}, longest {max(rows)}", flush=True)
 
 
-def main() -> None:
+def main(*, n: int = 300, seed: int = 0) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
     rows: list[int] = []
     load("celtic", extract=longest_row, keep=rows.append)
     report("corpus celtic", rows)
     composer = musicgen.load()
     assert isinstance(composer, Composer)
     for temperature in (1.0, 0.7):
-        sampling = SamplingConfig(seed=options.seed, temperature=temperature)
+        sampling = SamplingConfig(seed=seed, temperature=temperature)
         for most in (0, MOST):
-            takes = composer.takes(options.n, Controls(max_repeats=most), sampling)
+            takes = composer.takes(n, Controls(max_repeats=most), sampling)
             what = f"temperature {temperature:g}, max-repeats {most}"
             report(what, [longest_row(take.tune) for take in takes])
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

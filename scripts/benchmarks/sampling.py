@@ -11,15 +11,15 @@ tunes of `celtic`, in numpy and in torch.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import platform
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -41,9 +41,11 @@ from musicgen.tokens.lookback.match import MatchTracker
 from musicgen.tokens.melody.automaton import GrammarConstraint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.measuring import Timer
 
 VOCAB = 130
+TABLES = ("steps", "live", "cold", "likelihood", "tunes", "parts")
 BATCHES = (1, 16, 64)
 SHAPES = {
     "lstm 3x512": ModelConfig(kind="lstm", vocab_size=VOCAB, d_model=512, n_layers=3),
@@ -322,30 +324,25 @@ def score(stepper: ArrayStepper, split: object) -> np.ndarray:
     return bits
 
 
-def main() -> None:
+def main(
+    *, tunes: int = 10_000, rounds: int = 3, only: Annotated[Sequence[str], TABLES] = TABLES
+) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--tunes", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
     tables: dict[str, Callable[[], None]] = {
-        "steps": lambda: steps_table(asked.rounds),
+        "steps": lambda: steps_table(rounds),
         "live": live_line,
         "cold": cold_table,
         "likelihood": likelihood_line,
-        "tunes": lambda: tunes_lines(asked.tunes),
+        "tunes": lambda: tunes_lines(tunes),
         "parts": lambda: parts_table(1000),  # last: its stopwatch stays
     }
-    parser.add_argument("--only", nargs="+", choices=tables, default=list(tables))
-    asked = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {available_cores()} cores, ", end="")
     print(f"torch {torch.__version__}, numpy {np.__version__}")
     for name, table in tables.items():
-        if name in asked.only:
+        if name in only:
             table()
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -9,10 +9,12 @@ more, differences of about 1 % are not established. Test tunes are not looked at
 
 from __future__ import annotations
 
-import argparse
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -23,6 +25,9 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.training import Summary, TrainConfig, train
 from musicgen.training.presets import PRESETS, preset
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
+
 
 def run(config: TrainConfig, tokens: TokenSet) -> Summary:
     """Train by the clock of the process; nothing of the run is kept."""
@@ -30,30 +35,27 @@ def run(config: TrainConfig, tokens: TokenSet) -> Summary:
         return train(config, tokens, Path(folder) / "run", clock=time.process_time)
 
 
-def main() -> None:
+def main(
+    changes: Annotated[Sequence[str], 'such as "optimizer=muon learning_rate=0.01"'] = (),
+    *,
+    preset_: Annotated[str, PRESETS] = "lstm",
+    minutes: Annotated[float, "of CPU time, for each run"] = 2.0,
+    seeds: Annotated[int, "runs of each, with seeds from 0"] = 1,
+    tokens_: Annotated[Path | None, "token files; default: the corpus celtic"] = None,
+) -> None:
     """Train and print a Markdown table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("changes", nargs="*", help='such as "optimizer=muon learning_rate=0.01"')
-    parser.add_argument("--preset", choices=PRESETS, default="lstm")
-    parser.add_argument("--minutes", type=float, default=2.0, help="of CPU time, for each run")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each, with seeds from 0")
-    parser.add_argument("--tokens", type=Path, help="token files; default: the corpus celtic")
-    arguments = parser.parse_args()
-
-    tokens = TokenSet.load(arguments.tokens) if arguments.tokens else prepare(["celtic"]).tokens
-    print(f"{time.strftime('%Y-%m-%d')}, {torch.get_num_threads()} threads, {arguments.preset}\n")
+    tokens = TokenSet.load(tokens_) if tokens_ else prepare(["celtic"]).tokens
+    print(f"{time.strftime('%Y-%m-%d')}, {torch.get_num_threads()} threads, {preset_}\n")
     print("| change | bits per note (validation) | steps | CPU-seconds |\n|---|---:|---:|---:|")
-    for change in ["", *arguments.changes]:
-        config = preset(arguments.preset).with_budget(minutes=arguments.minutes)
+    for change in ["", *changes]:
+        config = preset(preset_).with_budget(minutes=minutes)
         for setting in change.split():
             config = override(config, setting)
-        found = [run(override(config, f"seed={seed}"), tokens) for seed in range(arguments.seeds)]
+        found = [run(override(config, f"seed={seed}"), tokens) for seed in range(seeds)]
         bits = ", ".join(f"{one.best_bits_per_note:.3f}" for one in found)
         steps, spent = (np.mean([getattr(one, n) for one in found]) for n in ("steps", "elapsed_s"))
         print(f"| {change or 'none'} | {bits} | {steps:,.0f} | {spent:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

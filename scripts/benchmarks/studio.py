@@ -10,7 +10,6 @@ change: over two cores it takes about half of that.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -23,6 +22,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 TUNE = {"key": "D", "rhythm": "reel", "form": "AABB", "bars": 32}
 
@@ -123,20 +125,17 @@ def under_load(studio: Studio, work: Callable[[int], object], n: int) -> list[fl
     return took
 
 
-def main() -> None:
+def main(*, runs: int = 5) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
-    runs = range(parser.parse_args().runs)
     studio = Studio()
     try:
         print(f"{'seconds':44} {'median':>7} {'longest':>7}")
         report("warm after its start", [studio.warm_s])
-        one = [studio.takes(1, seed) for seed in runs]
+        one = [studio.takes(1, seed) for seed in range(runs)]
         report("one take of 32 bars: first notes", [first for first, _, _ in one])
         report("one take of 32 bars: whole, with score", [whole for _, whole, _ in one])
         before_s = studio.cpu_s()
-        eight = [studio.takes(8, seed) for seed in runs]
+        eight = [studio.takes(8, seed) for seed in range(runs)]
         used_s = (studio.cpu_s() - before_s) / len(eight)
         report("eight takes of 32 bars: first notes", [first for first, _, _ in eight])
         report("eight takes of 32 bars: all, with scores", [whole for _, whole, _ in eight])
@@ -162,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

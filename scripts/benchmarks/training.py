@@ -12,12 +12,13 @@ in the batches that is padding.
 
 from __future__ import annotations
 
-import argparse
 import math
 import platform
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ from musicgen.models.cost import nats
 from musicgen.training import NextTokenModule, Progress, TrainConfig, train
 from musicgen.training.batches import BatchPlan
 from musicgen.training.presets import PRESETS, preset
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 BLOCK = 100  # steps
 
@@ -86,26 +90,23 @@ def padding(config: TrainConfig, tokens: TokenSet) -> tuple[float, float]:
     return 1 - targets / places, BLOCK * targets / n_steps
 
 
-def main() -> None:
+def main(
+    *,
+    preset_: Annotated[str, PRESETS] = "lstm",
+    steps: Annotated[int, "of each run"] = 400,
+    rounds: Annotated[int, "runs of each"] = 4,
+) -> None:
     """Run the comparison and print it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--preset", choices=PRESETS, default="lstm")
-    parser.add_argument("--steps", type=int, default=400, help="of each run")
-    parser.add_argument("--rounds", type=int, default=4, help="runs of each")
-    arguments = parser.parse_args()
-
     tokens = prepare(["celtic"]).tokens
-    config = preset(arguments.preset).with_budget(steps=arguments.steps)
+    config = preset(preset_).with_budget(steps=steps)
     waste, targets = padding(config, tokens)
     blocks: dict[str, list[float]] = {"ours": [], "bare loop": []}
-    for _ in range(arguments.rounds):
+    for _ in range(rounds):
         blocks["ours"] += ours(config, tokens)
         blocks["bare loop"] += bare(config, tokens)
     rates = {name: targets / float(np.median(times)) for name, times in blocks.items()}
     print(f"{time.strftime('%Y-%m-%d')}, {platform.processor() or platform.machine()}, ", end="")
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {arguments.preset}")
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {preset_}")
     for name, rate in rates.items():
         spread = np.quantile(blocks[name], [0.25, 0.75]) / np.median(blocks[name])
         print(
@@ -116,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -17,7 +17,6 @@ abc2midi (Debian: abcmidi) and mido.
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
@@ -28,11 +27,15 @@ from dataclasses import replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
 
 from musicgen.errors import MusicgenError
 from musicgen.formats import scan
 from musicgen.music.playback import implicit_repeat_starts, timeline
 from musicgen.music.tune import Bar, Change, Event, Tune
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 TOLERANCE = Fraction(1, 10)  # quarters; abc2midi spreads chords and shortens notes by a tick
 ORNAMENTS = re.compile(r"![^! ]*(?:trill|roll|turn|mordent|slide)[^! ]*!|[~TMPRJk](?![^!|]*!)")
@@ -232,16 +235,16 @@ def summary(name: str, counts: Counter[Verdict]) -> str:
     return "; ".join(figures)
 
 
-def main() -> int:
+def main(
+    files: Annotated[
+        Sequence[str], "FILE, or GROUP=FILE to count it and the files after it together"
+    ],
+) -> None:
     """Compare the files named on the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "files", nargs="+", help="FILE, or GROUP=FILE to count it and the files after it together"
-    )
     groups: dict[str, Counter[Verdict]] = {}
     group = ""
     with tempfile.TemporaryDirectory() as folder:
-        for argument in parser.parse_args().files:
+        for argument in files:
             named, equals, name = argument.partition("=")
             group = named if equals else group
             path = Path(name if equals else argument)
@@ -254,8 +257,7 @@ def main() -> int:
                     print(f"{place}: {verdict}: {difference}")
     for name, counts in groups.items():
         print(summary(name, counts))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

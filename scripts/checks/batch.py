@@ -10,7 +10,6 @@ processes of a command.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -19,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 from musicgen import formats
 from musicgen.corpus import find_files
 from musicgen.errors import printable
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.measuring import Timer
 
 SUFFIXES = (".abc", ".abc", ".abc", ".mid", ".musicxml", ".mxl")
@@ -92,28 +93,28 @@ def run(folder: Path, bad: list[Path], *arguments: str) -> bool:
     return named == len(bad) and plain
 
 
-def main() -> None:
+def main(
+    *,
+    files: int = 10_000,
+    bad_: int = 100,
+    seed: int = 0,
+    command_: Annotated[str | None, ("validate", "corpus", "prepare", "render")] = None,
+) -> bool:
     """Check from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--bad", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--command", choices=("validate", "corpus", "prepare", "render"))
-    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp, "files")
         folder.mkdir()
-        bad = fill(folder, options.files, options.bad, random.Random(options.seed))
+        bad = fill(folder, files, bad_, random.Random(seed))
         commands = (
             ("validate", str(folder)),
             ("corpus", str(folder), "--report", "report.json"),
             ("prepare", "--corpus", str(folder), "--out", "tokens"),
             ("render", str(folder), "-o", "out", "--to", "mid"),
         )
-        chosen = [c for c in commands if options.command in (None, c[0])]
+        chosen = [c for c in commands if command_ in (None, c[0])]
         fine = [run(folder, bad, *command) for command in chosen]
-    raise SystemExit(not all(fine))
+    return not all(fine)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -10,9 +10,11 @@ The margin is stated, not fitted: at most 0.02 parallel fifths a bar more than B
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
 
 import musicgen
 from musicgen.composer import PolyphonicComposer
@@ -21,6 +23,9 @@ from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus import find_files, load
 from musicgen.tokens.remi.pieces import ROLES, Piece, PiecePart, piece_of
 from musicgen.tokens.remi.voice_leading import Counts, ends_on_triad, voice_leading
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 MARGIN = 0.02  # parallel fifths a bar
 COLUMNS = ("parallel_fifths", "parallel_octaves", "crossed", "silent", "out_of_range")
@@ -81,25 +86,25 @@ def report(name: str, pieces: Sequence[Piece]) -> Counts:
     return counts
 
 
-def main() -> None:
+def main(
+    *,
+    checkpoint: str = "chorale",
+    n: Annotated[int, "-n"] = 100,
+    seed: int = 0,
+    all_: Annotated[bool, "all chorales, not only held-out ones"] = False,
+    cross_check: Annotated[int, "pieces given to music21, too"] = 8,
+) -> bool:
     """Print the table, exit with 1 where the model does worse than the margin allows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", default="chorale")
-    parser.add_argument("-n", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--all", action="store_true", help="all chorales, not only held-out ones")
-    parser.add_argument("--cross-check", type=int, default=8, help="pieces given to music21, too")
-    arguments = parser.parse_args()
-    composer = musicgen.load(arguments.checkpoint)
+    composer = musicgen.load(checkpoint)
     assert isinstance(composer, PolyphonicComposer)
-    held_out = list(bach(("train", "val", "test") if arguments.all else ("test",)))
-    new = generated(composer, arguments.n, seed=arguments.seed)
-    free = generated(composer, arguments.n, seed=arguments.seed, parallels=True)
+    held_out = list(bach(("train", "val", "test") if all_ else ("test",)))
+    new = generated(composer, n, seed=seed)
+    free = generated(composer, n, seed=seed, parallels=True)
     columns = (*COLUMNS, "end on the triad")
     print(f"{'a bar':28}{'bars':>7}" + "".join(f"{column:>18}" for column in columns))
     theirs, ours = report("Bach", held_out), report("model, with the rule", new)
     report("model, parallels allowed", free)
-    sample = [*held_out[: arguments.cross_check], *free[: arguments.cross_check]]
+    sample = [*held_out[:cross_check], *free[:cross_check]]
     mine = sum(map(voice_leading, sample), Counts())
     music21s = sum(map(music21_parallels, sample), Counts())
     print(
@@ -111,8 +116,8 @@ def main() -> None:
     worse = ours.per_bar("parallel_fifths") - theirs.per_bar("parallel_fifths")
     good = worse <= MARGIN and not ours.out_of_range
     print(f"parallel fifths a bar above Bach's: {worse:+.4f} (margin {MARGIN}): {good and 'ok'}")
-    raise SystemExit(0 if good else 1)
+    return not good
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

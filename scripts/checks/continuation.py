@@ -14,12 +14,11 @@ result it is asked:
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -31,6 +30,7 @@ from musicgen.music.tune import Tune
 from musicgen.music.validation import validate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.measuring import event_counts
 
 
@@ -155,22 +155,16 @@ def check(
     return failures
 
 
-def main() -> None:
+def main(*, number: int = 200, corpus_: Sequence[str] = ("celtic",)) -> bool:
     """Check, print, exit with 1 if anything went wrong."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--number", type=int, default=200)
-    parser.add_argument("--corpus", nargs="+", default=["celtic"])
-    asked = parser.parse_args()
-    held_out = corpus.load(asked.corpus)
+    held_out = corpus.load(corpus_)
     tunes = [tune for entry, tune in held_out.tunes() if entry.split == "test"]
     Random(0).shuffle(tunes)
-    failures = check(tunes, asked.number, ".abc", cut_abc, wrong_abc)
-    failures += check(tunes, asked.number, ".mid", cut_midi, wrong_midi)
+    failures = check(tunes, number, ".abc", cut_abc, wrong_abc)
+    failures += check(tunes, number, ".mid", cut_midi, wrong_midi)
     print("\n".join(failures))
-    raise SystemExit(1 if failures else 0)
+    return bool(failures)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -9,7 +9,6 @@ and measured without the sampler: bars, parts, repeats, notes, intervals as writ
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections import Counter
@@ -32,6 +31,9 @@ from musicgen.music.theory import Key, canonical_rhythm, parse_key, parse_meter
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import Bar, Note, Tune
 from musicgen.music.validation import validate
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 FORMS = ["AABB", "ABAC", "AAB", "ABA", "AB", "A", "AABBCC", "ABAB"]
 FORMS += ["AABA", "AAA", "ABACA", "AABBA", "ABCD", "AA", "ABBA"]
@@ -254,19 +256,15 @@ def _repetitions(tune: Tune, most: int) -> Iterator[str]:
                 yield f"a bar {row} times in a row"
 
 
-def main() -> None:
+def main(
+    *, n: int = 500, seed: int = 0, checkpoint: str = "celtic", temperature: float = 1.0
+) -> bool:
     """Draw, compose, read back, measure; exit code 1 if anything is not as asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--checkpoint", default="celtic")
-    parser.add_argument("--temperature", type=float, default=1.0)
-    options = parser.parse_args()
-    rng = Random(options.seed)
-    composer = musicgen.load(options.checkpoint)
+    rng = Random(seed)
+    composer = musicgen.load(checkpoint)
     with tempfile.TemporaryDirectory() as folder:
-        failures = check(composer, rng, options.n, Path(folder), options.temperature)
-    raise SystemExit(1 if failures else 0)
+        failures = check(composer, rng, n, Path(folder), temperature)
+    return bool(failures)
 
 
 def check(composer: Composer, rng: Random, n: int, folder: Path, temperature: float) -> int:
@@ -306,4 +304,4 @@ def _written(path: Path, text: str) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

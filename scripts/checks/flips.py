@@ -9,9 +9,9 @@ refused, and the bit is put back.
 
 from __future__ import annotations
 
-import argparse
 import random
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +19,9 @@ from pathlib import Path
 
 from musicgen.errors import CheckpointError
 from musicgen.models import checkpoint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 
 def noticed(folder: Path, path: Path, data: bytes) -> bool:
@@ -64,31 +67,31 @@ def check(
     return found, places
 
 
-def main() -> None:
+def main(
+    *,
+    model: Path = Path("checkpoints/celtic-transformer"),
+    flips: int = 1_000,
+    cuts: int = 100,
+    seed: int = 0,
+) -> bool:
     """Check from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, default=Path("checkpoints/celtic-transformer"))
-    parser.add_argument("--flips", type=int, default=1000)
-    parser.add_argument("--cuts", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    rng = random.Random(options.seed)
+    rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp, "model")
-        shutil.copytree(options.model, folder)
+        shutil.copytree(model, folder)
         checkpoint.load(folder)
         wrong = 0
         for what, number, spoil in (
-            ("flipped bits", options.flips, flipped),
-            ("files cut short", options.cuts, cut),
+            ("flipped bits", flips, flipped),
+            ("files cut short", cuts, cut),
         ):
             found, places = check(folder, number, rng, spoil)
             wrong += number - found
             where = ", ".join(f"{name} {n}" for name, n in places.most_common())
             print(f"{found} of {number} {what} noticed ({where})")
         checkpoint.load(folder)
-    raise SystemExit(wrong > 0)
+    return wrong > 0
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -13,7 +13,6 @@ under --keep with the message. The seconds are of processor time, over all forma
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import resource
@@ -24,12 +23,13 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
+from scripts import command_line
 from scripts.measuring import Timer
 from tests import mutation
 
@@ -220,29 +220,29 @@ def replay(folder: Path) -> int:
     return wrong
 
 
-def main() -> None:
+def main(
+    *,
+    seconds: Annotated[float, "of processor time, in all"] = 60.0,
+    seed: int = 0,
+    format_: Annotated[Sequence[str], [*MUSIC, *FOLDERS]] = (),
+    keep: Path = Path("found"),
+    replay_: Path | None = None,
+) -> bool:
     """Fuzz until the time is over; exit code 1 if anything was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60.0, help="of processor time, in all")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--format", choices=[*MUSIC, *FOLDERS], action="append")
-    parser.add_argument("--keep", type=Path, default=Path("found"))
-    parser.add_argument("--replay", type=Path)
-    options = parser.parse_args()
-    if options.replay:
-        raise SystemExit(replay(options.replay) > 0)
-    kinds = options.format or [*MUSIC, *FOLDERS]
+    if replay_:
+        return replay(replay_) > 0
+    kinds = format_ or [*MUSIC, *FOLDERS]
     files = {kind: folder_files(kind) for kind in kinds if kind in FOLDERS}
     counts: Counter[str] = Counter()
     used = dict.fromkeys(kinds, 0.0)
     wrong: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temp:
-        while sum(used.values()) < options.seconds:
+        while sum(used.values()) < seconds:
             kind = min(kinds, key=used.__getitem__)
-            first = options.seed * 10_000_000 + counts[kind]
+            first = seed * 10_000_000 + counts[kind]
             seeds = range(first, first + BATCH)
             with Timer() as timer:
-                done, found = run_child(kind, seeds, Path(temp), options.keep, files)
+                done, found = run_child(kind, seeds, Path(temp), keep, files)
             used[kind] += timer.cpu_s
             counts[kind] += done
             wrong.update(f"{kind}: {what}" for what in found)
@@ -251,8 +251,8 @@ def main() -> None:
     for what, number in wrong.most_common():
         print(f"{number:5} x {what}")
     print(f"{sum(counts.values())} files, {sum(wrong.values())} wrong")
-    raise SystemExit(bool(wrong))
+    return bool(wrong)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -17,7 +17,6 @@ last part, so that nearly all fall before its end.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import mmap
 import os
@@ -40,6 +39,7 @@ from musicgen.training.config import DataConfig
 from musicgen.training.scoring import score_tunes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from tests.runs import losses, make_tokens
 
 CONFIG = TrainConfig(
@@ -205,14 +205,10 @@ def check_kills(kills: int, seed: int, *, say: Callable[[str], None] = print) ->
     return wrong
 
 
-def main() -> None:
+def main(*, kills: int = 100, seed: int = 0) -> bool:
     """Check from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    raise SystemExit(check_kills(options.kills, options.seed) > 0)
+    return check_kills(kills, seed) > 0
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -14,7 +14,6 @@ of a type 2 file. All differences are listed by cause; -v prints each.
 
 from __future__ import annotations
 
-import argparse
 import io
 import re
 import subprocess
@@ -26,6 +25,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
+from typing import Annotated
 
 import mido
 
@@ -38,6 +38,7 @@ from musicgen.music.theory import parse_key
 from musicgen.music.tune import Tune
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.checks.abc2midi import Verdict, judge, with_plain_repeats, without_ornaments
 
 REPEATED = "the same bars, repeated otherwise"
@@ -376,23 +377,22 @@ def _print(what: str, causes: Counter[str]) -> None:
             print(f"    {number} {why}")
 
 
-def main() -> int:
+def main(
+    *,
+    abc: Sequence[Path] = (),
+    midi: Path | None = None,
+    exact_: Sequence[Path] = (),
+    verbose: Annotated[bool, "-v"] = False,
+) -> None:
     """Do what the options say."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--abc", type=Path, nargs="*", default=[])
-    parser.add_argument("--midi", type=Path)
-    parser.add_argument("--exact", type=Path, nargs="*", default=[])
-    parser.add_argument("-v", "--verbose", action="store_true")
-    asked = parser.parse_args()
-    books = files(asked.abc, ".abc")
-    if books and asked.midi:
-        against_pairs(books, asked.midi, verbose=asked.verbose)
+    books = files(abc, ".abc")
+    if books and midi:
+        against_pairs(books, midi, verbose=verbose)
     if books:
-        through_abc2midi(books, verbose=asked.verbose)
-    if asked.exact:
-        exact(files(asked.exact, ".mid"), verbose=asked.verbose)
-    return 0
+        through_abc2midi(books, verbose=verbose)
+    if exact_:
+        exact(files(exact_, ".mid"), verbose=verbose)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -12,7 +12,6 @@ sample of them with music21, and compares every note: bar, onset in it, pitch, d
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
 import sys
@@ -23,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from musicgen.corpus import find_files
 from musicgen.errors import MusicgenError
@@ -32,6 +31,9 @@ from musicgen.formats.musicxml.reading import from_musicxml
 from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.playback import timeline
 from musicgen.music.tune import Bar, Change, Chord, Marks, Note, Tune, Voice
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 SUFFIXES = (".mxl", ".musicxml", ".xml", ".krn")
 Sounds = Counter[tuple[int, Fraction, int, Fraction]]  # bar, onset in it, pitch, duration
@@ -179,22 +181,21 @@ def compare_readers(folders: Sequence[str], sample: int, seed: int) -> None:
     print(f"CPU on the sample: ours {ours_s:.1f} s, music21 {theirs_s:.1f} s")
 
 
-def main() -> int:
+def main(
+    check: Annotated[str, ["round-trip", "read"]],
+    sources: Annotated[Sequence[str], "corpora, files and folders"],
+    *,
+    plain: Annotated[bool, "take our remarks out first"] = False,
+    sample: Annotated[int, "files for music21"] = 60,
+    seed: int = 0,
+) -> None:
     """Run the check that the command line names."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("check", choices=["round-trip", "read"])
-    parser.add_argument("sources", nargs="+", help="corpora, files and folders")
-    parser.add_argument("--plain", action="store_true", help="take our remarks out first")
-    parser.add_argument("--sample", type=int, default=60, help="files for music21")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
     warnings.simplefilter("ignore")  # of music21
-    if options.check == "round-trip":
-        round_trip(options.sources, plain=options.plain)
+    if check == "round-trip":
+        round_trip(sources, plain=plain)
     else:
-        compare_readers(options.sources, options.sample, options.seed)
-    return 0
+        compare_readers(sources, sample, seed)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -13,14 +13,16 @@ line is, is another question); a refused file has nothing recovered.
 
 from __future__ import annotations
 
-import argparse
 import io
 import math
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
 
 import mido
 
@@ -31,6 +33,9 @@ from musicgen.music.performance import EXACT, perform
 from musicgen.music.playback import PlayedNote, played_notes, tempo_map
 from musicgen.music.theory import default_qpm
 from musicgen.music.tune import Tune
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 TICKS = 480
 
@@ -115,23 +120,21 @@ def _is_line(tune: Tune) -> bool:
     return len(notes) > 1 and all(a.onset + a.duration <= b.onset for a, b in pairwise(notes))
 
 
-def main() -> None:
+def main(
+    *,
+    tunes: int = 200,
+    off_ms: float = 20,
+    drift: Annotated[float, "percent"] = 0,
+    period: Annotated[float, "seconds"] = 20,
+    seed: int = 1,
+    split: Annotated[str, ("train", "val", "test")] = "test",
+    verbose: bool = False,
+) -> None:
     """Play, read, compare, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tunes", type=int, default=200)
-    parser.add_argument("--off-ms", type=float, default=20)
-    parser.add_argument("--drift", type=float, default=0, help="percent")
-    parser.add_argument("--period", type=float, default=20, help="seconds")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--split", default="test", choices=("train", "val", "test"))
-    parser.add_argument("--verbose", action="store_true")
-    asked = parser.parse_args()
-    rng = random.Random(asked.seed)
+    rng = random.Random(seed)
     n = n_onsets = n_durations = n_refused = n_tunes = meters = 0
-    for tune in held_out(asked.tunes, asked.seed, asked.split):
-        data = performed(
-            tune, rng, off_s=asked.off_ms / 1000, drift=asked.drift / 100, period_s=asked.period
-        )
+    for tune in held_out(tunes, seed, split):
+        data = performed(tune, rng, off_s=off_ms / 1000, drift=drift / 100, period_s=period)
         n_tunes += 1
         try:
             again = midi.parse(data).tunes[0]
@@ -143,18 +146,18 @@ def main() -> None:
         own, onsets, durations = recovered(tune, again)
         n, n_onsets, n_durations = n + own, n_onsets + onsets, n_durations + durations
         meters += again.meter.bar_duration == tune.meter.bar_duration
-        if asked.verbose and durations < 0.9 * own:
+        if verbose and durations < 0.9 * own:
             said = "; ".join(w.what for w in again.warnings)
             print(
                 f"{tune.title} ({tune.meter}, {float(tempo_of(tune)):.0f}): "
                 f"{durations}/{own}: {said}"
             )
     print(
-        f"{n_tunes} tunes of {asked.split}, {asked.off_ms:g} ms, tempo +-{asked.drift:g} %: "
+        f"{n_tunes} tunes of {split}, {off_ms:g} ms, tempo +-{drift:g} %: "
         f"{100 * n_onsets / n:.2f} % of onsets, {100 * n_durations / n:.2f} % of durations "
         f"recovered; {n_refused} refused; bar lengths right in {meters}"
     )
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -12,7 +12,6 @@ Pages, help and messages on standard error may differ. Exit code 1 if anything e
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import io
@@ -23,10 +22,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import mido
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 HALF = """X:1
 T:Half a Reel
@@ -77,30 +80,27 @@ IGNORED = {".png", ".html", ".lock"}  # drawn by libraries, or pages that may ch
 VOLATILE = re.compile(r"seconds|elapsed|_s$|minutes|date|created|version|per_s|path|tokens_per")
 
 
-def main() -> int:
+def main(
+    before: Annotated[Path, "another checkout of the project"],
+    *,
+    after: Path = Path(__file__).parents[2],
+    only: Annotated[Sequence[str], "names of commands, with what they need"] = (),
+    reuse: Annotated[Path | None, "a folder that keeps the runs of BEFORE"] = None,
+) -> bool:
     """Run every command in both checkouts and compare."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("before", type=Path, help="another checkout of the project")
-    parser.add_argument("--after", type=Path, default=Path(__file__).parents[2])
-    parser.add_argument("--only", nargs="*", help="names of commands, with what they need")
-    parser.add_argument("--reuse", type=Path, help="a folder that keeps the runs of BEFORE")
-    arguments = parser.parse_args()
-    names = arguments.only or list(COMMANDS)
+    names = only or list(COMMANDS)
     with tempfile.TemporaryDirectory() as folder:
-        keep = arguments.reuse or Path(folder) / "before"
-        before, after = keep, Path(folder) / "after"
-        if not (before / "finished").exists():
-            shutil.rmtree(before, ignore_errors=True)
-            run_all(
-                arguments.before.resolve(), before, list(COMMANDS) if arguments.reuse else names
-            )
-            (before / "finished").touch()
-        run_all(arguments.after.resolve(), after, names)
-        wrong = list(differences(before, after, names))
+        old, new = reuse or Path(folder, "before"), Path(folder, "after")
+        if not (old / "finished").exists():
+            shutil.rmtree(old, ignore_errors=True)
+            run_all(before.resolve(), old, list(COMMANDS) if reuse else names)
+            (old / "finished").touch()
+        run_all(after.resolve(), new, names)
+        wrong = list(differences(old, new, names))
     for line in wrong:
         print(line)
     print(f"{len(names)} commands, {len(wrong)} differences")
-    return 1 if wrong else 0
+    return bool(wrong)
 
 
 def run_all(checkout: Path, folder: Path, names: list[str]) -> None:
@@ -177,4 +177,4 @@ def steady(value: object) -> object:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line.run(main)

@@ -9,7 +9,6 @@ and 16 MiB after the first third, when it answered 5xx, or when health took 2 s.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import random
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.benchmarks.studio import Studio, family
 
 PAGE_KIB = 4
@@ -79,11 +79,8 @@ def memory_mib(pid: int) -> tuple[float, float]:
     return sizes[pid], sum(sizes.values())
 
 
-def main() -> None:
+def main(*, minutes: float = 10) -> bool:
     """Soak and report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10)
-    minutes = parser.parse_args().minutes
     studio = Studio()
     visitors = Visitors(studio)
     threads = [threading.Thread(target=visitors.visit, args=(seed,)) for seed in range(4)]
@@ -115,9 +112,8 @@ def main() -> None:
     print(json.dumps({"statuses": visitors.statuses, "health_s": round(slowest, 2),
                       "settled_mib": round(settled, 1), "grown_mib": round(grown, 1),
                       "stopped_s": round(stopped_s, 2)}))  # fmt: skip
-    if failed or slowest >= 2 or grown > max(16, settled / 10):
-        raise SystemExit(1)
+    return bool(failed) or slowest >= 2 or grown > max(16, settled / 10)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

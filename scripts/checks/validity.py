@@ -10,15 +10,19 @@ the last bar of a part or ending leaves the pickup's length open.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 
 def abc2midi_complaints(book: Path) -> list[str]:
@@ -83,13 +87,10 @@ def _is_first_ending(measures: list, number: int) -> bool:
     )
 
 
-def main() -> None:
+def main(book: Annotated[Path, "an ABC file of many tunes"]) -> bool:
     """Check the book named on the command line; exit code 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("book", type=Path, help="an ABC file of many tunes")
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    book: Path = parser.parse_args().book
     tunes = [tune for tune in book.read_text("utf-8").split("\n\n") if tune.strip()]
     complaints = abc2midi_complaints(book)
     print(f"abc2midi: {len(complaints)} complaints about {len(tunes)} tunes")
@@ -100,8 +101,8 @@ def main() -> None:
         complaints += [f"{tune.splitlines()[0]}: {text}" for text in found]
     print(f"music21: {n_wrong} tunes with complaints of {len(tunes)}")
     print("\n".join(complaints[:50]))
-    raise SystemExit(1 if complaints else 0)
+    return bool(complaints)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

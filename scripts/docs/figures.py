@@ -9,14 +9,13 @@ The figures that a command makes are made by that command; the others are drawn 
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small only wait for a second thread
 
@@ -34,6 +33,9 @@ from musicgen.models import ModelConfig, build_model, checkpoint
 from musicgen.models.networks.rnn import Recurrence
 from musicgen.models.networks.transformer import rotate, rotation_at
 from musicgen.system.charts import COLORS, chart
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FIGURES = DOCS / "figures"
@@ -397,18 +399,12 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def main() -> None:
+def main(names: Annotated[Sequence[str], f"of {', '.join(MAKERS)}"] = ()) -> None:
     """Make the figures asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(MAKERS)}")
-    names = parser.parse_args().names or list(MAKERS)
-    unknown = [name for name in names if name not in MAKERS]
-    if unknown:
-        parser.error(f"{unknown[0]}: no such figure")
+    if unknown := set(names) - set(MAKERS):
+        sys.exit(f"{min(unknown)}: no such figure")
     FIGURES.mkdir(parents=True, exist_ok=True)
-    for name in names:
+    for name in names or MAKERS:
         MAKERS[name](FIGURES / f"{name}.png")
         for path in FIGURES.glob(f"{name}*.png"):
             shrink(path)
@@ -416,4 +412,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -20,7 +20,6 @@ Quoted code loses its docstring and gets its file and name in a first line.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import difflib
 import importlib
@@ -31,7 +30,10 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 README, GUIDE, NOTEBOOK = (ROOT / n for n in ("README.md", "docs/guide.md", "docs/guide.ipynb"))
@@ -161,13 +163,8 @@ def with_packages(readme: str) -> str:
     return _ROW.sub(renew, readme)
 
 
-def main() -> None:
+def main(*, check: Annotated[bool, "write nothing"] = False) -> bool:
     """Write every page that differs, or print the differences."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    check = parser.parse_args().check
     guide = refreshed(GUIDE.read_text("utf-8"))
     stale = False
     readme = with_packages(README.read_text("utf-8"))
@@ -182,8 +179,8 @@ def main() -> None:
         else:
             path.write_text(now, "utf-8")
             print(f"wrote {path}")
-    sys.exit(1 if check and stale else 0)
+    return check and stale
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

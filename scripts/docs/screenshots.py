@@ -10,7 +10,6 @@ phone.png; the same seed gives the same tunes. Small ones, as in docs/studio, ha
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import subprocess
@@ -23,6 +22,9 @@ from urllib.parse import urlencode
 
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 ARGUMENTS = ["--autoplay-policy=no-user-gesture-required", "--mute-audio", "--no-sandbox"]
 DESKTOP = {"viewport": {"width": 1280, "height": 800}, "device_scale_factor": 2}
@@ -131,14 +133,9 @@ def make_small(path: Path) -> None:
     picture.quantize(255, method=method, kmeans=3, dither=dither).save(path, optimize=True)
 
 
-def main() -> None:
+def main(folder: Path, *, seed: int = 7, small: bool = False) -> None:
     """Take all pictures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--small", action="store_true")
-    asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         sys.exit("no Chromium on the PATH")
@@ -147,10 +144,10 @@ def main() -> None:
         for name, (show, settings) in SHOTS.items():
             page = chromium.new_context(**settings).new_page()
             page.set_default_timeout(PATIENCE_MS)
-            show(page, address, asked.seed)
-            path = asked.folder / f"{name}.png"
+            show(page, address, seed)
+            path = folder / f"{name}.png"
             page.screenshot(path=path)
-            if asked.small:
+            if small:
                 make_small(path)
             print(path)
             page.context.close()
@@ -158,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -11,10 +11,12 @@ sure of itself; it is printed and left out, for how sure to be is a matter of th
 
 from __future__ import annotations
 
-import argparse
 import math
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -26,6 +28,9 @@ from musicgen.corpus.tokenset import PAD_ID, TokenSplit
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.training.batches import collate
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 BIAS = "readout.output.bias"
 ROWS = 16  # tunes at once
@@ -64,20 +69,17 @@ def fit(logits: Tensor, targets: Tensor, penalty: float) -> tuple[Tensor, Tensor
     return factor.detach(), shifts.detach()
 
 
-def main() -> None:
+def main(
+    folder: Path,
+    *,
+    corpus: Sequence[str] = ("celtic",),
+    out_: Path,
+    penalty: Annotated[float, "of the squared shifts"] = 10.0,
+    folds: int = 5,
+) -> None:
     """Calibrate, and say what it is worth on tunes that it was not fitted to."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--corpus", nargs="+", default=["celtic"])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--penalty", type=float, default=10.0, help="of the squared shifts")
-    parser.add_argument("--folds", type=int, default=5)
-    arguments = parser.parse_args()
-
-    model = checkpoints.load(checkpoints.locate(arguments.model))
-    split = prepare(arguments.corpus).tokens.splits["val"]
+    model = checkpoints.load(checkpoints.locate(folder))
+    split = prepare(corpus).tokens.splits["val"]
     logits, targets, tunes = guesses(model, split)
     units = float(split.notes.sum()) * math.log(2)
 
@@ -86,23 +88,23 @@ def main() -> None:
 
     print(f"validation: {bits(logits, targets):.4f} bits per note as it is")
     whole, shifted = 0.0, 0.0
-    for fold in range(arguments.folds):
-        out = tunes % arguments.folds == fold
-        factor, shifts = fit(logits[~out], targets[~out], arguments.penalty)
+    for fold in range(folds):
+        out = tunes % folds == fold
+        factor, shifts = fit(logits[~out], targets[~out], penalty)
         whole += bits(logits[out] * factor + shifts, targets[out])
         shifted += bits(logits[out] + shifts / factor, targets[out])
     print(
         f"  {whole:.4f} with factor and shifts, {shifted:.4f} with the shifts alone, on other folds"
     )
-    factor, shifts = fit(logits, targets, arguments.penalty)
+    factor, shifts = fit(logits, targets, penalty)
     shifts = shifts / factor
     print(f"factor {factor:.3f}; the largest shifts:")
     for token in torch.argsort(-shifts.abs())[:12].tolist():
         print(f"  {model.vocab[token]:10s} {shifts[token]:+.2f}")
     weights = {**model.weights, BIAS: model.weights[BIAS] + shifts.numpy()}
-    checkpoints.save(arguments.out, replace(model, weights=weights), overwrite=True)
-    print(f"wrote {arguments.out}")
+    checkpoints.save(out_, replace(model, weights=weights), overwrite=True)
+    print(f"wrote {out_}")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

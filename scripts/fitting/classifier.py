@@ -9,12 +9,13 @@ families. The test families are left alone (`scripts/benchmarks/classify.py` mea
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from musicgen.evaluation.classification.states import fingerprint_of, states_of
 from musicgen.models import checkpoint as checkpoints
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.fitting.classifier_data import Examples, likeliest, read_examples, score
 from scripts.fitting.classifier_training import FittingConfig, fit
 
@@ -62,31 +64,31 @@ def report_of(
     return scores, nats
 
 
-def main() -> None:
+def main(
+    *,
+    checkpoint: str = "celtic",
+    corpus: Sequence[str] = ("celtic",),
+    out: Path,
+    set_: Annotated[Sequence[str], "such as n_features=64 epochs=10"] = (),
+    states: Annotated[Path | None, "a file of your own to keep the states in"] = None,
+) -> None:
     """Fit, choose, save."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", default="celtic")
-    parser.add_argument("--corpus", nargs="+", default=["celtic"])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--set", nargs="*", default=[], help="such as n_features=64 epochs=10")
-    parser.add_argument("--states", type=Path, help="a file of your own to keep the states in")
-    arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = FittingConfig()
-    for assignment in arguments.set:
+    for assignment in set_:
         config = override(config, assignment)
-    model = checkpoints.load(checkpoints.locate(arguments.checkpoint))
-    examples = read_examples(arguments.corpus)
+    model = checkpoints.load(checkpoints.locate(checkpoint))
+    examples = read_examples(corpus)
     train, val = examples["train"], examples["val"]
-    if arguments.states is not None and arguments.states.exists():
-        train_states, val_states = pickle.loads(arguments.states.read_bytes())
+    if states is not None and states.exists():
+        train_states, val_states = pickle.loads(states.read_bytes())
     else:
         train_states, val_states = (states_of(model, each.by_ear) for each in (train, val))
-        if arguments.states is not None:
-            arguments.states.write_bytes(pickle.dumps((train_states, val_states)))
+        if states is not None:
+            states.write_bytes(pickle.dumps((train_states, val_states)))
     print(f"{len(train)} tunes heard, {time.process_time():.0f} CPU-s", flush=True)
     blank = ClassifierHead(
-        weights={}, checkpoint=arguments.checkpoint, fingerprint=fingerprint_of(model), scores={}
+        weights={}, checkpoint=checkpoint, fingerprint=fingerprint_of(model), scores={}
     )
     best: tuple[float, int, ClassifierHead] | None = None
 
@@ -108,16 +110,16 @@ def main() -> None:
     card = CARD.format(
         parameters=sum(array.size for array in head.weights.values()),
         checkpoint=head.checkpoint,
-        corpus=" ".join(arguments.corpus),
+        corpus=" ".join(corpus),
         train=len(train),
         val=len(val),
         epoch=epoch,
         epochs=config.epochs,
         table=f"| question | right |\n|---|---|\n{rows}",
     )
-    save(arguments.out, replace(head, card=card))
-    print(f"wrote {arguments.out}: epoch {epoch}")
+    save(out, replace(head, card=card))
+    print(f"wrote {out}: epoch {epoch}")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

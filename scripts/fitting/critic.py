@@ -10,10 +10,12 @@ Ten minutes of CPU time, on all cores.
 
 from __future__ import annotations
 
-import argparse
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -27,24 +29,22 @@ from musicgen.models import checkpoint as checkpoints
 from musicgen.music.metrics.features import Features
 from musicgen.music.metrics.note_arrays import NoteArrays
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
-def main() -> None:
+
+def main(
+    folder: Path,
+    *,
+    corpus: Sequence[str] = ("celtic",),
+    n: Annotated[int, "new tunes to learn from", "-n"] = 16_000,
+    seed: Annotated[int, "of the new tunes"] = 1000,
+) -> None:
     """Fit, say how well it tells, and put the critic into the model's folder."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--corpus", nargs="+", default=["celtic"])
-    parser.add_argument("-n", type=int, default=16_000, help="new tunes to learn from")
-    parser.add_argument("--seed", type=int, default=1000, help="of the new tunes")
-    arguments = parser.parse_args()
-
-    real, val = (measured(arguments.corpus, split) for split in ("train", "val"))
-    model = checkpoints.load(arguments.model)
-    sampling = SamplingConfig(seed=arguments.seed)
-    takes = Composer(model).takes(
-        arguments.n, Controls(), sampling, FIRST, workers=os.cpu_count() or 1
-    )
+    real, val = (measured(corpus, split) for split in ("train", "val"))
+    model = checkpoints.load(folder)
+    sampling = SamplingConfig(seed=seed)
+    takes = Composer(model).takes(n, Controls(), sampling, FIRST, workers=os.cpu_count() or 1)
     new = Features.of([NoteArrays.of(take.tune) for take in takes])
     print(f"{len(real):,} training tunes, {len(new):,} new ones", flush=True)
 
@@ -55,9 +55,9 @@ def main() -> None:
     told = np.concatenate([unseen, odds[labels == 0]])
     known = np.repeat([1, 0], [len(val), len(new)])
     print(f"AUC of {len(val)} validation tunes: {auc(told, known):.3f}")
-    checkpoints.save(arguments.model, replace(model, critic=critic), overwrite=True)
-    print(f"wrote the critic of {arguments.model}")
+    checkpoints.save(folder, replace(model, critic=critic), overwrite=True)
+    print(f"wrote the critic of {folder}")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

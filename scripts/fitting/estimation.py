@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ from musicgen.music.playback import timeline
 from musicgen.music.theory import KEY_PROFILES
 from musicgen.music.tune import Change, Tune
 from musicgen.tokens.melody.encoding import pickup_of
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 TARGET = Path(tables.__file__).with_suffix(".json")
 SEED = 1
@@ -267,4 +271,4 @@ def save(content: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

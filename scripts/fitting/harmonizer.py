@@ -16,10 +16,11 @@ are left alone (`scripts/benchmarks/harmonize.py` measures on them). Three minut
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
@@ -27,6 +28,7 @@ from musicgen.composer.harmony import model as models
 from musicgen.config import override
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 from scripts.fitting.harmonizer_data import read_examples
 from scripts.fitting.harmonizer_training import HarmonizerFitConfig, fit
 
@@ -46,9 +48,9 @@ the public domain are used. Their chords were read from the four parts
 ABOUT_OTHERS = "What licence the music is under, and so the weights, the one who trained must know."
 
 
-def sources_of(name: str, arguments: argparse.Namespace) -> list[str]:
+def sources_of(name: str, public_domain: bool) -> list[str]:
     """A corpus as it is named, or the files of a folder that may be used."""
-    if not (arguments.public_domain and Path(name).is_dir()):
+    if not (public_domain and Path(name).is_dir()):
         return [name]
     return [str(f) for f in sorted(Path(name).rglob("*.abc")) if is_public_domain(f)]
 
@@ -59,22 +61,20 @@ def is_public_domain(path: Path) -> bool:
     return any(line.startswith("C:") and "public domain" in line.lower() for line in lines)
 
 
-def main() -> None:
+def main(
+    *,
+    corpus: Sequence[str],
+    out: Path,
+    about: Annotated[str | None, "sources and licences, for the card"] = None,
+    public_domain: Annotated[bool, "only files whose C: lines say they are"] = False,
+    set_: Annotated[Sequence[str], "such as model.d_model=96 epochs=20"] = (),
+) -> None:
     """Train, and save the best epoch."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--about", help="sources and licences, for the card")
-    parser.add_argument(
-        "--public-domain", action="store_true", help="only files whose C: lines say they are"
-    )
-    parser.add_argument("--set", nargs="*", default=[], help="such as model.d_model=96 epochs=20")
-    arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = HarmonizerFitConfig()
-    for assignment in arguments.set:
+    for assignment in set_:
         config = override(config, assignment)
-    examples = read_examples([n for name in arguments.corpus for n in sources_of(name, arguments)])
+    examples = read_examples([n for name in corpus for n in sources_of(name, public_domain)])
     train, val = examples["train"].examples, examples["val"].examples
     print({split: len(of_split.examples) for split, of_split in examples.items()}, flush=True)
     started = time.process_time()
@@ -87,16 +87,16 @@ def main() -> None:
     parameters = sum(p.numel() for p in network.parameters())
     card = CARD.format(
         parameters=parameters,
-        corpus=" ".join(Path(name).name for name in arguments.corpus),
+        corpus=" ".join(Path(name).name for name in corpus),
         train=len(train),
         val=len(val),
         nats=nats,
-        about=arguments.about or (ABOUT if arguments.public_domain else ABOUT_OTHERS),
+        about=about or (ABOUT if public_domain else ABOUT_OTHERS),
     )
     metrics = {"val_nats_per_chord": nats, "parameters": float(parameters)}
-    models.save(arguments.out, models.HarmonyModel(network=network, metrics=metrics, card=card))
-    print(f"wrote {arguments.out}")
+    models.save(out, models.HarmonyModel(network=network, metrics=metrics, card=card))
+    print(f"wrote {out}")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -11,11 +11,12 @@ are as strange to the tables as a new tune will be; then the tables are counted 
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from musicgen.music.theory import Key, spell
 from musicgen.music.tune import Bar, Timed, Tune, Voice, highest
 from musicgen.system.files import write_bytes
 from musicgen.tokens.melody.encoding import melody
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 N_FITTED = 1500  # real tunes that the regression sees
 
@@ -184,28 +188,28 @@ def score(judge: Judge, tunes: list[Tune], rng: np.random.Generator) -> dict[str
     }
 
 
-def main() -> None:
+def main(
+    *,
+    corpus: Sequence[str] = ("celtic",),
+    out: Annotated[Path | None, "fit, and write the judge here"] = None,
+    score_: Annotated[Path | None, "a judge to score instead of a new one"] = None,
+    split: Annotated[str, corpora.SPLITS] = "val",
+) -> None:
     """Fit or score, and print the AUCs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", nargs="+", default=["celtic"])
-    parser.add_argument("--out", type=Path, help="fit, and write the judge here")
-    parser.add_argument("--score", type=Path, help="a judge to score instead of a new one")
-    parser.add_argument("--split", default="val", choices=corpora.SPLITS)
-    arguments = parser.parse_args()
-    splits = melodies(arguments.corpus)
+    splits = melodies(corpus)
     rng = np.random.default_rng(0)
-    if arguments.score is not None:
-        judge = from_json(arguments.score.read_text("utf-8"))
+    if score_ is not None:
+        judge = from_json(score_.read_text("utf-8"))
     else:
         judge = fit(splits["train"], rng)
-    if arguments.out is not None:
-        write_bytes(arguments.out, to_json(judge).encode())
-        print(f"wrote {arguments.out}")
-    held_out = [tune for _, tune in splits[arguments.split]]
-    print(f"{len(held_out)} {arguments.split} tunes against each spoilt once:")
+    if out is not None:
+        write_bytes(out, to_json(judge).encode())
+        print(f"wrote {out}")
+    held_out = [tune for _, tune in splits[split]]
+    print(f"{len(held_out)} {split} tunes against each spoilt once:")
     for name, auc in score(judge, held_out, rng).items():
         print(f"  {name:24s} AUC {auc:.3f}")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -10,17 +10,21 @@ The last line only makes the index of the corpus anew, in a model that is publis
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from musicgen.corpus.preparation import prepare
 from musicgen.evaluation import bits_per_note
 from musicgen.models import checkpoint
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from scripts import command_line
 
 CARD = """
 ## Where it comes from
@@ -113,23 +117,23 @@ def evaluation_text(report: dict[str, Any]) -> str:
     )
 
 
-def main() -> None:
+def main(
+    run: Path,
+    out: Path,
+    *,
+    corpus: Sequence[str] = ("celtic",),
+    evaluation: Annotated[Path | None, "what `musicgen evaluate --json` wrote"] = None,
+    index_only: bool = False,
+) -> None:
     """Write the model folder; the weights stay as they are."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--corpus", nargs="+", default=["celtic"])
-    parser.add_argument("--evaluation", type=Path, help="what `musicgen evaluate --json` wrote")
-    parser.add_argument("--index-only", action="store_true")
-    arguments = parser.parse_args()
     evaluated = ""
-    if arguments.evaluation is not None:
-        evaluated = evaluation_text(json.loads(arguments.evaluation.read_text("utf-8")))
-    prepared = prepare(arguments.corpus)
-    model = replace(checkpoint.load(checkpoint.locate(arguments.run)), novelty=prepared.novelty)
-    if arguments.index_only:
-        checkpoint.save(arguments.out, model, overwrite=True)
-        print(f"{arguments.out}: an index of {len(prepared.novelty)} tunes")
+    if evaluation is not None:
+        evaluated = evaluation_text(json.loads(evaluation.read_text("utf-8")))
+    prepared = prepare(corpus)
+    model = replace(checkpoint.load(checkpoint.locate(run)), novelty=prepared.novelty)
+    if index_only:
+        checkpoint.save(out, model, overwrite=True)
+        print(f"{out}: an index of {len(prepared.novelty)} tunes")
         return
     score = bits_per_note(model, prepared.tokens)
     text = CARD.format(
@@ -146,9 +150,9 @@ def main() -> None:
     )
     metrics = model.metrics | {"test_bits_per_note": score.bits_per_note}
     published = replace(model, metrics=metrics, card=model.card.rstrip() + "\n" + text)
-    checkpoint.save(arguments.out, published, overwrite=True)
-    print(f"{arguments.out}: {score.bits_per_note:.3f} bits per note on the test families")
+    checkpoint.save(out, published, overwrite=True)
+    print(f"{out}: {score.bits_per_note:.3f} bits per note on the test families")
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

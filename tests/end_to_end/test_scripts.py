@@ -6,10 +6,13 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
+from scripts import command_line
 from tests import ROOT
 
 SCRIPTS = ROOT / "scripts"
@@ -58,3 +61,29 @@ def test_help_explains_the_options(path: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage:")
+
+
+def test_a_signature_becomes_a_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(
+        book: Path,
+        *,
+        minutes_: Annotated[Sequence[float], "of CPU time"] = (5.0,),
+        best_of: Annotated[int, "attempts at a tune", "-n"] = 4,
+        split: Annotated[str | None, ("val", "test")] = None,
+        check: bool = False,
+    ) -> bool:
+        print((book, minutes_, best_of, split))
+        return check
+
+    for line, values, code in (
+        ("a.abc", (Path("a.abc"), (5.0,), 4, None), False),
+        ("a.abc --minutes 5 15 -n 2", (Path("a.abc"), [5.0, 15.0], 2, None), False),
+        ("a.abc --best-of 3 --split val --check", (Path("a.abc"), (5.0,), 3, "val"), True),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            command_line.run(main, line.split())
+        assert capsys.readouterr().out == f"{values}\n"
+        assert stop.value.code is code
+    with pytest.raises(SystemExit, match="2"):
+        command_line.run(main, ["a.abc", "--split", "train"])
+    assert "choose from" in capsys.readouterr().err
