@@ -103,7 +103,7 @@ def main(
     return bool(wrong)
 
 
-def run_all(checkout: Path, folder: Path, names: list[str]) -> None:
+def run_all(checkout: Path, folder: Path, names: Sequence[str]) -> None:
     """Run the commands in a folder, each with its output in NAME.stdout."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "half.abc").write_text(HALF)
@@ -128,7 +128,7 @@ def run_all(checkout: Path, folder: Path, names: list[str]) -> None:
             print(f"{checkout.name}: {name}: {done.stderr.decode(errors='replace')[-300:]}")
 
 
-def differences(before: Path, after: Path, names: list[str]) -> Iterator[str]:
+def differences(before: Path, after: Path, names: Sequence[str]) -> Iterator[str]:
     """A line for every file that is not the same in both, or only in one."""
     wanted = {f"{name}.{end}" for name in names for end in ("stdout", "code")}
     theirs, ours = (

@@ -113,7 +113,7 @@ SPOILERS: dict[str, Callable[[Tune, np.random.Generator], Tune]] = {
 }
 
 
-def melodies(names: list[str]) -> dict[str, list[tuple[str, Tune]]]:
+def melodies(names: Sequence[str]) -> dict[str, list[tuple[str, Tune]]]:
     """Each split's melodies with their families."""
     tunes: list[Tune] = []
     corpus = corpora.load(names, extract=_same, keep=tunes.append)
