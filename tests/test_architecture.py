@@ -70,7 +70,8 @@ def test_a_module_is_short_and_says_what_it_is(path: Path) -> None:
     assert len(docstring.splitlines()[0]) <= 100
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0].lineno  # the list of a command's options is a table
+            # The list of a command's options is a table.
+            first = node.body[0].lineno if path.parent.name == "cli" else node.lineno
             assert (node.end_lineno or first) - first < 60, node.name
 
 

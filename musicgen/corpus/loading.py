@@ -199,38 +199,53 @@ def load(
     names = names_of(sources)
     files = find_files(names, texts=extract_text is not None)
     read = partial(_read_file, extract=extract, all_voices=all_voices, extract_text=extract_text)
-    first_of: dict[bytes, str] = {}
-    entries: list[Entry] = []
-    rejected: list[Omitted] = []
-    duplicates: list[Duplicate] = []
-    runs, sizes = array("Q"), array("I")
-    for done, (tunes, omitted) in enumerate(_read_files(files, read, workers, opened or {}), 1):
-        rejected += omitted
-        for entry, tune_runs, extracted in tunes:
-            first = first_of.setdefault(entry.digest, entry.id)
-            if first != entry.id:
-                duplicates.append(Duplicate(entry.id, entry.source, entry.facts.title, first))
-                continue
-            entries.append(entry)
-            runs.frombytes(tune_runs.tobytes())
-            sizes.append(len(tune_runs))
-            if keep is not None:
-                keep(extracted)
+    unique = _Unique()
+    for done, file_read in enumerate(_read_files(files, read, workers, opened or {}), 1):
+        unique.add(file_read, keep)
         if progress is not None:
             progress("reading files", done, len(files))
-    if not entries:
+    rejected = unique.rejected
+    if not unique.entries:
         why = f" (first: {rejected[0].id}: {rejected[0].reason})" if rejected else ""
         raise CorpusError(f"{', '.join(names)}: no readable tune in {len(files)} files{why}")
-    del first_of  # as large as the entries
-    families = group_families(np.frombuffer(runs, np.uint64), sizes)
+    unique.first_of.clear()  # as large as the entries
+    families = group_families(np.frombuffer(unique.runs, np.uint64), unique.sizes)
     notices = dict.fromkeys(CORPORA[n].notice for n in names if n in CORPORA)
     return Corpus(
         sources=tuple(names),
-        entries=tuple(_assign(entries, families, val=val, test=test)),
+        entries=tuple(_assign(unique.entries, families, val=val, test=test)),
         rejected=tuple(rejected),
-        duplicates=tuple(duplicates),
+        duplicates=tuple(unique.duplicates),
         notices=tuple(n for n in notices if n),
     )
+
+
+@dataclass
+class _Unique:
+    """The tunes read so far, the first of each digest; `runs` are the runs of intervals of all
+    entries in a row, `sizes` how many each entry has."""
+
+    entries: list[Entry] = field(default_factory=list)
+    rejected: list[Omitted] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    first_of: dict[bytes, str] = field(default_factory=dict)
+    runs: array[int] = field(default_factory=partial(array, "Q"))
+    sizes: array[int] = field(default_factory=partial(array, "I"))
+
+    def add(self, file_read: _FileRead, keep: Callable[[Any], None] | None) -> None:
+        """Add the tunes of a file; `keep` gets the extract of each new one."""
+        tunes, omitted = file_read
+        self.rejected += omitted
+        for entry, tune_runs, extracted in tunes:
+            first = self.first_of.setdefault(entry.digest, entry.id)
+            if first != entry.id:
+                self.duplicates.append(Duplicate(entry.id, entry.source, entry.facts.title, first))
+                continue
+            self.entries.append(entry)
+            self.runs.frombytes(tune_runs.tobytes())
+            self.sizes.append(len(tune_runs))
+            if keep is not None:
+                keep(extracted)
 
 
 def names_of(sources: str | Path | Sequence[str | Path]) -> list[str]:

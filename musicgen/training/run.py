@@ -91,10 +91,8 @@ def train(
         novelty = start.novelty if novelty is None else start.novelty + novelty
     run = RunFolder(Path(folder), active=getattr(rank_zero_only, "rank", 0) == 0)
     with run.claimed(make=not resume):
-        state: Path | None = None
-        if resume:
-            state = run.reopen(config, tokens)
-        else:
+        state = run.reopen(config, tokens) if resume else None
+        if state is None:
             run.begin(config, tokens)
         if logger == "tensorboard":
             run.write_events()
