@@ -110,7 +110,7 @@ def finished(
 def constraint_of(
     engine: Engine, request: Request, drawn: Sequence[tuple[tuple[str, ...], Outline]]
 ) -> Constraint:
-    """What holds tunes with these headings and outlines to the request, or to the grammar alone."""
+    """The constraint that holds tunes with these headings and outlines to the request."""
     controlled = request.constraint(drawn, hurry_after=HURRY_AFTER)
     if controlled is not None:
         return controlled

@@ -57,7 +57,7 @@ def infillings(
     """
     target = InfillTarget.read(tune)
     stretch = target.stretch(*target.select(bars), {})
-    seen = {sounding({i: target.heard[i].notes for i in range(stretch.start, stretch.stop)})}
+    seen = {sounding({i: target.encoded_bars[i].notes for i in range(stretch.start, stretch.stop)})}
     for index in range(n):
         for round_ in range(ROUNDS):
             rows = [index + (round_ * candidates + k) * ATTEMPTS for k in range(candidates)]

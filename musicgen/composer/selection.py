@@ -59,7 +59,7 @@ JUDGES: dict[str, Judge] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What to keep. Takes with more than `max_copied_bars` bars of one tune of the model's corpus
+    """Which to keep. Takes with more than `max_copied_bars` bars of one tune of the model's corpus
     are drawn again (None: kept); of the first `best_of` that remain, the one is kept that `judge`
     (a name of `JUDGES`, or a function of a take) gives most, of equals the earliest.
 
@@ -86,7 +86,7 @@ class Selection:
             raise ConfigError(f"judge: '{self.judge}' is none of {', '.join(JUDGES)}")
 
     def rules(self, *, has_critic: bool) -> Rules:
-        """What that means for a model.
+        """The rules for a model with or without a critic.
 
         Raises:
             ConfigError: it is to judge by a critic that it has not.
@@ -130,7 +130,7 @@ def select(draft: Draft, numbers: Iterable[int], rules: Rules) -> Iterator[Take]
         contests += (_Contest(rules, i) for i in islice(coming, BATCH - len(contests)))
         if not contests:
             return
-        # One attempt each; as many as there is room for where takes are few.
+        # One attempt each; where takes are few, as many as fill the batch.
         open_contests = [contest for contest in contests if contest.wanted]
         each = max(1, BATCH // len(open_contests))
         attempts = [(c, index) for c in open_contests for index in c.next_attempts(each)]

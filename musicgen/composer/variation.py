@@ -113,7 +113,7 @@ def variations(
 
 def _sounding(target: InfillTarget, changed: Mapping[int, Notes]) -> tuple[object, ...]:
     """The sounding notes of the tune with some bars changed, to tell versions apart."""
-    return sounding({i: changed.get(i, bar.notes) for i, bar in enumerate(target.heard)})
+    return sounding({i: changed.get(i, bar.notes) for i, bar in enumerate(target.encoded_bars)})
 
 
 def _vary(
@@ -127,7 +127,7 @@ def _vary(
     """One walk from the tune into the band, or as near as it gets."""
     random = np.random.default_rng([sampling.seed, index, 3, attempt])
     original = _sounding(target, {})
-    n_bars = len(target.heard)
+    n_bars = len(target.encoded_bars)
     reached = _Version({}, 1.0)
     longest = min(LONGEST, n_bars)
     touched = np.zeros(n_bars)

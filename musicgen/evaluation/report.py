@@ -49,7 +49,7 @@ class Validity:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """What music known to be worse gets: distances in the order of `Assessment.likeness`, ratios
+    """The numbers of worse music: distances in the order of `Assessment.likeness`, ratios
     to the floor by family, AUC."""
 
     name: str

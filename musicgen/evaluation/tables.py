@@ -129,7 +129,7 @@ def novelty_rows(benchmark: Benchmark, assessments: Sequence[Assessment]) -> Row
 
 
 def asked_rows(assessments: Sequence[Assessment]) -> Rows:
-    """What was asked of models and what came, continuations, likelihood, the judge's score."""
+    """How well models met their controls; continuations, likelihood, the judge's score."""
     rows: list[tuple[str, ...]] = []
     for one in assessments:
         rows += [(one.name, f"{o.asked} as asked", spread(o.held), str(o.n)) for o in one.control]

@@ -4,8 +4,8 @@
     print(server.address)
     server.run()
 
-The server only moves bytes. What reads music, composes or draws runs in child processes with limits
-(`system.sandbox`), so no request can stop the others. All of it is in the Python API below.
+The server only moves bytes. Code that reads music, composes or draws runs in child processes with
+limits (`system.sandbox`), so no request can stop the others. All of it is in the Python API below.
 """
 
 from __future__ import annotations

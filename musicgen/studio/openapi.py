@@ -267,7 +267,7 @@ def _changing(summary: str, group: FieldGroup, content: Schema) -> Schema:
 
 
 def _responses(content: Schema, refusals: Iterable[int]) -> Schema:
-    """What may come back: an answer, or an error of one of those statuses."""
+    """The responses: an answer, or an error of one of those statuses."""
     responses: Schema = {"200": {"description": "OK", "content": content}}
     for status in sorted(refusals):
         responses[str(status)] = {"description": _REFUSALS[status], "content": _json("Error")}

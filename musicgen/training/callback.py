@@ -68,7 +68,7 @@ class RunCallback(pl.Callback):
         return self._clock() - self._started
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know; plain numbers only."""
+        """The state that a resumed run needs; plain numbers only."""
         return {
             "elapsed_s": self.elapsed_s,
             "best": self.best,

@@ -1,4 +1,4 @@
-"""What a training run is told: data, network, optimizer, budget."""
+"""The configuration of a training run: data, network, optimizer, budget."""
 
 from __future__ import annotations
 

@@ -128,8 +128,8 @@ def test_midi_changes_inside_the_bars_alone(composer: Composer, tmp_path: Path) 
         before, after = event_counts(path.read_bytes()), event_counts(take.exact[".mid"])
         piece = InfillTarget.read(tune)
         first, stop = piece.select(bars)
-        begin = sum((b.duration for b in piece.heard[:first]), Fraction(0)) * 480
-        end = sum((b.duration for b in piece.heard[:stop]), Fraction(0)) * 480
+        begin = sum((b.duration for b in piece.encoded_bars[:first]), Fraction(0)) * 480
+        end = sum((b.duration for b in piece.encoded_bars[:stop]), Fraction(0)) * 480
         changed = list((before - after) + (after - before))
         assert changed
         assert all(begin <= event[1] < end for event in changed)  # type: ignore[operator]

@@ -14,7 +14,7 @@ from musicgen.tokens.melody.grammar import Limits, PartPlan
 
 
 def limits_of(form: Form | None, part_bars: Sequence[int], total: int | None) -> Limits | None:
-    """What the grammar has to keep to; None where nothing is asked.
+    """The limits that the grammar keeps; None where no control sets one.
 
     Raises:
         ControlError: the numbers of bars and the form contradict each other.

@@ -54,8 +54,8 @@ def melodies(
     tries: int = TRIES,
     held: bool = True,
 ) -> Iterator[Take]:
-    """`n` melodies with the chords written over them. What is not said: the key is that of the
-    chords, the meter that of the rhythm or 4/4, and the progression is gone through until there
+    """`n` melodies with the chords written over them. By default the key is that of the
+    chords, the meter that of the rhythm or 4/4, and the progression is repeated until there
     are 8 `bars`. Each is the best of `tries`; with `held` False the chords are not heeded on the
     way, for comparison.
 

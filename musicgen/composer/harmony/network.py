@@ -154,7 +154,7 @@ class Harmonizer(nn.Module):
         self.output = nn.Linear(width, N_CHORDS)
 
     def encode(self, melody: Tensor, slot_of: Tensor, slots: Tensor, present: Tensor) -> Tensor:
-        """What is encoded of the melody: (B, N, C); `present` (B, N) is False at padding."""
+        """The encoded melody: (B, N, C); `present` (B, N) is False at padding."""
         of_slot = self.slots(slots)  # (B, S, C)
         index = slot_of[:, :, None].expand(-1, -1, of_slot.shape[2])
         x = self.melody(melody) + of_slot.gather(1, index)  # (B, N, C)

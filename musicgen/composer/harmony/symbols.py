@@ -76,7 +76,7 @@ def write_text(page: TuneText, tune: Tune, symbols: Symbols) -> str:
 
 
 def _edits(text: str, tune: Tune, symbols: Symbols) -> Iterator[tuple[int, int, str]]:
-    """What to replace by what: (begin, end, new text)."""
+    """The replacements: (begin, end, new text)."""
     for number, bar in enumerate(tune.bars):
         places = [i for i, event in enumerate(bar.events) if not isinstance(event, Change)]
         names = [symbols.get((number, i), "") for i in places]

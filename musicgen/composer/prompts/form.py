@@ -24,7 +24,7 @@ _SAME_SHARE = 0.7  # of the bars of a part that is written out again
 
 @dataclass(slots=True)
 class Section:
-    """A part: the number of its first bar (among those heard), its full bars `n` and how many of
+    """A part: the number of its first bar (of those encoded), its full bars `n` and how many of
     these are in a first and a second ending, how it stands: "body", "first" or "second" ending,
     "between" them, or "closed"."""
 
@@ -54,7 +54,7 @@ class Stopped:
     `unmarked`: its source knows no repeats, so that they may be added where it begins a part.
     """
 
-    heard: Sequence[EncodedBar]
+    encoded_bars: Sequence[EncodedBar]
     unit: Fraction
     full: Fraction
     is_open: bool
@@ -69,7 +69,7 @@ class Stopped:
 class Outline:
     """The bars to come.
 
-    `repeats_from` is the heard bar where the part begins that will be repeated from there without
+    `repeats_from` is the encoded bar where the part begins that will be repeated from there without
     a sign of its own. `strengthened`: the bar line given last closes a repeat. `was_finished`: the
     form was complete, and a part is added.
     """
@@ -84,7 +84,7 @@ class Outline:
 def sections(stopped: Stopped) -> list[Section]:
     """The parts of a melody, the last of which may be open."""
     parts: list[Section] = []
-    for i, bar in enumerate(stopped.heard):
+    for i, bar in enumerate(stopped.encoded_bars):
         if not parts or parts[-1].standing == "closed" or bar.repeat_start:
             if parts:
                 parts[-1].standing = "closed"
@@ -94,7 +94,7 @@ def sections(stopped: Stopped) -> list[Section]:
         if bar.volta:
             part.standing = "first" if 1 in bar.volta else "second"
         full = bar.meter.bar_duration or stopped.full
-        is_last_open = stopped.is_open and i + 1 == len(stopped.heard)
+        is_last_open = stopped.is_open and i + 1 == len(stopped.encoded_bars)
         if i == part.start and bar.duration < full and bar.close == "|" and not is_last_open:
             part.begins_short = True
             continue
@@ -108,7 +108,7 @@ def sections(stopped: Stopped) -> list[Section]:
             part.ends_short = bar.duration < full
     if stopped.begun:
         parts[-1].standing = "closed"
-        parts.append(Section(len(stopped.heard), repeat=True))
+        parts.append(Section(len(stopped.encoded_bars), repeat=True))
     if stopped.volta:
         parts[-1].standing = "first" if 1 in stopped.volta else "second"
     return parts
@@ -118,7 +118,7 @@ def outline(stopped: Stopped, n_bars: int | None) -> Outline:
     """The bars that complete the form, up to `n_bars` in all where that is asked.
 
     Raises:
-        ControlError: `n_bars` is less than what is there, or leaves no room for an ending.
+        ControlError: `n_bars` is less than the given bars, or too few for an ending.
     """
     return _Planner(stopped, n_bars).plan()
 
@@ -133,7 +133,7 @@ class _Planner:
         self.written = 0  # bars planned, that in which the music stops aside
         last = self.parts[-1]
         self.part = None if last.standing == "closed" else last
-        self.position = stopped.heard[-1].duration if stopped.is_open else Fraction(0)
+        self.position = stopped.encoded_bars[-1].duration if stopped.is_open else Fraction(0)
         # A later part that has only begun its pickup.
         alone = len(self.parts) > 1 and last.n == 1 and last.standing == "body"
         self.in_pickup = stopped.is_open and alone and self.position <= self.pickup
@@ -147,7 +147,7 @@ class _Planner:
     def _pickup(self) -> Fraction:
         first = self.parts[0]
         closed = [part for part in self.parts if part.closed_by]
-        upbeat = self.stopped.heard[0].duration if first.begins_short else Fraction(0)
+        upbeat = self.stopped.encoded_bars[0].duration if first.begins_short else Fraction(0)
         fits = upbeat < self.stopped.full and (not closed or any(p.ends_short for p in closed))
         return upbeat if fits else Fraction(0)
 
@@ -244,7 +244,7 @@ class _Planner:
 
     def _twice(self, part: Section) -> bool:
         """Whether an unmarked melody begins with its first part played twice."""
-        bars = [bar.notes for bar in self.stopped.heard[part.start + part.begins_short :]]
+        bars = [bar.notes for bar in self.stopped.encoded_bars[part.start + part.begins_short :]]
         again = bars[self.length : 2 * self.length]
         if self.stopped.is_open and len(bars) <= 2 * self.length:
             again = again[:-1]
@@ -311,9 +311,9 @@ class _Planner:
         if len(self.parts) == 1 and self.part is not None:
             different = self._number(self.part) - self._twice(self.part)
         else:
-            heard = [bar.notes for bar in self.stopped.heard]
-            starts = [p.start for p in self.parts] + [len(heard)]
-            spans = [tuple(heard[a:b]) for a, b in pairwise(starts)]
+            encoded = [bar.notes for bar in self.stopped.encoded_bars]
+            starts = [p.start for p in self.parts] + [len(encoded)]
+            spans = [tuple(encoded[a:b]) for a, b in pairwise(starts)]
             different = len(set(spans[:2])) + len(spans[2:])
         if different < 2:
             return 1
@@ -355,7 +355,7 @@ class _Planner:
 
     def _copy(self, part: Section, close: str) -> None:
         """The part once more, note for note; what its pickup was, its last bar has (`soft`)."""
-        bars = self.stopped.heard[part.start + (part.begins_short and self.soft) :]
+        bars = self.stopped.encoded_bars[part.start + (part.begins_short and self.soft) :]
         self.result.measures += [
             PlannedBar(
                 length=Fraction(0),

@@ -42,8 +42,8 @@ _ROAD_SIGNS = frozenset({"segno", "coda", "fine", "D.C.", "D.S.", "dacapo", "dac
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Some heard bars, [start, stop), to be written anew: what the model hears before them, what
-    it may write, and the tokens that come after, which it hears as well."""
+    """Encoded bars [start, stop) to be rewritten: the tokens before them, the tokens that the model
+    may write, and the tokens after them, which the model reads, too."""
 
     start: int
     stop: int
@@ -53,11 +53,11 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class InfillTarget:
-    """A tune as a model hears it. `numbers` are the printed numbers of the heard bars."""
+    """A tune as a model reads it. `numbers` are the printed numbers of the encoded bars."""
 
     tune: Tune
     source_file: SourceFile
-    heard: tuple[EncodedBar, ...]
+    encoded_bars: tuple[EncodedBar, ...]
     numbers: tuple[int, ...]
     pickup: Fraction
 
@@ -71,23 +71,23 @@ class InfillTarget:
         try:
             if len(tune.voices) != 1:
                 raise InvalidTuneError("more than one voice" if tune.voices else "no music")
-            heard = encode_melody(tune, tune.bars)
-            if not any(isinstance(note, Note) for bar in heard for note in bar.notes):
+            encoded = encode_melody(tune, tune.bars)
+            if not any(isinstance(note, Note) for bar in encoded for note in bar.notes):
                 raise InvalidTuneError("no notes")
-            full = prevailing_meter(heard).bar_duration
+            full = prevailing_meter(encoded).bar_duration
         except InvalidTuneError as error:
             raise ControlError(f"cannot be rewritten: {error}; give a single-line melody") from None
         assert full is not None
-        stopped = Stopped(heard, tune.unit, full, is_open=False, own_full=full)
+        stopped = Stopped(encoded, tune.unit, full, is_open=False, own_full=full)
         pickups = {part.start for part in sections(stopped) if part.begins_short}
-        full_bars = accumulate(i not in pickups for i in range(len(heard)))  # up to each
+        full_bars = accumulate(i not in pickups for i in range(len(encoded)))  # up to each
         numbers = tuple(n + (i in pickups and i > 0) for i, n in enumerate(full_bars))
-        first = heard[0].duration if 0 in pickups else Fraction(0)
+        first = encoded[0].duration if 0 in pickups else Fraction(0)
         pickup = first if first < full else Fraction(0)
-        return InfillTarget(tune, SourceFile.of(tune), tuple(heard), numbers, pickup)
+        return InfillTarget(tune, SourceFile.of(tune), tuple(encoded), numbers, pickup)
 
     def select(self, bars: str) -> tuple[int, int]:
-        """The heard bars [start, stop) that "5-8" or "5" asks for.
+        """The encoded bars [start, stop) that "5-8" or "5" asks for.
 
         Raises:
             ControlError: not such a range, or not within the tune.
@@ -112,32 +112,32 @@ class InfillTarget:
             ControlError: nothing in them is free, the key changes inside a bar of them, or one is
                 too long.
         """
-        notes = [changed.get(i, bar.notes) for i, bar in enumerate(self.heard)]
+        notes = [changed.get(i, bar.notes) for i, bar in enumerate(self.encoded_bars)]
         for i in range(start_bar, stop_bar):
             self._require_plain(i)
         kept = _tied_over_edges(notes, start_bar, stop_bar)
         if all(sum(kept[i]) >= len(notes[i]) for i in range(start_bar, stop_bar)):
             raise ControlError("the bars hold only notes that are tied over their edges")
         measures = tuple(self._measure(i, notes[i], kept[i]) for i in range(start_bar, stop_bar))
-        meter, key = self.heard[start_bar].meter, self.heard[start_bar].key
+        meter, key = self.encoded_bars[start_bar].meter, self.encoded_bars[start_bar].key
         if meter.bar_duration is None:
-            meter = prevailing_meter(self.heard)
+            meter = prevailing_meter(self.encoded_bars)
         before = [*header_tokens(self.tune, key, meter, self.pickup)]
         before += [t for i in range(start_bar) for t in self.tokens_of(i, notes[i])]
         after = [t for i in range(stop_bar, len(notes)) for t in self.tokens_of(i, notes[i])]
         state = state_after(before)
-        in_pickup = state.in_pickup and self.heard[start_bar].duration <= state.pickup
+        in_pickup = state.in_pickup and self.encoded_bars[start_bar].duration <= state.pickup
         state = replace(state, in_pickup=in_pickup, closed="")
         return Stretch(start_bar, stop_bar, BarPlan(tuple(before), state, measures), (*after, EOS))
 
     def _require_plain(self, index: int) -> None:
-        if self.heard[index].duration > MOST_QUARTERS:
+        if self.encoded_bars[index].duration > MOST_QUARTERS:
             raise ControlError(
                 f"bar {self.numbers[index]}: longer than {MOST_QUARTERS} quarters; "
                 "choose other bars"
             )
         begun = False
-        for event in self.tune.bars[self.heard[index].number].events:
+        for event in self.tune.bars[self.encoded_bars[index].number].events:
             begun = begun or not isinstance(event, Change)
             if isinstance(event, Change) and begun and (event.key or event.meter):
                 raise ControlError(
@@ -145,7 +145,7 @@ class InfillTarget:
                 )
 
     def _measure(self, index: int, notes: Notes, kept: tuple[int, int]) -> PlannedBar:
-        bar = self.heard[index]
+        bar = self.encoded_bars[index]
         n_head, n_tail = kept
         head, tail = notes[:n_head], notes[len(notes) - n_tail :]
         full = sum((note.duration for note in notes), Fraction(0))
@@ -157,10 +157,10 @@ class InfillTarget:
         )
 
     def tokens_of(self, index: int, notes: Notes) -> tuple[str, ...]:
-        """What a model hears of a bar with these notes."""
-        bar = self.heard[index]
+        """The tokens of a bar with these notes."""
+        bar = self.encoded_bars[index]
         close = bar.close or "|"
-        if index + 1 == len(self.heard) and close in ("|", "||"):
+        if index + 1 == len(self.encoded_bars) and close in ("|", "||"):
             close = "|]"
         return (*bar.opens, *note_tokens(notes, bar.key, self.tune.unit), close)
 
@@ -169,7 +169,7 @@ class InfillTarget:
         result: dict[int, Notes] = {}
         tokens = [parse_token(text) for text in written]
         for i in range(stretch.start, stretch.stop):
-            bars = decode_bars(Tune(key=self.heard[i].key, unit=self.tune.unit), tokens)
+            bars = decode_bars(Tune(key=self.encoded_bars[i].key, unit=self.tune.unit), tokens)
             result[i] = tuple(bars[i - stretch.start].timed)
         return result
 
@@ -177,7 +177,7 @@ class InfillTarget:
         """The tune with other notes in some bars, as a Tune without its text."""
         bars = list(self.tune.bars)
         for i, notes in changed.items():
-            number = self.heard[i].number
+            number = self.encoded_bars[i].number
             changes = (event for event in bars[number].events if isinstance(event, Change))
             events = (*changes, *self._with_marks(i, notes))
             bars[number] = replace(bars[number], events=events, span=None)
@@ -194,7 +194,7 @@ class InfillTarget:
         if page is None:
             exact = {".mid": self._midi(changed)} if self.source_file.midi else {}
             return CompletedTune(self.melody_with(changed), exact)
-        contents = {self.heard[i].number: self._with_marks(i, n) for i, n in changed.items()}
+        contents = {self.encoded_bars[i].number: self._with_marks(i, n) for i, n in changed.items()}
         try:
             text, rewritten = replace_bars(page, self.tune, contents)
         except InvalidTuneError as error:
@@ -206,8 +206,8 @@ class InfillTarget:
     def _with_marks(self, index: int, notes: Notes) -> list[Event]:
         """New notes with what stays of the bar: the notes that are the same as before, chord
         symbols, texts and road signs at their places, slurs that lead out of it."""
-        old = list(self.tune.bars[self.heard[index].number].timed)
-        plain = self.heard[index].notes
+        old = list(self.tune.bars[self.encoded_bars[index].number].timed)
+        plain = self.encoded_bars[index].notes
         head = _common(plain, notes)
         tail = _common(plain[head:][::-1], notes[head:][::-1])
         events = [*old[:head], *notes[head : len(notes) - tail], *old[len(old) - tail :]]
@@ -315,7 +315,7 @@ def _with_onsets(events: Sequence[Timed]) -> Iterator[tuple[Fraction, Timed]]:
 
 
 def _staying(marks: Marks) -> Marks:
-    """What of a note's signs stays when the note changes."""
+    """The marks of a note that stay when the note changes."""
     return Marks(
         chord_symbol=marks.chord_symbol,
         annotations=marks.annotations,
@@ -354,7 +354,7 @@ def _marked(event: Timed, more: Marks) -> Timed:
 
 
 def sounding(notes: Mapping[int, Notes]) -> tuple[object, ...]:
-    """What is heard of some bars, to tell versions apart."""
+    """The sounding pitches and lengths of some bars, to tell versions apart."""
     return tuple(
         (i, None if isinstance(n, Rest) else n.pitch.midi, n.duration, _is_tied(n))
         for i in sorted(notes)

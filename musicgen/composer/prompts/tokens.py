@@ -169,7 +169,7 @@ def note_tokens(notes: Sequence[Event], key: Key, unit: Fraction) -> tuple[str, 
     return tuple(encode_bars(frame, [Bar(events=tuple(notes))], unfinished=True)[:-1])
 
 
-def prevailing_meter(heard: Sequence[EncodedBar]) -> Meter:
+def prevailing_meter(encoded: Sequence[EncodedBar]) -> Meter:
     """The meter a tune goes on in: the last that held for two bars, else the commonest.
 
     A bar of another length is a meter of its own in MIDI, and no change of meter.
@@ -177,13 +177,13 @@ def prevailing_meter(heard: Sequence[EncodedBar]) -> Meter:
     Raises:
         InvalidTuneError: free meter, and no length that at least half of the bars share.
     """
-    runs = [(meter, len(list(run))) for meter, run in groupby(bar.meter for bar in heard)]
+    runs = [(meter, len(list(run))) for meter, run in groupby(bar.meter for bar in encoded)]
     lasting = [meter for meter, n in runs if n > 1]
-    totals = Counter(bar.meter for bar in heard)
+    totals = Counter(bar.meter for bar in encoded)
     meter = lasting[-1] if lasting else max(totals, key=lambda m: (totals[m], m == runs[-1][0]))
     if meter.bar_duration is not None:
         return meter
-    closed = Counter(bar.duration for bar in heard if bar.close)
+    closed = Counter(bar.duration for bar in encoded if bar.close)
     length, n = closed.most_common(1)[0] if closed else (Fraction(0), 0)
     unit = 4 * length.denominator
     if n < 2 or 2 * n < closed.total() or unit > 64 or unit & (unit - 1):

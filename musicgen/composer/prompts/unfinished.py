@@ -32,7 +32,7 @@ class UnfinishedMelody:
     """An unfinished tune that has been understood.
 
     `bars` are those given, the last of which is open or, where a repeat or an ending has just
-    begun, empty; `plan` is what the model hears and may write.
+    begun, empty; `plan` is what the model reads and may write.
     """
 
     tune: Tune
@@ -158,19 +158,19 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
     source_file = SourceFile.of(tune)
     stop = find_stop(source_file.tune_text, tune) if source_file.tune_text is not None else None
     bars = stop.place.bars if stop is not None else _stopped_bars(tune, bool(source_file.midi))
-    heard = encode_melody(tune, bars)
-    if not heard:
+    encoded = encode_melody(tune, bars)
+    if not encoded:
         raise InvalidTuneError("no notes")
-    meter = prevailing_meter(heard)
+    meter = prevailing_meter(encoded)
     full = meter.bar_duration
     assert full is not None
     begun = bars[-1]
     is_open = any(True for _ in begun.timed) and not begun.barline and not begun.repeat_end
-    last = heard[-1]
+    last = encoded[-1]
     own = last.meter.bar_duration
     has_begun = not any(True for _ in begun.timed)
     stopped = Stopped(
-        heard,
+        encoded,
         unit=tune.unit,
         full=full,
         is_open=is_open,
@@ -206,23 +206,23 @@ def _stopped_bars(tune: Tune, from_midi: bool) -> tuple[Bar, ...]:
 def _plan(
     tune: Tune, stopped: Stopped, form: Outline, key: Key, meter: Meter, stop: Stop | None
 ) -> BarPlan:
-    """What the model hears, and where that leads."""
-    heard = stopped.heard
+    """The tokens that the model reads, and the state of the grammar after them."""
+    encoded = stopped.encoded_bars
     tokens = list(header_tokens(tune, key, meter, form.pickup))
     opening: list[str] = []
-    for i, bar in enumerate(heard):
+    for i, bar in enumerate(encoded):
         opens = bar.opens
         if i == form.repeats_from and "|:" not in opens:
             opens = ("|:", *opens)
         music = note_tokens(bar.notes, bar.key, tune.unit)
-        is_last = i + 1 == len(heard)
+        is_last = i + 1 == len(encoded)
         if is_last and stopped.is_open:
             opening = list(music)
             tokens += [*opens, *music]
             break
         close = ":|" if is_last and form.strengthened else bar.close or "|"
         tokens += [*opens, *music, close]
-    if form.repeats_from == len(heard) or stopped.begun:
+    if form.repeats_from == len(encoded) or stopped.begun:
         tokens.append("|:")
     if stopped.volta:
         tokens.append(f"[{','.join(map(str, stopped.volta))}")

@@ -160,7 +160,7 @@ def _usual_length(n_given: int) -> int:
 def _slots(given: Piece, vocabulary: Vocabulary) -> tuple[list[int], list[tuple[str, int | None]]]:
     """Which of the model's parts each given part is, and all parts as the model is told them.
 
-    Parts that the model knows are what they are. Others are heard as voices of the choir, where
+    Parts that the model knows are what they are. Others are encoded as voices of the choir, where
     the model knows that, as their registers have it.
     """
     n_most = 1 + max(t.value for t in map(parse_token, vocabulary.tokens) if t.kind == "program")
@@ -271,7 +271,7 @@ def _without_tail(events: Sequence[Event], excess: Fraction) -> tuple[Event, ...
 
 
 def _tail(events: Sequence[Event], begin: Fraction) -> tuple[Event, ...]:
-    """What lies after `begin`, in quarters from the start of the bar; a rest across it is cut."""
+    """The events after `begin`, in quarters from the start of the bar; a rest across it is cut."""
     position = Fraction(0)
     tail: list[Event] = []
     for event in events:

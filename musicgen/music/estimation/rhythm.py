@@ -62,7 +62,7 @@ def style_weights() -> NDArray[np.float64]:
 def style_probabilities() -> NDArray[np.float64]:
     """`rhythm_probability` in each style: (places, classes of the time before, lengths, K).
 
-    The last class is that of the first note. What no score has is 0.
+    The last class is that of the first note. Lengths that no score has are 0.
     """
     classes = range(len(PREVIOUS) + 1)
     usual = np.zeros((GRID, len(classes), LONGEST + 1))

@@ -29,7 +29,7 @@ MAX_QUARTERS = 32  # of a note
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a part is in its ensemble: how it is called and written, and what it may sing.
+    """The role of a part in its ensemble: its names, its clef and its range.
 
     `names` are what scores call it, in lower case. A `single` part has one note at a time.
     """

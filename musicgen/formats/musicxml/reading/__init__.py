@@ -16,7 +16,7 @@ def from_musicxml(data: bytes, path: str = "") -> Tune:
 
     Each voice of a staff that plays in half of its bars is a `Voice`; what plays in fewer becomes
     overlays of the staff's main voice. Pitches are those that sound, transposing instruments
-    included. What a Tune has no place for is counted in its warnings.
+    included. Everything that a Tune has no place for is counted in its warnings.
 
     Raises:
         ParseError: it is not MusicXML, or damaged, or larger than any score.
