@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from musicgen.errors import ControlError
-
 if TYPE_CHECKING:
     from musicgen.music.tune import Tune
 
@@ -106,7 +104,4 @@ def _of_control(row: Field[Any]) -> tuple[Any, OptionInfo]:
 def _first_tune(path: str) -> Tune:
     from musicgen.formats import read
 
-    tunes = read(path)
-    if not tunes:
-        raise ControlError(f"{path}: holds no tune")
-    return tunes[0]
+    return read(path)[0]

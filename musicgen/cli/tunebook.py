@@ -15,7 +15,6 @@ from musicgen.cli.messages import say
 from musicgen.cli.progress import progress_bar
 from musicgen.errors import MusicgenError
 from musicgen.formats import write
-from musicgen.formats.abc_notation import to_abc
 from musicgen.music.tune import Tune
 from musicgen.system.files import make_folder, read_bytes, slug, write_bytes
 
@@ -99,7 +98,7 @@ class Tunebook:
             *(form, bars, f"{take.bits_per_note:.4f}", *cells),
         )
         with (self.folder / BOOK).open("a", encoding="utf-8") as book:
-            book.write(to_abc(tune) + "\n")
+            book.write(_abc(tune) + "\n")
         with (self.folder / INDEX).open("a", encoding="utf-8", newline="") as index:
             index.write(_row(row))
 
@@ -138,12 +137,19 @@ def _recover(folder: Path) -> int:
     return len(books)
 
 
+def _abc(tune: Tune) -> str:
+    """The text of a tune; its reader and writer are not loaded at start-up."""
+    from musicgen.formats.abc_notation import to_abc
+
+    return to_abc(tune)
+
+
 def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
     """Settings as JSON has them, a tune by its ABC; what is as always is left out."""
 
     def plain(value: object) -> Any:
         if isinstance(value, Tune):
-            return to_abc(value)
+            return _abc(value)
         if is_dataclass(value) and not isinstance(value, type):
             return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
         return list(value) if isinstance(value, tuple) else value

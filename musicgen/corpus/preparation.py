@@ -88,14 +88,15 @@ def choose(
 def _sample(sources: Sequence[str], workers: int, opened: Opened) -> Iterator[Tune]:
     """The first tunes of files from the whole corpus, evenly spaced."""
     files = find_files(sources)
+    n_opened = 0  # bytes of the files left open
     for file in files[:: -(-len(files) // _SAMPLED_FILES)]:
         first: list[Tune | Rejected] = []
         try:
             tunes = formats.scan_each(file.path, all_voices=True)
             first += islice(tunes, _SAMPLED_TUNES)
-            size = sum(f.path.stat().st_size for f in (file, *opened))
+            size = n_opened + file.path.stat().st_size
             if len(first) < _SAMPLED_TUNES or (workers <= 1 and size <= _MAX_OPENED):
-                opened[file] = chain(first, tunes)
+                opened[file], n_opened = chain(first, tunes), size
         except MusicgenError:
             pass  # `load` reads it again and lists it with the reason
         yield from (tune for tune in first if isinstance(tune, Tune))
