@@ -122,14 +122,17 @@ class MeasureWriter:
                 continue
             items += _pieces(event, next(reaches, Connections()), onset, alone=alone)
             onset += event.duration
-        self._beam(index, [item for item in items if isinstance(item, WrittenNote)], onset)
+        pieces = [item for item in items if isinstance(item, WrittenNote)]
+        self._beam(index, pieces, onset)
+        around = [None, *(piece.event for piece in pieces), None]
+        neighbours = zip(around, around[2:], strict=False)
         texts, number_of_event = [], -1
-        for i, item in enumerate(items):
+        for item in items:
             if isinstance(item, Change):
                 texts.append(self._change(item))
                 continue
             number_of_event += item.first
-            note = self.notes.write(item, number, _neighbours(items, i))
+            note = self.notes.write(item, number, next(neighbours))
             named = self.shape.named and number == 1
             texts.append(self._name(note, (index, number_of_event), item.onset) if named else note)
         return "".join(texts)
@@ -183,9 +186,3 @@ def _pieces(
     ]
     pieces[0].first = pieces[-1].last = True
     return pieces
-
-
-def _neighbours(items: Sequence[Change | WrittenNote], i: int) -> tuple[Timed | None, Timed | None]:
-    """The events of the written notes before and after item `i`."""
-    before = next((p.event for p in reversed(items[:i]) if isinstance(p, WrittenNote)), None)
-    return before, next((p.event for p in items[i + 1 :] if isinstance(p, WrittenNote)), None)

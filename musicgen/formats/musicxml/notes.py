@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 from musicgen.formats.musicxml import signs
 from musicgen.formats.musicxml.accidentals import Accidentals
@@ -167,6 +168,7 @@ def _remarks(piece: WrittenNote) -> str:
     return more + (marks_remark(piece.event.marks, piece.reach) if piece.first else "")
 
 
+@lru_cache(maxsize=1024)
 def _pitch(pitch: Pitch) -> str:
     alter = element("alter", text(pitch.alter)) if pitch.alter else ""
     return element(
@@ -174,6 +176,7 @@ def _pitch(pitch: Pitch) -> str:
     )
 
 
+@lru_cache(maxsize=1024)
 def _value(value: Value) -> tuple[str, str]:
     return element("type", value.type), "<dot/>" * value.dots
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from musicgen.system.markup import element, text
 
@@ -105,6 +106,7 @@ def as_decorations(annotations: Iterable[str]) -> tuple[list[str], list[str]]:
     return signs, words
 
 
+@lru_cache(maxsize=4096)
 def as_read(
     decorations: tuple[str, ...], annotations: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
