@@ -111,17 +111,21 @@ def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     return webpage.show(tunes)
 
 
-def load(checkpoint: str | Path = "celtic") -> Composer | PolyphonicComposer:
-    """A composer with the model in a folder that `musicgen train` wrote, or a shipped one by name.
+def load(
+    checkpoint: str | Path = "celtic", *, revision: str | None = None
+) -> Composer | PolyphonicComposer:
+    """A composer with the model in a folder that `musicgen train` wrote, a shipped one by name, or
+    one of the Hugging Face Hub as `user/name`, of a `revision` (see `models.hub.find`).
 
     Raises:
-        CheckpointError: there is no such model, or it is damaged.
+        CheckpointError: there is no such model, it is damaged, or it cannot be downloaded.
     """
     from musicgen.composer import composer_of
     from musicgen.errors import CheckpointError, printable
     from musicgen.models import checkpoint as checkpoints
+    from musicgen.models import hub
 
-    folder = checkpoints.locate(checkpoint)
+    folder = hub.find(checkpoint, revision=revision)
     loaded = checkpoints.load(folder)
     try:
         return composer_of(loaded)

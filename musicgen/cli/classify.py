@@ -56,7 +56,8 @@ def classify(
     from musicgen.evaluation.classification import Classifier
 
     sources = find_sources(files)
-    classifier = Classifier.load(checkpoint, head)
+    folder = None if checkpoint is None else options.model_folder(checkpoint)
+    classifier = Classifier.load(folder, head)
     failures: list[str] = []
     report: list[dict[str, Any]] = []
     n_tunes = 0

@@ -296,7 +296,7 @@ def _model(group: Sequence[str]) -> Path | None:
 
     if len(group) > 1:
         return None
-    folder = checkpoints.locate(group[0])
+    folder = options.model_folder(group[0])
     return folder if checkpoints.is_checkpoint(folder) or not folder.exists() else None
 
 

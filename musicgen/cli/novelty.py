@@ -79,10 +79,9 @@ def novelty(
 
 def _index_of(checkpoint: str) -> NoveltyIndex:
     """The index of a model's corpus."""
-    from musicgen.models import checkpoint as checkpoints
     from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 
-    folder = checkpoints.locate(checkpoint)
+    folder = options.model_folder(checkpoint)
     if not (folder / FILE_NAME).exists():
         raise CheckpointError(f"{folder}: has no index of its corpus; name one with --corpus")
     return NoveltyIndex.load(folder / FILE_NAME)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     typer.Option(
-        "--checkpoint", "-c", help="A folder written by `train`, or the name of a shipped model."
+        "--checkpoint",
+        "-c",
+        help="A folder written by `train`, the name of a shipped model, or user/name on the "
+        "Hugging Face Hub.",
     ),
 ]
 Tune = Annotated[
@@ -145,11 +148,19 @@ class ReadingOptions:
     ] = None
 
 
+def model_folder(name: str) -> Path:
+    """The folder of a model: given, of a shipped one by its name, or of one of the Hub."""
+    from musicgen.cli.messages import say
+    from musicgen.models import hub
+
+    return hub.find(name, report=say)
+
+
 def load_model(name: str) -> Checkpoint:
-    """The model in a folder, or a shipped one by its name."""
+    """The model in a folder, a shipped one by its name, or one of the Hub."""
     from musicgen.models import checkpoint
 
-    return checkpoint.load(checkpoint.locate(name))
+    return checkpoint.load(model_folder(name))
 
 
 def given(options: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def continue_(
     sink = TuneSink(output, take.number)
     from musicgen import load
 
-    composer = load(take.checkpoint)
+    composer = load(options.model_folder(take.checkpoint))
     melody = read_tune(file, tune, options.given(reading), all_voices=composer.all_voices)
     takes = composer.continuations(melody, take.number, take.sampling, bars=bars)
     _write(sink, takes, take)
@@ -98,7 +98,7 @@ def melodist(checkpoint: str) -> Composer:
     from musicgen import load
     from musicgen.composer import Composer
 
-    composer = load(checkpoint)
+    composer = load(options.model_folder(checkpoint))
     if not isinstance(composer, Composer):
         raise ControlError(f"{checkpoint}: this model writes in parts; name one of single lines")
     return composer

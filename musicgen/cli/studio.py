@@ -32,9 +32,12 @@ def studio(
     """Open the studio: a web page on this machine to compose, continue, change and play tunes."""
     import signal
 
+    from musicgen.models.checkpoint import locate
     from musicgen.studio import Settings, StudioServer
 
     melodist(checkpoint)  # an unusable model is reported before the page is opened
+    if not locate(checkpoint).exists():  # it is one of the Hub, and its pages ask for no downloads
+        checkpoint = str(options.model_folder(checkpoint))
     workers = max(1, min(MOST_WORKERS, available_cores()))
     server = StudioServer(Settings(host=host, port=port, checkpoint=checkpoint, workers=workers))
     say(f"the studio is at {server.address}")

@@ -131,6 +131,8 @@ def train(
     ] = Logger.csv,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
+    from musicgen.models.card import without_front_matter
+
     start = None if from_ is None else options.load_model(from_)
     if start is not None and preset is not None:
         raise ConfigError("--preset and --from: the model has its network; drop --preset")
@@ -150,7 +152,8 @@ def train(
         raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
     token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer, start)
     if start is not None:
-        about = f"Trained on from the model {from_}, described below.\n{about}\n{start.card}"
+        card = without_front_matter(start.card)
+        about = f"Trained on from the model {from_}, described below.\n{about}\n{card}"
 
     from musicgen import training
 

@@ -18,6 +18,7 @@ from musicgen.composer.controls import Controls
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
 from musicgen.composer.infilling import infillings
+from musicgen.composer.pretrained import Pretrained
 from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
 from musicgen.composer.selection import OWN_WAY, Selection
 from musicgen.composer.streaming import Draft, Stream, watch
@@ -28,7 +29,7 @@ from musicgen.music.tune import Tune
 DEFAULT_SAMPLING = SamplingConfig()
 
 
-class Composer:
+class Composer(Pretrained):
     """Composes with one trained model.
 
     Raises:
@@ -38,6 +39,7 @@ class Composer:
     all_voices = False  # of a file are to be read for it: the melody
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint)
         self.engine = Engine.of(checkpoint)
 
     def generate(

@@ -25,6 +25,7 @@ from musicgen.composer.engine import (
     sample_to_end,
 )
 from musicgen.composer.generation import titled
+from musicgen.composer.pretrained import Pretrained
 from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.composer.prompts.unfinished_parts import UnfinishedParts, spliced
 from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
@@ -51,7 +52,7 @@ Header = dict[str, str]  # token of each of HEADER_KINDS
 SHORTEST, LONGEST = 2, 999  # bars
 
 
-class PolyphonicComposer:
+class PolyphonicComposer(Pretrained):
     """Composes in parts with one trained model.
 
     Raises:
@@ -61,6 +62,7 @@ class PolyphonicComposer:
     all_voices = True  # of a file are to be read for it
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint)
         if checkpoint.tokenizer != NAME or not checkpoint.openings:
             raise CheckpointError(
                 f"this model reads '{printable(checkpoint.tokenizer[:40])}' tokens and cannot "

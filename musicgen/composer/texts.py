@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from musicgen.composer.engine import BATCH, fastest_stepper
+from musicgen.composer.pretrained import Pretrained
 from musicgen.composer.sampling import TEMPERATURE, SamplingConfig, sample
 from musicgen.corpus.tokenset import BOS_ID
 from musicgen.errors import CheckpointError
@@ -34,7 +35,7 @@ class Written:
     tune: Tune | None
 
 
-class TextComposer:
+class TextComposer(Pretrained):
     """Writes text with one trained model.
 
     Raises:
@@ -42,6 +43,7 @@ class TextComposer:
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(checkpoint)
         if checkpoint.tokenizer != NAME:
             raise CheckpointError(
                 f"this model reads '{checkpoint.tokenizer}' tokens and writes no text; "

@@ -1,10 +1,12 @@
 """A trained model as a folder that a person can read: weights, config, vocabulary, card.
 
-    weights.safetensors  config.json  vocab.json  openings.json  metrics.json  README.md
+    model.safetensors  config.json  vocab.json  openings.json  metrics.json  README.md
     novelty.npz, critic.json (optional)  manifest.json
 
-manifest.json holds the format version and the SHA-256 of every other file. Nothing is a pickle,
-and everything is checked before a network is built, so a folder from a stranger is safe to load.
+manifest.json holds the format version and the SHA-256 of every other file but README.md, the card,
+which may be edited. Nothing is a pickle, and everything is checked before a network is built, so a
+folder from a stranger is safe to load. The folder is also a repository of the Hugging Face Hub
+(see `models.hub`); files that the Hub adds to it are ignored.
 """
 
 from __future__ import annotations
@@ -23,7 +25,16 @@ from numpy.typing import NDArray
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError, CorpusError, printable
 from musicgen.models import ModelConfig, build_model, weight_shapes
-from musicgen.models.sealed_folder import MANIFEST, arrays_from, arrays_to, as_json, seal, unseal
+from musicgen.models.card import FRONT_MATTER, UNKNOWN_LICENCE, front_matter
+from musicgen.models.sealed_folder import (
+    MANIFEST,
+    arrays_from,
+    arrays_to,
+    as_json,
+    unseal,
+    with_manifest,
+    write_whole,
+)
 from musicgen.music.metrics import critic as critics
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
@@ -33,18 +44,15 @@ from musicgen.tokens.vocabulary import SPECIALS
 if TYPE_CHECKING:
     from torch import nn
 
-# Since 2 openings may come with outlines, since 3 there may be a critic.
-FORMAT = "musicgen-checkpoint-3"
+# Since 2 openings may come with outlines, since 3 there may be a critic; since 4 the card is not
+# sealed, and the weights have the name that the Hub knows.
+FORMAT = "musicgen-checkpoint-4"
+CARD, WEIGHTS, WEIGHTS_UP_TO_3 = "README.md", "model.safetensors", "weights.safetensors"
 MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30, ".npz": 1 << 30}
-_FILES = (
-    "weights.safetensors",
-    "config.json",
-    "vocab.json",
-    "openings.json",
-    "metrics.json",
-    "README.md",
-)
-
+_FILES = (WEIGHTS, "config.json", "vocab.json", "openings.json", "metrics.json")
+_FILES_UP_TO_3 = (WEIGHTS_UP_TO_3, *_FILES[1:], CARD)
+_OPTIONAL = (FILE_NAME, critics.FILE_NAME)
+EVERY_FILE = (MANIFEST, CARD, WEIGHTS_UP_TO_3, *_FILES, *_OPTIONAL)
 
 Opening = tuple[tuple[int, ...], int]
 Outlines = tuple[tuple[Outline, int], ...]
@@ -60,8 +68,9 @@ class Checkpoint:
     `openings` are the header ids of the training tunes with their counts, and `outlines`, where
     they are known, the parts of the tunes with each opening, with their counts; `training` is the
     TrainConfig as a dict; `metrics` are numbers by name; `fingerprint` is that of the token set;
-    `card` is README.md in Markdown; `novelty` is the index of the training corpus and `critic`
-    the classifier of its tunes against real ones, if it has them.
+    `card` is README.md in Markdown, to which `save` adds the front matter; `novelty` is the index
+    of the training corpus and `critic` the classifier of its tunes against real ones, if it has
+    them.
     """
 
     weights: Weights
@@ -102,7 +111,15 @@ def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False)
     """
     if is_checkpoint(folder) and not overwrite:
         raise CheckpointError(f"{folder}: holds a model already; choose another place")
-    seal(folder, _contents(checkpoint), kind=FORMAT)
+    write_whole(folder, files_of(checkpoint))
+
+
+def files_of(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """The files of a model folder by name."""
+    return {
+        **with_manifest(_contents(checkpoint), FORMAT),
+        CARD: complete_card(checkpoint).encode(),
+    }
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
@@ -116,7 +133,9 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         folder,
         _FILES,
         kind=FORMAT,
-        optional=(FILE_NAME, critics.FILE_NAME),
+        older={3: _FILES_UP_TO_3},
+        optional=_OPTIONAL,
+        unsealed=(CARD,),
         max_bytes=MAX_BYTES,
         advice="name the folder that train wrote",
     )
@@ -128,13 +147,10 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(f"{where}: its settings cannot be read; get it again") from None
     _require_consistent(checkpoint, where)
+    weights = WEIGHTS if WEIGHTS in files else WEIGHTS_UP_TO_3
     return replace(
         checkpoint,
-        weights=arrays_from(
-            files["weights.safetensors"],
-            weight_shapes(checkpoint.model),
-            f"{where}/weights.safetensors",
-        ),
+        weights=arrays_from(files[weights], weight_shapes(checkpoint.model), f"{where}/{weights}"),
         novelty=_index(files, where),
         critic=Critic.from_bytes(files[critics.FILE_NAME], f"{where}/{critics.FILE_NAME}")
         if critics.FILE_NAME in files
@@ -160,7 +176,7 @@ def _without_weights(files: Mapping[str, bytes]) -> Checkpoint:
         metrics={
             str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
         },
-        card=files["README.md"].decode("utf-8", "replace"),
+        card=files.get(CARD, b"").decode("utf-8", "replace"),
     )
 
 
@@ -224,6 +240,21 @@ def is_checkpoint(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
+def complete_card(checkpoint: Checkpoint, *, licence: str = UNKNOWN_LICENCE) -> str:
+    """The card with the front matter that the Hugging Face Hub reads; one that it has is kept."""
+    if FRONT_MATTER.match(checkpoint.card):
+        return checkpoint.card
+    places = () if checkpoint.novelty is None else checkpoint.novelty.places
+    data = front_matter(
+        title=checkpoint.card.partition("\n")[0].strip("# ") or "A model",
+        licence=licence,
+        tags=(checkpoint.model.kind, checkpoint.tokenizer),
+        places=places,
+        metrics=checkpoint.metrics,
+    )
+    return f"{data}\n{checkpoint.card}"
+
+
 def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
     config = {
         "model": to_dict(checkpoint.model),
@@ -239,12 +270,11 @@ def _contents(checkpoint: Checkpoint) -> dict[str, bytes]:
         optional[critics.FILE_NAME] = checkpoint.critic.to_bytes()
     return {
         **optional,
-        "weights.safetensors": arrays_to(checkpoint.weights),
+        WEIGHTS: arrays_to(checkpoint.weights),
         "config.json": as_json(config),
         "vocab.json": as_json(checkpoint.vocab),
         "openings.json": as_json(_opening_rows(checkpoint)),
         "metrics.json": as_json(checkpoint.metrics),
-        "README.md": checkpoint.card.encode(),
     }
 
 

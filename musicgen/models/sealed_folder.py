@@ -24,8 +24,19 @@ MAX_BYTES = 64 << 20
 Arrays = dict[str, NDArray[np.float32]]
 
 
+def with_manifest(contents: Mapping[str, bytes], kind: str) -> dict[str, bytes]:
+    """The files of a sealed folder by name."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    return {**contents, MANIFEST: as_json({"format": kind, "sha256": digests})}
+
+
 def seal(folder: str | Path, contents: Mapping[str, bytes], *, kind: str) -> None:
-    """Write the whole folder or nothing, in place of a sealed one of the same kind.
+    """Write the files and their manifest, see `write_whole`."""
+    write_whole(folder, with_manifest(contents, kind))
+
+
+def write_whole(folder: str | Path, files: Mapping[str, bytes]) -> None:
+    """Write the whole folder or nothing, in place of a sealed one.
 
     Raises:
         CheckpointError: something else is there, or it cannot be written.
@@ -34,11 +45,9 @@ def seal(folder: str | Path, contents: Mapping[str, bytes], *, kind: str) -> Non
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not is_empty and not (folder / MANIFEST).is_file():
         raise CheckpointError(f"{folder}: exists and is not a model; choose another place")
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    manifest = as_json({"format": kind, "sha256": digests})
     try:
         with replacing_folder(folder) as written:
-            for name, data in {**contents, MANIFEST: manifest}.items():
+            for name, data in files.items():
                 with (written / name).open("wb") as file:
                     file.write(data)
                     file.flush()
@@ -52,13 +61,17 @@ def unseal(
     names: Sequence[str],
     *,
     kind: str,
+    older: Mapping[int, Sequence[str]] = MappingProxyType({}),
     optional: Sequence[str] = (),
+    unsealed: Sequence[str] = (),
     max_bytes: Mapping[str, int] = MappingProxyType({}),
     advice: str = "get the model again",
 ) -> dict[str, bytes]:
     """Content of the files, after their hashes have been compared with the manifest; of the
-    `optional` ones those that it lists. `max_bytes` bounds the size of a file by its suffix
-    (default: `MAX_BYTES`); `advice` ends the message about a path that is no folder.
+    `optional` ones those that it lists, and `unsealed` ones, whose hashes are not compared, where
+    they exist. `older` are the names up to a version of the kind, where they differ. Other files in
+    the folder are ignored. `max_bytes` bounds the size of a file by its suffix (default:
+    `MAX_BYTES`); `advice` ends the message about a path that is no folder.
 
     Raises:
         CheckpointError: a file is missing, changed or too large, or the folder is of another kind,
@@ -73,7 +86,8 @@ def unseal(
         kind_of_folder, digests = str(manifest["format"]), dict(manifest["sha256"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(f"{where}/{MANIFEST}: cannot be read; get the model again") from None
-    _require_format(kind_of_folder, kind, where)
+    version = _version(kind_of_folder, kind, where)
+    names = next((older[last] for last in sorted(older) if version <= last), names)
     # Neither more nor fewer: a name with a flipped bit must not pass for a file that is optional.
     if digests.keys() - set(optional) != set(names):
         raise CheckpointError(f"{where}/{MANIFEST}: lists other files; get the model again")
@@ -81,12 +95,16 @@ def unseal(
     for name, data in files.items():
         if hashlib.sha256(data).hexdigest() != digests[name]:
             raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
-    return files
+    added = [name for name in unsealed if name not in files and (folder / name).exists()]
+    return files | {name: _read(folder / name, max_bytes) for name in added}
 
 
-def _require_format(kind_of_folder: str, kind: str, where: str) -> None:
-    """Refuse another kind or a later version. A kind ends in its version; the caller reads files
-    of earlier ones."""
+def _version(kind_of_folder: str, kind: str, where: str) -> int:
+    """The version of a folder: the end of its kind.
+
+    Raises:
+        CheckpointError: it is of another kind or of a later version.
+    """
     name, _, newest = kind.rpartition("-")
     same, _, version = kind_of_folder.rpartition("-")
     n = int(version) if version.isdecimal() and len(version) < 10 else 0
@@ -97,6 +115,7 @@ def _require_format(kind_of_folder: str, kind: str, where: str) -> None:
         raise CheckpointError(
             f"{where}: is of format '{name}-{n}', newer than '{kind}'; update musicgen"
         )
+    return n
 
 
 def arrays_from(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: object) -> Arrays:

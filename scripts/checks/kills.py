@@ -116,7 +116,7 @@ class Kill:
 
 def outcome(folder: Path) -> tuple[Losses, str]:
     """What must not depend on kills: everything but the clock, and the digest of the weights."""
-    weights = (folder / "model" / "weights.safetensors").read_bytes()
+    weights = (folder / "model" / "model.safetensors").read_bytes()
     return losses(folder), hashlib.sha256(weights).hexdigest()
 
 

@@ -22,6 +22,7 @@ from typing import Annotated, Any
 from musicgen.corpus.preparation import prepare
 from musicgen.evaluation import bits_per_note
 from musicgen.models import checkpoint
+from musicgen.models.card import without_front_matter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
@@ -149,8 +150,10 @@ def main(
         steps=int(model.metrics["steps"]),
     )
     metrics = model.metrics | {"test_bits_per_note": score.bits_per_note}
-    published = replace(model, metrics=metrics, card=model.card.rstrip() + "\n" + text)
-    checkpoint.save(out, published, overwrite=True)
+    card = f"{without_front_matter(model.card).rstrip()}\n{text}"
+    published = replace(model, metrics=metrics, card=card)
+    card = checkpoint.complete_card(published, licence="mit")
+    checkpoint.save(out, replace(published, card=card), overwrite=True)
     print(f"{out}: {score.bits_per_note:.3f} bits per note on the test families")
 
 

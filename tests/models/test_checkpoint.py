@@ -16,6 +16,7 @@ import musicgen
 from musicgen.errors import CheckpointError
 from musicgen.formats.abc_notation import parse
 from musicgen.models import KINDS, ModelConfig, build_model, checkpoint, weights_of
+from musicgen.models.card import without_front_matter
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.music.validation import validate
@@ -80,7 +81,8 @@ def test_what_was_saved_is_loaded(tmp_path: Path, kind: str) -> None:
     names = ("model", "vocab", "feature_sizes", "tokenizer", "fingerprint", "openings", "training")
     for field in names:
         assert getattr(loaded, field) == getattr(saved, field)
-    assert (loaded.metrics, loaded.card) == (saved.metrics, saved.card)
+    assert loaded.metrics == saved.metrics
+    assert without_front_matter(loaded.card) == saved.card
     assert not loaded.network.training
     tokens, features = torch.tensor([[1, 4, 5]]), torch.zeros(1, 3, 2, dtype=torch.long)
     expected, _ = saved.network(tokens, features)
@@ -124,15 +126,13 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert refusal(tmp_path / "nowhere").endswith(message[5:])
 
 
-@pytest.mark.parametrize(
-    "name", ["weights.safetensors", "config.json", "vocab.json", "README.md", "manifest.json"]
-)
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, "config.json", "vocab.json", "manifest.json"])
 def test_a_missing_file(folder: Path, name: str) -> None:
     (folder / name).unlink()
     assert refusal(folder) == f"MODEL/{name}: is missing; is this a model folder?"
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "config.json", "vocab.json"])
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, "config.json", "vocab.json"])
 def test_one_flipped_bit_anywhere(folder: Path, name: str) -> None:
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
@@ -143,15 +143,73 @@ def test_one_flipped_bit_anywhere(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("format_", "message"),
     [
-        ("musicgen-checkpoint-4", ", newer than 'musicgen-checkpoint-3'; update musicgen"),
-        ("musicgen-checkpoint-x", ", not 'musicgen-checkpoint-3'; get another folder"),
-        ("musicgen-head-1", ", not 'musicgen-checkpoint-3'; get another folder"),
+        ("musicgen-checkpoint-5", ", newer than 'musicgen-checkpoint-4'; update musicgen"),
+        ("musicgen-checkpoint-x", ", not 'musicgen-checkpoint-4'; get another folder"),
+        ("musicgen-head-1", ", not 'musicgen-checkpoint-4'; get another folder"),
     ],
 )
 def test_another_format_is_refused_by_name(folder: Path, format_: str, message: str) -> None:
     manifest = json.loads((folder / "manifest.json").read_text()) | {"format": format_}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert refusal(folder) == f"MODEL: is of format '{format_}'{message}"
+
+
+def downgrade(folder: Path, version: int) -> None:
+    """Make the folder one that an earlier musicgen wrote."""
+    (folder / checkpoint.WEIGHTS).rename(folder / checkpoint.WEIGHTS_UP_TO_3)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["format"] = f"musicgen-checkpoint-{version}"
+    digests = manifest["sha256"]
+    digests[checkpoint.WEIGHTS_UP_TO_3] = digests.pop(checkpoint.WEIGHTS)
+    card = (folder / checkpoint.CARD).read_bytes()
+    digests[checkpoint.CARD] = hashlib.sha256(card).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_folder_of_an_earlier_format_loads_with_its_card_sealed(
+    folder: Path, version: int
+) -> None:
+    downgrade(folder, version)
+    loaded = checkpoint.load(folder)
+    assert loaded.weights.keys() == new().weights.keys()
+    checkpoint.save(folder, loaded, overwrite=True)  # as one of today
+    assert {path.name for path in folder.iterdir()} >= {checkpoint.WEIGHTS, checkpoint.CARD}
+    assert not (folder / checkpoint.WEIGHTS_UP_TO_3).exists()
+    downgrade(folder, version)
+    (folder / checkpoint.CARD).write_text("# Another card\n")
+    assert refusal(folder) == "MODEL/README.md: was changed or damaged; get the model again"
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_the_files_are_those_of_the_format_that_the_manifest_names(
+    folder: Path, version: int
+) -> None:
+    if version == 4:
+        downgrade(folder, 3)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["format"] = f"musicgen-checkpoint-{version}"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert refusal(folder) == "MODEL/manifest.json: lists other files; get the model again"
+
+
+@pytest.mark.parametrize("card", [None, b"", b"# Mine\n", b"---\nlicense: cc0-1.0\n---\n\xff"])
+def test_a_card_may_be_edited_or_removed_and_what_the_hub_adds_is_ignored(
+    folder: Path, card: bytes | None
+) -> None:
+    (folder / checkpoint.CARD).unlink()
+    if card is not None:
+        (folder / checkpoint.CARD).write_bytes(card)
+    (folder / ".gitattributes").write_text("*.safetensors filter=lfs\n")
+    (folder / ".cache" / "huggingface").mkdir(parents=True)
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    loaded = checkpoint.load(folder)
+    assert loaded.card == (card or b"").decode("utf-8", "replace")
+
+
+def test_a_card_without_bounds_is_refused(folder: Path) -> None:
+    (folder / checkpoint.CARD).write_bytes(b"x" * (checkpoint.MAX_BYTES[".md"] + 1))
+    assert "MODEL/README.md: is larger than 1 MiB" in refusal(folder)
 
 
 def test_a_model_of_the_first_format_composes_and_guesses_as_it_did() -> None:
@@ -200,7 +258,7 @@ def test_contents_that_do_not_fit(
 
 
 def test_weights_that_are_not_safetensors(folder: Path) -> None:
-    rewrite(folder, "weights.safetensors", lambda _: b"\x80\x05pickle")
+    rewrite(folder, checkpoint.WEIGHTS, lambda _: b"\x80\x05pickle")
     assert "is not a safetensors file" in refusal(folder)
 
 
@@ -211,7 +269,7 @@ def test_weights_that_are_not_finite(folder: Path, value: float) -> None:
         tensors["readout.push.bias"][0] = value
         return safetensors.torch.save(tensors)
 
-    rewrite(folder, "weights.safetensors", poison)
+    rewrite(folder, checkpoint.WEIGHTS, poison)
     assert "'readout.push.bias' holds values that are not finite" in refusal(folder)
 
 
@@ -219,7 +277,7 @@ def test_a_tensor_too_many(folder: Path) -> None:
     def add(data: bytes) -> bytes:
         return safetensors.torch.save(safetensors.torch.load(data) | {"more": torch.zeros(1)})
 
-    rewrite(folder, "weights.safetensors", add)
+    rewrite(folder, checkpoint.WEIGHTS, add)
     assert "does not fit config.json (tensor 'more')" in refusal(folder)
 
 
