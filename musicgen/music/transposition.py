@@ -1,4 +1,4 @@
-"""A whole tune in another key: notes, chords, grace notes, chord symbols, changes of key."""
+"""A whole tune in another key, or as it sounds: notes, chord symbols, changes of key."""
 
 from __future__ import annotations
 
@@ -48,20 +48,56 @@ def move_key(key: Key, interval: Interval) -> Key:
     return _Mover(interval).key(key)
 
 
+def at_concert_pitch(tune: Tune) -> Tune:
+    """The tune with the voices of transposing instruments written as they sound. The heading's key
+    is moved with the first voice."""
+    if not any(map(_transposes, tune.voices)):
+        return tune
+    voices = tuple(_sounding(voice, tune.key) for voice in tune.voices)
+    by = tune.voices[0].transposition
+    return replace(tune, key=move_key(tune.key, by_semitones(tune.key, by)), voices=voices)
+
+
+def _transposes(voice: Voice) -> bool:
+    return voice.percussion is None and (
+        voice.transposition != 0
+        or any(isinstance(e, Change) and e.transposition for bar in voice.bars for e in bar.events)
+    )
+
+
+def _sounding(voice: Voice, key: Key) -> Voice:
+    if not _transposes(voice):
+        return voice
+    mover, bars = _Mover(by_semitones(key, voice.transposition)), []
+    for bar in voice.bars:
+        overlays = tuple(tuple(map(mover.event, line)) for line in bar.overlays)
+        events: list[Event] = []
+        for event in bar.events:
+            if isinstance(event, Change) and event.transposition is not None:
+                mover = _Mover(by_semitones(key, event.transposition))
+                continue
+            if isinstance(event, Change):
+                key = event.key or key
+            events.append(mover.event(event))
+        bars.append(replace(bar, events=tuple(events), overlays=overlays))
+    return replace(voice, transposition=0, bars=tuple(bars))
+
+
 def _interval(key: Key, to: str) -> Interval:
     text = to.strip()
     if re.fullmatch(r"[+-]?\d{1,3}", text):
         semitones = int(text)
         if abs(semitones) > MOST_SEMITONES:
             raise ConfigError(f"transpose '{to}': more than {MOST_SEMITONES} semitones")
-        return _by_semitones(key, semitones)
+        return by_semitones(key, semitones)
     target = parse_key(text)
     if target is None:
         raise ConfigError(f"transpose '{to}': write a key such as G, or semitones such as +2")
     return Interval.between(key, target)
 
 
-def _by_semitones(key: Key, semitones: int) -> Interval:
+def by_semitones(key: Key, semitones: int) -> Interval:
+    """The interval of so many semitones that moves a key to the usual spelling of the other."""
     tonic = tonic_name(key.mode, (key.tonic_pitch_class + semitones) % 12)
     near = Interval.between(key, Key(tonic, key.mode))
     octaves = (semitones - near.semitones) // 12
@@ -78,13 +114,16 @@ class _Mover:
         return replace(tune, key=self.key(tune.key), voices=tuple(map(self.voice, tune.voices)))
 
     def voice(self, voice: Voice) -> Voice:
+        if voice.percussion is not None:
+            return voice
         return replace(voice, bars=tuple(map(self._bar, voice.bars)))
 
     def _bar(self, bar: Bar) -> Bar:
-        overlays = tuple(tuple(map(self._event, line)) for line in bar.overlays)
-        return replace(bar, events=tuple(map(self._event, bar.events)), overlays=overlays)
+        overlays = tuple(tuple(map(self.event, line)) for line in bar.overlays)
+        return replace(bar, events=tuple(map(self.event, bar.events)), overlays=overlays)
 
-    def _event(self, event: Event) -> Event:
+    def event(self, event: Event) -> Event:
+        """The event moved; of changes, those of key."""
         if isinstance(event, Change):
             return event if event.key is None else replace(event, key=self.key(event.key))
         marks = self._marks(event.marks)

@@ -4,13 +4,15 @@
 
 A tune is written music, not a performance: repeats are marks, not copies (`playback.unfold` plays
 them out). Change one with `dataclasses.replace`. Durations are `Fraction`s of a quarter note.
+Pitches are those of MusicXML's <pitch>: as they sound, the octave of the clef included, except in a
+voice for a transposing instrument, which is as its player reads it (`Voice.transposition`).
 Fields that say where something came from (`source`, `span`, `warnings`, `line_break`) take no
 part in equality.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -129,13 +131,17 @@ class Tempo:
 class Change:
     """Something that takes effect between two notes and takes no time.
 
-    Exactly one of the fields is set. `part` is a section label (ABC P:). `text` is any other field
-    or directive met in the music, as (letter, content), kept for round trips.
+    Exactly one of the fields is set. `clef`, `program` and `transposition` are those of `Voice`.
+    `part` is a section label (ABC P:). `text` is any other field or directive met in the music, as
+    (letter, content), kept for round trips.
     """
 
     key: Key | None = None
     meter: Meter | None = None
     tempo: Tempo | None = None
+    clef: str | None = None
+    program: int | None = None
+    transposition: int | None = None
     part: str | None = None
     text: tuple[str, str] | None = None
 
@@ -193,13 +199,24 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """One line of music. `program` is a General MIDI number 0-127 where the source has one."""
+    """One line of music.
+
+    `clef` is a name of `clefs`. `program` is a General MIDI number 0-127 where the source has one.
+    `transposition` is the number of semitones from written to sounding pitch. All three are those
+    at the beginning; a `Change` may follow.
+
+    In a voice of percussion the pitches are places on the staff, and `percussion` has the General
+    MIDI key (35-81) of MIDI pitches, as pairs; a pitch that is not there is its own key. It is None
+    in all other voices. Percussion comes after the voices with pitches.
+    """
 
     id: str = ""
     name: str = ""
     clef: str = ""
     properties: str = ""
     program: int | None = None
+    transposition: int = 0
+    percussion: tuple[tuple[int, int], ...] | None = None
     bars: tuple[Bar, ...] = ()
 
     @property
@@ -214,6 +231,13 @@ class Voice:
         for event in self.events:
             yield position, event
             position += event.duration
+
+
+def has_pitches(voices: Sequence[Voice]) -> bool:
+    """Whether there is music other than drums: notes with pitches, or nothing but rests."""
+    pitched = [voice for voice in voices if voice.percussion is None]
+    drums = any(notes_of(e) for v in voices if v.percussion is not None for e in v.events)
+    return bool(pitched) and (not drums or any(notes_of(e) for v in pitched for e in v.events))
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +313,12 @@ class Tune:
     def bars(self) -> tuple[Bar, ...]:
         """Bars of the first voice; () for a tune without music."""
         return self.voices[0].bars if self.voices else ()
+
+    @property
+    def without_drums(self) -> Tune:
+        """The tune without its voices of percussion."""
+        pitched = tuple(voice for voice in self.voices if voice.percussion is None)
+        return self if len(pitched) == len(self.voices) else replace(self, voices=pitched)
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
         """The tune as a notebook shows it: content by MIME type."""

@@ -95,7 +95,7 @@ READ = [
     ("4.5 rests of whole bars", "Z|Z2|X3|C4|", "60:4"),
     ("4.6 clefs and transposition",
      "X:1\nL:1/4\nK:C clef=bass\nC,|\n[K:C treble-8]C|[K:clef=alto middle=C]C|\n",
-     "48:1 60:1 60:1"),
+     "48:1 48:1 60:1"),
     ("4.7 beams and back quotes", "C/`D/``E/F/|", "60:1/2 62:1/2 64:1/2 65:1/2"),
     ("4.8 bar lines", "C|D||E|]F[|C.|D[|]E|F|]", f"{CDEF} {CDEF}"),
     ("4.8 repeats", "|:C:|:D:|[|:E:|]", "60:1 60:1 62:1 62:1 64:1 64:1"),

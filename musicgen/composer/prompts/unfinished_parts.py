@@ -15,6 +15,7 @@ from musicgen.composer.prompts.source_file import ticked_note
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.midi.splicing import MidiChunks
 from musicgen.music.playback import PlayedNote, played_notes
+from musicgen.music.transposition import at_concert_pitch
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
 from musicgen.tokens.remi.encoding import (
     decode,
@@ -67,6 +68,7 @@ class UnfinishedParts:
         Raises:
             ControlError: the model cannot follow it, or it has as many bars already.
         """
+        tune = at_concert_pitch(tune)
         try:
             given, _ = piece_of(tune, finished=False)
         except InvalidTuneError as error:
@@ -122,6 +124,8 @@ class UnfinishedParts:
 
 
 def _sounds(voice: Voice) -> bool:
+    if voice.percussion is not None:
+        return False
     overlays = (event for bar in voice.bars for line in bar.overlays for event in line)
     return any(isinstance(event, Note | Chord) for event in (*voice.events, *overlays))
 

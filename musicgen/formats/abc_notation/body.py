@@ -13,9 +13,10 @@ from musicgen.formats.abc_notation.header import Header
 from musicgen.formats.abc_notation.lyrics import align, align_symbols
 from musicgen.formats.abc_notation.macros import expand
 from musicgen.formats.abc_notation.music import MusicReader
+from musicgen.formats.abc_notation.sounding import read_directive
 from musicgen.formats.abc_notation.text import decode_text, one_line
 from musicgen.formats.abc_notation.voices import Voices, describe
-from musicgen.music.tune import Change, ReadWarning, Source, Tune
+from musicgen.music.tune import Change, ReadWarning, Source, Tune, has_pitches
 
 MAX_LINE_LENGTH = 50_000  # characters
 MAX_TOKENS = 200_000  # notes, bar lines, signs in a tune
@@ -66,6 +67,7 @@ class TuneReader:
         self.music_ends: dict[str, int] = {}  # offset after the last music of each voice
         self.block_ends: dict[str, int] = {}  # the last line that ends each kind of block
         self.started = False
+        self.in_voices = False  # V: has been met below the heading
         self.in_music = False
 
     def _warn(self, what: str, column: int = 0) -> None:
@@ -224,6 +226,7 @@ class TuneReader:
             "P": self._part,
             "m": self.header.read_macro,
             "U": self._symbol,
+            "I": lambda text: self._instruction(text, ("I", decode_text(text))),
         }.get(letter)
         if handler is not None:
             handler(content)
@@ -252,9 +255,11 @@ class TuneReader:
         if field.key is not None:
             self.music.voice.set_key(field.key)
             self._change(Change(key=field.key))
-        if field.clef or field.properties:
-            clef = f"clef={field.clef} " if field.clef else ""
-            self._change(Change(text=("K", f"{clef}{field.properties}".strip())))
+        voice = self.music.voice
+        if field.clef:
+            voice.turn("clef", field.clef)
+        if others := voice.take_properties(field.properties):
+            self._change(Change(text=("K", " ".join(others))))
 
     def _meter(self, content: str) -> None:
         if self._in_heading:
@@ -310,18 +315,22 @@ class TuneReader:
             self._warn(f"'{text[:40]}' in s: is no symbol; left out")
 
     def _body_directive(self, content: str) -> None:
-        voice = self.music.voice
-        before = self.header.programs.get("")
-        if voice.bars or not voice.bar.empty:
-            self._change(Change(text=("%%", one_line(content))))
-            return
-        known = len(self.header.fields)
-        self.header.directive(content)
-        if len(self.header.fields) > known:
-            self._change(Change(text=self.header.fields.pop()))
-        elif self.header.programs.get("") != before or voice.id:
-            voice.program = self.header.programs.get("", voice.program)
+        if self.music.voice.started or not self.header.propagates(content):
+            self._instruction(content, ("%%", one_line(content)))
         self.music.placer.scope = self.header.scope
+
+    def _instruction(self, content: str, text: tuple[str, str]) -> None:
+        """Follow an instruction of %% or I:, which are the same (11), or keep it as `text`."""
+        directive = read_directive(content)
+        if directive is None:
+            if content.strip():
+                self._change(Change(text=text))
+        elif directive.kind == "drummap" or (self._in_heading and not self.in_voices):
+            self.header.instruments.take(directive, "")
+            if self._in_heading:
+                self.voices.restart()
+        else:
+            self.music.voice.take(directive)
 
     # Voices.
 
@@ -330,6 +339,7 @@ class TuneReader:
         if not field.id:
             self._warn("V: without a name; left out")
             return
+        self.in_voices = True
         voice = self.voices.get(field.id, offset)
         describe(voice, field)
         if not voice.bar.events:
@@ -345,6 +355,9 @@ class TuneReader:
             self._finish_voice(voice, len(source.text))
         if not any(voice.bars for voice in drafts):
             raise ParseError("has no music; write some after K:", line=source.line)
+        voices = self.voices.freeze()
+        if not has_pitches(voices):
+            raise ParseError("holds no notes other than drums; is it the right file?", line=source.line)
         for voice in drafts:
             if voice.id and not voice.bars:
                 self._warn(f"voice {voice.id} has no music and was left out")
@@ -361,7 +374,7 @@ class TuneReader:
             parts=header.parts,
             fields=tuple(header.fields),
             words=tuple(header.words),
-            voices=self.voices.freeze(),
+            voices=voices,
             source=source,
             warnings=tuple(self.warnings),
         )
@@ -374,5 +387,7 @@ class TuneReader:
             voice.close_bar("", max(bar.start, self.music_ends.get(voice.id, end)))
         elif voice.bars:
             voice.bars[-1].events += bar.events
+        if voice.n_silent:
+            self._warn(f"{voice.n_silent} notes of a voice of drums and of pitches, left out")
         if bar_number := voice.open_repeat():
             self._warn(f"the repeat that begins in bar {bar_number} is never closed")

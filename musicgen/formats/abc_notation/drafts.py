@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from musicgen.formats.abc_notation.sounding import DRUM_CHANNEL, Directive, read_properties
+from musicgen.music.clefs import clef_octave, parse_clef
 from musicgen.music.theory import FREE_METER, Key, Pitch
 from musicgen.music.tune import (
     Bar,
@@ -21,6 +23,7 @@ from musicgen.music.tune import (
     Timed,
     Tuplet,
     Voice,
+    notes_of,
 )
 
 _ZERO = Fraction(0)
@@ -177,18 +180,26 @@ class VoiceDraft:
     """A voice being read, with the state that its notes depend on."""
 
     __slots__ = (
-        "altered", "bar", "bars", "broken", "busy", "chord", "clef", "events", "id", "key",
-        "lane", "lanes", "line_end", "line_start", "lyric_start", "meter", "name", "octave",
-        "pending", "program", "properties", "repeat_end", "signature", "unit", "verse",
+        "altered", "bar", "bars", "broken", "busy", "channel", "chord", "events", "id", "initial",
+        "is_percussion", "is_silent", "key", "lane", "lanes", "line_end", "line_start",
+        "lyric_start", "meter", "n_silent", "name", "octave", "octaves", "pending", "properties",
+        "repeat_end", "semitones", "signature", "state", "unit", "verse",
     )  # fmt: skip
 
     def __init__(self, voice_id: str, start: int) -> None:
         self.id = voice_id
         self.name = ""
-        self.clef = ""
         self.properties = ""
-        self.program: int | None = None
-        self.octave = 0
+        # Clef, program and transposition: at the beginning, and now.
+        self.initial: dict[str, Any] = {"clef": "", "program": None, "transposition": 0}
+        self.state = dict(self.initial)
+        self.octaves = 0  # those of octave=
+        self.octave = 0  # how many octaves higher notes sound than written, with that of the clef
+        self.semitones: dict[str, int] = {}  # by what transposes: a property, a directive
+        self.channel: int | None = None
+        self.is_percussion = False
+        self.is_silent = False  # drums in a voice with pitches, or the other way round
+        self.n_silent = 0
         self.bars: list[BarDraft] = []
         self.bar = BarDraft(start, start)
         self.events = self.bar.events  # where the next event goes: the bar or an overlay
@@ -211,6 +222,63 @@ class VoiceDraft:
         self.key = key
         self.signature: dict[str, int] = key.signature
         self.altered: dict[str, int] = self.signature
+
+    def turn(self, what: str, value: Any) -> None:
+        """Set the clef, program or transposition: of the voice, or as a change once music has been
+        read."""
+        if value == self.state[what]:
+            return
+        self.state[what] = value
+        if self.started:
+            self.events.append(Change(**{what: value}))
+        else:
+            self.initial[what] = value
+        if what == "clef":
+            self.octave = self.octaves + clef_octave(value)
+            self._sort()
+
+    def take_properties(self, text: str) -> tuple[str, ...]:
+        """Take in the properties of K: or V: that decide what sounds; returns the others."""
+        properties = read_properties(text)
+        if properties.octaves is not None:
+            self.octaves = properties.octaves
+            self.octave = self.octaves + clef_octave(self.state["clef"])
+        if properties.semitones is not None:
+            self.transpose("property", properties.semitones)
+        return properties.others
+
+    def take(self, directive: Directive) -> None:
+        """Follow a directive that decides what sounds."""
+        if directive.kind == "program":
+            if self.is_percussion or directive.argument != DRUM_CHANNEL:
+                self.turn("program", directive.value)
+        elif directive.kind == "channel":
+            self.set_channel(directive.value)
+        elif directive.kind == "transpose":
+            self.transpose("directive", directive.value)
+        elif directive.kind == "rtranspose":
+            self.transpose("directive", directive.value + self.semitones.get("directive", 0))
+
+    def transpose(self, by: str, semitones: int) -> None:
+        """Set how far notes sound from where they are written, by a property or a directive; the
+        two add up."""
+        self.semitones[by] = semitones
+        self.turn("transposition", sum(self.semitones.values()))
+
+    def set_channel(self, channel: int | None) -> None:
+        """Set the MIDI channel, counted from 1."""
+        self.channel = channel
+        self._sort()
+
+    def _sort(self) -> None:
+        """Decide whether the notes that follow are drums; the first decide for the voice."""
+        clef = parse_clef(self.state["clef"])
+        drums = clef is not None and clef.sign == "percussion"
+        if self.channel is not None:
+            drums = self.channel == DRUM_CHANNEL
+        if not self.started:
+            self.is_percussion = drums
+        self.is_silent = drums != self.is_percussion
 
     @property
     def started(self) -> bool:
@@ -289,15 +357,22 @@ class VoiceDraft:
                 opened = 0
         return opened
 
-    def freeze(self) -> Voice:
-        """The finished voice."""
+    def freeze(self, drum_map: Mapping[int, int]) -> Voice:
+        """The finished voice; `drum_map` has the General MIDI keys of notes."""
+        bars = tuple(bar.freeze() for bar in self.bars)
+        keys: tuple[tuple[int, int], ...] | None = None
+        if self.is_percussion:
+            self.initial["transposition"] = 0
+            events = (event for bar in bars for line in bar.lines for event in line)
+            struck = {note.midi for event in events for note in notes_of(event)}
+            keys = tuple(sorted(pair for pair in drum_map.items() if pair[0] in struck))
         return Voice(
             id=self.id,
             name=self.name,
-            clef=self.clef,
             properties=self.properties,
-            program=self.program,
-            bars=tuple(bar.freeze() for bar in self.bars),
+            percussion=keys,
+            bars=bars,
+            **self.initial,
         )
 
 

@@ -18,6 +18,7 @@ from musicgen.formats.abc_notation.fields import (
     read_voice,
 )
 from musicgen.formats.abc_notation.macros import Macro, parse_macro
+from musicgen.formats.abc_notation.sounding import Instruments, read_directive
 from musicgen.formats.abc_notation.text import decode_text, one_line
 from musicgen.music.theory import FREE_METER, Key, Meter, default_unit
 from musicgen.music.tune import Tempo
@@ -26,7 +27,6 @@ Warn = Callable[[str], None]
 
 # Fields that a file may give before its first tune, for all tunes (ABC 2.1, section 2.2.2).
 INHERITED = frozenset("ABCDFGHILMmNORSUZQ")
-_PROGRAM = re.compile(r"MIDI\s+program\s+(\d{1,3})\s*$")
 _PROPAGATE = re.compile(r"propagate-accidentals\s+(not|octave|pitch)\s*$")
 _NUMBER = re.compile(r"\d{1,9}")
 _USER_SYMBOL = re.compile(r"\s*([.~H-Yh-w])\s*=\s*[!+]?([^\s!+]+(?:\([^\s!+]*)?)[!+]?\s*$")
@@ -52,7 +52,7 @@ class Header:
         self.fields: list[tuple[str, str]] = []
         self.words: list[str] = []
         self.voices: list[VoiceField] = []
-        self.programs: dict[str, int] = {}
+        self.instruments = Instruments()
         self.letters = dict(decorations.LETTERS)
         self.macros: list[Macro] = []
         self.scope = "pitch"
@@ -83,18 +83,23 @@ class Header:
 
     def directive(self, content: str) -> None:
         """Read a %% line."""
-        program = _PROGRAM.match(content)
-        if program and int(program[1]) < 128:
-            self.programs[self.voices[-1].id if self.voices else ""] = int(program[1])
-        elif not self._propagates(content):
+        if not self._instructs(content):
             self.fields.append(("%%", one_line(content)))
 
     def read_instruction(self, content: str) -> None:
-        """Read an I: field."""
-        if not self._propagates(content):
+        """Read an I: field, which is the same as %% (11)."""
+        if not self._instructs(content):
             self.fields.append(("I", decode_text(content)))
 
-    def _propagates(self, content: str) -> bool:
+    def _instructs(self, content: str) -> bool:
+        directive = read_directive(content)
+        if directive is None:
+            return self.propagates(content)
+        self.instruments.take(directive, self.voices[-1].id if self.voices else "")
+        return True
+
+    def propagates(self, content: str) -> bool:
+        """Read an instruction on how far accidentals reach (11.3); whether it is one."""
         match = _PROPAGATE.match(content.strip())
         self.scope = match[1] if match else self.scope
         return match is not None

@@ -112,7 +112,7 @@ class MusicReader:
 
     def _note(self, match: Match) -> None:
         voice = self.voice
-        if voice.busy or voice.octave or self.placer.scope != "pitch":
+        if voice.busy or voice.octave or voice.is_silent or self.placer.scope != "pitch":
             self._marked_note(match)
             return
         sign, letter, octave, length = match.group(2, 3, 4, 5)

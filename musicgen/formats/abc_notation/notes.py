@@ -12,7 +12,7 @@ from musicgen.formats.abc_notation.text import quote
 from musicgen.music.theory import Key, Meter, Pitch
 from musicgen.music.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
 
-_SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
+SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
 _NAME = re.compile(r"[^!\s|\"\\%]{1,40}")
 MAX_LENGTH_NUMBER = 9999
 
@@ -23,6 +23,7 @@ class AbcNoteWriter:
     def __init__(self, tune: Tune) -> None:
         self.name = tune.title or f"X:{tune.number}"
         self.unit = tune.unit
+        self.octave = 0  # how many octaves higher notes sound than they are written
         self.short = {} if any(f[0] == "U" for f in tune.fields) else SHORT
         self.groups: dict[int, Tuplet | None] = {}
         self.set_key(tune.key)
@@ -70,9 +71,9 @@ class AbcNoteWriter:
     def _pitch(self, pitch: Pitch) -> str:
         sign = ""
         if self.altered[pitch.step] != pitch.alter:
-            sign = _SIGNS[pitch.alter]
+            sign = SIGNS[pitch.alter]
             self.altered = self.altered | {pitch.step: pitch.alter}
-        return sign + letter_of(pitch.step, pitch.octave)
+        return sign + letter_of(pitch.step, pitch.octave - self.octave)
 
     def _length(self, duration: Fraction) -> str:
         length = duration / self.unit

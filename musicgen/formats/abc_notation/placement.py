@@ -19,7 +19,7 @@ from musicgen.formats.abc_notation.drafts import (
 )
 from musicgen.formats.abc_notation.scanner import ALTERS, factor, pitch_of
 from musicgen.music.theory import Pitch
-from musicgen.music.tune import NO_MARKS, Chord, Note, Rest, Timed
+from musicgen.music.tune import NO_MARKS, Chord, Note, Rest, Timed, notes_of
 
 # Words at a bar line that belong to the note before it.
 _CLOSING_TEXT = re.compile(r"[\^_<>@]?\s*(?:D\.? ?C\b|D\.? ?S\b|fine\b|da ?capo|dal ?segno)", re.I)
@@ -67,6 +67,9 @@ class Placer:
     def place(self, event: Timed) -> None:
         """Append an event, with the tuplet, broken rhythm, tie and signs that are open."""
         voice = self.voice
+        if voice.is_silent and type(event) is not Rest:
+            voice.n_silent += len(notes_of(event))
+            event = Rest(event.duration)
         tuplet = voice.lane.tuplet
         if tuplet is not None:
             event = scaled(event, Fraction(tuplet.normal, tuplet.actual), tuplet.next())

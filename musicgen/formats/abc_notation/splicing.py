@@ -63,7 +63,7 @@ class _Scribe(AbcNoteWriter):
             self.groups[0] = replace(place.tuplet, index=place.tuplet.index - 1)
 
     def _pitch(self, pitch: Pitch) -> str:
-        text = super()._pitch(replace(pitch, octave=pitch.octave - self.octave))
+        text = super()._pitch(pitch)
         if self.cautious and text[0] in "^_=":
             self.altered = self.altered | {pitch.step: _UNKNOWN}
         return text

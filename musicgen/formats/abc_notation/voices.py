@@ -11,7 +11,6 @@ from musicgen.formats.abc_notation.header import Header
 from musicgen.music.tune import Voice
 
 MAX_VOICES = 64
-MAX_OCTAVES = 9  # that octave= may move a voice
 
 
 class Voices:
@@ -38,26 +37,35 @@ class Voices:
             if len(self.drafts) >= MAX_VOICES:
                 raise ParseError(f"has more than {MAX_VOICES} voices; split it")
             self.drafts[voice_id] = VoiceDraft(voice_id, offset)
-            self._set_up(self.drafts[voice_id])
+            self._set_up(self.drafts[voice_id], len(self.drafts))
         return self.drafts[voice_id]
 
     def restart(self) -> None:
         """Give all voices the key, meter, unit and clef of the heading as read so far."""
-        for voice in self.drafts.values():
-            self._set_up(voice)
+        for number, voice in enumerate(self.drafts.values(), 1):
+            self._set_up(voice, number)
+        for field in self.header.voices:
+            describe(self.drafts[field.id], field)
 
-    def _set_up(self, voice: VoiceDraft) -> None:
-        header = self.header
+    def _set_up(self, voice: VoiceDraft, number: int) -> None:
+        header, instruments = self.header, self.header.instruments
         voice.set_key(header.the_key())
         voice.meter = header.the_meter()
         voice.unit = header.the_unit().as_integer_ratio()
-        voice.program = header.programs.get(voice.id, header.programs.get(""))
+        if instruments.semitones:
+            voice.transpose("directive", instruments.semitones)
+        if (channel := instruments.channel(voice.id)) is not None:
+            voice.set_channel(channel)
+        if (program := instruments.program(voice.id, number)) is not None:
+            voice.turn("program", program)
         if header.key is not None:
-            voice.clef = voice.clef or header.key.clef
+            if not voice.initial["clef"]:
+                voice.turn("clef", header.key.clef)
             _add_properties(voice, header.key.properties)
 
     def freeze(self) -> tuple[Voice, ...]:
-        """The finished voices that have music; a nameless one beside others gets a number."""
+        """The finished voices that have music, those of percussion last; a nameless one beside
+        others gets a number."""
         drafts = [draft for draft in self.drafts.values() if draft.bars]
         unnamed = self.drafts.get("")
         if unnamed is not None and unnamed.bars and len(drafts) > 1:
@@ -65,21 +73,19 @@ class Voices:
             drafts.sort(key=lambda draft: draft is not unnamed)  # it comes first
         elif unnamed is not None and not unnamed.bars and drafts:
             drafts[0].bars[0].events[:0] = unnamed.bar.events
-        return tuple(draft.freeze() for draft in drafts)
+        drafts.sort(key=lambda draft: draft.is_percussion)
+        return tuple(draft.freeze(self.header.instruments.drum_map) for draft in drafts)
 
 
 def describe(voice: VoiceDraft, field: VoiceField) -> None:
     """Give a voice the name, clef and properties of its V: field."""
     voice.name = field.name or voice.name
-    voice.clef = field.clef or voice.clef
+    if field.clef:
+        voice.turn("clef", field.clef)
     _add_properties(voice, field.properties)
 
 
 def _add_properties(voice: VoiceDraft, properties: str) -> None:
     kept = PIECE.findall(voice.properties)
-    for piece in PIECE.findall(properties):
-        if piece.startswith("octave=") and piece[7:].lstrip("+-").isdecimal():
-            voice.octave = max(-MAX_OCTAVES, min(MAX_OCTAVES, int(piece[7:][:4])))
-        elif piece not in kept:
-            kept.append(piece)
+    kept += [piece for piece in voice.take_properties(properties) if piece not in kept]
     voice.properties = " ".join(kept)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate, zip_longest
 
 from musicgen.formats.abc_notation.fields import write_key, write_tempo, write_unit
 from musicgen.formats.abc_notation.lyrics import join_syllables
-from musicgen.formats.abc_notation.notes import AbcNoteWriter
+from musicgen.formats.abc_notation.notes import SIGNS, AbcNoteWriter
+from musicgen.formats.abc_notation.scanner import letter_of
+from musicgen.formats.abc_notation.sounding import DRUM_CHANNEL
 from musicgen.formats.abc_notation.text import encode_text, one_line
 from musicgen.formats.abc_notation.tunebook import parse_text
-from musicgen.music.theory import Meter
+from musicgen.music.clefs import clef_octave
+from musicgen.music.theory import C_MAJOR, Meter, spell
 from musicgen.music.tune import EIGHTH, Bar, Change, Event, Rest, Tune, Voice
 
 BARS_A_LINE = 4
@@ -69,11 +72,12 @@ def _heading(tune: Tune) -> list[str]:
     key = f"K:{write_key(tune.key)}"
     voices = tune.voices
     if len(voices) == 1 and not voices[0].id:
-        key = " ".join(f"{key} {_clef(voices[0])} {one_line(voices[0].properties)}".split())
-        lines += _program(voices[0])
+        key = " ".join([key, *_properties(voices[0])])
     else:
-        for voice in voices:
-            lines += _voice_fields(voice)
+        lines += _drum_map(voices)
+        lines += [_voice_field(voice) for voice in voices]
+    if len(voices) == 1:
+        lines += _directives(voices[0])
     return [*lines, key]
 
 
@@ -84,18 +88,48 @@ def _field(letter: str, content: str) -> str:
     return f"{letter}:{' ' * text.startswith(('|', ':', '['))}{text}"  # "B:|" would be music
 
 
-def _voice_fields(voice: Voice) -> list[str]:
-    name = f'name="{one_line(voice.name)}"' if voice.name else ""
-    pieces = [f"V:{_voice_id(voice)}", name, _clef(voice), one_line(voice.properties)]
-    return [" ".join(filter(None, pieces)), *_program(voice)]
+def _voice_field(voice: Voice) -> str:
+    name = [f'name="{one_line(voice.name)}"'] if voice.name else []
+    return " ".join([f"V:{_voice_id(voice)}", *name, *_properties(voice)])
 
 
-def _clef(voice: Voice) -> str:
-    return f"clef={voice.clef}" if voice.clef else ""
+def _properties(voice: Voice) -> Iterator[str]:
+    """Transposition, clef and other properties; abc2midi adds up the first two in this order."""
+    if voice.transposition and not _retunes(voice):
+        yield f"transpose={voice.transposition}"
+    if voice.clef:
+        yield f"clef={voice.clef}"
+    if voice.properties:
+        yield one_line(voice.properties)
 
 
-def _program(voice: Voice) -> list[str]:
-    return [] if voice.program is None else [f"%%MIDI program {voice.program}"]
+def _retunes(voice: Voice) -> bool:
+    """Whether the transposition changes, for which players need directives throughout."""
+    events = (event for bar in voice.bars for event in bar.events)
+    return any(isinstance(e, Change) and e.transposition is not None for e in events)
+
+
+def _directives(voice: Voice) -> list[str]:
+    """The instrument that a voice begins with."""
+    lines = [] if voice.percussion is None else [f"%%MIDI channel {DRUM_CHANNEL}"]
+    lines += [] if voice.program is None else [f"%%MIDI program {voice.program}"]
+    if voice.transposition and _retunes(voice):
+        lines.append(f"%%MIDI transpose {voice.transposition}")
+    return lines
+
+
+def _drum_map(voices: Sequence[Voice]) -> list[str]:
+    """The keys of drums, for abc2midi and for abcjs."""
+    pairs = {pair for voice in voices for pair in voice.percussion or ()}
+    notes = [(_note(midi), key) for midi, key in sorted(pairs)]
+    return [
+        f"%%{name} {note} {key}" for name in ("MIDI drummap", "percmap") for note, key in notes
+    ]
+
+
+def _note(midi: int) -> str:
+    pitch = spell(midi, C_MAJOR)
+    return SIGNS[pitch.alter].strip("=") + letter_of(pitch.step, pitch.octave)
 
 
 def _voice_id(voice: Voice) -> str:
@@ -107,11 +141,13 @@ def _music(tune: Tune) -> list[str]:
         VoiceWriter(tune, leads=number == 0).write(voice)
         for number, voice in enumerate(tune.voices)
     ]
+    directives = {voice.id: _directives(voice) for voice in tune.voices}
     lines: list[str] = []
     for systems in zip_longest(*written, fillvalue=()):
         for voice, system in zip(tune.voices, systems, strict=True):
             if system and len(written) > 1:
                 lines.append(f"V:{_voice_id(voice)}")
+                lines += directives.pop(voice.id, ())
             lines += system
     return lines
 
@@ -129,6 +165,7 @@ class VoiceWriter:
         self.leads = leads  # the first voice, to which a P: on its own line belongs
         self.notes = AbcNoteWriter(tune)
         self.meter = tune.meter
+        self.id = ""  # of the voice, where it has one
         self.lines: list[str] = []
         self.text = ""
         self.sung: list[tuple[str, ...]] = []
@@ -136,6 +173,8 @@ class VoiceWriter:
     def write(self, voice: Voice) -> list[list[str]]:
         """Systems of the voice."""
         lyrics = any(e.marks.lyrics for e in voice.events)
+        self.id = _voice_id(voice) if voice.id else ""
+        self.notes.octave = clef_octave(voice.clef)
         systems, counted = [], 0
         bars = voice.bars
         for number, bar in enumerate(bars):
@@ -225,6 +264,12 @@ class VoiceWriter:
             self.text += f"[M:{change.meter}]"
         elif change.tempo is not None:
             self.text += f"[Q:{write_tempo(change.tempo).replace(']', ')')}]"
+        elif change.clef is not None:
+            self._clef(change.clef or "treble")
+        elif change.program is not None:
+            self.text += f"[I:MIDI program {change.program}]"
+        elif change.transposition is not None:
+            self.text += f"[I:MIDI transpose {change.transposition}]"
         elif change.part is not None:
             part = encode_text(change.part)
             if self.leads and not self.text:
@@ -237,6 +282,17 @@ class VoiceWriter:
                 self.text += f"[{letter}:{encode_text(content)}]"
             else:
                 self._own_line(_field(letter, content))
+
+    def _clef(self, clef: str) -> None:
+        """Write a change of clef so that abcjs sees the end of an octave clef too: with the voice,
+        or on a line of its own."""
+        if self.id:
+            self.text += f"[V:{self.id} clef={clef}]"
+        elif self.notes.octave:
+            self._own_line(f"K:clef={clef}")
+        else:
+            self.text += f"[K:clef={clef}]"
+        self.notes.octave = clef_octave(clef)
 
     def _own_line(self, line: str) -> None:
         """Write a line of its own; the music after it still belongs to the same bar."""

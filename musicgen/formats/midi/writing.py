@@ -27,6 +27,7 @@ from musicgen.music.playback import (
     timeline,
 )
 from musicgen.music.theory import MINOR_MODES, Key, Meter, default_qpm
+from musicgen.music.transposition import at_concert_pitch
 from musicgen.music.transposition import transpose as transposed
 from musicgen.music.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
 
@@ -112,7 +113,7 @@ def render(
             f"a MIDI file holds one tune, not {len(tunes)}; write one file for each"
         )
     tune = transposed(tunes[0], transpose) if transpose else tunes[0]
-    tune = tune if repeats else _once(tune)
+    tune = at_concert_pitch(tune if repeats else _once(tune))
     played = timeline(tune)
     if not played.notes:
         raise InvalidTuneError(f"'{tune.title}' has no notes to write as MIDI")
@@ -199,9 +200,13 @@ class _Writer:
     def _voice(self, number: int, voice: Voice, notes: Sequence[PlayedNote]) -> Iterator[_Event]:
         channel = number % 15
         channel += channel >= DRUM_CHANNEL
-        program = {"channel": channel, "program": self._program(number, voice)}
+        if voice.percussion is not None:
+            channel = DRUM_CHANNEL
         yield 0, _HEADING, "track_name", {"name": voice.name or voice.id or self.tune.title}
-        yield 0, _HEADING, "program_change", program
+        changes = [(at, program) for at, n, program in self.played.programs if n == number]
+        for onset, given in [(Fraction(0), voice.program), *changes]:
+            program = {"channel": channel, "program": self._program(number, voice, given)}
+            yield self.ticks(self.place(onset)), _HEADING, "program_change", program
         for note in separate(notes):
             first = self.ticks(self.place(note.onset))
             last = self.ticks(self.place(note.onset + note.duration))
@@ -219,11 +224,14 @@ class _Writer:
             yield first, _NOTE_ON, "note_on", {**key, "velocity": velocity}
             yield last, _NOTE_OFF, "note_off", {**key, "velocity": 0}
 
-    def _program(self, number: int, voice: Voice) -> int:
+    def _program(self, number: int, voice: Voice, given: int | None) -> int:
+        """The program of a voice in a place where `given` is its own: for drums, a kit."""
+        if voice.percussion is not None:
+            return given or 0
         names = [name for name in self.options.instrument.split(",") if name.strip()]
         if names:
             return program_of(names[number % len(names)])
-        return FLUTE if voice.program is None else voice.program
+        return FLUTE if given is None else given
 
     def _humanized(self, first: int, last: int) -> tuple[int, int, int]:
         """Onset, end and velocity with random deviations."""

@@ -10,42 +10,26 @@ from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
 from musicgen.formats.musicxml.remarks import change_remark, key_remark
 from musicgen.formats.musicxml.signs import direction
+from musicgen.music.clefs import Clef, clef_name, parse_clef
 from musicgen.music.theory import FIFTHS_ORDER, Key, Meter
 from musicgen.music.tune import Change, Tempo, Voice
 from musicgen.system.markup import element, text
 
-# Name -> sign, line, octave change.
-CLEFS = {
-    "treble": ("G", 2, 0),
-    "treble-8": ("G", 2, -1),
-    "treble+8": ("G", 2, 1),
-    "bass": ("F", 4, 0),
-    "bass-8": ("F", 4, -1),
-    "bass3": ("F", 3, 0),
-    "alto": ("C", 3, 0),
-    "tenor": ("C", 4, 0),
-    "soprano": ("C", 1, 0),
-    "mezzosoprano": ("C", 2, 0),
-    "perc": ("percussion", 0, 0),
-}
-_CLEF_NAMES = {shape: name for name, shape in CLEFS.items()}
 _BASS_BELOW = 55.0  # mean MIDI pitch below which a voice without a clef goes in the bass
 
 
-def clef_of(voice: Voice) -> tuple[str, int, int]:
-    """Sign, line and octave change of a voice's clef; by its range where none is named."""
-    name = voice.clef.lower()
-    if name in CLEFS:
-        return CLEFS[name]
+def clef_of(voice: Voice) -> Clef:
+    """The clef of a voice; by its range where none is named."""
+    clef = parse_clef(voice.clef)
+    if clef is not None:
+        return clef
     pitches = [note.midi for event in voice.events for note in notes_of(event)]
-    return CLEFS["bass" if pitches and fmean(pitches) < _BASS_BELOW else "treble"]
+    return Clef("F", 4) if pitches and fmean(pitches) < _BASS_BELOW else Clef("G", 2)
 
 
-def clef_name(sign: str, line: int, octave: int) -> str:
+def read_name(clef: Clef) -> str:
     """Name of a clef; "" for the treble clef, which goes without saying, and for unknown ones."""
-    if sign == "percussion":
-        return "perc"
-    name = _CLEF_NAMES.get((sign, line, octave), "")
+    name = clef_name(clef)
     return "" if name == "treble" else name
 
 
@@ -54,7 +38,8 @@ def attributes(
     divisions: int | None = None,
     key: Key | None = None,
     meter: Meter | None = None,
-    clef: tuple[str, int, int] | None = None,
+    clef: Clef | None = None,
+    transposition: int | None = None,
 ) -> str:
     """An <attributes> element with what is given."""
     parts = []
@@ -65,10 +50,11 @@ def attributes(
     if meter is not None:
         parts.append(_time(meter))
     if clef is not None:
-        sign, line, octave = clef
-        lines = [element("line", text(line))] if line else []
-        octaves = [element("clef-octave-change", text(octave))] if octave else []
-        parts.append(element("clef", element("sign", sign), *lines, *octaves))
+        lines = [element("line", text(clef.line))] if clef.line else []
+        octaves = [element("clef-octave-change", text(clef.octave))] if clef.octave else []
+        parts.append(element("clef", element("sign", clef.sign), *lines, *octaves))
+    if transposition is not None:
+        parts.append(element("transpose", element("chromatic", text(transposition))))
     return element("attributes", *parts)
 
 

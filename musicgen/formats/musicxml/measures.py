@@ -17,6 +17,7 @@ from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import Connections, reach
 from musicgen.formats.musicxml.notes import NoteWriter, WrittenNote
 from musicgen.formats.musicxml.remarks import change_remark, opening_remark
+from musicgen.music.clefs import Clef, parse_clef
 from musicgen.music.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 from musicgen.system.markup import element
 
@@ -95,7 +96,11 @@ class MeasureWriter:
         self.meter = meter
         self.accidentals.set_key(key)
         start = attributes(
-            divisions=self.shape.divisions, key=key, meter=meter, clef=clef_of(self.voice)
+            divisions=self.shape.divisions,
+            key=key,
+            meter=meter,
+            clef=clef_of(self.voice),
+            transposition=self.voice.transposition or None,
         )
         return exact + start + (tempo(speed) if speed and self.leading else "")
 
@@ -163,8 +168,12 @@ class MeasureWriter:
         if change.key is not None:
             self.accidentals.set_key(change.key)
         self.meter = change.meter or self.meter
-        if change.key or change.meter:
-            return attributes(key=change.key, meter=change.meter)
+        if change.key or change.meter or change.transposition is not None:
+            return attributes(
+                key=change.key, meter=change.meter, transposition=change.transposition
+            )
+        if change.clef is not None:
+            return attributes(clef=parse_clef(change.clef) or Clef("G", 2))
         if change.tempo is not None and self.leading:
             return tempo(change.tempo)
         label = change.part or ""

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import lcm
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.musicxml.attributes import clef_name, clef_of
+from musicgen.formats.musicxml.attributes import clef_of, read_name
 from musicgen.formats.musicxml.barlines import ending_stops, shared_bars
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
@@ -85,7 +85,7 @@ def _miscellaneous(fields: Sequence[tuple[str, str]]) -> str:
 def _score_part(number: int, voice: Voice) -> str:
     others = [("voice", voice.id), ("properties", voice.properties)]
     others = [pair for pair in others if pair[1]]
-    others += [("clef", voice.clef)] if voice.clef != clef_name(*clef_of(voice)) else []
+    others += [("clef", voice.clef)] if voice.clef != read_name(clef_of(voice)) else []
     parts = [element("identification", _miscellaneous(others))] if others else []
     parts.append(element("part-name", text(voice.name)))
     if voice.program is not None:

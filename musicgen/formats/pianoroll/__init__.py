@@ -115,6 +115,7 @@ def draw(
 
 
 def _read(tune: Tune) -> _Roll:
+    tune = tune.without_drums
     time = timeline(tune)
     if not time.notes:
         raise InvalidTuneError(f"'{tune.title}': there is no note to draw")

@@ -56,6 +56,7 @@ class NoteArrays:
         Raises:
             InvalidTuneError: nothing sounds, it has no bars, or it is too long to play.
         """
+        tune = tune.without_drums
         played = timeline(tune)
         notes = _skyline(played.notes)
         if not notes or not played.bars:

@@ -22,7 +22,7 @@ from musicgen.music.performance.style import Style, swing_ratio, tempo_factor
 from musicgen.music.performance.timing import Clock, StepFunction, Swing, place_bars
 from musicgen.music.playback import PlayedNote, separate, tempo_map, timeline, unfold
 from musicgen.music.theory import Key, default_qpm
-from musicgen.music.transposition import transpose
+from musicgen.music.transposition import at_concert_pitch, transpose
 from musicgen.music.tune import NO_MARKS, Marks, Tune
 
 MAX_DURATION_S = 30 * 60
@@ -41,7 +41,7 @@ class Performer:
     """Plays one tune: collects players and the notes of one time through, then repeats them."""
 
     def __init__(self, tune: Tune, style: Style) -> None:
-        tune = transpose(tune, style.transpose) if style.transpose else tune
+        tune = at_concert_pitch(transpose(tune, style.transpose) if style.transpose else tune)
         self._tune, self._style = tune, style
         self._played = timeline(tune)
         self._require_playable()
@@ -104,7 +104,9 @@ class Performer:
 
     def _play_voices(self) -> None:
         strength_at, key_at = MetricalStrength(self._bars), StepFunction(self._keys, self._tune.key)
-        self._parts += _voice_parts(self._tune, self._style)
+        players = list(_voice_parts(self._tune, self._style))
+        self._parts += players
+        part_at = [self._parts_in_turn(number, player) for number, player in enumerate(players)]
         for number, marks in enumerate(_marks(self._tune)):
             dynamic_at = dynamics(marks.items())
             written = [n for n in self._played.notes if n.voice == number]
@@ -115,8 +117,24 @@ class Performer:
                     strength_at(note.onset), on_note.decorations, dynamic_at(note.onset)
                 )
                 plain = not self._style.ornaments or note.midi != tops[note.onset]
+                plain = plain or players[number].percussion
                 for sound in self._sounds(note, on_note, key_at(note.onset), plain=plain):
-                    self._add(sound, loudness, number)
+                    self._add(sound, loudness, part_at[number](note.onset))
+
+    def _parts_in_turn(self, number: int, player: Player) -> StepFunction[int]:
+        """The part that plays a voice from each onset on: one for each program that it turns to,
+        where its own programs decide."""
+        changes = [] if self._style.instrument or player.percussion else self._played.programs
+        parts: dict[int, int] = {player.program: number}
+        steps = [(Fraction(0), number)]
+        for onset, voice, program_ in changes:
+            if voice == number:
+                sound = player.program if program_ is None else program_
+                if sound not in parts:
+                    parts[sound] = len(self._parts)
+                    self._parts.append(replace(player, program=sound))
+                steps.append((onset, parts[sound]))
+        return StepFunction(steps, number)
 
     def _sounds(
         self, note: PlayedNote, marks: Marks, key: Key, *, plain: bool
@@ -214,4 +232,6 @@ def _voice_parts(tune: Tune, style: Style) -> Iterable[Player]:
         if number is None:
             number = program(usual[i % len(usual)])
         pan = 0.0 if n == 1 else 0.5 * (2 * i / (n - 1) - 1)
-        yield Player(voice.name or voice.id or f"voice {i + 1}", number, pan)
+        drums = voice.percussion is not None
+        number = (voice.program or 0) if drums else number
+        yield Player(voice.name or voice.id or f"voice {i + 1}", number, pan, percussion=drums)

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import takewhile
+from typing import Any
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback.order import implicit_repeat_starts, playing_order
-from musicgen.music.theory import Key, Meter
-from musicgen.music.tune import Bar, Change, Event, Note, Tempo, Tune, Voice, highest, notes_of
+from musicgen.music.theory import Meter
+from musicgen.music.transposition import at_concert_pitch
+from musicgen.music.tune import Bar, Change, Event, Note, Tune, Voice, highest, notes_of
 
 __all__ = [
     "PlayedBar",
@@ -35,7 +37,8 @@ MAX_PLAYED_EVENTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class PlayedNote:
-    """A sounding note: onset and duration in quarters, MIDI pitch, number of its voice from 0.
+    """A sounding note: onset and duration in quarters, MIDI pitch, number of its voice from 0. In a
+    voice of percussion `midi` is a General MIDI key.
 
     `place` is where it is written: number of the bar and number among the timed events of the bar,
     both from 0; of tied notes the first. None for a note of an overlay.
@@ -61,47 +64,63 @@ class PlayedBar:
 class Timeline:
     """A whole tune in time.
 
-    `changes` are keys, meters and tempos with their onsets in quarters, without the heading's;
-    where a repeat or a jump goes back, they restore the key, meter and tempo of that place. `bars`
-    are those of the first voice.
+    `changes` are keys and meters of the first voice and tempos of all, with their onsets in
+    quarters, without the heading's; where a repeat or a jump goes back, they restore the key, meter
+    and tempo of that place. `programs` are (onset, number of the voice, its General MIDI program or
+    None) from where a voice changes it. `bars` are those of the first voice.
     """
 
     notes: tuple[PlayedNote, ...]
     changes: tuple[tuple[Fraction, Change], ...]
+    programs: tuple[tuple[Fraction, int, int | None], ...]
     bars: tuple[PlayedBar, ...]
     duration: Fraction
 
 
+# What a change leaves in force until the next of its kind.
+_STATES = ("key", "meter", "tempo", "clef", "program", "transposition")
+
+
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """The key, meter and tempo in force at some place."""
+    """The key, meter, tempo and so on (`_STATES`) in force at some place of a voice."""
 
-    key: Key
-    meter: Meter
-    tempo: Tempo | None
+    states: tuple[Any, ...]
+
+    @staticmethod
+    def at_start(tune: Tune, voice: Voice) -> _Context:
+        heading = (tune.key, tune.meter, tune.tempo)
+        return _Context((*heading, voice.clef, voice.program, voice.transposition))
+
+    @property
+    def meter(self) -> Meter:
+        meter: Meter = self.states[1]
+        return meter
+
+    @property
+    def program(self) -> int | None:
+        program: int | None = self.states[4]
+        return program
 
     def after(self, change: Change) -> _Context:
-        return _Context(
-            change.key or self.key, change.meter or self.meter, change.tempo or self.tempo
-        )
+        new = [getattr(change, name) for name in _STATES]
+        kept = zip(new, self.states, strict=True)
+        return _Context(tuple(old if state is None else state for state, old in kept))
 
     def changes_to(self, other: _Context) -> list[Change]:
         """The changes that lead from this context to another."""
-        changes = []
-        if other.key != self.key:
-            changes.append(Change(key=other.key))
-        if other.meter != self.meter:
-            changes.append(Change(meter=other.meter))
-        if other.tempo not in (None, self.tempo):
-            changes.append(Change(tempo=other.tempo))
-        return changes
+        return [
+            Change(**{name: new})
+            for name, old, new in zip(_STATES, self.states, other.states, strict=True)
+            if new not in (None, old)
+        ]
 
 
 def unfold(tune: Tune) -> Tune:
     """The tune written out in playing order, without repeat signs, endings and part order."""
     voices = []
     for voice, order in zip(tune.voices, playing_order(tune), strict=True):
-        contexts = _contexts(tune, voice.bars)
+        contexts = _contexts(tune, voice)
         current, bars = contexts[0], []
         for i in order:
             events = (*current.changes_to(contexts[i]), *voice.bars[i].events)
@@ -123,10 +142,11 @@ def played_notes(tune: Tune) -> list[PlayedNote]:
 
 def melody(voice: Voice) -> list[tuple[int | None, Fraction]]:
     """The main line of a voice as written, each bar once: (MIDI pitch, or None for a rest; duration
-    in quarters). Tied notes are joined, chords stand for their highest note."""
+    in quarters). Tied notes are joined, chords stand for their highest note. Percussion has none.
+    """
     line: list[tuple[int | None, Fraction]] = []
     tied: int | None = None
-    for event in voice.events:
+    for event in voice.events if voice.percussion is None else ():
         top = highest(event)
         midi = None if top is None else top.midi
         if midi is not None and midi == tied:
@@ -165,6 +185,7 @@ def timeline(tune: Tune) -> Timeline:
     Raises:
         InvalidTuneError: more than `MAX_PLAYED_EVENTS` events or too many bars would be played.
     """
+    tune = at_concert_pitch(tune)
     orders = playing_order(tune)
     n_events = 0
     for voice, order in zip(tune.voices, orders, strict=True):
@@ -180,16 +201,32 @@ def timeline(tune: Tune) -> Timeline:
     notes.sort(key=lambda n: (n.onset, n.voice, n.midi))
     return Timeline(
         notes=tuple(notes),
-        changes=tuple(players[0].changes) if players else (),
+        changes=tuple(_shared_changes(players)),
+        programs=tuple((at, p.voice, number) for p in players for at, number in p.programs),
         bars=tuple(players[0].bars) if players else (),
         duration=max((p.position for p in players), default=Fraction(0)),
     )
 
 
-def _contexts(tune: Tune, bars: Sequence[Bar]) -> list[_Context]:
+def _shared_changes(players: Sequence[_Player]) -> list[tuple[Fraction, Change]]:
+    """Keys and meters of the first voice; tempos of all voices, of each place and sort once."""
+    shared = [item for player in players[:1] for item in player.changes if _is_shared(item[1])]
+    tempos = {at for at, change in shared if change.tempo is not None}
+    for player in players[1:]:
+        others = [(at, c) for at, c in player.changes if c.tempo is not None and at not in tempos]
+        tempos |= {at for at, _ in others}
+        shared += others
+    return sorted(shared, key=lambda item: item[0])
+
+
+def _is_shared(change: Change) -> bool:
+    return any((change.key, change.meter, change.tempo))
+
+
+def _contexts(tune: Tune, voice: Voice) -> list[_Context]:
     """The context, in written order, at the start of each bar and after the last."""
-    contexts = [_Context(tune.key, tune.meter, tune.tempo)]
-    for bar in bars:
+    contexts = [_Context.at_start(tune, voice)]
+    for bar in voice.bars:
         context = contexts[-1]
         for event in bar.events:
             if isinstance(event, Change):
@@ -206,15 +243,19 @@ class _Player:
         self.position = Fraction(0)
         self.notes: list[PlayedNote] = []
         self.changes: list[tuple[Fraction, Change]] = []
+        self.programs: list[tuple[Fraction, int | None]] = []
         self.bars: list[PlayedBar] = []
         # By pitch and end: indices of notes that are tied on from there.
         self._tied: dict[tuple[int, Fraction], list[int]] = {}
         bars = tune.voices[voice].bars
-        contexts = _contexts(tune, bars)
+        self._keys = dict(tune.voices[voice].percussion or ())
+        contexts = _contexts(tune, tune.voices[voice])
         current = contexts[0]
         for i in order:
             onset = self.position
             self.changes += [(onset, change) for change in current.changes_to(contexts[i])]
+            if contexts[i].program != current.program:
+                self.programs.append((onset, contexts[i].program))
             for line in bars[i].overlays:
                 self._play_line(line)
             self.position = self._play_line(bars[i].events, i)
@@ -226,7 +267,9 @@ class _Player:
         position, number = self.position, 0  # of the timed event
         for event in events:
             if isinstance(event, Change):
-                if event.key or event.meter or event.tempo:
+                if event.program is not None:
+                    self.programs.append((position, event.program))
+                elif _is_shared(event):
                     self.changes.append((position, event))
                 continue
             for note in notes_of(event):
@@ -238,7 +281,7 @@ class _Player:
     def _strike(self, note: Note, onset: Fraction, place: tuple[int, int] | None) -> None:
         if note.duration <= 0:
             return
-        midi, end = note.midi, onset + note.duration
+        midi, end = self._keys.get(note.midi, note.midi), onset + note.duration
         tied = self._tied.get((midi, onset))
         if tied:
             index = tied.pop()

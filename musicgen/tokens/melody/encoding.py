@@ -58,6 +58,7 @@ def melody(tune: Tune) -> ReducedMelody:
     Raises:
         InvalidTuneError: melody tokens cannot represent it; the message is the reason.
     """
+    tune = tune.without_drums
     if len(tune.voices) != 1:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
     if tune.meter.bar_duration is None:

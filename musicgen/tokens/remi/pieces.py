@@ -18,6 +18,7 @@ from itertools import pairwise
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import PlayedNote, Timeline, separate, timeline
 from musicgen.music.theory import Key, Meter
+from musicgen.music.transposition import at_concert_pitch
 from musicgen.music.tune import Change, Chord, Note, Tune, Voice
 from musicgen.tokens.melody.encoding import marks_left_out
 
@@ -123,7 +124,7 @@ def end_of_writing(tune: Tune, piece: Piece) -> int:
 def is_polyphonic(tune: Tune) -> bool:
     """Whether a tune is more than a single line: several voices that sound, lines beside the
     first, or chords on more than a tenth of its notes."""
-    sounding = [voice for voice in tune.voices if any(_strikes(voice))]
+    sounding = [voice for voice in tune.without_drums.voices if any(_strikes(voice))]
     if len(sounding) != 1:
         return len(sounding) > 1
     if any(bar.overlays for bar in sounding[0].bars):
@@ -147,6 +148,8 @@ def piece_of(tune: Tune, *, finished: bool = True) -> tuple[Piece, Counter[str]]
         InvalidTuneError: remi tokens cannot represent it; the message is the reason.
     """
     dropped: Counter[str] = Counter()
+    dropped["voices of drums"] = len(tune.voices) - len(tune.without_drums.voices)
+    tune = at_concert_pitch(tune.without_drums)
     played = timeline(_once_through(tune, dropped))
     if not played.notes:
         raise InvalidTuneError("no notes")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
-from musicgen.formats.musicxml.attributes import clef_name
+from musicgen.formats.musicxml.attributes import read_name
 from musicgen.formats.musicxml.remarks import read_change, read_remark
 from musicgen.formats.musicxml.values import LeftOut, content, integer, number, words
+from musicgen.music.clefs import Clef
 from musicgen.music.theory import (
     COMMON_TIME,
     CUT_TIME,
@@ -78,7 +79,7 @@ def read_clef(element: Element) -> str:
     """Name of a clef; "" for the treble clef, which goes without saying, and for unknown ones."""
     sign, line = content(element, "sign"), integer(element.findtext("line"))
     octave = integer(element.findtext("clef-octave-change")) or 0
-    return clef_name(sign, _USUAL_LINES.get(sign, 0) if line is None else line, octave)
+    return read_name(Clef(sign, _USUAL_LINES.get(sign, 0) if line is None else line, octave))
 
 
 def read_transposition(element: Element) -> Interval | None:
