@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import strategies as st
@@ -73,6 +74,9 @@ GRACE_MARKS = st.just(NO_MARKS) | st.builds(
     Marks, decorations=DECORATIONS, slurs_opened=st.integers(0, 1), slurs_closed=st.integers(0, 1)
 )
 SYLLABLES = st.sampled_from(["la", "Je-", "sus Christ", "_", "ac-cent", "50%", "é~", "-", "a_b*|"])
+CLEFS = st.sampled_from(["", "treble", "bass", "alto", "treble-8", "treble+8", "bass-8"])
+PROGRAMS = st.integers(0, 127)
+TRANSPOSITIONS = st.sampled_from([0, -2, 3, -12])
 VOLTAS = st.sampled_from([(), (), (), (1,), (2,), (1, 3)])
 
 
@@ -153,6 +157,9 @@ def changes() -> st.SearchStrategy[Change]:
         st.builds(Change, key=KEYS),
         st.builds(Change, meter=METERS),
         st.builds(Change, tempo=TEMPOS),
+        st.builds(Change, clef=CLEFS.filter(bool)),
+        st.builds(Change, program=PROGRAMS),
+        st.builds(Change, transposition=TRANSPOSITIONS),
         st.builds(Change, part=WORDS),
         st.builds(Change, text=st.tuples(st.sampled_from(["N", "r", "T", "%%"]), TEXTS)),
     )
@@ -180,14 +187,37 @@ def bars(draw: st.DrawFn, *, last: bool) -> Bar:
 def voices(draw: st.DrawFn, voice_id: str = "") -> Voice:
     """A line of bars; a nameless one has no name either."""
     count = draw(st.integers(1, 4))
-    return Voice(
+    voice = Voice(
         id=voice_id,
         name=draw(st.sampled_from(["", "Flute 1"])) if voice_id else "",
-        clef=draw(st.sampled_from(["", "treble", "bass", "alto"])),
-        properties=draw(st.sampled_from(["", 'sname="Fl. 1"', "stem=up transpose=-2"])),
-        program=draw(st.none() | st.integers(0, 127)),
+        clef=draw(CLEFS),
+        properties=draw(st.sampled_from(["", 'sname="Fl. 1"', "stem=up"])),
+        program=draw(st.none() | PROGRAMS),
+        transposition=draw(TRANSPOSITIONS),
         bars=tuple(draw(bars(last=n == count - 1)) for n in range(count)),
     )
+    return _without_idle_changes(voice)
+
+
+def _without_idle_changes(voice: Voice) -> Voice:
+    """The voice without changes of its own before its first note, or to what is in force."""
+    states: dict[str, object] = {name: getattr(voice, name) for name in _OWN}
+    begun, written = False, []
+    for bar in voice.bars:
+        events = []
+        for event in bar.events:
+            new = {name: getattr(event, name, None) for name in _OWN}
+            new = {name: value for name, value in new.items() if value is not None}
+            if new and (not begun or new.items() <= states.items()):
+                continue
+            states |= new
+            begun = begun or not isinstance(event, Change)
+            events.append(event)
+        written.append(replace(bar, events=tuple(events)))
+    return replace(voice, bars=tuple(written))
+
+
+_OWN = ("clef", "program", "transposition")
 
 
 @st.composite

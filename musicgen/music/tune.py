@@ -145,6 +145,11 @@ class Change:
     part: str | None = None
     text: tuple[str, str] | None = None
 
+    @property
+    def is_of_voice(self) -> bool:
+        """Whether it changes one voice alone: its clef, program or transposition."""
+        return (self.clef, self.program, self.transposition) != (None, None, None)
+
 
 Event = Note | Chord | Rest | Change
 Timed = Note | Chord | Rest

@@ -132,7 +132,7 @@ READ = [
     # 7: voices
     ("7.1 properties",
      'X:1\nL:1/4\nV:T1 name="Tenore I" snm="T.I" clef=treble-8 stem=up\nK:C\n[V:T1]CDEF|\n',
-     CDEF),
+     "48:1 50:1 52:1 53:1"),
     ("7.1 voices in lines", "V:1\nCD|\nV:2\nEF|", "60:1 64:1 62:1 65:1"),
     ("7.1 voices in brackets", "[V:1]CD|\n[V:2]EF|\n", "60:1 64:1 62:1 65:1"),
     ("7.2 breaking lines", "[V:1]CD|\n[V:2]E-|\n[V:1]E|\n[V:2]E|\n", ""),

@@ -226,7 +226,7 @@ class TuneReader:
             "P": self._part,
             "m": self.header.read_macro,
             "U": self._symbol,
-            "I": lambda text: self._instruction(text, ("I", decode_text(text))),
+            "I": self._inline_instruction,
         }.get(letter)
         if handler is not None:
             handler(content)
@@ -319,6 +319,9 @@ class TuneReader:
             self._instruction(content, ("%%", one_line(content)))
         self.music.placer.scope = self.header.scope
 
+    def _inline_instruction(self, content: str) -> None:
+        self._instruction(content, ("I", decode_text(content)))
+
     def _instruction(self, content: str, text: tuple[str, str]) -> None:
         """Follow an instruction of %% or I:, which are the same (11), or keep it as `text`."""
         directive = read_directive(content)
@@ -357,7 +360,9 @@ class TuneReader:
             raise ParseError("has no music; write some after K:", line=source.line)
         voices = self.voices.freeze()
         if not has_pitches(voices):
-            raise ParseError("holds no notes other than drums; is it the right file?", line=source.line)
+            raise ParseError(
+                "holds no notes other than drums; is it the right file?", line=source.line
+            )
         for voice in drafts:
             if voice.id and not voice.bars:
                 self._warn(f"voice {voice.id} has no music and was left out")

@@ -17,7 +17,10 @@ from musicgen.music.tune import Tempo
 BAGPIPE = Key("", "none", (("F", 1), ("C", 1), ("G", 0)))
 NO_KEY = Key("", "none")
 
-_LABEL = r"(?:clef|octave|transpose|middle|stafflines|staffscale|score|sound|shift|instrument|cue|m|t|style)="
+_LABEL = (
+    r"(?:clef|octave|transpose|middle|stafflines|staffscale|score|sound|shift|instrument|cue|m|t"
+    r"|style)="
+)
 _TONIC = re.compile(
     r"([A-Ga-g])(##|bb|[#b♯♭])?"
     rf"(?:[ \t]*(?!{_LABEL}|(?:treble|bass|alto|tenor|perc)\b)([A-Za-z]+))?"

@@ -15,7 +15,7 @@ from musicgen.formats.abc_notation.scanner import ALTERS, pitch_of
 from musicgen.music.instruments import PERCUSSION_KEYS
 
 MAX_OCTAVES = 9  # that octave= may move a voice
-MAX_SEMITONES = 60  # that a voice may sound from where it is written
+MAX_SEMITONES = 48  # that a voice may sound from where it is written
 DRUM_CHANNEL = 10
 
 _NUMBER = re.compile(r"[+-]?\d{1,3}")

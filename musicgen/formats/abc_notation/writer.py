@@ -122,9 +122,7 @@ def _drum_map(voices: Sequence[Voice]) -> list[str]:
     """The keys of drums, for abc2midi and for abcjs."""
     pairs = {pair for voice in voices for pair in voice.percussion or ()}
     notes = [(_note(midi), key) for midi, key in sorted(pairs)]
-    return [
-        f"%%{name} {note} {key}" for name in ("MIDI drummap", "percmap") for note, key in notes
-    ]
+    return [f"%%{name} {note} {key}" for name in ("MIDI drummap", "percmap") for note, key in notes]
 
 
 def _note(midi: int) -> str:

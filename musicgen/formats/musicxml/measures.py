@@ -10,7 +10,14 @@ from itertools import accumulate, count
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.musicxml.accidentals import Accidentals
-from musicgen.formats.musicxml.attributes import attributes, clef_of, rehearsal, tempo
+from musicgen.formats.musicxml.attributes import (
+    attributes,
+    clef_of,
+    instrument_id,
+    program_change,
+    rehearsal,
+    tempo,
+)
 from musicgen.formats.musicxml.barlines import bar_remark, left_barline, right_barline
 from musicgen.formats.musicxml.beaming import beam
 from musicgen.formats.musicxml.lengths import written
@@ -86,13 +93,15 @@ class MeasureWriter:
         while events and isinstance(change := events[0], Change):
             changes.append(change)
             events.pop(0)
+        own = [c for c in changes if c.is_of_voice]
+        changes = [c for c in changes if not c.is_of_voice]
         for change in changes:
             key, meter, speed = change.key or key, change.meter or meter, change.tempo or speed
         exact = ""
         if any(change.key or change.meter or change.tempo for change in changes):
             exact = opening_remark(self.tune, changes)
             changes = [c for c in changes if c.part and self.leading]
-        events[:0] = changes
+        events[:0] = [*own, *changes]
         self.meter = meter
         self.accidentals.set_key(key)
         start = attributes(
@@ -174,6 +183,9 @@ class MeasureWriter:
             )
         if change.clef is not None:
             return attributes(clef=parse_clef(change.clef) or Clef("G", 2))
+        if change.program is not None:
+            part = self.tune.voices.index(self.voice) + 1
+            return program_change(change.program, instrument_id(part))
         if change.tempo is not None and self.leading:
             return tempo(change.tempo)
         label = change.part or ""

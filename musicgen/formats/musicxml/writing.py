@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import lcm
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.musicxml.attributes import clef_of, read_name
+from musicgen.formats.musicxml.attributes import clef_of, instrument_id, read_name
 from musicgen.formats.musicxml.barlines import ending_stops, shared_bars
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
@@ -88,13 +88,18 @@ def _score_part(number: int, voice: Voice) -> str:
     others += [("clef", voice.clef)] if voice.clef != read_name(clef_of(voice)) else []
     parts = [element("identification", _miscellaneous(others))] if others else []
     parts.append(element("part-name", text(voice.name)))
-    if voice.program is not None:
-        program = element("midi-program", text(voice.program + 1))
-        parts += [
-            element("score-instrument", element("instrument-name", ""), id=f"P{number}-I1"),
-            element("midi-instrument", program, id=f"P{number}-I1"),
-        ]
+    if voice.program is not None or _changes_program(voice):
+        name = instrument_id(number)
+        parts.append(element("score-instrument", element("instrument-name", ""), id=name))
+        if voice.program is not None:
+            program = element("midi-program", text(voice.program + 1))
+            parts.append(element("midi-instrument", program, id=name))
     return element("score-part", *parts, id=f"P{number}")
+
+
+def _changes_program(voice: Voice) -> bool:
+    events = (event for bar in voice.bars for event in bar.events)
+    return any(isinstance(event, Change) and event.program is not None for event in events)
 
 
 def _check_pitches(tune: Tune) -> None:

@@ -18,6 +18,7 @@ from musicgen.formats.musicxml.remarks import read_change, read_opening, read_re
 from musicgen.formats.musicxml.values import (
     LeftOut,
     Ticks,
+    integer,
     number,
     quarters,
     whole_if_possible,
@@ -99,6 +100,8 @@ class PartReader:
         self.wedges: dict[str, str] = {}
         self.next_frame = MeasureFrame()
         self.opened = False
+        self.clefs: dict[str, str] = {}  # now, by staff
+        self.semitones = 0  # from written to sounding pitch, now
 
     def read(self, measures: Iterable[Element]) -> PartMusic:
         """The music of these measures."""
@@ -220,6 +223,9 @@ class PartReader:
                 self.left_out["signs in bars without notes left out"] += 1
 
     def _direction(self, element: Element) -> None:
+        program = integer(element.findtext(".//midi-instrument/midi-program"))
+        if program is not None and 1 <= program <= 128:
+            self._change(Change(program=program - 1))
         self._wait(element, read_direction(element, self.wedges, self.left_out))
 
     def _wait(self, element: Element, signs: Signs, chord_symbol: str = "") -> None:
@@ -270,15 +276,18 @@ class PartReader:
         staff, clef = element.get("number", "1"), attributes.read_clef(element)
         if self.index == 0 and not self.ticks and staff not in self.music.clefs:
             self.music.clefs[staff] = clef
-        elif self.music.clefs.get(staff) != clef:
-            self.left_out["changes of clef left out"] += 1
+        elif self.clefs.get(staff) != clef:
+            self._change(Change(clef=clef or "treble"), staff)
+        self.clefs[staff] = clef
 
     def _transpose(self, element: Element) -> None:
         interval = attributes.read_transposition(element)
-        if self.index == 0:
-            self.music.transposition = interval
-        elif interval != self.music.transposition:
-            self.left_out["changes of instrument to another transposition left out"] += 1
+        music, semitones = self.music, interval.semitones if interval else 0
+        if not self.opened:
+            music.transposition = interval
+        elif semitones != self.semitones:
+            self._change(Change(transposition=semitones))
+        self.semitones = semitones
 
     def _barline(self, element: Element) -> None:
         read_barline(element, self.music.frames, self.next_frame, self.left_out)

@@ -17,7 +17,7 @@ from musicgen.formats.musicxml.reading.voices import VoiceBuilder, staves
 from musicgen.formats.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.music.theory import FREE_METER, Key, Meter
 from musicgen.music.transposition import move_key, move_voice
-from musicgen.music.tune import EIGHTH, Chord, Note, Source, Tempo, Tune, Voice
+from musicgen.music.tune import EIGHTH, Change, Chord, Note, Source, Tempo, Tune, Voice
 
 MAX_PARTS = 200
 _FILE_NAME = re.compile(r"\.(?:mxl|xml|musicxml)$", re.I)
@@ -154,7 +154,7 @@ class ScoreReader:
         self.frames = _shared_frames(music)
         self.modes_missing = any(part.modes_missing for part in music)
         self.key = _initial_key(music[0])
-        if music[0].transposition:
+        if music[0].transposition and not exact:
             self.key = move_key(self.key, music[0].transposition)
         self.meter = _initial_meter(music)
         self.tempo, self.common = _common_changes(music)
@@ -181,7 +181,10 @@ class ScoreReader:
             ]
         sounding = [v for v in voices if any(isinstance(e, Note | Chord) for e in v.events)]
         voices = sounding or voices[:1]
-        if music.transposition is not None:
+        if music.transposition is not None and self.exact:
+            by = music.transposition.semitones
+            voices = [replace(voice, transposition=by) for voice in voices]
+        elif music.transposition is not None:
             voices = [move_voice(voice, music.transposition) for voice in voices]
             self.left_out[f"transposing instruments read at sounding pitch ({part.name})"] += 1
         if self.exact:
@@ -196,8 +199,12 @@ class ScoreReader:
         key, meter = self.key, self.meter
         for place in placed:
             change, written_out = place.change, self.exact and not place.opening
-            if change.key is not None:
-                interval = music.transposition
+            interval = None if self.exact else music.transposition
+            if change.is_of_voice:
+                if change.transposition is not None and interval is not None:
+                    change = Change(transposition=change.transposition - interval.semitones)
+                kept.append(replace(place, change=change))
+            elif change.key is not None:
                 moved = change.key if interval is None else move_key(change.key, interval)
                 if moved != key or written_out:
                     kept.append(place)
