@@ -28,7 +28,7 @@ d | B B A d | (d B) A2 | G3 |]
 V:2
 G | G G F G- | G G F2 | D3 |]
 V:3
-B, | D D D D | D D D C | B,3 |]
+B | d d d d | d d d c | B3 |]
 V:4
 G, | G, G, D, B,, | B,, G,, D,2 | G,,3 |]
 """
