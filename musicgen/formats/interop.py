@@ -37,9 +37,10 @@ def to_music21(tune: Tune) -> music21.stream.Score:
     """
     from music21 import converter, stream
 
-    score = converter.parseData(
-        rendered([tune], ".musicxml").decode(), format="musicxml", forceSource=True
-    )
+    from musicgen.formats.musicxml.writing import to_musicxml
+
+    document = to_musicxml(tune, all_modes=True)
+    score = converter.parseData(document, format="musicxml", forceSource=True)
     assert isinstance(score, stream.Score)  # a document of ours holds one
     return score
 

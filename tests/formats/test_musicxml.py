@@ -344,5 +344,5 @@ def test_music_does_not_depend_on_remarks() -> None:
 
 def test_other_heading_lines_are_kept() -> None:
     found = ET.fromstring(to_musicxml(tune("A6|", HEAD.replace("K:", "O:Clare\nR:jig\nK:"))))
-    fields = {f.get("name"): f.text for f in found.iter("miscellaneous-field")}
+    fields = {f.get("name"): f.text for f in found.iterfind("identification//miscellaneous-field")}
     assert fields == {"rhythm": "jig", "abc O": "Clare"}

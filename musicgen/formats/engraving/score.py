@@ -86,14 +86,14 @@ def engrave(
     """
     tune = transpose(tune, layout.transpose) if layout.transpose else tune
     _check_size(tune)
-    widths = _run("measure_widths", tune, to_musicxml(tune))
+    widths = _run("measure_widths", tune, to_musicxml(tune, as_written=True))
     starts = _line_starts(tune, widths, layout)
     last_line = len(widths) - max(starts, default=0)  # bars
     units = layout.mm * _FINE
     pages = _run(
         "engrave",
         tune,
-        to_musicxml(tune, line_starts=starts, named=named),
+        to_musicxml(tune, line_starts=starts, named=named, as_written=True),
         pageWidth=round(layout.body_width / units),
         pageHeight=60000 if max_height is None else max(100, int(max_height / units)),
         minLastJustification=0.0 if last_line >= FULL_LINE else 0.7,

@@ -6,12 +6,13 @@ from fractions import Fraction
 from statistics import fmean
 
 from musicgen.errors import InvalidTuneError
+from musicgen.formats.musicxml.accidentals import NAMES
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
-from musicgen.formats.musicxml.remarks import change_remark, key_remark
+from musicgen.formats.musicxml.remarks import change_remark, key_remark, remark
 from musicgen.formats.musicxml.signs import direction
 from musicgen.music.clefs import Clef, clef_name, parse_clef
-from musicgen.music.theory import FIFTHS_ORDER, Key, Meter
+from musicgen.music.theory import FIFTHS_ORDER, Key, Meter, default_qpm
 from musicgen.music.tune import Change, Tempo, Voice
 from musicgen.system.markup import element, text
 
@@ -40,13 +41,15 @@ def attributes(
     meter: Meter | None = None,
     clef: Clef | None = None,
     transposition: int | None = None,
+    all_modes: bool = False,
 ) -> str:
-    """An <attributes> element with what is given."""
+    """An <attributes> element with what is given. MuseScore 3 complains of modes other than major
+    and minor, so only `all_modes` names them; our remark always does."""
     parts = []
     if divisions is not None:
         parts.append(element("divisions", text(divisions)))
     if key is not None:
-        parts.append(_key(key))
+        parts.append(_key(key, all_modes=all_modes))
     if meter is not None:
         parts.append(_time(meter))
     if clef is not None:
@@ -58,18 +61,19 @@ def attributes(
     return element("attributes", *parts)
 
 
-def _key(key: Key) -> str:
+def _key(key: Key, *, all_modes: bool) -> str:
     if key.accidentals:
         altered = (
-            element("key-step", step) + element("key-alter", text(key.signature[step]))
+            element("key-step", step)
+            + element("key-alter", text(key.signature[step]))
+            + element("key-accidental", NAMES[key.signature[step]])
             for step in FIFTHS_ORDER
             if key.signature[step]
         )
         return element("key", key_remark(key), *altered)
-    mode = key.mode if key.tonic else "none"
-    return element(
-        "key", key_remark(key), element("fifths", text(key.fifths)), element("mode", mode)
-    )
+    named = key.tonic and (all_modes or key.mode in ("major", "minor"))
+    mode = element("mode", key.mode if named else "none") if named or not key.tonic else ""
+    return element("key", key_remark(key), element("fifths", text(key.fifths)), mode)
 
 
 def _time(meter: Meter) -> str:
@@ -100,6 +104,11 @@ def tempo(speed: Tempo) -> str:
     )
     exact = "" if is_exact else change_remark(Change(tempo=speed))
     return element("direction", exact, types, sound, placement="above")
+
+
+def default_tempo(rhythm: str) -> str:
+    """The tempo at which we play a tune of some rhythm that gives none, for players only."""
+    return element("sound", remark("default"), tempo=_number(Fraction(default_qpm(rhythm))))
 
 
 def _single(beat: Fraction) -> bool:

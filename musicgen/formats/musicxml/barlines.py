@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from musicgen.formats.musicxml.remarks import remark
+from musicgen.music.playback import implicit_repeat_starts
 from musicgen.music.tune import Bar, Voice
 from musicgen.system.markup import element
 
@@ -37,6 +38,15 @@ def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
             )
         )
     return shared
+
+
+def with_repeat_starts(bars: Sequence[Bar]) -> list[Bar]:
+    """The bars with a sign where a repeat begins without one, other than at the beginning: MusicXML
+    does not say where a backward repeat goes back to without it, and its readers disagree."""
+    starts = [start for start in implicit_repeat_starts(bars) if start]
+    return [
+        replace(bar, repeat_start=bar.repeat_start or i in starts) for i, bar in enumerate(bars)
+    ]
 
 
 def ending_stops(bars: Sequence[Bar]) -> dict[int, str]:
@@ -88,8 +98,8 @@ def bar_remark(own: Bar | None, shared: Bar) -> str:
 def left_barline(bar: Bar) -> str:
     """The <barline> at the left of a bar; "" for none."""
     parts = []
-    if bar.repeat_start:
-        parts.append(element("bar-style", "heavy-light"))
+    if bar.repeat_start or bar.volta:
+        parts.append(element("bar-style", "heavy-light" if bar.repeat_start else "regular"))
     if bar.volta:
         label = ", ".join(f"{n}." for n in bar.volta)
         parts.append(element("ending", label, number=ending_numbers(bar), type="start"))
@@ -100,7 +110,7 @@ def left_barline(bar: Bar) -> str:
 
 def right_barline(bar: Bar, ending: str) -> str:
     """The <barline> at the right; "" for a single line. `ending` is the one that stops here."""
-    style = "light-heavy" if bar.repeat_end else STYLES.get(bar.barline, "")
+    style = "light-heavy" if bar.repeat_end else STYLES.get(bar.barline, "regular" * bool(ending))
     parts = [element("bar-style", style)] if style else []
     if ending:
         kind = "stop" if bar.repeat_end or bar.barline in HEAVY else "discontinue"

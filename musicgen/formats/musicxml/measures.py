@@ -13,6 +13,7 @@ from musicgen.formats.musicxml.accidentals import Accidentals
 from musicgen.formats.musicxml.attributes import (
     attributes,
     clef_of,
+    default_tempo,
     instrument_id,
     program_change,
     rehearsal,
@@ -40,6 +41,7 @@ class Shape:
     endings: Mapping[int, str]  # bar -> numbers of the ending that stops after it
     line_starts: frozenset[int] = frozenset()
     named: bool = False
+    all_modes: bool = False
 
 
 class MeasureWriter:
@@ -110,8 +112,14 @@ class MeasureWriter:
             meter=meter,
             clef=clef_of(self.voice),
             transposition=self.voice.transposition or None,
+            all_modes=self.shape.all_modes,
         )
-        return exact + start + (tempo(speed) if speed and self.leading else "")
+        if not self.leading:
+            return exact + start
+        played = tempo(speed) if speed else ""
+        if speed is None or speed.qpm is None:
+            played += default_tempo(self.tune.rhythm)
+        return exact + start + played
 
     def _music(self, index: int, events: list[Event], bar: Bar) -> str:
         parts = [self._line(index, events, self.reaches, number=1)]
@@ -179,7 +187,10 @@ class MeasureWriter:
         self.meter = change.meter or self.meter
         if change.key or change.meter or change.transposition is not None:
             return attributes(
-                key=change.key, meter=change.meter, transposition=change.transposition
+                key=change.key,
+                meter=change.meter,
+                transposition=change.transposition,
+                all_modes=self.shape.all_modes,
             )
         if change.clef is not None:
             return attributes(clef=parse_clef(change.clef) or Clef("G", 2))

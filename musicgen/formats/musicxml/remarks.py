@@ -56,7 +56,7 @@ def read_remark(element: Element) -> tuple[str, Any]:
 
 def key_remark(key: Key) -> str:
     """A remark on a key that <fifths> and <mode> do not determine; "" for others."""
-    is_plain = not key.accidentals and (key.mode != "none" or not key.tonic)
+    is_plain = not key.accidentals and key.tonic and key.mode in ("major", "minor")
     return "" if is_plain else change_remark(Change(key=key))
 
 

@@ -11,13 +11,14 @@ from functools import lru_cache
 
 from musicgen.system.markup import element, text
 
-# Name -> (group inside <notations>, element).
+# Name -> (group inside <notations>, element). MuseScore 3 takes what follows a mordent at once for
+# part of it; a blank between them helps.
 NOTATIONS = {
     "trill": ("ornaments", "<trill-mark/>"),
     "trill(": ("ornaments", '<trill-mark/><wavy-line type="start"/>'),
     "trill)": ("ornaments", '<wavy-line type="stop"/>'),
-    "lowermordent": ("ornaments", "<mordent/>"),
-    "uppermordent": ("ornaments", "<inverted-mordent/>"),
+    "lowermordent": ("ornaments", "<mordent/> "),
+    "uppermordent": ("ornaments", "<inverted-mordent/> "),
     "roll": ("ornaments", "<turn/>"),
     "turn": ("ornaments", "<turn/>"),
     "turnx": ("ornaments", '<turn slash="yes"/>'),
@@ -27,7 +28,7 @@ NOTATIONS = {
     "accent": ("articulations", "<accent/>"),
     "tenuto": ("articulations", "<tenuto/>"),
     "wedge": ("articulations", "<staccatissimo/>"),
-    "^": ("articulations", '<strong-accent type="up"/>'),
+    "^": ("articulations", "<strong-accent/>"),
     "breath": ("articulations", "<breath-mark/>"),
     "slide": ("articulations", "<scoop/>"),
     "upbow": ("technical", "<up-bow/>"),

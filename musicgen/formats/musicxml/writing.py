@@ -13,10 +13,11 @@ from math import lcm
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.musicxml.attributes import clef_of, instrument_id, read_name
-from musicgen.formats.musicxml.barlines import ending_stops, shared_bars
+from musicgen.formats.musicxml.barlines import ending_stops, shared_bars, with_repeat_starts
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
 from musicgen.formats.musicxml.measures import MeasureWriter, Shape
+from musicgen.music.instruments import GENERAL_MIDI, PROGRAMS
 from musicgen.music.tune import EIGHTH, Bar, Change, Timed, Tune, Voice
 from musicgen.system.markup import element, text
 
@@ -27,13 +28,24 @@ _HEAD = (
 )
 MAX_DIVISIONS = 1_000_000
 MAX_OCTAVE = 9  # of a <pitch>, which knows 0 to 9
+USUAL_INSTRUMENT = "flute"  # of a voice without a program, as in MIDI files
+_CHANNELS = [channel for channel in range(1, 17) if channel != 10]  # 10 is that of drums
 
 
-def to_musicxml(tune: Tune, *, line_starts: Collection[int] = (), named: bool = False) -> str:
+def to_musicxml(
+    tune: Tune,
+    *,
+    line_starts: Collection[int] = (),
+    named: bool = False,
+    all_modes: bool = False,
+    as_written: bool = False,
+) -> str:
     """The tune as a MusicXML document; a new line of music begins at the bars `line_starts`.
 
     With `named` each note and rest of a main line has an id that begins with
     `e{voice}.{bar}.{event}.`, all numbers from 0, events being the timed ones of the bar.
+    With `all_modes` keys name other modes than major and minor too, of which MuseScore 3 complains.
+    Repeats that begin without a sign have one, unless `as_written`.
 
     Raises:
         InvalidTuneError: it has no music, or a pitch or duration that cannot be written.
@@ -41,9 +53,12 @@ def to_musicxml(tune: Tune, *, line_starts: Collection[int] = (), named: bool = 
     if not tune.voices or not tune.bars:
         raise InvalidTuneError(f"'{tune.title}': there is no music to write")
     bars = shared_bars(tune.voices)
+    bars = bars if as_written else with_repeat_starts(bars)
     try:
         _check_pitches(tune)
-        shape = Shape(_divisions(tune), bars, ending_stops(bars), frozenset(line_starts), named)
+        shape = Shape(
+            _divisions(tune), bars, ending_stops(bars), frozenset(line_starts), named, all_modes
+        )
         parts = [
             element("part", MeasureWriter(tune, voice, shape).measures(), id=f"P{i}")
             for i, voice in enumerate(tune.voices, 1)
@@ -86,20 +101,22 @@ def _score_part(number: int, voice: Voice) -> str:
     others = [("voice", voice.id), ("properties", voice.properties)]
     others = [pair for pair in others if pair[1]]
     others += [("clef", voice.clef)] if voice.clef != read_name(clef_of(voice)) else []
+    others += [("program", "")] if voice.program is None else []
+    program = PROGRAMS[USUAL_INSTRUMENT] if voice.program is None else voice.program
+    name = voice.name or GENERAL_MIDI[program]
     parts = [element("identification", _miscellaneous(others))] if others else []
     parts.append(element("part-name", text(voice.name)))
-    if voice.program is not None or _changes_program(voice):
-        name = instrument_id(number)
-        parts.append(element("score-instrument", element("instrument-name", ""), id=name))
-        if voice.program is not None:
-            program = element("midi-program", text(voice.program + 1))
-            parts.append(element("midi-instrument", program, id=name))
+    instrument = instrument_id(number)
+    parts += [
+        element("score-instrument", element("instrument-name", text(name)), id=instrument),
+        element(
+            "midi-instrument",
+            element("midi-channel", text(_CHANNELS[(number - 1) % len(_CHANNELS)])),
+            element("midi-program", text(program + 1)),
+            id=instrument,
+        ),
+    ]
     return element("score-part", *parts, id=f"P{number}")
-
-
-def _changes_program(voice: Voice) -> bool:
-    events = (event for bar in voice.bars for event in bar.events)
-    return any(isinstance(event, Change) and event.program is not None for event in events)
 
 
 def _check_pitches(tune: Tune) -> None:

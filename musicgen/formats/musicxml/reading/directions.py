@@ -43,7 +43,10 @@ def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) 
     """A <direction>, or a <sound> by itself. `wedges` are those open, by number, so that the end of
     one has a name."""
     signs = Signs()
-    exact = [read_change(*read_remark(child)) for child in element]
+    remarks = [read_remark(child) for child in element]
+    if ("default", None) in remarks:  # the tempo of a tune without one
+        return signs
+    exact = [read_change(*remark) for remark in remarks]
     if any(exact):
         return Signs(changes=[change for change in exact if change is not None])
     place = _PLACES.get(element.get("placement", ""), "^")

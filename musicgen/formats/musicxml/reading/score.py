@@ -93,8 +93,9 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
 def _score_parts(root: Element) -> Iterator[ScorePart]:
     for element in root.iterfind("part-list/score-part"):
         number = integer(element.findtext("midi-instrument/midi-program"))
-        program = number - 1 if number is not None and 1 <= number <= 128 else None
         name, others = content(element, "part-name"), dict(_miscellaneous(element))
+        is_given = number is not None and 1 <= number <= 128 and "program" not in others
+        program = number - 1 if number is not None and is_given else None
         yield ScorePart(element.get("id", ""), name, program, others)
 
 

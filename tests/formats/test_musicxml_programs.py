@@ -1,0 +1,123 @@
+"""MusicXML in other programs: MuseScore 3 opens it without a message and plays what we play."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import mido
+import pytest
+
+from musicgen.formats.abc_notation import parse_text
+from musicgen.formats.musicxml.reading import from_musicxml
+from musicgen.formats.musicxml.writing import to_musicxml
+from musicgen.music.playback import timeline
+from musicgen.music.tune import Tune
+
+MUSESCORE = shutil.which("mscore3")
+needs_musescore = pytest.mark.skipif(
+    MUSESCORE is None, reason="MuseScore 3 is not installed (Debian: musescore3)"
+)
+HEAD = "X:1\nM:4/4\nL:1/4\nK:C\n"
+
+
+def tune(body: str, head: str = HEAD) -> Tune:
+    return parse_text(head + body + "\n").tunes[0]
+
+
+def musescore(folder: Path, document: str) -> tuple[list[str], bytes]:
+    """MuseScore's messages on a document, and the MIDI file that it makes."""
+    assert MUSESCORE is not None
+    source, target = folder / "tune.musicxml", folder / "tune.mid"
+    source.write_text(document, encoding="utf-8")
+    done = subprocess.run(
+        [MUSESCORE, "-o", target, source],
+        env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
+        capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    progress = ("QStandardPaths", "convert <", "\tto <", "... success!")
+    lines = (done.stdout + done.stderr).splitlines()
+    return [line for line in lines if line and not line.startswith(progress)], target.read_bytes()
+
+
+def midi_notes(data: bytes) -> list[tuple[Fraction, int]]:
+    """Onset in quarters and pitch of every note of a MIDI file."""
+    file = mido.MidiFile(file=io.BytesIO(data))
+    found = []
+    for track in file.tracks:
+        tick = 0
+        for message in track:
+            tick += message.time
+            if message.type == "note_on" and message.velocity:
+                found.append((Fraction(tick, file.ticks_per_beat), message.note))
+    return sorted(found)
+
+
+def our_notes(tune: Tune) -> list[tuple[Fraction, int]]:
+    return sorted((note.onset, note.midi) for note in timeline(tune).notes)
+
+
+@needs_musescore
+@pytest.mark.parametrize(
+    ("body", "n_notes"),
+    [
+        ("CDEF:|GABc:|", 16),
+        ("CDEF:|GABc|cBAG:|", 24),
+        ("|:CDEF|1GABc:|2cBAG|]EFGA:|", 24),  # the second repeat begins after the endings
+        ("G|CDEF:|GABc|]cBAG:|", 22),
+        ("V:1\nCDEF:|GABc:|\nV:2\nC,4|G,4|", 20),
+    ],
+)
+def test_a_repeat_that_begins_without_a_sign_is_played_alike(
+    body: str, n_notes: int, tmp_path: Path
+) -> None:
+    ours = tune(body)
+    messages, midi = musescore(tmp_path, to_musicxml(ours))
+    assert (messages, midi_notes(midi)) == ([], our_notes(ours))
+    assert len(midi_notes(midi)) == n_notes
+
+
+SIGNS = [
+    "(!lowermordent!CD) !uppermordent!EF|",  # 3.2 takes what follows them at once for part of them
+    "!^!C .D !tenuto!E !trill!F|",
+    "|:CDEF|[1 GABc:|[2 cBAG|CDEF|]",
+    "[K:Ddor]DEFG|[K:Amix]A4|[K:Hp]A4|[K:D exp _b]B4|",
+]
+
+
+@needs_musescore
+def test_musescore_has_nothing_to_say(tmp_path: Path) -> None:
+    ours = tune("\n".join(SIGNS), HEAD.replace("K:C", "R:reel\nK:Gmix"))
+    messages, _ = musescore(tmp_path, to_musicxml(ours))
+    assert messages == []
+    assert from_musicxml(to_musicxml(ours).encode()) == ours
+
+
+@needs_musescore
+@pytest.mark.parametrize(
+    ("head", "qpm"), [("Q:1/4=72\n", 72), ('Q:"Slow"\nR:jig\n', 174), ("R:jig\n", 174), ("", 120)]
+)
+def test_the_tempo_is_ours(head: str, qpm: float, tmp_path: Path) -> None:
+    ours = tune("CDEF|", HEAD.replace("K:C", head + "K:C"))
+    _, midi = musescore(tmp_path, to_musicxml(ours))
+    tempos = [m.tempo for track in mido.MidiFile(file=io.BytesIO(midi)).tracks for m in track
+              if m.type == "set_tempo"]  # fmt: skip
+    assert round(mido.tempo2bpm(tempos[0])) == qpm
+    assert from_musicxml(to_musicxml(ours).encode()) == ours
+
+
+def test_every_part_has_an_instrument_of_its_own_channel() -> None:
+    ours = tune("V:1\nC4|\nV:2 program=40\nC4|\n")
+    root = ET.fromstring(to_musicxml(ours))
+    named = [e.get("id") for e in root.iter("score-instrument")]
+    channels = [e.findtext("midi-channel") for e in root.iter("midi-instrument")]
+    assert named == ["P1-I1", "P2-I1"] == [e.get("id") for e in root.iter("midi-instrument")]
+    assert channels == ["1", "2"]
+    assert [v.program for v in from_musicxml(to_musicxml(ours).encode()).voices] == [
+        voice.program for voice in ours.voices
+    ]
