@@ -125,7 +125,9 @@ class _Mover:
     def event(self, event: Event) -> Event:
         """The event moved; of changes, those of key."""
         if isinstance(event, Change):
-            return event if event.key is None else replace(event, key=self.key(event.key))
+            key = None if event.key is None else self.key(event.key)
+            signs = None if event.signs is None else self._marks(event.signs)
+            return replace(event, key=key, signs=signs)
         marks = self._marks(event.marks)
         if isinstance(event, Chord):
             return replace(event, notes=tuple(map(self._note, event.notes)), marks=marks)

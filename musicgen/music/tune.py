@@ -133,7 +133,8 @@ class Change:
 
     Exactly one of the fields is set. `clef`, `program` and `transposition` are those of `Voice`.
     `part` is a section label (ABC P:). `text` is any other field or directive met in the music, as
-    (letter, content), kept for round trips.
+    (letter, content), kept for round trips. `signs` are those of a bar line: decorations,
+    annotations, grace notes without a note.
     """
 
     key: Key | None = None
@@ -144,6 +145,7 @@ class Change:
     transposition: int | None = None
     part: str | None = None
     text: tuple[str, str] | None = None
+    signs: Marks | None = None
 
     @property
     def is_of_voice(self) -> bool:
@@ -160,6 +162,11 @@ def notes_of(event: Event | None) -> tuple[Note, ...]:
     if isinstance(event, Note):
         return (event,)
     return event.notes if isinstance(event, Chord) else ()
+
+
+def marks_of(event: Event) -> Marks:
+    """The marks of a note, chord or rest; the signs of a change."""
+    return (event.signs or NO_MARKS) if isinstance(event, Change) else event.marks
 
 
 def highest(event: Event) -> Note | None:

@@ -19,7 +19,7 @@ from itertools import chain, pairwise, zip_longest
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import playing_order
-from musicgen.music.tune import SECTION_LINES, Bar, Change, Event, Tune, Voice, notes_of
+from musicgen.music.tune import SECTION_LINES, Bar, Change, Event, Tune, Voice, marks_of, notes_of
 
 # Every kind of problem.
 KINDS = {
@@ -214,7 +214,7 @@ class _VoiceChecks:
         """Notes without a MIDI number."""
         for index, bar in enumerate(self.voice.bars):
             for event in chain.from_iterable(bar.lines):
-                grace = None if isinstance(event, Change) else event.marks.grace
+                grace = marks_of(event).grace
                 for note in (*(grace.notes if grace is not None else ()), *notes_of(event)):
                     if not 0 <= note.midi <= 127:
                         message = f"{note.pitch.name} is outside MIDI's range"

@@ -24,6 +24,8 @@ def read(music: str, *, meter: str = "4/4", key: str = "C", unit: str = "1/8") -
 def spell(event: Event) -> str:
     """A note as name and eighths, a rest as z, a chord in brackets, a change as its kind."""
     if isinstance(event, Change):
+        if event.signs is not None:
+            return f"<{' '.join(event.signs.decorations + event.signs.annotations)}>"
         return f"<{event.key or event.meter or event.tempo or event.part or event.text}>"
     eighths = str(event.duration * 2)
     if isinstance(event, Rest):
@@ -106,7 +108,7 @@ MUSIC = [
     ("A8\n|B8|", "A4:8 | B4:8"),
     ("A8\\\nB8|", "A4:8 B4:8"),
     ("A4|!\nB4|!\n", "A4:4 | B4:4"),
-    ("A4!D.C.!|B4!\n", "A4:4 | B4:4"),
+    ("A4!D.C.!|B4!\n", "A4:4 <D.C.> | B4:4"),
     ("\nA4|\n\nB4|", "A4:4 | B4:4"),
 ]
 
@@ -182,7 +184,6 @@ DECORATIONS = [
     ("!trill!!>!A|", ("trill", "accent")),
     ("+fermata+A|", ("fermata",)),
     ("!Segno!|: \\\nA|", ("segno",)),
-    ("A !D.C.!||", ("D.C.",)),
     ("kA|", ("k",)),
     ("!ferm!A|", ("ferm",)),
 ]
@@ -288,8 +289,7 @@ WARNED = [
     ("A&C-", "a tie leads to no note of its overlay"),
     ("[Ac|", "a chord is not closed; closed here"),
     ("^3/2A|", "a microtone is read without its fraction of a semitone"),
-    ("A8|B8|\n&&c8|d8|", "an overlay of whole bars or several is read as music that follows them"),
-    ("(&A8|B8&)|", "an overlay of whole bars or several is read as music that follows them"),
+    ("A8|B8|\n&&&c8|d8|", "an overlay goes back by more bars than there are"),
 ]
 
 

@@ -76,7 +76,7 @@ def test_beams_follow_the_beats_of_the_meter() -> None:
         ("G2BcdedB|", "G2 Bc dedB |"),
         ("G/A/BcdzdBA|", "G/A/Bcd zd BA |"),
         ("GABcd3B|", "GABc d3B |"),
-        ("GAB2c>ded|", "GA B2 c3/d/ ed |"),
+        ("GAB2c>ded|", "GA B2 c>d ed |"),
         ("(3GABcdedBA|", "(3GAB cd edBA |"),
         ("GA2BcdeB|", "GA2B cdeB |"),
         ("GABcde|", "GA Bcde |"),  # a pickup ends on the bar line

@@ -19,7 +19,7 @@ from musicgen.formats.abc_notation.text import decode_text
 from musicgen.music.chord_symbols import ChordSymbol, parse_chord
 from musicgen.music.performance.accompaniment import BASS_FROM, CHORD_FROM
 from musicgen.music.theory import Key, spell
-from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune, Voice
+from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune, Voice, marks_of
 
 # Bar and event of the bar, counted from 0, of the first voice.
 Symbols = Mapping[tuple[int, int], str]
@@ -47,11 +47,16 @@ def _marked(number: int, bar: Bar, symbols: Symbols) -> Bar:
 
 
 def _named(event: Event, symbol: str) -> Event:
+    before = marks_of(event)
+    others = tuple(text for text in before.annotations if not is_chord_symbol(text))
     if isinstance(event, Change):
-        return event
-    others = tuple(text for text in event.marks.annotations if not is_chord_symbol(text))
-    marks = replace(event.marks, chord_symbol=symbol, annotations=others)
-    return event if marks == event.marks else replace(event, marks=marks)
+        return (
+            event
+            if event.signs is None
+            else replace(event, signs=replace(before, annotations=others))
+        )
+    marks = replace(before, chord_symbol=symbol, annotations=others)
+    return event if marks == before else replace(event, marks=marks)
 
 
 def n_symbols(tune: Tune) -> int:

@@ -178,8 +178,9 @@ class InfillTarget:
         bars = list(self.tune.bars)
         for i, notes in changed.items():
             number = self.encoded_bars[i].number
-            changes = (event for event in bars[number].events if isinstance(event, Change))
-            events = (*changes, *self._with_marks(i, notes))
+            changes = [event for event in bars[number].events if isinstance(event, Change)]
+            before = (change for change in changes if change.signs is None)
+            events = (*before, *self._with_marks(i, notes))
             bars[number] = replace(bars[number], events=events, span=None)
         voice = replace(self.tune.voices[0], bars=tuple(bars))
         return replace(self.tune, voices=(voice,), source=None)
@@ -205,7 +206,13 @@ class InfillTarget:
 
     def _with_marks(self, index: int, notes: Notes) -> list[Event]:
         """New notes with what stays of the bar: the notes that are the same as before, chord
-        symbols, texts and road signs at their places, slurs that lead out of it."""
+        symbols, texts and road signs at their places, slurs that lead out of it, signs at its bar
+        line."""
+        bar = self.tune.bars[self.encoded_bars[index].number]
+        signs = [e for e in bar.events if isinstance(e, Change) and e.signs is not None]
+        return [*self._marked_notes(index, notes), *signs]
+
+    def _marked_notes(self, index: int, notes: Notes) -> list[Event]:
         old = list(self.tune.bars[self.encoded_bars[index].number].timed)
         plain = self.encoded_bars[index].notes
         head = _common(plain, notes)

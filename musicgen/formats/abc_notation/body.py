@@ -69,6 +69,7 @@ class TuneReader:
         self.started = False
         self.in_voices = False  # V: has been met below the heading
         self.in_music = False
+        self.open_lyrics = ""  # of a w: line that the next one continues
 
     def _warn(self, what: str, column: int = 0) -> None:
         if len(self.warnings) < MAX_WARNINGS:
@@ -198,6 +199,7 @@ class TuneReader:
             )
 
     def _begin_lyrics(self, voice: VoiceDraft) -> None:
+        self._end_lyrics()
         voice.line_start = (len(voice.bars), len(voice.bar.events))
         if voice.verse:
             voice.verse = 0
@@ -304,8 +306,17 @@ class TuneReader:
         self.music.letters = self.header.letters
 
     def _lyrics(self, content: str) -> None:
-        if surplus := align(self.music.voice, content):
+        """Read w:, which goes on in the next w: after a backslash (ABC 2.0)."""
+        content = f"{self.open_lyrics} {content.rstrip()}".strip()
+        self.open_lyrics = ""
+        if content.endswith("\\") and not content.endswith("\\\\"):
+            self.open_lyrics = content[:-1]
+        elif surplus := align(self.music.voice, content):
             self._warn(f"{surplus} syllables more than notes; left out")
+
+    def _end_lyrics(self) -> None:
+        if self.open_lyrics:
+            self._lyrics("")
 
     def _symbols(self, content: str) -> None:
         surplus, unknown = align_symbols(self.music.voice, content)
@@ -347,6 +358,7 @@ class TuneReader:
         describe(voice, field)
         if not voice.bar.events:
             voice.bar.start = offset
+        self._end_lyrics()
         self.music.placer.voice = voice
         self._begin_lyrics(voice)
 
@@ -354,6 +366,7 @@ class TuneReader:
 
     def _finish(self, source: Source) -> Tune:
         drafts = self.voices.drafts.values()
+        self._end_lyrics()
         for voice in drafts:
             self._finish_voice(voice, len(source.text))
         if not any(voice.bars for voice in drafts):
@@ -391,7 +404,8 @@ class TuneReader:
         if not bar.empty:
             voice.close_bar("", max(bar.start, self.music_ends.get(voice.id, end)))
         elif voice.bars:
-            voice.bars[-1].events += bar.events
+            for event in bar.events:
+                voice.bars[-1].add(event)
         if voice.n_silent:
             self._warn(f"{voice.n_silent} notes of a voice of drums and of pitches, left out")
         if bar_number := voice.open_repeat():

@@ -58,7 +58,7 @@ NAMES = frozenset((
     "^", "D.C.alfine", "D.C.alcoda", "D.S.alfine", "D.S.alcoda", "editorial", "courtesy",
     "fz", "/", "//", "///", "////",
 ))
-# Signs that end a passage: written at a bar line, they belong to the note before it.
+# Signs that end a passage: between two bar lines, they belong to the first.
 CLOSING = frozenset((
     "D.C.", "D.S.", "fine", "dacoda", "D.C.alfine", "D.C.alcoda", "D.S.alfine", "D.S.alcoda",
     "fermata", "invertedfermata", "trill)", "crescendo)", "diminuendo)", "breath",

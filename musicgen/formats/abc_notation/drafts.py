@@ -1,88 +1,31 @@
-"""Drafts of voices, bars, chords and tuplets: mutable until the tune has been read."""
+"""Drafts of voices and bars: mutable until the tune has been read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
+from musicgen.formats.abc_notation.event_drafts import ChordDraft, Pending, TupletDraft, tied
 from musicgen.formats.abc_notation.sounding import DRUM_CHANNEL, Directive, read_properties
 from musicgen.music.clefs import clef_octave, parse_clef
-from musicgen.music.theory import FREE_METER, Key, Pitch
+from musicgen.music.theory import FREE_METER, Key
 from musicgen.music.tune import (
+    NO_MARKS,
     Bar,
     Change,
-    Chord,
     Event,
-    Grace,
     Marks,
-    Note,
     Rest,
     Timed,
-    Tuplet,
     Voice,
     notes_of,
 )
 
 _ZERO = Fraction(0)
-E = TypeVar("E", Note, Timed)
 # Of two bar lines without music between them, the later in this list stays.
 _STRENGTH = ("", ".|", "|", "||", "[|", "|]", "[|]")
-
-
-@dataclass(slots=True)
-class Pending:
-    """Signs before a note that is still to come."""
-
-    chord_symbol: str = ""
-    annotations: list[str] = field(default_factory=list)
-    decorations: list[str] = field(default_factory=list)
-    grace: Grace | None = None
-    opened: int = 0
-    closed: int = 0
-
-    def marks(self) -> Marks:
-        """The signs as marks of the note."""
-        return Marks(
-            chord_symbol=self.chord_symbol,
-            annotations=tuple(self.annotations),
-            decorations=tuple(self.decorations),
-            grace=self.grace,
-            slurs_opened=self.opened,
-            slurs_closed=self.closed,
-        )
-
-
-@dataclass(slots=True)
-class ChordDraft:
-    """A chord that is open. `pending` are the signs before it, `broken` a broken rhythm sign after
-    one of its notes; `old` says that it stands between + signs, as in ABC before 1.6."""
-
-    pending: Pending | None
-    old: bool
-    notes: list[Note] = field(default_factory=list)
-    broken: str = ""
-
-
-@dataclass(slots=True)
-class TupletDraft:
-    """A tuplet that is open: `index` of its `size` notes have been read."""
-
-    actual: int
-    normal: int
-    size: int
-    index: int = 0
-
-    def next(self) -> Tuplet:
-        """Membership of the next note."""
-        tuplet = _tuplet(self.actual, self.normal, self.size, self.index)
-        self.index += 1
-        return tuplet
-
-
-_tuplet = lru_cache(maxsize=4096)(Tuplet)  # equal ones are one object
 
 
 @dataclass(slots=True)
@@ -135,6 +78,27 @@ class BarDraft:
         last = self.events[self._last] if self._last >= 0 else None
         return _ZERO if last is None or isinstance(last, Change) else last.duration
 
+    def add(self, event: Event) -> None:
+        """Append an event; signs join those before them."""
+        if isinstance(event, Change) and event.signs is not None:
+            self.add_signs(event.signs)
+        else:
+            self.events.append(event)
+
+    def add_signs(self, signs: Marks) -> None:
+        """Put signs at the bar line."""
+        last = self.events[-1] if self.events else None
+        if type(last) is Change and last.signs is not None:
+            before = last.signs
+            signs = Marks(
+                annotations=before.annotations + signs.annotations,
+                decorations=before.decorations + signs.decorations,
+                grace=before.grace or signs.grace,
+            )
+            self.events.pop()
+        if signs != NO_MARKS:
+            self.events.append(Change(signs=signs))
+
     def freeze(self) -> Bar:
         """The finished bar."""
         events: list[Event] = self.events
@@ -161,6 +125,7 @@ class Lane:
     index: int = -1
     tie: bool = False
     tuplet: TupletDraft | None = None
+    slur_end: Timed | None = None  # where a slur written as a tie ends: A-B-c is one from A to c
 
     @property
     def last(self) -> Timed | None:
@@ -182,8 +147,9 @@ class VoiceDraft:
     __slots__ = (
         "altered", "bar", "bars", "broken", "busy", "channel", "chord", "events", "id", "initial",
         "is_percussion", "is_silent", "key", "lane", "lanes", "line_end", "line_start",
-        "lyric_start", "meter", "n_silent", "name", "octave", "octaves", "pending", "properties",
-        "repeat_end", "semitones", "signature", "state", "unit", "verse",
+        "lyric_start", "meter", "n_silent", "name", "octave", "octaves", "overlaid",
+        "overlay_start", "pending", "properties", "repeat_end", "semitones", "signature", "state",
+        "unit", "verse",
     )  # fmt: skip
 
     def __init__(self, voice_id: str, start: int) -> None:
@@ -205,6 +171,8 @@ class VoiceDraft:
         self.events = self.bar.events  # where the next event goes: the bar or an overlay
         self.lane = Lane()
         self.lanes = [self.lane]
+        self.overlaid: list[BarDraft] = []  # the bars that the open overlay still goes through
+        self.overlay_start: tuple[int, Fraction] | None = None  # number and place in it of "(&"
         self.pending: Pending | None = None
         self.chord: ChordDraft | None = None
         self.broken: tuple[Fraction, Fraction] | None = None
@@ -308,16 +276,49 @@ class VoiceDraft:
         self.lane.events = self.events
         self.events.append(event)
 
-    def begin_overlay(self) -> None:
-        """Go back to the start of the bar with another lane."""
-        self.events = []
-        self.bar.overlays.append(self.events)
-        number = len(self.bar.overlays)
-        if number == len(self.lanes):
-            self.lanes.append(Lane())
+    @property
+    def current(self) -> BarDraft:
+        """The bar that the next event goes to."""
+        return self.overlaid[0] if self.overlaid else self.bar
+
+    def begin_overlay(self, n_bars: int) -> bool:
+        """Go back by bar lines, or to "(&", with another lane; whether there are so many bars."""
+        bars = self.bars if self.bar.empty and self.bars else [*self.bars, self.bar]
+        place = next((i for i, bar in enumerate(bars) if bar is self.current), len(bars) - 1)
+        start, gap = (
+            (place + 1 - n_bars, _ZERO)
+            if n_bars > 1 or not self.overlay_start
+            else self.overlay_start
+        )
+        self.overlaid = bars[max(start, 0) :]
+        number = 1 + max(len(bar.overlays) for bar in self.overlaid)
+        self.lanes += [Lane() for _ in range(number + 1 - len(self.lanes))]
         self.lane = self.lanes[number]
+        self._overlay()
+        if gap:
+            self.append(Rest(gap, visible=False))
+        return start >= 0
+
+    def _overlay(self) -> None:
+        self.events = []
+        self.current.overlays.append(self.events)
         self.busy = True
         self.altered = self.signature
+
+    def continue_overlay(self) -> bool:
+        """At a bar line, go on to the next bar of an overlay; False where it ends here."""
+        if len(self.overlaid) < 2:
+            return False
+        self.overlaid.pop(0)
+        self._overlay()
+        return True
+
+    def end_overlay(self) -> None:
+        """Go back to the main line."""
+        self.overlaid, self.events = [], self.bar.events
+        if self.lane is not self.lanes[0]:
+            self.lane = self.lanes[0]
+            self.busy = True
 
     def close_bar(
         self, barline: str, end: int, *, repeat_end: int = 0, repeat_start: bool = False
@@ -339,10 +340,7 @@ class VoiceDraft:
             bar.barline, bar.repeat_end, bar.end = barline, repeat_end, end
             self.bars.append(bar)
             self.bar = BarDraft(end, end, repeat_start)
-        self.events = self.bar.events
-        if self.lane is not self.lanes[0]:
-            self.lane = self.lanes[0]
-            self.busy = True
+        self.end_overlay()
         self.line_end = False
         if barline:
             self.altered = self.signature
@@ -374,38 +372,3 @@ class VoiceDraft:
             bars=bars,
             **self.initial,
         )
-
-
-def with_slurs(event: E, opened: int, closed: int) -> E:
-    """The event with more slurs that begin or end on it."""
-    marks = event.marks
-    opened, closed = marks.slurs_opened + opened, marks.slurs_closed + closed
-    return replace(event, marks=replace(marks, slurs_opened=opened, slurs_closed=closed))
-
-
-def with_signs(event: Timed, annotations: list[str], decorations: list[str]) -> Timed:
-    """The event with more annotations and decorations."""
-    marks = event.marks
-    texts, names = (*marks.annotations, *annotations), (*marks.decorations, *decorations)
-    return replace(event, marks=replace(marks, annotations=texts, decorations=names))
-
-
-def scaled(event: Timed, factor: Fraction, tuplet: Tuplet | None = None) -> Timed:
-    """The event with its duration multiplied, and as a member of a tuplet if one is given."""
-    if type(event) is Chord:
-        notes = tuple(replace(note, duration=note.duration * factor) for note in event.notes)
-        event = replace(event, notes=notes)
-    return replace(event, duration=event.duration * factor, tuplet=tuplet or event.tuplet)
-
-
-def tied(event: Timed, pitches: frozenset[Pitch] | None = None) -> Timed:
-    """The event with its tie set; of a chord, the notes of these pitches (None: all)."""
-    if type(event) is Note:
-        return replace(event, tie=True)
-    if type(event) is Chord:
-        notes = tuple(
-            replace(note, tie=note.tie or pitches is None or note.pitch in pitches)
-            for note in event.notes
-        )
-        return replace(event, notes=notes)
-    return event

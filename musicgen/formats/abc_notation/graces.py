@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from musicgen.formats.abc_notation.decorations import canonical_name
-from musicgen.formats.abc_notation.drafts import with_slurs
+from musicgen.formats.abc_notation.event_drafts import with_slurs
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import GRACE_NOTE, duration_of
 from musicgen.music.tune import Grace, Marks, Note

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from musicgen.formats.abc_notation.decorations import canonical_name
-from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft, with_signs
+from musicgen.formats.abc_notation.drafts import BarDraft, VoiceDraft
+from musicgen.formats.abc_notation.event_drafts import with_signs
 from musicgen.formats.abc_notation.scanner import is_chord_symbol
 from musicgen.formats.abc_notation.text import decode_text, encode_text
 from musicgen.music.tune import Chord, Note, Timed
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 _SYLLABLE = re.compile(r"(?:[^\s\-_*|\\]|\\.)+-?|\\|[-_*|]", re.DOTALL)
 _SYMBOL = re.compile(r'!([^!\s]+)!|\+([^+\s]+)\+|"([^"]*)"|([^\s"!]+|["!])')
-_WITHIN = re.compile(r"(\\\\)|\\-|~")
+_WITHIN = re.compile(r"(\\\\)|\\([-_])|~")
 
 
 def split_syllables(content: str) -> list[str]:
@@ -32,7 +33,7 @@ def split_syllables(content: str) -> list[str]:
 def _syllable(text: str) -> str:
     if len(text) == 1:
         return "" if text == "*" else text
-    return decode_text(_WITHIN.sub(lambda m: m[1] or ("-" if m[0] == r"\-" else " "), text)) or "*"
+    return decode_text(_WITHIN.sub(lambda m: m[1] or m[2] or " ", text)) or "*"
 
 
 def join_syllables(syllables: list[str]) -> str:
@@ -44,9 +45,9 @@ def join_syllables(syllables: list[str]) -> str:
             continue
         joined = syllable.endswith("-") and len(syllable) > 1
         text = encode_text(syllable[:-1] if joined else syllable)
-        for char in "_*|~":
+        for char in "*|~":
             text = text.replace(char, f"\\u{ord(char):04x}")
-        text = text.replace("-", r"\-").replace(" ", "~")
+        text = re.sub("[-_]", r"\\\g<0>", text).replace(" ", "~")
         words.append((text or "*") + ("-" if joined else ""))
     return " ".join(words)
 

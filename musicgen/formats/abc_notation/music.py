@@ -9,12 +9,8 @@ from fractions import Fraction
 
 from musicgen.formats.abc_notation import decorations
 from musicgen.formats.abc_notation.barlines import read_barline, read_passes
-from musicgen.formats.abc_notation.drafts import (
-    ChordDraft,
-    TupletDraft,
-    VoiceDraft,
-    with_slurs,
-)
+from musicgen.formats.abc_notation.drafts import VoiceDraft
+from musicgen.formats.abc_notation.event_drafts import ChordDraft, TupletDraft, with_slurs
 from musicgen.formats.abc_notation.graces import read_grace
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import (
@@ -35,7 +31,6 @@ MAX_OVERLAYS = 8
 MAX_BAR_RESTS = 2000  # bars that the Zs of a tune may stand for
 
 Match = re.Match[str]
-_LONG_OVERLAY = "an overlay of whole bars or several is read as music that follows them"
 _AFTER_BAR_REST = re.compile(r"[\s`]*(?:[|:&%)]|\[[|\d]|\[[A-Za-z]:|\]|\.\||[!$]?\s*$)")
 _OLD_CHORD = re.compile(r"\+[\^_=A-Ga-g,'\d/]{1,40}\+")
 
@@ -225,12 +220,17 @@ class MusicReader:
 
     def _slur_open(self, match: Match) -> None:
         if "&" in match[0]:
-            self.warn(_LONG_OVERLAY, match.start())
-        self.placer.outer().opened += 1
+            self.voice.overlay_start = len(self.voice.bars), self.voice.bar.duration()
+        else:
+            self.placer.outer().opened += 1
 
     def _slur_close(self, match: Match) -> None:
         voice = self.voice
-        if voice.chord is not None:
+        if "&" in match[0]:
+            self.placer.settle(match.start())
+            voice.overlay_start = None
+            voice.end_overlay()
+        elif voice.chord is not None:
             self.placer.outer().closed += 1
         elif voice.last is None:
             self.warn("')' closes a slur before any note; left out", match.start())
@@ -264,9 +264,12 @@ class MusicReader:
     # Signs around notes.
 
     def _quoted(self, match: Match) -> None:
-        text = " ".join(decode_text(subgroup(match, "quoted", 1)).split())
+        quoted = subgroup(match, "quoted", 1)
+        text = " ".join(decode_text(quoted).split())
         if not text:
             return
+        if quoted[0].isspace() and text[0] not in "^_<>@":
+            text = f"^{text}"  # a blank in front is there so that it is no chord symbol
         pending = self.placer.outer()
         if not pending.chord_symbol and is_chord_symbol(text):
             pending.chord_symbol = text
@@ -309,6 +312,8 @@ class MusicReader:
         ends, line, starts = read_barline(subgroup(match, "bar", 1))
         column = match.start()
         self.placer.settle(column)
+        if voice.continue_overlay():
+            return
         if ends and not voice.bars and voice.bar.empty:
             self.warn("a repeat ends before any music; left out", column)
             ends = 0
@@ -350,12 +355,10 @@ class MusicReader:
     def _overlay(self, match: Match) -> None:
         voice = self.voice
         self.placer.settle(match.start())
-        if len(match[0]) > 1 or (voice.bar.empty and voice.bars):
-            self.warn(_LONG_OVERLAY, match.start())
-        if len(voice.bar.overlays) == MAX_OVERLAYS:
+        if len(voice.current.overlays) == MAX_OVERLAYS:
             self.warn("too many overlays in a bar; the rest joins the last one", match.start())
-        else:
-            voice.begin_overlay()
+        elif not voice.begin_overlay(len(match[0])):
+            self.warn("an overlay goes back by more bars than there are", match.start())
 
     # Layout, fields, and text without a meaning.
 

@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.abc_notation.decorations import SHORT, is_name
+from musicgen.formats.abc_notation.decorations import LETTERS, SHORT, is_name
 from musicgen.formats.abc_notation.scanner import letter_of, tuplet_times
 from musicgen.formats.abc_notation.text import quote
 from musicgen.music.theory import Key, Meter, Pitch
-from musicgen.music.tune import Chord, Grace, Marks, Note, Timed, Tune, Tuplet
+from musicgen.music.tune import (
+    Change,
+    Chord,
+    Event,
+    Grace,
+    Marks,
+    Note,
+    Rest,
+    Timed,
+    Tune,
+    Tuplet,
+    notes_of,
+)
 
 SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
 _NAME = re.compile(r"[^!\s|\"\\%]{1,40}")
 MAX_LENGTH_NUMBER = 9999
+_LETTER = re.compile(f"(?![{''.join(LETTERS)}])[H-WYh-w]")
+# Length of a note over that of the next: the sign between them, the note over its written length.
+_BROKEN = {
+    factor / (2 - factor): (sign * n, factor)
+    for n in (1, 2, 3)
+    for sign, factor in ((">", 2 - Fraction(1, 2**n)), ("<", Fraction(1, 2**n)))
+}
+
+
+def _ratio(event: Timed, after: Event) -> Fraction | None:
+    """The length of a note over that of the next; None where no sign may stand between them."""
+    for each in (event, after):
+        if isinstance(each, Change | Rest):
+            return None
+        if isinstance(each, Chord) and any(n.duration != each.duration for n in each.notes):
+            return None
+    assert not isinstance(after, Change)
+    tied = any(note.tie for note in notes_of(event))
+    group, following = event.tuplet, after.tuplet
+    if group is not None and group.index + 1 < group.size:
+        group = replace(group, index=group.index + 1)
+    return (
+        None
+        if tied or group != following or not after.duration
+        else event.duration / after.duration
+    )
 
 
 class AbcNoteWriter:
@@ -53,7 +94,35 @@ class AbcNoteWriter:
             body = "Z" if event.visible else "X"
         else:
             body = ("z" if event.visible else "x") + self._length(event.duration / scale)
+        if tuplet and event.marks.grace is not None:  # as musicians write it
+            opening = before.index("}") + 1
+            return f"{before[:opening]}{tuplet}{before[opening:]}{body}{after}"
         return f"{tuplet}{before}{body}{after}"
+
+    def broken_pairs(
+        self, events: Sequence[Event], at: Fraction
+    ) -> dict[int, tuple[str, Fraction]]:
+        """The notes to write as broken rhythm, by index: the sign after a note, and its length over
+        the written one. Music starts at `at` in the bar."""
+        pairs: dict[int, tuple[str, Fraction]] = {}
+        for index, (event, after) in enumerate(pairwise(events)):
+            if isinstance(event, Change):
+                continue
+            onset, at = at, at + event.duration
+            ratio = _ratio(event, after)
+            if index in pairs or ratio not in _BROKEN or isinstance(after, Change):
+                continue
+            sign, factor = _BROKEN[ratio]
+            length = event.duration / factor
+            scale = event.tuplet.scale if event.tuplet is not None else Fraction(1)
+            parts = event.duration / scale / self.unit, after.duration / scale / self.unit
+            if onset % length == 0 and any(part.denominator > 1 for part in parts):
+                pairs[index], pairs[index + 1] = (sign, factor), ("", 2 - factor)
+        return pairs
+
+    def signs(self, marks: Marks) -> str:
+        """Text of signs that stand at a bar line, without a note."""
+        return self._marks(marks)[0]
 
     def _chord(self, chord: Chord, scale: Fraction) -> str:
         even = all(note.duration == chord.duration for note in chord.notes)
@@ -114,6 +183,8 @@ class AbcNoteWriter:
         for name in marks.decorations:
             if name in self.short:
                 before += self.short[name]
+            elif self.short and _LETTER.fullmatch(name):
+                before += name  # one that has no meaning
             elif _NAME.fullmatch(name) and is_name(name):
                 before += f"!{name}!"
             else:

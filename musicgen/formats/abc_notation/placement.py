@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from musicgen.formats.abc_notation import decorations
-from musicgen.formats.abc_notation.drafts import (
+from musicgen.formats.abc_notation.drafts import VoiceDraft
+from musicgen.formats.abc_notation.event_drafts import (
     E,
     Pending,
-    VoiceDraft,
     scaled,
     tied,
     with_signs,
@@ -20,9 +18,6 @@ from musicgen.formats.abc_notation.drafts import (
 from musicgen.formats.abc_notation.scanner import ALTERS, factor, pitch_of
 from musicgen.music.theory import Pitch
 from musicgen.music.tune import NO_MARKS, Chord, Note, Rest, Timed, notes_of
-
-# Words at a bar line that belong to the note before it.
-_CLOSING_TEXT = re.compile(r"[\^_<>@]?\s*(?:D\.? ?C\b|D\.? ?S\b|fine\b|da ?capo|dal ?segno)", re.I)
 
 
 class Placer:
@@ -40,7 +35,7 @@ class Placer:
         voice = self.voice
         if voice.line_end:
             self.warn("no bar line at the end of the line before; read as one", 0)
-            self.settle(0)
+            self.close_open(0)
             voice.close_bar("|", voice.bar.end)
             voice.bars[-1].line_break = True
         return voice
@@ -80,9 +75,10 @@ class Placer:
             voice.broken = None
             voice.amend_last(lambda last: scaled(last, first))
             event = scaled(event, second)
-        if voice.lane.tie:
-            self._resolve_tie(event)
+        is_slur = voice.lane.tie and self._resolve_tie(event)
         voice.append(self.marked(event))
+        if is_slur:
+            voice.lane.slur_end = voice.last
         voice.busy = voice.lane.tuplet is not None
 
     def marked(self, event: E) -> E:
@@ -90,18 +86,21 @@ class Placer:
         pending, self.voice.pending = self.voice.pending, None
         return event if pending is None else replace(event, marks=pending.marks())
 
-    def _resolve_tie(self, event: Timed) -> None:
-        """Close an open tie; a tie sign between different pitches is a slur."""
+    def _resolve_tie(self, event: Timed) -> bool:
+        """Close an open tie; a tie sign between different pitches is a slur, then True."""
         voice = self.voice
+        voice.lane.tie = False
         pitches = frozenset(_pitches(event))
         if type(event) is Rest:
             voice.lane.keep_tie()
         elif voice.last is None or pitches.isdisjoint(_pitches(voice.last)):
-            voice.amend_last(lambda last: with_slurs(last, 1, 0))
+            moved = voice.last is not None and voice.last is voice.lane.slur_end
+            voice.amend_last(lambda last: with_slurs(last, 1 - moved, -moved))
             voice.before_next().closed += 1
+            return True
         else:
             voice.amend_last(lambda last: tied(last, pitches))
-        voice.lane.tie = False
+        return False
 
     def outer(self) -> Pending:
         """Signs for the next note, or for the chord that is open."""
@@ -135,7 +134,19 @@ class Placer:
         self.voice.busy = True
 
     def settle(self, column: int) -> None:
-        """Close the chord, broken rhythm and signs that are open before a bar line or the end."""
+        """Close what is open before a bar line or the end, where signs without a note stay."""
+        self.close_open(column)
+        voice = self.voice
+        if voice.pending is None or (voice.bar.empty and not voice.bars):
+            return
+        # Those between two bar lines belong to the next note unless they end a passage.
+        bar = voice.bars[-1] if voice.bar.empty else voice.current
+        bar.add_signs(voice.pending.take_signs(closing=voice.bar.empty))
+        if voice.pending.marks() == NO_MARKS:
+            voice.pending = None
+
+    def close_open(self, column: int) -> None:
+        """Close the chord and the broken rhythm that are open."""
         voice = self.voice
         if voice.chord is not None:
             self.warn("a chord is not closed; closed here", column)
@@ -143,21 +154,10 @@ class Placer:
         if voice.broken is not None:
             self.warn("a broken rhythm sign has no note after it in its bar; left out", column)
             voice.broken = None
-        pending = voice.pending
-        if pending is None or voice.last is None:
-            return
-        names = [d for d in pending.decorations if d in decorations.CLOSING]
-        texts = [a for a in pending.annotations if _CLOSING_TEXT.match(a)]
-        if names or texts:
-            voice.amend_last(lambda last: with_signs(last, texts, names))
-            pending.decorations = [d for d in pending.decorations if d not in names]
-            pending.annotations = [a for a in pending.annotations if a not in texts]
-        if pending.marks() == NO_MARKS:
-            voice.pending = None
 
     def finish(self) -> None:
-        """End the voice: the signs that are still open go to its last note."""
-        self.settle(0)
+        """End the voice: signs stay after its last note; a chord symbol or slur goes to it."""
+        self.close_open(0)
         voice = self.voice
         for lane in voice.lanes:
             if lane.tie:
@@ -167,14 +167,14 @@ class Placer:
         signs, last = voice.pending, voice.last
         if signs is None or last is None:
             return
-        if signs.grace is not None or signs.opened:
-            self.warn("grace notes or a slur after the last note are left out", 0)
-        texts = signs.annotations
+        if signs.opened:
+            self.warn("a slur after the last note is left out", 0)
+        voice.bar.add_signs(signs.take_signs(closing=False))
         if last.marks.chord_symbol and signs.chord_symbol:
-            texts = [signs.chord_symbol, *texts]
+            last = with_signs(last, [signs.chord_symbol], [])
         elif signs.chord_symbol:
             last = replace(last, marks=replace(last.marks, chord_symbol=signs.chord_symbol))
-        last = with_slurs(with_signs(last, texts, signs.decorations), 0, signs.closed)
+        last = with_slurs(last, 0, signs.closed)
         voice.lane.events[voice.lane.index] = last
 
 

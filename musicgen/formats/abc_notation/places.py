@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.abc_notation.drafts import scaled
+from musicgen.formats.abc_notation.event_drafts import scaled
 from musicgen.formats.abc_notation.tunebook import parse_text
 from musicgen.music.theory import Key, Meter, Pitch
 from musicgen.music.tune import Bar, Change, Note, Rest, Timed, Tune, Tuplet

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate, zip_longest
 
+from musicgen.formats.abc_notation.event_drafts import scaled
 from musicgen.formats.abc_notation.fields import write_key, write_tempo, write_unit
 from musicgen.formats.abc_notation.lyrics import join_syllables
 from musicgen.formats.abc_notation.notes import SIGNS, AbcNoteWriter
@@ -166,6 +167,7 @@ class VoiceWriter:
         self.id = ""  # of the voice, where it has one
         self.lines: list[str] = []
         self.text = ""
+        self.opening = ""  # a bar line at the beginning of the next system
         self.sung: list[tuple[str, ...]] = []
 
     def write(self, voice: Voice) -> list[list[str]]:
@@ -177,8 +179,9 @@ class VoiceWriter:
         bars = voice.bars
         for number, bar in enumerate(bars):
             after = bars[number + 1] if number + 1 < len(bars) else None
-            if bar.repeat_start and not self.text and not self.lines:
-                self.text = "|:"
+            if not self.text and not self.lines:
+                self.text = (self.opening or "|" * bar.repeat_start) + ":" * bar.repeat_start
+                self.opening = ""
             if bar.volta:
                 self._volta(bar)
             pickup = self._is_partial(bar, bars[number - 1] if number else None)
@@ -221,19 +224,21 @@ class VoiceWriter:
             self._lane(events, number, Fraction(0), only=False)
 
     def _lane(self, events: Sequence[Event], lane: int, at: Fraction, *, only: bool) -> None:
-        first, grouped = True, False
-        joined = self._joined_beats(events, at)
-        for event in events:
+        first, grouped, sign = True, False, ""
+        joined, broken = self._joined_beats(events, at), self.notes.broken_pairs(events, at)
+        for index, event in enumerate(events):
             if isinstance(event, Change):
                 self._change(event)
                 continue
-            parted = grouped or (is_on_beat(self.meter, at) and at not in joined)
+            parted = not sign and (grouped or (is_on_beat(self.meter, at) and at not in joined))
             if not first and parted and not self.text.endswith(" "):
                 self.text += " "
             first = False
             grouped = event.tuplet is not None and event.tuplet.index + 1 == event.tuplet.size
             full = only and isinstance(event, Rest) and event.full_bar
-            self.text += self.notes.write(event, lane, bar_rest=full, meter=self.meter)
+            sign, factor = broken.get(index, ("", Fraction(1)))
+            plain = scaled(event, 1 / factor) if factor != 1 else event
+            self.text += self.notes.write(plain, lane, bar_rest=full, meter=self.meter) + sign
             at += event.duration
             if lane == 0 and not isinstance(event, Rest):
                 self.sung.append(event.marks.lyrics)
@@ -274,6 +279,8 @@ class VoiceWriter:
                 self._own_line(f"P:{part}")
             else:
                 self.text += f"[P:{part.replace(']', ')')}]"
+        elif change.signs is not None:
+            self.text += f" {self.notes.signs(change.signs)}"
         elif change.text is not None:
             letter, content = change.text
             if letter in _INLINE and "]" not in content:
@@ -307,7 +314,10 @@ class VoiceWriter:
         if line:
             self.notes.end_bar()
         text = ":" * bar.repeat_end + line
-        if starts and text == ":|":
+        if breaks and bar.repeat_end and line == "||" and after is not None:
+            text = ":" * bar.repeat_end + "|"  # as musicians write it
+            self.opening = line
+        elif starts and text == ":|":
             text = "::"
         elif starts:
             text += " |:" if "]" in line else ":"

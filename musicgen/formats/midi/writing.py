@@ -133,7 +133,7 @@ def _once(tune: Tune) -> Tune:
             e if isinstance(e, Change) else replace(e, marks=replace(
                 e.marks, decorations=(), annotations=())) if e.marks != NO_MARKS else e
             for e in bar.events
-            if not (isinstance(e, Change) and (e.part is not None or e.text is not None))
+            if not isinstance(e, Change) or (e.part, e.text, e.signs) == (None, None, None)
         )  # fmt: skip
         return replace(bar, events=events, repeat_start=False, repeat_end=0, volta=())
 

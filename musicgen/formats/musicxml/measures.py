@@ -151,7 +151,7 @@ class MeasureWriter:
         texts, number_of_event = [], -1
         for item in items:
             if isinstance(item, Change):
-                texts.append(self._change(item))
+                texts.append(self._change(item, number))
                 continue
             number_of_event += item.first
             note = self.notes.write(item, number, next(neighbours))
@@ -181,7 +181,7 @@ class MeasureWriter:
         before = self.shape.bars[index - 1]
         return bool(before.repeat_end) or before.barline not in ("|", "", ".|")
 
-    def _change(self, change: Change) -> str:
+    def _change(self, change: Change, number: int) -> str:
         if change.key is not None:
             self.accidentals.set_key(change.key)
         self.meter = change.meter or self.meter
@@ -199,6 +199,8 @@ class MeasureWriter:
             return program_change(change.program, instrument_id(part))
         if change.tempo is not None and self.leading:
             return tempo(change.tempo)
+        if change.signs is not None:
+            return self.notes.signs(change.signs, number)
         label = change.part or ""
         if self.leading and label == " ".join(label.split()) != "":
             return rehearsal(label)

@@ -11,10 +11,10 @@ from musicgen.formats.musicxml import signs
 from musicgen.formats.musicxml.accidentals import Accidentals
 from musicgen.formats.musicxml.harmony import harmony
 from musicgen.formats.musicxml.lengths import Value, written
-from musicgen.formats.musicxml.lines import Connections, Syllable, notes_of
-from musicgen.formats.musicxml.remarks import marks_remark, remark
+from musicgen.formats.musicxml.lines import Connections, Syllable, notes_of, reach
+from musicgen.formats.musicxml.remarks import change_remark, marks_remark, remark
 from musicgen.music.theory import Pitch
-from musicgen.music.tune import Note, Rest, Timed, Tuplet
+from musicgen.music.tune import Change, Marks, Note, Rest, Timed, Tuplet
 from musicgen.system.markup import element, text
 
 Neighbours = tuple[Timed | None, Timed | None]
@@ -123,6 +123,13 @@ class NoteWriter:
         if marks.grace:
             xml += self._graces(piece, voice)
         return xml
+
+    def signs(self, marks: Marks, voice: int) -> str:
+        """Signs at a bar line: grace notes, and one <direction> for the others."""
+        alone = Rest(marks=marks)
+        piece = WrittenNote(alone, reach([alone])[0], Fraction(0), alone.duration)
+        graces = self._graces(piece, voice) if marks.grace else ""
+        return graces + signs.directions_at(marks, change_remark(Change(signs=marks)))
 
     def _graces(self, piece: WrittenNote, voice: int) -> str:
         grace = piece.event.marks.grace

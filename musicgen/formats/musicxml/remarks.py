@@ -28,7 +28,7 @@ from musicgen.music.theory import (
     parse_fraction,
     parse_meter,
 )
-from musicgen.music.tune import Change, Marks, Tempo, Tune
+from musicgen.music.tune import Change, Grace, Marks, Tempo, Tune
 
 TARGET = "musicgen"
 MAX_QPM = 10_000
@@ -90,6 +90,9 @@ def _change_value(change: Change) -> tuple[str, Any]:
     if change.tempo is not None:
         bpm = None if change.tempo.bpm is None else str(change.tempo.bpm)
         return "tempo", [bpm, str(change.tempo.beat), change.tempo.text]
+    if change.signs is not None:  # of grace notes, that there are some; they are written as notes
+        marks = change.signs
+        return "signs", [marks.decorations, marks.annotations, marks.grace is not None]
     return ("part", change.part) if change.text is None else ("field", change.text)
 
 
@@ -140,12 +143,25 @@ def _read_part(value: Any) -> Change | None:
     return Change(part=value) if isinstance(value, str) else None
 
 
+def _read_signs(value: Any) -> Change | None:
+    decorations, annotations, has_graces = value
+    grace = Grace(()) if has_graces else None
+    return Change(
+        signs=Marks(
+            annotations=tuple(strings(annotations)),
+            decorations=tuple(strings(decorations)),
+            grace=grace,
+        )
+    )
+
+
 _READERS: dict[str, Callable[[Any], Change | None]] = {
     "key": _read_key,
     "meter": _read_meter,
     "tempo": _read_tempo,
     "field": _read_field,
     "part": _read_part,
+    "signs": _read_signs,
 }
 
 

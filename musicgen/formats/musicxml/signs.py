@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from musicgen.music.tune import Marks
 from musicgen.system.markup import element, text
 
 # Name -> (group inside <notations>, element). MuseScore 3 takes what follows a mordent at once for
@@ -92,6 +93,7 @@ _TYPED = {
     **{str(n): str(n) for n in range(6)},
     **{name: name for name in DYNAMICS},
 }
+_KIND = re.compile(r"<direction-type>.*?</direction-type>", re.DOTALL)
 _PLACES = {"^": "above", "_": "below", "<": "above", ">": "above", "@": "above"}
 
 
@@ -167,6 +169,13 @@ def directions(decorations: Iterable[str], annotations: Iterable[str]) -> str:
             bare = bare.split(" ", 1)[1]  # after "@x,y" the text
         elements.append(words(bare, placement=place or "above"))
     return "".join(elements)
+
+
+def directions_at(marks: Marks, exact: str) -> str:
+    """The signs of a bar line as one <direction> with our remark `exact`, or the remark alone."""
+    typed, texts = as_decorations(marks.annotations)
+    kinds = _KIND.findall(directions((*marks.decorations, *typed), texts))
+    return element("direction", *kinds, exact, placement="above") if kinds else exact
 
 
 def words(content: str, *, placement: str = "above") -> str:

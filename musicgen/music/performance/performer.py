@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ from musicgen.music.performance.timing import Clock, StepFunction, Swing, place_
 from musicgen.music.playback import PlayedNote, separate, tempo_map, timeline, unfold
 from musicgen.music.theory import Key, default_qpm
 from musicgen.music.transposition import at_concert_pitch, transpose
-from musicgen.music.tune import NO_MARKS, Marks, Tune
+from musicgen.music.tune import NO_MARKS, Change, Marks, Tune, Voice, marks_of
 
 MAX_DURATION_S = 30 * 60
 MAX_NOTES = 200_000
@@ -107,8 +107,9 @@ class Performer:
         players = list(_voice_parts(self._tune, self._style))
         self._parts += players
         part_at = [self._parts_in_turn(number, player) for number, player in enumerate(players)]
-        for number, marks in enumerate(_marks(self._tune)):
-            dynamic_at = dynamics(marks.items())
+        voices = unfold(self._tune).voices
+        for number, marks in enumerate(map(_marks, voices)):
+            dynamic_at = dynamics(_signs(voices[number]))
             written = [n for n in self._played.notes if n.voice == number]
             tops = {n.onset: n.midi for n in written}  # of chords; notes are by onset and pitch
             for note in separate(written):
@@ -214,12 +215,17 @@ def _tempos(tune: Tune) -> list[tuple[Fraction, Fraction]]:
     return tempos
 
 
-def _marks(tune: Tune) -> list[dict[Fraction, Marks]]:
-    """For each voice, the marks of its notes, by their onsets as played."""
-    return [
-        {onset: event.marks for onset, event in voice.placed if event.marks != NO_MARKS}
-        for voice in unfold(tune).voices
-    ]
+def _marks(voice: Voice) -> dict[Fraction, Marks]:
+    """The marks of the notes of a voice without repeats, by their onsets."""
+    return {onset: event.marks for onset, event in voice.placed if event.marks != NO_MARKS}
+
+
+def _signs(voice: Voice) -> Iterator[tuple[Fraction, Marks]]:
+    """The same with the signs between notes."""
+    onset = Fraction(0)
+    for event in (event for bar in voice.bars for event in bar.events):
+        yield onset, marks_of(event)
+        onset += Fraction(0) if isinstance(event, Change) else event.duration
 
 
 def _voice_parts(tune: Tune, style: Style) -> Iterable[Player]:

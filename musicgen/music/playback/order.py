@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from musicgen.errors import InvalidTuneError
-from musicgen.music.tune import Bar, Change, Tune, Voice
+from musicgen.music.tune import Bar, Change, Tune, Voice, marks_of
 
 MAX_PLAYED_BARS = 20_000  # more than six hours of jigs
 MAX_PARTS_TEXT = 1_000
@@ -41,6 +41,8 @@ _SIGNS = {
     "dacoda": "to coda",
     "alcoda": "to coda",
 }
+# Signs that name a place: at the right bar line of a bar, it is the beginning of the next.
+_AT_END = {"sign": "sign after", "coda": "coda after"}
 
 
 @dataclass(slots=True)
@@ -231,27 +233,31 @@ def _expand_parts(parts: str, spans: dict[str, tuple[int, int]]) -> list[str] | 
 
 
 def _find_jumps(bars: Sequence[Bar]) -> dict[int, set[str]]:
-    """Bar number -> the meaning of its words and signs; {} when nothing sends the player back."""
+    """Bar number -> the meaning of its words and signs, with those of its right bar line; {} when
+    nothing sends the player back."""
     signs: dict[int, set[str]] = {}
     for i, bar in enumerate(bars):
-        for text in _texts(bar):
+        for text, at_end in _texts(bar):
             word = re.sub(r"[\s.]+", "", text).lower()
             meaning = _SIGNS.get(word) or next((m for p, m in _JUMPS if p.fullmatch(word)), None)
             if meaning:
+                if at_end:
+                    meaning = _AT_END.get(meaning, meaning)
                 signs.setdefault(i, set()).add(meaning)
     return signs if any(map(_jump_at, signs.values())) else {}
 
 
-def _texts(bar: Bar) -> Iterator[str]:
-    for event in bar.events:
-        if isinstance(event, Change):
-            if event.text is not None:
-                yield event.text[1].strip('"').lstrip("^_<>@ ")
-        else:
-            marks = event.marks
-            yield from marks.decorations
-            for annotation in marks.annotations:
-                yield annotation.lstrip("^_<>@ ").strip("<> ")
+def _texts(bar: Bar) -> Iterator[tuple[str, bool]]:
+    """The words and signs of a bar, and whether they stand at its right bar line."""
+    last = max(
+        (i for i, event in enumerate(bar.events) if not isinstance(event, Change)), default=-1
+    )
+    for i, event in enumerate(bar.events):
+        if isinstance(event, Change) and event.text is not None:
+            yield event.text[1].strip('"').lstrip("^_<>@ "), False
+        marks = marks_of(event)
+        for text in (*marks.decorations, *marks.annotations):
+            yield text.lstrip("^_<>@ ").strip("<> "), i > last >= 0
 
 
 def _follow_jumps(order: list[int], once: list[int], signs: dict[int, set[str]]) -> list[int]:
@@ -267,7 +273,7 @@ def _follow_jumps(order: list[int], once: list[int], signs: dict[int, set[str]])
         kind = _jump_at(signs[jump])
         targets = [0]
         if kind.startswith("segno"):
-            targets = [i for i in sorted(signs) if "sign" in signs[i] and i < jump]
+            targets = [i for i in _places(signs, "sign") if i < jump]
         if not targets:
             continue
         played += run[: len(run) - run[::-1].index(jump)]
@@ -279,14 +285,25 @@ def _follow_jumps(order: list[int], once: list[int], signs: dict[int, set[str]])
     return played + run
 
 
+def _places(signs: dict[int, set[str]], meaning: str) -> list[int]:
+    """The bars that begin at such a sign, in ascending order."""
+    at_start = {i for i, meanings in signs.items() if meaning in meanings}
+    return sorted(
+        at_start | {i + 1 for i, meanings in signs.items() if f"{meaning} after" in meanings}
+    )
+
+
 def _jump_at(meanings: set[str]) -> str:
     return next((m for m in sorted(meanings) if m.startswith(("capo", "segno"))), "")
 
 
 def _after_jump(run: list[int], signs: dict[int, set[str]], jump: int, *, coda: bool) -> list[int]:
-    codas = [i for i in sorted(signs) if signs[i] & {"coda", "to coda"}]
+    codas = [i for i in sorted(signs) if signs[i] & {"coda", "coda after", "to coda"}]
     leave = next((i for i in codas if "to coda" in signs[i]), codas[0] if len(codas) > 1 else jump)
-    arrive = next((i for i in codas if "coda" in signs[i] and i > leave), None)
+    own = leave + 1 if leave in codas and "to coda" not in signs[leave] else leave
+    arrive = next(
+        (i for i in _places(signs, "coda") if i > (leave if leave == jump else own)), None
+    )
     if (coda or len(codas) > 1) and arrive is not None and leave in run:
         return run[: run.index(leave) + 1] + [i for i in run if i >= arrive]
     fine = next((k for k, i in enumerate(run) if "fine" in signs.get(i, ())), None)

@@ -30,6 +30,7 @@ from musicgen.music.tune import (
     Tune,
     Tuplet,
     Voice,
+    marks_of,
 )
 from musicgen.tokens.melody.table import HEADER_KINDS, Token, parse_token, pitch_token, tuplet_token
 
@@ -89,7 +90,8 @@ def _reduce_bar(bar: Bar, dropped: Counter[str]) -> Bar:
                 raise InvalidTuneError("key change inside the tune")
             if event.meter is not None:
                 raise InvalidTuneError("meter change inside the tune")
-            dropped["text and tempo changes"] += 1
+            dropped.update(marks_left_out(marks_of(event)))
+            dropped["text and tempo changes"] += event.signs is None
         else:
             events.append(_reduce_event(event, dropped))
     return Bar(

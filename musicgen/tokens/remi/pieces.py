@@ -19,7 +19,7 @@ from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import PlayedNote, Timeline, separate, timeline
 from musicgen.music.theory import Key, Meter
 from musicgen.music.transposition import at_concert_pitch
-from musicgen.music.tune import Change, Chord, Note, Tune, Voice
+from musicgen.music.tune import Change, Chord, Note, Tune, Voice, marks_of
 from musicgen.tokens.melody.encoding import marks_left_out
 
 TICKS = 24  # a quarter note
@@ -174,15 +174,15 @@ def _once_through(tune: Tune, dropped: Counter[str]) -> Tune:
         for bar in voice.bars:
             dropped["repeats"] += bool(bar.repeat_end)
             for event in bar.events:
-                if not isinstance(event, Change):
-                    dropped.update(marks_left_out(event.marks))
-                elif event.meter is None:
+                dropped.update(marks_left_out(marks_of(event)))
+                if isinstance(event, Change) and event.meter is None and event.signs is None:
                     dropped["text, key and tempo changes"] += 1
             events = tuple(
                 e
                 if isinstance(e, Change)
                 else replace(e, marks=replace(e.marks, decorations=()))  # no D.C.
                 for e in bar.events
+                if not isinstance(e, Change) or e.signs is None
             )
             bars.append(replace(bar, events=events, repeat_start=False, repeat_end=0, volta=()))
         voices.append(replace(voice, bars=tuple(bars)))

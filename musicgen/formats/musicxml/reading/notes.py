@@ -24,7 +24,7 @@ from musicgen.formats.musicxml.values import (
     words,
     written,
 )
-from musicgen.music.tune import EIGHTH, NO_MARKS, Note
+from musicgen.music.tune import EIGHTH, NO_MARKS, Grace, Note
 
 _TEXTS = ("type", "voice", "staff", "duration")
 _NO_DURATION = Fraction(0)
@@ -158,6 +158,13 @@ class NoteReader:
             note.sound.graces = self.graces.pop(note.voice)
             note.sound.slashed = note.voice in self.slashed
             self.slashed.discard(note.voice)
+
+    def take_graces(self) -> Grace | None:
+        """Remove the grace notes that still have no note."""
+        notes = [note for voice in sorted(self.graces) for note in self.graces.pop(voice)]
+        slashed = bool(self.slashed)
+        self.slashed.clear()
+        return Grace(tuple(notes), slashed) if notes else None
 
     def end(self) -> None:
         """Count the grace notes at the end of the part, which have no next note."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from xml.etree.ElementTree import Element
 
@@ -25,7 +25,7 @@ from musicgen.formats.musicxml.values import (
     words,
 )
 from musicgen.music.theory import Interval, Meter
-from musicgen.music.tune import Change
+from musicgen.music.tune import Change, Marks
 
 MAX_LINES = 256
 LineName = tuple[str, str, int]  # voice, staff, and a number where a voice overlaps itself
@@ -205,7 +205,10 @@ class PartReader:
             sound.chord_symbol = waiting.chord_symbol or sound.chord_symbol
 
     def _settle(self) -> None:
-        """Give the signs left at a bar line to the nearest sound after them, or to the last."""
+        """Give the signs left at a bar line to the nearest sound after them, or to the last; grace
+        notes of a single line stay at the bar line."""
+        if len(self.music.lines) == 1 and (grace := self.notes.take_graces()):
+            self._change(Change(signs=Marks(grace=grace)))
         for waiting in self.waiting:
             names = [
                 name
@@ -232,10 +235,18 @@ class PartReader:
         offset = number(element.findtext("offset")) or 0
         onset = self.position + (quarters(offset, self.divisions) if offset else 0)
         if not (self.music.heading and self.index == 0 and onset == 0):
-            self.music.changes += [Placed(self.index, onset, change) for change in signs.changes]
+            self.music.changes += [
+                Placed(self.index, onset, self._with_graces(change)) for change in signs.changes
+            ]
         if signs.decorations or signs.annotations or chord_symbol:
             staff = words(element.findtext("staff"))
             self.waiting.append(Waiting(max(onset, Fraction(0)), staff, signs, chord_symbol))
+
+    def _with_graces(self, change: Change) -> Change:
+        """The change; if it has signs with grace notes, the waiting ones are these."""
+        if change.signs is None or change.signs.grace is None:
+            return change
+        return Change(signs=replace(change.signs, grace=self.notes.take_graces()))
 
     def _harmony(self, element: Element) -> None:
         if symbol := read_harmony(element):
@@ -303,7 +314,7 @@ class PartReader:
                 self.music.changes += [Placed(self.index, Fraction(0), c) for c in changes]
         elif kind:
             if exact := read_change(kind, value):
-                self._change(exact)
+                self._change(self._with_graces(exact))
         elif isinstance(element.tag, str):
             self.left_out[f"<{element.tag}> left out"] += 1
 
