@@ -5,7 +5,8 @@ million tunes fit where a million `Tune`s would not. `similarity.families` finds
 whole family goes to one split, decided by a hash of its *first* member, first in the order: named
 corpora in the order of `CORPORA`, then files and folders in the order of the arguments. So a
 corpus that is added later never moves an existing family, unless a new tune is related to two
-families: then the later one joins the earlier.
+families: then the later one joins the earlier. (In a small corpus a family may be moved to a split
+that would be empty, and back; see `splits`.)
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 from musicgen import formats
 from musicgen.corpus import texts
 from musicgen.corpus.sources import CORPORA, CorpusFile, find_files
+from musicgen.corpus.splits import Family, split_families
 from musicgen.errors import CorpusError, MusicgenError, locate, reason_of
 from musicgen.music.playback import melody
 from musicgen.music.similarity.families import Shingles, group_families, melody_digest, shingles
@@ -170,7 +172,7 @@ def load(
     test: float = 0.1,
     workers: int = 1,
     extract: Extract | None = None,
-    keep: Callable[[Any], None] | None = None,
+    keep: Callable[[Any], bool | None] | None = None,
     progress: Progress | None = None,
     all_voices: bool = False,
     extract_text: ExtractText | None = None,
@@ -184,7 +186,8 @@ def load(
         workers: processes that read. More than one needs the caller's main module to be guarded
             by `if __name__ == "__main__":`; the result is the same.
         extract: applied to every tune where it is read.
-        keep: called with the result of `extract` for each entry, in order.
+        keep: called with the result of `extract` for each entry, in order; where it returns False
+            the tune cannot be used, so a split with such tunes alone counts as empty.
         progress: called after each file.
         all_voices: read every voice of a file whose reader gives the melody by default (MIDI).
         extract_text: read files and folders (not the named corpora) as plain text, any text, and
@@ -210,20 +213,21 @@ def load(
         raise CorpusError(f"{', '.join(names)}: no readable tune in {len(files)} files{why}")
     unique.first_of.clear()  # as large as the entries
     families = group_families(np.frombuffer(unique.runs, np.uint64), unique.sizes)
+    entries, moved = _assign(unique, families, val=val, test=test)
     notices = dict.fromkeys(CORPORA[n].notice for n in names if n in CORPORA)
     return Corpus(
         sources=tuple(names),
-        entries=tuple(_assign(unique.entries, families, val=val, test=test)),
+        entries=entries,
         rejected=tuple(rejected),
         duplicates=tuple(unique.duplicates),
-        notices=tuple(n for n in notices if n),
+        notices=(*(n for n in notices if n), *moved),
     )
 
 
 @dataclass
 class _Unique:
     """The tunes read so far, the first of each digest; `runs` are the runs of intervals of all
-    entries in a row, `sizes` how many each entry has."""
+    entries in a row, `sizes` how many each entry has, `usable` is 1 for those that `keep` takes."""
 
     entries: list[Entry] = field(default_factory=list)
     rejected: list[Omitted] = field(default_factory=list)
@@ -231,8 +235,9 @@ class _Unique:
     first_of: dict[bytes, str] = field(default_factory=dict)
     runs: array[int] = field(default_factory=partial(array, "Q"))
     sizes: array[int] = field(default_factory=partial(array, "I"))
+    usable: bytearray = field(default_factory=bytearray)
 
-    def add(self, file_read: _FileRead, keep: Callable[[Any], None] | None) -> None:
+    def add(self, file_read: _FileRead, keep: Callable[[Any], bool | None] | None) -> None:
         """Add the tunes of a file; `keep` gets the extract of each new one."""
         tunes, omitted = file_read
         self.rejected += omitted
@@ -244,8 +249,7 @@ class _Unique:
             self.entries.append(entry)
             self.runs.frombytes(tune_runs.tobytes())
             self.sizes.append(len(tune_runs))
-            if keep is not None:
-                keep(extracted)
+            self.usable.append(keep is None or keep(extracted) is not False)
 
 
 def names_of(sources: str | Path | Sequence[str | Path]) -> list[str]:
@@ -254,16 +258,35 @@ def names_of(sources: str | Path | Sequence[str | Path]) -> list[str]:
 
 
 def _assign(
-    entries: list[Entry], families: list[int], *, val: float, test: float
-) -> Iterator[Entry]:
-    for entry, first_member in zip(entries, families, strict=True):
-        first = entries[first_member]
-        yield replace(entry, family=first.id, split=_choose_split(first.digest, val=val, test=test))
-
-
-def _choose_split(digest: bytes, *, val: float, test: float) -> str:
-    place = int.from_bytes(hashlib.sha256(b"split" + digest).digest()[:8]) / 2**64
-    return "test" if place < test else "val" if place < test + val else "train"
+    unique: _Unique, families: list[int], *, val: float, test: float
+) -> tuple[tuple[Entry, ...], list[str]]:
+    """The entries with their families and splits, and a notice of each family that was moved."""
+    entries = unique.entries
+    sizes: Counter[int] = Counter()
+    for first, usable in zip(families, unique.usable, strict=True):
+        sizes[first] += usable
+    splits, moved = split_families(
+        {first: Family(entries[first].digest, size) for first, size in sizes.items()},
+        val=val,
+        test=test,
+    )
+    notices = [
+        f"small corpus: {split} would have no tune, so it gets the family of {entries[first].id} "
+        f"({sizes[first]} of {sizes.total()} tunes)"
+        for first, split in moved.items()
+    ]
+    used = {splits[first] for first, size in sizes.items() if size}
+    empty = [s for s, share in (("val", val), ("test", test)) if share > 0 and s not in used]
+    if empty:
+        notices.append(
+            f"small corpus: no tune is left for {' and '.join(empty)}; near-identical tunes count "
+            f"as one, so add {len(empty)} that differ"
+        )
+    assigned = (
+        replace(entry, family=entries[first].id, split=splits[first])
+        for entry, first in zip(entries, families, strict=True)
+    )
+    return tuple(assigned), notices
 
 
 # --- reading -------------------------------------------------------------------------------

@@ -220,10 +220,11 @@ def _read(
     language = LANGUAGES[choice.name]
     encoded = _EncodedTunes(file, language)
 
-    def keep(extracted: tuple[Encoded | str, Melody | None]) -> None:
+    def keep(extracted: tuple[Encoded | str, Melody | None]) -> bool:
         encoded.append(extracted[0])
         if melodies is not None and extracted[1] is not None:
             melodies.append(extracted[1])
+        return not isinstance(extracted[0], str)
 
     indexed = melodies is not None
     corpus = load(

@@ -133,7 +133,10 @@ def _require_trainable(
     if (config.minutes, config.epochs, config.steps).count(None) != 2:
         raise TrainingError("minutes, epochs, steps: set exactly one of them")
     if not len(tokens.splits["val"]):
-        raise TrainingError("the corpus has no tune to validate with; give more tunes")
+        raise TrainingError(
+            "there is no tune to validate with; give at least three tunes that differ "
+            "(near-identical ones count as one)"
+        )
     if logger == "tensorboard" and find_spec("tensorboard") is None:
         raise TrainingError(
             'tensorboard is not installed; run pip install "musicgen[tensorboard]" or use the '
