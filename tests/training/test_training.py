@@ -301,25 +301,6 @@ def test_a_uniform_network_costs_the_logarithm_of_the_vocabulary(tokens: TokenSe
     np.testing.assert_allclose(score_tunes(network, split), expected, rtol=1e-6)
 
 
-def test_training_from_token_files_needs_no_music_library(tmp_path: Path) -> None:
-    make_tokens().save(tmp_path / "tokens")
-    program = (
-        "import sys\n"
-        "for name in ('music21', 'symusic', 'mido', 'miditok', 'pretty_midi'):\n"
-        "    sys.modules[name] = None\n"
-        "from musicgen.cli import main\n"
-        "main()\n"
-    )
-    sets = ["steps=4", "epochs=null", "model.d_model=16"]
-    arguments = ["train", "--tokens", str(tmp_path / "tokens"), "--out", str(tmp_path / "run")]
-    subprocess.run(
-        [sys.executable, "-c", program, *arguments, *(f"--set={text}" for text in sets)],
-        check=True,
-        env=dict(os.environ),
-    )
-    assert RunFolder(tmp_path / "run").finished
-
-
 @pytest.mark.parametrize("module", ["presets", "config", "batches", "scoring"])
 def test_settings_batches_and_scores_need_no_lightning(module: str) -> None:
     program = (
