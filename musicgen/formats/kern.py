@@ -111,12 +111,14 @@ class _Reader:
         if n_cells > MAX_CELLS:
             raise ParseError(f"has {n_cells} cells, more than {MAX_CELLS}; split it")
         for number, line in enumerate(lines, 1):
+            self.left_out.place = number
             try:
                 self._line(line)
             except ParseError as error:
                 raise ParseError(error.what, line=number) from None
         if not self.spines:
             raise ParseError("holds no **kern spine; is it the right file?")
+        self.left_out.place = None
         self._close_bar()
         for spine in self.spines:
             spine.music.frames = [replace(frame) for frame in self.frames]

@@ -54,7 +54,7 @@ def _score_name(archive: zipfile.ZipFile) -> str:
     names = archive.namelist()
     if _CONTAINER in names:
         container = read_document(_member(archive, _CONTAINER, _CONTAINER_BYTES))
-        for rootfile in container.iter("rootfile"):
+        for rootfile in container.root.iter("rootfile"):
             if (path := rootfile.get("full-path", "")) in names:
                 return path
     for name in names:

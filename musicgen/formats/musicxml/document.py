@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import count
 from typing import NoReturn
-from xml.etree.ElementTree import Element, ProcessingInstruction, TreeBuilder
+from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from musicgen.errors import ParseError
@@ -24,8 +27,39 @@ _WRONG_ENCODING = (
 )
 
 
-def read_document(data: bytes) -> Element:
-    """The root of an XML document, processing instructions among the children.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The root of a document, processing instructions among the children, and what was read:
+    bytes in an encoding, None for the one they declare. `doubt` says what is wrong with the one
+    declared; "" where nothing is."""
+
+    root: Element
+    data: bytes
+    encoding: str | None = None
+    doubt: str = ""
+
+    def lines(self, elements: Collection[Element]) -> dict[Element, int]:
+        """The line of each of these elements, from 1; the document is read a second time."""
+        if not elements:
+            return {}
+        all_elements = (e for e in self.root.iter() if isinstance(e.tag, str))
+        wanted = {number: e for number, e in enumerate(all_elements) if e in set(elements)}
+        found: dict[Element, int] = {}
+        numbers = count()
+        parser = expat.ParserCreate(self.encoding)
+
+        def start(_tag: str, _attributes: object) -> None:
+            element = wanted.get(next(numbers))
+            if element is not None:
+                found[element] = parser.CurrentLineNumber
+
+        parser.StartElementHandler = start
+        parser.Parse(self.data, True)
+        return found
+
+
+def read_document(data: bytes) -> Document:
+    """An XML document.
 
     Raises:
         ParseError: it is not well-formed, declares entities or is unreasonably large.
@@ -35,7 +69,7 @@ def read_document(data: bytes) -> Element:
     if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         data = data.lstrip()
     try:
-        return _parse(data, None)
+        return Document(_parse(data, None), data)
     except expat.ExpatError as error:
         recoded = _recoded(data) if error.code in _WRONG_ENCODING else None
         if recoded is None:
@@ -44,8 +78,9 @@ def read_document(data: bytes) -> Element:
         recoded = _recoded(data)
         if recoded is None:
             raise ParseError("is in an unknown encoding; save it as UTF-8") from None
+    text, doubt = recoded
     try:
-        return _parse(recoded, "utf-8")
+        return Document(_parse(text, "utf-8"), text, "utf-8", doubt)
     except expat.ExpatError as error:
         raise _refusal(error) from None
 
@@ -75,24 +110,25 @@ def _refuse_entities(*_declaration: object) -> NoReturn:
     raise ParseError("declares XML entities, which no score needs; export it again")
 
 
-def _recoded(data: bytes) -> bytes | None:
-    """The document as UTF-8 where it is not in its declared encoding; None where it is."""
+def _recoded(data: bytes) -> tuple[bytes, str] | None:
+    """The document as UTF-8 where it is not in its declared encoding, and what is wrong with that;
+    None where nothing is."""
     match = _DECLARED.match(data)
-    declared = match[1].decode().lower().replace("-", "_") if match else ""
+    name = match[1].decode() if match else ""
+    declared = name.lower().replace("-", "_")
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         declared = "utf-32"
     if declared in _WIDE:
-        return data.decode(declared, errors="replace").encode()
+        text = data.decode(declared, errors="replace")
+        doubt = (
+            f"has characters that are not {name or declared}, replaced" if "\ufffd" in text else ""
+        )
+        return text.encode(), doubt
     try:
         data.decode()
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace").encode()
-    return data if declared not in ("", "utf_8") else None
-
-
-def instruction(element: Element) -> tuple[str, str]:
-    """Target and content of a processing instruction; empty for an element."""
-    if element.tag is not ProcessingInstruction:  # type: ignore[comparison-overlap]
-        return "", ""
-    target, _, content = (element.text or "").partition(" ")
-    return target, content
+        doubt = f"is not in the encoding {name or 'UTF-8'}; read as Windows-1252"
+        return data.decode("cp1252", errors="replace").encode(), doubt
+    if declared in ("", "utf_8"):
+        return None
+    return data, f"declares the encoding {name}, which is unknown or wrong; read as UTF-8"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
+from types import MappingProxyType
 from xml.etree.ElementTree import Element
 
+from musicgen.errors import printable
 from musicgen.formats.musicxml.lengths import TYPES
 from musicgen.music.tune import ReadWarning
 
@@ -15,14 +18,35 @@ Ticks = int | Fraction  # divisions of a quarter note; whole in all but a few od
 _DECIMAL = re.compile(r"[+-]?\d{1,9}(?:\.\d{0,6})?|[+-]?\.\d{1,6}")
 _QUARTERS = {name: quarters for quarters, name in TYPES.items()}
 _MAX_DOTS = 4
+MAX_QUARTERS = 2048  # of a note; as long as 64 maximas
 
 
 class LeftOut(Counter[str]):
-    """Facts of a score that a Tune cannot hold, counted by kind."""
+    """Facts of a score that a Tune cannot hold, counted by kind. `place` is what is being read: an
+    element or the number of a line; None for the whole file."""
 
-    def warnings(self) -> list[ReadWarning]:
-        """One line for each kind."""
-        return [ReadWarning(what if n == 1 else f"{what}: {n}") for what, n in self.items()]
+    def __init__(self) -> None:
+        super().__init__()
+        self.place: Element | int | None = None
+        self.first: dict[str, Element | int | None] = {}  # place of each kind
+
+    def __setitem__(self, what: str, count: int) -> None:
+        self.first.setdefault(what, self.place)
+        super().__setitem__(what, count)
+
+    def warnings(self, lines: Mapping[Element, int] = MappingProxyType({})) -> list[ReadWarning]:
+        """One for each kind, at the line of the first of them. `lines` are those of elements."""
+        found = []
+        for what, n in self.items():
+            place = self.first[what]
+            line = lines.get(place, 0) if isinstance(place, Element) else place or 0
+            found.append(ReadWarning(what if n == 1 else f"{what}: {n}", line))
+        return found
+
+    @property
+    def first_elements(self) -> list[Element]:
+        """The elements among the places of the kinds."""
+        return [place for place in self.first.values() if isinstance(place, Element)]
 
 
 def words(text: str | None) -> str:
@@ -37,6 +61,11 @@ def content(element: Element, path: str) -> str:
     return words(element.findtext(path))
 
 
+def quoted(text: str | None) -> str:
+    """The beginning of a text of a file, for a message."""
+    return f"'{printable(words(text)[:20])}'"
+
+
 def number(text: str | None) -> Ticks | None:
     """A decimal number; None when it is none, or absurdly long."""
     word = (text or "").strip()
@@ -48,6 +77,16 @@ def number(text: str | None) -> Ticks | None:
 def whole_if_possible(value: Ticks) -> Ticks:
     """The same number, as an int where it is whole: ints are faster."""
     return int(value) if value.denominator == 1 else value
+
+
+def read_duration(element: Element, divisions: Ticks, left_out: LeftOut) -> Ticks | None:
+    """The <duration> of an element, in divisions; None without one, or where it makes no sense."""
+    text = element.findtext("duration")
+    ticks = number(text)
+    if text is None or (ticks is not None and 0 <= ticks <= MAX_QUARTERS * divisions):
+        return ticks
+    left_out[f"durations that make no sense ({quoted(text)}), passed over"] += 1
+    return None
 
 
 def integer(text: str | None) -> int | None:

@@ -39,6 +39,7 @@ class MeasureFrame:
     barline: str = "|"
     length: Fraction = Fraction(0)  # of the music in it
     full: Fraction | None = None  # by the meter
+    is_whole: bool = True  # as long as the meter says, where there is no music in it
 
     def join(self, other: MeasureFrame) -> None:
         """Add the bar lines and length of another part's bar."""

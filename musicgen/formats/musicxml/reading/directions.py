@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from musicgen.formats.musicxml.reading.signs import read_dynamics
 from musicgen.formats.musicxml.remarks import MAX_QPM, read_change, read_remark
 from musicgen.formats.musicxml.signs import ROAD_WORDS
-from musicgen.formats.musicxml.values import LeftOut, content, number, words, written
+from musicgen.formats.musicxml.values import LeftOut, content, number, quoted, words, written
 from musicgen.music.tune import Change, Tempo
 
 _JUMPS = {re.sub(r"[\s.]", "", text).lower(): name for name, text in ROAD_WORDS.items()}
@@ -23,8 +23,15 @@ _JUMPS |= {
     "dalsegnoalcoda": "D.S.alcoda",
     "alcoda": "dacoda",
 }
-# Attributes of <sound> that give the meaning of the words beside them.
-_SOUNDS = {"dacapo": "D.C.", "dalsegno": "D.S.", "tocoda": "dacoda", "fine": "fine"}
+# Attributes of <sound>, which give the meaning of the words and signs beside them.
+_SOUNDS = {
+    "dacapo": "D.C.",
+    "dalsegno": "D.S.",
+    "tocoda": "dacoda",
+    "fine": "fine",
+    "segno": "segno",
+    "coda": "coda",
+}
 _ROAD = frozenset(ROAD_WORDS) | {"segno", "coda"}
 _PLACES = {"above": "^", "below": "_"}
 _PER_MINUTE = re.compile(r"\d{1,4}(?:[.,]\d{1,4})?")
@@ -67,20 +74,25 @@ def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) 
             signs.decorations.append(tag)
         elif tag == "wedge":
             _wedge(sign, wedges, signs)
+        elif tag == "octave-shift":
+            if sign.get("type") in ("up", "down"):
+                left_out["octave signs (8va, 8vb) left out; notes are as they sound"] += 1
         elif isinstance(tag, str):
             left_out[f"<{tag}> left out"] += 1
     sound = element if element.tag == "sound" else element.find("sound")
-    _add_words(signs, words(" ".join(texts)), place, tempo, sound)
+    if sound is not None and "tempo" in sound.attrib:
+        qpm = number(sound.get("tempo"))
+        if qpm is None or not 0 < qpm <= MAX_QPM:
+            left_out[f"tempos that make no sense ({quoted(sound.get('tempo'))}), left out"] += 1
+        elif tempo is None:
+            tempo = Tempo(Fraction(qpm))
+    _add_words(signs, words(" ".join(texts)), place, tempo)
+    _add_road(signs, sound)
     return signs
 
 
-def _add_words(
-    signs: Signs, text: str, place: str, tempo: Tempo | None, sound: Element | None
-) -> None:
+def _add_words(signs: Signs, text: str, place: str, tempo: Tempo | None) -> None:
     """Add the words to the tempo, the jumps or the annotations."""
-    qpm = number(sound.get("tempo")) if sound is not None else None
-    if tempo is None and qpm is not None and 0 < qpm <= MAX_QPM:
-        tempo = Tempo(Fraction(qpm))
     if tempo is not None:
         signs.changes.append(Change(tempo=Tempo(tempo.bpm, tempo.beat, text)))
         text = ""
@@ -88,8 +100,17 @@ def _add_words(
         signs.decorations.append(jump)
     elif text:
         signs.annotations.append(place + text)
-    if sound is not None and not _ROAD.intersection(signs.decorations):
-        signs.decorations += [name for key, name in _SOUNDS.items() if sound.get(key)]
+
+
+def _add_road(signs: Signs, sound: Element | None) -> None:
+    """Add the jumps and marks of a <sound> that no words or signs name. A coda sign beside "To
+    Coda", or with the <sound> of it, is where the coda is left for."""
+    given = {} if sound is None else sound.attrib
+    names = [name for key, name in _SOUNDS.items() if given.get(key, "no") not in ("no", "")]
+    if "coda" in signs.decorations and "dacoda" in (*names, *signs.decorations):
+        signs.decorations.remove("coda")
+    if not _ROAD.intersection(signs.decorations):
+        signs.decorations += names
 
 
 def _wedge(wedge: Element, wedges: dict[str, str], signs: Signs) -> None:

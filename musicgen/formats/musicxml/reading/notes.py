@@ -18,15 +18,15 @@ from musicgen.formats.musicxml.remarks import read_remark
 from musicgen.formats.musicxml.values import (
     LeftOut,
     Ticks,
-    number,
     quarters,
+    read_duration,
     whole_if_possible,
     words,
     written,
 )
 from musicgen.music.tune import EIGHTH, NO_MARKS, Grace, Note
 
-_TEXTS = ("type", "voice", "staff", "duration")
+_TEXTS = ("type", "voice", "staff")
 _NO_DURATION = Fraction(0)
 
 
@@ -82,7 +82,7 @@ class NoteReader:
         if note.is_grace:
             sound.duration = written(kind, dots, 1, 1) or EIGHTH
             sound.slashed = children["grace"].get("slash") == "yes"
-        elif not self._time(note, texts.get("duration"), value, divisions):
+        elif not self._time(note, element, value, divisions):
             return None
         if "rest" in children:
             sound.visible = element.get("print-object") != "no"
@@ -107,11 +107,11 @@ class NoteReader:
         return note
 
     def _time(
-        self, note: NoteElement, text: str | None, value: Fraction | None, divisions: Ticks
+        self, note: NoteElement, element: Element, value: Fraction | None, divisions: Ticks
     ) -> bool:
         """Set the exact duration: the note value, where <duration> is the same but for rounding."""
-        ticks = number(text)
-        if ticks is None or ticks < 0:
+        ticks = read_duration(element, divisions, self.left_out)
+        if ticks is None:
             if value is None:
                 self.left_out["notes without a duration left out"] += 1
                 return False

@@ -13,7 +13,7 @@ from musicgen.formats.musicxml.reading import attributes
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame, read_barline, read_frame
 from musicgen.formats.musicxml.reading.directions import Signs, read_direction
 from musicgen.formats.musicxml.reading.notes import NoteReader
-from musicgen.formats.musicxml.reading.sounds import SoundingEvent
+from musicgen.formats.musicxml.reading.sounds import SoundingEvent, add_chord_symbol
 from musicgen.formats.musicxml.remarks import read_change, read_opening, read_remark
 from musicgen.formats.musicxml.values import (
     LeftOut,
@@ -21,6 +21,8 @@ from musicgen.formats.musicxml.values import (
     integer,
     number,
     quarters,
+    quoted,
+    read_duration,
     whole_if_possible,
     words,
 )
@@ -100,6 +102,7 @@ class PartReader:
         self.wedges: dict[str, str] = {}
         self.next_frame = MeasureFrame()
         self.opened = False
+        self.repeated: dict[str, int] = {}  # staff, "" for all -> measures that its sign repeats
         self.clefs: dict[str, str] = {}  # now, by staff
         self.semitones = 0  # from written to sounding pitch, now
 
@@ -121,13 +124,17 @@ class PartReader:
         self.waiting: list[Waiting] = []
         self.last: SoundingEvent | None = None
         for child in measure:
+            self.left_out.place = child
             read = _READERS.get(child.tag)
             if read is not None:
                 read(self, child)
             elif child.tag not in _LAYOUT:
                 self._other(child)
         self._settle()
+        for staff, bars in self.repeated.items():
+            self._repeat(staff, bars)
         music.frames[-1].length = self.length
+        music.frames[-1].is_whole = measure.get("implicit") != "yes"
         music.frames[-1].full = self.meter.bar_duration if self.meter else None
 
     @property
@@ -146,11 +153,11 @@ class PartReader:
         self.length = max(self.length, end)
 
     def _forward(self, element: Element) -> None:
-        ticks = max(number(element.findtext("duration")) or 0, 0)
+        ticks = read_duration(element, self.divisions, self.left_out) or 0
         self._advance(ticks, quarters(ticks, self.divisions))
 
     def _backup(self, element: Element) -> None:
-        ticks = max(number(element.findtext("duration")) or 0, 0)
+        ticks = read_duration(element, self.divisions, self.left_out) or 0
         if ticks > self.ticks:
             self.left_out["steps back beyond a bar line, taken to the bar line"] += 1
         self.ticks = max(self.ticks - ticks, 0)
@@ -199,14 +206,12 @@ class PartReader:
     def _mark(self, sound: SoundingEvent, waiting: Waiting) -> None:
         sound.decorations += waiting.signs.decorations
         sound.annotations += waiting.signs.annotations
-        if waiting.chord_symbol and sound.chord_symbol:
-            self.left_out["chord symbols of which a note has several, left out"] += 1
-        else:
-            sound.chord_symbol = waiting.chord_symbol or sound.chord_symbol
+        if waiting.chord_symbol:
+            add_chord_symbol([sound], waiting.chord_symbol, sound.onset)
 
     def _settle(self) -> None:
-        """Give the signs left at a bar line to the nearest sound after them, or to the last; grace
-        notes of a single line stay at the bar line."""
+        """Give the signs left at a bar line to the nearest sound after them, or to the last, chord
+        symbols to the main line; grace notes of a single line stay at the bar line."""
         if len(self.music.lines) == 1 and (grace := self.notes.take_graces()):
             self._change(Change(signs=Marks(grace=grace)))
         for waiting in self.waiting:
@@ -218,12 +223,27 @@ class PartReader:
             bars = [self.music.lines[name][self.index] for name in sorted(names)]
             after = [s for bar in bars for s in bar if s.onset >= waiting.onset]
             before = [bar[-1] for bar in bars]
-            if waiting.chord_symbol:
-                after.sort(key=lambda s: (s.onset, bool(s.chord_symbol)))
-            if after or before:
+            if waiting.chord_symbol and bars:
+                add_chord_symbol(bars[0], waiting.chord_symbol, waiting.onset)
+            elif after or before:
                 self._mark((after or before)[0], waiting)
             else:
                 self.left_out["signs in bars without notes left out"] += 1
+
+    def _repeat(self, staff: str, bars: int) -> None:
+        """Fill a measure of a repeat sign with the music of `bars` measures before, unless it has
+        notes of its own, as MusicXML asks for."""
+        lines = [line for name, line in self.music.lines.items() if staff in ("", name[1])]
+        if any(sound.notes for line in lines for sound in line.get(self.index, ())):
+            return
+        before = self.index - bars
+        for line in lines:
+            if before in line:
+                line[self.index] = [sound.copy() for sound in line[before]]
+        if before < 0:
+            self.left_out["repeat signs with no measure to repeat left out"] += 1
+        else:
+            self.length = max(self.length, self.music.frames[before].length)
 
     def _direction(self, element: Element) -> None:
         program = integer(element.findtext(".//midi-instrument/midi-program"))
@@ -260,10 +280,7 @@ class PartReader:
         for child in element:
             tag = child.tag
             if tag == "divisions":
-                divisions = number(child.text)
-                if divisions is not None and divisions > 0 and divisions != self.divisions:
-                    self.ticks = whole_if_possible(self.position * divisions)
-                    self.divisions, self.known = divisions, {}
+                self._divisions(child.text)
             elif tag == "key":
                 key, sure = attributes.read_key(child, self.left_out)
                 self.music.modes_missing = self.music.modes_missing or not sure
@@ -275,13 +292,33 @@ class PartReader:
                 self._clef(child)
             elif tag == "transpose":
                 self._transpose(child)
+            elif tag == "measure-style":
+                self._measure_style(child)
         self.opened = True
+
+    def _divisions(self, text: str | None) -> None:
+        divisions = number(text)
+        if divisions is None or divisions <= 0:
+            self.left_out[f"divisions that make no sense ({quoted(text)}), passed over"] += 1
+        elif divisions != self.divisions:
+            self.ticks = whole_if_possible(self.position * divisions)
+            self.divisions, self.known = divisions, {}
 
     def _change(self, change: Change, staff: str = "") -> None:
         if self.opened or not self.music.heading:  # which has it in full
             self.music.changes.append(
                 Placed(self.index, self.position, change, staff, opening=not self.opened)
             )
+
+    def _measure_style(self, element: Element) -> None:
+        staff = element.get("number", "")
+        for style in element:
+            if style.tag == "measure-repeat" and style.get("type") == "start":
+                self.repeated[staff] = max(integer(style.text) or 1, 1)
+            elif style.tag == "measure-repeat":
+                self.repeated.pop(staff, None)
+            elif style.tag in ("beat-repeat", "slash") and style.get("type") == "start":
+                self.left_out[f"<{style.tag}> left out"] += 1
 
     def _clef(self, element: Element) -> None:
         staff, clef = element.get("number", "1"), attributes.read_clef(element)

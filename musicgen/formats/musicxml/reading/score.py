@@ -10,7 +10,9 @@ from pathlib import PurePath
 from xml.etree.ElementTree import Element
 
 from musicgen.errors import ParseError
+from musicgen.formats.musicxml.document import Document
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame
+from musicgen.formats.musicxml.reading.credits import read_credits
 from musicgen.formats.musicxml.reading.modes import with_modes
 from musicgen.formats.musicxml.reading.part import PartMusic, PartReader, Placed
 from musicgen.formats.musicxml.reading.voices import VoiceBuilder, staves
@@ -34,25 +36,31 @@ class ScorePart:
     own: Mapping[str, str] = field(default_factory=dict)  # fields of our own scores
 
 
-def read_score(root: Element, path: str) -> Tune:
+def read_score(document: Document, path: str) -> Tune:
     """The Tune of a <score-partwise> or <score-timewise>.
 
     Raises:
         ParseError: it is something else, or holds no music.
     """
+    root = document.root
     measures = _measures_by_part(root)
     if not measures:
         raise ParseError("holds no part with measures; is it a whole score?")
     if len(measures) > MAX_PARTS:
         raise ParseError(f"has {len(measures)} parts, more than {MAX_PARTS}; split it")
     left_out = LeftOut()
+    if document.doubt:
+        left_out.place = 1
+        left_out[f"the file {document.doubt}"] += 1
     exact = content(root, "identification/encoding/software") == "musicgen"
     parts = {part.id: part for part in _score_parts(root)}
     music = {id_: PartReader(left_out).read(bars) for id_, bars in measures.items()}
+    left_out.place = None
     known = [(parts.get(id_, ScorePart(id_, "")), music_) for id_, music_ in music.items()]
     tune = assemble(known, left_out, exact=exact)
     tune = _with_own_heading(tune, root) if exact else _with_heading(tune, root, path)
-    return replace(tune, source=Source(path), warnings=tuple(left_out.warnings()))
+    warnings = left_out.warnings(document.lines(left_out.first_elements))
+    return replace(tune, source=Source(path), warnings=tuple(warnings))
 
 
 def assemble(
@@ -102,12 +110,18 @@ def _score_parts(root: Element) -> Iterator[ScorePart]:
 def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
     """The tune with its title, composer and other lines of the heading; a title that is a file's
     name, as in old collections, loses its extension."""
+    printed = read_credits(root)
     titles = [content(root, "movement-title"), content(root, "work/work-title")]
-    titles = list(dict.fromkeys(_FILE_NAME.sub("", title) for title in titles if title))
+    titles = [title for title in titles if title] or printed.get("title", [])
+    titles += printed.get("subtitle", [])
+    titles = list(dict.fromkeys(_FILE_NAME.sub("", title) for title in titles))
     creators: dict[str, list[str]] = {}
     for creator in root.iterfind("identification/creator"):
         if name := words(creator.text):
             creators.setdefault(creator.get("type", "composer"), []).append(name)
+    for kind in ("composer", "lyricist", "arranger"):
+        if kind in printed:
+            creators.setdefault(kind, printed[kind])
     composers = creators.pop("composer", [])
     fields = [("T", title) for title in titles[1:]]
     fields += [("C", name) for name in composers[1:]]
@@ -233,6 +247,9 @@ def _shared_frames(music: Sequence[PartMusic]) -> list[MeasureFrame]:
     for part in music:
         for frame, other in zip(frames, part.frames, strict=False):
             frame.join(other)
+    for frame in frames:
+        if not frame.length and frame.full and frame.is_whole:
+            frame.length = frame.full
     return frames
 
 

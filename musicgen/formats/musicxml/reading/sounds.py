@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -46,6 +46,40 @@ class SoundingEvent:
         """Where the next sound of the line begins."""
         return self.onset + self.duration
 
+    def split(self, onset: Fraction) -> SoundingEvent:
+        """Cut the sound in two tied ones at a place within it; the second, without the first's
+        signs, is returned."""
+        left = onset - self.onset
+        second = SoundingEvent(
+            onset,
+            self.duration - left,
+            notes=[Note(n.pitch, self.duration - left, n.tie) for n in self.notes],
+            visible=self.visible,
+            ratio=self.ratio,
+            tuplet_stops=self.tuplet_stops,
+            goes_on=self.goes_on,
+            closed=self.closed,
+            lyrics=dict.fromkeys(self.lyrics, "_"),
+            extended=self.extended,
+        )
+        self.notes = [Note(n.pitch, left, tie=True, marks=n.marks) for n in self.notes]
+        self.duration, self.closed, self.full_bar = left, 0, False
+        self.tuplet_stops = self.goes_on = False
+        return second
+
+    def copy(self) -> SoundingEvent:
+        """The same sound for another bar, without its syllables."""
+        return replace(
+            self,
+            notes=list(self.notes),
+            annotations=list(self.annotations),
+            decorations=list(self.decorations),
+            graces=list(self.graces),
+            lyrics={},
+            exact={},
+            extended=set(),
+        )
+
     def marks(self) -> Marks:
         """The marks of the note."""
         if self.exact:
@@ -86,6 +120,21 @@ class SoundingEvent:
         if len(self.notes) == 1:
             return Note(first.pitch, self.duration, first.tie, tuplet, self.marks())
         return Chord(tuple(self.notes), self.duration, tuplet, self.marks())
+
+
+def add_chord_symbol(bar: list[SoundingEvent], symbol: str, onset: Fraction) -> None:
+    """Give a chord symbol to the sound of a line that begins at a place of the bar; a longer one is
+    cut in two there. Of two at one place the second is text, and one after the last sound is at it.
+    """
+    index = max((i for i, sound in enumerate(bar) if sound.onset <= onset), default=0)
+    sound = bar[index]
+    if sound.onset < onset < sound.end:
+        sound = sound.split(onset)
+        bar.insert(index + 1, sound)
+    if sound.chord_symbol:
+        sound.annotations.append("^" + symbol)
+    else:
+        sound.chord_symbol = symbol
 
 
 def read_pitch(element: Element, left_out: LeftOut) -> Pitch | None:
