@@ -7,6 +7,7 @@ the same, but is six times slower.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.errors import ParseError
+from musicgen.formats.midi.charset import decode_texts
 from musicgen.formats.midi.pairing import NoteEvent, pair
-from musicgen.system.files import decode
 
 MAX_BYTES = 2 * 2**20  # a symphony is half a megabyte
 MAX_NOTES = 100_000
@@ -26,13 +27,13 @@ USUAL_MSPQ = 500_000  # microseconds a quarter before the first tempo
 Ints = NDArray[np.int64]
 
 _TEXT, _TRACK_NAME, _INSTRUMENT, _LYRIC, _END = 1, 3, 4, 5, 0x2F
+_TEXTS = (_TEXT, _TRACK_NAME, _INSTRUMENT, _LYRIC)
 _TEMPO, _METER, _KEY = 0x51, 0x58, 0x59
 _LENGTHS = {_TEMPO: 3, _METER: 4, _KEY: 2}
 _CONTROL, _PROGRAM, _CHANNEL_PRESSURE = 0xB, 0xC, 0xD
 _ONE_BYTE = (_PROGRAM, _CHANNEL_PRESSURE)  # data bytes; all other channel messages have two
 _SUSTAIN = 64
 _CUT = "ends in the middle of an event; export it again"
-_HIGH_BYTE = "has a data byte above 127; export it again"
 
 
 @dataclass(slots=True)
@@ -93,15 +94,28 @@ class MidiFile:
 def parse_file(data: bytes) -> MidiFile:
     """Parse a file of any type and resolution.
 
-    See `pairing` for the note that a note-off ends. Notes that never end are left out and counted.
+    See `pairing` for the note that a note-off ends, `charset` for the encoding of texts. Notes that
+    never end are left out and counted; a data byte above 127 counts as 127, as mido clips it.
 
     Raises:
         ParseError: this is not MIDI, or it is damaged, or it exceeds the limits above.
     """
     file, start, n_tracks = _header(data)
     spans = _tracks(data, start)
-    for first, stop in spans:
-        _TrackReader(file, data, first, stop).read()
+    readers = [
+        _TrackReader(file, data, number, first, stop)
+        for number, (first, stop) in enumerate(spans, 1)
+        if first < stop
+    ]
+    for reader in readers:
+        reader.read()
+    texts, guessed = decode_texts(
+        [content for reader in readers for _, kind, content in reader.metas if kind in _TEXTS]
+    )
+    remaining = iter(texts)
+    for reader, track in zip(readers, file.tracks, strict=True):
+        reader.read_headings(track, remaining)
+    file.warnings += [guessed] if guessed else []
     if len(spans) != n_tracks:
         file.warnings.append(f"the header says {n_tracks} tracks, there are {len(spans)}")
     warn_count(file.warnings, "notes that never end, left out", file.n_unended)
@@ -167,26 +181,28 @@ def _tracks(data: bytes, position: int) -> list[tuple[int, int]]:
 class _TrackReader:
     """Reads the events of one track."""
 
-    def __init__(self, file: MidiFile, data: bytes, start: int, stop: int) -> None:
-        self.file, self.data, self.start, self.stop = file, data, start, stop
+    def __init__(self, file: MidiFile, data: bytes, number: int, start: int, stop: int) -> None:
+        self.file, self.data, self.number = file, data, number
+        self.start, self.stop = start, stop
         self.note_events: list[NoteEvent] = []
         self.programs: dict[int, int] = {}
         self.metas: list[tuple[int, int, bytes]] = []  # tick, type, content
+        self._high: list[int] = []  # places of data bytes above 127
 
     def read(self) -> None:
-        """Add the track and its headings to the file."""
-        if self.start == self.stop:
-            return
+        """Add the track to the file, without what its meta events say."""
         file, end = self.file, self._walk()
         per_quarter = file.ticks_per_quarter
         if file.ticks_per_second is not None:
             per_quarter = int(file.ticks_per_second) or 1
         if end > MAX_QUARTERS * per_quarter:
             raise self._error(f"is longer than {MAX_QUARTERS} quarter notes; shorten it")
-        track = Track("", self._notes(), self.programs, [], end)
-        self._headings(track)
-        file.tracks.append(track)
+        file.tracks.append(Track("", self._notes(), self.programs, [], end))
         file.end = max(file.end, end)
+        if self._high:
+            places = f"track {self.number}, from byte {self._high[0]} on"
+            what = f"data bytes above 127, read as 127 ({places})"
+            warn_count(file.warnings, what, len(self._high))
 
     def _walk(self) -> int:
         """Read every event of the track; returns the tick of the last."""
@@ -213,7 +229,7 @@ class _TrackReader:
                     pitch, velocity = data[place], data[place + 1]
                     place += 2
                     if (pitch | velocity) & 0x80:
-                        raise self._error(_HIGH_BYTE, start, place)
+                        pitch, velocity = self._clipped(place - 2, pitch, velocity)
                     add_note_event(
                         (tick, (status & 0xF) << 7 | pitch, velocity if status & 0x10 else 0)
                     )
@@ -233,12 +249,17 @@ class _TrackReader:
         size = 1 if kind in _ONE_BYTE else 2
         second = self.data[place + 1] if size == 2 else 0
         if (first | second) & 0x80:
-            raise self._error(_HIGH_BYTE, start, place + size)
+            first, second = self._clipped(place, first, second)
         if kind == _PROGRAM:
             self.programs.setdefault(status & 0xF, first)
         elif kind == _CONTROL and first == _SUSTAIN and second >= 64:
             self.file.n_sustains += 1
         return place + size
+
+    def _clipped(self, place: int, first: int, second: int) -> tuple[int, int]:
+        """The data bytes at a place, at most 127."""
+        self._high += [place + i for i, byte in enumerate((first, second)) if byte > 0x7F]
+        return min(first, 0x7F), min(second, 0x7F)
 
     def _special(self, start: int, place: int, tick: int) -> tuple[int, bool]:
         """Read a meta or system exclusive event; returns the position after it, and whether the
@@ -279,11 +300,12 @@ class _TrackReader:
         self.file.n_unended += n_on - len(notes)
         return np.array(notes, np.int64) if notes else np.zeros((0, 5), np.int64)
 
-    def _headings(self, track: Track) -> None:
-        """Add tempos, meters and keys to the file, name and words to the track."""
+    def read_headings(self, track: Track, texts: Iterator[str]) -> None:
+        """Add tempos, meters and keys to the file, name and words to the track; `texts` gives the
+        decoded contents of the text events."""
         instrument = ""
         for tick, kind, content in self.metas:
-            text = decode(content, "utf-8", "latin-1")
+            text = next(texts) if kind in _TEXTS else ""
             if kind in _LENGTHS and len(content) >= _LENGTHS[kind]:
                 self._heading(tick, kind, content)
             elif kind == _TRACK_NAME and not track.name:

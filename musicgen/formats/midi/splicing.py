@@ -110,7 +110,7 @@ class MidiChunks:
                 channel = event.data[0] & 0xF
                 if not event.is_note or channel == _DRUMS:
                     continue
-                pitch, velocity = event.data[1], event.data[2]
+                pitch, velocity = (min(byte, 0x7F) for byte in event.data[1:3])  # as `smf`
                 if event.starts_note:
                     sounding[channel, pitch].append((event.tick, velocity))
                 elif sounding[channel, pitch]:
