@@ -22,7 +22,7 @@ from tests.pieces import CHOIR_PARTS, CHORALE, SONG, SONG_PARTS, THEME, UNFINISH
 
 HALF = CHORALE.replace("(d B) A2 | G3 |]", "").replace("G G F2 | D3 |]", "")
 HALF = (
-    HALF.replace("D D D C | B,3 |]", "").replace("B,, G,, D,2 | G,,3 |]", "").replace("G- |", "G |")
+    HALF.replace("d d d c | B3 |]", "").replace("B,, G,, D,2 | G,,3 |]", "").replace("G- |", "G |")
 )
 # Voices that stop at different places inside a bar.
 RAGGED = "X:1\nM:4/4\nL:1/4\nK:C\nV:1\nefga|g\nV:2\nc2 d3/2 z/|zz/e/\nV:3\nC,4|\n"

@@ -251,6 +251,9 @@ class TuneReader:
     def _key(self, content: str) -> None:
         field = self.header.parse_key(content)
         if self._in_heading:
+            before = self.header.key
+            if field.key is None and before is not None:  # another clef alone
+                field = replace(field, key=before.key, clef=field.clef or before.clef)
             self.header.key = field
             self.voices.restart()
             return

@@ -59,7 +59,7 @@ class Voices:
         if (program := instruments.program(voice.id, number)) is not None:
             voice.turn("program", program)
         if header.key is not None:
-            if not voice.initial["clef"]:
+            if header.key.clef:
                 voice.turn("clef", header.key.clef)
             _add_properties(voice, header.key.properties)
 

@@ -73,13 +73,15 @@ def _heading(tune: Tune) -> list[str]:
     key = f"K:{write_key(tune.key)}"
     voices = tune.voices
     if len(voices) == 1 and not voices[0].id:
-        key = " ".join([key, *_properties(voices[0])])
+        key = " ".join([key, *_properties(voices[0], clef=not _changes(voices[0], "clef"))])
     else:
         lines += _drum_map(voices)
         lines += [_voice_field(voice) for voice in voices]
     if len(voices) == 1:
         lines += _directives(voices[0])
-    return [*lines, key]
+    # Below a clef in the heading's K: abc2midi goes on an octave off after another clef.
+    apart = [f"K:clef={v.clef}" for v in voices if v.clef and not v.id and _changes(v, "clef")]
+    return [*lines, key, *apart]
 
 
 def _field(letter: str, content: str) -> str:
@@ -94,27 +96,27 @@ def _voice_field(voice: Voice) -> str:
     return " ".join([f"V:{_voice_id(voice)}", *name, *_properties(voice)])
 
 
-def _properties(voice: Voice) -> Iterator[str]:
+def _properties(voice: Voice, *, clef: bool = True) -> Iterator[str]:
     """Transposition, clef and other properties; abc2midi adds up the first two in this order."""
-    if voice.transposition and not _retunes(voice):
+    if voice.transposition and not _changes(voice, "transposition"):
         yield f"transpose={voice.transposition}"
-    if voice.clef:
+    if voice.clef and clef:
         yield f"clef={voice.clef}"
     if voice.properties:
         yield one_line(voice.properties)
 
 
-def _retunes(voice: Voice) -> bool:
-    """Whether the transposition changes, for which players need directives throughout."""
+def _changes(voice: Voice, what: str) -> bool:
+    """Whether the clef, program or transposition of a voice changes."""
     events = (event for bar in voice.bars for event in bar.events)
-    return any(isinstance(e, Change) and e.transposition is not None for e in events)
+    return any(isinstance(e, Change) and getattr(e, what) is not None for e in events)
 
 
 def _directives(voice: Voice) -> list[str]:
     """The instrument that a voice begins with."""
     lines = [] if voice.percussion is None else [f"%%MIDI channel {DRUM_CHANNEL}"]
     lines += [] if voice.program is None else [f"%%MIDI program {voice.program}"]
-    if voice.transposition and _retunes(voice):
+    if voice.transposition and _changes(voice, "transposition"):  # players add up no two kinds
         lines.append(f"%%MIDI transpose {voice.transposition}")
     return lines
 
@@ -140,11 +142,11 @@ def _music(tune: Tune) -> list[str]:
         VoiceWriter(tune, leads=number == 0).write(voice)
         for number, voice in enumerate(tune.voices)
     ]
-    directives = {voice.id: _directives(voice) for voice in tune.voices}
+    directives = {v.id: _directives(v) for v in tune.voices if len(written) > 1}
     lines: list[str] = []
     for systems in zip_longest(*written, fillvalue=()):
         for voice, system in zip(tune.voices, systems, strict=True):
-            if system and len(written) > 1:
+            if system and (len(written) > 1 or (voice.id and _changes(voice, "clef"))):
                 lines.append(f"V:{_voice_id(voice)}")
                 lines += directives.pop(voice.id, ())
             lines += system
@@ -290,13 +292,12 @@ class VoiceWriter:
 
     def _clef(self, clef: str) -> None:
         """Write a change of clef so that abcjs sees the end of an octave clef too: with the voice,
-        or on a line of its own."""
+        or on a line of its own after the end of another."""
         if self.id:
             self.text += f"[V:{self.id} clef={clef}]"
-        elif self.notes.octave:
-            self._own_line(f"K:clef={clef}")
         else:
-            self.text += f"[K:clef={clef}]"
+            self.lines += filter(None, [self.text.rstrip(), f"K:clef={clef}"])
+            self.text = ""
         self.notes.octave = clef_octave(clef)
 
     def _own_line(self, line: str) -> None:

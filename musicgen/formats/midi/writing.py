@@ -27,7 +27,6 @@ from musicgen.music.playback import (
     timeline,
 )
 from musicgen.music.theory import MINOR_MODES, Key, Meter, default_qpm
-from musicgen.music.transposition import at_concert_pitch
 from musicgen.music.transposition import transpose as transposed
 from musicgen.music.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
 
@@ -113,7 +112,7 @@ def render(
             f"a MIDI file holds one tune, not {len(tunes)}; write one file for each"
         )
     tune = transposed(tunes[0], transpose) if transpose else tunes[0]
-    tune = at_concert_pitch(tune if repeats else _once(tune))
+    tune = tune if repeats else _once(tune)
     played = timeline(tune)
     if not played.notes:
         raise InvalidTuneError(f"'{tune.title}' has no notes to write as MIDI")
@@ -189,7 +188,7 @@ class _Writer:
         for onset, beats, unit in _time_signatures(self.played.bars):
             meter = {"numerator": beats, "denominator": unit}
             yield self.ticks(onset), _HEADING, "time_signature", meter
-        keys = [(Fraction(0), self.tune.key)]
+        keys = [(Fraction(0), self.played.key)]
         keys += [(onset, c.key) for onset, c in self.played.changes if c.key is not None]
         for onset, key in keys:
             signature, is_minor = min(max(key.fifths, -7), 7), key.mode in MINOR_MODES

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from musicgen.music.chord_symbols import NO_CHORD, ChordSymbol, parse_chord
 from musicgen.music.performance.timing import PlacedBar, StepFunction
-from musicgen.music.playback import unfold
 from musicgen.music.theory import Key, Meter
 from musicgen.music.tune import Tune
 
@@ -55,7 +54,8 @@ class Backing:
 
 
 def back(tune: Tune, bars: Sequence[PlacedBar], end: Fraction) -> Backing:
-    """An accompaniment to the chord symbols of a tune, in quarters of the music as it is played.
+    """An accompaniment to the chord symbols of an unfolded tune, in quarters of the music as it is
+    played.
 
     `end` is when the music stops.
     """
@@ -89,8 +89,8 @@ def back(tune: Tune, bars: Sequence[PlacedBar], end: Fraction) -> Backing:
 
 
 def _symbols(tune: Tune) -> Iterator[tuple[Fraction, str]]:
-    """Chord symbols of all voices, with their onsets as played."""
-    for voice in unfold(tune).voices:
+    """Chord symbols of all voices of an unfolded tune, with their onsets."""
+    for voice in tune.voices:
         for onset, event in voice.placed:
             if event.marks.chord_symbol:
                 yield onset, event.marks.chord_symbol

@@ -41,7 +41,7 @@ class Performer:
     """Plays one tune: collects players and the notes of one time through, then repeats them."""
 
     def __init__(self, tune: Tune, style: Style) -> None:
-        tune = at_concert_pitch(transpose(tune, style.transpose) if style.transpose else tune)
+        tune = transpose(tune, style.transpose) if style.transpose else tune
         self._tune, self._style = tune, style
         self._played = timeline(tune)
         self._require_playable()
@@ -52,7 +52,8 @@ class Performer:
         self._clock = Clock([(onset, qpm * factor) for onset, qpm in tempos])
         self._swing = Swing(self._bars, self._played.notes, swing_ratio(style, tune.rhythm))
         changes = [(at, change.key) for at, change in self._played.changes if change.key]
-        self._keys = [(Fraction(0), tune.key), *changes]
+        self._keys = [(Fraction(0), self._played.key), *changes]
+        self._sounding = at_concert_pitch(unfold(tune))
         self._parts: list[Player] = []
         self._notes: list[SoundingNote] = []
         self._warnings: list[str] = []
@@ -103,11 +104,14 @@ class Performer:
         return tuple(sorted(timings, key=lambda note: (note.onset_s, note.voice, note.midi)))
 
     def _play_voices(self) -> None:
-        strength_at, key_at = MetricalStrength(self._bars), StepFunction(self._keys, self._tune.key)
+        strength_at, key_at = (
+            MetricalStrength(self._bars),
+            StepFunction(self._keys, self._played.key),
+        )
         players = list(_voice_parts(self._tune, self._style))
         self._parts += players
         part_at = [self._parts_in_turn(number, player) for number, player in enumerate(players)]
-        voices = unfold(self._tune).voices
+        voices = self._sounding.voices
         for number, marks in enumerate(map(_marks, voices)):
             dynamic_at = dynamics(_signs(voices[number]))
             written = [n for n in self._played.notes if n.voice == number]
@@ -130,11 +134,10 @@ class Performer:
         steps = [(Fraction(0), number)]
         for onset, voice, program_ in changes:
             if voice == number:
-                sound = player.program if program_ is None else program_
-                if sound not in parts:
-                    parts[sound] = len(self._parts)
-                    self._parts.append(replace(player, program=sound))
-                steps.append((onset, parts[sound]))
+                if program_ not in parts:
+                    parts[program_] = len(self._parts)
+                    self._parts.append(replace(player, program=program_))
+                steps.append((onset, parts[program_]))
         return StepFunction(steps, number)
 
     def _sounds(
@@ -151,7 +154,7 @@ class Performer:
     def _accompany(self) -> None:
         style, end = self._style, self._played.duration
         if style.backing:
-            backing = accompaniment.back(self._tune, self._bars, end)
+            backing = accompaniment.back(self._sounding, self._bars, end)
             self._warnings += [f"chord symbol '{text}' is not known" for text in backing.unknown]
             guitar = program(style.backing_instrument)
             self._add_part(Player("bass", program(BASS_INSTRUMENT), -0.2, 0.75), backing.bass)

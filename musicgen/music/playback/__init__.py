@@ -14,8 +14,8 @@ from typing import Any
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback.order import implicit_repeat_starts, playing_order
-from musicgen.music.theory import Meter
-from musicgen.music.transposition import at_concert_pitch
+from musicgen.music.theory import Key, Meter
+from musicgen.music.transposition import by_semitones, move_key
 from musicgen.music.tune import Bar, Change, Event, Note, Tune, Voice, highest, notes_of
 
 __all__ = [
@@ -64,21 +64,25 @@ class PlayedBar:
 class Timeline:
     """A whole tune in time.
 
-    `changes` are keys and meters of the first voice and tempos of all, with their onsets in
-    quarters, without the heading's; where a repeat or a jump goes back, they restore the key, meter
-    and tempo of that place. `programs` are (onset, number of the voice, its General MIDI program or
-    None) from where a voice changes it. `bars` are those of the first voice.
+    `key` is that of the heading, at sounding pitch. `changes` are keys and meters of the first
+    voice and tempos of all, with their onsets in quarters, without the heading's; where a repeat or
+    a jump goes back, they restore the key, meter and tempo of that place. `programs` are (onset,
+    number of the voice, General MIDI program), without those that the voices begin with. `bars` are
+    those of the first voice.
     """
+
+    key: Key
 
     notes: tuple[PlayedNote, ...]
     changes: tuple[tuple[Fraction, Change], ...]
-    programs: tuple[tuple[Fraction, int, int | None], ...]
+    programs: tuple[tuple[Fraction, int, int], ...]
     bars: tuple[PlayedBar, ...]
     duration: Fraction
 
 
-# What a change leaves in force until the next of its kind.
-_STATES = ("key", "meter", "tempo", "clef", "program", "transposition")
+# What holds at a place however a player comes there. Programs and transpositions are directives to
+# the player, which go on over a repeat until the next, as for abc2midi and abcjs.
+_STATES = ("key", "meter", "tempo", "clef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +93,12 @@ class _Context:
 
     @staticmethod
     def at_start(tune: Tune, voice: Voice) -> _Context:
-        heading = (tune.key, tune.meter, tune.tempo)
-        return _Context((*heading, voice.clef, voice.program, voice.transposition))
+        return _Context((tune.key, tune.meter, tune.tempo, voice.clef))
 
     @property
     def meter(self) -> Meter:
         meter: Meter = self.states[1]
         return meter
-
-    @property
-    def program(self) -> int | None:
-        program: int | None = self.states[4]
-        return program
 
     def after(self, change: Change) -> _Context:
         new = [getattr(change, name) for name in _STATES]
@@ -185,7 +183,6 @@ def timeline(tune: Tune) -> Timeline:
     Raises:
         InvalidTuneError: more than `MAX_PLAYED_EVENTS` events or too many bars would be played.
     """
-    tune = at_concert_pitch(tune)
     orders = playing_order(tune)
     n_events = 0
     for voice, order in zip(tune.voices, orders, strict=True):
@@ -200,6 +197,7 @@ def timeline(tune: Tune) -> Timeline:
     notes = [note for player in players for note in player.notes]
     notes.sort(key=lambda n: (n.onset, n.voice, n.midi))
     return Timeline(
+        key=_sounding_key(tune),
         notes=tuple(notes),
         changes=tuple(_shared_changes(players)),
         programs=tuple((at, p.voice, number) for p in players for at, number in p.programs),
@@ -208,19 +206,20 @@ def timeline(tune: Tune) -> Timeline:
     )
 
 
+def _sounding_key(tune: Tune) -> Key:
+    semitones = tune.voices[0].transposition if tune.voices else 0
+    return move_key(tune.key, by_semitones(tune.key, semitones))
+
+
 def _shared_changes(players: Sequence[_Player]) -> list[tuple[Fraction, Change]]:
     """Keys and meters of the first voice; tempos of all voices, of each place and sort once."""
-    shared = [item for player in players[:1] for item in player.changes if _is_shared(item[1])]
+    shared = [item for player in players[:1] for item in player.changes]
     tempos = {at for at, change in shared if change.tempo is not None}
     for player in players[1:]:
         others = [(at, c) for at, c in player.changes if c.tempo is not None and at not in tempos]
         tempos |= {at for at, _ in others}
         shared += others
     return sorted(shared, key=lambda item: item[0])
-
-
-def _is_shared(change: Change) -> bool:
-    return any((change.key, change.meter, change.tempo))
 
 
 def _contexts(tune: Tune, voice: Voice) -> list[_Context]:
@@ -243,19 +242,20 @@ class _Player:
         self.position = Fraction(0)
         self.notes: list[PlayedNote] = []
         self.changes: list[tuple[Fraction, Change]] = []
-        self.programs: list[tuple[Fraction, int | None]] = []
+        self.programs: list[tuple[Fraction, int]] = []
+        self.semitones = tune.voices[voice].transposition  # from written to sounding pitch
         self.bars: list[PlayedBar] = []
         # By pitch and end: indices of notes that are tied on from there.
         self._tied: dict[tuple[int, Fraction], list[int]] = {}
         bars = tune.voices[voice].bars
-        self._keys = dict(tune.voices[voice].percussion or ())
+        percussion = tune.voices[voice].percussion
+        self._keys = None if percussion is None else dict(percussion)
         contexts = _contexts(tune, tune.voices[voice])
         current = contexts[0]
         for i in order:
             onset = self.position
-            self.changes += [(onset, change) for change in current.changes_to(contexts[i])]
-            if contexts[i].program != current.program:
-                self.programs.append((onset, contexts[i].program))
+            for change in current.changes_to(contexts[i]):
+                self._change(onset, change)
             for line in bars[i].overlays:
                 self._play_line(line)
             self.position = self._play_line(bars[i].events, i)
@@ -267,10 +267,7 @@ class _Player:
         position, number = self.position, 0  # of the timed event
         for event in events:
             if isinstance(event, Change):
-                if event.program is not None:
-                    self.programs.append((position, event.program))
-                elif _is_shared(event):
-                    self.changes.append((position, event))
+                self._change(position, event)
                 continue
             for note in notes_of(event):
                 self._strike(note, position, None if bar is None else (bar, number))
@@ -278,10 +275,23 @@ class _Player:
             number += 1
         return position
 
+    def _change(self, onset: Fraction, change: Change) -> None:
+        if change.program is not None:
+            self.programs.append((onset, change.program))
+        elif change.transposition is not None:
+            self.semitones = change.transposition
+        elif change.key is not None:
+            moved = move_key(change.key, by_semitones(change.key, self.semitones))
+            self.changes.append((onset, Change(key=moved)))
+        elif change.meter is not None or change.tempo is not None:
+            self.changes.append((onset, change))
+
     def _strike(self, note: Note, onset: Fraction, place: tuple[int, int] | None) -> None:
         if note.duration <= 0:
             return
-        midi, end = self._keys.get(note.midi, note.midi), onset + note.duration
+        sounding = note.midi + self.semitones
+        midi = sounding if self._keys is None else self._keys.get(note.midi, note.midi)
+        end = onset + note.duration
         tied = self._tied.get((midi, onset))
         if tied:
             index = tied.pop()
