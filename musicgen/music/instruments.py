@@ -49,7 +49,8 @@ GENERAL_MIDI = (
 )
 
 
-# General MIDI level 1, percussion key map; the keys are the MIDI numbers from 35 on.
+# General MIDI level 1, percussion key map, from the first key on.
+FIRST_PERCUSSION_KEY = 35
 PERCUSSION = (
     *("acoustic bass drum", "bass drum 1", "side stick", "acoustic snare", "hand clap"),
     *("electric snare", "low floor tom", "closed hi hat", "high floor tom", "pedal hi hat"),
@@ -61,7 +62,7 @@ PERCUSSION = (
     *("hi wood block", "low wood block", "mute cuica", "open cuica", "mute triangle"),
     "open triangle",
 )
-PERCUSSION_KEYS = {name: key for key, name in enumerate(PERCUSSION, 35)}
+PERCUSSION_KEYS = {name: key for key, name in enumerate(PERCUSSION, FIRST_PERCUSSION_KEY)}
 
 
 @dataclass(frozen=True, slots=True)

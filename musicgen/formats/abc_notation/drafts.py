@@ -363,7 +363,11 @@ class VoiceDraft:
             self.initial["transposition"] = 0
             events = (event for bar in bars for line in bar.lines for event in line)
             struck = {note.midi for event in events for note in notes_of(event)}
-            keys = tuple(sorted(pair for pair in drum_map.items() if pair[0] in struck))
+            keys = tuple(
+                sorted(
+                    pair for pair in drum_map.items() if pair[0] in struck and pair[0] != pair[1]
+                )
+            )
         return Voice(
             id=self.id,
             name=self.name,

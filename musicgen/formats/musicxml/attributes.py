@@ -138,17 +138,6 @@ def _number(value: Fraction) -> str:
     return f"{float(value):.6g}"
 
 
-def instrument_id(part: int) -> str:
-    """The id of the instrument of a part, counted from 1."""
-    return f"P{part}-I1"
-
-
-def program_change(program: int, instrument: str) -> str:
-    """A <sound> from which an instrument has another General MIDI program."""
-    number = element("midi-program", text(program + 1))
-    return element("sound", element("midi-instrument", number, id=instrument))
-
-
 def rehearsal(label: str) -> str:
     """A section label above the staff."""
     return direction(element("rehearsal", text(label)), placement="above")

@@ -14,13 +14,12 @@ from musicgen.formats.musicxml.attributes import (
     attributes,
     clef_of,
     default_tempo,
-    instrument_id,
-    program_change,
     rehearsal,
     tempo,
 )
 from musicgen.formats.musicxml.barlines import bar_remark, left_barline, right_barline
 from musicgen.formats.musicxml.beaming import beam
+from musicgen.formats.musicxml.instruments import DrumWriter, instrument
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import Connections, reach
 from musicgen.formats.musicxml.notes import NoteWriter, WrittenNote
@@ -53,7 +52,10 @@ class MeasureWriter:
         self.shape = shape
         self.meter = tune.meter
         self.accidentals = Accidentals(tune.key)
-        self.notes = NoteWriter(self.accidentals, shape.divisions)
+        self.part = tune.voices.index(voice) + 1
+        drums = None if voice.percussion is None else DrumWriter(voice, self.part)
+        self.notes = NoteWriter(self.accidentals, shape.divisions, drums)
+        self.notes.instrument = instrument(voice, self.part, voice.program)
         self.reaches = iter(reach(list(voice.events)))
         self.leading = voice is tune.voices[0]  # tempo and parts are written once
 
@@ -195,8 +197,8 @@ class MeasureWriter:
         if change.clef is not None:
             return attributes(clef=parse_clef(change.clef) or Clef("G", 2))
         if change.program is not None:
-            part = self.tune.voices.index(self.voice) + 1
-            return program_change(change.program, instrument_id(part))
+            self.notes.instrument = instrument(self.voice, self.part, change.program)
+            return change_remark(change)
         if change.tempo is not None and self.leading:
             return tempo(change.tempo)
         if change.signs is not None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from musicgen.formats.musicxml import signs
 from musicgen.formats.musicxml.accidentals import Accidentals
 from musicgen.formats.musicxml.harmony import harmony
+from musicgen.formats.musicxml.instruments import DrumWriter
 from musicgen.formats.musicxml.lengths import Value, written
 from musicgen.formats.musicxml.lines import Connections, Syllable, notes_of, reach
 from musicgen.formats.musicxml.remarks import change_remark, marks_remark, remark
@@ -37,9 +38,13 @@ class WrittenNote:
 class NoteWriter:
     """Writes pieces, keeping track of the accidentals of their staff."""
 
-    def __init__(self, accidentals: Accidentals, divisions: int) -> None:
+    def __init__(
+        self, accidentals: Accidentals, divisions: int, drums: DrumWriter | None = None
+    ) -> None:
         self.accidentals = accidentals
         self.divisions = divisions
+        self.drums = drums  # of a voice of percussion
+        self.instrument = ""  # the element of all notes that follow
 
     def duration(self, quarters: Fraction) -> str:
         """A <duration>: a whole number, by the choice of divisions."""
@@ -79,7 +84,7 @@ class NoteWriter:
         tied = not piece.first or note.midi in piece.reach.tied_from
         joined = note.midi in piece.reach.tied_to
         ties = ["stop"] * tied + ["start"] * (not piece.last or (note.tie and joined))
-        sign = self.accidentals.printed(note.pitch, tied=tied)
+        sign = "" if self.drums else self.accidentals.printed(note.pitch, tied=tied)
         marks = "".join(element("tied", type=kind) for kind in ties)
         if piece.last and note.tie and not joined:
             marks += element("tied", type="let-ring")
@@ -87,9 +92,10 @@ class NoteWriter:
         return element(
             "note",
             head,
-            _pitch(note.pitch),
+            self._pitch(note.pitch),
             self.duration(length),
             *(element("tie", type=kind) for kind in ties),
+            self.drums.instrument(note.pitch) if self.drums else self.instrument,
             element("voice", text(voice)),
             *_value(value),
             element("accidental", sign) if sign else "",
@@ -98,6 +104,9 @@ class NoteWriter:
             element("notations", notations) if notations else "",
             lyrics,
         )
+
+    def _pitch(self, pitch: Pitch) -> str:
+        return self.drums.unpitched(pitch) if self.drums else _pitch(pitch)
 
     def _rest(self, piece: WrittenNote, rest: Rest, voice: int, around: str) -> str:
         bar_rest = {"measure": "yes"} if piece.value is None else {}
@@ -139,13 +148,14 @@ class NoteWriter:
         slash = {"slash": "yes"} if grace.slashed else {}
         texts = []
         for i, note in enumerate(grace.notes):
-            sign = self.accidentals.printed(note.pitch, tied=False)
+            sign = "" if self.drums else self.accidentals.printed(note.pitch, tied=False)
             around = _slurs(piece.reach.graces[i].marks) + signs.notations(note.marks.decorations)
             texts.append(
                 element(
                     "note",
                     element("grace", **slash),
-                    _pitch(note.pitch),
+                    self._pitch(note.pitch),
+                    self.drums.instrument(note.pitch) if self.drums else self.instrument,
                     element("voice", text(voice)),
                     *_value(values[i]),
                     element("accidental", sign) if sign else "",

@@ -87,6 +87,8 @@ def _change_value(change: Change) -> tuple[str, Any]:
         return "key", [change.key.tonic, change.key.mode, change.key.accidentals]
     if change.meter is not None:
         return "meter", [change.meter.beats, change.meter.unit, change.meter.symbol]
+    if change.program is not None:
+        return "program", change.program
     if change.tempo is not None:
         bpm = None if change.tempo.bpm is None else str(change.tempo.bpm)
         return "tempo", [bpm, str(change.tempo.beat), change.tempo.text]
@@ -155,10 +157,15 @@ def _read_signs(value: Any) -> Change | None:
     )
 
 
+def _read_program(value: Any) -> Change | None:
+    return Change(program=value) if value in range(128) else None
+
+
 _READERS: dict[str, Callable[[Any], Change | None]] = {
     "key": _read_key,
     "meter": _read_meter,
     "tempo": _read_tempo,
+    "program": _read_program,
     "field": _read_field,
     "part": _read_part,
     "signs": _read_signs,

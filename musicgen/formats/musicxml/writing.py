@@ -12,12 +12,12 @@ from fractions import Fraction
 from math import lcm
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.musicxml.attributes import clef_of, instrument_id, read_name
+from musicgen.formats.musicxml.attributes import clef_of, read_name
 from musicgen.formats.musicxml.barlines import ending_stops, shared_bars, with_repeat_starts
+from musicgen.formats.musicxml.instruments import drum_map, instruments
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
 from musicgen.formats.musicxml.measures import MeasureWriter, Shape
-from musicgen.music.instruments import GENERAL_MIDI, PROGRAMS
 from musicgen.music.tune import EIGHTH, Bar, Change, Timed, Tune, Voice
 from musicgen.system.markup import element, text
 
@@ -28,8 +28,6 @@ _HEAD = (
 )
 MAX_DIVISIONS = 1_000_000
 MAX_OCTAVE = 9  # of a <pitch>, which knows 0 to 9
-USUAL_INSTRUMENT = "flute"  # of a voice without a program, as in MIDI files
-_CHANNELS = [channel for channel in range(1, 17) if channel != 10]  # 10 is that of drums
 
 
 def to_musicxml(
@@ -102,20 +100,11 @@ def _score_part(number: int, voice: Voice) -> str:
     others = [pair for pair in others if pair[1]]
     others += [("clef", voice.clef)] if voice.clef != read_name(clef_of(voice)) else []
     others += [("program", "")] if voice.program is None else []
-    program = PROGRAMS[USUAL_INSTRUMENT] if voice.program is None else voice.program
-    name = voice.name or GENERAL_MIDI[program]
+    if voice.percussion is not None:
+        others.append(("drums", " ".join(f"{m}={key}" for m, key in drum_map(voice).items())))
     parts = [element("identification", _miscellaneous(others))] if others else []
     parts.append(element("part-name", text(voice.name)))
-    instrument = instrument_id(number)
-    parts += [
-        element("score-instrument", element("instrument-name", text(name)), id=instrument),
-        element(
-            "midi-instrument",
-            element("midi-channel", text(_CHANNELS[(number - 1) % len(_CHANNELS)])),
-            element("midi-program", text(program + 1)),
-            id=instrument,
-        ),
-    ]
+    parts += instruments(voice, number)
     return element("score-part", *parts, id=f"P{number}")
 
 

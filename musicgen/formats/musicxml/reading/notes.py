@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from musicgen.formats.musicxml.reading.instruments import Drums
 from musicgen.formats.musicxml.reading.signs import read_notations
 from musicgen.formats.musicxml.reading.sounds import (
     SoundingEvent,
@@ -24,6 +26,7 @@ from musicgen.formats.musicxml.values import (
     words,
     written,
 )
+from musicgen.music.theory import Pitch
 from musicgen.music.tune import EIGHTH, NO_MARKS, Grace, Note
 
 _TEXTS = ("type", "voice", "staff")
@@ -46,8 +49,9 @@ class NoteElement:
 class NoteReader:
     """Reads notes in the order of the file; grace notes go to the next note of their voice."""
 
-    def __init__(self, left_out: LeftOut) -> None:
+    def __init__(self, left_out: LeftOut, drums: Drums | None = None) -> None:
         self.left_out = left_out
+        self.drums = drums
         self.verses: dict[str, int] = {}
         self.graces: dict[str, list[Note]] = {}  # by voice
         self.slashed: set[str] = set()
@@ -89,7 +93,7 @@ class NoteReader:
             sound.full_bar = children["rest"].get("measure") == "yes"
         is_tied = any(tie.get("type") == "start" for tie in repeated["tie"])
         is_tied |= read_notations(repeated["notations"], sound, self.left_out)
-        pitch = read_pitch(children["pitch"], self.left_out) if "pitch" in children else None
+        pitch = self._pitch(children)
         if "cue" in children:
             self._leave_out(note, "cue notes left out")
         elif pitch is not None:
@@ -105,6 +109,11 @@ class NoteReader:
             elif remark == "marks" and isinstance(content, dict):
                 sound.exact = content
         return note
+
+    def _pitch(self, children: Mapping[str, Element]) -> Pitch | None:
+        if self.drums is not None:
+            return self.drums.pitch(children, self.left_out)
+        return read_pitch(children["pitch"], self.left_out) if "pitch" in children else None
 
     def _time(
         self, note: NoteElement, element: Element, value: Fraction | None, divisions: Ticks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from xml.etree.ElementTree import Element
@@ -12,6 +12,7 @@ from musicgen.formats.musicxml.harmony import read_harmony
 from musicgen.formats.musicxml.reading import attributes
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame, read_barline, read_frame
 from musicgen.formats.musicxml.reading.directions import Signs, read_direction
+from musicgen.formats.musicxml.reading.instruments import Drums, PartInstruments, drums_of
 from musicgen.formats.musicxml.reading.notes import NoteReader
 from musicgen.formats.musicxml.reading.sounds import SoundingEvent, add_chord_symbol
 from musicgen.formats.musicxml.remarks import read_change, read_opening, read_remark
@@ -66,6 +67,7 @@ class PartMusic:
     heading: list[Change] = field(default_factory=list)  # from our remark
     clefs: dict[str, str] = field(default_factory=dict)
     transposition: Interval | None = None
+    drums: Drums | None = None  # of a part of percussion
     modes_missing: bool = False
 
 
@@ -93,10 +95,11 @@ def place_sound(
 class PartReader:
     """Reads the measures of a part in order."""
 
-    def __init__(self, left_out: LeftOut) -> None:
+    def __init__(self, left_out: LeftOut, instruments: PartInstruments | None = None) -> None:
         self.left_out = left_out
         self.music = PartMusic()
-        self.notes = NoteReader(left_out)
+        self.instruments = instruments or PartInstruments()
+        self.programs: dict[str, int | None] = {}  # now, by staff
         self.divisions: Ticks = 1
         self.meter: Meter | None = None
         self.wedges: dict[str, str] = {}
@@ -106,8 +109,10 @@ class PartReader:
         self.clefs: dict[str, str] = {}  # now, by staff
         self.semitones = 0  # from written to sounding pitch, now
 
-    def read(self, measures: Iterable[Element]) -> PartMusic:
+    def read(self, measures: Sequence[Element]) -> PartMusic:
         """The music of these measures."""
+        self.music.drums = drums_of(measures, self.instruments)
+        self.notes = NoteReader(self.left_out, self.music.drums)
         for measure in measures:
             self._measure(measure)
         self.notes.end()
@@ -168,6 +173,8 @@ class PartReader:
         note = self.notes.read(element, self.divisions, self.position)
         if note is None:
             return
+        if not note.joins_chord:
+            self._play_by(element.find("instrument"), note.staff)
         if note.is_grace:
             self.notes.keep_grace(note)
             return
@@ -186,6 +193,16 @@ class PartReader:
             place_sound(self.music.lines, (note.voice, note.staff), self.index, sound)
             self.notes.give_graces(note)
             self._give(sound.onset, note.staff, sound)
+
+    def _play_by(self, element: Element | None, staff: str) -> None:
+        """Change the program where a note is played by another instrument of the part."""
+        programs = self.instruments.programs
+        if element is None or len(programs) < 2 or self.music.drums is not None:
+            return
+        program = programs.get(element.get("id", ""))
+        if program not in (None, self.programs.get(staff, self.instruments.program)):
+            self._change(Change(program=program), staff)
+            self.programs[staff] = program
 
     # --- signs
 
@@ -352,6 +369,8 @@ class PartReader:
         elif kind:
             if exact := read_change(kind, value):
                 self._change(self._with_graces(exact))
+                if exact.program is not None:
+                    self.programs["1"] = exact.program
         elif isinstance(element.tag, str):
             self.left_out[f"<{element.tag}> left out"] += 1
 

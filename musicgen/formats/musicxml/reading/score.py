@@ -13,13 +13,24 @@ from musicgen.errors import ParseError
 from musicgen.formats.musicxml.document import Document
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame
 from musicgen.formats.musicxml.reading.credits import read_credits
+from musicgen.formats.musicxml.reading.instruments import PartInstruments, read_instruments
 from musicgen.formats.musicxml.reading.modes import with_modes
 from musicgen.formats.musicxml.reading.part import PartMusic, PartReader, Placed
 from musicgen.formats.musicxml.reading.voices import VoiceBuilder, staves
 from musicgen.formats.musicxml.values import LeftOut, content, integer, number, words
 from musicgen.music.theory import FREE_METER, Key, Meter
 from musicgen.music.transposition import move_key, move_voice
-from musicgen.music.tune import EIGHTH, Change, Chord, Note, Source, Tempo, Tune, Voice
+from musicgen.music.tune import (
+    EIGHTH,
+    Change,
+    Chord,
+    Note,
+    Source,
+    Tempo,
+    Tune,
+    Voice,
+    has_pitches,
+)
 
 MAX_PARTS = 200
 _FILE_NAME = re.compile(r"\.(?:mxl|xml|musicxml)$", re.I)
@@ -32,7 +43,7 @@ class ScorePart:
 
     id: str
     name: str
-    program: int | None = None
+    instruments: PartInstruments = field(default_factory=PartInstruments)
     own: Mapping[str, str] = field(default_factory=dict)  # fields of our own scores
 
 
@@ -54,9 +65,11 @@ def read_score(document: Document, path: str) -> Tune:
         left_out[f"the file {document.doubt}"] += 1
     exact = content(root, "identification/encoding/software") == "musicgen"
     parts = {part.id: part for part in _score_parts(root)}
-    music = {id_: PartReader(left_out).read(bars) for id_, bars in measures.items()}
+    known = []
+    for id_, bars in measures.items():
+        part = parts.get(id_, ScorePart(id_, ""))
+        known.append((part, PartReader(left_out, part.instruments).read(bars)))
     left_out.place = None
-    known = [(parts.get(id_, ScorePart(id_, "")), music_) for id_, music_ in music.items()]
     tune = assemble(known, left_out, exact=exact)
     tune = _with_own_heading(tune, root) if exact else _with_heading(tune, root, path)
     warnings = left_out.warnings(document.lines(left_out.first_elements))
@@ -71,10 +84,13 @@ def assemble(
     Raises:
         ParseError: there is no note and no rest in them.
     """
+    parts = sorted(parts, key=lambda pair: pair[1].drums is not None)
     score = ScoreReader([music for _, music in parts], left_out, exact=exact)
     voices = [voice for part, music in parts for voice in score.voices(music, part)]
     if not any(True for voice in voices for bar in voice.bars for _ in bar.timed):
         raise ParseError("holds no notes and no rests; is it the right file?")
+    if not has_pitches(voices):
+        raise ParseError("holds no notes other than drums; is it the right file?")
     return score.tune(voices)
 
 
@@ -100,11 +116,10 @@ def _measures_by_part(root: Element) -> dict[str, list[Element]]:
 
 def _score_parts(root: Element) -> Iterator[ScorePart]:
     for element in root.iterfind("part-list/score-part"):
-        number = integer(element.findtext("midi-instrument/midi-program"))
         name, others = content(element, "part-name"), dict(_miscellaneous(element))
-        is_given = number is not None and 1 <= number <= 128 and "program" not in others
-        program = number - 1 if number is not None and is_given else None
-        yield ScorePart(element.get("id", ""), name, program, others)
+        yield ScorePart(
+            element.get("id", ""), name, read_instruments(element, others.get("drums", "")), others
+        )
 
 
 def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
@@ -190,8 +205,10 @@ class ScoreReader:
             if not self.n_voices and not voices and not self.exact:
                 placed = sorted([*placed, *self.common], key=lambda p: (p.measure, p.onset))
             clef = part.own.get("clef", music.clefs.get(staff, ""))
+            drums = None if music.drums is None else music.drums.pairs()
+            program = None if "program" in part.own else part.instruments.program
             voices += [
-                Voice(name=part.name, clef=clef, program=part.program, bars=bars)
+                Voice(name=part.name, clef=clef, program=program, percussion=drums, bars=bars)
                 for bars in VoiceBuilder(frames, placed, exact=self.exact).voices(lines)
             ]
         sounding = [v for v in voices if any(isinstance(e, Note | Chord) for e in v.events)]
