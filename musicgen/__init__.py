@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from musicgen.formats.webpage import Gallery
     from musicgen.music.transposition import transpose
     from musicgen.music.validation import validate
-    from musicgen.training import NextTokenModule
+    from musicgen.training import NextTokenModule, TuneDataModule
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Rest",
     "SamplingConfig",
     "Tune",
+    "TuneDataModule",
     "Voice",
     "from_dict",
     "from_mido",
@@ -79,6 +80,7 @@ __getattr__ = lazy(
         "Controls": "composer.controls",
         "NextTokenModule": "training",
         "SamplingConfig": "composer.sampling",
+        "TuneDataModule": "training",
         "from_dict": "formats.plain",
         "from_mido": "formats.interop",
         "from_music21": "formats.interop",

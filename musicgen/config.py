@@ -4,7 +4,8 @@
     override(TrainConfig(), "model.n_layers=6") -> TrainConfig(model=ModelConfig(n_layers=6, ...))
 
 A setting has one dotted name everywhere: Python attribute, `--set`, key in config.json. Known
-types: bool, int, float, str, Literal, tuples of one of these, nested dataclasses, and `| None`.
+types: bool, int, float, str, Literal, tuples of one of these, dicts of any, nested dataclasses, and
+`| None`.
 """
 
 from __future__ import annotations
@@ -111,6 +112,13 @@ def _assign(config: Any, path: list[str], text: str, *, where: str) -> Any:
     if head not in names:
         raise ConfigError(unknown(here, head, names, kind="setting"))
     value = getattr(config, head)
+    hint = get_type_hints(type(config))[head]
+    if get_origin(hint) is dict:
+        if len(rest) != 1:
+            raise ConfigError(
+                f"{here}: is a group of settings; set one of them, as {here}.NAME=..."
+            )
+        return dataclasses.replace(config, **{head: {**value, rest[0]: _parse_any(text)}})
     if rest:
         if not dataclasses.is_dataclass(value):
             raise ConfigError(f"{here}: is a single setting, without '.{rest[0]}'")
@@ -118,8 +126,18 @@ def _assign(config: Any, path: list[str], text: str, *, where: str) -> Any:
     if dataclasses.is_dataclass(value):
         inner = dataclasses.fields(value)[0].name
         raise ConfigError(f"{here}: is a group of settings; set one of them, as {here}.{inner}=...")
-    hint = get_type_hints(type(config))[head]
     return dataclasses.replace(config, **{head: _convert(hint, _parse(hint, text), here)})
+
+
+def _parse_any(text: str) -> object:
+    """The JSON value that a text is, or the text; True, False and None as Python writes them."""
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _parse(hint: Any, text: str) -> object:
@@ -151,6 +169,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert(next(h for h in get_args(hint) if h is not type(None)), value, where)
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, where=where)  # type: ignore[arg-type]
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where}: {_show(value)} is not a group of settings")
+        return dict(value)
     if origin is Literal:
         if value not in get_args(hint):
             raise ConfigError(

@@ -6,31 +6,30 @@ import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from musicgen.cli import options
 from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import say
-from musicgen.cli.output import MOST_LISTED, require_free
+from musicgen.cli.output import require_free
 from musicgen.cli.progress import available_cores, progress_bar
-from musicgen.errors import ConfigError, printable
+from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
-    from musicgen.corpus import Corpus
-    from musicgen.corpus.preparation import Prepared
-    from musicgen.corpus.tokenset import TokenSet
+    from musicgen.corpus.cache import CachedCorpus
     from musicgen.models.checkpoint import Checkpoint
-    from musicgen.music.similarity import NoveltyIndex
     from musicgen.training import TrainConfig
 
 
 class Logger(StrEnum):
-    """Where the losses are logged, beside the terminal."""
+    """Where the losses are logged, beside the terminal and history.csv."""
 
     csv = "csv"
     tensorboard = "tensorboard"
+    wandb = "wandb"
+    mlflow = "mlflow"
 
 
 _CORPUS, _TRAINING = "What to train on", "How to train"  # panels of the help
@@ -88,6 +87,12 @@ def train(
         float | None,
         typer.Option(help="Stop after this many minutes of training.", rich_help_panel=_TRAINING),
     ] = None,
+    cpu_minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after this many minutes of processor time.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -106,7 +111,10 @@ def train(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Such as model.d_model=512; repeatable.", rich_help_panel=_TRAINING
+            "--set",
+            help="Such as model.d_model=512, or trainer.NAME=VALUE for Lightning's Trainer; "
+            "repeatable.",
+            rich_help_panel=_TRAINING,
         ),
     ] = None,
     seed: Annotated[
@@ -125,56 +133,76 @@ def train(
     logger: Annotated[
         Logger,
         typer.Option(
-            help="Log the losses to history.csv alone, or to TensorBoard event files too.",
+            help="Log the losses to history.csv alone, or to one of Lightning's loggers too.",
             rich_help_panel="Output",
         ),
     ] = Logger.csv,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
-    from musicgen.models.card import without_front_matter
-
-    start = None if from_ is None else options.load_model(from_)
-    if start is not None and preset is not None:
-        raise ConfigError("--preset and --from: the model has its network; drop --preset")
     overrides = list(settings or ())
     if accumulate is not None:
         overrides.append(f"data.accumulate={accumulate}")
-    config = _configure(start, preset, overrides, seed=seed, minutes=minutes, epochs=epochs)
+    budgets = {"minutes": minutes, "cpu_minutes": cpu_minutes, "epochs": epochs}
+    budget = {name: value for name, value in budgets.items() if value is not None}
+    origin: dict[str, Any] = {}
     if resume:
-        if overrides or any(value is not None for value in (seed, minutes, epochs)):
+        if overrides or budget or seed is not None:
             raise ConfigError("--resume: an unfinished run keeps its own settings; drop them")
         from musicgen.training import RunFolder
 
-        config = RunFolder(out).settings()
+        if finished := RunFolder(out).result():
+            say(f"{out}: the run is finished ({finished}); train into another folder")
+            return
+        config, origin = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
     if tokens is not None and tokenizer is not None:
         raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
-    token_set, about, novelty = _load_tokens(corpus or ["celtic"], tokens, tokenizer, start)
-    if start is not None:
-        card = without_front_matter(start.card)
-        about = f"Trained on from the model {from_}, described below.\n{about}\n{card}"
+    if tokens is not None or corpus or tokenizer or from_ or not origin:
+        origin = {
+            "corpus": None if tokens else [_lasting(name) for name in corpus or ["celtic"]],
+            "tokens": tokens and str(tokens.resolve()),
+            "tokenizer": tokenizer,
+            "from": from_ and _lasting(from_),
+        }
+    start = None if origin["from"] is None else options.load_model(origin["from"])
+    if start is not None and preset is not None:
+        raise ConfigError("--preset and --from: the model has its network; drop --preset")
+    if not resume:
+        config = _configure(start, preset, overrides, seed=seed, budget=budget)
+    data = _load_tokens(origin, start)
 
     from musicgen import training
 
     with training.reporting(sys.stderr) as report:
         summary = training.train(
             config,
-            token_set,
+            data.tokens,
             out,
             resume=resume,
             report=report,
-            about=about,
-            novelty=novelty,
+            notify=say,
+            about=data.about if start is None else _descent(data.about, start, origin["from"]),
+            novelty=data.novelty,
             start=start,
             logger=logger.value,
+            origin=origin,
         )
-    say(
-        f"{summary.best_bits_per_note:.3f} bits per {summary.unit} on validation after "
-        f"{summary.steps} steps ({summary.elapsed_s / 60:.1f} minutes, ended by "
-        f"{summary.reason}); loss curve in {out}"
-    )
+    say(f"{summary}; loss curve in {out}")
     say(f"next: musicgen generate --checkpoint {out}")
+
+
+def _descent(about: str, start: Checkpoint, name: str) -> str:
+    """The sources of a model that was trained on from another."""
+    from musicgen.models.card import without_front_matter
+
+    card = without_front_matter(start.card)
+    return f"Trained on from the model {name}, described below.\n{about}\n{card}"
+
+
+def _lasting(name: str) -> str:
+    """A name that means the same from every working folder."""
+    return str(Path(name).resolve()) if Path(name).exists() else name
 
 
 def _configure(
@@ -183,8 +211,7 @@ def _configure(
     overrides: list[str],
     *,
     seed: int | None,
-    minutes: float | None,
-    epochs: int | None,
+    budget: dict[str, float],
 ) -> TrainConfig:
     """The configuration of a run that starts from a model, or from random weights.
 
@@ -199,25 +226,40 @@ def _configure(
         config = override(config, setting)
     if seed is not None:
         config = replace(config, seed=seed)
-    if minutes is not None or epochs is not None:
-        config = config.with_budget(minutes=minutes, epochs=epochs)
-    return config
+    return config.with_budget(**budget) if budget else config
 
 
-def _load_tokens(
-    corpus: list[str], tokens: Path | None, tokenizer: str | None, start: Checkpoint | None
-) -> tuple[TokenSet, str, NoveltyIndex | None]:
-    """Tokens, where their music is from (for the model's card), and the index of its melodies."""
-    from musicgen.corpus.tokenset import TokenSet
-    from musicgen.music.similarity import FILE_NAME, NoveltyIndex
+def _load_tokens(origin: dict[str, Any], start: Checkpoint | None) -> CachedCorpus:
+    """The token files of a run: given, or prepared from a corpus, once."""
+    from musicgen.corpus.cache import CachedCorpus, prepared
 
-    if tokens is not None:
-        token_set, file = TokenSet.load(tokens), tokens / FILE_NAME
-        index = NoveltyIndex.load(file) if file.exists() else None
-        return token_set, f"Trained on the token files {tokens}.", index
-    say(f"reading {', '.join(corpus)}")
-    prepared = _prepare(corpus, None, tokenizer, start, workers=None)
-    return prepared.tokens, _about(prepared.corpus), prepared.novelty
+    if origin["tokens"] is not None:
+        return CachedCorpus.of_tokens(Path(origin["tokens"]))
+    say(f"reading {', '.join(origin['corpus'])}")
+    with progress_bar() as progress:
+        data = prepared(
+            origin["corpus"],
+            tokenizer=_tokenizer(origin["tokenizer"], start),
+            vocabulary=None if start is None else start.vocab,
+            workers=available_cores(),
+            progress=progress,
+        )
+    for line in data.summary:
+        say(line)
+    return data
+
+
+def _tokenizer(name: str | None, start: Checkpoint | None) -> str | None:
+    """The token language asked for, or that of the model to start from.
+
+    Raises:
+        ConfigError: they differ.
+    """
+    if start is None:
+        return name
+    if name not in (None, start.tokenizer):
+        raise ConfigError(f"--tokenizer and --from: the model uses {start.tokenizer} tokens")
+    return start.tokenizer
 
 
 @command(TRAIN)
@@ -242,59 +284,18 @@ def prepare(
     """Prepare a corpus for training: a folder of token files for `train --tokens`."""
     require_free(out, force=force)
     start = None if from_ is None else options.load_model(from_)
-    _prepare(corpus, out, tokenizer, start, workers=workers)
-    say(f"next: musicgen train --tokens {out} --out runs/{out.name}")
-
-
-def _prepare(
-    corpus: list[str],
-    folder: Path | None,
-    tokenizer: str | None,
-    start: Checkpoint | None,
-    *,
-    workers: int | None,
-) -> Prepared:
-    """Prepare a corpus, in the vocabulary of a model to start from, and print its counts."""
-    if start is not None:
-        if tokenizer not in (None, start.tokenizer):
-            raise ConfigError(f"--tokenizer and --from: the model uses {start.tokenizer} tokens")
-        tokenizer = start.tokenizer
     from musicgen.corpus.preparation import prepare as run
     from musicgen.tokens.vocabulary import Vocabulary
 
     with progress_bar() as progress:
         prepared = run(
             corpus,
-            folder=folder,
+            folder=out,
             workers=workers or available_cores(),
             progress=progress,
-            tokenizer=tokenizer,
+            tokenizer=_tokenizer(tokenizer, start),
             vocabulary=None if start is None else Vocabulary(start.vocab),
         )
-    loaded = prepared.corpus
-    say(f"{prepared.choice.name} tokens: {prepared.choice.reason}")
-    for notice in loaded.notices:
-        say(f"note: {notice}")
-    for omitted in loaded.rejected[:MOST_LISTED]:
-        say(f"left out: {printable(omitted.id)}: {omitted.reason}")
-    if len(loaded.rejected) > MOST_LISTED:
-        more = len(loaded.rejected) - MOST_LISTED
-        say(f"left out: {more} more; musicgen corpus --rejected lists them")
-    tokens, train_split = prepared.tokens, prepared.tokens.splits["train"]
-    items = "tunes" if tokens.unit == "note" else "tunes or paragraphs"
-    say(
-        f"{len(loaded.entries)} {items}, {len(loaded.rejected)} unreadable, "
-        f"{len(prepared.omitted)} that are no {prepared.language.what}, "
-        f"{len(loaded.duplicates)} duplicates; {len(train_split)} to train on with "
-        f"{int(train_split.notes.sum()):,} {tokens.unit}s"
-    )
-    return prepared
-
-
-def _about(corpus: Corpus) -> str:
-    """Where the music is from, as lines of the model's card."""
-    from musicgen.corpus import CORPORA
-
-    lines = [f"- {name}: {CORPORA[name].about}" for name in corpus.sources if name in CORPORA]
-    lines += [f"- {name}" for name in corpus.sources if name not in CORPORA]
-    return "\n".join([*lines, *(f"- {notice}" for notice in corpus.notices)])
+    for line in prepared.summary():
+        say(line)
+    say(f"next: musicgen train --tokens {out} --out runs/{out.name}")

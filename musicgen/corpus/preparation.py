@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from musicgen import formats
 from musicgen.config import unknown
 from musicgen.corpus.loading import Corpus, Entry, Omitted, Opened, Progress, load, names_of
-from musicgen.corpus.sources import find_files
+from musicgen.corpus.sources import CORPORA, find_files
 from musicgen.corpus.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
-from musicgen.errors import ConfigError, CorpusError, MusicgenError
+from musicgen.errors import ConfigError, CorpusError, MusicgenError, printable
 from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.music.tune import Rejected, Tune
 from musicgen.tokens import melody, remi
@@ -36,6 +36,7 @@ from musicgen.tokens.languages import LANGUAGES
 from musicgen.tokens.remi.pieces import is_polyphonic
 from musicgen.tokens.vocabulary import Vocabulary
 
+MOST_LISTED = 500  # unreadable tunes in a summary
 _SAMPLED_FILES = 60
 _SAMPLED_TUNES = 20  # of a file
 _MAX_OPENED = 16 << 20  # bytes of files that stay open after the sample
@@ -128,6 +129,33 @@ class Prepared(Examined):
 
     tokens: TokenSet
     novelty: NoveltyIndex
+
+    def summary(self) -> list[str]:
+        """Lines for a person: the tokens chosen, notices, what was left out and why, counts."""
+        loaded, train = self.corpus, self.tokens.splits["train"]
+        lines = [f"{self.choice.name} tokens: {self.choice.reason}"]
+        lines += [f"note: {notice}" for notice in loaded.notices]
+        lines += [
+            f"left out: {printable(omitted.id)}: {omitted.reason}"
+            for omitted in loaded.rejected[:MOST_LISTED]
+        ]
+        if (more := len(loaded.rejected) - MOST_LISTED) > 0:
+            lines.append(f"left out: {more} more; musicgen corpus --rejected lists them")
+        items = "tunes" if self.tokens.unit == "note" else "tunes or paragraphs"
+        lines.append(
+            f"{len(loaded.entries)} {items}, {len(loaded.rejected)} unreadable, "
+            f"{len(self.omitted)} that are no {self.language.what}, "
+            f"{len(loaded.duplicates)} duplicates; {len(train)} to train on with "
+            f"{int(train.notes.sum()):,} {self.tokens.unit}s"
+        )
+        return lines
+
+    def about(self) -> str:
+        """Where the music is from and its licences, as Markdown for the model's card."""
+        sources = self.corpus.sources
+        lines = [f"- {name}: {CORPORA[name].about}" for name in sources if name in CORPORA]
+        lines += [f"- {name}" for name in sources if name not in CORPORA]
+        return "\n".join([*lines, *(f"- {notice}" for notice in self.corpus.notices)])
 
 
 def examine(

@@ -3,7 +3,7 @@
     summary = train(PRESETS["lstm"].with_budget(minutes=5), TokenSet.load("celtic"), Path("run"))
     checkpoint.load(summary.model)
 
-PyTorch Lightning drives devices, precision and strategies; `RunCallback` does the rest. Names are
+PyTorch Lightning drives devices, precision and strategies; a few callbacks do the rest. Names are
 imported when they are first used: settings and presets need no Lightning.
 """
 
@@ -15,10 +15,11 @@ from musicgen.system.lazy import lazy
 
 if TYPE_CHECKING:
     from musicgen.training.config import DataConfig, TrainConfig
+    from musicgen.training.datamodule import TuneDataModule
     from musicgen.training.lightning_module import NextTokenModule
     from musicgen.training.progress import Progress, Report, reporting
-    from musicgen.training.run import Summary, train
-    from musicgen.training.run_folder import RunFolder
+    from musicgen.training.run import train
+    from musicgen.training.run_folder import RunFolder, Summary
     from musicgen.training.scoring import score_tunes
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "RunFolder",
     "Summary",
     "TrainConfig",
+    "TuneDataModule",
     "reporting",
     "score_tunes",
     "train",
@@ -42,8 +44,9 @@ __getattr__ = lazy(
         "Progress": "progress",
         "Report": "progress",
         "RunFolder": "run_folder",
-        "Summary": "run",
+        "Summary": "run_folder",
         "TrainConfig": "config",
+        "TuneDataModule": "datamodule",
         "reporting": "progress",
         "score_tunes": "scoring",
         "train": "run",

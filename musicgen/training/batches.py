@@ -7,7 +7,6 @@ at step s sees what it would have seen. Letters: B rows, T time, F feature colum
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import NamedTuple
 
 import numpy as np
@@ -18,76 +17,70 @@ from torch import Tensor
 from musicgen.corpus.tokenset import PAD_ID, TokenSplit
 from musicgen.training.config import DataConfig
 
-_LENGTH_NOISE = 0.05  # tunes whose lengths differ by less may meet in a batch
+_LENGTH_NOISE = 0.03  # tunes whose lengths differ by less than about twice this may share a batch
 
 
 class Batch(NamedTuple):
     """Rows of one step: `targets` (B, T) are `tokens` one place on, `PAD_ID` where there is
-    nothing to learn. `n_targets` () counts those of the whole step, over all parts and devices."""
+    nothing to learn. `n_targets` () is the number of targets of the whole step divided by the
+    number of its shards (parts and devices), so that the mean over shards of `cost / n_targets`
+    is the cost per target of the step. `notes` (B,) are the units of whole tunes, for scores."""
 
     tokens: Tensor  # (B, T) int64
     features: Tensor  # (B, T, F) int64
     targets: Tensor  # (B, T) int64
     n_targets: Tensor  # () float32
+    notes: Tensor  # (B,) int64; 0 for pieces of tunes
 
 
 class BatchPlan:
-    """Which pieces of which tunes make up each training batch, epoch after epoch."""
+    """Which pieces of which tunes make up each training batch, epoch after epoch.
 
-    def __init__(self, split: TokenSplit, config: DataConfig, seed: int) -> None:
-        self.split, self.config, self.seed = split, config, seed
+    Every epoch has `steps_per_epoch` steps of at most `parts` times `batch_tokens` places. Row
+    counts are fixed by the sorted lengths, with enough margin that pieces may change places with
+    others of like length.
+    """
+
+    def __init__(self, split: TokenSplit, config: DataConfig, seed: int, parts: int = 1) -> None:
+        self.split, self.seed, self.parts = split, seed, parts
         firsts, lasts = split.offsets[:-1], split.offsets[1:] - 1  # the last id is only a target
         counts = -(-(lasts - firsts) // config.max_len)
         tune = np.repeat(np.arange(len(counts)), counts)
         piece = np.arange(len(tune)) - np.repeat(np.cumsum(counts) - counts, counts)
         self.starts = firsts[tune] + piece * config.max_len
         self.lengths = np.minimum(config.max_len, lasts[tune] - self.starts)
-        self._first_step = [0]  # of every epoch seen so far and the next
+        margin = (1 + _LENGTH_NOISE) / (1 - _LENGTH_NOISE)
+        longest = np.minimum(np.ceil(np.sort(self.lengths)[::-1] * margin), self.lengths.max())
+        self._runs = pack(longest.astype(np.int64), config.batch_tokens * parts)
         self._epoch: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
-    def epoch(self, epoch: int) -> list[NDArray[np.int64]]:
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every training token is seen once."""
+        return len(self._runs)
+
+    def _steps(self, epoch: int) -> list[NDArray[np.int64]]:
         """The batches of one epoch, each as indices of pieces."""
         if self._epoch[0] != epoch:
             random = np.random.default_rng([self.seed, epoch])
             noise = random.uniform(1 - _LENGTH_NOISE, 1 + _LENGTH_NOISE, len(self.lengths))
             order = np.argsort(-self.lengths * noise, kind="stable")
-            batches = pack(self.lengths[order], self.config.batch_tokens * self.config.accumulate)
-            self._epoch = (epoch, [order[batches[i]] for i in random.permutation(len(batches))])
+            runs = random.permutation(len(self._runs))
+            self._epoch = (epoch, [order[self._runs[i]] for i in runs])
         return self._epoch[1]
-
-    def first_step(self, epoch: int) -> int:
-        """The step at which an epoch begins."""
-        while len(self._first_step) <= epoch:
-            self._add_epoch()
-        return self._first_step[epoch]
-
-    def pieces(self, step: int) -> NDArray[np.int64]:
-        """Indices of the pieces of the batch of one step."""
-        epoch = self._epoch_of(step)
-        return self.epoch(epoch)[step - self.first_step(epoch)]
-
-    def _epoch_of(self, step: int) -> int:
-        while self._first_step[-1] <= step:
-            self._add_epoch()
-        return bisect_right(self._first_step, step) - 1
-
-    def _add_epoch(self) -> None:
-        last = len(self._first_step) - 1
-        self._first_step.append(self._first_step[last] + len(self.epoch(last)))
 
     def epochs_at(self, step: int) -> float:
         """How many times the training tunes have been seen before `step`."""
-        epoch = self._epoch_of(step)
-        return epoch + (step - self.first_step(epoch)) / len(self.epoch(epoch))
+        return step / self.steps_per_epoch
 
     def batch(self, step: int, *, shard: tuple[int, int] = (0, 1)) -> Batch:
         """The batch of one step, or with `shard` (i, n) each n-th row of it from the i-th on: for
         one of several devices, or one part after another."""
-        pieces = self.pieces(step)
+        epoch, place = divmod(step, self.steps_per_epoch)
+        pieces = self._steps(epoch)[place]
         own = pieces[shard[0] :: shard[1]]
-        return collate(
-            self.split, self.starts[own], self.lengths[own], total=int(self.lengths[pieces].sum())
-        )
+        total = int(self.lengths[pieces].sum()) / shard[1]
+        return collate(self.split, self.starts[own], self.lengths[own], n_targets=total)
 
 
 def pack(lengths: NDArray[np.int64], batch_tokens: int) -> list[slice]:
@@ -101,11 +94,30 @@ def pack(lengths: NDArray[np.int64], batch_tokens: int) -> list[slice]:
     return runs
 
 
+def whole_tunes(split: TokenSplit, batch_tokens: int) -> list[NDArray[np.int64]]:
+    """The tunes of a split as indices, longest first, in batches of at most so many places."""
+    lengths = np.diff(split.offsets) - 1
+    order = np.argsort(-lengths, kind="stable")
+    return [order[run] for run in pack(lengths[order], batch_tokens)]
+
+
+def collate_tunes(split: TokenSplit, tunes: NDArray[np.int64]) -> Batch:
+    """Whole tunes of a split side by side."""
+    lengths = np.diff(split.offsets)[tunes] - 1
+    notes = split.notes[tunes].astype(np.int64)
+    return collate(split, split.offsets[tunes], lengths, notes=notes)
+
+
 def collate(
-    split: TokenSplit, starts: NDArray[np.int64], lengths: NDArray[np.int64], *, total: int
+    split: TokenSplit,
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    *,
+    n_targets: float = 1.0,
+    notes: NDArray[np.integer] | None = None,
 ) -> Batch:
-    """Pieces of a split side by side, padded on the right; `total` becomes `n_targets`. Without
-    any there is a row of padding, as not every network takes an empty batch."""
+    """Pieces of a split side by side, padded on the right. Without any there is a row of padding,
+    as not every network takes an empty batch."""
     rows, time = max(1, len(starts)), int(lengths.max(initial=1))
     tokens = np.full((rows, time), PAD_ID, dtype=np.int64)
     targets = np.full((rows, time), PAD_ID, dtype=np.int64)
@@ -118,5 +130,6 @@ def collate(
         tokens=torch.from_numpy(tokens),
         features=torch.from_numpy(features),
         targets=torch.from_numpy(targets),
-        n_targets=torch.tensor(float(total)),
+        n_targets=torch.tensor(n_targets, dtype=torch.float32),
+        notes=torch.zeros(rows, dtype=torch.int64) if notes is None else torch.tensor(notes),
     )

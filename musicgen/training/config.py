@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from musicgen.config import require
 from musicgen.corpus.tokenset import TokenSet
@@ -12,6 +12,7 @@ from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.tokens.lookback.echo import echo_sizes
 
+BUDGETS = ("minutes", "cpu_minutes", "epochs", "steps")
 MOST_SEED = 2**63 - 1  # what torch's generators take
 
 
@@ -37,20 +38,22 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One run. Exactly one of `minutes`, `epochs` and `steps` ends it; the learning rate rises
-    over the first `warmup` share of that budget and falls to 0 at its end.
+    """One run. Exactly one of `minutes`, `cpu_minutes` (of this process), `epochs` and `steps` ends
+    it; the learning rate rises over the first `warmup` share of that budget and falls to 0 at its
+    end.
 
     `ema` is the decay of a running average of the weights, which is then what is scored and kept
     (0 is off). "muon" is for hidden matrices, and for GPUs: a CPU takes half a second and more to
     make them orthogonal; all else has AdamW then, whose second decay rate is `beta2`. `val_every`
     counts steps, 0 is once an epoch; after `patience` scores without a new best the run ends early
-    (0 never).
+    (0 never). `trainer` holds other arguments of Lightning's Trainer by name.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     seed: int = 0
     minutes: float | None = None
+    cpu_minutes: float | None = None
     epochs: int | None = None
     steps: int | None = None
     optimizer: Literal["adamw", "muon", "adagrad", "sgd"] = "adamw"
@@ -68,11 +71,12 @@ class TrainConfig:
     accelerator: str = "auto"
     devices: int = 1
     strategy: str = "auto"
+    trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(
             self,
-            ("minutes", "epochs", "steps", "learning_rate", "clip", "log_every", "devices"),
+            (*BUDGETS, "learning_rate", "clip", "log_every", "devices"),
             lambda value: value is None or value > 0,
             "is not positive",
         )
@@ -82,17 +86,22 @@ class TrainConfig:
         if self.seed > MOST_SEED:
             raise ConfigError(f"seed: {self.seed} is more than {MOST_SEED}")
 
-    def with_budget(
-        self, *, minutes: float | None = None, epochs: int | None = None, steps: int | None = None
-    ) -> TrainConfig:
-        """The same run with another budget; exactly one must be given.
+    @property
+    def n_budgets(self) -> int:
+        """How many of the budgets are set."""
+        return sum(getattr(self, name) is not None for name in BUDGETS)
+
+    def with_budget(self, **budget: float | None) -> TrainConfig:
+        """The same run with another budget: one of `minutes`, `cpu_minutes`, `epochs`, `steps`.
 
         Raises:
             ConfigError: none or several are given.
         """
-        if sum(budget is not None for budget in (minutes, epochs, steps)) != 1:
-            raise ConfigError("minutes, epochs, steps: give exactly one of them")
-        return dataclasses.replace(self, minutes=minutes, epochs=epochs, steps=steps)
+        changed: dict[str, Any] = {**dict.fromkeys(BUDGETS), **budget}
+        config = dataclasses.replace(self, **changed)
+        if config.n_budgets != 1:
+            raise ConfigError(f"{', '.join(BUDGETS)}: give exactly one of them")
+        return config
 
     def fitted(self, tokens: TokenSet) -> TrainConfig:
         """The same run with the network's ends sized for these tokens."""

@@ -1,48 +1,222 @@
-"""The Lightning data module of a TokenSet: training batches from the trainer's own step on."""
+"""TuneDataModule: a corpus or token files as batches for a Lightning trainer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from musicgen.corpus.tokenset import TokenSet
-from musicgen.training.batches import Batch, BatchPlan
+from musicgen.corpus.tokenset import TokenSet, TokenSplit
+from musicgen.errors import TrainingError
+from musicgen.music.similarity import NoveltyIndex
+from musicgen.training.batches import Batch, BatchPlan, collate_tunes, whole_tunes
 from musicgen.training.config import DataConfig
 
 
-class _TrainBatches(IterableDataset[Batch]):
-    """Batches without end, from a given step on, for one of `world` devices."""
+class TuneDataModule(pl.LightningDataModule):
+    """Batches of tunes for `NextTokenModule`.
 
-    def __init__(self, plan: BatchPlan, *, first_step: int, rank: int, world: int) -> None:
-        self.plan, self.first_step, self.rank, self.world = plan, first_step, rank, world
+        TuneDataModule("celtic")                       # a corpus that is bundled
+        TuneDataModule(["my_tunes/", "more.abc"])      # folders and files of music
+        TuneDataModule("tokens")                       # what `musicgen prepare --out tokens` wrote
 
-    def __iter__(self) -> Iterator[Batch]:
-        parts = self.plan.config.accumulate
-        for step in count(self.first_step):
-            for part in range(parts):
-                shard = (part * self.world + self.rank, parts * self.world)
-                yield self.plan.batch(step, shard=shard)
+    `prepare_data` parses a corpus once into the `cache` folder (default: `corpus.cache`), with
+    `workers` processes. Each epoch shows every training token once, in an order that depends on
+    `seed` and the epoch alone; a step has at most `batch_tokens` places, padding included, times
+    the trainer's accumulation, on all devices together. Tunes longer than `max_len` tokens are
+    cut in training. Validation, test and prediction (of the test tunes) see whole tunes.
 
+    After `setup` there are `tokens`, `novelty` (the index of the tunes), `about` and `summary`.
+    """
 
-class TokenDataModule(pl.LightningDataModule):
-    """Feeds a TokenSet to a Lightning trainer, from the trainer's own step on."""
+    allow_zero_length_dataloader_with_multiple_devices = True  # fewer batches than devices
 
-    def __init__(self, tokens: TokenSet, config: DataConfig, *, seed: int) -> None:
+    def __init__(
+        self,
+        sources: str | Path | Sequence[str | Path] = "celtic",
+        *,
+        tokenizer: str | None = None,
+        batch_tokens: int = 512,
+        max_len: int = 512,
+        eval_batch_tokens: int = 16384,
+        seed: int = 0,
+        cache: str | Path | None = None,
+        workers: int = 1,
+    ) -> None:
         super().__init__()
-        self.tokens, self.config = tokens, config
-        self.plan = BatchPlan(tokens.splits["train"], config, seed)
+        self.sources = [sources] if isinstance(sources, str | Path) else list(sources)
+        self.tokenizer, self.cache, self.workers = tokenizer, cache, workers
+        self.batches = DataConfig(
+            batch_tokens=batch_tokens, max_len=max_len, eval_batch_tokens=eval_batch_tokens
+        )
+        self.seed = seed
+        self.novelty: NoveltyIndex | None = None
+        self.about = ""
+        self.summary: tuple[str, ...] = ()
+
+    @classmethod
+    def from_tokens(
+        cls, tokens: TokenSet, config: DataConfig | None = None, *, seed: int = 0
+    ) -> TuneDataModule:
+        """Tokens that are in memory or mapped already."""
+        data = cls(seed=seed)
+        data.tokens, data.batches = tokens, config or data.batches
+        return data
+
+    def prepare_data(self) -> None:
+        """Parse the corpus into the cache, unless it is there or these are token files."""
+        if not hasattr(self, "tokens"):
+            self._open()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token files."""
+        if not hasattr(self, "tokens"):
+            self._open()
+        parts = self.trainer.accumulate_grad_batches if self.trainer else 1
+        if stage in ("fit", None):
+            if not len(self.tokens.splits["val"]):
+                raise TrainingError("the corpus has no tune to validate with; give more tunes")
+            self.plan = BatchPlan(self.tokens.splits["train"], self.batches, self.seed, parts)
+
+    def _open(self) -> None:
+        # Token files need none of the libraries that read music.
+        folder = Path(self.sources[0])
+        if len(self.sources) == 1 and (folder / "meta.json").is_file():
+            from musicgen.corpus.cache import CachedCorpus
+
+            corpus = CachedCorpus.of_tokens(folder)
+        else:
+            from musicgen.corpus.cache import prepared
+
+            corpus = prepared(
+                self.sources, tokenizer=self.tokenizer, cache=self.cache, workers=self.workers
+            )
+        self.tokens, self.novelty = corpus.tokens, corpus.novelty
+        self.about, self.summary = corpus.about, corpus.summary
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Endless; starts where the trainer stands, which after a resume is not 0."""
-        trainer = self.trainer
-        assert trainer is not None
-        batches = _TrainBatches(
-            self.plan,
-            first_step=trainer.global_step,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
+        """One epoch of training batches; its state says where a resumed run goes on."""
+        return _EpochLoader(_TrainBatches(self.plan, *self._shard()))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Whole tunes of the validation split."""
+        return self._whole("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Whole tunes of the test split."""
+        return self._whole("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Whole tunes of the test split."""
+        return self._whole("test")
+
+    def _whole(self, split: str) -> DataLoader[Batch]:
+        tunes = _WholeTunes(self.tokens.splits[split], self.batches.eval_batch_tokens)
+        rank, world = self._shard()
+        return DataLoader(tunes, batch_size=None, sampler=_Share(tunes, rank, world))
+
+    def _shard(self) -> tuple[int, int]:
+        """The number of this device, and of all."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run must find again to go on."""
+        return {"fingerprint": self.tokens.fingerprint, "seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Check that these are the tokens and the order of the run.
+
+        Raises:
+            TrainingError: they are not.
+        """
+        if state_dict != self.state_dict():
+            raise TrainingError("the run was trained on another corpus or seed; start a new run")
+
+
+class _TrainBatches(Dataset[Batch]):
+    """The batches (or parts of batches) of one of `world` devices, by their number from the first
+    epoch on; the length is that of an epoch."""
+
+    def __init__(self, plan: BatchPlan, rank: int, world: int) -> None:
+        self.plan, self.rank, self.world = plan, rank, world
+
+    def __len__(self) -> int:
+        return self.plan.steps_per_epoch * self.plan.parts
+
+    def __getitem__(self, number: int) -> Batch:
+        step, part = divmod(number, self.plan.parts)
+        return self.plan.batch(
+            step, shard=(part * self.world + self.rank, self.plan.parts * self.world)
         )
-        return DataLoader(batches, batch_size=None)
+
+
+class _WholeTunes(Dataset[Batch]):
+    """Whole tunes, longest first."""
+
+    def __init__(self, split: TokenSplit, batch_tokens: int) -> None:
+        self.split, self.tunes = split, whole_tunes(split, batch_tokens)
+
+    def __len__(self) -> int:
+        return len(self.tunes)
+
+    def __getitem__(self, number: int) -> Batch:
+        return collate_tunes(self.split, self.tunes[number])
+
+
+class _Share(DistributedSampler[int]):
+    """Every n-th batch for one of n devices; none twice, as Lightning's own sampler would have
+    it."""
+
+    def __init__(self, dataset: _WholeTunes, rank: int, world: int) -> None:
+        super().__init__(dataset, num_replicas=world, rank=rank, shuffle=False)
+        self._numbers = range(rank, len(dataset), world)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+class _Epoch(DistributedSampler[int]):
+    """The numbers of the batches of an epoch, from a given one on; the dataset knows the device."""
+
+    first = 0
+
+    def __iter__(self) -> Iterator[int]:
+        start = self.epoch * len(self)
+        return iter(range(start + self.first, start + len(self)))
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+
+class _EpochLoader(DataLoader[Batch]):
+    """A loader that can go on in the middle of an epoch."""
+
+    def __init__(self, dataset: Dataset[Batch], **options: Any) -> None:
+        sampler = _Epoch(dataset, num_replicas=1, rank=0, shuffle=False)
+        super().__init__(dataset, **{"sampler": sampler, "batch_size": None, **options})
+        self._taken = 0
+        self._resumed: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Batches; nothing is fetched before the first is asked for, and the epoch known."""
+        epoch, taken = self._resumed.get("epoch"), self._resumed.get("taken", 0)
+        self._resumed = {}
+        self._taken = taken if epoch == getattr(self.sampler, "epoch", None) else 0
+        self.sampler.first = self._taken  # type: ignore[attr-defined]
+        for batch in super().__iter__():
+            self._taken += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch, and how many of its batches have been taken."""
+        return {"epoch": getattr(self.sampler, "epoch", 0), "taken": self._taken}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on there."""
+        self._resumed = dict(state_dict)

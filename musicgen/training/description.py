@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from musicgen.config import to_dict
 from musicgen.corpus.tokenset import TokenSet
@@ -13,7 +14,9 @@ from musicgen.music.similarity import NoveltyIndex
 from musicgen.tokens.lookback.features import supports_echo
 from musicgen.tokens.melody.grammar import Outline, outline_of
 from musicgen.training.config import TrainConfig
-from musicgen.training.lightning_module import NextTokenModule
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MIN_TUNES = 3  # that share an outline, or it is one tune's own way
 
@@ -40,7 +43,8 @@ The validation tunes chose the best step, so a score on the test tunes is the fa
 
 
 def describe_model(
-    module: NextTokenModule,
+    network: nn.Module,
+    config: TrainConfig,
     bits_per_note: float,
     step: int,
     *,
@@ -54,21 +58,21 @@ def describe_model(
         f"val_bits_per_{tokens.unit}": bits_per_note,
         "val_bits_per_token": bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val)),
         "steps": float(step),
-        "parameters": float(sum(p.numel() for p in module.network.parameters())),
+        "parameters": float(sum(p.numel() for p in network.parameters())),
     }
     openings = tokens.openings()
     return Checkpoint(
-        weights=weights_of(module.scored),
-        model=module.config.model,
+        weights=weights_of(network),
+        model=config.model,
         vocab=tokens.vocab,
         feature_sizes=tokens.feature_sizes,
         tokenizer=tokens.tokenizer,
         fingerprint=tokens.fingerprint,
         openings=openings,
         outlines=outlines_of(tokens, openings),
-        training=to_dict(module.config),
+        training=to_dict(config),
         metrics=metrics,
-        card=write_card(module.config, tokens, metrics, about),
+        card=write_card(config, tokens, metrics, about),
         novelty=novelty,
     )
 

@@ -1,58 +1,373 @@
-"""NextTokenModule: any network as a LightningModule."""
+"""NextTokenModule: any network as a LightningModule for a stock `Trainer`."""
 
 from __future__ import annotations
 
 import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Timer
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
-from musicgen.models import build_model
+from musicgen.config import from_dict, to_dict
+from musicgen.corpus.tokenset import TokenSet
+from musicgen.errors import ConfigError, TrainingError
+from musicgen.models import ModelConfig, build_model
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
+from musicgen.models.flops import peak_flops, training_flops
 from musicgen.training.batches import Batch
 from musicgen.training.config import TrainConfig
+from musicgen.training.description import describe_model
 from musicgen.training.optimizers import build_optimizer
+from musicgen.training.presets import PRESETS
+
+if TYPE_CHECKING:
+    from musicgen.training.datamodule import TuneDataModule
+
+_TRAINING = ("optimizer", "learning_rate", "warmup", "weight_decay", "beta2", "ema", "seed")
 
 
 class NextTokenModule(pl.LightningModule):
-    """Learns to predict each next token. `config.model` must be fitted to the tokens; `start` is a
-    model of the same shape to begin with, instead of random weights."""
+    """Learns to predict each next token.
 
-    def __init__(self, config: TrainConfig, start: Checkpoint | None = None) -> None:
+        model = NextTokenModule(network="lstm", d_model=384)
+        pl.Trainer(max_epochs=5).fit(model, TuneDataModule("celtic"))
+
+    `network` is a key of `models.KINDS`; what is None comes from the preset of that network. The
+    other arguments are fields of `ModelConfig` and `TrainConfig`. The last five are sizes of the
+    tokens: the data module of a trainer fills them in, and then `network` (the attribute) exists.
+
+    Logged are train_loss (nats per token), train_bits_per_token, learning_rate, tokens_per_s and,
+    where the chip is known, mfu; of a validation or test val_loss, val_bits_per_token and
+    val_bits_per_note (per character for text). The learning rate rises over the first `warmup`
+    share of the run and falls to 0 at its end, whether that is given in steps, epochs or time.
+
+    Each step draws its dropout from the trainer's generator seeded by `seed` and the step, so that
+    a resumed run repeats it.
+
+    Raises:
+        ConfigError: an unknown network or setting, or a value out of range.
+    """
+
+    def __init__(
+        self,
+        network: str = "lstm",
+        *,
+        d_model: int | None = None,
+        n_layers: int | None = None,
+        n_heads: int | None = None,
+        dropout: float | None = None,
+        embedding_dropout: float | None = None,
+        weight_dropout: float | None = None,
+        embedding: Literal["learned", "one-hot"] | None = None,
+        tie_embeddings: bool | None = None,
+        copy_head: bool | None = None,
+        activation: Literal["tanh", "relu"] | None = None,
+        hidden_init: Literal["auto", "identity", "orthogonal", "normal"] | None = None,
+        hidden_gain: float | None = None,
+        optimizer: Literal["adamw", "muon", "adagrad", "sgd"] | None = None,
+        learning_rate: float | None = None,
+        warmup: float | None = None,
+        weight_decay: float | None = None,
+        beta2: float | None = None,
+        ema: float | None = None,
+        seed: int | None = None,
+        unit: str = "note",
+        vocab_size: int | None = None,
+        feature_sizes: Sequence[int] | None = None,
+        token_columns: Sequence[int] | None = None,
+        trust_columns: Sequence[int] | None = None,
+        heard_columns: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
-        self.config = config
-        self.network = build_model(config.model)
+        self.save_hyperparameters()
+        options = {name: value for name, value in self.hparams.items() if value is not None}
+        kind, self.unit = options.pop("network"), options.pop("unit")
+        config = to_dict(PRESETS.get(kind) or TrainConfig(model=ModelConfig(kind=kind)))
+        for name, value in options.items():
+            (config if name in _TRAINING else config["model"])[name] = value
+        self._configure(from_dict(TrainConfig, config))
+        # What the schedule goes by; None: the trainer's own limits.
+        self.budget: Callable[[int], float] | None = None
+        self._losses: list[Tensor] = []  # nats per token of the steps since the last were logged
+        self._places, self._since = 0, time.perf_counter()
+        self._rate: float | None = None  # the learning rate of the last step
+        self._metrics: tuple[int, dict[str, float]] = (-1, {})  # of the step
+        self._score = torch.zeros(3, dtype=torch.float64)  # bits, units, tokens
+
+    @classmethod
+    def from_config(
+        cls, config: TrainConfig, tokens: TokenSet | None = None, *, start: Checkpoint | None = None
+    ) -> NextTokenModule:
+        """A module with these settings, sized for `tokens`; `start` is a model of the same shape
+        to begin with, instead of random weights."""
+        settings = {name: getattr(config, name) for name in _TRAINING}
+        model = to_dict(config.model)
+        module = cls(model.pop("kind"), **settings, **model)
+        if tokens is not None:
+            module.fit_to(tokens)
         if start is not None:
-            self.network.load_state_dict(start.network.state_dict())
+            module.network.load_state_dict(start.network.state_dict())
+            module._start_average()
+        module.config = config if tokens is None else config.fitted(tokens)
+        return module
+
+    def _configure(self, config: TrainConfig) -> None:
+        """Adopt the settings; build the network if the sizes of the tokens are known."""
+        self.config = config
+        model = to_dict(config.model)
+        training = {name: getattr(config, name) for name in _TRAINING}
+        self.save_hyperparameters(
+            {"network": model.pop("kind"), "unit": self.unit, **model, **training}
+        )
+        if config.model.vocab_size:
+            self.network = build_model(config.model)
+            self._start_average()
+
+    def _start_average(self) -> None:
         self.average: nn.Module | None = None
-        if config.ema > 0:
+        if self.config.ema > 0:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+
+    def fit_to(self, tokens: TokenSet) -> None:
+        """Size the network for these tokens and build it, with weights from torch's generator."""
+        self.unit = tokens.unit
+        self._configure(self.config.fitted(tokens))
+
+    def configure_model(self) -> None:
+        """Build the network for the trainer's data, unless it has been.
+
+        Raises:
+            ConfigError: there is no data module to size it for.
+            TrainingError: it was built for another vocabulary.
+        """
+        data = self._trainer and getattr(self.trainer, "datamodule", None)
+        tokens = getattr(data, "tokens", None)
+        n_tokens = self.config.model.vocab_size
+        if n_tokens and tokens is not None and len(tokens.vocab) != n_tokens:
+            raise TrainingError(
+                f"the model knows {n_tokens} tokens and the data has {len(tokens.vocab)}; prepare "
+                "the data in the model's vocabulary"
+            )
+        if not n_tokens:
+            if tokens is None:
+                raise ConfigError("vocab_size: is 0; give it, or a TuneDataModule to the trainer")
+            self.fit_to(tokens)
 
     @property
     def scored(self) -> nn.Module:
         """The network to score and keep: the running average where there is one."""
         return self.network if self.average is None else self.average
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Nats per token over the step's tokens in all its parts and on all devices: with
-        gradients averaged over both, as Lightning does, they are those of one large batch."""
+    def to_checkpoint(self, data: TuneDataModule, *, about: str = "") -> Checkpoint:
+        """The network with everything that is needed to compose with it, in memory. `about` is
+        Markdown for its card, such as sources and licences."""
+        return describe_model(
+            self.scored,
+            self.config,
+            float(self.trainer.callback_metrics.get(f"val_bits_per_{self.unit}", math.nan))
+            if self._trainer
+            else math.nan,
+            self.global_step if self._trainer else 0,
+            tokens=data.tokens,
+            about=about or data.about,
+            novelty=data.novelty,
+        )
+
+    # Training
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer of the network (not of its average) and its schedule, step by step."""
+        optimizer = build_optimizer(self.network, self.config)
+        schedule = LambdaLR(optimizer, lambda step: self._rate_factor(self._fraction(step)))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _fraction(self, step: int) -> float:
+        """How much of the run is over after `step` steps, in [0, 1]; without an end the share at
+        which the learning rate is highest."""
+        trainer: Any = self.trainer
+        timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)
+        if self.budget is not None:
+            fraction = self.budget(step)
+        elif timer is not None and (left := timer.time_remaining()) is not None:
+            fraction = timer.time_elapsed() / (timer.time_elapsed() + left)
+        elif math.isfinite(total := self.trainer.estimated_stepping_batches):
+            fraction = step / total
+        else:
+            fraction = self.config.warmup
+        if self.trainer.world_size > 1:  # clocks differ, weights must not
+            mine = torch.tensor(fraction, device=self.device, dtype=torch.float64)
+            fraction = float(self.trainer.strategy.reduce(mine, reduce_op="mean"))
+        return min(1.0, fraction)
+
+    def _rate_factor(self, fraction: float) -> float:
+        """A linear rise, then half a cosine down to 0."""
+        warmup = self.config.warmup
+        if fraction < warmup:
+            return max(fraction / warmup, 0.01)
+        return 0.5 * (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup)))
+
+    def on_train_batch_start(self, _batch: Batch, batch_idx: int) -> None:
+        """Seed this step, or this part of it."""
+        part = batch_idx % self.trainer.accumulate_grad_batches
+        if part == 0:
+            self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            if self._metrics[0] == self.global_step:  # they have been logged
+                self._losses, self._places, self._since = [], 0, time.perf_counter()
+        share = part * self.trainer.world_size + self.global_rank
+        place = [self.config.seed, self.global_step, share]
+        number = int(np.random.SeedSequence(place).generate_state(1)[0])
+        # torch.manual_seed would note a stack trace for every kind of device that is not there.
+        torch.default_generator.manual_seed(number)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(number)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Nats per token, so scaled that the mean over the parts and devices of a step is that of
+        one large batch."""
         logits, _ = self.network(batch.tokens, batch.features)
-        total = nats(logits, batch.targets).sum()
-        shares = self.trainer.world_size * self.config.data.accumulate
-        return total * shares / batch.n_targets
+        loss = nats(logits, batch.targets).sum() / batch.n_targets
+        parts = self.trainer.accumulate_grad_batches
+        if batch_idx % parts == 0:
+            self._losses.append(torch.zeros_like(loss))
+        self._losses[-1] = self._losses[-1] + loss.detach() / parts
+        self._places += batch.tokens.numel() * self.trainer.world_size
+        return loss
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer of the network, not of its average."""
-        return build_optimizer(self.network, self.config)
-
-    @torch.no_grad()
-    def update_average(self) -> None:
-        """Move the running average towards the network, faster at first."""
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """A step, after which the running average follows the network, faster at first."""
+        super().optimizer_step(*arguments, **options)
         if self.average is not None:
-            decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
-            for mean, value in zip(
-                self.average.parameters(), self.network.parameters(), strict=True
-            ):
-                mean.lerp_(value, 1 - decay)
+            decay = min(self.config.ema, (2 + self.global_step) / (11 + self.global_step))
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            with torch.no_grad():
+                for mean, value in pairs:
+                    mean.lerp_(value, 1 - decay)
+
+    def on_train_batch_end(self, _outputs: Any, _batch: Batch, batch_idx: int) -> None:
+        """Log, where it is time to."""
+        if self.is_log_step(batch_idx):
+            self.log_dict(self.train_metrics())
+
+    def is_log_step(self, batch_idx: int) -> bool:
+        """Whether a batch ends a step that is to be logged."""
+        if (batch_idx + 1) % self.trainer.accumulate_grad_batches:
+            return False
+        trainer: Any = self.trainer
+        due = self.global_step % max(1, trainer.log_every_n_steps) == 0
+        return due or trainer.should_stop
+
+    def train_metrics(self) -> dict[str, float]:
+        """What is logged of the steps since they were logged before; losses are means over them
+        and over all devices, which all must ask.
+
+        Raises:
+            TrainingError: a loss is not a finite number.
+        """
+        if self._metrics[0] != self.global_step:
+            self._metrics = (self.global_step, self._measure())
+        return self._metrics[1]
+
+    def _measure(self) -> dict[str, float]:
+        if not self._losses:
+            return {}
+        losses = torch.stack(self._losses)
+        if self.trainer.world_size > 1:
+            losses = self.trainer.strategy.reduce(losses, reduce_op="mean")
+        for step, loss in enumerate(losses.tolist(), self.global_step - len(losses) + 1):
+            if not math.isfinite(loss):
+                raise self._diverged(f"the loss at step {step} is {loss}")
+        nats_per_token = math.fsum(losses.tolist()) / len(losses)
+        rate = self._places / max(1e-9, time.perf_counter() - self._since)
+        metrics = {
+            "train_loss": nats_per_token,
+            "train_bits_per_token": nats_per_token / math.log(2),
+            "tokens_per_s": rate,
+        }
+        if self._rate is not None:
+            metrics["learning_rate"] = self._rate
+        if peak := peak_flops(self.device):
+            length = self._places // max(1, len(losses))
+            flops = training_flops(self.config.model, min(length, self.config.data.max_len))
+            metrics["mfu"] = rate * flops / (peak * self.trainer.world_size)
+        return metrics
+
+    def losses_are_finite(self) -> bool:
+        """Whether the losses that have not been logged yet are numbers."""
+        return all(math.isfinite(loss) for loss in self._losses)
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what}; the best model so far is kept; "
+            f"try again with a learning_rate below {self.config.learning_rate:g}"
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the losses that have not been logged yet."""
+        logged = self._metrics[0] == self.global_step
+        losses = [] if logged else [float(loss) for loss in self._losses]
+        checkpoint["musicgen"] = {"losses": losses, "learning_rate": self._rate}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The inverse of `on_save_checkpoint`."""
+        state = checkpoint["musicgen"]
+        self._losses = [torch.tensor(loss) for loss in state["losses"]]
+        self._rate = state["learning_rate"]
+
+    # Validation and test
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add up bits, units and tokens of whole tunes."""
+        self._add_score(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add up bits, units and tokens of whole tunes."""
+        self._add_score(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Bits of each tune: (B,)."""
+        logits, _ = self.scored(batch.tokens, batch.features)
+        return nats(logits, batch.targets).sum(dim=1) / math.log(2)
+
+    def _add_score(self, batch: Batch) -> None:
+        bits = self.predict_step(batch, 0).cpu().double().sum()
+        tokens = (batch.targets != 0).sum().cpu()
+        self._score += torch.stack([bits, batch.notes.sum().cpu().double(), tokens.double()])
+
+    def on_validation_epoch_start(self) -> None:
+        """Stop the clock of the training rate."""
+        self._since -= time.perf_counter()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the score over all tunes."""
+        self._since += time.perf_counter()
+        self._log_score("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the score over all tunes."""
+        self._log_score("test")
+
+    def _log_score(self, stage: str) -> None:
+        total = self._score
+        if self.trainer.world_size > 1:
+            total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum")
+        bits, units, tokens = total.tolist()
+        self._score.zero_()
+        if not math.isfinite(bits):
+            raise self._diverged(f"the score at step {self.global_step} is {bits}")
+        scores = {
+            f"{stage}_loss": bits * math.log(2) / max(1, tokens),
+            f"{stage}_bits_per_token": bits / max(1, tokens),
+            f"{stage}_bits_per_{self.unit}": bits / max(1, units),
+        }
+        self.log_dict(scores, sync_dist=True, prog_bar=True)

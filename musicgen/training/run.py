@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
-import time
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities import rank_zero_only
 
+from musicgen.config import unknown
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.errors import TrainingError, TrainingInterrupted, printable
+from musicgen.errors import TrainingError, printable
 from musicgen.models import weight_shapes
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity import NoveltyIndex
-from musicgen.training.callback import RunCallback
-from musicgen.training.config import TrainConfig
-from musicgen.training.datamodule import TokenDataModule
+from musicgen.training.batches import BatchPlan
+from musicgen.training.callbacks import Budget, Describe, ExportModel, History, ResumableStates
+from musicgen.training.config import BUDGETS, TrainConfig
+from musicgen.training.datamodule import TuneDataModule
 from musicgen.training.description import describe_model
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.progress import Report
-from musicgen.training.run_folder import RunFolder
+from musicgen.training.run_folder import Origin, RunFolder, Summary
 
-Logger = Literal["csv", "tensorboard"]
+Logger = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """How a run ended. `model` is the checkpoint folder; `reason` is "budget" or "no better
-    score"; bits are per `unit` of the token files."""
-
-    model: str
-    best_bits_per_note: float
-    steps: int
-    epochs: float
-    elapsed_s: float
-    reason: str
-    unit: str = "note"
+# The package of each logger. Every run has history.csv; "csv" is that alone.
+_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
+# Arguments of a Trainer that a run fills in, and the setting or option to use instead.
+_OWN_ARGUMENTS = {
+    "max_steps": "steps", "max_epochs": "epochs", "max_time": "minutes",
+    "callbacks": "the Python API", "logger": "--logger", "default_root_dir": "--out",
+    "accelerator": "accelerator",
+    "devices": "devices", "strategy": "strategy", "gradient_clip_val": "clip",
+    "accumulate_grad_batches": "data.accumulate", "val_check_interval": "val_every",
+    "check_val_every_n_epoch": "val_every", "log_every_n_steps": "log_every",
+    "fast_dev_run": "steps", "enable_checkpointing": "save_minutes", "barebones": "the Python API",
+}  # fmt: skip
 
 
 def train(
@@ -58,11 +59,12 @@ def train(
     *,
     resume: bool = False,
     report: Report = lambda progress: None,
+    notify: Callable[[str], None] = lambda line: None,
     about: str = "",
     novelty: NoveltyIndex | None = None,
     start: Checkpoint | None = None,
-    clock: Callable[[], float] = time.monotonic,
     logger: Logger = "csv",
+    origin: Origin | None = None,
 ) -> Summary:
     """Train until the budget is used up or the score stops improving; the best model is kept.
 
@@ -72,44 +74,100 @@ def train(
         folder: a new folder for the run, or with `resume` the one of an unfinished run.
         resume: continue from the last saved state.
         report: called with the progress every few steps.
+        notify: called with lines that a person should read.
         about: Markdown for the model's card, such as sources and licences.
         novelty: the index of the corpus, to be kept with the model.
         start: a model to fine-tune; the tokens must be prepared in its vocabulary. Its index of
             melodies is kept beside the new one.
-        clock: seconds, for a budget of minutes; `time.process_time` gives every network the same
-            CPU time, however busy the machine.
-        logger: "tensorboard" writes event files beside history.csv, which every run has.
+        logger: one of Lightning's, beside history.csv, which every run has; event files of
+            TensorBoard lie in the folder, too.
+        origin: where the tokens are from; kept in run.json, and no more.
 
     Raises:
         TrainingError: the run cannot start or continue; everything saved so far is kept.
         TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
     """
-    started = clock()
     config = config.fitted(tokens)
     _require_trainable(config, tokens, start, logger)
     if start is not None and start.novelty is not None:
         novelty = start.novelty if novelty is None else start.novelty + novelty
-    run = RunFolder(Path(folder), active=getattr(rank_zero_only, "rank", 0) == 0)
+    active = getattr(rank_zero_only, "rank", 0) == 0
+    run = RunFolder(Path(folder), active=active, notify=notify)
     with run.claimed(make=not resume):
         state = run.reopen(config, tokens) if resume else None
         if state is None:
-            run.begin(config, tokens)
-        if logger == "tensorboard":
-            run.write_events()
+            run.begin(config, tokens, origin or {})
         torch.manual_seed(config.seed)
-        module = NextTokenModule(config, start)
-        data = TokenDataModule(tokens, config.data, seed=config.seed)
-        callback = RunCallback(
-            config=config,
-            tokens=tokens,
-            plan=data.plan,
-            folder=run,
-            describe=partial(describe_model, tokens=tokens, about=about, novelty=novelty),
-            report=report,
-            clock=clock,
-            started=started,
-        )
-        return _finish(callback, run, _fit(module, data, callback, state))
+        module = NextTokenModule.from_config(config, tokens, start=start)
+
+        def describe(module: NextTokenModule, bits: float, step: int) -> Checkpoint:
+            return describe_model(
+                module.scored, config, bits, step, tokens=tokens, about=about, novelty=novelty
+            )
+
+        with quiet_lightning():
+            summary = _fit(module, tokens, run, state, report, describe, logger)
+        run.finish(summary)
+        return summary
+
+
+def _fit(
+    module: NextTokenModule,
+    tokens: TokenSet,
+    run: RunFolder,
+    state: Path | None,
+    report: Report,
+    describe: Describe,
+    logger: Logger,
+) -> Summary:
+    """Run a trainer, from a saved state if there is one.
+
+    Raises:
+        TrainingError: a loss is not finite, or a file cannot be written.
+        TrainingInterrupted: a signal came.
+    """
+    config = module.config
+    data = TuneDataModule.from_tokens(tokens, config.data, seed=config.seed)
+    parts = config.data.accumulate
+    plan = BatchPlan(tokens.splits["train"], config.data, config.seed, parts)
+    budget = Budget(config, plan.steps_per_epoch, run.notify)
+    export = ExportModel(run, describe)
+    history = History(run, report, budget, export, plan.steps_per_epoch)
+    early = EarlyStopping(
+        f"val_bits_per_{tokens.unit}",
+        patience=config.patience or sys.maxsize,
+        check_on_train_epoch_end=False,
+    )
+    states = ResumableStates(run, config.save_minutes, budget, export)
+    trainer = pl.Trainer(
+        **_trainer_arguments(config),
+        callbacks=[budget, export, history, early, states],
+        logger=[] if logger == "csv" else [_lightning_logger(logger, run)],
+        default_root_dir=run.path,
+    )
+    # Saturated gates have gradients so tiny that a CPU handles them ten times more slowly.
+    torch.set_flush_denormal(True)
+    states.take_signals()
+    try:
+        trainer.fit(module, data, ckpt_path=state, weights_only=True)
+    except OSError as error:
+        raise TrainingError(
+            f"{run.path}: cannot be written ({error.strerror or error}); make room and go on with "
+            "--resume"
+        ) from None
+    finally:
+        torch.set_flush_denormal(False)
+        states.restore_signals()
+    assert export.best is not None  # the last step is always scored
+    return Summary(
+        model=str(run.path / "model"),
+        best_bits_per_note=export.best,
+        steps=trainer.global_step,
+        epochs=round(plan.epochs_at(trainer.global_step), 2),
+        elapsed_s=round(budget.elapsed_s, 1),
+        reason="no better score" if early.wait_count >= early.patience else "budget",
+        unit=tokens.unit,
+    )
 
 
 def _require_trainable(
@@ -130,18 +188,23 @@ def _require_trainable(
             raise TrainingError(
                 "the model to start from is another network; leave model.* alone but for dropout"
             )
-    if (config.minutes, config.epochs, config.steps).count(None) != 2:
-        raise TrainingError("minutes, epochs, steps: set exactly one of them")
+    if config.n_budgets != 1:
+        raise TrainingError(f"{', '.join(BUDGETS)}: set exactly one of them")
     if not len(tokens.splits["val"]):
+        raise TrainingError("the corpus has no tune to validate with; give more tunes")
+    package = _PACKAGES.get(logger)
+    if package is not None and find_spec(package) is None:
         raise TrainingError(
-            "there is no tune to validate with; give at least three tunes that differ "
-            "(near-identical ones count as one)"
+            f'{package} is not installed; run pip install "musicgen[{package}]" or use the csv '
+            "logger"
         )
-    if logger == "tensorboard" and find_spec("tensorboard") is None:
-        raise TrainingError(
-            'tensorboard is not installed; run pip install "musicgen[tensorboard]" or use the '
-            "csv logger"
-        )
+    known = inspect.signature(pl.Trainer.__init__).parameters
+    for name in config.trainer:
+        if name in _OWN_ARGUMENTS:
+            raise TrainingError(f"trainer.{name}: is the run's own; use {_OWN_ARGUMENTS[name]}")
+        if name not in known or name == "self":
+            names = [n for n in known if n != "self" and n not in _OWN_ARGUMENTS]
+            raise TrainingError(unknown(f"trainer.{name}", name, names, kind="Trainer argument"))
     _require_devices(config)
 
 
@@ -152,10 +215,11 @@ def _require_devices(config: TrainConfig) -> None:
         TrainingError: it has not, or there are more processes than processors.
     """
     settings = {name: getattr(config, name) for name in ("accelerator", "devices", "strategy")}
+    settings |= config.trainer
     try:
         with quiet_lightning():
-            trainer = pl.Trainer(**settings, barebones=True)
-    except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
+            trainer = pl.Trainer(**settings, logger=False, enable_checkpointing=False)
+    except (ValueError, RuntimeError, ImportError, TypeError, MisconfigurationException) as error:
         text = ", ".join(f"{name}={printable(str(v))[:40]}" for name, v in settings.items())
         reason = printable(re.split(r"[.:] |\n", str(error))[0])[:150]
         raise TrainingError(f"{text}: not available here ({reason})") from None
@@ -164,67 +228,43 @@ def _require_devices(config: TrainConfig) -> None:
         raise TrainingError(f"devices={config.devices}: this machine has {cores} processors")
 
 
-def _fit(
-    module: NextTokenModule, data: TokenDataModule, callback: RunCallback, state: Path | None
-) -> int:
-    """Run the trainer, from a saved state if there is one: the steps done."""
-    with quiet_lightning():
-        trainer = _build_trainer(callback)
-        # Saturated gates have gradients so tiny that a CPU handles them ten times more slowly.
-        torch.set_flush_denormal(True)
-        callback.take_signals()
-        try:
-            trainer.fit(module, data, ckpt_path=state, weights_only=True)
-        finally:
-            torch.set_flush_denormal(False)
-            callback.restore_signals()
-    return int(trainer.global_step)
-
-
-def _build_trainer(callback: RunCallback) -> pl.Trainer:
-    """A Lightning trainer that leaves logs, files, bars and validation to the callback."""
-    config = callback.config
+def _trainer_arguments(config: TrainConfig) -> dict[str, Any]:
+    """The arguments of a Trainer that follow from the settings."""
     cuda = config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     bf16 = config.precision == "bf16" or (config.precision == "auto" and cuda)
-    return pl.Trainer(
-        accelerator=config.accelerator,
-        devices=config.devices,
-        strategy=config.strategy,
-        precision="bf16-mixed" if bf16 else "32-true",
-        max_epochs=-1,
-        accumulate_grad_batches=config.data.accumulate,
-        gradient_clip_val=config.clip,
-        callbacks=[callback],
-        default_root_dir=callback.folder.path,
-        barebones=True,  # no logger, bars, summary or checkpoints of Lightning's own
-        use_distributed_sampler=False,
-        limit_val_batches=0,
-    )
+    parts = config.data.accumulate
+    return {
+        "accelerator": config.accelerator,
+        "devices": config.devices,
+        "strategy": config.strategy,
+        "precision": "bf16-mixed" if bf16 else "32-true",
+        "max_epochs": -1,  # the budget ends a run
+        "accumulate_grad_batches": parts,
+        "gradient_clip_val": config.clip,
+        "log_every_n_steps": config.log_every,
+        "val_check_interval": config.val_every * parts or None,
+        "check_val_every_n_epoch": None if config.val_every else 1,
+        "num_sanity_val_steps": 0,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        **config.trainer,
+    }
 
 
-def _finish(callback: RunCallback, run: RunFolder, step: int) -> Summary:
-    """Close the run folder.
+def _lightning_logger(name: Logger, run: RunFolder) -> pl.loggers.Logger:
+    """A logger of Lightning, whose package is installed."""
+    from pytorch_lightning import loggers
 
-    Raises:
-        TrainingInterrupted: a signal ended the run before its budget did.
-    """
-    if callback.signal is not None and not callback.finished:
-        raise TrainingInterrupted(
-            f"{run.path}: stopped at step {step}, state saved; go on with --resume",
-            signal=callback.signal,
-        )
-    assert callback.best is not None  # the last step is always scored
-    summary = Summary(
-        model=str(run.path / "model"),
-        best_bits_per_note=callback.best,
-        steps=step,
-        epochs=round(callback.plan.epochs_at(step), 2),
-        elapsed_s=round(callback.elapsed_s, 1),
-        reason=callback.reason,
-        unit=callback.tokens.unit,
-    )
-    run.finish(asdict(summary))
-    return summary
+    match name:
+        case "wandb":
+            return loggers.WandbLogger(project="musicgen", name=run.path.name, save_dir=run.path)
+        case "mlflow":
+            where = os.environ.get("MLFLOW_TRACKING_URI") or f"file:{run.path.resolve()}/mlruns"
+            return loggers.MLFlowLogger("musicgen", run.path.name, tracking_uri=where)
+        case _:  # events of earlier sessions are void after the step that the run is resumed at
+            return loggers.TensorBoardLogger(
+                run.path, name="", version="", purge_step=run.resumed_step or None
+            )
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 run.json      settings and corpus fingerprint       model/    the best network so far
 history.csv   losses step by step                   resume/   the last two resumable states
 curve.png     the same as a picture                 result.json   only when the run is over
-events.out.tfevents.*   with the tensorboard logger: the same, a file for each session
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from musicgen.config import from_dict, to_dict
 from musicgen.corpus.tokenset import TokenSet
@@ -26,15 +25,14 @@ from musicgen.models import checkpoint
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.system.charts import chart
 from musicgen.system.files import locked, open_regular, read_bytes, recover_folder, write_bytes
-from musicgen.training.config import TrainConfig
+from musicgen.training.config import BUDGETS, TrainConfig
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-_KEPT = 2  # resumable states
+_FORMAT = 2  # of the resumable states
+_KEPT = 2  # of them
 _SCORE = "val_bits_per_note"
-_BUDGET = ("minutes", "epochs", "steps")
 _FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devices", "strategy")
+
+Origin = dict[str, Any]  # the corpus, token files or model that a run began with: JSON values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,29 +43,48 @@ class Row:
     step: int
     epoch: float
     elapsed_s: float
-    learning_rate: float
+    learning_rate: float | None
     train_bits_per_token: float | None
     val_bits_per_note: float | None
     tokens_per_s: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """How a run ended. `model` is the checkpoint folder; `reason` is "budget" or "no better
+    score"; bits are per `unit` of the token files."""
+
+    model: str
+    best_bits_per_note: float
+    steps: int
+    epochs: float
+    elapsed_s: float
+    reason: str
+    unit: str = "note"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.best_bits_per_note:.3f} bits per {self.unit} on validation after "
+            f"{self.steps} steps ({self.elapsed_s / 60:.1f} minutes, ended by {self.reason})"
+        )
+
+
 class RunFolder:
-    """Reads and writes a run folder. Every file is replaced as a whole or not at all, but for the
-    events, which TensorBoard follows as they are appended.
+    """Reads and writes a run folder. Every file is replaced as a whole or not at all.
 
     Of several processes that train together one is `active`; the others only read.
     """
 
-    def __init__(self, path: Path, *, active: bool = True) -> None:
-        self.path = path
-        self.active = active
+    def __init__(
+        self, path: Path, *, active: bool = True, notify: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.path, self.active, self.notify = path, active, notify
         self.rows: list[Row] = []
         self.unit = "note"  # what validation is quoted by
-        self._resumed_step = 0
-        self._events: SummaryWriter | None = None
+        self.resumed_step = 0
 
-    def begin(self, config: TrainConfig, tokens: TokenSet) -> None:
-        """Claim the folder for a new run.
+    def begin(self, config: TrainConfig, tokens: TokenSet, origin: Origin) -> None:
+        """Claim the folder for a new run; `origin` is kept for whoever resumes it.
 
         Raises:
             TrainingError: it holds a run or anything else, or cannot be made.
@@ -84,7 +101,12 @@ class RunFolder:
             raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
         if not empty:
             raise TrainingError(f"{self.path}: holds other files; choose another folder")
-        run = {"config": to_dict(config), "fingerprint": tokens.fingerprint}
+        run = {
+            "format": _FORMAT,
+            "config": to_dict(config),
+            "fingerprint": tokens.fingerprint,
+            "origin": dict(origin),
+        }
         self._write("run.json", json.dumps({**run, "sha256": _digest(run)}, indent=1))
 
     def reopen(self, config: TrainConfig, tokens: TokenSet) -> Path:
@@ -97,7 +119,7 @@ class RunFolder:
         self.unit = tokens.unit
         if self.finished:
             raise TrainingError(f"{self.path}: the run is finished; train into another folder")
-        before, fingerprint = self._stored()
+        before, fingerprint, _ = self._stored()
         if self.active:  # clear up after a killed process
             try:
                 for name in ("model", "run.json", "history.csv", "curve.png"):
@@ -108,17 +130,9 @@ class RunFolder:
             raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
         state = self._last_state()
-        self._resumed_step = int(state.name.partition("-")[0])
+        self.resumed_step = int(state.name.partition("-")[0])
         self._read_history()
         return state
-
-    def write_events(self) -> None:
-        """Write event files for TensorBoard as well; those of earlier sessions are void after the
-        step that the run was resumed at."""
-        if self.active:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._events = SummaryWriter(str(self.path), purge_step=self._resumed_step + 1)
 
     @contextmanager
     def claimed(self, *, make: bool) -> Iterator[None]:
@@ -140,41 +154,45 @@ class RunFolder:
                 raise TrainingError(
                     f"{self.path}: another process is training here; choose another folder"
                 )
-            try:
-                yield
-            finally:
-                if self._events is not None:
-                    self._events.close()
+            yield
 
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return (self.path / "result.json").exists()
 
-    def settings(self) -> TrainConfig:
-        """The settings that the run was started with.
+    def result(self) -> Summary | None:
+        """How the run ended, if it has.
+
+        Raises:
+            TrainingError: its result is damaged.
+        """
+        if not self.finished:
+            return None
+        path = self.path / "result.json"
+        try:
+            return from_dict(Summary, json.loads(read_bytes(path)))
+        except (MusicgenError, ValueError, RecursionError):
+            raise TrainingError(f"{path}: is damaged; the run is finished") from None
+
+    def settings(self) -> tuple[TrainConfig, Origin]:
+        """The settings that the run was started with, and where its tokens are from.
 
         Raises:
             TrainingError: the folder holds no run.
         """
-        return self._stored()[0]
+        config, _, origin = self._stored()
+        return config, origin
 
-    def add(self, row: Row) -> None:
-        """Append a row to the history, on disk too."""
+    def add(self, row: Row) -> Row:
+        """Append a row to the history, on disk too, or complete the last one of the same step:
+        the row as it is now."""
+        if self.rows and self.rows[-1].step == row.step:
+            before = asdict(self.rows.pop())
+            row = Row(**{k: before[k] if v is None else v for k, v in asdict(row).items()})
         self.rows.append(row)
         self._write("history.csv", render_rows(self.rows, self.unit))
-        if self._events is None:
-            return
-        try:
-            for name, value in asdict(row).items():
-                if value is not None and name not in ("step", "elapsed_s"):
-                    self._events.add_scalar(_heading(name, self.unit), value, row.step)
-            self._events.flush()
-        except OSError as error:
-            raise TrainingError(
-                f"{self.path}: events cannot be written ({error.strerror}); make room and go on "
-                "with --resume"
-            ) from None
+        return row
 
     def _read_history(self) -> None:
         """Read the rows up to the step that the run was resumed at."""
@@ -185,7 +203,7 @@ class RunFolder:
             rows = parse_rows(read_bytes(path).decode(), self.unit)
         except (ParseError, ValueError, KeyError, TypeError):
             raise TrainingError(f"{path}: is damaged; delete it to go on without it") from None
-        self.rows = [row for row in rows if row.step <= self._resumed_step]
+        self.rows = [row for row in rows if row.step <= self.resumed_step]
 
     def keep_state(self, written: Path, step: int) -> None:
         """Adopt a state just written under resume/, sync it, drop all but the latest two.
@@ -208,14 +226,15 @@ class RunFolder:
     def keep_model(self, best: Checkpoint) -> None:
         """Replace the model by a better one."""
         if self.active:
-            checkpoint.save(self.path / "model", best, overwrite=True)
+            with _training_errors():
+                checkpoint.save(self.path / "model", best, overwrite=True)
 
-    def finish(self, result: dict[str, Any]) -> None:
+    def finish(self, result: Summary) -> None:
         """Mark the run as over; it cannot be resumed any more."""
         if not self.active:
             return
         self._draw()
-        self._write("result.json", json.dumps(result, indent=1))
+        self._write("result.json", json.dumps(asdict(result), indent=1))
         for state in self.states():
             state.unlink()
 
@@ -237,24 +256,25 @@ class RunFolder:
                 axes.legend()
             axes.grid(alpha=0.3)
 
-    def _stored(self) -> tuple[TrainConfig, str]:
+    def _stored(self) -> tuple[TrainConfig, str, Origin]:
         path = self.path / "run.json"
         if not path.exists():
             raise TrainingError(f"{self.path}: there is no run to resume; leave out --resume")
         try:
             run = json.loads(read_bytes(path))
-            # Runs of before have no digest.
-            if _digest({k: v for k, v in run.items() if k != "sha256"}) != run.get(
-                "sha256", _digest(run)
-            ):
+            if run.get("format") != _FORMAT:
+                raise TrainingError(f"{self.path}: is a run of another version; start a new run")
+            if _digest({k: v for k, v in run.items() if k != "sha256"}) != run["sha256"]:
                 raise ValueError("changed")
-            return from_dict(TrainConfig, run["config"]), str(run["fingerprint"])
+            origin = {str(name): value for name, value in run["origin"].items()}
+            return from_dict(TrainConfig, run["config"]), str(run["fingerprint"]), origin
         except (ParseError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
                 ConfigError):  # fmt: skip
             raise TrainingError(f"{path}: is damaged; start a new run") from None
 
     def _last_state(self) -> Path:
         """The latest state whose content has the digest in its name."""
+        latest, *_ = *self.states(), None
         for state in self.states():
             try:
                 with open_regular(state) as file:
@@ -262,16 +282,25 @@ class RunFolder:
             except ParseError:
                 continue
             if state.stem.partition("-")[2] == digest[:16]:
+                if state != latest:
+                    self.notify(f"{latest}: is damaged; going on from {state.name}, which is older")
                 return state
         raise TrainingError(f"{self.path}: no usable state to resume from; start a new run")
 
     def _write(self, name: str, content: str) -> None:
         if not self.active:
             return
-        try:
+        with _training_errors():
             write_bytes(self.path / name, content.encode())
-        except MusicgenError as error:
-            raise TrainingError(str(error).replace(" with -o", "")) from None
+
+
+@contextmanager
+def _training_errors() -> Iterator[None]:
+    """Raise what cannot be written as a TrainingError."""
+    try:
+        yield
+    except MusicgenError as error:
+        raise TrainingError(str(error).replace(" with -o", "")) from None
 
 
 def _digest(run: dict[str, Any]) -> str:
@@ -309,8 +338,9 @@ def _refuse_changes(before: dict[str, Any], now: dict[str, Any], where: str) -> 
         if name in _FREE_TO_CHANGE or old == now[name]:
             continue
         if isinstance(old, dict):
-            name = next(f"{name}.{inner}" for inner in old if old[inner] != now[name][inner])
-        if name in _BUDGET:
+            new = now[name]
+            name += "." + next(n for n in (old | new) if old.get(n) != new.get(n))
+        if name in BUDGETS:
             raise TrainingError(
                 f"{where}: was started with {name}={old}; resume with the same budget"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,11 +11,7 @@ from torch import nn
 
 from musicgen.corpus.tokenset import TokenSplit
 from musicgen.models.cost import nats
-from musicgen.training.batches import collate, pack
-
-
-class ScoringStopped(Exception):  # noqa: N818 - nothing is wrong
-    """Scoring was asked to stop before its end."""
+from musicgen.training.batches import collate_tunes, whole_tunes
 
 
 @torch.inference_mode()
@@ -26,29 +21,18 @@ def score_tunes(
     *,
     batch_tokens: int = 16384,
     shard: tuple[int, int] = (0, 1),
-    stop: Callable[[], bool] = lambda: False,
 ) -> NDArray[np.float64]:
     """Bits of every whole tune, all tokens after bos: (n,). Divide by `split.notes` for the unit
     that tokenizers share.
 
-    With `shard` (i, n) only each n-th batch from the i-th is scored, the rest are 0. `stop` is
-    asked before each batch.
-
-    Raises:
-        ScoringStopped: `stop` said so.
+    With `shard` (i, n) only each n-th batch from the i-th is scored, the rest are 0.
     """
     device = next(network.parameters()).device
     training = network.training
     network.eval()
-    lengths = np.diff(split.offsets) - 1
-    order = np.argsort(-lengths, kind="stable")
     bits = np.zeros(len(split))
-    for run in pack(lengths[order], batch_tokens)[shard[0] :: shard[1]]:
-        if stop():
-            network.train(training)
-            raise ScoringStopped
-        tunes = order[run]
-        batch = collate(split, split.offsets[tunes], lengths[tunes], total=0)
+    for tunes in whole_tunes(split, batch_tokens)[shard[0] :: shard[1]]:
+        batch = collate_tunes(split, tunes)
         logits, _ = network(batch.tokens.to(device), batch.features.to(device))
         cost = nats(logits, batch.targets.to(device)).cpu().double()  # (B, T)
         bits[tunes] = cost.sum(dim=1).numpy() / math.log(2)

@@ -34,9 +34,8 @@ from typing import Any
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
-from musicgen.training import RunFolder, TrainConfig, callback, train
+from musicgen.training import NextTokenModule, RunFolder, TrainConfig, train
 from musicgen.training.config import DataConfig
-from musicgen.training.scoring import score_tunes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
@@ -95,23 +94,26 @@ class Kill:
             count("open", (folder,))
             sync(handle)
 
-        def announced(*arguments: Any, stop: Callable[[], bool], **options: Any) -> Any:
-            """`score_tunes`, of which `moment` is told."""
+        validate = NextTokenModule.validation_step
 
-            def stopped() -> bool:
-                if SHARED[2] == self.batch:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                SHARED[2] += 1
-                return stop()
-
+        def announced(module: NextTokenModule, *arguments: Any) -> None:
+            """`validation_step`, of which `moment` is told."""
+            if SHARED[2] == self.batch:
+                os.kill(os.getpid(), signal.SIGKILL)
+            SHARED[2] += 1
             SHARED[0] = 1
-            bits = score_tunes(*arguments, stop=stopped, **options)
+            validate(module, *arguments)
+
+        begin = NextTokenModule.on_train_batch_start
+
+        def begun(module: NextTokenModule, *arguments: Any) -> None:
             SHARED[0] = 0
-            return bits
+            begin(module, *arguments)
 
         sys.addaudithook(count)
         os.fsync = fsync
-        callback.score_tunes = announced
+        NextTokenModule.validation_step = announced  # type: ignore[method-assign]
+        NextTokenModule.on_train_batch_start = begun  # type: ignore[method-assign]
 
 
 def outcome(folder: Path) -> tuple[Losses, str]:

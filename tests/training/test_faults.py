@@ -22,7 +22,7 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import checkpoint
 from musicgen.system.files import locked
-from musicgen.training import RunFolder, callback, train
+from musicgen.training import NextTokenModule, RunFolder, train
 from tests import ROOT
 from tests.runs import SMALL, losses, make_tokens, signal_at
 
@@ -37,22 +37,21 @@ def test_a_signal_stops_scoring_too_and_the_score_is_made_up_for(
     tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """Also at the very end, where a resumed run has nothing to do but to score."""
-    scored = callback.score_tunes
-    calls = []
+    config = replace(SMALL, data=replace(SMALL.data, eval_batch_tokens=40))
+    scored = NextTokenModule.validation_step
 
-    def slow(*arguments: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == step // SMALL.val_every:
+    def slow(self: NextTokenModule, *arguments: Any) -> None:
+        if self.global_step == step:
             signal.raise_signal(signal.SIGTERM)
-        return scored(*arguments, **options)
+        scored(self, *arguments)
 
-    train(SMALL, tokens, tmp_path / "whole")
-    monkeypatch.setattr(callback, "score_tunes", slow)
+    train(config, tokens, tmp_path / "whole")
+    monkeypatch.setattr(NextTokenModule, "validation_step", slow)
     with pytest.raises(TrainingInterrupted, match=f"stopped at step {step}, state saved"):
-        train(SMALL, tokens, tmp_path / "run")
+        train(config, tokens, tmp_path / "run")
     monkeypatch.undo()
-    assert len(losses(tmp_path / "run")) == step // 2 - 1  # the row of this step is still to come
-    train(SMALL, tokens, tmp_path / "run", resume=True)
+    assert losses(tmp_path / "run")[-1][-1] is None  # the score of this step is still to come
+    train(config, tokens, tmp_path / "run", resume=True)
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 
@@ -74,7 +73,7 @@ def test_a_model_that_was_being_replaced_when_the_run_was_killed_comes_back(
     tmp_path: Path, tokens: TokenSet
 ) -> None:
     with pytest.raises(TrainingInterrupted):
-        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
+        train(SMALL, tokens, tmp_path, report=signal_at(6, signal.SIGTERM))
     half = tmp_path / ".model.x1y2z3"
     (half / "new").mkdir(parents=True)
     (tmp_path / "model").rename(half / "old")
@@ -97,13 +96,14 @@ def test_a_damaged_run_is_refused_in_one_line(tmp_path: Path, tokens: TokenSet, 
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_of_before_digests_is_resumed(tmp_path: Path, tokens: TokenSet) -> None:
+def test_a_run_of_another_version_is_refused(tmp_path: Path, tokens: TokenSet) -> None:
     with pytest.raises(TrainingInterrupted):
         train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
     run = json.loads((tmp_path / "run.json").read_text())
-    del run["sha256"]
+    del run["sha256"], run["format"], run["origin"]
     (tmp_path / "run.json").write_text(json.dumps(run))
-    assert train(SMALL, tokens, tmp_path, resume=True).steps == 12
+    with pytest.raises(TrainingError, match="is a run of another version; start a new run"):
+        train(SMALL, tokens, tmp_path, resume=True)
 
 
 def in_child(work: Callable[[], None]) -> str:
@@ -129,7 +129,7 @@ def test_a_disk_that_is_full_loses_neither_model_nor_state(
 ) -> None:
     """A limit on the size of files stands for the disk: writing fails in the middle of a state."""
     with pytest.raises(TrainingInterrupted):
-        train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
+        train(SMALL, tokens, tmp_path, report=signal_at(6, signal.SIGTERM))
     before = {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
     def resumed() -> None:
@@ -193,7 +193,8 @@ from tests.runs import SMALL, make_tokens
 from musicgen.errors import MusicgenError
 from musicgen.training import train
 import musicgen.cli.train as learn
-learn._load_tokens = lambda *a: (make_tokens(n=400), "", None)
+from musicgen.corpus.cache import CachedCorpus
+learn._load_tokens = lambda *a: CachedCorpus(Path(), make_tokens(n=400), None, "", ())
 learn._configure = lambda *a, **k: __import__("dataclasses").replace(
     SMALL, steps=100000, patience=0, save_minutes=9.0)
 sys.argv = ["musicgen", "train", "--out", sys.argv[1]]

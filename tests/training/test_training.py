@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from musicgen.training import (
     NextTokenModule,
     RunFolder,
     TrainConfig,
+    lightning_module,
     reporting,
     score_tunes,
     train,
@@ -214,13 +216,13 @@ def test_a_folder_in_use_is_refused(tmp_path: Path, tokens: TokenSet) -> None:
 def test_a_loss_that_is_not_a_number_stops_the_run(
     tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = NextTokenModule.training_step
+    cost, steps = lightning_module.nats, []
 
-    def broken(self: NextTokenModule, batch: Any, index: int) -> torch.Tensor:
-        loss = step(self, batch, index)
-        return loss * float("nan") if self.global_step == 8 else loss
+    def broken(*arguments: torch.Tensor) -> torch.Tensor:
+        steps.extend([1] * torch.is_grad_enabled())
+        return cost(*arguments) * (math.nan if len(steps) == 9 else 1)
 
-    monkeypatch.setattr(NextTokenModule, "training_step", broken)
+    monkeypatch.setattr(lightning_module, "nats", broken)
     with pytest.raises(TrainingError, match="the loss at step 9 is nan; the best model so far is"):
         train(SMALL, tokens, tmp_path / "run")
     assert checkpoint.load(tmp_path / "run" / "model").metrics["steps"] == 8.0
@@ -283,7 +285,7 @@ def test_a_run_outside_the_main_thread_leaves_signals_alone(
 
 
 def test_scores_do_not_depend_on_the_batches(tokens: TokenSet) -> None:
-    network = NextTokenModule(SMALL.fitted(tokens)).network
+    network = NextTokenModule.from_config(SMALL, tokens).network
     split = tokens.splits["train"]
     whole = score_tunes(network, split)
     assert whole.shape == (len(split),)
@@ -293,7 +295,7 @@ def test_scores_do_not_depend_on_the_batches(tokens: TokenSet) -> None:
 
 
 def test_a_uniform_network_costs_the_logarithm_of_the_vocabulary(tokens: TokenSet) -> None:
-    network = NextTokenModule(SMALL.fitted(tokens)).network
+    network = NextTokenModule.from_config(SMALL, tokens).network
     for parameter in network.parameters():
         parameter.data.zero_()
     split = tokens.splits["val"]
@@ -356,8 +358,8 @@ def test_a_run_needs_one_budget(tmp_path: Path, tokens: TokenSet) -> None:
 def test_every_preset_can_start(tokens: TokenSet) -> None:
     assert DEFAULT in PRESETS
     for config in PRESETS.values():
-        NextTokenModule(config.fitted(tokens))
-        assert (config.minutes, config.epochs, config.steps).count(None) == 2
+        NextTokenModule.from_config(config, tokens)
+        assert config.n_budgets == 1
 
 
 def test_an_unknown_preset_is_named() -> None:

@@ -1,0 +1,141 @@
+"""Prepared corpora in the user's cache folder, so that each is parsed once.
+
+An entry is named by a digest of the content of the corpus files, the options and the code that
+parses and tokenizes; it holds the token files, the novelty index and the summary for a person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from musicgen.corpus.loading import Progress, names_of
+from musicgen.corpus.preparation import prepare
+from musicgen.corpus.sources import find_files
+from musicgen.corpus.tokenset import TokenSet
+from musicgen.errors import CorpusError, MusicgenError, ParseError
+from musicgen.music.similarity import FILE_NAME, NoveltyIndex
+from musicgen.system.files import locked, read_bytes, recover_folder, replacing_folder, write_bytes
+from musicgen.tokens.languages import LANGUAGES
+from musicgen.tokens.vocabulary import Vocabulary
+
+VARIABLE = "MUSICGEN_CACHE"
+_CODE = ("corpus", "formats", "music", "tokens")  # packages that decide the tokens
+_DATA, _TOKENS, _SUMMARY = "data", "tokens", "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CachedCorpus:
+    """Token files on disk; `about` is Markdown for a model's card, `summary` lines for a person,
+    `novelty` the index of all tunes."""
+
+    folder: Path
+    tokens: TokenSet
+    novelty: NoveltyIndex | None
+    about: str
+    summary: tuple[str, ...]
+
+    @classmethod
+    def of_tokens(cls, folder: Path) -> CachedCorpus:
+        """Token files that `musicgen prepare` wrote.
+
+        Raises:
+            CorpusError: there are none, or they are damaged.
+        """
+        index = folder / FILE_NAME
+        novelty = NoveltyIndex.load(index) if index.exists() else None
+        about = f"Trained on the token files {folder}."
+        return cls(folder, TokenSet.load(folder), novelty, about, ())
+
+
+def cache_folder() -> Path:
+    """The folder of prepared corpora: $MUSICGEN_CACHE, or the platform's cache folder. It may be
+    deleted at any time."""
+    return Path(os.environ.get(VARIABLE) or user_cache_dir("musicgen", appauthor=False))
+
+
+def prepared(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    tokenizer: str | None = None,
+    vocabulary: Sequence[str] | None = None,
+    cache: str | Path | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> CachedCorpus:
+    """The corpus from the cache, prepared first where it is not there (see `prepare`).
+
+    Of several processes that ask at once one prepares and the others wait.
+
+    Raises:
+        CorpusError: nothing can be read or encoded, or the cache cannot be written.
+    """
+    names = names_of(sources)
+    entry = Path(cache or cache_folder()) / _digest(names, tokenizer, vocabulary)
+    with suppress(OSError, MusicgenError, ValueError, KeyError):  # not there, or damaged
+        return _load(entry / _DATA)
+    try:
+        entry.mkdir(parents=True, exist_ok=True)
+        with _waiting_for(entry):
+            with suppress(OSError, MusicgenError, ValueError, KeyError):  # by another process
+                return _load(entry / _DATA)
+            recover_folder(entry / _DATA)
+            with replacing_folder(entry / _DATA) as new:
+                done = prepare(
+                    names,
+                    folder=new / _TOKENS,
+                    tokenizer=tokenizer,
+                    vocabulary=None if vocabulary is None else Vocabulary(tuple(vocabulary)),
+                    workers=workers,
+                    progress=progress,
+                )
+                facts = {"about": done.about(), "summary": done.summary()}
+                write_bytes(new / _SUMMARY, json.dumps(facts).encode())
+    except OSError as error:
+        raise CorpusError(
+            f"{entry}: the cache cannot be written ({error.strerror}); "
+            f"set {VARIABLE} to a folder that can"
+        ) from None
+    return _load(entry / _DATA)
+
+
+@contextmanager
+def _waiting_for(entry: Path) -> Iterator[None]:
+    """Hold the lock of an entry, once other processes have let go of it."""
+    while True:
+        with locked(entry) as alone:
+            if alone:
+                yield
+                return
+        time.sleep(0.1)
+
+
+def _load(data: Path) -> CachedCorpus:
+    facts = json.loads(read_bytes(data / _SUMMARY))
+    about, summary = str(facts["about"]), tuple(map(str, facts["summary"]))
+    return replace(CachedCorpus.of_tokens(data / _TOKENS), about=about, summary=summary)
+
+
+def _digest(names: Sequence[str], tokenizer: str | None, vocabulary: Iterable[str] | None) -> str:
+    """SHA-256 of everything that decides the tokens, as 32 hexadecimal digits."""
+    package = Path(__file__).parents[1]
+    code = sorted(path for part in _CODE for path in (package / part).rglob("*.py"))
+    texts = tokenizer in LANGUAGES and LANGUAGES[tokenizer].encode_text is not None
+    files = find_files(names, texts=texts)
+    options = [names, tokenizer, None if vocabulary is None else list(vocabulary)]
+    digest = hashlib.sha256(json.dumps(options).encode())
+    for label, path in [*((f.label, f.path) for f in files), *((p.name, p) for p in code)]:
+        digest.update(f"\n{label}\n".encode(errors="surrogateescape"))
+        try:
+            digest.update(hashlib.sha256(read_bytes(path)).digest())
+        except ParseError:
+            digest.update(b"unreadable")
+    return digest.hexdigest()[:32]
