@@ -24,6 +24,13 @@ settings.register_profile("suite", derandomize=True, **_PATIENT)
 settings.register_profile("hunt", max_examples=1000, print_blob=True, **_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Prepared corpora stay in the folder of the suite, for all its processes."""
+    os.environ["MUSICGEN_CACHE"] = str(tmp_path_factory.getbasetemp().parent / "musicgen-cache")
+
+
 OPENINGS = {
     "R:jig M:6/8 L:1/8 K:D mode:major up:1/2": 5,
     "R:jig M:6/8 L:1/8 K:A mode:dorian up:0": 3,

@@ -12,7 +12,16 @@ from musicgen.models.checkpoint import Checkpoint
 def test_the_public_names_are_these() -> None:
     assert sorted(musicgen.__all__) == [
         *("Bar", "Chord", "Composer", "Controls", "MusicgenError", "NextTokenModule", "Note"),
-        *("Rest", "SamplingConfig", "Tune", "Voice", "from_dict", "from_mido", "from_music21"),
+        *(
+            "Rest",
+            "SamplingConfig",
+            "Tune",
+            "TuneDataModule",
+            "Voice",
+            "from_dict",
+            "from_mido",
+            "from_music21",
+        ),
         *("from_pretty_midi", "from_symusic", "load", "read", "scan", "show", "to_dict"),
         *("to_mido", "to_music21", "to_pretty_midi", "to_symusic", "transpose", "validate"),
         "write",

@@ -14,7 +14,7 @@ from musicgen.cli import options
 from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import say
 from musicgen.cli.output import require_free
-from musicgen.cli.progress import available_cores, progress_bar
+from musicgen.cli.progress import available_cores, progress_bar, reporting
 from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def train(
 
     from musicgen import training
 
-    with training.reporting(sys.stderr) as report:
+    with reporting(sys.stderr) as report:
         summary = training.train(
             config,
             data.tokens,

@@ -14,18 +14,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_cache_dir
 
-from musicgen.corpus.loading import Progress, names_of
-from musicgen.corpus.preparation import prepare
-from musicgen.corpus.sources import find_files
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CorpusError, MusicgenError, ParseError
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.system.files import locked, read_bytes, recover_folder, replacing_folder, write_bytes
-from musicgen.tokens.languages import LANGUAGES
-from musicgen.tokens.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from musicgen.corpus.loading import Progress
 
 VARIABLE = "MUSICGEN_CACHE"
 _CODE = ("corpus", "formats", "music", "tokens")  # packages that decide the tokens
@@ -78,6 +77,10 @@ def prepared(
     Raises:
         CorpusError: nothing can be read or encoded, or the cache cannot be written.
     """
+    from musicgen.corpus.loading import names_of  # token files need no reader of music
+    from musicgen.corpus.preparation import prepare
+    from musicgen.tokens.vocabulary import Vocabulary
+
     names = names_of(sources)
     entry = Path(cache or cache_folder()) / _digest(names, tokenizer, vocabulary)
     with suppress(OSError, MusicgenError, ValueError, KeyError):  # not there, or damaged
@@ -126,6 +129,9 @@ def _load(data: Path) -> CachedCorpus:
 
 def _digest(names: Sequence[str], tokenizer: str | None, vocabulary: Iterable[str] | None) -> str:
     """SHA-256 of everything that decides the tokens, as 32 hexadecimal digits."""
+    from musicgen.corpus.sources import find_files
+    from musicgen.tokens.languages import LANGUAGES
+
     package = Path(__file__).parents[1]
     code = sorted(path for part in _CODE for path in (package / part).rglob("*.py"))
     texts = tokenizer in LANGUAGES and LANGUAGES[tokenizer].encode_text is not None

@@ -16,11 +16,11 @@ from musicgen.corpus import EVERY_SPLIT
 from musicgen.corpus.tokenset import UNK_ID, TokenSet, TokenSplit
 from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
 from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.scoring import score_tunes
 from musicgen.tokens import char
 from musicgen.tokens.languages import LANGUAGES
 from musicgen.tokens.lookback.features import lookback_features, n_given_columns
 from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN, Vocabulary
-from musicgen.training import score_tunes
 
 RESAMPLES = 1000
 # Bits that tell which of all Unicode characters an unknown one is: what its token costs beside.

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from musicgen.training.config import DataConfig, TrainConfig
     from musicgen.training.datamodule import TuneDataModule
     from musicgen.training.lightning_module import NextTokenModule
-    from musicgen.training.progress import Progress, Report, reporting
+    from musicgen.training.progress import Progress, Report
     from musicgen.training.run import train
     from musicgen.training.run_folder import RunFolder, Summary
-    from musicgen.training.scoring import score_tunes
 
 __all__ = [
     "DataConfig",
@@ -31,8 +30,6 @@ __all__ = [
     "Summary",
     "TrainConfig",
     "TuneDataModule",
-    "reporting",
-    "score_tunes",
     "train",
 ]
 
@@ -47,8 +44,6 @@ __getattr__ = lazy(
         "Summary": "run_folder",
         "TrainConfig": "config",
         "TuneDataModule": "datamodule",
-        "reporting": "progress",
-        "score_tunes": "scoring",
         "train": "run",
     },
 )

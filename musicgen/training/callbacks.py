@@ -13,13 +13,12 @@ from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.training.config import TrainConfig
+from musicgen.training.datamodule import TuneDataModule
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.progress import Progress, Report
 from musicgen.training.run_folder import Row, RunFolder
 
-# The model to keep, its score and the step.
-Describe = Callable[[NextTokenModule, float, int], Checkpoint]
-
+Describe = Callable[..., Checkpoint]  # the model to keep: of a network, `score` and `step`
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLOSING_S = 3.0  # the last save, the picture
 
@@ -35,14 +34,11 @@ class Budget(pl.Callback):
     """Ends a run after its steps, minutes or CPU-minutes, with a last validation, and drives the
     module's learning rate by the fraction that is used up. Interruptions do not count."""
 
-    def __init__(
-        self, config: TrainConfig, steps_per_epoch: int, notify: Callable[[str], None]
-    ) -> None:
-        self._steps_per_epoch, self._notify = steps_per_epoch, notify
+    def __init__(self, config: TrainConfig, notify: Callable[[str], None]) -> None:
+        self._config, self._notify = config, notify
         self._minutes = config.minutes if config.cpu_minutes is None else config.cpu_minutes
         self._clock = time.monotonic if config.cpu_minutes is None else time.process_time
-        epochs = config.epochs
-        self.total_steps = config.steps if epochs is None else epochs * steps_per_epoch
+        self.total_steps = config.steps
         self._started = self._clock()
         self._score_s: float | None = None  # how long the last validation took
         self._score_begun = 0.0
@@ -69,6 +65,9 @@ class Budget(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the module the fraction, for its schedule."""
+        self.plan = cast(TuneDataModule, cast(Any, trainer).datamodule).plan
+        if self._config.epochs is not None:
+            self.total_steps = self._config.epochs * self.plan.steps_per_epoch
         cast(NextTokenModule, pl_module).budget = self.fraction
 
     def on_train_batch_end(
@@ -111,7 +110,8 @@ class ExportModel(pl.Callback):
         self.last = float(trainer.callback_metrics[f"val_bits_per_{module.unit}"])
         if self.best is None or self.last < self.best:
             self.best = self.last
-            self._folder.keep_model(self._describe(module, self.last, trainer.global_step))
+            best = self._describe(module.scored, score=self.last, step=trainer.global_step)
+            self._folder.keep_model(best)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score."""
@@ -126,11 +126,9 @@ class History(pl.Callback):
     """Writes history.csv and reports progress, after every `log_every` steps and validation."""
 
     def __init__(
-        self, folder: RunFolder, report: Report, budget: Budget, export: ExportModel,
-        steps_per_epoch: int,
-    ) -> None:  # fmt: skip
-        self._folder, self._report, self._budget = folder, report, budget
-        self._export, self._steps_per_epoch = export, steps_per_epoch
+        self, folder: RunFolder, report: Report, budget: Budget, export: ExportModel
+    ) -> None:
+        self._folder, self._report, self._budget, self._export = folder, report, budget, export
         self._train_bits: float | None = None
 
     def on_train_batch_end(
@@ -150,7 +148,7 @@ class History(pl.Callback):
         step, metrics = trainer.global_step, module.train_metrics()
         row = Row(
             step=step,
-            epoch=round(step / self._steps_per_epoch, 4),
+            epoch=round(self._budget.plan.epochs_at(step), 4),
             elapsed_s=round(self._budget.elapsed_s, 1),
             learning_rate=metrics.get("learning_rate"),
             train_bits_per_token=metrics.get("train_bits_per_token"),

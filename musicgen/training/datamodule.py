@@ -9,10 +9,11 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from musicgen.corpus.cache import CachedCorpus, prepared
 from musicgen.corpus.tokenset import TokenSet, TokenSplit
 from musicgen.errors import TrainingError
+from musicgen.models.batches import Batch, BatchPlan, collate_tunes, whole_tunes
 from musicgen.music.similarity import NoveltyIndex
-from musicgen.training.batches import Batch, BatchPlan, collate_tunes, whole_tunes
 from musicgen.training.config import DataConfig
 
 
@@ -77,20 +78,20 @@ class TuneDataModule(pl.LightningDataModule):
             self._open()
         parts = self.trainer.accumulate_grad_batches if self.trainer else 1
         if stage in ("fit", None):
-            if not len(self.tokens.splits["val"]):
-                raise TrainingError("the corpus has no tune to validate with; give more tunes")
-            self.plan = BatchPlan(self.tokens.splits["train"], self.batches, self.seed, parts)
+            require_validation(self.tokens)
+            self.plan = BatchPlan(
+                self.tokens.splits["train"],
+                batch_tokens=self.batches.batch_tokens,
+                max_len=self.batches.max_len,
+                seed=self.seed,
+                parts=parts,
+            )
 
     def _open(self) -> None:
-        # Token files need none of the libraries that read music.
         folder = Path(self.sources[0])
         if len(self.sources) == 1 and (folder / "meta.json").is_file():
-            from musicgen.corpus.cache import CachedCorpus
-
             corpus = CachedCorpus.of_tokens(folder)
         else:
-            from musicgen.corpus.cache import prepared
-
             corpus = prepared(
                 self.sources, tokenizer=self.tokenizer, cache=self.cache, workers=self.workers
             )
@@ -134,6 +135,19 @@ class TuneDataModule(pl.LightningDataModule):
         """
         if state_dict != self.state_dict():
             raise TrainingError("the run was trained on another corpus or seed; start a new run")
+
+
+def require_validation(tokens: TokenSet) -> None:
+    """Check that there is a tune to validate with.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    if not len(tokens.splits["val"]):
+        raise TrainingError(
+            "there is no tune to validate with; give at least three tunes that differ "
+            "(near-identical ones count as one)"
+        )
 
 
 class _TrainBatches(Dataset[Batch]):

@@ -19,12 +19,12 @@ from musicgen.config import from_dict, to_dict
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError, TrainingError
 from musicgen.models import ModelConfig, build_model
+from musicgen.models.batches import Batch
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
+from musicgen.models.description import describe_model
 from musicgen.models.flops import peak_flops, training_flops
-from musicgen.training.batches import Batch
 from musicgen.training.config import TrainConfig
-from musicgen.training.description import describe_model
 from musicgen.training.optimizers import build_optimizer
 from musicgen.training.presets import PRESETS
 
@@ -169,14 +169,14 @@ class NextTokenModule(pl.LightningModule):
     def to_checkpoint(self, data: TuneDataModule, *, about: str = "") -> Checkpoint:
         """The network with everything that is needed to compose with it, in memory. `about` is
         Markdown for its card, such as sources and licences."""
+        metrics = self.trainer.callback_metrics if self._trainer else {}
+        score = metrics.get(f"val_bits_per_{self.unit}")
         return describe_model(
             self.scored,
-            self.config,
-            float(self.trainer.callback_metrics.get(f"val_bits_per_{self.unit}", math.nan))
-            if self._trainer
-            else math.nan,
-            self.global_step if self._trainer else 0,
-            tokens=data.tokens,
+            data.tokens,
+            score=None if score is None else float(score),
+            step=self.global_step,
+            training=to_dict(self.config),
             about=about or data.about,
             novelty=data.novelty,
         )

@@ -1,14 +1,9 @@
-"""How a run reports: a bar on a terminal, plain lines elsewhere."""
+"""What a run reports while it trains."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TextIO
-
-_LINE_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,45 +35,3 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-
-
-@contextmanager
-def reporting(stream: TextIO) -> Iterator[Report]:
-    """A `Report` for a text stream, as `with reporting(sys.stderr) as report: train(...)`."""
-    if stream.isatty():
-        with _bar(stream) as report:
-            yield report
-    else:
-        yield _lines(stream)
-
-
-def _lines(stream: TextIO) -> Report:
-    last = -_LINE_EVERY_S
-
-    def report(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if progress.scored or now - last >= _LINE_EVERY_S:
-            last = now
-            print(f"{progress.fraction:4.0%}  {progress}", file=stream, flush=True)
-
-    return report
-
-
-@contextmanager
-def _bar(stream: TextIO) -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Bar(*columns, console=Console(file=stream)) as bar:
-        task = bar.add_task("starting", total=1.0)
-        yield lambda progress: bar.update(
-            task, completed=progress.fraction, description=str(progress)
-        )

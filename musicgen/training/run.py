@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -21,17 +22,16 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities import rank_zero_only
 
-from musicgen.config import unknown
+from musicgen.config import to_dict, unknown
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, printable
 from musicgen.models import weight_shapes
 from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.description import describe_model
 from musicgen.music.similarity import NoveltyIndex
-from musicgen.training.batches import BatchPlan
 from musicgen.training.callbacks import Budget, Describe, ExportModel, History, ResumableStates
 from musicgen.training.config import BUDGETS, TrainConfig
-from musicgen.training.datamodule import TuneDataModule
-from musicgen.training.description import describe_model
+from musicgen.training.datamodule import TuneDataModule, require_validation
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.progress import Report
 from musicgen.training.run_folder import Origin, RunFolder, Summary
@@ -99,12 +99,9 @@ def train(
             run.begin(config, tokens, origin or {})
         torch.manual_seed(config.seed)
         module = NextTokenModule.from_config(config, tokens, start=start)
-
-        def describe(module: NextTokenModule, bits: float, step: int) -> Checkpoint:
-            return describe_model(
-                module.scored, config, bits, step, tokens=tokens, about=about, novelty=novelty
-            )
-
+        describe = partial(
+            describe_model, tokens=tokens, training=to_dict(config), about=about, novelty=novelty
+        )
         with quiet_lightning():
             summary = _fit(module, tokens, run, state, report, describe, logger)
         run.finish(summary)
@@ -128,11 +125,9 @@ def _fit(
     """
     config = module.config
     data = TuneDataModule.from_tokens(tokens, config.data, seed=config.seed)
-    parts = config.data.accumulate
-    plan = BatchPlan(tokens.splits["train"], config.data, config.seed, parts)
-    budget = Budget(config, plan.steps_per_epoch, run.notify)
+    budget = Budget(config, run.notify)
     export = ExportModel(run, describe)
-    history = History(run, report, budget, export, plan.steps_per_epoch)
+    history = History(run, report, budget, export)
     early = EarlyStopping(
         f"val_bits_per_{tokens.unit}",
         patience=config.patience or sys.maxsize,
@@ -163,7 +158,7 @@ def _fit(
         model=str(run.path / "model"),
         best_bits_per_note=export.best,
         steps=trainer.global_step,
-        epochs=round(plan.epochs_at(trainer.global_step), 2),
+        epochs=round(data.plan.epochs_at(trainer.global_step), 2),
         elapsed_s=round(budget.elapsed_s, 1),
         reason="no better score" if early.wait_count >= early.patience else "budget",
         unit=tokens.unit,
@@ -190,8 +185,7 @@ def _require_trainable(
             )
     if config.n_budgets != 1:
         raise TrainingError(f"{', '.join(BUDGETS)}: set exactly one of them")
-    if not len(tokens.splits["val"]):
-        raise TrainingError("the corpus has no tune to validate with; give more tunes")
+    require_validation(tokens)
     package = _PACKAGES.get(logger)
     if package is not None and find_spec(package) is None:
         raise TrainingError(

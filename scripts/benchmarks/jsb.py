@@ -32,10 +32,10 @@ import torch
 
 from musicgen.corpus.tokenset import TokenRow, TokenSet, TokenSplit, build_tokenset
 from musicgen.models import ModelConfig, checkpoint
+from musicgen.models.batches import collate, pack
 from musicgen.models.cost import nats
 from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 from musicgen.training import TrainConfig, train
-from musicgen.training.batches import collate, pack
 from musicgen.training.config import DataConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -131,7 +131,7 @@ def nats_per_unit(network: torch.nn.Module, split: TokenSplit) -> tuple[float, f
     costs = np.zeros(len(split))
     for run in pack(lengths[order], 16384):
         own = order[run]
-        batch = collate(split, split.offsets[own], lengths[own], total=0)
+        batch = collate(split, split.offsets[own], lengths[own])
         logits, _ = network(batch.tokens, batch.features)
         costs[own] = nats(logits, batch.targets).double().sum(dim=1).numpy()
     mean = costs.sum() / split.notes.sum()

@@ -35,8 +35,9 @@ from musicgen.errors import InvalidTuneError
 from musicgen.evaluation.likelihood import rate_of
 from musicgen.formats.abc_notation import to_abc
 from musicgen.models import checkpoint
+from musicgen.models.scoring import score_tunes
 from musicgen.tokens.melody.encoding import melody
-from musicgen.training import Progress, score_tunes, train
+from musicgen.training import Progress, train
 from musicgen.training.presets import PRESETS, preset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -77,10 +78,8 @@ def train_ours(name: str, prepared: Prepared, minutes: float) -> Score:
 
     with tempfile.TemporaryDirectory() as folder:
         begin = time.process_time()
-        config = preset(name).with_budget(minutes=minutes)
-        summary = train(
-            config, prepared.tokens, Path(folder) / name, report=report, clock=time.process_time
-        )
+        config = preset(name).with_budget(cpu_minutes=minutes)
+        summary = train(config, prepared.tokens, Path(folder) / name, report=report)
         cpu_s = time.process_time() - begin
         return finished(summary.model, prepared, cpu_s)
 

@@ -291,7 +291,7 @@ def _tunes_line(n: int, label: str, selection: Selection) -> None:
 def likelihood_line() -> None:
     """Bits per note of the shipped model on held-out tunes, in numpy and in torch."""
     from musicgen.corpus.preparation import prepare
-    from musicgen.training import score_tunes
+    from musicgen.models.scoring import score_tunes
 
     tokens: TokenSet = prepare(["celtic"]).tokens
     model = checkpoints.load(checkpoints.locate("celtic"))

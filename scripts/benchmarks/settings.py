@@ -32,7 +32,7 @@ from scripts import command_line
 def run(config: TrainConfig, tokens: TokenSet) -> Summary:
     """Train by the clock of the process; nothing of the run is kept."""
     with tempfile.TemporaryDirectory() as folder:
-        return train(config, tokens, Path(folder) / "run", clock=time.process_time)
+        return train(config, tokens, Path(folder) / "run")
 
 
 def main(
@@ -48,7 +48,7 @@ def main(
     print(f"{time.strftime('%Y-%m-%d')}, {torch.get_num_threads()} threads, {preset_}\n")
     print("| change | bits per note (validation) | steps | CPU-seconds |\n|---|---:|---:|---:|")
     for change in ["", *changes]:
-        config = preset(preset_).with_budget(minutes=minutes)
+        config = preset(preset_).with_budget(cpu_minutes=minutes)
         for setting in change.split():
             config = override(config, setting)
         found = [run(override(config, f"seed={seed}"), tokens) for seed in range(seeds)]

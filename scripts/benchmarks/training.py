@@ -6,8 +6,8 @@ Both take the same batches of the `celtic` corpus with the same optimizer, clipp
 rate, in turn, several times over. The time of a block of 100 steps is user and system time of the
 process, so that other work on the machine matters little; the first and the last block of every
 run are left out, and with them scoring and saving, which a bare loop would need as well. Printed
-are the tokens that each takes in a CPU-second (median block), their ratio, and the share of places
-in the batches that is padding.
+are the tokens that each takes in a CPU-second (median block), the mean over rounds of their ratio
+with a bootstrap interval, and the share of places in the batches that is padding.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ import torch
 from musicgen.corpus.preparation import prepare
 from musicgen.corpus.tokenset import PAD_ID, TokenSet
 from musicgen.models import build_model
+from musicgen.models.batches import BatchPlan
 from musicgen.models.cost import nats
-from musicgen.training import NextTokenModule, Progress, TrainConfig, train
-from musicgen.training.batches import BatchPlan
+from musicgen.training import Progress, TrainConfig, train
+from musicgen.training.optimizers import build_optimizer
 from musicgen.training.presets import PRESETS, preset
+from musicgen.training.run import Logger
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
@@ -37,7 +39,14 @@ from scripts import command_line
 BLOCK = 100  # steps
 
 
-def ours(config: TrainConfig, tokens: TokenSet) -> list[float]:
+def plan_of(config: TrainConfig, tokens: TokenSet) -> BatchPlan:
+    """The batches that a run takes."""
+    batch_tokens, max_len = config.data.batch_tokens, config.data.max_len
+    split = tokens.splits["train"]
+    return BatchPlan(split, batch_tokens=batch_tokens, max_len=max_len, seed=config.seed)
+
+
+def ours(config: TrainConfig, tokens: TokenSet, logger: Logger) -> list[float]:
     """CPU-seconds of each block of a run through Lightning, the first and last left out."""
     times: dict[int, float] = {}
 
@@ -45,7 +54,7 @@ def ours(config: TrainConfig, tokens: TokenSet) -> list[float]:
         times.setdefault(progress.step, time.process_time())
 
     with tempfile.TemporaryDirectory() as folder:
-        train(config, tokens, Path(folder) / "run", report=report)
+        train(config, tokens, Path(folder) / "run", report=report, logger=logger)
     times.pop(config.steps or 0)  # the last block ends with scoring
     return np.diff(list(times.values())).tolist()
 
@@ -55,10 +64,8 @@ def bare(config: TrainConfig, tokens: TokenSet) -> list[float]:
     config = config.fitted(tokens)
     torch.manual_seed(config.seed)
     network = build_model(config.model)
-    module = NextTokenModule(config)
-    module.network = network
-    optimizer = module.configure_optimizers()
-    plan = BatchPlan(tokens.splits["train"], config.data, config.seed)
+    optimizer = build_optimizer(network, config)
+    plan = plan_of(config, tokens)
     assert config.steps is not None
     torch.set_flush_denormal(True)
     times = []
@@ -80,9 +87,9 @@ def bare(config: TrainConfig, tokens: TokenSet) -> list[float]:
 
 def padding(config: TrainConfig, tokens: TokenSet) -> tuple[float, float]:
     """The share of places that is padding in one epoch, and targets in a block of steps."""
-    plan = BatchPlan(tokens.splits["train"], config.data, config.seed)
+    plan = plan_of(config, tokens)
     places = targets = 0
-    n_steps = plan.first_step(1)
+    n_steps = plan.steps_per_epoch
     for step in range(n_steps):
         batch = plan.batch(step)
         places += batch.targets.numel()
@@ -94,16 +101,20 @@ def main(
     *,
     preset_: Annotated[str, PRESETS] = "lstm",
     steps: Annotated[int, "of each run"] = 400,
-    rounds: Annotated[int, "runs of each"] = 4,
+    rounds: Annotated[int, "runs of each"] = 5,
+    logger: Annotated[Logger, ("csv", "tensorboard")] = "csv",
 ) -> None:
     """Run the comparison and print it."""
     tokens = prepare(["celtic"]).tokens
     config = preset(preset_).with_budget(steps=steps)
     waste, targets = padding(config, tokens)
     blocks: dict[str, list[float]] = {"ours": [], "bare loop": []}
+    ratios = []
     for _ in range(rounds):
-        blocks["ours"] += ours(config, tokens)
-        blocks["bare loop"] += bare(config, tokens)
+        round_ = {"ours": ours(config, tokens, logger), "bare loop": bare(config, tokens)}
+        ratios.append(float(np.median(round_["bare loop"]) / np.median(round_["ours"])))
+        for name, times in round_.items():
+            blocks[name] += times
     rates = {name: targets / float(np.median(times)) for name, times in blocks.items()}
     print(f"{time.strftime('%Y-%m-%d')}, {platform.processor() or platform.machine()}, ", end="")
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {preset_}")
@@ -112,7 +123,11 @@ def main(
         print(
             f"{name:>10}: {rate:8,.0f} tokens a CPU-second (blocks {spread[0]:.2f}-{spread[1]:.2f})"
         )
-    print(f"     ratio: {rates['ours'] / rates['bare loop']:.3f}")
+    drawn = np.random.default_rng(0).choice(ratios, (10_000, rounds)).mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    print(
+        f"     ratio: {np.mean(ratios):.3f} (95 % interval {low:.3f}-{high:.3f}, {rounds} rounds)"
+    )
     print(f"   padding: {100 * waste:.1f} % of places")
 
 

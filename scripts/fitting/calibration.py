@@ -26,8 +26,8 @@ from torch.nn.functional import cross_entropy
 from musicgen.corpus.preparation import prepare
 from musicgen.corpus.tokenset import PAD_ID, TokenSplit
 from musicgen.models import checkpoint as checkpoints
+from musicgen.models.batches import collate
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.training.batches import collate
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
@@ -43,7 +43,7 @@ def guesses(model: Checkpoint, split: TokenSplit) -> tuple[Tensor, Tensor, Tenso
     logits, targets, tunes = [], [], []
     for start in range(0, len(split), ROWS):
         own = np.arange(start, min(start + ROWS, len(split)))
-        batch = collate(split, split.offsets[own], lengths[own], total=0)
+        batch = collate(split, split.offsets[own], lengths[own])
         said, _ = model.network(batch.tokens, batch.features)
         wanted = batch.targets != PAD_ID
         logits.append(said[wanted])

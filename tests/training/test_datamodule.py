@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from musicgen.corpus.tokenset import PAD_ID, TokenSet, build_tokenset
 from musicgen.errors import ConfigError
+from musicgen.models.batches import Batch, BatchPlan, pack
 from musicgen.tokens.vocabulary import SPECIALS
-from musicgen.training.batches import Batch, BatchPlan, pack
 from musicgen.training.config import DataConfig
 from musicgen.training.datamodule import TuneDataModule
 
@@ -37,6 +37,11 @@ def tokens() -> TokenSet:
     return make_tokens()
 
 
+def plan_of(tokens: TokenSet, batch_tokens: int, max_len: int = 512, seed: int = 0) -> BatchPlan:
+    split = tokens.splits["train"]
+    return BatchPlan(split, batch_tokens=batch_tokens, max_len=max_len, seed=seed)
+
+
 def epoch_of(plan: BatchPlan, epoch: int) -> list[Batch]:
     n = plan.steps_per_epoch
     return [plan.batch(step) for step in range(epoch * n, (epoch + 1) * n)]
@@ -46,14 +51,14 @@ def epoch_of(plan: BatchPlan, epoch: int) -> list[Batch]:
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_an_epoch_holds_every_target_once(tokens: TokenSet, max_len: int, epoch: int) -> None:
     split = tokens.splits["train"]
-    plan = BatchPlan(split, DataConfig(batch_tokens=300, max_len=max_len), seed=0)
+    plan = plan_of(tokens, batch_tokens=300, max_len=max_len)
     seen = torch.cat([b.targets[b.targets != PAD_ID] for b in epoch_of(plan, epoch)])
     expected = np.concatenate([split.tune(i)[0][1:] for i in range(len(split))])
     np.testing.assert_array_equal(np.sort(seen.numpy()), np.sort(expected))
 
 
 def test_targets_are_the_tokens_that_come_next(tokens: TokenSet) -> None:
-    batch = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=300), seed=0).batch(0)
+    batch = plan_of(tokens, batch_tokens=300).batch(0)
     assert batch.tokens.dtype == batch.targets.dtype == batch.features.dtype == torch.int64
     assert batch.features.shape == (*batch.tokens.shape, 3)
     for row, target in zip(batch.tokens, batch.targets, strict=True):
@@ -65,7 +70,7 @@ def test_targets_are_the_tokens_that_come_next(tokens: TokenSet) -> None:
 
 
 def test_a_piece_of_a_tune_keeps_the_features_of_its_place(tokens: TokenSet) -> None:
-    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=300, max_len=20), seed=0)
+    plan = plan_of(tokens, batch_tokens=300, max_len=20)
     for batch in epoch_of(plan, 0):
         for row, features in zip(batch.tokens, batch.features, strict=True):
             assert features[0, 0] % 20 == 0
@@ -73,23 +78,22 @@ def test_a_piece_of_a_tune_keeps_the_features_of_its_place(tokens: TokenSet) -> 
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tokens: TokenSet) -> None:
-    config = DataConfig(batch_tokens=300)
-    one, two = (BatchPlan(tokens.splits["train"], config, seed=3) for _ in range(2))
+    one, two = (plan_of(tokens, batch_tokens=300, seed=3) for _ in range(2))
     for step in (40, 0, 17, 41, 16):  # in any order, as after a resume
         assert all(torch.equal(a, b) for a, b in zip(one.batch(step), two.batch(step), strict=True))
-        two = BatchPlan(tokens.splits["train"], config, seed=3)
-    other = BatchPlan(tokens.splits["train"], config, seed=4)
+        two = plan_of(tokens, batch_tokens=300, seed=3)
+    other = plan_of(tokens, batch_tokens=300, seed=4)
     assert not all(torch.equal(one.batch(s).tokens, other.batch(s).tokens) for s in range(5))
 
 
 def test_epochs_differ(tokens: TokenSet) -> None:
-    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=300), seed=0)
+    plan = plan_of(tokens, batch_tokens=300)
     first, second = epoch_of(plan, 0), epoch_of(plan, 1)
     assert not all(torch.equal(a.tokens, b.tokens) for a, b in zip(first, second, strict=False))
 
 
 def test_devices_share_a_batch_without_overlap(tokens: TokenSet) -> None:
-    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=600), seed=0)
+    plan = plan_of(tokens, batch_tokens=600)
     whole = plan.batch(2)
     parts = [plan.batch(2, shard=(rank, 2)) for rank in range(2)]
     assert whole.n_targets == (whole.targets != PAD_ID).sum()
@@ -102,7 +106,7 @@ def test_devices_share_a_batch_without_overlap(tokens: TokenSet) -> None:
 
 def test_padding_is_little() -> None:
     tokens = make_tokens(n=3000, longest=150)
-    plan = BatchPlan(tokens.splits["train"], DataConfig(batch_tokens=2048), seed=0)
+    plan = plan_of(tokens, batch_tokens=2048)
     batches = epoch_of(plan, 0)
     places = sum(batch.tokens.numel() for batch in batches)
     assert sum(float(batch.n_targets) for batch in batches) / places > 0.9
@@ -119,7 +123,7 @@ def test_packing_keeps_order_and_bound(lengths: list[int], batch_tokens: int) ->
 
 def test_a_loader_goes_on_in_the_middle_of_an_epoch(tokens: TokenSet) -> None:
     data = TuneDataModule.from_tokens(tokens, DataConfig(batch_tokens=300))
-    data.plan = BatchPlan(tokens.splits["train"], data.batches, seed=0)
+    data.plan = plan_of(tokens, batch_tokens=300)
     first: Any = data.train_dataloader()
     first.sampler.set_epoch(1)
     batches = iter(first)

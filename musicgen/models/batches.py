@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen.corpus.tokenset import PAD_ID, TokenSplit
-from musicgen.training.config import DataConfig
 
 _LENGTH_NOISE = 0.03  # tunes whose lengths differ by less than about twice this may share a batch
 
@@ -41,17 +40,19 @@ class BatchPlan:
     others of like length.
     """
 
-    def __init__(self, split: TokenSplit, config: DataConfig, seed: int, parts: int = 1) -> None:
+    def __init__(
+        self, split: TokenSplit, *, batch_tokens: int, max_len: int, seed: int, parts: int = 1
+    ) -> None:
         self.split, self.seed, self.parts = split, seed, parts
         firsts, lasts = split.offsets[:-1], split.offsets[1:] - 1  # the last id is only a target
-        counts = -(-(lasts - firsts) // config.max_len)
+        counts = -(-(lasts - firsts) // max_len)
         tune = np.repeat(np.arange(len(counts)), counts)
         piece = np.arange(len(tune)) - np.repeat(np.cumsum(counts) - counts, counts)
-        self.starts = firsts[tune] + piece * config.max_len
-        self.lengths = np.minimum(config.max_len, lasts[tune] - self.starts)
+        self.starts = firsts[tune] + piece * max_len
+        self.lengths = np.minimum(max_len, lasts[tune] - self.starts)
         margin = (1 + _LENGTH_NOISE) / (1 - _LENGTH_NOISE)
         longest = np.minimum(np.ceil(np.sort(self.lengths)[::-1] * margin), self.lengths.max())
-        self._runs = pack(longest.astype(np.int64), config.batch_tokens * parts)
+        self._runs = pack(longest.astype(np.int64), batch_tokens * parts)
         self._epoch: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
     @property

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from musicgen.config import to_dict
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.models import KINDS, weights_of
+from musicgen.models import KINDS, ModelConfig, weights_of
 from musicgen.models.checkpoint import Checkpoint, Opening, Outlines
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.tokens.lookback.features import supports_echo
 from musicgen.tokens.melody.grammar import Outline, outline_of
-from musicgen.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,11 +25,7 @@ _CARD = """\
 {parameters:,} parameters, {n_layers} layer(s) of {d_model} channels, \
 {vocab} tokens of the tokenizer `{tokenizer}`.
 
-| held-out tunes | |
-|---|---|
-| bits per {unit} | {val_bits:.4f} |
-| bits per token | {val_bits_per_token:.4f} |
-
+{scores}
 | split | tunes | tokens | {unit}s |
 |---|---|---|---|
 {splits}
@@ -44,35 +38,41 @@ The validation tunes chose the best step, so a score on the test tunes is the fa
 
 def describe_model(
     network: nn.Module,
-    config: TrainConfig,
-    bits_per_note: float,
-    step: int,
-    *,
     tokens: TokenSet,
+    *,
+    score: float | None,
+    step: int,
+    training: dict[str, Any],
     about: str,
     novelty: NoveltyIndex | None,
 ) -> Checkpoint:
-    """The network with everything that is needed to use it; `bits_per_note` on validation."""
-    val = tokens.splits["val"]
+    """The network with everything that is needed to use it.
+
+    `score` is its bits per unit on the validation split, None if it was not measured; `training`
+    are the settings that it was trained with.
+    """
     metrics = {
-        f"val_bits_per_{tokens.unit}": bits_per_note,
-        "val_bits_per_token": bits_per_note * float(val.notes.sum()) / (len(val.ids) - len(val)),
         "steps": float(step),
         "parameters": float(sum(p.numel() for p in network.parameters())),
     }
+    if score is not None:
+        val = tokens.splits["val"]
+        per_token = score * float(val.notes.sum()) / (len(val.ids) - len(val))
+        metrics |= {f"val_bits_per_{tokens.unit}": score, "val_bits_per_token": per_token}
+    config = cast(ModelConfig, network.config)
     openings = tokens.openings()
     return Checkpoint(
         weights=weights_of(network),
-        model=config.model,
+        model=config,
         vocab=tokens.vocab,
         feature_sizes=tokens.feature_sizes,
         tokenizer=tokens.tokenizer,
         fingerprint=tokens.fingerprint,
         openings=openings,
         outlines=outlines_of(tokens, openings),
-        training=to_dict(config),
+        training=training,
         metrics=metrics,
-        card=write_card(config, tokens, metrics, about),
+        card=write_card(config, tokens, metrics, about, seed=training.get("seed", 0)),
         novelty=novelty,
     )
 
@@ -95,7 +95,7 @@ def outlines_of(tokens: TokenSet, openings: tuple[Opening, ...]) -> tuple[Outlin
 
 
 def write_card(
-    config: TrainConfig, tokens: TokenSet, metrics: Mapping[str, float], about: str
+    config: ModelConfig, tokens: TokenSet, metrics: Mapping[str, float], about: str, *, seed: int
 ) -> str:
     """README.md of a checkpoint, in Markdown; `about` is added at the end."""
     rows = [
@@ -103,19 +103,28 @@ def write_card(
         for name, split in tokens.splits.items()
     ]
     text = _CARD.format(
-        kind=KINDS[config.model.kind].title,
+        kind=KINDS[config.kind].title,
         parameters=int(metrics["parameters"]),
-        n_layers=config.model.n_layers,
-        d_model=config.model.d_model,
+        n_layers=config.n_layers,
+        d_model=config.d_model,
         vocab=len(tokens.vocab),
         tokenizer=tokens.tokenizer,
         what="melodies" if tokens.unit == "note" else "text",
         unit=tokens.unit,
-        val_bits=metrics[f"val_bits_per_{tokens.unit}"],
-        val_bits_per_token=metrics["val_bits_per_token"],
+        scores=_scores(metrics),
         splits="\n".join(rows),
         steps=int(metrics["steps"]),
-        seed=config.seed,
+        seed=seed,
         fingerprint=tokens.fingerprint,
     )
     return f"{text}\n{about.strip()}\n" if about.strip() else text
+
+
+def _scores(metrics: Mapping[str, float]) -> str:
+    """The validation scores as a table, if there are any."""
+    rows = [
+        f"| {name.removeprefix('val_').replace('_', ' ')} | {value:.4f} |\n"
+        for name, value in metrics.items()
+        if name.startswith("val_")
+    ]
+    return "".join(["| held-out tunes | |\n|---|---|\n", *rows]) if rows else ""

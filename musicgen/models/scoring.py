@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from musicgen.corpus.tokenset import TokenSplit
+from musicgen.models.batches import collate_tunes, whole_tunes
 from musicgen.models.cost import nats
-from musicgen.training.batches import collate_tunes, whole_tunes
 
 
 @torch.inference_mode()
