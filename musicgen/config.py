@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, dotted overrides, "did you mean".
+"""Frozen dataclasses to JSON and back, dotted overrides, checked arguments, "did you mean".
 
     to_dict(TrainConfig()) -> {"seed": 0, "model": {"n_layers": 1, ...}, ...}
     override(TrainConfig(), "model.n_layers=6") -> TrainConfig(model=ModelConfig(n_layers=6, ...))
@@ -13,12 +13,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import numbers
 import types
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from musicgen.errors import ConfigError, printable
+from musicgen.errors import ConfigError, OptionError, printable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,6 +31,8 @@ else:
 
 
 MAX_NAME = 80  # characters of a name that a message repeats
+_WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+_NUMBERS: dict[type, type] = {int: numbers.Integral, float: numbers.Real}
 
 
 def to_dict(config: DataclassInstance) -> dict[str, Any]:
@@ -100,9 +104,67 @@ def require(
 def unknown(where: str, name: str, known: Iterable[str], *, kind: str) -> str:
     """The message for a name that is not one of `known`, with the nearest one as advice."""
     known = list(known)
-    close = get_close_matches(name, known, n=1)
-    advice = f"did you mean '{close[0]}'?" if close else f"use one of: {', '.join(known)}"
+    advice = suggestion(name, known) or f"use one of: {', '.join(known)}"
     return f"{printable(where[:MAX_NAME])}: unknown {kind}; {advice}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """ "did you mean 'rhythm'?" for the known name nearest to one, in any case; "" for none."""
+    by_lower = {text.lower(): text for text in known}
+    close = get_close_matches(name.lower(), by_lower, n=1)
+    return f"did you mean '{by_lower[close[0]]}'?" if close else ""
+
+
+def require_options(
+    options: Iterable[str], known: Iterable[str], *, of: str = "", where: str = ""
+) -> None:
+    """Check the names of arguments; the message says of what they are options (`of`), and `where`.
+
+    Raises:
+        OptionError: "no option 'ryhthm'; did you mean 'rhythm'?"
+    """
+    known = list(known)
+    for name in options:
+        if name not in known:
+            listed = f"it has {', '.join(known)}" if known else "it has none"
+            what = f"no option '{printable(name[:MAX_NAME])}'{of and f' of {of}'}"
+            advice = suggestion(name, known) or listed
+            raise OptionError(f"{where}{where and ': '}{what}; {advice}")
+
+
+def checked(cls: type[C]) -> type[C]:
+    """A keyword-only dataclass that refuses other arguments, and values of another type, with an
+    `OptionError` that says which."""
+    plain_init: Callable[..., None] = cls.__init__
+
+    @wraps(plain_init)
+    def init(self: object, **options: Any) -> None:
+        hints = _hints(cls)
+        require_options(options, hints)
+        for name, value in options.items():
+            kinds = get_args(hints[name]) if _is_union(hints[name]) else (hints[name],)
+            if not any(_is_a(value, get_origin(kind) or kind) for kind in kinds):
+                raise OptionError(f"{name}: {_show(value)} is not {_in_words(kinds[0])}")
+        plain_init(self, **options)
+
+    setattr(cls, "__init__", init)  # noqa: B010 - mypy lets no method be assigned
+    return cls
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _in_words(kind: Any) -> str:
+    return _WORDS.get(kind) or f"a {getattr(kind, '__name__', kind)}"
+
+
+def _is_a(value: object, kind: type) -> bool:
+    """Whether a value is of a type; numbers are those of numpy, too, and a bool is none."""
+    if kind in (int, float):
+        return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
+    return isinstance(value, kind)
 
 
 def _assign(config: Any, path: list[str], text: str, *, where: str) -> Any:
@@ -192,8 +254,7 @@ def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if type(value) is hint and hint in (bool, int, str):
         return value
-    wanted = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
-    raise ConfigError(f"{where}: {_show(value)} is not {wanted.get(hint, 'a known type')}")
+    raise ConfigError(f"{where}: {_show(value)} is not {_WORDS.get(hint, 'a known type')}")
 
 
 def _plain(value: Any) -> Any:

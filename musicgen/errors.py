@@ -2,12 +2,15 @@
 
     MusicgenError
     +-- ParseError              a file or text that cannot be read as music (path, line, column)
+        +-- MissingFileError    there is no such file; a FileNotFoundError, too
     +-- UnsupportedFormatError  a file extension or content that no reader or writer knows
     +-- InvalidTuneError        a Tune that a writer, tokenizer or renderer cannot represent
     +-- SandboxError            a foreign library that crashed, hung or used too much
     +-- ConfigError             an unknown or impossible setting
+        +-- OptionError         an argument that a function does not take; a TypeError, too
     +-- CorpusError             a corpus that is missing, empty or unusable
     +-- CheckpointError         a model folder that is damaged, foreign or of another version
+        +-- MissingModelError   there is no such model; a FileNotFoundError, too
     +-- ControlError            a request that contradicts itself or that the model cannot follow
     +-- FieldError              a value of a request to the studio that cannot be used (field)
     +-- TrainingError           a training run that cannot start or continue
@@ -18,6 +21,7 @@ Every message is one line: where, what is wrong, what to do.
 
 from __future__ import annotations
 
+from errno import ENOENT
 from pathlib import Path
 
 MAX_MESSAGE = 2000  # characters
@@ -36,13 +40,15 @@ class MusicgenError(Exception):
             text = f"{text[:half]} ... {text[-half:]}"
         super().__init__(text)
 
+    __str__ = Exception.__str__  # also of those that are an OSError, too
+
 
 class ParseError(MusicgenError):
     """Text or bytes that cannot be read as music.
 
     Args:
         what: what is wrong and what to do about it.
-        path: the file, where there is one.
+        path: the file; None or "" where there is none.
         line: 1-based line, 0 when unknown.
         column: 1-based column, 0 when unknown.
     """
@@ -50,11 +56,23 @@ class ParseError(MusicgenError):
     def __init__(
         self, what: str, *, path: str | Path | None = None, line: int = 0, column: int = 0
     ) -> None:
+        path = path or None
         self.what = what
         self.path = None if path is None else str(path)
         self.line = line
         self.column = column
         super().__init__(locate(what, path=path, line=line, column=column))
+
+
+class MissingFileError(ParseError, FileNotFoundError):
+    """There is no file of this name (`path`, `filename`)."""
+
+    errno = ENOENT
+
+    @property
+    def filename(self) -> str | None:
+        """The name of the file, as in an OSError."""
+        return self.path
 
 
 class UnsupportedFormatError(MusicgenError):
@@ -73,12 +91,22 @@ class ConfigError(MusicgenError):
     """An unknown or impossible setting."""
 
 
+class OptionError(ConfigError, TypeError):
+    """An argument that a function does not take, by its name or its type."""
+
+
 class CorpusError(MusicgenError):
     """A corpus that is missing, empty or unusable."""
 
 
 class CheckpointError(MusicgenError):
     """A model folder that is damaged, foreign or of another version."""
+
+
+class MissingModelError(CheckpointError, FileNotFoundError):
+    """There is no model of this name."""
+
+    errno = ENOENT
 
 
 class ControlError(MusicgenError):

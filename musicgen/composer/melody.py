@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from musicgen.composer.continuation import continuations
-from musicgen.composer.controls import Controls
+from musicgen.composer.controls import Controls, controls_of
 from musicgen.composer.engine import Engine, Take
 from musicgen.composer.generation import takes
 from musicgen.composer.infilling import infillings
@@ -58,12 +58,13 @@ class Composer(Pretrained):
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
+            OptionError: no such control or argument, or a value of another type.
             ConfigError: an impossible seed, temperature or filter.
         """
         sampling = SamplingConfig(
             seed=seed, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p
         )
-        return next(self.takes(1, Controls(**controls), sampling, selection)).tune
+        return next(self.takes(1, controls_of(self.generate, controls), sampling, selection)).tune
 
     def takes(
         self,

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from musicgen.composer.controls import Controls
+from musicgen.composer.controls import Controls, controls_of
 from musicgen.composer.controls.values import read_count, read_meter, refuse
 from musicgen.composer.engine import (
     BATCH,
@@ -80,20 +81,20 @@ class PolyphonicComposer(Pretrained):
     def generate(
         self,
         *,
-        key: str | None = None,
-        meter: str | None = None,
-        bars: int | None = None,
         seed: int = 0,
         temperature: float = TEMPERATURE,
+        **controls: Any,
     ) -> Tune:
-        """One new piece; the same arguments give the same piece. `bars` are full bars.
+        """One new piece; the same arguments give the same piece. `controls` are key, meter and
+        bars (full ones).
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
+            OptionError: no such control or argument, or a value of another type.
             ConfigError: an impossible seed or temperature.
         """
         sampling = SamplingConfig(seed=seed, temperature=temperature)
-        return next(self.takes(1, Controls(key=key, meter=meter, bars=bars), sampling)).tune
+        return next(self.takes(1, controls_of(self.generate, controls), sampling)).tune
 
     def takes(
         self,

@@ -15,6 +15,7 @@ from itertools import islice
 
 from musicgen.composer.engine import ATTEMPTS, BATCH, Take
 from musicgen.composer.structure import structure
+from musicgen.config import checked
 from musicgen.errors import ConfigError, ControlError
 from musicgen.music.metrics.judge import load_judge
 
@@ -57,6 +58,7 @@ JUDGES: dict[str, Judge] = {
 }
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """Which to keep. Takes with more than `max_copied_bars` bars of one tune of the model's corpus

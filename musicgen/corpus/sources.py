@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from musicgen import formats
+from musicgen.config import suggestion
 from musicgen.errors import CorpusError, printable
 
 NOT_TUNEBOOKS = ("license", "licence", "copying", "readme", "source", "notice", "changelog")
@@ -148,9 +148,8 @@ def _existing_path(name: str) -> Path:
     path = Path(name)
     if path.exists():
         return path
-    close = difflib.get_close_matches(name.lower(), [c.lower() for c in CORPORA], n=1)
-    real = next((c for c in CORPORA if close and c.lower() == close[0]), None)
-    hint = f"did you mean '{real}'? " if real else ""
+    advice = suggestion(name, CORPORA)
     raise CorpusError(
-        f"{printable(name)}: no such file, folder or corpus; {hint}there is {', '.join(CORPORA)}"
+        f"{printable(name)}: no such file, folder or corpus; {advice}{advice and ' '}"
+        f"there is {', '.join(CORPORA)}"
     )

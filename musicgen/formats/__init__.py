@@ -1,26 +1,45 @@
-"""Files to tunes and back, by extension: `read`, `scan`, `write`.
+"""Files and texts to tunes and back: `read`, `scan`, `parse`, `write`, `dumps`.
 
 `registry` is the table of formats; `register` adds one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from musicgen.errors import ConfigError, InvalidTuneError, ParseError, UnsupportedFormatError
+from musicgen.config import require_options, suggestion
+from musicgen.errors import (
+    InvalidTuneError,
+    OptionError,
+    ParseError,
+    UnsupportedFormatError,
+    printable,
+)
 from musicgen.formats.registry import READERS, WRITERS, Format, register, unregister
-from musicgen.formats.signatures import other_music, require_readable
-from musicgen.music.tune import Reading, Rejected, Tune
-from musicgen.system.files import read_bytes, write_bytes
+from musicgen.formats.signatures import extension_of, other_music, require_readable
+from musicgen.music.tune import Reading, Rejected, Tune, require_tune
+from musicgen.system.files import read_bytes, require_size, write_bytes
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead, SupportsWrite
+
+    File = str | Path | SupportsRead[str] | SupportsRead[bytes]
+    Target = str | Path | SupportsWrite[str] | SupportsWrite[bytes]
+TextFormat = Literal["abc", "musicxml", "svg", "html", "roll.svg"]
+BinaryFormat = Literal["mid", "midi", "mxl", "png", "pdf", "wav", "flac", "ogg", "mp3", "roll.png"]
 
 __all__ = [
     "READERS",
     "WRITERS",
     "Format",
+    "dumps",
     "extension",
     "options_for",
+    "parse",
     "parsed_each",
     "read",
     "readable",
@@ -33,19 +52,65 @@ __all__ = [
     "write",
     "writing_options",
 ]
+_XML_ENCODING = re.compile(r"""^(\s*<\?xml[^>]{0,80}?)\s+encoding\s*=\s*["'][^"'>]*["']""")
 
 
-def read(path: str | Path, *, all_voices: bool = False, **options: Any) -> list[Tune]:
-    """All tunes of a file.
+def read(source: File, *, format: str = "", all_voices: bool = False, **options: Any) -> list[Tune]:
+    """All tunes of a file, given by its path or open.
 
-    `options` are those of the format's `parse`, such as `voices="all"` for MIDI; `all_voices` sets
-    that one where the format has it.
+    `format` is an extension or name, for a file whose own says nothing or something else; an open
+    file without either is recognised by its content. `options` are those of the format's `parse`,
+    such as `voices="all"` for MIDI; `all_voices` sets that one where the format has it.
 
     Raises:
         ParseError: no tune in it can be read; the message names the first reason.
+            `MissingFileError`, a FileNotFoundError, too: there is no such file.
         UnsupportedFormatError: no reader for this extension.
+        OptionError: an option that the format does not have.
     """
-    reading = scan(path, all_voices=all_voices, **options)
+    reading = scan(source, format=format, all_voices=all_voices, **options)
+    return _tunes_of(reading, _name_of(source))
+
+
+def scan(source: File, *, format: str = "", all_voices: bool = False, **options: Any) -> Reading:
+    """All tunes of a file, and those that cannot be read with the reason; see `read`.
+
+    Raises:
+        ParseError: the file itself cannot be read.
+        UnsupportedFormatError: no reader for this extension.
+        OptionError: an option that the format does not have.
+    """
+    path = _name_of(source)
+    if isinstance(source, str | Path):
+        suffix = _suffix(path, READERS, "read", format)
+        options = _reader_options(path, suffix, options, all_voices=all_voices)
+        return _parse(read_bytes(source), path, suffix, options)
+    data = _encoded(source.read(), path)
+    known = format or readable(path)
+    suffix = _suffix(path, READERS, "read", format) if known else extension_of(data)
+    options = _reader_options(path, suffix, options, all_voices=all_voices)
+    return _parse(data, path, suffix, options)
+
+
+def parse(content: str | bytes, format: str = "", **options: Any) -> list[Tune]:
+    """All tunes of a text, or of the content of a file.
+
+        tune = parse("X:1\\nK:G\\nGABc dedB|]")[0]
+
+    `format` is an extension or name such as "abc", "midi", "musicxml" or "kern"; without it the
+    content is recognised by how it begins, and other text is ABC. `options` are those of `read`.
+
+    Raises:
+        ParseError: no tune in it can be read; the message names the first reason.
+        UnsupportedFormatError: no reader for this format.
+        OptionError: an option that the format does not have.
+    """
+    data = _encoded(content)
+    return read(BytesIO(data), format=format or extension_of(data), **options)
+
+
+def _tunes_of(reading: Reading, path: str) -> list[Tune]:
+    """The tunes that were read; an error where there is none."""
     if not reading.tunes:
         first = reading.rejected[0] if reading.rejected else None
         raise ParseError(
@@ -56,15 +121,24 @@ def read(path: str | Path, *, all_voices: bool = False, **options: Any) -> list[
     return list(reading.tunes)
 
 
-def scan(path: str | Path, *, all_voices: bool = False, **options: Any) -> Reading:
-    """All tunes of a file, and those that cannot be read with the reason; see `read`.
+def _name_of(source: File | Target) -> str:
+    """The path of a file, or the name of an open one; "" where it has none."""
+    name = source if isinstance(source, str | Path) else getattr(source, "name", "")
+    return str(name) if isinstance(name, str | Path) else ""
 
-    Raises:
-        ParseError: the file itself cannot be read.
-        UnsupportedFormatError: no reader for this extension.
-    """
-    options = _reader_options(path, options, all_voices=all_voices)
-    return _parse(read_bytes(path), path, options)
+
+def _encoded(content: object, path: str = "") -> bytes:
+    """Content as bytes; text in UTF-8, which is no longer in the encoding that XML declares."""
+    if isinstance(content, str):
+        try:
+            content = _XML_ENCODING.sub(r"\1", content, count=1).encode()
+        except UnicodeEncodeError:
+            raise ParseError("holds half a character; give valid Unicode", path=path) from None
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise OptionError(f"music is text or bytes, not {type(content).__name__}")
+    data = bytes(content)
+    require_size(len(data), path=path)
+    return data
 
 
 def scan_each(
@@ -76,7 +150,7 @@ def scan_each(
         ParseError: the file itself cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
-    _format(path, READERS, "read")
+    _suffix(path, READERS, "read")
     return parsed_each(read_bytes(path), path, all_voices=all_voices, **options)
 
 
@@ -89,12 +163,13 @@ def parsed_each(
         ParseError: it cannot be read.
         UnsupportedFormatError: no reader for this extension.
     """
-    options = _reader_options(path, options, all_voices=all_voices)
-    row = READERS[extension(path)]
+    suffix = _suffix(path, READERS, "read")
+    options = _reader_options(path, suffix, options, all_voices=all_voices)
+    row = READERS[suffix]
     if row.each_reader is not None:
-        require_readable(data, extension(path), str(path))
+        require_readable(data, suffix, str(path))
         return _require_tunes(row.parse_each(data, str(path)), data, path)
-    reading = _parse(data, path, options)
+    reading = _parse(data, str(path), suffix, options)
     return iter((*reading.tunes, *reading.rejected))
 
 
@@ -110,11 +185,10 @@ def _require_tunes(
         raise ParseError(other, path=path)
 
 
-def _parse(data: bytes, path: str | Path, options: Mapping[str, Any]) -> Reading:
-    suffix = extension(path)
-    require_readable(data, suffix, str(path))
+def _parse(data: bytes, path: str, suffix: str, options: Mapping[str, Any]) -> Reading:
+    require_readable(data, suffix, path)
     try:
-        reading = READERS[suffix].parse(data, str(path), **options)
+        reading = READERS[suffix].parse(data, path, **options)
     except ParseError:
         if other := other_music(data, suffix):
             raise ParseError(other, path=path) from None
@@ -124,48 +198,79 @@ def _parse(data: bytes, path: str | Path, options: Mapping[str, Any]) -> Reading
     return reading
 
 
-def write(tunes: Tune | Sequence[Tune], path: str | Path, **options: Any) -> None:
-    """Write one tune, or several where the format can hold them, replacing the file as a whole.
+def write(
+    tunes: Tune | Iterable[Tune], target: Target, *, format: str = "", **options: Any
+) -> None:
+    """Write one tune, or several where the format can hold them: to a file given by its path, which
+    is replaced as a whole, or to one that is open.
 
-    `options` are those of the format's `render`, such as `paper="letter"` for a PDF.
+    `format` is an extension or name, for a file whose own does not say it. `options` are those of
+    the format's `render`, such as `paper="letter"` for a PDF.
 
     Raises:
         InvalidTuneError: the format cannot hold these tunes.
-        ConfigError: an option that the format does not have.
+        OptionError: an option that the format does not have, or something that is no tune.
         UnsupportedFormatError: no writer for this extension.
         MusicgenError: the file cannot be written.
     """
-    tunes = [tunes] if isinstance(tunes, Tune) else list(tunes)
-    if not tunes:
-        raise InvalidTuneError(f"{path}: there is no tune to write")
-    write_bytes(path, _render(tunes, path, options))
+    path = _name_of(target)
+    suffix = _suffix(path, WRITERS, "write", format)
+    data = _render(tunes, path, suffix, options)
+    if isinstance(target, str | Path):
+        write_bytes(target, data)
+        return
+    file: Any = target
+    try:
+        file.write(data)
+    except TypeError:  # a file opened as text
+        if not WRITERS[suffix].is_text:
+            what = f"{WRITERS[suffix].name} is not text; open the file with mode 'wb'"
+            raise OptionError(f"{path}{path and ': '}{what}") from None
+        file.write(data.decode())
+
+
+@overload
+def dumps(tunes: Tune | Iterable[Tune], format: TextFormat = "abc", **options: Any) -> str: ...
+@overload
+def dumps(tunes: Tune | Iterable[Tune], format: BinaryFormat, **options: Any) -> bytes: ...
+@overload
+def dumps(tunes: Tune | Iterable[Tune], format: str, **options: Any) -> str | bytes: ...
+def dumps(tunes: Tune | Iterable[Tune], format: str = "abc", **options: Any) -> str | bytes:
+    """The content of the file that `write` would write: text for ABC, MusicXML, SVG and HTML, bytes
+    for other formats. See `write`."""
+    suffix = _suffix("", WRITERS, "write", format)
+    data = _render(tunes, "", suffix, options)
+    return data.decode() if WRITERS[suffix].is_text else data
 
 
 def rendered(tunes: Sequence[Tune], suffix: str, **options: Any) -> bytes:
     """The content of the file that `write` would write for an extension such as ".svg"."""
-    return _render(tunes, f"tune{suffix}", options)
+    return _render(tunes, f"tune{suffix}", _suffix(f"tune{suffix}", WRITERS, "write"), options)
 
 
-def _render(tunes: Sequence[Tune], path: str | Path, options: Mapping[str, Any]) -> bytes:
-    row = _format(path, WRITERS, "write")
-    _require_known(path, options, row.writing_options)
-    return row.render(tunes, **options)
+def _render(
+    tunes: Tune | Iterable[Tune], path: str, suffix: str, options: Mapping[str, Any]
+) -> bytes:
+    listed = [tunes] if isinstance(tunes, Tune) else [require_tune(tune) for tune in tunes]
+    if not listed:
+        raise InvalidTuneError(f"{path}{path and ': '}there is no tune to write")
+    _require_known(path, suffix, options, WRITERS[suffix].writing_options)
+    return WRITERS[suffix].render(listed, **options)
 
 
 def _reader_options(
-    path: str | Path, options: dict[str, Any], *, all_voices: bool
+    path: str | Path, suffix: str, options: dict[str, Any], *, all_voices: bool
 ) -> dict[str, Any]:
     """Options for the reader of a file's format, checked."""
-    known = _format(path, READERS, "read").reading_options
-    _require_known(path, options, known)
+    known = READERS[suffix].reading_options
+    _require_known(path, suffix, options, known)
     return {"voices": "all", **options} if all_voices and "voices" in known else options
 
 
-def _require_known(path: str | Path, options: Iterable[str], known: Sequence[str]) -> None:
-    for name in options:
-        if name not in known:
-            listed = f"it has {', '.join(known)}" if known else "it has none"
-            raise ConfigError(f"{path}: '{name}' is no option of {extension(path)}; {listed}")
+def _require_known(
+    path: str | Path, suffix: str, options: Iterable[str], known: Sequence[str]
+) -> None:
+    require_options(options, known, of=suffix, where=str(path))
 
 
 def reading_options(suffix: str) -> tuple[str, ...]:
@@ -174,7 +279,7 @@ def reading_options(suffix: str) -> tuple[str, ...]:
     Raises:
         UnsupportedFormatError: no reader for this extension.
     """
-    return _format(f"tune{suffix}", READERS, "read").reading_options
+    return READERS[_suffix(f"tune{suffix}", READERS, "read")].reading_options
 
 
 def options_for(path: str | Path, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +294,7 @@ def writing_options(suffix: str) -> tuple[str, ...]:
     Raises:
         UnsupportedFormatError: no writer for this extension.
     """
-    return _format(f"tune{suffix}", WRITERS, "write").writing_options
+    return WRITERS[_suffix(f"tune{suffix}", WRITERS, "write")].writing_options
 
 
 def readable(path: str | Path) -> bool:
@@ -205,9 +310,19 @@ def extension(path: str | Path) -> str:
     return double if double in WRITERS or double in READERS else "".join(suffixes[-1:])
 
 
-def _format(path: str | Path, table: Mapping[str, Format], verb: str) -> Format:
+def _suffix(path: str | Path, table: Mapping[str, Format], verb: str, format: str = "") -> str:
+    """The extension of a file, or that of a format by its own name or extension, in a table."""
     suffix = extension(path)
-    if suffix in table:
-        return table[suffix]
-    known = ", ".join(table)
-    raise UnsupportedFormatError(f"{path}: cannot {verb} '{suffix or 'no extension'}'; use {known}")
+    if not format and suffix in table:
+        return suffix
+    wanted = format.lower().removeprefix(".")
+    for known, row in table.items():
+        if wanted and wanted in (known[1:], row.name.lower()):
+            return known
+    if format:
+        advice = suggestion(wanted, (known[1:] for known in table)) or f"use {', '.join(table)}"
+        raise UnsupportedFormatError(f"cannot {verb} '{printable(format[:40])}'; {advice}")
+    where = f"{path}: " if str(path) else "an open file without a name: "
+    raise UnsupportedFormatError(
+        f"{where}cannot {verb} '{suffix or 'no extension'}'; use {', '.join(table)}"
+    )

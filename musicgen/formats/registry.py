@@ -30,8 +30,9 @@ class Format:
 
     `each_reader` is for a format whose reader can give the tunes of a large file one by one.
     `signature` matches the beginning of a file of this format, after blanks. With `is_zip` a zip
-    archive may be a file of this format. `holds_many` says that one file may hold several tunes.
-    The studio offers the formats that have a `media_type`.
+    archive may be a file of this format. `holds_many` says that one file may hold several tunes,
+    `is_text` that its content is text in UTF-8. The studio offers the formats that have a
+    `media_type`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Format:
     signature: re.Pattern[bytes] | None = None
     is_zip: bool = False
     holds_many: bool = False
+    is_text: bool = False
     is_audio: bool = False
     media_type: str = ""
 
@@ -128,6 +130,7 @@ for _row in (
         writer="musicgen.formats.abc_notation:render",
         signature=re.compile(rb"X:\s*\d+\s*$|%abc", re.MULTILINE),
         holds_many=True,
+        is_text=True,
         media_type="text/vnd.abc; charset=utf-8",
     ),
     Format(
@@ -151,6 +154,7 @@ for _row in (
         writer="musicgen.formats.musicxml:render",
         signature=_MUSICXML,
         is_zip=True,
+        is_text=True,
         media_type="application/vnd.recordare.musicxml+xml",
     ),
     Format(
@@ -171,6 +175,7 @@ for _row in (
         name="SVG",
         extensions=(".svg",),
         writer="musicgen.formats.engraving.writing:render_svg",
+        is_text=True,
         media_type="image/svg+xml",
     ),
     Format(
@@ -191,6 +196,7 @@ for _row in (
         extensions=(".roll.svg",),
         writer="musicgen.formats.pianoroll:render_svg",
         holds_many=True,
+        is_text=True,
     ),
     Format(
         name="piano roll in PNG",
@@ -219,6 +225,7 @@ for _row in (
         extensions=(".html",),
         writer="musicgen.formats.webpage:render",
         holds_many=True,
+        is_text=True,
     ),
 ):
     register(_row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from musicgen.errors import ParseError
-from musicgen.formats.registry import READERS
+from musicgen.formats.registry import READERS, Format
 
 # How files of no readable format begin: (offset, bytes, name, advice).
 _SIGNATURES = (
@@ -56,12 +56,24 @@ def require_readable(data: bytes, suffix: str, path: str | None) -> None:
 
 def other_music(data: bytes, suffix: str) -> str:
     """Which other format the content has: "is ABC; name it .abc"; "" for none that is known."""
+    row = _recognised(data)
+    if row is None or READERS[suffix].signature == row.signature:
+        return ""
+    return f"is {row.name}; name it {row.extensions[0]}"
+
+
+def extension_of(data: bytes) -> str:
+    """The extension of the format that content begins like; ".abc" for other text."""
+    if data.startswith(b"PK\3\4"):
+        return ".mxl"
+    row = _recognised(data)
+    return ".abc" if row is None else row.extensions[0]
+
+
+def _recognised(data: bytes) -> Format | None:
     text = data[:4000].lstrip(_BLANKS)
-    for row in dict.fromkeys(READERS.values()):
-        if row.signature and row.signature.match(text):
-            matches = READERS[suffix].signature == row.signature
-            return "" if matches else f"is {row.name}; name it {row.extensions[0]}"
-    return ""
+    rows = dict.fromkeys(READERS.values())
+    return next((row for row in rows if row.signature and row.signature.match(text)), None)
 
 
 def _archive(data: bytes) -> str:

@@ -22,8 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.config import from_dict, to_dict
-from musicgen.errors import CheckpointError, ConfigError, CorpusError, printable
+from musicgen.config import from_dict, suggestion, to_dict
+from musicgen.errors import (
+    CheckpointError,
+    ConfigError,
+    CorpusError,
+    MissingModelError,
+    printable,
+)
 from musicgen.models import ModelConfig, build_model, weight_shapes
 from musicgen.models.card import FRONT_MATTER, UNKNOWN_LICENCE, front_matter
 from musicgen.models.sealed_folder import (
@@ -316,7 +322,9 @@ def locate(name: str | Path) -> Path:
         return path
     models = shipped()
     if str(name) not in models:
-        raise CheckpointError(
-            f"{name}: no such model folder; shipped models: {', '.join(models) or 'none'}"
+        advice = suggestion(str(name), models)
+        raise MissingModelError(
+            f"{name}: no such model folder; {advice}{advice and ' '}"
+            f"shipped models: {', '.join(models) or 'none'}"
         )
     return models[str(name)]

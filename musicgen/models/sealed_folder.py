@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.errors import CheckpointError, ParseError, printable
+from musicgen.errors import CheckpointError, MissingModelError, ParseError, printable
 from musicgen.system.files import read_bytes, replacing_folder
 
 MANIFEST = "manifest.json"
@@ -80,7 +80,8 @@ def unseal(
     folder = Path(folder)
     where = printable(str(folder))
     if not folder.is_dir():
-        raise CheckpointError(f"{where}: is not a model folder; {advice}")
+        kind_of_error = CheckpointError if folder.exists() else MissingModelError
+        raise kind_of_error(f"{where}: is not a model folder; {advice}")
     try:
         manifest = json.loads(_read(folder / MANIFEST, max_bytes))
         kind_of_folder, digests = str(manifest["format"]), dict(manifest["sha256"])

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
+from musicgen.errors import OptionError
 from musicgen.music.theory import C_MAJOR, COMMON_TIME, Key, Meter, Pitch
 
 EIGHTH = Fraction(1, 2)
@@ -340,6 +341,18 @@ class Tune:
     def n_notes(self) -> int:
         """Notes and chords over all voices, as written (grace notes and overlays aside)."""
         return sum(not isinstance(e, Rest) for voice in self.voices for e in voice.events)
+
+
+def require_tune(value: object) -> Tune:
+    """The same object, which must be a tune.
+
+    Raises:
+        OptionError: it is something else; of a list of tunes the message says to take one.
+    """
+    if isinstance(value, Tune):
+        return value
+    hint = "; take one of its tunes, such as tunes[0]" if isinstance(value, list | tuple) else ""
+    raise OptionError(f"a Tune is wanted, not {type(value).__name__}{hint}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 
+from musicgen.config import suggestion
 from musicgen.errors import FieldError, printable
 
 Kind = Literal[
@@ -119,8 +119,7 @@ class Field:
     def _choice(self, value: object, where: str) -> str:
         text = self._text(value, where)
         if text not in self.choices:
-            close = get_close_matches(text, self.choices, n=1)
-            listed = f"did you mean '{close[0]}'?" if close else f"use {', '.join(self.choices)}"
+            listed = suggestion(text, self.choices) or f"use {', '.join(self.choices)}"
             raise FieldError(where, f"{_shown(text)} is unknown; {listed}")
         return text
 
@@ -196,8 +195,7 @@ class FieldGroup:
             raise _unusable(where, value, "an object with named fields")
         for name in value:
             if name not in self._by_name:
-                close = get_close_matches(name, self._by_name, n=1)
-                advice = f"did you mean '{close[0]}'?" if close else "leave it out"
+                advice = suggestion(name, self._by_name) or "leave it out"
                 raise FieldError(_dotted(where, printable(name[:40])), f"is no field; {advice}")
         checked = {}
         for field in self.fields:

@@ -16,7 +16,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
-from musicgen.errors import MusicgenError, ParseError
+from musicgen.errors import MissingFileError, MusicgenError, ParseError
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
 _LIMIT_VARIABLE = "MUSICGEN_MAX_BYTES"  # inherited by processes that read files for us
@@ -32,12 +32,22 @@ def read_bytes(path: str | Path, *, max_bytes: int | None = None) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(size + 1) if size <= most else b""  # it may grow while it is read
-    if max(size, len(data)) > most:
+    require_size(max(size, len(data)), max_bytes=max_bytes, path=path)
+    return data
+
+
+def require_size(size: int, *, max_bytes: int | None = None, path: str | Path = "") -> None:
+    """Check the size of an input against `max_bytes` (default: `limit_inputs`).
+
+    Raises:
+        ParseError: it is larger.
+    """
+    most = _input_limit() if max_bytes is None else max_bytes
+    if size > most:
         hint = ", or allow more with --max-size" if max_bytes is None else ""
         raise ParseError(
             f"is larger than {_mebibytes(most)}; split it into smaller files{hint}", path=path
         )
-    return data
 
 
 def limit_inputs(max_bytes: int) -> None:
@@ -66,13 +76,13 @@ def open_regular(path: str | Path) -> BufferedReader:
     """A regular file open for reading.
 
     Raises:
-        ParseError: it is missing, a folder, a device or a pipe, or unreadable.
+        ParseError: it is missing (`MissingFileError`), a folder, a device or a pipe, or unreadable.
     """
     try:
         # O_NONBLOCK so that a named pipe without a writer cannot make us wait.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        raise ParseError("no such file; check the name", path=path) from None
+        raise MissingFileError("no such file; check the name", path=path) from None
     except OSError as error:
         raise ParseError(
             f"cannot be opened ({error.strerror or error}); check its permissions", path=path

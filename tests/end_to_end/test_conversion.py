@@ -171,4 +171,4 @@ def test_an_option_that_a_file_has_no_use_for_is_refused(
     finally:
         sys.argv = before
     assert stop.value.code == 1
-    assert "'track' is no option of .abc" in capsys.readouterr().err
+    assert "no option 'track' of .abc" in capsys.readouterr().err

@@ -302,7 +302,7 @@ def test_a_performance_survives_the_way_to_the_child() -> None:
         ({"reverb": 2}, "reverb: 2.0 is not from 0 to 1"),
         ({"loudness": 0}, "loudness: 0.0 is not from -50 to -10 LUFS"),
         ({"soundfont": "none.sf2"}, "none.sf2: no such soundfont; check the name"),
-        ({"instrumnet": "flute"}, "instrumnet: unknown option; did you mean 'instrument'?"),
+        ({"instrumnet": "flute"}, "no option 'instrumnet'; did you mean 'instrument'?"),
         ({"tempo": 100}, "tempo: 100 is not text"),
         (
             {"synthesizer": "fluid"},

@@ -73,5 +73,5 @@ def test_options_are_those_of_sound_files() -> None:
     performance, wav = player.prepare(tune, tempo="200%", backing=False)
     assert len(performance.parts) == 1
     assert wav[:4] == b"RIFF"
-    with pytest.raises(ConfigError, match="volume: unknown option"):
+    with pytest.raises(ConfigError, match="no option 'volume'; it has"):
         player.prepare(tune, volume=1)

@@ -302,7 +302,7 @@ def test_several_tunes_do_not_go_into_one_picture(suffix: str) -> None:
         ({"dpi": 5000}, "5000 dots an inch: use 30 to 1200, fewer for a long tune"),
         (
             {"tempo": "70%"},
-            "tune.png: 'tempo' is no option of .png; "
+            "tune.png: no option 'tempo' of .png; "
             "it has paper, size, bars_per_line, transpose, dpi",
         ),
     ],

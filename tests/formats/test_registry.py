@@ -66,7 +66,7 @@ def test_options_are_the_keyword_only_parameters(toy: Format, tune: Tune, tmp_pa
     musicgen.write([tune, tune], tmp_path / "x.toy", indent=2)
     assert (tmp_path / "x.toy").read_text().startswith('{\n  "')
     assert musicgen.read(tmp_path / "x.toy", skip=1) == [tune]
-    with pytest.raises(ConfigError, match=r"'paper' is no option of \.toy; it has indent"):
+    with pytest.raises(ConfigError, match=r"no option 'paper' of \.toy; it has indent"):
         musicgen.write(tune, tmp_path / "x.toy", paper="a4")
 
 

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from musicgen.composer.controls.form import form_of
     from musicgen.composer.controls.phrase import describe, understand_phrase
     from musicgen.composer.controls.request import Opening, Outlines, Request, understand
-    from musicgen.composer.controls.table import Controls
+    from musicgen.composer.controls.table import Controls, controls_of
 
 __all__ = [
     "Controls",
     "Opening",
     "Outlines",
     "Request",
+    "controls_of",
     "describe",
     "form_of",
     "understand",
@@ -41,6 +42,7 @@ __getattr__ = lazy(
         "Opening": "request",
         "Outlines": "request",
         "Request": "request",
+        "controls_of": "table",
         "describe": "phrase",
         "form_of": "form",
         "understand": "request",

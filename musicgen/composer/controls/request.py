@@ -19,6 +19,7 @@ from musicgen.composer.controls.scale import pitch_class
 from musicgen.composer.controls.setting import Setting, setting_of
 from musicgen.composer.controls.table import Controls
 from musicgen.composer.controls.values import tempo_of
+from musicgen.config import suggestion
 from musicgen.errors import ControlError, InvalidTuneError, printable
 from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.music.transposition import move
@@ -370,9 +371,10 @@ def _require_known(controls: ParsedControls, headers: Sequence[dict[str, Any]]) 
 
 def _require(value: str, name: str, known: set[str]) -> None:
     if value not in known:
+        advice = suggestion(value, known)
         raise ControlError(
             f"{name} '{printable(value)}': the model knows no such tune; "
-            f"it knows {', '.join(sorted(known))}"
+            f"{advice}{advice and ' '}it knows {', '.join(sorted(known))}"
         )
 
 

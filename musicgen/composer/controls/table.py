@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from inspect import signature
 from typing import Any, Literal
 
 from musicgen.composer.controls.form import Form
@@ -26,6 +27,7 @@ from musicgen.composer.controls.values import (
     read_tempo,
     read_unit,
 )
+from musicgen.config import checked, require_options
 from musicgen.errors import ControlError
 from musicgen.music.instruments import RANGES, written_range
 from musicgen.music.theory import RHYTHM_METERS, canonical_rhythm
@@ -77,6 +79,7 @@ def _control(default: Any = None, **about: Any) -> Any:
     return field(default=default, metadata={"control": Control(**about)})
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Controls:
     """Properties of a new tune; None leaves the choice to the model."""
@@ -246,6 +249,17 @@ class Controls:
             for row in fields(self)
             if getattr(self, row.name) != row.default
         }
+
+
+def controls_of(function: Callable[..., Any], given: Mapping[str, Any]) -> Controls:
+    """The controls among the keyword arguments of a function that are not its own.
+
+    Raises:
+        OptionError: a name that neither is; the nearest of both is in the message.
+    """
+    own = signature(function).parameters.values()
+    require_options(given, [*TABLE, *(p.name for p in own if p.kind is p.KEYWORD_ONLY)])
+    return Controls(**given)
 
 
 TABLE: Mapping[str, Control] = {row.name: row.metadata["control"] for row in fields(Controls)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from musicgen.config import checked
 from musicgen.errors import ConfigError
 
 # By a classifier its tunes are nearest to real ones; at 1 too many slips add up (see
@@ -12,6 +13,7 @@ from musicgen.errors import ConfigError
 TEMPERATURE = 0.95
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     """How to draw tokens. `temperature` 0 takes the likeliest token; `top_k` 0, `top_p` 1 and

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from musicgen.config import from_dict, to_dict, unknown
+from musicgen.config import from_dict, require_options, to_dict
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.audio.sound import RecordingOptions, to_json
 from musicgen.music.performance import Performance, Style, perform
@@ -77,9 +77,7 @@ def read_options(options: Mapping[str, Any]) -> tuple[Style, RecordingOptions]:
     Raises:
         ConfigError: an option is unknown or out of its range, or the soundfont does not exist.
     """
-    for name in options:
-        if name not in OPTIONS:
-            raise ConfigError(unknown(name, name, OPTIONS, kind="option"))
+    require_options(options, OPTIONS)
     style, sound = (
         {field.name: options[field.name] for field in fields(group) if field.name in options}
         for group in (Style, RecordingOptions)
