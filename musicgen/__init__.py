@@ -6,24 +6,35 @@
     tune = composer.generate(key="D", meter="6/8", rhythm="jig", seed=7)
     musicgen.write(tune, "jig.mid")
 
-Names that need torch or another large library are imported when they are first used.
+files           read, scan, write; parse and dumps for text and bytes; show in a notebook
+a tune          Tune, notes(), note_array(); transpose, validate, classify, harmonize, novelty
+other libraries to_ and from_ music21, pretty_midi, mido, symusic, dict; dataset for torch
+models          load, Composer, Controls, SamplingConfig, NextTokenModule, TuneDataModule
+
+Every error that the input causes is a MusicgenError. Names that need torch or another large library
+are imported when they are first used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from musicgen.errors import MusicgenError
-from musicgen.formats import read, scan, write
-from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice
+from musicgen.formats import dumps, parse, read, scan, write
+from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice, require_tune
 from musicgen.system.lazy import lazy
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from musicgen.composer import Composer, PolyphonicComposer
     from musicgen.composer.controls import Controls
     from musicgen.composer.sampling import SamplingConfig
+    from musicgen.evaluation.classification import Classifier
     from musicgen.formats.interop import (
         from_mido,
         from_music21,
@@ -36,9 +47,11 @@ if TYPE_CHECKING:
     )
     from musicgen.formats.plain import from_dict, to_dict
     from musicgen.formats.webpage import Gallery
+    from musicgen.music.similarity import Novelty, NoveltyIndex
     from musicgen.music.transposition import transpose
     from musicgen.music.validation import validate
     from musicgen.training import NextTokenModule, TuneDataModule
+    from musicgen.training.tune_dataset import TuneDataset
 
 __version__ = "0.1.0"
 __all__ = [
@@ -54,12 +67,18 @@ __all__ = [
     "Tune",
     "TuneDataModule",
     "Voice",
+    "classify",
+    "dataset",
+    "dumps",
     "from_dict",
     "from_mido",
     "from_music21",
     "from_pretty_midi",
     "from_symusic",
+    "harmonize",
     "load",
+    "novelty",
+    "parse",
     "read",
     "scan",
     "show",
@@ -103,7 +122,14 @@ def _display(tune: Tune) -> dict[str, str]:
     return webpage.mimebundle(tune)
 
 
-Tune.display = _display
+def _note_table(name: str, tune: Tune, repeats: bool) -> NDArray[np.void]:
+    from musicgen.music import note_table
+
+    make = note_table.notes if name == "notes" else note_table.note_array
+    return make(tune, repeats=repeats)
+
+
+Tune.display, Tune.note_table = _display, _note_table
 
 
 def show(tunes: Tune | Iterable[Tune]) -> Gallery:
@@ -120,7 +146,8 @@ def load(
     one of the Hugging Face Hub as `user/name`, of a `revision` (see `models.hub.find`).
 
     Raises:
-        CheckpointError: there is no such model, it is damaged, or it cannot be downloaded.
+        CheckpointError: the model is damaged, or cannot be downloaded; `MissingModelError`, which
+            is a FileNotFoundError, too: there is none of this name.
     """
     from musicgen.composer import composer_of
     from musicgen.errors import CheckpointError, printable
@@ -133,3 +160,83 @@ def load(
         return composer_of(loaded)
     except CheckpointError as error:
         raise CheckpointError(f"{printable(str(folder))}: {error}") from None
+
+
+def dataset(
+    sources: str | Path | Sequence[str | Path] = "celtic",
+    *,
+    split: Literal["train", "val", "test"] | None = None,
+    workers: int = 1,
+) -> TuneDataset:
+    """The unique tunes of a named corpus, of files or of folders, as a torch Dataset of Tunes; see
+    `musicgen.training.tune_dataset.TuneDataset`."""
+    from musicgen.training.tune_dataset import TuneDataset
+
+    return TuneDataset(sources, split=split, workers=workers)
+
+
+def harmonize(tune: Tune, *, temperature: float = 0.0, beam: int = 4, seed: int = 0) -> Tune:
+    """The tune with chord symbols over its first voice, in place of its own.
+
+    `temperature` 0 is the most likely harmony, found with `beam` candidates; above it, chords are
+    drawn with `seed`. `musicgen.composer.harmony.harmonize` gives the probabilities, too.
+
+    Raises:
+        ControlError: the tune has no bar for a chord, or is too long.
+        ConfigError: an impossible temperature or beam.
+    """
+    from musicgen.composer import harmony
+    from musicgen.composer.harmony.decoding import DecodingConfig
+
+    config = DecodingConfig(temperature=temperature, beam=beam, seed=seed)
+    return harmony.harmonize(require_tune(tune), harmony.load(), config).tune
+
+
+def classify(
+    tune: Tune, *, by: Literal["head", "likelihood"] = "head"
+) -> dict[str, dict[str, float]]:
+    """The probability of every rhythm, mode, meter and collection, from the notes alone:
+    {"rhythm": {"jig": 0.97, ...}, ...}. See `musicgen.evaluation.classification.Classifier`.
+
+    Raises:
+        InvalidTuneError: the tune is no single line in one key and one meter.
+    """
+    return _classifier().classify(require_tune(tune), by=by)
+
+
+def novelty(tune: Tune, against: str | Path | Iterable[Tune] | NoveltyIndex = "celtic") -> Novelty:
+    """How close a tune is to the corpus of a model, or to other tunes: the nearest of them, shared
+    bars, and a verdict. To compare many tunes with others, build a
+    `musicgen.music.similarity.NoveltyIndex` of them once.
+
+    Raises:
+        CheckpointError: there is no such model, or it has no index of its corpus.
+    """
+    from musicgen.models import hub
+    from musicgen.models.checkpoint import novelty_index
+    from musicgen.music.similarity import NoveltyIndex
+
+    tune = require_tune(tune)
+    if against == "celtic":
+        return _celtic().assess(tune)
+    if isinstance(against, NoveltyIndex):
+        return against.assess(tune)
+    if isinstance(against, str | Path):
+        return novelty_index(hub.find(against)).assess(tune)
+    return NoveltyIndex.build(against).assess(tune)
+
+
+@cache
+def _classifier() -> Classifier:
+    """The shipped one."""
+    from musicgen.evaluation.classification import Classifier
+
+    return Classifier.load()
+
+
+@cache
+def _celtic() -> NoveltyIndex:
+    """The index of the corpus of the shipped models."""
+    from musicgen.models.checkpoint import locate, novelty_index
+
+    return novelty_index(locate("celtic"))

@@ -17,7 +17,7 @@ from musicgen.cli.messages import counted, say
 from musicgen.cli.options import ReadingOptions
 from musicgen.cli.output import write_json
 from musicgen.cli.progress import available_cores, progress_bar
-from musicgen.errors import CheckpointError, MusicgenError, locate
+from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:
     from musicgen.music.similarity import Neighbour, Novelty, NoveltyIndex
@@ -45,7 +45,12 @@ def novelty(
     reading: ReadingOptions,
 ) -> None:
     """How close tunes come to a corpus: nearest tunes, shared bars, and a verdict."""
-    index = _read_corpus(corpus, workers) if corpus else _index_of(checkpoint)
+    from musicgen.models.checkpoint import novelty_index
+
+    if corpus:
+        index = _read_corpus(corpus, workers)
+    else:
+        index = novelty_index(options.model_folder(checkpoint))
     verdicts: Counter[str] = Counter()
     report: list[dict[str, Any]] = []
     unreadable = 0
@@ -75,16 +80,6 @@ def novelty(
         counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
         say(f"{counted(verdicts.total(), 'tune')} against {len(index):,}: {counts or 'none'}")
     raise typer.Exit(1 if unreadable else 0)
-
-
-def _index_of(checkpoint: str) -> NoveltyIndex:
-    """The index of a model's corpus."""
-    from musicgen.music.similarity import FILE_NAME, NoveltyIndex
-
-    folder = options.model_folder(checkpoint)
-    if not (folder / FILE_NAME).exists():
-        raise CheckpointError(f"{folder}: has no index of its corpus; name one with --corpus")
-    return NoveltyIndex.load(folder / FILE_NAME)
 
 
 def _read_corpus(names: Sequence[str], workers: int | None) -> NoveltyIndex:

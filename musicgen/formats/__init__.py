@@ -123,8 +123,16 @@ def _tunes_of(reading: Reading, path: str) -> list[Tune]:
 
 def _name_of(source: File | Target) -> str:
     """The path of a file, or the name of an open one; "" where it has none."""
-    name = source if isinstance(source, str | Path) else getattr(source, "name", "")
+    if isinstance(source, str | Path):
+        return str(source)
+    if not (hasattr(source, "read") or hasattr(source, "write")):
+        raise OptionError(f"a file is wanted: its path, or an open one; not {_kind(source)}")
+    name = getattr(source, "name", "")
     return str(name) if isinstance(name, str | Path) else ""
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def _encoded(content: object, path: str = "") -> bytes:
@@ -135,7 +143,7 @@ def _encoded(content: object, path: str = "") -> bytes:
         except UnicodeEncodeError:
             raise ParseError("holds half a character; give valid Unicode", path=path) from None
     if not isinstance(content, bytes | bytearray | memoryview):
-        raise OptionError(f"music is text or bytes, not {type(content).__name__}")
+        raise OptionError(f"music is text or bytes, not {_kind(content)}")
     data = bytes(content)
     require_size(len(data), path=path)
     return data

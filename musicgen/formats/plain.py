@@ -33,7 +33,7 @@ LEFT_OUT = ("source", "warnings", "span")
 
 def to_dict(music: tune.Tune) -> dict[str, Any]:
     """A tune as plain data."""
-    return _plain(music)
+    return _plain(tune.require_tune(music))
 
 
 def from_dict(data: Mapping[str, Any]) -> tune.Tune:

@@ -328,3 +328,15 @@ def locate(name: str | Path) -> Path:
             f"shipped models: {', '.join(models) or 'none'}"
         )
     return models[str(name)]
+
+
+def novelty_index(folder: Path) -> NoveltyIndex:
+    """The index of the corpus of the model in a folder, without the model.
+
+    Raises:
+        CheckpointError: there is none.
+        CorpusError: it is damaged.
+    """
+    if not (folder / FILE_NAME).exists():
+        raise CheckpointError(f"{folder}: has no index of its corpus; compare with a corpus")
+    return NoveltyIndex.load(folder / FILE_NAME)

@@ -18,7 +18,18 @@ from musicgen.music.theory import (
     tonic_name,
     transpose_pitch,
 )
-from musicgen.music.tune import Bar, Change, Chord, Event, Marks, Note, Rest, Tune, Voice
+from musicgen.music.tune import (
+    Bar,
+    Change,
+    Chord,
+    Event,
+    Marks,
+    Note,
+    Rest,
+    Tune,
+    Voice,
+    require_tune,
+)
 
 MOST_SEMITONES = 24
 
@@ -30,6 +41,7 @@ def transpose(tune: Tune, to: str) -> Tune:
     Raises:
         ConfigError: `to` is neither.
     """
+    tune = require_tune(tune)
     return move(tune, _interval(tune.key, to))
 
 

@@ -15,10 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from musicgen.errors import OptionError
+from musicgen.errors import OptionError, printable
 from musicgen.music.theory import C_MAJOR, COMMON_TIME, Key, Meter, Pitch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 EIGHTH = Fraction(1, 2)
 
@@ -291,7 +295,7 @@ class Source:
         return Source, (self.path, self.line, self.text, self.ticks_per_quarter)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tune:
     """A piece of music with its heading.
 
@@ -315,12 +319,22 @@ class Tune:
     source: Source | None = field(default=None, compare=False, repr=False)
     warnings: tuple[ReadWarning, ...] = field(default=(), compare=False, repr=False)
 
-    # The content that a notebook shows; `musicgen/__init__.py` sets it, as drawing is a row above.
+    # Functions of modules that import this one, set by `musicgen/__init__.py`: the content that a
+    # notebook shows, and a function of `note_table` by name, for a tune with or without repeats.
     display: ClassVar[Callable[[Tune], dict[str, str]] | None] = None
+    note_table: ClassVar[Callable[[str, Tune, bool], Any]]
 
     def read_from(self, source: Source) -> Tune:
         """The tune with a source that remembers it as it was read."""
         return replace(self, source=replace(source, read=self))
+
+    def __repr__(self) -> str:
+        """Such as <Tune "The Kesh" 6/8 G, 1 voice, 16 bars>; `to_dict` says all."""
+        voices, bars = len(self.voices), len(self.bars)
+        return (
+            f'<Tune "{printable(self.title)}" {self.meter} {self.key}, '
+            f"{voices} voice{'s' * (voices != 1)}, {bars} bar{'s' * (bars != 1)}>"
+        )
 
     @property
     def bars(self) -> tuple[Bar, ...]:
@@ -332,6 +346,23 @@ class Tune:
         """The tune without its voices of percussion."""
         pitched = tuple(voice for voice in self.voices if voice.percussion is None)
         return self if len(pitched) == len(self.voices) else replace(self, voices=pitched)
+
+    def notes(self, *, repeats: bool = True) -> NDArray[np.void]:
+        """(N,) notes as they sound, a numpy structured array: `onset` and `duration` in quarters,
+        `pitch` (MIDI) and `voice` (from 0). Without `repeats` every bar comes once.
+
+        See `musicgen.music.note_table.notes`.
+        """
+        table: NDArray[np.void] = Tune.note_table("notes", self, repeats)
+        return table
+
+    def note_array(self, *, repeats: bool = True) -> NDArray[np.void]:
+        """(N,) notes as they sound, with the fields of partitura's note arrays.
+
+        See `musicgen.music.note_table.note_array`.
+        """
+        table: NDArray[np.void] = Tune.note_table("note_array", self, repeats)
+        return table
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
         """The tune as a notebook shows it: content by MIME type."""

@@ -19,7 +19,17 @@ from itertools import chain, pairwise, zip_longest
 
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import playing_order
-from musicgen.music.tune import SECTION_LINES, Bar, Change, Event, Tune, Voice, marks_of, notes_of
+from musicgen.music.tune import (
+    SECTION_LINES,
+    Bar,
+    Change,
+    Event,
+    Tune,
+    Voice,
+    marks_of,
+    notes_of,
+    require_tune,
+)
 
 # Every kind of problem.
 KINDS = {
@@ -58,6 +68,7 @@ class Problem:
 
 def validate(tune: Tune) -> tuple[Problem, ...]:
     """All problems of a tune, by voice and bar."""
+    tune = require_tune(tune)
     try:
         orders = playing_order(tune)
     except InvalidTuneError as error:

@@ -5,16 +5,20 @@ __getattr__ = lazy(__name__, {"Composer": "melody", "TextComposer": "texts"})
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A module's `__getattr__` for names that live in submodules: name -> submodule.
+    """A module's `__getattr__` for names that live in submodules: name -> submodule. `dir` lists
+    them, too.
 
     The function raises AttributeError for any other name.
     """
+    names = vars(sys.modules[package])
+    names["__dir__"] = lambda: sorted({*names, *homes})
 
     def getattribute(name: str) -> Any:
         if name not in homes:

@@ -27,7 +27,17 @@ from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.splicing import replace_bars
 from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import played_notes
-from musicgen.music.tune import NO_MARKS, Change, Event, Marks, Note, Rest, Timed, Tune
+from musicgen.music.tune import (
+    NO_MARKS,
+    Change,
+    Event,
+    Marks,
+    Note,
+    Rest,
+    Timed,
+    Tune,
+    require_tune,
+)
 from musicgen.tokens.melody.encoding import decode_bars
 from musicgen.tokens.melody.grammar import state_after
 from musicgen.tokens.melody.table import parse_token
@@ -68,6 +78,7 @@ class InfillTarget:
         Raises:
             ControlError: it is no single line in some meter.
         """
+        tune = require_tune(tune)
         try:
             if len(tune.voices) != 1:
                 raise InvalidTuneError("more than one voice" if tune.voices else "no music")

@@ -21,7 +21,7 @@ from musicgen.formats.abc_notation.splicing import append
 from musicgen.formats.midi.splicing import MidiChunks, TickedNote
 from musicgen.music.playback import timeline
 from musicgen.music.theory import Key, Meter
-from musicgen.music.tune import Bar, Change, Tune
+from musicgen.music.tune import Bar, Change, Tune, require_tune
 from musicgen.tokens.melody.encoding import decode_bars
 from musicgen.tokens.melody.grammar import State, state_after
 from musicgen.tokens.melody.table import parse_token
@@ -53,6 +53,7 @@ class UnfinishedMelody:
         Raises:
             ControlError: it cannot go on; the message says why.
         """
+        tune = require_tune(tune)
         try:
             return _read(tune, n_bars)
         except InvalidTuneError as error:

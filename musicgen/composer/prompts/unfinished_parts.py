@@ -16,7 +16,18 @@ from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.midi.splicing import MidiChunks
 from musicgen.music.playback import PlayedNote, played_notes
 from musicgen.music.transposition import at_concert_pitch
-from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Source, Tune, Voice
+from musicgen.music.tune import (
+    Bar,
+    Change,
+    Chord,
+    Event,
+    Note,
+    Rest,
+    Source,
+    Tune,
+    Voice,
+    require_tune,
+)
 from musicgen.tokens.remi.encoding import (
     decode,
     encode_notes,
@@ -68,7 +79,7 @@ class UnfinishedParts:
         Raises:
             ControlError: the model cannot follow it, or it has as many bars already.
         """
-        tune = at_concert_pitch(tune)
+        tune = at_concert_pitch(require_tune(tune))
         try:
             given, _ = piece_of(tune, finished=False)
         except InvalidTuneError as error:

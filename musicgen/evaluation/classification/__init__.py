@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from musicgen.errors import CheckpointError
+from musicgen.config import unknown
+from musicgen.errors import CheckpointError, ConfigError
 from musicgen.evaluation.classification.questions import QUESTIONS, Question
 from musicgen.evaluation.classification.transcription import transcribe
 from musicgen.music.tune import Tune
@@ -72,9 +73,12 @@ class Classifier:
         Raises:
             InvalidTuneError: a tune is no single line in one key and one meter.
             CheckpointError: the model has no head, or does not read melody tokens.
+            ConfigError: `by` is not one of `WAYS`.
         """
         from musicgen.models.inference.threads import torch_single_threaded
 
+        if by not in WAYS:
+            raise ConfigError(unknown("by", str(by), WAYS, kind=f"value '{by}'"))
         transcriptions = [transcribe(tune) for tune in tunes]
         if by == "likelihood":
             from musicgen.evaluation.classification.likelihood import answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from math import lcm
@@ -22,13 +22,14 @@ from musicgen.music.playback import (
     PlayedBar,
     PlayedNote,
     Timeline,
+    once,
     playing_order,
     separate,
     timeline,
 )
 from musicgen.music.theory import MINOR_MODES, Key, Meter, default_qpm
 from musicgen.music.transposition import transpose as transposed
-from musicgen.music.tune import NO_MARKS, Bar, Change, Tempo, Tune, Voice
+from musicgen.music.tune import Tempo, Tune, Voice
 
 USUAL_TICKS_PER_QUARTER = 480
 MAX_TICKS_PER_QUARTER = 0x7FFF
@@ -112,7 +113,7 @@ def render(
             f"a MIDI file holds one tune, not {len(tunes)}; write one file for each"
         )
     tune = transposed(tunes[0], transpose) if transpose else tunes[0]
-    tune = tune if repeats else _once(tune)
+    tune = tune if repeats else once(tune)
     played = timeline(tune)
     if not played.notes:
         raise InvalidTuneError(f"'{tune.title}' has no notes to write as MIDI")
@@ -122,22 +123,6 @@ def render(
             f"'{tune.title}' has pitch {beyond}, beyond MIDI's 0 to 127; transpose it"
         )
     return _Writer(tune, played, options).write()
-
-
-def _once(tune: Tune) -> Tune:
-    """The tune without anything that sends a player back."""
-
-    def plain(bar: Bar) -> Bar:
-        events = tuple(
-            e if isinstance(e, Change) else replace(e, marks=replace(
-                e.marks, decorations=(), annotations=())) if e.marks != NO_MARKS else e
-            for e in bar.events
-            if not isinstance(e, Change) or (e.part, e.text, e.signs) == (None, None, None)
-        )  # fmt: skip
-        return replace(bar, events=events, repeat_start=False, repeat_end=0, volta=())
-
-    voices = tuple(replace(v, bars=tuple(map(plain, v.bars))) for v in tune.voices)
-    return replace(tune, voices=voices, parts="")
 
 
 class _Writer:

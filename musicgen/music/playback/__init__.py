@@ -16,7 +16,7 @@ from musicgen.errors import InvalidTuneError
 from musicgen.music.playback.order import implicit_repeat_starts, playing_order
 from musicgen.music.theory import Key, Meter
 from musicgen.music.transposition import by_semitones, move_key
-from musicgen.music.tune import Bar, Change, Event, Note, Tune, Voice, highest, notes_of
+from musicgen.music.tune import NO_MARKS, Bar, Change, Event, Note, Tune, Voice, highest, notes_of
 
 __all__ = [
     "PlayedBar",
@@ -24,6 +24,7 @@ __all__ = [
     "Timeline",
     "implicit_repeat_starts",
     "melody",
+    "once",
     "played_notes",
     "playing_order",
     "separate",
@@ -128,6 +129,22 @@ def unfold(tune: Tune) -> Tune:
             current = contexts[i + 1]
         voices.append(replace(voice, bars=tuple(bars)))
     return replace(tune, voices=tuple(voices), parts="")
+
+
+def once(tune: Tune) -> Tune:
+    """The tune without anything that sends a player back, so that every bar is played once."""
+
+    def plain(bar: Bar) -> Bar:
+        events = tuple(
+            e if isinstance(e, Change) else replace(e, marks=replace(
+                e.marks, decorations=(), annotations=())) if e.marks != NO_MARKS else e
+            for e in bar.events
+            if not isinstance(e, Change) or (e.part, e.text, e.signs) == (None, None, None)
+        )  # fmt: skip
+        return replace(bar, events=events, repeat_start=False, repeat_end=0, volta=())
+
+    voices = tuple(replace(v, bars=tuple(map(plain, v.bars))) for v in tune.voices)
+    return replace(tune, voices=voices, parts="")
 
 
 def played_notes(tune: Tune) -> list[PlayedNote]:
