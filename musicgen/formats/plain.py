@@ -11,10 +11,10 @@ are left out.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from musicgen.config import unknown
 from musicgen.errors import ParseError, printable
@@ -63,10 +63,10 @@ def _plain(value: Any) -> Any:
     return {"type": type(value).__name__, **fields}
 
 
-def _object(value: Any, hint: str = "") -> Any:
-    if isinstance(value, list):
-        return tuple(_object(item, hint) for item in value)
-    if isinstance(value, str) and "Fraction" in hint:
+def _object(value: Any, *, fractions: bool = False) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple([_object(item, fractions=fractions) for item in value])
+    if fractions and isinstance(value, str):
         try:
             return Fraction(value)
         except (ValueError, ZeroDivisionError):
@@ -76,20 +76,46 @@ def _object(value: Any, hint: str = "") -> Any:
     name = str(value.get("type"))
     if name not in CLASSES:
         raise ParseError(unknown(name, name, CLASSES, kind="type"))
-    hints = _hints(name)
+    known = _fields(name)
+    fields = {}
     for field in value:
-        if field != "type" and field not in hints:
-            raise ParseError(unknown(f"{name}.{field}", str(field), hints, kind="field"))
+        if field == "type":
+            continue
+        if field not in known:
+            raise ParseError(unknown(f"{name}.{field}", str(field), known, kind="field"))
+        has_fractions, fits = known[field]
+        fields[field] = _object(value[field], fractions=has_fractions)
+        if not fits(fields[field]):
+            shown = printable(repr(value[field]))[:40]
+            raise ParseError(f"{name}.{field}: has the wrong type: {shown}")
     try:
-        return CLASSES[name](**{f: _object(value[f], hints[f]) for f in hints if f in value})
+        return CLASSES[name](**fields)
     except TypeError as error:
         raise ParseError(f"{name}: {error}") from None
 
 
 @cache
-def _hints(name: str) -> dict[str, str]:
-    """The fields of a class, each with its type as text."""
+def _fields(name: str) -> dict[str, tuple[bool, Callable[[Any], bool]]]:
+    """The fields of a class: whether text in one is a Fraction, and whether a value fits it."""
     kind = CLASSES[name]
     types = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    return {field: str(types[field]) for field in names if field not in LEFT_OUT}
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in LEFT_OUT]
+    return {field: ("Fraction" in str(types[field]), _check(types[field])) for field in names}
+
+
+def _check(hint: Any) -> Callable[[Any], bool]:
+    """Whether a value is of a type, which may be a union or a tuple of types."""
+    args = get_args(hint)
+    if get_origin(hint) is not tuple:
+        checks = [_check(kind) for kind in args if get_args(kind)]
+        kinds = {kind for kind in args or (hint,) if not get_args(kind)}
+        return lambda value: type(value) in kinds or any(check(value) for check in checks)
+    if args[-1] is ...:
+        each = _check(args[0])
+        return lambda value: type(value) is tuple and all(map(each, value))
+    by_place = [_check(kind) for kind in args]
+    return lambda value: (
+        type(value) is tuple
+        and len(value) == len(by_place)
+        and all(check(item) for check, item in zip(by_place, value, strict=True))
+    )

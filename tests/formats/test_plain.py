@@ -31,6 +31,12 @@ def test_json_holds_a_tune_without_loss(path: Path) -> None:
         ({"type": "Tuen"}, "Tuen: unknown type; did you mean 'Tune'?"),
         ({"titel": "x"}, "Tune.titel: unknown field; did you mean 'title'?"),
         ({"unit": "1/0"}, "'1/0': is not a fraction such as 3/2"),
+        ({"title": 5}, "Tune.title: has the wrong type: 5"),
+        ({"number": True}, "Tune.number: has the wrong type: True"),
+        ({"voices": "x"}, "Tune.voices: has the wrong type: 'x'"),
+        ({"voices": [{"type": "Key"}]}, "Tune.voices: has the wrong type: "),
+        ({"fields": [["A"]]}, "Tune.fields: has the wrong type: "),
+        ({"tempo": {"type": "Tempo", "bpm": 90}}, "Tempo.bpm: has the wrong type: 90"),
         ({"key": {"type": "Key"}, "type": "Key"}, "Key.title: unknown field; use one of: "),
     ],
 )
