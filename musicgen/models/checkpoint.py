@@ -338,5 +338,5 @@ def novelty_index(folder: Path) -> NoveltyIndex:
         CorpusError: it is damaged.
     """
     if not (folder / FILE_NAME).exists():
-        raise CheckpointError(f"{folder}: has no index of its corpus; compare with a corpus")
+        raise CheckpointError(f"{folder}: has no index of its corpus; name one with --corpus")
     return NoveltyIndex.load(folder / FILE_NAME)
