@@ -97,13 +97,13 @@ def _voice_field(voice: Voice) -> str:
 
 
 def _properties(voice: Voice, *, clef: bool = True) -> Iterator[str]:
-    """Transposition, clef and other properties; abc2midi adds up the first two in this order."""
+    """Transposition, other properties and clef, which abc2midi sees only in this order."""
     if voice.transposition and not _changes(voice, "transposition"):
         yield f"transpose={voice.transposition}"
-    if voice.clef and clef:
-        yield f"clef={voice.clef}"
     if voice.properties:
         yield one_line(voice.properties)
+    if voice.clef and clef:
+        yield f"clef={voice.clef}"
 
 
 def _changes(voice: Voice, what: str) -> bool:

@@ -293,8 +293,10 @@ def _tempos(tune: Tune, played: Timeline) -> list[tuple[Fraction, Tempo]]:
     """Tempos from the beginning on, the usual one of the rhythm where there is none."""
     start = Fraction(0)
     tempos = [(start, tune.tempo)] if tune.tempo is not None and tune.tempo.qpm else []
-    tempos = tempos or [(start, Tempo(Fraction(default_qpm(tune.rhythm))))]
-    return tempos + [(at, c.tempo) for at, c in played.changes if c.tempo is not None]
+    changes = [(at, c.tempo) for at, c in played.changes if c.tempo is not None]
+    if not tempos and not any(at == start and tempo.qpm for at, tempo in changes):
+        tempos = [(start, Tempo(Fraction(default_qpm(tune.rhythm))))]
+    return tempos + changes
 
 
 def _time_signatures(bars: Sequence[PlayedBar]) -> Iterator[tuple[Fraction, int, int]]:

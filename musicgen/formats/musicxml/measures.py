@@ -41,6 +41,7 @@ class Shape:
     line_starts: frozenset[int] = frozenset()
     named: bool = False
     all_modes: bool = False
+    tempos: frozenset[tuple[int, Fraction]] = frozenset()  # bar and onset of the first voice's
 
 
 class MeasureWriter:
@@ -117,7 +118,8 @@ class MeasureWriter:
             all_modes=self.shape.all_modes,
         )
         if not self.leading:
-            return exact + start
+            own_tempo = speed != self.tune.tempo and (0, Fraction(0)) not in self.shape.tempos
+            return exact + start + (tempo(speed) if speed and own_tempo else "")
         played = tempo(speed) if speed else ""
         if speed is None or speed.qpm is None:
             played += default_tempo(self.tune.rhythm)
@@ -150,11 +152,12 @@ class MeasureWriter:
         self._beam(index, pieces, onset)
         around = [None, *(piece.event for piece in pieces), None]
         neighbours = zip(around, around[2:], strict=False)
-        texts, number_of_event = [], -1
+        texts, number_of_event, onset = [], -1, Fraction(0)
         for item in items:
             if isinstance(item, Change):
-                texts.append(self._change(item, number))
+                texts.append(self._change(item, number, (index, onset)))
                 continue
+            onset = item.onset + item.duration
             number_of_event += item.first
             note = self.notes.write(item, number, next(neighbours))
             named = self.shape.named and number == 1
@@ -183,7 +186,7 @@ class MeasureWriter:
         before = self.shape.bars[index - 1]
         return bool(before.repeat_end) or before.barline not in ("|", "", ".|")
 
-    def _change(self, change: Change, number: int) -> str:
+    def _change(self, change: Change, number: int, place: tuple[int, Fraction]) -> str:
         if change.key is not None:
             self.accidentals.set_key(change.key)
         self.meter = change.meter or self.meter
@@ -199,7 +202,7 @@ class MeasureWriter:
         if change.program is not None:
             self.notes.instrument = instrument(self.voice, self.part, change.program)
             return change_remark(change)
-        if change.tempo is not None and self.leading:
+        if change.tempo is not None and (self.leading or place not in self.shape.tempos):
             return tempo(change.tempo)
         if change.signs is not None:
             return self.notes.signs(change.signs, number)

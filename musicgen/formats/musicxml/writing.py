@@ -55,7 +55,13 @@ def to_musicxml(
     try:
         _check_pitches(tune)
         shape = Shape(
-            _divisions(tune), bars, ending_stops(bars), frozenset(line_starts), named, all_modes
+            _divisions(tune),
+            bars,
+            ending_stops(bars),
+            frozenset(line_starts),
+            named,
+            all_modes,
+            frozenset(_tempo_places(tune.voices[0])),
         )
         parts = [
             element("part", MeasureWriter(tune, voice, shape).measures(), id=f"P{i}")
@@ -106,6 +112,17 @@ def _score_part(number: int, voice: Voice) -> str:
     parts.append(element("part-name", text(voice.name)))
     parts += instruments(voice, number)
     return element("score-part", *parts, id=f"P{number}")
+
+
+def _tempo_places(voice: Voice) -> Iterator[tuple[int, Fraction]]:
+    """Bars, and onsets in them, at which the tempo changes."""
+    for number, bar in enumerate(voice.bars):
+        onset = Fraction(0)
+        for event in bar.events:
+            if not isinstance(event, Change):
+                onset += event.duration
+            elif event.tempo is not None:
+                yield number, onset
 
 
 def _check_pitches(tune: Tune) -> None:

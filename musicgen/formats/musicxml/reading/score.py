@@ -202,8 +202,8 @@ class ScoreReader:
         for lines in staves(music):
             staff = lines[0].staff
             placed = self._own_changes([p for p in music.changes if p.staff in ("", staff)], music)
-            if not self.n_voices and not voices and not self.exact:
-                placed = sorted([*placed, *self.common], key=lambda p: (p.measure, p.onset))
+            if not voices and not self.exact:
+                placed = sorted([*placed, *self._common(music)], key=lambda p: (p.measure, p.onset))
             clef = part.own.get("clef", music.clefs.get(staff, ""))
             drums = None if music.drums is None else music.drums.pairs()
             program = None if "program" in part.own else part.instruments.program
@@ -224,6 +224,14 @@ class ScoreReader:
             voices = [replace(voice, id=id_, properties=properties) for voice in voices[:1]]
         self.n_voices += len(voices)
         return voices
+
+    def _common(self, music: PartMusic) -> list[Placed]:
+        """The tempos of a part; in the first voice, the section labels of all."""
+        return [
+            place
+            for part, place in self.common
+            if (not self.n_voices if place.change.tempo is None else part is music)
+        ]
 
     def _own_changes(self, placed: Sequence[Placed], music: PartMusic) -> list[Placed]:
         """The changes, without those of key and meter that the heading already has."""
@@ -284,14 +292,21 @@ def _is_first_tempo(place: Placed) -> bool:
     return place.change.tempo is not None and (place.measure, place.onset) == (0, _START)
 
 
-def _common_changes(music: Sequence[PartMusic]) -> tuple[Tempo | None, list[Placed]]:
-    """The tempo at the beginning; and tempos and section labels of all parts, each once."""
+def _common_changes(
+    music: Sequence[PartMusic],
+) -> tuple[Tempo | None, list[tuple[PartMusic, Placed]]]:
+    """The tempo at the beginning; and tempos and section labels of all parts, each once, with the
+    part that they stand in."""
     places = [
-        p for part in music for p in part.changes if p.change.tempo or p.change.part is not None
+        (part, p)
+        for part in music
+        for p in part.changes
+        if p.change.tempo or p.change.part is not None
     ]
-    tempos = [place.change.tempo for place in places if _is_first_tempo(place)]
-    first: dict[tuple[int, Fraction, bool], Placed] = {}
-    for place in places:
+    tempos = [place.change.tempo for _, place in places if _is_first_tempo(place)]
+    first: dict[tuple[int, Fraction, bool], tuple[PartMusic, Placed]] = {}
+    for part, place in places:
         if not _is_first_tempo(place):
-            first.setdefault((place.measure, place.onset, place.change.tempo is None), place)
+            known = (place.measure, place.onset, place.change.tempo is None)
+            first.setdefault(known, (part, place))
     return next(iter(tempos), None), list(first.values())
