@@ -12,6 +12,7 @@ from musicgen.formats.abc_notation.fields import read_voice
 from musicgen.formats.abc_notation.header import Header
 from musicgen.formats.abc_notation.lyrics import align, align_symbols
 from musicgen.formats.abc_notation.macros import expand
+from musicgen.formats.abc_notation.markup import has_markup, without_markup
 from musicgen.formats.abc_notation.music import MusicReader
 from musicgen.formats.abc_notation.sounding import read_directive
 from musicgen.formats.abc_notation.text import decode_text, one_line
@@ -81,6 +82,9 @@ class TuneReader:
         Raises:
             ParseError: it has no music, or exceeds a limit.
         """
+        self.line = lines[0]
+        if has_markup(text):
+            self._warn("tags of HTML are left out")
         for number, line in enumerate(lines):
             if match := _BLOCK_END.match(line.text):
                 self.block_ends[match[1]] = number
@@ -171,13 +175,15 @@ class TuneReader:
                 number += 1
                 if "%" in text:
                     text = _COMMENT.sub("", text)
+                text, columns = without_markup(text)
+                if text.isspace() or not text:
+                    continue
                 if "|" not in text and is_prose(text):
                     self._warn("words among the music; kept as a remark")
                     self._change(Change(text=("N", decode_text(text))))
                     continue
-                columns = None
                 if macros:
-                    text, columns, n_put_in = expand(text, macros)
+                    text, columns, n_put_in = expand(text, macros, columns)
                     music.n_tokens += n_put_in  # so that many cannot take for ever
                 self._music_line(text, line.offset, columns)
 

@@ -34,15 +34,17 @@ def parse_macro(content: str) -> Macro | None:
     return Macro(re.compile(pattern + r"(?!\d)"), replacement, moving)
 
 
-def expand(line: str, macros: list[Macro]) -> tuple[str, list[int] | None, int]:
+def expand(
+    line: str, macros: list[Macro], columns: list[int] | None = None
+) -> tuple[str, list[int] | None, int]:
     """The line with its macros replaced, the source column of each of its characters, and how
     many characters were inserted.
 
-    The columns (one more than characters) are None where nothing was replaced. Macros stop where
+    The columns (one more than characters; given where the line has been changed before) are None
+    where nothing was replaced. Macros stop where
     they would make a line many times longer.
     """
     n_put_in = 0
-    columns: list[int] | None = None
     limit = 8 * len(line) + 2000
     for macro in macros[:MAX_MACROS]:
         if not macro.pattern.search(line):

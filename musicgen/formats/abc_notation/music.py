@@ -10,7 +10,7 @@ from fractions import Fraction
 from musicgen.formats.abc_notation import decorations
 from musicgen.formats.abc_notation.barlines import read_barline, read_passes
 from musicgen.formats.abc_notation.drafts import VoiceDraft
-from musicgen.formats.abc_notation.event_drafts import ChordDraft, TupletDraft, with_slurs
+from musicgen.formats.abc_notation.event_drafts import ChordDraft, TupletDraft, scaled, with_slurs
 from musicgen.formats.abc_notation.graces import read_grace
 from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import (
@@ -32,6 +32,7 @@ MAX_BAR_RESTS = 2000  # bars that the Zs of a tune may stand for
 
 Match = re.Match[str]
 _AFTER_BAR_REST = re.compile(r"[\s`]*(?:[|:&%)]|\[[|\d]|\[[A-Za-z]:|\]|\.\||[!$]?\s*$)")
+_UNMEASURED = re.compile(r"(?:[A-Ga-gxz][,']*|\])[ \t]+\Z")  # before a length apart from it
 _OLD_CHORD = re.compile(r"\+[\^_=A-Ga-g,'\d/]{1,40}\+")
 
 
@@ -335,6 +336,18 @@ class MusicReader:
             self.placer.settle(column)
             voice.close_bar("", self.at(column))
         voice.bar.volta = numbers
+
+    def _loose_length(self, match: Match) -> None:
+        """Read a length apart from its note, chord or rest, as token by token models have it."""
+        voice = self.voice
+        unmeasured = _UNMEASURED.search(match.string, max(0, match.start() - 40), match.start())
+        if not unmeasured or (voice.chord is None and voice.last is None):
+            self._number(match)
+        elif voice.chord is not None and voice.chord.notes:
+            last = voice.chord.notes[-1]
+            voice.chord.notes[-1] = replace(last, duration=last.duration * (factor(match[0]) or 1))
+        else:
+            voice.amend_last(lambda last: scaled(last, factor(match[0]) or Fraction(1)))
 
     def _number(self, match: Match) -> None:
         if self.voice.bar.empty:

@@ -49,6 +49,7 @@ _TOKENS = {
     "line_break": r"[!$*\\]+",  # 6.1.1
     "bare_field": r"([MLK]):[ ]*(C\|?|none|\d{1,2}/\d{1,2}|[A-G][#b]?[a-z]{0,10})(?![A-Za-z:|])",
     "letter": r"[.~H-WYh-w]",  # 4.14, 4.16
+    "loose_length": r"(?<=[ \t])(?:\d{1,4}(?:/\d{0,4})?|/{1,6}\d{0,4})(?![\d,-])",  # folk-rnn
     "number": _VOLTA,
     "colon": r":",
     "printable": r"=(?:20)?[ \t]*$",  # quoted-printable mail: a soft line end

@@ -70,7 +70,7 @@ def _unescape(match: re.Match[str]) -> str:
     if accent:
         composed = unicodedata.normalize("NFC", letter + _ACCENTS[accent])
         return composed if len(composed) == 1 else match[0]
-    char = chr(int(code, 16)) if code else html.unescape(entity)
+    char = chr(int(code, 16)) if code else html.unescape(entity).replace("\xa0", " ")
     return char if char.isprintable() else match[0]
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.body import SourceLine, TuneReader, is_field, is_prose
 from musicgen.formats.abc_notation.header import INHERITED
+from musicgen.formats.abc_notation.markup import bounds
 from musicgen.formats.abc_notation.text import decode_bytes
 from musicgen.music.tune import FileContent, Reading, Rejected, Tune
 
@@ -64,7 +65,7 @@ def _read_each(text: str, path: str, file: FileContent | None = None) -> Iterato
     if text.count("\n") + text.count("\r") > MAX_LINES:
         raise ParseError(f"has more than {MAX_LINES} lines; split it", path=path or None)
     text = without_controls(text)
-    lines = [SourceLine(n, m.start(), m[1]) for n, m in enumerate(_LINE.finditer(text), 1)]
+    lines = [_source_line(n, m) for n, m in enumerate(_LINE.finditer(text), 1)]
     defaults: list[tuple[str, str]] = []
     places = _find_tunes(lines, defaults)
     if len(places) > MAX_TUNES:
@@ -85,6 +86,11 @@ def _read_each(text: str, path: str, file: FileContent | None = None) -> Iterato
             file.lines.append(tune.source.line)
             tune = tune.read_from(replace(tune.source, file=file))
         yield tune
+
+
+def _source_line(number: int, match: re.Match[str]) -> SourceLine:
+    start, end = bounds(match[1])
+    return SourceLine(number, match.start() + start, match[1][start:end])
 
 
 def _name(lines: list[SourceLine]) -> str:
@@ -129,7 +135,8 @@ def _is_heading(lines: list[SourceLine], number: int) -> bool:
 
 def _end_of_tune(lines: list[SourceLine], first: int) -> int:
     """The line after a tune's last: at the next X:, or at a blank line that no music follows."""
-    number, last, in_body = first + 1, first + 1, False
+    number, last, in_body = first + 1, first + 1, lines[first].text.startswith("K:")
+    numbered = lines[first].text.startswith("X:")
     block = ""
     while number < len(lines):
         text = lines[number].text
@@ -146,6 +153,8 @@ def _end_of_tune(lines: list[SourceLine], first: int) -> int:
             following = next((n for n in rest if not _is_idle(lines[n].text)), None)
             if following is None or not _continues(lines[following].text, in_body=in_body):
                 break
+            if not numbered and in_body and _is_heading(lines, following):
+                break  # tunes without X: are parted by blank lines (2.2)
             number = following
             continue
         in_body = in_body or text.startswith("K:")
