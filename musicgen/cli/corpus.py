@@ -33,6 +33,7 @@ def corpus(
             rich_help_panel="Output",
         ),
     ] = None,
+    column: options.Column = "",
     workers: options.Workers = None,
     force: options.Force = False,
     as_json: options.Json = False,
@@ -41,13 +42,15 @@ def corpus(
     from musicgen.corpus.preparation import examine
     from musicgen.corpus.report import report as describe
     from musicgen.corpus.report_page import render_page
+    from musicgen.corpus.sources import with_column
 
     if report is not None:
         if report.suffix.lower() not in (".html", ".json"):
             raise UnsupportedFormatError(f"{report}: a report is .html or .json")
         require_free(report, force=force)
     with progress_bar() as progress:
-        examined = examine(sources, workers=workers or available_cores(), progress=progress)
+        named = with_column(sources, column)
+        examined = examine(named, workers=workers or available_cores(), progress=progress)
     for notice in examined.corpus.notices:
         say(f"note: {notice}")
     facts = describe(examined.corpus, not_melodies=examined.omitted, irregular=examined.irregular)

@@ -46,6 +46,14 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Reading processes (default: one for each core)."),
 ]
+Column = Annotated[
+    str,
+    typer.Option(
+        "--column",
+        metavar="NAME",
+        help="The column with the ABC in tables (.json, .csv, .parquet); else it is found.",
+    ),
+]
 Sources = Annotated[
     list[str], typer.Argument(help="Named corpora (celtic ...), files and folders.")
 ]

@@ -63,6 +63,7 @@ def train(
             rich_help_panel=_CORPUS,
         ),
     ] = None,
+    column: options.Column = "",
     tokens: Annotated[
         Path | None,
         typer.Option(
@@ -139,6 +140,8 @@ def train(
     ] = Logger.csv,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
+    from musicgen.corpus.sources import with_column
+
     overrides = list(settings or ())
     if accumulate is not None:
         overrides.append(f"data.accumulate={accumulate}")
@@ -160,7 +163,7 @@ def train(
         raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
     if tokens is not None or corpus or tokenizer or from_ or not origin:
         origin = {
-            "corpus": None if tokens else [_lasting(name) for name in corpus or ["celtic"]],
+            "corpus": None if tokens else with_column(map(_lasting, corpus or ["celtic"]), column),
             "tokens": tokens and str(tokens.resolve()),
             "tokenizer": tokenizer,
             "from": from_ and _lasting(from_),
@@ -273,6 +276,7 @@ def prepare(
             rich_help_panel=_CORPUS,
         ),
     ],
+    column: options.Column = "",
     tokenizer: Tokenizer = None,
     from_: Start = None,
     workers: options.Workers = None,
@@ -282,6 +286,8 @@ def prepare(
     force: options.Force = False,
 ) -> None:
     """Prepare a corpus for training: a folder of token files for `train --tokens`."""
+    from musicgen.corpus.sources import with_column
+
     require_free(out, force=force)
     start = None if from_ is None else options.load_model(from_)
     from musicgen.corpus.preparation import prepare as run
@@ -289,7 +295,7 @@ def prepare(
 
     with progress_bar() as progress:
         prepared = run(
-            corpus,
+            with_column(corpus, column),
             folder=out,
             workers=workers or available_cores(),
             progress=progress,

@@ -116,7 +116,7 @@ class Corpus:
         """Every entry with its music, read again from the files, one by one."""
         by_id = {entry.id: entry for entry in self.entries}
         for file in find_files(self.sources):
-            for name, tune in _name_tunes(file, formats.scan_each(file.path)):
+            for name, tune in _name_tunes(file, formats.scan_each(file.path, **file.options)):
                 if name in by_id and isinstance(tune, Tune):
                     yield by_id[name], tune
 
@@ -332,7 +332,7 @@ def _read_file(
     omitted: list[Omitted] = []
     try:
         with _without_collector():
-            tunes = tunes or formats.scan_each(file.path, all_voices=all_voices)
+            tunes = tunes or formats.scan_each(file.path, all_voices=all_voices, **file.options)
             for number, (name, tune) in enumerate(_name_tunes(file, tunes), 1):
                 if number % _COLLECT_EVERY == 0:
                     gc.collect(0)  # only what is new since the last time

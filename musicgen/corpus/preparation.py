@@ -93,7 +93,7 @@ def _sample(sources: Sequence[str], workers: int, opened: Opened) -> Iterator[Tu
     for file in files[:: -(-len(files) // _SAMPLED_FILES)]:
         first: list[Tune | Rejected] = []
         try:
-            tunes = formats.scan_each(file.path, all_voices=True)
+            tunes = formats.scan_each(file.path, all_voices=True, **file.options)
             first += islice(tunes, _SAMPLED_TUNES)
             size = n_opened + file.path.stat().st_size
             if len(first) < _SAMPLED_TUNES or (workers <= 1 and size <= _MAX_OPENED):

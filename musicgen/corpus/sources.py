@@ -8,13 +8,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from musicgen import formats
 from musicgen.config import suggestion
-from musicgen.errors import CorpusError, printable
+from musicgen.errors import CorpusError, MusicgenError, printable
+from musicgen.system.files import open_regular
 
 NOT_TUNEBOOKS = ("license", "licence", "copying", "readme", "source", "notice", "changelog")
+
+_SNIFFED = 65_536  # bytes at each end of a table in a folder
 
 NON_COMMERCIAL = (
     "essenFolksong is free for non-commercial use only, and so is a model trained on it"
@@ -70,12 +73,24 @@ CORPORA = {
 
 class CorpusFile(NamedTuple):
     """A file to read: the source that it belongs to, the beginning of the ids of its tunes, its
-    path; `named` says whether it belongs to one of `CORPORA`."""
+    path; `named` says whether it belongs to one of `CORPORA`, `column` the name of a table's column
+    with ABC ("": it is found)."""
 
     source: str
     label: str
     path: Path
     named: bool = False
+    column: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Reading options for this file."""
+        return formats.options_for(self.path, {"column": self.column} if self.column else {})
+
+
+def with_column(names: Iterable[str], column: str) -> list[str]:
+    """Sources that say which column of their tables holds the ABC, as "tunes.csv#column"."""
+    return [f"{name}#{column}" if column and name not in CORPORA else name for name in names]
 
 
 def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]:
@@ -87,13 +102,15 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]
     """
     names = list(names)
     folders: dict[str, tuple[str, Path, str]] = {}
+    columns: dict[str, str] = {}
     for name in [n for n in CORPORA if n in names]:
         for folder in CORPORA[name].folders:
             row = CORPORA[name]
             folders.setdefault(folder, (folder, _named_folder(folder, row.location), row.pattern))
     for name in names:
         if name not in CORPORA:
-            folders.setdefault(name, (name, _existing_path(name), ".*"))
+            place, columns[name] = _existing_path(name)
+            folders.setdefault(name, (name, place, ".*"))
     corpus_files: dict[Path, CorpusFile] = {}
     named = {folder for name in names if name in CORPORA for folder in CORPORA[name].folders}
     for source, place, pattern in folders.values():
@@ -107,9 +124,8 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]
             inside = path.relative_to(place).as_posix() if place.is_dir() else ""
             label = f"{source.rstrip('/')}/{inside}" if inside else source
             # `resolve` would raise at links that lead in circles.
-            corpus_files.setdefault(
-                Path(os.path.realpath(path)), CorpusFile(source, label, path, source in named)
-            )
+            file = CorpusFile(source, label, path, source in named, columns.get(source, ""))
+            corpus_files.setdefault(Path(os.path.realpath(path)), file)
     return list(corpus_files.values())
 
 
@@ -120,12 +136,29 @@ def _files_in(folder: Path, pattern: str, *, texts: bool) -> list[Path]:
         files += [
             Path(parent, name)
             for name in names
-            if (texts or formats.readable(name))
+            if (
+                texts or formats.readable(name, tables=False) or _is_music_table(Path(parent, name))
+            )
             and re.fullmatch(pattern, name, re.DOTALL)
             and not name.startswith(".")
             and Path(name).stem.lower() not in NOT_TUNEBOOKS
         ]
     return sorted(files, key=lambda path: path.relative_to(folder).parts)
+
+
+def _is_music_table(path: Path) -> bool:
+    """Whether a file is a table that speaks of ABC, by its beginning and its end."""
+    if not formats.readable(path):
+        return False
+    from musicgen.formats.tables import holds_abc
+
+    try:
+        with open_regular(path) as file:
+            head = file.read(_SNIFFED)
+            file.seek(max(file.seek(0, os.SEEK_END) - _SNIFFED, 0))
+            return holds_abc(head + file.read())
+    except MusicgenError:
+        return False
 
 
 def _named_folder(name: str, location: str) -> Path:
@@ -144,10 +177,12 @@ def _named_folder(name: str, location: str) -> Path:
     return folder
 
 
-def _existing_path(name: str) -> Path:
-    path = Path(name)
-    if path.exists():
-        return path
+def _existing_path(name: str) -> tuple[Path, str]:
+    """The path of a source, and the column it names after a "#"."""
+    path, _, column = name.rpartition("#")
+    for place, its_column in ((name, ""), (path, column)):
+        if place and Path(place).exists():
+            return Path(place), its_column
     advice = suggestion(name, CORPORA)
     raise CorpusError(
         f"{printable(name)}: no such file, folder or corpus; {advice}{advice and ' '}"

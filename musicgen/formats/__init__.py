@@ -176,7 +176,10 @@ def parsed_each(
     row = READERS[suffix]
     if row.each_reader is not None:
         require_readable(data, suffix, str(path))
-        return _require_tunes(row.parse_each(data, str(path)), data, path)
+        try:
+            return _require_tunes(row.parse_each(data, str(path), **options), data, path)
+        except ParseError as error:
+            raise _named_error(error, data, path, suffix) from None
     reading = _parse(data, str(path), suffix, options)
     return iter((*reading.tunes, *reading.rejected))
 
@@ -193,14 +196,18 @@ def _require_tunes(
         raise ParseError(other, path=path)
 
 
+def _named_error(error: ParseError, data: bytes, path: str | Path, suffix: str) -> ParseError:
+    """The error, or one that names the file's real format."""
+    other = other_music(data, suffix)
+    return ParseError(other, path=path) if other else error
+
+
 def _parse(data: bytes, path: str, suffix: str, options: Mapping[str, Any]) -> Reading:
     require_readable(data, suffix, path)
     try:
         reading = READERS[suffix].parse(data, path, **options)
-    except ParseError:
-        if other := other_music(data, suffix):
-            raise ParseError(other, path=path) from None
-        raise
+    except ParseError as error:
+        raise _named_error(error, data, path, suffix) from None
     if not reading.tunes and (other := other_music(data, suffix)):
         raise ParseError(other, path=path)
     return reading
@@ -305,9 +312,10 @@ def writing_options(suffix: str) -> tuple[str, ...]:
     return WRITERS[_suffix(f"tune{suffix}", WRITERS, "write")].writing_options
 
 
-def readable(path: str | Path) -> bool:
-    """Whether the extension is one that `read` knows."""
-    return extension(path) in READERS
+def readable(path: str | Path, *, tables: bool = True) -> bool:
+    """Whether the extension is one that `read` knows; without `tables` those apart."""
+    row = READERS.get(extension(path))
+    return row is not None and (tables or not row.is_table)
 
 
 def extension(path: str | Path) -> str:

@@ -31,8 +31,9 @@ class Format:
     `each_reader` is for a format whose reader can give the tunes of a large file one by one.
     `signature` matches the beginning of a file of this format, after blanks. With `is_zip` a zip
     archive may be a file of this format. `holds_many` says that one file may hold several tunes,
-    `is_text` that its content is text in UTF-8. The studio offers the formats that have a
-    `media_type`.
+    `is_text` that its content is text in UTF-8. With `is_table` a file of this extension may hold
+    anything, so in a folder it counts as music only where its content says so. The studio offers
+    the formats that have a `media_type`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Format:
     is_zip: bool = False
     holds_many: bool = False
     is_text: bool = False
+    is_table: bool = False
     is_audio: bool = False
     media_type: str = ""
 
@@ -53,8 +55,8 @@ class Format:
         return _function(self.reader)
 
     @property
-    def parse_each(self) -> Callable[[bytes, str], Iterator[Tune | Rejected]]:
-        """The function from a file's content and its path to tunes one by one."""
+    def parse_each(self) -> Callable[..., Iterator[Tune | Rejected]]:
+        """The function from a file's content, its path and options to tunes one by one."""
         return _function(self.each_reader)
 
     @property
@@ -170,6 +172,13 @@ for _row in (
         extensions=(".krn",),
         reader="musicgen.formats.kern:parse",
         signature=re.compile(rb"(?:!!.*\n)*\*\*(?:kern|text|dyn|silbe)"),
+    ),
+    Format(
+        name="a table with a column of ABC",
+        extensions=(".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"),
+        reader="musicgen.formats.tables:parse",
+        each_reader="musicgen.formats.tables:parse_each",
+        is_table=True,
     ),
     Format(
         name="SVG",

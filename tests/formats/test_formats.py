@@ -15,7 +15,10 @@ from musicgen.music.playback import played_notes
 from musicgen.music.tune import Bar, Note, Pitch, Rejected, Tune, Voice
 
 BAR = Bar(events=tuple(Note(Pitch(step, 0, 4)) for step in "CDEFGABC"), barline="|]")
-KNOWN = ".abc, .txt, .mid, .midi, .kar, .musicxml, .xml, .mxl, .krn"
+KNOWN = (
+    ".abc, .txt, .mid, .midi, .kar, .musicxml, .xml, .mxl, .krn, "
+    ".json, .jsonl, .ndjson, .csv, .tsv, .parquet"
+)
 SCALE = Tune(title="Scale", voices=(Voice(bars=(BAR,)),))
 
 
