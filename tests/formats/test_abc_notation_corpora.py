@@ -56,7 +56,7 @@ def test_numbers_after_a_bar_line_are_endings(music: str, expected: str) -> None
 # No HTML is ABC: the notes are those between the tags; entities stand for their characters.
 MARKUP = [
     ("AB<br>cd|e4|<br/>", "AB cd | e4 |"),
-    ("<p>A2c2|</p>\n&nbsp;\n<BR />e4|", "A2 c2 |\ne4 |"),
+    ("<p>A2c2|</p>\n&nbsp;\n<BR />e4|", "A2 c2 | e4 |"),
     ("A&gt;B c&lt;d &amp; e4|", "A>B c<d & e4 |"),
     ("&quot;Am&quot;A4|", '"Am"A4 |'),
     ('<span class="x">A4</span>|', "A4 |"),

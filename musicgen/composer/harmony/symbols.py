@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.abc_notation.body import is_field
+from musicgen.formats.abc_notation.lines import is_field
 from musicgen.formats.abc_notation.places import TuneText
 from musicgen.formats.abc_notation.scanner import TOKEN, is_chord_symbol, subgroup
 from musicgen.formats.abc_notation.text import decode_text

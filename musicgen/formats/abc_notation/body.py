@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.drafts import VoiceDraft
 from musicgen.formats.abc_notation.fields import read_voice
 from musicgen.formats.abc_notation.header import Header
+from musicgen.formats.abc_notation.lines import FIELD, SourceLine, is_field, is_prose
 from musicgen.formats.abc_notation.lyrics import align, align_symbols
 from musicgen.formats.abc_notation.macros import expand
 from musicgen.formats.abc_notation.markup import has_markup, without_markup
@@ -23,35 +24,9 @@ MAX_LINE_LENGTH = 50_000  # characters
 MAX_TOKENS = 200_000  # notes, bar lines, signs in a tune
 MAX_WARNINGS = 200  # kept for a tune
 
-FIELD = re.compile(r"([A-Za-z+]):(.*)", re.DOTALL)
 _COMMENT = re.compile(r"(?<!\\)%.*", re.DOTALL)
-_NOTE_BEFORE_BAR = re.compile(r"[A-Ga-gxz]:(?:\||:|\[\||$)")
-_QUOTED = re.compile(r'"[^"]*"|![^!\s]*!|\[[A-Za-z]:[^\]]*\]')
-_WORD = re.compile(r"(?<![A-Za-z'])[A-Za-z]*[h-tw][a-z]*(?![A-Za-z])")
 _BLOCK = re.compile(r"begin(text|ps|svg|ml|js)\b")
 _BLOCK_END = re.compile(r"(?:%%)?\s*end(text|ps|svg|ml|js)")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLine:
-    """A line of a tune: its number in the file, its offset in the tune's text, its characters."""
-
-    number: int
-    offset: int
-    text: str
-
-
-def is_field(text: str) -> bool:
-    """Whether a line is an information field and not music such as "A:|"."""
-    return FIELD.match(text) is not None and _NOTE_BEFORE_BAR.match(text) is None
-
-
-def is_prose(text: str) -> bool:
-    """Whether a line has no bar line and looks like words rather than notes."""
-    if "|" in text or "`" in text:
-        return False
-    words = _WORD.findall(_QUOTED.sub(" ", text))
-    return sum(len(w) > 1 for w in words) >= 2 or any(len(w) > 4 for w in words)
 
 
 class TuneReader:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.formats.abc_notation.body import is_field
+from musicgen.formats.abc_notation.lines import is_field
 from musicgen.formats.abc_notation.notes import AbcNoteWriter
 from musicgen.formats.abc_notation.places import (
     PROBE,

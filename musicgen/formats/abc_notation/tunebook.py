@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from musicgen.errors import ParseError
-from musicgen.formats.abc_notation.body import SourceLine, TuneReader, is_field, is_prose
+from musicgen.formats.abc_notation.body import TuneReader
 from musicgen.formats.abc_notation.header import INHERITED
+from musicgen.formats.abc_notation.lines import SourceLine, is_field, is_prose
 from musicgen.formats.abc_notation.markup import bounds
 from musicgen.formats.abc_notation.text import decode_bytes
 from musicgen.music.tune import FileContent, Reading, Rejected, Tune
