@@ -116,6 +116,9 @@ class Key:
 
 
 C_MAJOR = Key()
+# The scale of the Highland bagpipe (ABC's K:Hp and K:HP), and the MIDI pitches of its chanter.
+BAGPIPE = Key("", "none", (("F", 1), ("C", 1), ("G", 0)))
+CHANTER = frozenset((67, 69, 71, 73, 74, 76, 78, 79, 81))
 
 
 def tonic_name(mode: str, pitch_class: int) -> str:

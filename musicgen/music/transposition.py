@@ -173,6 +173,10 @@ class _Mover:
         return moved.step + ACCIDENTAL_TEXT[moved.alter]
 
     def key(self, key: Key) -> Key:
+        if key.mode == "none" and key.accidentals:  # all of its signature is its own
+            moved = (self._pitch(Pitch(step, alter, 4)) for step, alter in key.signature.items())
+            signs = tuple((pitch.step, pitch.alter) for pitch in moved if pitch.alter)
+            return replace(self.key(replace(key, accidentals=())), accidentals=signs)
         if not key.tonic:
             return key
         tonic = self._pitch(Pitch(key.tonic[0], ACCIDENTALS[key.tonic[1:]], 4))

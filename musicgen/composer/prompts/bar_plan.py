@@ -15,6 +15,9 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen.composer.prompts.tokens import in_signature
+from musicgen.music.theory import Key
+from musicgen.tokens.melody.encoding import pitch_of
 from musicgen.tokens.melody.grammar import Options, State, advance, features, may_be_last, permits
 from musicgen.tokens.melody.table import parse_token, token_distance
 from musicgen.tokens.vocabulary import EOS, PAD, Vocabulary, nearest
@@ -29,7 +32,8 @@ class PlannedBar:
 
     The model writes up to `length` quarters into the bar, after the fixed tokens `head` (with the
     opening signs) and before the fixed tokens `tail`. `close` is the token of its bar line.
-    `copy_of` is the number, from 0, of a given bar that it repeats.
+    `copy_of` is the number, from 0, of a given bar that it repeats. `keys` are the key of its
+    tokens and the written one, where that has signs of its own, to which the model keeps.
     """
 
     length: Fraction
@@ -37,6 +41,7 @@ class PlannedBar:
     tail: tuple[str, ...] = ()
     close: str = "|"
     copy_of: int | None = None
+    keys: tuple[Key, Key] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class BarPlanTables:
         self._numbers: dict[_Node, int] = {}
         self._steps: dict[tuple[int, str], int] = {}
         self._mask_of: dict[Options, Bools] = {}
+        self._signatures: dict[tuple[Key, Key], Bools] = {}
         head = plan.measures[0].head if plan.measures else ()
         self.first = self._number(_Node(plan.state, 0, head))
 
@@ -172,7 +178,17 @@ class BarPlanTables:
             if not mask.any():  # a given start of a tuplet that no length completes
                 mask = self.is_pitch.copy()
             self._mask_of[options] = mask
-        return self._mask_of[options]
+        mask = self._mask_of[options]
+        return mask if measure.keys is None else self._in_signature(mask, *measure.keys)
+
+    def _in_signature(self, mask: Bools, key: Key, written: Key) -> Bools:
+        """Those of the tokens whose pitches are in the written signature; all, where none is."""
+        if (key, written) not in self._signatures:
+            self._signatures[key, written] = np.array(
+                [t.kind != "pitch" or in_signature(pitch_of(t, key), written) for t in self.tokens]
+            )
+        kept = mask & self._signatures[key, written]
+        return kept if kept.any() else mask
 
 
 class BarPlanConstraint:

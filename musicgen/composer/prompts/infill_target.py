@@ -165,6 +165,7 @@ class InfillTarget:
             head=(*bar.opens, *note_tokens(head, bar.key, self.tune.unit)),
             tail=note_tokens(tail, bar.key, self.tune.unit),
             close=bar.close or "|]",
+            keys=(bar.key, bar.written) if bar.written.accidentals else None,
         )
 
     def tokens_of(self, index: int, notes: Notes) -> tuple[str, ...]:

@@ -9,7 +9,16 @@ from fractions import Fraction
 from itertools import groupby
 
 from musicgen.errors import InvalidTuneError
-from musicgen.music.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
+from musicgen.music.theory import (
+    BAGPIPE,
+    C_MAJOR,
+    CHANTER,
+    MODE_FIFTHS,
+    Key,
+    Meter,
+    Pitch,
+    canonical_rhythm,
+)
 from musicgen.music.tune import Bar, Change, Chord, Event, Note, Rest, Timed, Tune
 from musicgen.tokens.melody.encoding import encode_bars, encode_header, explicit_repeats
 from musicgen.tokens.melody.table import token_distance
@@ -21,8 +30,8 @@ _PLAIN_LINES = ("|", "||", "|]")
 @dataclass(frozen=True, slots=True)
 class EncodedBar:
     """A bar that holds music. `number` is its place in the voice, from 0; `key` and `meter` those
-    in force at its end; `notes` its single line of plain notes; `close` the token of its bar line,
-    "" where the music stops inside it."""
+    in force at its end, the key as tokens have it and as it is `written`; `notes` its single line
+    of plain notes; `close` the token of its bar line, "" where the music stops inside it."""
 
     number: int
     key: Key
@@ -31,6 +40,7 @@ class EncodedBar:
     repeat_start: bool
     volta: tuple[int, ...]
     close: str
+    written: Key
 
     @property
     def duration(self) -> Fraction:
@@ -51,15 +61,15 @@ def encode_melody(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
     encoded in its own key. Bars without music give their marks to a neighbour, and repeats get
     their start, as in `tokens.melody`.
     """
-    key, meter = _tonal(tune.key), tune.meter
+    written, meter = tune.key, tune.meter
     encoded: list[EncodedBar] = []
     reduced: list[Bar] = []
     start, volta = False, tuple[int, ...]()
     for number, bar in enumerate(bars):
         for event in bar.events:
             if isinstance(event, Change):
-                key = _tonal(event.key) if event.key is not None else key
-                meter = event.meter or meter
+                written, meter = event.key or written, event.meter or meter
+        key = tonal(written)
         start, volta = start or bar.repeat_start, bar.volta or volta
         if not any(True for _ in bar.timed):
             if reduced:
@@ -77,7 +87,7 @@ def encode_melody(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
                 barline=line,
             )
         )
-        encoded.append(EncodedBar(number, key, meter, notes, start, volta, ""))
+        encoded.append(EncodedBar(number, key, meter, notes, start, volta, "", written))
         start, volta = False, ()
     if not reduced:
         return []
@@ -94,8 +104,24 @@ def encode_melody(tune: Tune, bars: Sequence[Bar]) -> list[EncodedBar]:
     ]
 
 
-def _tonal(key: Key) -> Key:
-    return Key(key.tonic, key.mode) if key.tonic and key.mode != "none" else C_MAJOR
+def tonal(key: Key) -> Key:
+    """The key of a tonic and a mode that is nearest to a key, which may have signs of its own."""
+    if key == BAGPIPE:
+        return Key("A", "mixolydian")
+    if not key.accidentals:
+        return Key(key.tonic, key.mode) if key.tonic and key.mode != "none" else C_MAJOR
+    others = [Key.of_signature(fifths) for fifths in range(-7, 8)]
+    known = [Key(key.tonic, mode) for mode in (key.mode, *MODE_FIFTHS) if mode != "none"]
+    return min(
+        known if key.tonic else others,
+        key=lambda k: sum(abs(k.signature[s] - alter) for s, alter in key.signature.items()),
+    )
+
+
+def in_signature(pitch: Pitch, key: Key) -> bool:
+    """Whether a pitch is in the signature of a key, and for the pipes among their nine notes."""
+    fits = pitch.alter == key.signature[pitch.step]
+    return fits and (key != BAGPIPE or pitch.midi in CHANTER)
 
 
 def _strengthened(bar: Bar, empty: Bar) -> Bar:

@@ -14,6 +14,7 @@ from musicgen.composer.prompts.tokens import (
     header_tokens,
     note_tokens,
     prevailing_meter,
+    tonal,
 )
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.abc_notation.places import Stop, find_stop
@@ -182,11 +183,12 @@ def _read(tune: Tune, n_bars: int | None) -> UnfinishedMelody:
         unmarked=bool(source_file.midi),
     )
     form = outline(stopped, n_bars)
-    key = last.key
+    written = last.written
     if has_begun:
         for event in begun.events:
-            key = event.key or key if isinstance(event, Change) else key
-    plan = _plan(tune, stopped, form, key, meter, stop)
+            written = event.key or written if isinstance(event, Change) else written
+    key = tonal(written)
+    plan = _plan(tune, stopped, form, (key, written), meter, stop)
     return UnfinishedMelody(tune, source_file, stop, tuple(bars), key, meter, is_open, form, plan)
 
 
@@ -205,10 +207,19 @@ def _stopped_bars(tune: Tune, from_midi: bool) -> tuple[Bar, ...]:
 
 
 def _plan(
-    tune: Tune, stopped: Stopped, form: Outline, key: Key, meter: Meter, stop: Stop | None
+    tune: Tune,
+    stopped: Stopped,
+    form: Outline,
+    keys: tuple[Key, Key],
+    meter: Meter,
+    stop: Stop | None,
 ) -> BarPlan:
     """The tokens that the model reads, and the state of the grammar after them."""
     encoded = stopped.encoded_bars
+    key, written = keys
+    measures = form.measures
+    if written.accidentals:
+        measures = [replace(measure, keys=keys) for measure in measures]
     tokens = list(header_tokens(tune, key, meter, form.pickup))
     opening: list[str] = []
     for i, bar in enumerate(encoded):
@@ -232,7 +243,7 @@ def _plan(
     return BarPlan(
         tuple(tokens),
         _fitted(state_after(tokens)),
-        tuple(form.measures),
+        tuple(measures),
         opening=tuple(opening) if stopped.is_open or opening else (),
         ends_on_tonic=True,
     )

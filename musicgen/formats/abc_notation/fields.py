@@ -10,11 +10,17 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from musicgen.formats.abc_notation.text import decode_text, one_line, quote
-from musicgen.music.theory import FREE_METER, Key, Meter, parse_key, parse_meter, parse_mode
+from musicgen.music.theory import (
+    BAGPIPE,
+    FREE_METER,
+    Key,
+    Meter,
+    parse_key,
+    parse_meter,
+    parse_mode,
+)
 from musicgen.music.tune import Tempo
 
-# The scale of the Highland bagpipe (K:Hp, K:HP; 3.1.14).
-BAGPIPE = Key("", "none", (("F", 1), ("C", 1), ("G", 0)))
 NO_KEY = Key("", "none")
 
 _LABEL = (
