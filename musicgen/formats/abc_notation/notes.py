@@ -72,11 +72,12 @@ class AbcNoteWriter:
     def set_key(self, key: Key) -> None:
         """Set the signature of the notes that follow."""
         self.signature: dict[str, int] = key.signature
-        self.altered = self.signature
+        self.end_bar()
 
     def end_bar(self) -> None:
         """End the accidentals of the bar."""
         self.altered = self.signature
+        self.altered_there: dict[tuple[str, int], int] = {}  # by step and octave
 
     begin_overlay = end_bar
 
@@ -138,10 +139,14 @@ class AbcNoteWriter:
         return f"[{''.join(inner)}]{self._length(chord.duration / scale) if even else ''}"
 
     def _pitch(self, pitch: Pitch) -> str:
-        sign = ""
-        if self.altered[pitch.step] != pitch.alter:
+        """A note with its accidental where it needs one, however far those before reach: through
+        all octaves, which is the default (11.3), or through one, as for abcjs."""
+        sign, place = "", (pitch.step, pitch.octave)
+        there = self.altered_there.get(place, self.signature[pitch.step])
+        if self.altered[pitch.step] != pitch.alter or there != pitch.alter:
             sign = SIGNS[pitch.alter]
             self.altered = self.altered | {pitch.step: pitch.alter}
+            self.altered_there = self.altered_there | {place: pitch.alter}
         return sign + letter_of(pitch.step, pitch.octave - self.octave)
 
     def _length(self, duration: Fraction) -> str:
