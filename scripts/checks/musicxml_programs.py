@@ -34,15 +34,14 @@ from typing import Annotated, Any
 
 from musicgen.formats import read, rendered
 from musicgen.formats.musicxml.signs import DYNAMICS, NOTATIONS, as_decorations
-from musicgen.music.playback import timeline
-from musicgen.music.tune import Change, Chord, Tune, notes_of
+from musicgen.music.tune import Change, Tune
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
+from scripts.notes import Played, joined, midi_notes, notes_of_line, played_notes
 from scripts.tune_sets import tune_sets
 
 TOLERANCE = Fraction(1, 40)  # quarters; a tick of MuseScore's is 1/480, its notes end one early
-Notes = dict[tuple[Fraction, int], Fraction]  # (onset, pitch) -> duration, in quarters
 PROGRESS = re.compile(r"QStandardPaths|^convert |^\s*to <|^\.\.\. success!|^\s*$")
 
 
@@ -98,37 +97,7 @@ def musescore(documents: Sequence[bytes], folder: Path) -> Iterator[tuple[str, P
         yield " ".join(messages.get(job["in"], [])), Path(job["out"])
 
 
-def midi_notes(path: Path) -> Notes:
-    """Notes of a MIDI file."""
-    import mido
-
-    file = mido.MidiFile(path)
-    found: Notes = {}
-    for track in file.tracks:
-        now, sounding = 0, {}
-        for message in track:
-            now += message.time
-            if message.type == "note_on" and message.velocity:
-                sounding[message.channel, message.note] = now
-            elif message.type in ("note_on", "note_off"):
-                start = sounding.pop((message.channel, message.note), None)
-                if start is not None:
-                    place = Fraction(start, file.ticks_per_beat), message.note
-                    length = Fraction(now - start, file.ticks_per_beat)
-                    found[place] = max(found.get(place, length), length)
-    return found
-
-
-def our_notes(tune: Tune) -> Notes:
-    """Notes that we play; of those of one pitch struck together the longest."""
-    found: Notes = {}
-    for note in timeline(tune).notes:
-        place = note.onset, note.midi
-        found[place] = max(found.get(place, note.duration), note.duration)
-    return found
-
-
-def difference(ours: Notes, theirs: Notes) -> str:
+def difference(ours: Played, theirs: Played) -> str:
     """Where two performances part, in words; "" when they agree."""
     mine, others = sorted(ours.items()), sorted(theirs.items())
     for ((onset, pitch), length), ((at, other), lasts) in zip(mine, others, strict=False):
@@ -141,45 +110,25 @@ def difference(ours: Notes, theirs: Notes) -> str:
 
 
 # Voice, bar, onset in it, MIDI pitch, duration; values that are tied within a bar are one.
-Written = Counter[tuple[int, int, Fraction, int, Fraction]]
+InBars = Counter[tuple[int, int, Fraction, int, Fraction]]
 
 
-def written_notes(tune: Tune) -> Written:
+def notes_in_bars(tune: Tune) -> InBars:
     """Every written note of ours."""
-    found: Written = Counter()
+    found: InBars = Counter()
     for part, voice in enumerate(tune.voices):
         for number, bar in enumerate(voice.bars):
-            notes = []
-            for line in bar.lines:
-                at = Fraction(0)
-                for event in (e for e in line if not isinstance(e, Change)):
-                    for note in notes_of(event):
-                        length = note.duration if isinstance(event, Chord) else event.duration
-                        notes.append((at, length, note.midi, note.tie))
-                    at += event.duration
+            notes = (note for line in bar.lines for note in notes_of_line(line))
             found.update((part, number, *note) for note in joined(notes))
     return found
 
 
-def joined(notes: Iterable[tuple[Fraction, Fraction, int, bool]]) -> Iterator[Any]:
-    """Onset, pitch and duration of (onset, duration, pitch, whether tied to the next)."""
-    tied: dict[tuple[Fraction, int], Fraction] = {}  # place that a tie leads to -> onset
-    for onset, length, pitch, ties in sorted(notes, key=lambda note: note[0]):
-        start = tied.pop((onset, pitch), onset)
-        if ties:
-            tied[onset + length, pitch] = start
-        else:
-            yield start, pitch, onset + length - start
-    for (stop, pitch), start in tied.items():
-        yield start, pitch, stop - start
-
-
-def music21_notes(document: bytes) -> Written:
+def music21_notes(document: bytes) -> InBars:
     """The same as music21 reads a document."""
     from music21 import converter, stream
 
     score = converter.parseData(document.decode(), format="musicxml", forceSource=True)
-    found: Written = Counter()
+    found: InBars = Counter()
     for number, part in enumerate(score.parts):
         for index, measure in enumerate(part.getElementsByClass(stream.Measure)):
             notes = []
@@ -218,12 +167,12 @@ def check_set(name: str, tunes: Sequence[Tune], schema: Any, folder: Path) -> bo
     played = musescore([rendered([tune], ".musicxml") for tune in bare], folder)
     for tune, (_, path) in zip(bare, played, strict=True):
         theirs = midi_notes(path) if path.exists() else {}
-        tell(tune, "played alike by MuseScore", difference(our_notes(tune), theirs))
+        tell(tune, "played alike by MuseScore", difference(played_notes(tune), theirs))
         path.unlink(missing_ok=True)
     for tune, document in zip(tunes, documents, strict=True):
         if schema is not None:
             tell(tune, "valid", schema_errors(schema, document))
-        ours, theirs = written_notes(tune), music21_notes(document)
+        ours, theirs = notes_in_bars(tune), music21_notes(document)
         only, other = sorted(ours - theirs)[:2], sorted(theirs - ours)[:2]
         tell(tune, "read alike by music21", "" if ours == theirs else f"ours {only}, its {other}")
     print(f"{name}: {len(tunes)} tunes; " + ", ".join(f"{n} {c}" for c, n in counts.items()))
@@ -250,7 +199,8 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         passed = [check_set(name, tunes, loaded, Path(folder)) for name, tunes in sets if tunes]
         if files:
-            passed.append(check_set("files", [read(path) for path in files], loaded, Path(folder)))
+            tunes = [tune for path in files for tune in read(path)]
+            passed.append(check_set("files", tunes, loaded, Path(folder)))
     return not all(passed)
 
 
