@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 from fractions import Fraction
@@ -121,3 +122,29 @@ def test_every_part_has_an_instrument_of_its_own_channel() -> None:
     assert [v.program for v in from_musicxml(to_musicxml(ours).encode()).voices] == [
         voice.program for voice in ours.voices
     ]
+
+
+@needs_musescore
+@pytest.mark.parametrize(
+    "body",
+    [
+        'C4|"Fine"D4|E4|"D.C."F4|]',  # without "al Fine" MuseScore goes on to the end
+        "C4|D4!fine!|E4|F4!D.C.!|]",
+        "|:C4|D4!fine!:|E4|F4!D.C.alfine!|]",
+        "C4|!segno!D4|E4!fine!|F4!D.S.!|]",
+        "C4!segno!|D4|E4|F4!D.S.!|]",
+        "C4!dacoda!|D4|E4!D.C.alcoda!|!coda!F4|]",
+        "C4!coda!|D4|E4!D.C.!|!coda!F4|]",  # the first sign is where the coda is left for
+        "C4|!segno!D4!dacoda!|E4|F4!D.S.alcoda!|!coda!G4|A4|]",
+        "|:C4|1,2 D4:|3 E4|]",
+        "|:C4|1,3 D4:|2 E4:|]",
+        '"Fine"C4|D4|',  # nothing goes back
+    ],
+)
+def test_jumps_and_endings_are_played_alike(body: str, tmp_path: Path) -> None:
+    ours = tune(body)
+    messages, midi = musescore(tmp_path, to_musicxml(ours))
+    assert (messages, midi_notes(midi)) == ([], our_notes(ours))
+    assert from_musicxml(to_musicxml(ours).encode()) == ours
+    again = from_musicxml(re.sub(r"<\?musicgen.*?\?>", "", to_musicxml(ours)).encode())
+    assert our_notes(again) == our_notes(ours)

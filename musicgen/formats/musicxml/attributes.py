@@ -108,7 +108,7 @@ def tempo(speed: Tempo) -> str:
 
 def default_tempo(rhythm: str) -> str:
     """The tempo at which we play a tune of some rhythm that gives none, for players only."""
-    return element("sound", remark("default"), tempo=_number(Fraction(default_qpm(rhythm))))
+    return element("sound", remark("played"), tempo=_number(Fraction(default_qpm(rhythm))))
 
 
 def _single(beat: Fraction) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from musicgen.formats.musicxml.remarks import remark
 from musicgen.music.playback import implicit_repeat_starts
@@ -40,13 +41,24 @@ def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
     return shared
 
 
-def with_repeat_starts(bars: Sequence[Bar]) -> list[Bar]:
+def for_players(bars: Sequence[Bar]) -> list[Bar]:
     """The bars with a sign where a repeat begins without one, other than at the beginning: MusicXML
-    does not say where a backward repeat goes back to without it, and its readers disagree."""
+    does not say where a backward repeat goes back to without it, and its readers disagree. A repeat
+    that closes an ending of several passes says how often it goes back, as MuseScore wants."""
     starts = [start for start in implicit_repeat_starts(bars) if start]
-    return [
-        replace(bar, repeat_start=bar.repeat_start or i in starts) for i, bar in enumerate(bars)
-    ]
+    found: list[Bar] = []
+    ending: tuple[int, ...] = ()
+    for i, bar in enumerate(bars):
+        ending = () if bar.repeat_start else bar.volta or ending
+        again = bar.repeat_end
+        if again and len(ending) > 1:
+            after = takewhile(lambda later: not later.repeat_start, bars[i + 1 :])
+            last = max((*ending, *(n for later in after for n in later.volta)))
+            again = max(again, sum(n < last for n in ending))
+        start = bar.repeat_start or i in starts
+        found.append(replace(bar, repeat_start=start, repeat_end=again))
+        ending = () if bar.repeat_end else ending
+    return found
 
 
 def ending_stops(bars: Sequence[Bar]) -> dict[int, str]:

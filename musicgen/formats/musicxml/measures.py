@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate, count
 
@@ -20,6 +20,7 @@ from musicgen.formats.musicxml.attributes import (
 from musicgen.formats.musicxml.barlines import bar_remark, left_barline, right_barline
 from musicgen.formats.musicxml.beaming import beam
 from musicgen.formats.musicxml.instruments import DrumWriter, instrument
+from musicgen.formats.musicxml.jumps import Jumps
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import Connections, reach
 from musicgen.formats.musicxml.notes import NoteWriter, WrittenNote
@@ -42,6 +43,7 @@ class Shape:
     named: bool = False
     all_modes: bool = False
     tempos: frozenset[tuple[int, Fraction]] = frozenset()  # bar and onset of the first voice's
+    jumps: Jumps = field(default_factory=Jumps)
 
 
 class MeasureWriter:
@@ -58,7 +60,9 @@ class MeasureWriter:
         self.notes = NoteWriter(self.accidentals, shape.divisions, drums)
         self.notes.instrument = instrument(voice, self.part, voice.program)
         self.reaches = iter(reach(list(voice.events)))
-        self.leading = voice is tune.voices[0]  # tempo and parts are written once
+        self.leading = voice is tune.voices[0]  # tempo, parts and jumps are written once
+        self.jumps = shape.jumps if self.leading else Jumps()
+        self.notes.jumps_apart = bool(self.jumps)
 
     def measures(self) -> str:
         """All measures; where another voice has more bars, this one rests."""
@@ -74,10 +78,12 @@ class MeasureWriter:
         parts.append(left_barline(shared))
         if index == 0:
             parts.append(self._opening(events))
+        parts.append(self.jumps.left.get(index, ""))
         try:
             parts.append(self._music(index, events, bar))
         except InvalidTuneError as error:
             raise InvalidTuneError(f"bar {index + 1}: {error}") from None
+        parts.append(self.jumps.right.get(index, ""))
         parts.append(right_barline(shared, self.shape.endings.get(index, "")))
         full = self.tune.meter.bar_duration
         pickup = full is not None and self.shape.bars[0].duration < full

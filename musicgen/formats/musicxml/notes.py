@@ -11,6 +11,7 @@ from musicgen.formats.musicxml import signs
 from musicgen.formats.musicxml.accidentals import Accidentals
 from musicgen.formats.musicxml.harmony import harmony
 from musicgen.formats.musicxml.instruments import DrumWriter
+from musicgen.formats.musicxml.jumps import without_jumps
 from musicgen.formats.musicxml.lengths import Value, written
 from musicgen.formats.musicxml.lines import Connections, Syllable, notes_of, reach
 from musicgen.formats.musicxml.remarks import change_remark, marks_remark, remark
@@ -44,6 +45,7 @@ class NoteWriter:
         self.accidentals = accidentals
         self.divisions = divisions
         self.drums = drums  # of a voice of percussion
+        self.jumps_apart = False  # from the notes, at the bar lines
         self.instrument = ""  # the element of all notes that follow
 
     def duration(self, quarters: Fraction) -> str:
@@ -68,7 +70,7 @@ class NoteWriter:
                 values = written(note.duration, event.tuplet)
                 value, length = values[0], values[0].duration
             assert value is not None
-            head = "<chord/>" if i else _remarks(piece)
+            head = "<chord/>" if i else self._remarks(piece)
             tail = ("", "") if i else (around, _lyrics(piece))
             texts.append(self._note(piece, note, voice, (head, value, length, *tail)))
         return before + "".join(texts)
@@ -113,7 +115,7 @@ class NoteWriter:
         hidden = {} if rest.visible else {"print_object": "no"}
         return element(
             "note",
-            _remarks(piece),
+            self._remarks(piece),
             element("rest", **bar_rest),
             self.duration(piece.duration),
             element("voice", text(voice)),
@@ -123,8 +125,17 @@ class NoteWriter:
             **hidden,
         )
 
-    def _before(self, piece: WrittenNote, voice: int) -> str:
+    def _remarks(self, piece: WrittenNote) -> str:
+        """Our remarks on a piece that MusicXML cannot express."""
+        more = "" if piece.last else remark("more")
         marks = piece.event.marks
+        return more + (marks_remark(marks, self._shown(marks), piece.reach) if piece.first else "")
+
+    def _shown(self, marks: Marks) -> Marks:
+        return without_jumps(marks) if self.jumps_apart else marks
+
+    def _before(self, piece: WrittenNote, voice: int) -> str:
+        marks = self._shown(piece.event.marks)
         typed, words = signs.as_decorations(marks.annotations)
         xml = signs.directions((*marks.decorations, *typed), words)
         if marks.chord_symbol:
@@ -138,7 +149,7 @@ class NoteWriter:
         alone = Rest(marks=marks)
         piece = WrittenNote(alone, reach([alone])[0], Fraction(0), alone.duration)
         graces = self._graces(piece, voice) if marks.grace else ""
-        return graces + signs.directions_at(marks, change_remark(Change(signs=marks)))
+        return graces + signs.directions_at(self._shown(marks), change_remark(Change(signs=marks)))
 
     def _graces(self, piece: WrittenNote, voice: int) -> str:
         grace = piece.event.marks.grace
@@ -174,18 +185,12 @@ class NoteWriter:
         )
         xml = _slurs(slurs) + _tuplet(piece, neighbours)
         if piece.first:
+            marks = self._shown(marks)
             typed, _ = signs.as_decorations(marks.annotations)
             xml += signs.notations((*marks.decorations, *typed))
         return xml
 
 
-def _remarks(piece: WrittenNote) -> str:
-    """Our remarks on a piece that MusicXML cannot express."""
-    more = "" if piece.last else remark("more")
-    return more + (marks_remark(piece.event.marks, piece.reach) if piece.first else "")
-
-
-@lru_cache(maxsize=1024)
 def _pitch(pitch: Pitch) -> str:
     alter = element("alter", text(pitch.alter)) if pitch.alter else ""
     return element(

@@ -172,10 +172,11 @@ _READERS: dict[str, Callable[[Any], Change | None]] = {
 }
 
 
-def marks_remark(marks: Marks, reach: Connections) -> str:
-    """A remark on marks that MusicXML cannot express exactly; "" where there are none."""
+def marks_remark(marks: Marks, shown: Marks, reach: Connections) -> str:
+    """A remark on marks that MusicXML cannot express exactly, of which `shown` are written; ""
+    where there are none."""
     lost: dict[str, object] = {}
-    decorations, annotations = signs.as_read(marks.decorations, marks.annotations)
+    decorations, annotations = signs.as_read(shown.decorations, shown.annotations)
     if decorations != marks.decorations:
         lost["decorations"] = marks.decorations
     if annotations != marks.annotations:  # some of them are read as decorations

@@ -13,8 +13,9 @@ from math import lcm
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.musicxml.attributes import clef_of, read_name
-from musicgen.formats.musicxml.barlines import ending_stops, shared_bars, with_repeat_starts
+from musicgen.formats.musicxml.barlines import ending_stops, for_players, shared_bars
 from musicgen.formats.musicxml.instruments import drum_map, instruments
+from musicgen.formats.musicxml.jumps import Jumps
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
 from musicgen.formats.musicxml.measures import MeasureWriter, Shape
@@ -43,7 +44,8 @@ def to_musicxml(
     With `named` each note and rest of a main line has an id that begins with
     `e{voice}.{bar}.{event}.`, all numbers from 0, events being the timed ones of the bar.
     With `all_modes` keys name other modes than major and minor too, of which MuseScore 3 complains.
-    Repeats that begin without a sign have one, unless `as_written`.
+    Unless `as_written`, repeats that begin without a sign have one, and jumps are at the bar lines,
+    in the usual words.
 
     Raises:
         InvalidTuneError: it has no music, or a pitch or duration that cannot be written.
@@ -51,7 +53,7 @@ def to_musicxml(
     if not tune.voices or not tune.bars:
         raise InvalidTuneError(f"'{tune.title}': there is no music to write")
     bars = shared_bars(tune.voices)
-    bars = bars if as_written else with_repeat_starts(bars)
+    bars = bars if as_written else for_players(bars)
     try:
         _check_pitches(tune)
         shape = Shape(
@@ -62,6 +64,7 @@ def to_musicxml(
             named,
             all_modes,
             frozenset(_tempo_places(tune.voices[0])),
+            Jumps() if as_written else Jumps.of(tune.bars),
         )
         parts = [
             element("part", MeasureWriter(tune, voice, shape).measures(), id=f"P{i}")

@@ -13,7 +13,12 @@ from itertools import takewhile
 from typing import Any
 
 from musicgen.errors import InvalidTuneError
-from musicgen.music.playback.order import implicit_repeat_starts, playing_order
+from musicgen.music.playback.order import (
+    implicit_repeat_starts,
+    jump_meaning,
+    jump_signs,
+    playing_order,
+)
 from musicgen.music.theory import Key, Meter
 from musicgen.music.transposition import by_semitones, move_key
 from musicgen.music.tune import NO_MARKS, Bar, Change, Event, Note, Tune, Voice, highest, notes_of
@@ -23,6 +28,8 @@ __all__ = [
     "PlayedNote",
     "Timeline",
     "implicit_repeat_starts",
+    "jump_meaning",
+    "jump_signs",
     "melody",
     "once",
     "played_notes",

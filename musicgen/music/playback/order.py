@@ -103,7 +103,7 @@ def _order(bars: Sequence[Bar], parts: str) -> tuple[int, ...]:
             return tuple(i for letter in letters for i in orders[letter])
     sections = _sections(bars, 0, len(bars))
     order = _expand(sections)
-    jumps = _find_jumps(bars)
+    jumps = jump_signs(bars)
     return tuple(_follow_jumps(order, _expand(sections, once=True), jumps) if jumps else order)
 
 
@@ -232,15 +232,20 @@ def _expand_parts(parts: str, spans: dict[str, tuple[int, int]]) -> list[str] | 
     return [""] * has_intro + stack[0]
 
 
-def _find_jumps(bars: Sequence[Bar]) -> dict[int, set[str]]:
-    """Bar number -> the meaning of its words and signs, with those of its right bar line; {} when
-    nothing sends the player back."""
+def jump_meaning(text: str) -> str:
+    """The meaning of a word or sign: "sign", "fine", "coda", "to coda", or a jump to the "capo" or
+    "segno", perhaps "al coda"; "" where it has none."""
+    word = re.sub(r"[\s.]+", "", text.lstrip("^_<>@ ").strip("<> ")).lower()
+    return _SIGNS.get(word) or next((m for p, m in _JUMPS if p.fullmatch(word)), "")
+
+
+def jump_signs(bars: Sequence[Bar]) -> dict[int, set[str]]:
+    """Bar number -> the meaning of its words and signs, with those of its right bar line, which
+    may be "sign after" and "coda after"; {} when nothing sends the player back."""
     signs: dict[int, set[str]] = {}
     for i, bar in enumerate(bars):
         for text, at_end in _texts(bar):
-            word = re.sub(r"[\s.]+", "", text).lower()
-            meaning = _SIGNS.get(word) or next((m for p, m in _JUMPS if p.fullmatch(word)), None)
-            if meaning:
+            if meaning := jump_meaning(text):
                 if at_end:
                     meaning = _AT_END.get(meaning, meaning)
                 signs.setdefault(i, set()).add(meaning)
@@ -254,10 +259,10 @@ def _texts(bar: Bar) -> Iterator[tuple[str, bool]]:
     )
     for i, event in enumerate(bar.events):
         if isinstance(event, Change) and event.text is not None:
-            yield event.text[1].strip('"').lstrip("^_<>@ "), False
+            yield event.text[1].strip('"'), False
         marks = marks_of(event)
         for text in (*marks.decorations, *marks.annotations):
-            yield text.lstrip("^_<>@ ").strip("<> "), i > last >= 0
+            yield text, i > last >= 0
 
 
 def _follow_jumps(order: list[int], once: list[int], signs: dict[int, set[str]]) -> list[int]:

@@ -51,7 +51,7 @@ def read_direction(element: Element, wedges: dict[str, str], left_out: LeftOut) 
     one has a name."""
     signs = Signs()
     remarks = [read_remark(child) for child in element]
-    if ("default", None) in remarks:  # the tempo of a tune without one
+    if ("played", None) in remarks:  # for players only: what the tune has elsewhere, or not at all
         return signs
     exact = [read_change(*remark) for remark in remarks]
     if any(exact):
