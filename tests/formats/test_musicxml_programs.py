@@ -138,6 +138,9 @@ def test_every_part_has_an_instrument_of_its_own_channel() -> None:
         "C4|!segno!D4!dacoda!|E4|F4!D.S.alcoda!|!coda!G4|A4|]",
         "|:C4|1,2 D4:|3 E4|]",
         "|:C4|1,3 D4:|2 E4:|]",
+        "|:C4|1 D4:|2 E4:|F4|]",  # from the last ending nothing is repeated
+        "|:C4|1 D4:|2 E4:||:F4:|",
+        "|:C4|1 D4:|E4|]",
         '"Fine"C4|D4|',  # nothing goes back
     ],
 )

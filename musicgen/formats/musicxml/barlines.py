@@ -44,20 +44,24 @@ def shared_bars(voices: Sequence[Voice]) -> list[Bar]:
 def for_players(bars: Sequence[Bar]) -> list[Bar]:
     """The bars with a sign where a repeat begins without one, other than at the beginning: MusicXML
     does not say where a backward repeat goes back to without it, and its readers disagree. A repeat
-    that closes an ending of several passes says how often it goes back, as MuseScore wants."""
+    that closes an ending says how often it goes back, as MuseScore wants: not from the last."""
     starts = [start for start in implicit_repeat_starts(bars) if start]
     found: list[Bar] = []
     ending: tuple[int, ...] = ()
+    last = 0  # pass of the endings so far
     for i, bar in enumerate(bars):
-        ending = () if bar.repeat_start else bar.volta or ending
+        if bar.repeat_start or not (ending or bar.volta):
+            last = 0
+        ending = bar.volta or ending
+        last = max((last, *ending))
         again = bar.repeat_end
-        if again and len(ending) > 1:
+        if again and max(ending, default=0) > 1:
             after = takewhile(lambda later: not later.repeat_start, bars[i + 1 :])
-            last = max((*ending, *(n for later in after for n in later.volta)))
-            again = max(again, sum(n < last for n in ending))
+            last = max((last, *(n for later in after for n in later.volta)))
+            again = sum(n < last for n in ending)
         start = bar.repeat_start or i in starts
         found.append(replace(bar, repeat_start=start, repeat_end=again))
-        ending = () if bar.repeat_end else ending
+        ending = () if bar.repeat_end or bar.barline in HEAVY else ending
     return found
 
 
