@@ -153,7 +153,9 @@ def test_music21_reads_the_sounding_pitches() -> None:
     music21 = pytest.importorskip("music21")
     for text in ("K:C bass+8\nCD|", "K:C transpose=-2\nCD|", "K:C\nCD|[K:treble-8]CD|"):
         read = tune(text)
-        score = music21.converter.parse(to_musicxml(read), format="musicxml").toSoundingPitch()
+        document = to_musicxml(read)
+        score = music21.converter.parseData(document, format="musicxml", forceSource=True)
+        score = score.toSoundingPitch()
         assert " ".join(str(n.pitch.midi) for n in score.flatten().notes) == sounding(read)
 
 
