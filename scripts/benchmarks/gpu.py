@@ -37,10 +37,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from musicgen.composer.sampling import SamplingConfig, sample
 from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenSet
 from musicgen.models import ModelConfig, build_model
+from musicgen.models.batches import Batch, BatchPlan, collate
 from musicgen.models.cost import nats
 from musicgen.models.inference.torch_stepper import TorchStepper
-from musicgen.training.batches import Batch, BatchPlan, collate
-from musicgen.training.config import DataConfig, TrainConfig
+from musicgen.training.config import TrainConfig
 from musicgen.training.optimizers import build_optimizer
 from musicgen.training.presets import PRESETS
 
@@ -107,7 +107,7 @@ def packed(tokens: TokenSet, length: int, device: torch.device) -> Batch:
     starts = np.arange(0, len(split.ids) - length, length)
     if not len(starts):
         raise SystemExit(f"the training tunes have fewer than {length} tokens; prepare more")
-    rows = collate(split, starts, np.full(len(starts), length), total=len(starts) * length)
+    rows = collate(split, starts, np.full(len(starts), length))
     return Batch(*(part.to(device) for part in rows))
 
 
@@ -128,15 +128,15 @@ def stepping(
     device = next(network.parameters()).device
     optimizer = build_optimizer(network, config)
 
-    def mean_loss(tokens: Tensor, features: Tensor, targets: Tensor, total: Tensor) -> Tensor:
-        logits, _ = network(tokens, features)
-        return nats(logits, targets).sum() / total
+    def mean_loss(batch: Batch) -> Tensor:
+        logits, _ = network(batch.tokens, batch.features)
+        return nats(logits, batch.targets).sum() / batch.n_targets
 
     loss_of = torch.compile(mean_loss) if compiled else mean_loss
 
     def step(batch: Batch) -> Tensor:
         with fast(device, dtype):
-            loss: Tensor = loss_of(*batch)
+            loss: Tensor = loss_of(batch)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), config.clip)
@@ -158,7 +158,7 @@ def tokens_per_second(step: Callable[[Batch], Tensor], data: Batch, scale: Scale
         started = time.perf_counter()
         for _ in range(n):
             chosen = torch.randperm(len(data.tokens), generator=generator, device=device)[:rows]
-            step(Batch(data.tokens[chosen], data.features[chosen], data.targets[chosen], total))
+            step(Batch(*(part[chosen] for part in data[:3]), total, data.notes[chosen]))
         synchronize(device)
         return time.perf_counter() - started
 
@@ -261,11 +261,10 @@ def losses(
 ) -> list[float]:
     """The loss of each of the first steps of a run with padded batches, without dropout."""
     model = replace(model, dropout=0.0, embedding_dropout=0.0, weight_dropout=0.0)
-    data = DataConfig(batch_tokens=2048)
-    config = TrainConfig(model=model, data=data, steps=steps, learning_rate=1e-3).fitted(tokens)
+    config = TrainConfig(model=model, steps=steps, learning_rate=1e-3).fitted(tokens)
     torch.manual_seed(0)
     network = build_model(config.model).to(device)  # drawn on the CPU, so the same everywhere
-    plan = BatchPlan(tokens.splits["train"], config.data, config.seed)
+    plan = BatchPlan(tokens.splits["train"], batch_tokens=2048, max_len=512, seed=0)
     step = stepping(network, config, dtype)
     return [
         step(Batch(*(part.to(device) for part in plan.batch(number)))).item()
