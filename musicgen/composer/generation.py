@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from musicgen.composer.controls import Controls, Request, understand
+from musicgen.composer.controls.values import usual_tempo
 from musicgen.composer.engine import ATTEMPTS, BATCH, HURRY_AFTER, Engine, Take, sample_to_end
 from musicgen.composer.pool import MIN_TAKES, Job, in_order
 from musicgen.composer.sampling import SamplingConfig
@@ -119,6 +120,9 @@ def constraint_of(
 
 
 def titled(tune: Tune, seed: int, index: int, *, kind: str = "Tune") -> Tune:
-    """The tune with its number and a title that names its rhythm (or `kind`) and its seed."""
+    """The tune with its number, a title that names its rhythm (or `kind`) and its seed, and the
+    tempo that it is played at."""
     number = index % ATTEMPTS + 1
-    return replace(tune, title=f"{tune.rhythm.capitalize() or kind} {seed}-{number}", number=number)
+    title = f"{tune.rhythm.capitalize() or kind} {seed}-{number}"
+    tempo = tune.tempo or usual_tempo(tune.rhythm, tune.meter)
+    return replace(tune, title=title, number=number, tempo=tempo)

@@ -13,6 +13,7 @@ from musicgen.music.theory import (
     Key,
     Meter,
     Pitch,
+    default_qpm,
     parse_fraction,
     parse_key,
     parse_meter,
@@ -96,6 +97,12 @@ def tempo_of(value: tuple[Fraction | None, Fraction], meter: Meter) -> Tempo:
     """The tempo that `read_tempo` read, in a meter, whose first beat counts where none is named."""
     beat, bpm = value
     return Tempo(bpm, beat or meter.beat_durations[0])
+
+
+def usual_tempo(rhythm: str, meter: Meter) -> Tempo:
+    """The tempo at which a tune is played that gives none, in beats of its meter."""
+    beat = meter.beat_durations[0] if meter.beats else Fraction(1)
+    return Tempo(default_qpm(rhythm) / beat, beat)
 
 
 def read_range(text: str) -> tuple[int, int]:
