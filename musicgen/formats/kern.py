@@ -14,11 +14,13 @@ from pathlib import PurePath
 
 from musicgen.errors import ParseError
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame
+from musicgen.formats.musicxml.reading.instruments import Drums
 from musicgen.formats.musicxml.reading.part import PartMusic, Placed, place_sound
 from musicgen.formats.musicxml.reading.score import ScorePart, assemble
 from musicgen.formats.musicxml.reading.sounds import SoundingEvent
 from musicgen.formats.musicxml.signs import DYNAMICS
 from musicgen.formats.musicxml.values import LeftOut
+from musicgen.music.clefs import PERCUSSION
 from musicgen.music.theory import (
     ACCIDENTAL_TEXT,
     COMMON_TIME,
@@ -58,6 +60,7 @@ class _Spine:
 
     music: PartMusic = field(default_factory=PartMusic)
     name: str = ""
+    clef: str = ""  # now
     fifths: int | None = None
     designated: Key | None = None
     key_changed: bool = False
@@ -233,9 +236,7 @@ class _Reader:
             plain = "major" if name[0].isupper() else "minor"
             spine.designated, spine.key_changed = Key(key.tonic, mode or plain), True
         elif token.startswith("clef"):
-            clef = _CLEFS.get(token[4:], "")
-            if spine.music.clefs.setdefault("1", clef) != clef:
-                self.left_out["changes of clef left out"] += 1
+            self._clef(spine, _CLEFS.get(token[4:], ""))
         elif token.startswith('I"'):
             spine.name = " ".join(token[2:].split())
         elif leads:
@@ -255,6 +256,15 @@ class _Reader:
         place = (len(self.frames) - 1, self.now - self.start)
         if before and before[0].change.meter and (before[0].measure, before[0].onset) == place:
             del spine.music.changes[-2]
+
+    def _clef(self, spine: _Spine, clef: str) -> None:
+        music = spine.music
+        if "1" not in music.clefs:
+            music.clefs["1"] = clef
+            music.drums = Drums({}, {}) if clef == PERCUSSION else None
+        elif clef != spine.clef:
+            self._place(spine, Change(clef=clef or "treble"))
+        spine.clef = clef
 
     def _place(self, spine: _Spine, change: Change) -> None:
         spine.music.changes.append(Placed(len(self.frames) - 1, self.now - self.start, change))

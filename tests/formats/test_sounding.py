@@ -32,6 +32,7 @@ SOUNDING = {
     "K:C treble+8\nCDEF|": "72 74 76 77",
     "K:C bass+8\nCDEF|": "72 74 76 77",
     "K:C clef=bass-8\nCDEF|": "48 50 52 53",
+    "K:C clef=G2-8\nCDEF|": "48 50 52 53",
     "K:Gm clef=alto-8\nGABc|": "55 57 58 60",
     'K:C clef="treble-8"\nCDEF|': "48 50 52 53",
     "K:clef=treble-8\nCDEF|": "48 50 52 53",
@@ -71,6 +72,7 @@ SOUNDING = {
     "K:C\nCD[I:MIDI transpose -2]EF|[I:MIDI=transpose -5]CDEF|": "60 62 62 63 55 57 59 60",
     "K:C\n%%MIDI transpose -12\nCD|\n%%MIDI rtranspose 2\nCD|": "48 50 50 52",
     "K:C\n|:CD|[I:MIDI transpose 2]CD:|": "60 62 62 64 62 64 62 64",
+    "K:C\n|:[I:MIDI transpose 0]CD|[I:MIDI transpose 2]CD:|": "60 62 62 64 60 62 62 64",
     "V:1\nV:2\nK:C\nV:1\n%%MIDI transpose 1\nCD|\nV:2\n[I:MIDI transpose 3]CD|": "61 63|63 65",
 }  # fmt: skip
 DRUMS = {
@@ -223,7 +225,10 @@ PROGRAMS = {
     "%%MIDI program 40\nV:1\nV:2\nK:C\nV:1\nC4|\nV:2\nC4|": [(0, 40), (0, 40)],
     "V:1\nV:2\nK:C\nV:1\n%%MIDI program 9\nC4|C4|\nV:2\n%%MIDI program 1\nC4|[I:MIDI program 2]C4|":
         [(0, 9), (0, 1), (4, 2)],
-    "K:C\n%%MIDI program 1\n|:C4|[I:MIDI program 2]C4:|": [(0, 1), (4, 2), (12, 2)],
+    "K:C\n%%MIDI program 1\n|:C4|[I:MIDI program 2]C4:|": [(0, 1), (4, 2)],
+    "K:C\n|:[I:MIDI program 1]C4|[I:MIDI program 2]C4:|": [(0, 1), (4, 2), (8, 1), (12, 2)],
+    "K:C\n%%MIDI program 1 % a comment\nC4|": [(0, 1)],
+    "K:C\nC4|[I:MIDI program 10 5]C4|": [(0, 73)],
 }  # fmt: skip
 
 

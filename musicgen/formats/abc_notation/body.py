@@ -320,10 +320,11 @@ class TuneReader:
     def _instruction(self, content: str, text: tuple[str, str]) -> None:
         """Follow an instruction of %% or I:, which are the same (11), or keep it as `text`."""
         directive = read_directive(content)
+        if content.strip() and (directive is None or directive.is_kept):
+            self._change(Change(text=text))
         if directive is None:
-            if content.strip():
-                self._change(Change(text=text))
-        elif directive.kind == "drummap" or (self._in_heading and not self.in_voices):
+            return
+        if directive.kind == "drummap" or (self._in_heading and not self.in_voices):
             self.header.instruments.take(directive, "")
             if self._in_heading:
                 self.voices.restart()

@@ -9,7 +9,7 @@ from typing import Any
 
 from musicgen.formats.abc_notation.event_drafts import ChordDraft, Pending, TupletDraft, tied
 from musicgen.formats.abc_notation.sounding import DRUM_CHANNEL, Directive, read_properties
-from musicgen.music.clefs import clef_octave, parse_clef
+from musicgen.music.clefs import clef_name, clef_octave, parse_clef
 from musicgen.music.theory import FREE_METER, Key
 from musicgen.music.tune import (
     NO_MARKS,
@@ -191,15 +191,19 @@ class VoiceDraft:
         self.signature: dict[str, int] = key.signature
         self.altered: dict[str, int] = self.signature
 
-    def turn(self, what: str, value: Any) -> None:
+    def turn(self, what: str, value: Any, *, anew: bool = False) -> None:
         """Set the clef, program or transposition: of the voice, or as a change once music has been
-        read."""
-        if value == self.state[what]:
+        read. With `anew`, the same value again is a change too, since a repeat may come back to it
+        from another."""
+        if what == "clef" and (clef := parse_clef(value)) is not None:
+            value = clef_name(clef)
+        anew = anew and (self.started or self.bar.repeat_start)
+        if value == self.state[what] and not anew:
             return
         self.state[what] = value
-        if self.started:
+        if self.started or anew:
             self.events.append(Change(**{what: value}))
-        else:
+        if not self.started:
             self.initial[what] = value
         if what == "clef":
             self.octave = self.octaves + clef_octave(value)
@@ -219,19 +223,20 @@ class VoiceDraft:
         """Follow a directive that decides what sounds."""
         if directive.kind == "program":
             if self.is_percussion or directive.argument != DRUM_CHANNEL:
-                self.turn("program", directive.value)
+                self.turn("program", directive.value, anew=True)
         elif directive.kind == "channel":
             self.set_channel(directive.value)
         elif directive.kind == "transpose":
-            self.transpose("directive", directive.value)
+            self.transpose("directive", directive.value, anew=True)
         elif directive.kind == "rtranspose":
-            self.transpose("directive", directive.value + self.semitones.get("directive", 0))
+            before = self.semitones.get("directive", 0)
+            self.transpose("directive", directive.value + before, anew=True)
 
-    def transpose(self, by: str, semitones: int) -> None:
+    def transpose(self, by: str, semitones: int, *, anew: bool = False) -> None:
         """Set how far notes sound from where they are written, by a property or a directive; the
         two add up."""
         self.semitones[by] = semitones
-        self.turn("transposition", sum(self.semitones.values()))
+        self.turn("transposition", sum(self.semitones.values()), anew=anew)
 
     def set_channel(self, channel: int | None) -> None:
         """Set the MIDI channel, counted from 1."""

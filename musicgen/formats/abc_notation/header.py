@@ -96,7 +96,7 @@ class Header:
         if directive is None:
             return self.propagates(content)
         self.instruments.take(directive, self.voices[-1].id if self.voices else "")
-        return True
+        return not directive.is_kept
 
     def propagates(self, content: str) -> bool:
         """Read an instruction on how far accidentals reach (11.3); whether it is one."""

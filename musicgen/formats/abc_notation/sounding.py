@@ -80,10 +80,16 @@ class Directive:
     value: int
     argument: int = 0
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is kept as text too: a Tune has no place for a channel but that of drums."""
+        return self.kind == "channel" and self.value != DRUM_CHANNEL
+
 
 def read_directive(content: str) -> Directive | None:
     """The directive after %% or I:; None for any other, and for one that is not understood."""
-    midi = _MIDI.fullmatch(content.strip())
+    content = content.partition("%")[0].strip()
+    midi = _MIDI.fullmatch(content)
     kind, *arguments = (content if midi is None else midi[1]).split() or [""]
     if kind == "percmap" or (kind == "drummap" and midi):
         note = _NOTE.fullmatch(arguments[0]) if len(arguments) >= 2 else None

@@ -14,6 +14,7 @@ from musicgen.formats.abc_notation.scanner import letter_of
 from musicgen.formats.abc_notation.sounding import DRUM_CHANNEL
 from musicgen.formats.abc_notation.text import encode_text, one_line
 from musicgen.formats.abc_notation.tunebook import parse_text
+from musicgen.music.clefs import PERCUSSION as PERCUSSION_CLEF
 from musicgen.music.clefs import clef_octave
 from musicgen.music.theory import C_MAJOR, Meter, spell
 from musicgen.music.tune import EIGHTH, Bar, Change, Event, Rest, Tune, Voice
@@ -102,8 +103,13 @@ def _properties(voice: Voice, *, clef: bool = True) -> Iterator[str]:
         yield f"transpose={voice.transposition}"
     if voice.properties:
         yield one_line(voice.properties)
-    if voice.clef and clef:
+    if voice.clef and clef and _is_writable(voice, voice.clef):
         yield f"clef={voice.clef}"
+
+
+def _is_writable(voice: Voice, clef: str) -> bool:
+    """Whether a clef may be written: that of drums makes drums of a voice."""
+    return clef != PERCUSSION_CLEF or voice.percussion is not None
 
 
 def _changes(voice: Voice, what: str) -> bool:
@@ -270,7 +276,8 @@ class VoiceWriter:
         elif change.tempo is not None:
             self.text += f"[Q:{write_tempo(change.tempo).replace(']', ')')}]"
         elif change.clef is not None:
-            self._clef(change.clef or "treble")
+            if change.clef != PERCUSSION_CLEF:
+                self._clef(change.clef or "treble")
         elif change.program is not None:
             self.text += f"[I:MIDI program {change.program}]"
         elif change.transposition is not None:

@@ -188,9 +188,13 @@ class _Writer:
             channel = DRUM_CHANNEL
         yield 0, _HEADING, "track_name", {"name": voice.name or voice.id or self.tune.title}
         changes = [(at, program) for at, n, program in self.played.programs if n == number]
+        last: int | None = None
         for onset, given in [(Fraction(0), voice.program), *changes]:
-            program = {"channel": channel, "program": self._program(number, voice, given)}
-            yield self.ticks(self.place(onset)), _HEADING, "program_change", program
+            program = self._program(number, voice, given)
+            if program != last:
+                message = {"channel": channel, "program": program}
+                yield self.ticks(self.place(onset)), _HEADING, "program_change", message
+            last = program
         for note in separate(notes):
             first = self.ticks(self.place(note.onset))
             last = self.ticks(self.place(note.onset + note.duration))

@@ -55,6 +55,7 @@ class MeasureWriter:
         self.shape = shape
         self.meter = tune.meter
         self.accidentals = Accidentals(tune.key)
+        self.semitones = voice.transposition  # now
         self.part = tune.voices.index(voice) + 1
         drums = None if voice.percussion is None else DrumWriter(voice, self.part)
         self.notes = NoteWriter(self.accidentals, shape.divisions, drums)
@@ -196,6 +197,10 @@ class MeasureWriter:
         if change.key is not None:
             self.accidentals.set_key(change.key)
         self.meter = change.meter or self.meter
+        if change.transposition == self.semitones:
+            return change_remark(change)
+        if change.transposition is not None:
+            self.semitones = change.transposition
         if change.key or change.meter or change.transposition is not None:
             return attributes(
                 key=change.key,

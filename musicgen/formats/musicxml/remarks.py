@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from xml.etree.ElementTree import Element, ProcessingInstruction, fromstring
 
@@ -87,8 +87,9 @@ def _change_value(change: Change) -> tuple[str, Any]:
         return "key", [change.key.tonic, change.key.mode, change.key.accidentals]
     if change.meter is not None:
         return "meter", [change.meter.beats, change.meter.unit, change.meter.symbol]
-    if change.program is not None:
-        return "program", change.program
+    for name in _NUMBERS:
+        if (number := getattr(change, name)) is not None:
+            return name, number
     if change.tempo is not None:
         bpm = None if change.tempo.bpm is None else str(change.tempo.bpm)
         return "tempo", [bpm, str(change.tempo.beat), change.tempo.text]
@@ -157,15 +158,19 @@ def _read_signs(value: Any) -> Change | None:
     )
 
 
-def _read_program(value: Any) -> Change | None:
-    return Change(program=value) if value in range(128) else None
+# Changes that are a number, and which they may be.
+_NUMBERS = {"program": range(128), "transposition": range(-48, 49)}
+
+
+def _read_number(name: str, value: Any) -> Change | None:
+    return Change(**{name: value}) if value in _NUMBERS[name] else None
 
 
 _READERS: dict[str, Callable[[Any], Change | None]] = {
     "key": _read_key,
     "meter": _read_meter,
     "tempo": _read_tempo,
-    "program": _read_program,
+    **{name: partial(_read_number, name) for name in _NUMBERS},
     "field": _read_field,
     "part": _read_part,
     "signs": _read_signs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
@@ -56,13 +56,16 @@ def read_instruments(part: Element, drum_map: str) -> PartInstruments:
     return PartInstruments(programs, keys, channels == {DRUM_CHANNEL}, pairs)
 
 
-def drums_of(measures: Iterable[Element], instruments: PartInstruments) -> Drums | None:
-    """The drums of a part whose notes have no pitches, or that plays on channel 10; else None."""
+def drums_of(measures: Sequence[Element], instruments: PartInstruments) -> Drums | None:
+    """The drums of a part whose notes have no pitches, that plays on channel 10 or begins with a
+    percussion clef; else None."""
     pitched = any(True for measure in measures for _ in measure.iter("pitch"))
     unpitched = any(True for measure in measures for _ in measure.iter("unpitched"))
     if unpitched and not pitched:
         return Drums(instruments.keys, instruments.drum_map)
-    return Drums({}, {}) if pitched and instruments.on_drum_channel else None
+    signs = (content(measure, "attributes/clef/sign") for measure in measures[:1])
+    is_drums = instruments.on_drum_channel or "percussion" in signs
+    return Drums({}, {}) if pitched and is_drums else None
 
 
 class Drums:
