@@ -13,12 +13,14 @@ import pytest
 from musicgen.errors import ParseError
 from musicgen.formats import midi, musicxml
 from musicgen.formats.abc_notation import parse_text, to_abc
+from musicgen.formats.abc_notation.places import TuneText, find_stop
+from musicgen.formats.abc_notation.splicing import append
 from musicgen.formats.musicxml.writing import to_musicxml
 from musicgen.music.performance import Style, perform
 from musicgen.music.playback import melody, timeline
 from musicgen.music.theory import Key, Pitch
 from musicgen.music.transposition import at_concert_pitch
-from musicgen.music.tune import Change, Tune
+from musicgen.music.tune import Bar, Change, Note, Tune
 from musicgen.tokens.melody import encoding
 from tests.players import by_abc2midi, by_abcjs, by_musescore, has_abcjs, of_midi
 
@@ -180,6 +182,22 @@ def test_musicxml_has_an_octave_clef_or_a_transposition_never_both_for_one() -> 
     assert "<octave>4<" in clarinet
 
 
+CONTINUED = {
+    "K:C treble-8\nCDEF|": ("CDEF|C D E F|", 3),
+    "K:C\nCDEF|[K:bass-8]CDEF|": ("CDEF|[K:bass-8]CDEF|C D E F|", 3),
+    "K:C transpose=-2\nCDEF|": ("CDEF|C D E F|", 4),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CONTINUED.items())
+def test_music_is_continued_as_it_is_written(text: str, expected: tuple[str, int]) -> None:
+    body, octave = expected
+    bar = Bar(events=tuple(Note(Pitch(step, 0, octave), Fraction(1)) for step in "CDEF"))
+    continued, whole = append(find_stop(TuneText(HEAD + text)), [bar], goes_on=False)
+    assert continued == HEAD + text.partition("\n")[0] + "\n" + body
+    assert whole.voices[0].bars[-1].events == bar.events
+
+
 def test_concert_pitch_moves_keys_chord_symbols_and_notes_of_transposing_voices() -> None:
     read = at_concert_pitch(tune('V:1 transpose=-2\nV:2\nK:D\nV:1\n"A7"A4|[K:E]E4|\nV:2\nD4|E4|'))
     first, second = read.voices
@@ -239,6 +257,12 @@ def test_a_voice_has_programs_over_time(text: str, programs: list[tuple[int, int
     assert parse_text(to_abc(read)).tunes == (read,)
     (score,) = musicxml.parse(to_musicxml(read).encode()).tunes
     assert score == read
+
+
+def test_a_note_that_ends_at_a_change_of_program_ends_before_it() -> None:
+    (track,) = mido.MidiFile(file=BytesIO(midi.render([tune(next(iter(PROGRAMS)))]))).tracks[1:]
+    kinds = [message.type for message in track if not message.is_meta]
+    assert kinds == ["program_change", "note_on", "note_off"] * 3
 
 
 def test_other_programs_read_instruments_from_the_notes_of_musicxml() -> None:

@@ -45,7 +45,7 @@ _CHANNEL_MESSAGES = ("note_on", "note_off", "program_change")
 
 # Tick, order among the events of that tick, mido's name for the message, its attributes.
 _Event = tuple[int, int, str, dict[str, Any]]
-_HEADING, _NOTE_OFF, _LYRIC, _NOTE_ON, _END = range(5)
+_HEADING, _NOTE_OFF, _PROGRAM, _LYRIC, _NOTE_ON, _END = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class _Writer:
             program = self._program(number, voice, given)
             if program != last:
                 message = {"channel": channel, "program": program}
-                yield self.ticks(self.place(onset)), _HEADING, "program_change", message
+                yield self.ticks(self.place(onset)), _PROGRAM, "program_change", message
             last = program
         for note in separate(notes):
             first = self.ticks(self.place(note.onset))
