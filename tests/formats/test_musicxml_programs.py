@@ -151,3 +151,21 @@ def test_jumps_and_endings_are_played_alike(body: str, tmp_path: Path) -> None:
     assert from_musicxml(to_musicxml(ours).encode()) == ours
     again = from_musicxml(re.sub(r"<\?musicgen.*?\?>", "", to_musicxml(ours)).encode())
     assert our_notes(again) == our_notes(ours)
+
+
+@needs_musescore
+@pytest.mark.parametrize(
+    ("parts", "body"),
+    [
+        ("ABA", "[P:A]CDEF:|[P:B]GABc:|"),
+        ("ABAC", "[P:A]CDEF|GABc:|[P:B][K:D]GABc|[P:C]cdef|1c4:|2d4|]"),
+        ("A2B2", "[P:A]CDEF|[P:B][M:3/4]GAB|"),
+        ("ABA", "V:1\n[P:A]CDEF|[P:B][K:G]F4|\nV:2\n[P:A]C,4|[P:B][K:G]F,4|"),
+        ("AB", "[P:A]CDEF:|[P:B]GABc:|"),
+    ],
+)
+def test_parts_are_played_in_their_order(parts: str, body: str, tmp_path: Path) -> None:
+    ours = tune(body, HEAD.replace("K:C", f"P:{parts}\nK:C"))
+    messages, midi = musescore(tmp_path, to_musicxml(ours))
+    assert (messages, midi_notes(midi)) == ([], our_notes(ours))
+    assert from_musicxml(to_musicxml(ours).encode()) == ours

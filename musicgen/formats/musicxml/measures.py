@@ -24,8 +24,9 @@ from musicgen.formats.musicxml.jumps import Jumps
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import Connections, reach
 from musicgen.formats.musicxml.notes import NoteWriter, WrittenNote
-from musicgen.formats.musicxml.remarks import change_remark, opening_remark
+from musicgen.formats.musicxml.remarks import change_remark, opening_remark, remark
 from musicgen.music.clefs import Clef, parse_clef
+from musicgen.music.playback import PartsInOrder
 from musicgen.music.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
 from musicgen.system.markup import element
 
@@ -44,6 +45,7 @@ class Shape:
     all_modes: bool = False
     tempos: frozenset[tuple[int, Fraction]] = frozenset()  # bar and onset of the first voice's
     jumps: Jumps = field(default_factory=Jumps)
+    ordered: PartsInOrder | None = None  # of parts that are written out
 
 
 class MeasureWriter:
@@ -74,6 +76,10 @@ class MeasureWriter:
         bar = self._bar(index, shared)
         events = list(bar.events)
         parts = [bar_remark(bar if index < len(self.voice.bars) else None, shared)]
+        if (ordered := self.shape.ordered) is not None:
+            parts.append(
+                remark("place", [ordered.places[index], ordered.added[self.part - 1][index]])
+            )
         if index and index in self.shape.line_starts:
             parts.append('<print new-system="yes"/>')
         parts.append(left_barline(shared))

@@ -8,6 +8,7 @@ out, so that no reader has to infer them. Heading lines without an element of th
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import lcm
 
@@ -19,6 +20,7 @@ from musicgen.formats.musicxml.jumps import Jumps
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
 from musicgen.formats.musicxml.measures import MeasureWriter, Shape
+from musicgen.music.playback import parts_in_order
 from musicgen.music.tune import EIGHTH, Bar, Change, Timed, Tune, Voice
 from musicgen.system.markup import element, text
 
@@ -44,15 +46,22 @@ def to_musicxml(
     With `named` each note and rest of a main line has an id that begins with
     `e{voice}.{bar}.{event}.`, all numbers from 0, events being the timed ones of the bar.
     With `all_modes` keys name other modes than major and minor too, of which MuseScore 3 complains.
-    Unless `as_written`, repeats that begin without a sign have one, and jumps are at the bar lines,
-    in the usual words.
+    Unless `as_written`, repeats that begin without a sign have one, jumps are at the bar lines, in
+    the usual words, and the parts are written out in the order that they are played in.
 
     Raises:
         InvalidTuneError: it has no music, or a pitch or duration that cannot be written.
     """
     if not tune.voices or not tune.bars:
         raise InvalidTuneError(f"'{tune.title}': there is no music to write")
+    ordered = None if as_written else parts_in_order(tune)
+    tune = tune if ordered is None else ordered.tune
     bars = shared_bars(tune.voices)
+    if ordered is not None:
+        bars = [
+            replace(bar, repeat_start=bar.repeat_start or i in ordered.repeats)
+            for i, bar in enumerate(bars)
+        ]
     bars = bars if as_written else for_players(bars)
     try:
         _check_pitches(tune)
@@ -64,7 +73,8 @@ def to_musicxml(
             named,
             all_modes,
             frozenset(_tempo_places(tune.voices[0])),
-            Jumps() if as_written else Jumps.of(tune.bars),
+            Jumps() if as_written or ordered else Jumps.of(tune.bars),
+            ordered,
         )
         parts = [
             element("part", MeasureWriter(tune, voice, shape).measures(), id=f"P{i}")

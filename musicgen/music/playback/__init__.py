@@ -17,6 +17,7 @@ from musicgen.music.playback.order import (
     implicit_repeat_starts,
     jump_meaning,
     jump_signs,
+    part_order,
     playing_order,
 )
 from musicgen.music.theory import Key, Meter
@@ -32,6 +33,7 @@ __all__ = [
     "jump_signs",
     "melody",
     "once",
+    "parts_in_order",
     "played_notes",
     "playing_order",
     "separate",
@@ -152,6 +154,58 @@ def once(tune: Tune) -> Tune:
 
     voices = tuple(replace(v, bars=tuple(map(plain, v.bars))) for v in tune.voices)
     return replace(tune, voices=voices, parts="")
+
+
+@dataclass(frozen=True, slots=True)
+class PartsInOrder:
+    """A tune with its parts written out in the order of P:, and their repeats still as signs.
+
+    `places` has for each bar the number of the one that it is, `repeats` the bars in which a repeat
+    begins, with a sign or not, and `added` for each voice and bar how many changes before its music
+    only restore what was in force there.
+    """
+
+    tune: Tune
+    places: tuple[int, ...]
+    repeats: frozenset[int]
+    added: tuple[tuple[int, ...], ...]
+
+
+def parts_in_order(tune: Tune) -> PartsInOrder | None:
+    """The parts as they are played; None where they are written so, or a bar is not among them."""
+    ordered = part_order(tune.bars, tune.parts)
+    if ordered is None or len({len(voice.bars) for voice in tune.voices}) > 1:
+        return None
+    places, repeats = ordered
+    everything = tuple(range(len(tune.bars)))
+    if places == everything or {*places} != {*everything} or places[0] != 0:
+        return None
+    voices, added = [], []
+    for voice in tune.voices:
+        contexts = _contexts(tune, voice)
+        before = [contexts[0], *(contexts[i + 1] for i in places)]
+        restored = [
+            [
+                change
+                for change in b.changes_to(contexts[i])
+                if not _sets_anew(voice.bars[i], change)
+            ]
+            for b, i in zip(before, places, strict=False)
+        ]
+        bars = (
+            replace(voice.bars[i], events=(*changes, *voice.bars[i].events))
+            for i, changes in zip(places, restored, strict=True)
+        )
+        voices.append(replace(voice, bars=tuple(bars)))
+        added.append(tuple(map(len, restored)))
+    return PartsInOrder(replace(tune, voices=tuple(voices)), places, repeats, tuple(added))
+
+
+def _sets_anew(bar: Bar, change: Change) -> bool:
+    """Whether a bar itself begins with a change of this kind."""
+    (kind,) = (name for name in _STATES if getattr(change, name) is not None)
+    first = takewhile(lambda event: isinstance(event, Change), bar.events)
+    return any(getattr(event, kind) is not None for event in first)
 
 
 def played_notes(tune: Tune) -> list[PlayedNote]:

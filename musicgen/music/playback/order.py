@@ -89,6 +89,22 @@ def implicit_repeat_starts(bars: Sequence[Bar]) -> tuple[int, ...]:
     return tuple(s.start for s in sections if s.passes > 1 and not bars[s.start].repeat_start)
 
 
+def part_order(bars: Sequence[Bar], parts: str) -> tuple[tuple[int, ...], frozenset[int]] | None:
+    """Numbers of the bars in the order of the parts, with their repeats still as signs, and the
+    places in it where a repeat begins, with a sign or not; None where `parts` is no such order."""
+    spans = _part_spans(bars)
+    letters = _expand_parts(parts, spans) if parts else None
+    if letters is None:
+        return None
+    order: list[int] = []
+    starts: set[int] = set()
+    for first, last in (spans[letter] for letter in letters):
+        sections = (s for s in _sections(bars, first, last) if s.passes > 1)
+        starts |= {len(order) + section.start - first for section in sections}
+        order += range(first, last)
+    return tuple(order), frozenset(starts)
+
+
 def _order(bars: Sequence[Bar], parts: str) -> tuple[int, ...]:
     if parts:
         spans = _part_spans(bars)

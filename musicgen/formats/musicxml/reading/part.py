@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from musicgen.errors import ParseError
@@ -63,6 +64,7 @@ class PartMusic:
     frames: list[MeasureFrame] = field(default_factory=list)
     # Bar lines of this part alone, by measure, from our remarks; None where it has no such bar.
     own_frames: dict[int, MeasureFrame | None] = field(default_factory=dict)
+    places: dict[int, Any] = field(default_factory=dict)  # from our remarks, by measure
     changes: list[Placed] = field(default_factory=list)
     heading: list[Change] = field(default_factory=list)  # from our remark
     clefs: dict[str, str] = field(default_factory=dict)
@@ -361,6 +363,8 @@ class PartReader:
         kind, value = read_remark(element)
         if kind in ("bar", "absent"):
             self.music.own_frames[self.index] = read_frame(value) if kind == "bar" else None
+        elif kind == "place":
+            self.music.places[self.index] = value
         elif kind == "opening":
             opening = read_opening(value)
             if opening is not None and not self.opened:

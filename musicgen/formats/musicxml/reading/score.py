@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 from musicgen.errors import ParseError
 from musicgen.formats.musicxml.document import Document
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame
+from musicgen.formats.musicxml.reading.copies import without_copies
 from musicgen.formats.musicxml.reading.credits import read_credits
 from musicgen.formats.musicxml.reading.instruments import PartInstruments, read_instruments
 from musicgen.formats.musicxml.reading.modes import with_modes
@@ -69,6 +70,8 @@ def read_score(document: Document, path: str) -> Tune:
     for id_, bars in measures.items():
         part = parts.get(id_, ScorePart(id_, ""))
         known.append((part, PartReader(left_out, part.instruments).read(bars)))
+        if known[-1][1].places:
+            without_copies(known[-1][1])
     left_out.place = None
     tune = assemble(known, left_out, exact=exact)
     tune = _with_own_heading(tune, root) if exact else _with_heading(tune, root, path)
