@@ -124,7 +124,7 @@ class MeasureWriter:
         self.accidentals.set_key(key)
         start = attributes(
             divisions=self.shape.divisions,
-            key=key,
+            key=key if self.voice.percussion is None else None,
             meter=meter,
             clef=clef_of(self.voice),
             transposition=self.voice.transposition or None,
