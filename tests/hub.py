@@ -35,7 +35,8 @@ Files = dict[str, bytes]
 
 class Hub(ThreadingHTTPServer):
     """`repositories` maps name to branch to commit hash, `commits` a hash to its files; `sizes` are
-    told instead of the true ones, by path; `requests` are those served."""
+    told instead of the true ones, by path; `requests` are those served; all get `only_answer` if it
+    is set."""
 
     daemon_threads = True
 
@@ -47,6 +48,7 @@ class Hub(ThreadingHTTPServer):
         self.large: Files = {}
         self.sizes: dict[str, int] = {}
         self.requests: list[str] = []
+        self.only_answer: bytes | None = None
         self.messages: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
@@ -105,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         path = unquote(urlsplit(self.path).path)
         self.server.requests.append(f"{self.command} {path}")
+        if self.server.only_answer is not None:
+            return self.answer(self.server.only_answer)
         for (wanted, pattern), action in ROUTES.items():
             match = re.fullmatch(pattern, path)
             if match and wanted == method:

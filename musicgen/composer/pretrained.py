@@ -38,7 +38,9 @@ class Pretrained:
         try:
             return cls(checkpoint)
         except CheckpointError as error:
-            raise CheckpointError(f"{printable(str(name))}: {error}") from None
+            raise CheckpointError(
+                f"{printable(str(name))}: {error}, or let musicgen.load choose the composer"
+            ) from None
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the folder of the model, which is a repository of the Hub as it is.

@@ -39,6 +39,11 @@ _FAULTS = (
     ),
     ("HFValidationError", "is no name of a model; use user/name"),
 )
+# The others: files, answers that are not what they should be, uploads.
+_ERRORS = (
+    OSError, ValueError, RuntimeError,
+    LookupError, TypeError, AttributeError, AssertionError,
+)  # fmt: skip
 _REFUSED = "{endpoint} refuses it to this account ({reason}); run hf auth login"
 _FAILED = "{endpoint} cannot be used ({reason}); try again later"
 
@@ -159,7 +164,7 @@ def _one_line(name: str) -> Iterator[None]:
         yield
     except MusicgenError:
         raise
-    except (errors.HTTPError, OSError, ValueError, RuntimeError) as error:
+    except (errors.HTTPError, *_ERRORS) as error:
         status = getattr(getattr(error, "response", None), "status_code", 0)
         unknown = _REFUSED if status in (401, 403) else _FAILED
         known = (text for kind, text in _FAULTS if isinstance(error, getattr(errors, kind)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from musicgen.composer import Composer, PolyphonicComposer, TextComposer
 from musicgen.errors import CheckpointError
 from musicgen.models import checkpoint, hub
 from musicgen.models.card import FRONT_MATTER, without_front_matter
+from tests import DATA
 from tests.hub import TOKEN, Hub, serving
 
 NAME = "me/rnn"
@@ -155,6 +157,18 @@ def test_who_may_not_read_or_write_is_told_to_log_in(pushed: Hub) -> None:
     assert "me/secret" in pushed.private
     assert "me/secret: is neither a folder here nor a model at" in refusal("me/secret")
     assert Composer.from_pretrained("me/secret", token=TOKEN).checkpoint.model.kind == "rnn"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"<html>", b"{}", b"[]", b"null", b'{"id": 1}', b'{"id": "a/b", "sha": 1}']
+)
+def test_answers_of_something_else_than_a_hub_are_one_line(served: Hub, answer: bytes) -> None:
+    """Such as the log-in page of a wireless network."""
+    served.only_answer = answer
+    cannot = f"me/rnn: {served.url} cannot be used ("
+    assert refusal(NAME).startswith(cannot)
+    with pytest.raises(CheckpointError, match=re.escape(cannot)):
+        hub.upload(checkpoint.load(DATA / "checkpoint-1"), NAME, token=TOKEN)
 
 
 @pytest.mark.parametrize("name", ["me", "a/b/c", "/a/b", "me/a b", "../b", "a/../b", "me/a--b"])
