@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -35,13 +36,15 @@ _MELODY_NAMES = re.compile(
 )
 _OTHER_NAMES = re.compile(r"\b(back\w*|bass|chords?|alto|tenor|harmon\w*|accomp\w*)\b", re.I)
 
+GraceNote = tuple[int, Fraction]  # MIDI pitch, written length in quarters
 NoteGroup = tuple[int, int, tuple[int, ...]]  # onset and end in ticks, MIDI pitches
 
 
 @dataclass(frozen=True)
 class MidiPart:
     """The notes of a channel of a track. `track` counts all tracks of the file from 1, `channel`
-    is 1 to 16; `notes` are rows of onset, end (in ticks) and pitch, by onset."""
+    is 1 to 16; `notes` are rows of onset, end (in ticks) and pitch, by onset; `graces` are those
+    before the notes at a tick."""
 
     track: int
     channel: int
@@ -49,6 +52,7 @@ class MidiPart:
     program: int | None
     notes: Ints
     lyrics: Sequence[tuple[int, str]]
+    graces: Mapping[int, tuple[GraceNote, ...]] = field(default_factory=dict)
 
     @property
     def single_line(self) -> bool:

@@ -44,11 +44,12 @@ PLAYED_ARTICULATION = 0.4  # `ARTICULATION` in a performance
 
 @dataclass(slots=True)
 class Quantised:
-    """Lines in units. `beat` is that of a performance, None for a score. `moved` counts the notes
-    that were moved, `furthest` is the longest move in quarters; `merged` counts the notes that fell
-    on another and were left out."""
+    """Lines in units. `place_of` maps the ticks of onsets to their places. `beat` is that of a
+    performance, None for a score. `moved` counts the notes that were moved, `furthest` is the
+    longest move in quarters; `merged` counts the notes that fell on another and were left out."""
 
     lines: list[list[TimedChord]]
+    place_of: dict[int, int]
     beat: Beat | None = None
     n_notes: int = 0
     moved: int = 0
@@ -74,7 +75,7 @@ def quantise(
     """
     onsets = sorted({s[0] for line in lines for s in line})
     places = score_places(onsets, ticks_per_quarter)
-    result = Quantised([])
+    result = Quantised([], {})
     exact = False
     if is_score(places, ticks_per_quarter):
         exact = -1 not in places
@@ -91,7 +92,8 @@ def quantise(
             result.beat = follow(ticks, ticks_per_quarter, quarter_s, chords=len(lines) > 1)
             near = result.beat.places
         places = near.tolist()
-    place_of = dict(zip(onsets, places, strict=True))
+    places = np.minimum.accumulate(places[::-1])[::-1].tolist()  # rounding changes no order
+    result.place_of = place_of = dict(zip(onsets, places, strict=True))
     ends = sorted({s[1] for line in lines for s in line})
     end_of = _ends(ends, ticks_per_quarter, result.beat, frozenset(denominators(places)))
     for line in lines:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import PurePath
 
 from musicgen.errors import ConfigError, ParseError
+from musicgen.formats.midi.cleaning import cleaned, opening_graces
 from musicgen.formats.midi.framing import Wanted, frame_of
 from musicgen.formats.midi.parts import (
+    GraceNote,
     MidiPart,
     NoteGroup,
     choose_melody,
@@ -23,12 +25,16 @@ from musicgen.formats.midi.parts import (
 from musicgen.formats.midi.quantising import Quantised, quantise
 from musicgen.formats.midi.smf import USUAL_MSPQ, MidiFile, parse_file
 from musicgen.formats.midi.words import Words, sung_shares, syllables, take_karaoke
-from musicgen.music.notation.bars import TimedChord, write_bars
+from musicgen.music.notation.bars import ConductorTrack, TimedChord, write_bars
 from musicgen.music.notation.rhythms import UNITS
-from musicgen.music.theory import Key, Meter, parse_fraction, parse_key, parse_meter
+from musicgen.music.theory import Key, Meter, parse_fraction, parse_key, parse_meter, spell
 from musicgen.music.tune import (
+    NO_MARKS,
     Bar,
     FileContent,
+    Grace,
+    Marks,
+    Note,
     Reading,
     ReadWarning,
     Rejected,
@@ -150,14 +156,18 @@ def _read_file(file: MidiFile, request: _Request, path: str) -> Tune:
     warnings = list(file.warnings)
     file, quarter_s = _in_quarters(file, warnings)
     per_quarter = file.ticks_per_quarter
+    if late := opening_graces(file):
+        file = file.rescaled(per_quarter, Fraction(1), -late)
     parts = parts_of(file, warnings)
     chosen = select(parts, request.track, request.channel)
     if request.voices == "melody":
         melody = choose_melody(chosen, len(parts), warnings, singer=_singer(file, chosen))
-        chosen = [unrolled(melody, per_quarter, warnings)]
+        chosen = [melody]
+    chosen = [unrolled(part, per_quarter, warnings) for part in chosen]
+    chosen = cleaned(chosen, per_quarter, warnings)
+    if request.voices == "melody":
         lines = [[single_line(chosen[0], warnings)]]
     else:
-        chosen = [unrolled(part, per_quarter, warnings) for part in chosen]
         lines = [chord_lines(part, warnings) for part in chosen]
     if file.n_sustains:
         warnings.append(f"sustain pedal, not written: pressed {file.n_sustains} times")
@@ -184,13 +194,19 @@ def _tune(
     if placed.beat is not None and played:
         frame = replace(frame, tempos=[(0, placed.beat.tempo)])
     stop = 0 if placed.beat is not None else file.end * UNITS // file.ticks_per_quarter
-    lyrics = _lyrics(file, parts[0])
-    words = None
-    if lyrics:
-        places = [onset for onset, *_ in placed.lines[0]]
-        onset_of = dict(zip([tick for tick, *_ in lines[0][0]], places, strict=False))
+    words: Mapping[int, tuple[str, ...]] = {}
+    if lyrics := _lyrics(file, parts[0]):
+        onset_of = {tick: placed.place_of[tick] for tick, *_ in lines[0][0]}
         words = syllables(lyrics, onset_of, file.ticks_per_quarter, warnings)
-    bars = write_bars(placed.lines, frame, stop, words)
+    marks = [
+        _marks(line, graces, placed.place_of, frame)
+        for part, part_lines in zip(parts, lines, strict=True)
+        for graces in [dict(part.graces)]
+        for line in part_lines
+    ]
+    for place, sung in words.items():
+        marks[0][place] = replace(marks[0].get(place, NO_MARKS), lyrics=sung)
+    bars = write_bars(placed.lines, frame, stop, marks)
     name = file.tracks[0].name if file.kind != 0 or len(file.tracks) == 1 else ""
     return Tune(
         title=name or parts[0].name or PurePath(path).stem,
@@ -201,6 +217,21 @@ def _tune(
         source=Source(path=path, ticks_per_quarter=0 if placed.beat else file.ticks_per_quarter),
         warnings=tuple(map(ReadWarning, warnings)),
     )
+
+
+def _marks(
+    line: Sequence[NoteGroup],
+    graces: dict[int, tuple[GraceNote, ...]],
+    place_of: Mapping[int, int],
+    frame: ConductorTrack,
+) -> dict[int, Marks]:
+    """The grace notes of a line by the place of their note; they are taken out of `graces`."""
+    marks = {}
+    for tick in [tick for tick, *_ in line if tick in graces]:
+        key = frame.key_at(place_of[tick])
+        notes = (Note(spell(midi, key), length) for midi, length in graces.pop(tick))
+        marks[place_of[tick]] = Marks(grace=Grace(tuple(notes)))
+    return marks
 
 
 def _lyrics(file: MidiFile, part: MidiPart) -> Sequence[tuple[int, str]]:

@@ -72,22 +72,26 @@ class MidiFile:
     n_sustains: int = 0
     warnings: list[str] = field(default_factory=list)
 
-    def rescaled(self, ticks_per_quarter: int, factor: Fraction) -> MidiFile:
-        """The file with every tick times `factor`, rounded."""
+    def rescaled(self, ticks_per_quarter: int, factor: Fraction, by: int = 0) -> MidiFile:
+        """The file with every tick times `factor`, rounded, and `by` later; headings from 0 on."""
+
+        def moved(tick: int) -> int:
+            return max(round(tick * factor) + by, 0)
+
         tracks = []
         for track in self.tracks:
             notes = track.notes.copy()
-            notes[:, :2] = np.rint(notes[:, :2] * float(factor))
-            lyrics = [(round(tick * factor), text) for tick, text in track.lyrics]
-            tracks.append(replace(track, notes=notes, lyrics=lyrics, end=round(track.end * factor)))
+            notes[:, :2] = np.rint(notes[:, :2] * float(factor)) + by
+            lyrics = [(moved(tick), text) for tick, text in track.lyrics]
+            tracks.append(replace(track, notes=notes, lyrics=lyrics, end=moved(track.end)))
         return replace(
             self,
             ticks_per_quarter=ticks_per_quarter,
             tracks=tracks,
-            tempos=[(round(tick * factor), mspq) for tick, mspq in self.tempos],
-            meters=[(round(tick * factor), beats, unit) for tick, beats, unit in self.meters],
-            keys=[(round(tick * factor), sharps, minor) for tick, sharps, minor in self.keys],
-            end=round(self.end * factor),
+            tempos=[(moved(tick), mspq) for tick, mspq in self.tempos],
+            meters=[(moved(tick), beats, unit) for tick, beats, unit in self.meters],
+            keys=[(moved(tick), sharps, minor) for tick, sharps, minor in self.keys],
+            end=moved(self.end),
         )
 
 

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from musicgen.errors import ParseError
@@ -53,7 +54,7 @@ def write_bars(
     lines: Sequence[Sequence[TimedChord]],
     frame: ConductorTrack,
     stop: int,
-    lyrics: Mapping[int, tuple[str, ...]] | None = None,
+    marks: Sequence[Mapping[int, Marks]] = (),
 ) -> list[tuple[Bar, ...]]:
     """Cut lines into bars, filled up with rests; the last bar stops where the music does.
 
@@ -61,7 +62,7 @@ def write_bars(
     within the last bar: programs that fill up a bar or a page mean no rest by it. A last bar that
     is as long as the rest before a pickup is filled up, as the first one was. The last bar ends
     with "|]" when it is full or makes up for the pickup, and with no bar line when it is left
-    unfinished. `lyrics` are syllables by onset, for the first line.
+    unfinished. `marks` are those of notes by onset, for as many lines as have any.
 
     Raises:
         ParseError: silence or music beyond the limits above.
@@ -79,8 +80,8 @@ def write_bars(
     changes = _changes(lines, frame, spans)
     barline = _last_line(spans, end)
     written = []
-    for number, line in enumerate(lines):
-        context = _Context(frame, changes, lyrics if not number else None)
+    for line, of_line in zip(lines, chain(marks, repeat({})), strict=False):
+        context = _Context(frame, changes, of_line)
         bars = [
             _write_bar(rhythm, struck, span, context)
             for span, (rhythm, struck) in zip(spans, _cut(line, spans, end), strict=True)
@@ -181,16 +182,16 @@ def _changes(
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """The frame, changes and lyrics that all bars of a line share."""
+    """The frame, changes and marks that all bars of a line share."""
 
     frame: ConductorTrack
     changes: Mapping[int, list[Change]]
-    lyrics: Mapping[int, tuple[str, ...]] | None
+    marks: Mapping[int, Marks]
 
     @property
     def plain(self) -> bool:
-        """True if nothing changes and there are no lyrics."""
-        return not self.changes and not self.lyrics and len(self.frame.keys) == 1
+        """True if nothing changes and there are no marks."""
+        return not self.changes and not self.marks and len(self.frame.keys) == 1
 
 
 def _write_bar(
@@ -209,8 +210,8 @@ def _write_bar(
         place = span.start + head.onset
         events += changes.get(place, ())
         event = head.event(struck, frame.key_at(place).fifths)
-        if context.lyrics and head.number != first and head.number >= 0:
-            event = _sing(event, context.lyrics.get(place, ()))
+        if head.number != first and isinstance(event, Note | Chord) and place in context.marks:
+            event = replace(event, marks=context.marks[place])
         first = head.number
         events.append(event)
     return Bar(events=tuple(events))
@@ -222,9 +223,3 @@ def _plain_bar(
 ) -> Bar:
     """A bar in which nothing changes; music repeats its bars."""
     return Bar(events=tuple(head.event(struck, fifths) for head in heads(rhythm, meter, length)))
-
-
-def _sing(event: Event, syllables: tuple[str, ...]) -> Event:
-    if not syllables or not isinstance(event, Note | Chord):
-        return event
-    return replace(event, marks=Marks(lyrics=syllables))
