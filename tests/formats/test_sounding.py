@@ -43,6 +43,7 @@ SOUNDING = {
     'V:1 clef=treble-8 name="Tenor" stem=up\nK:C\nCDEF|': "48 50 52 53",
     "K:D treble-8\n^c=c_d c|cdef|": "61 60 61 60 61 62 64 66",
     "K:C\n^c C =c C|": "73 61 72 60",
+    "K:D\n=C2-|=C2 C2|": "60 60",
     "I:propagate-accidentals octave\nK:C treble-8\n^Cc C2|": "49 60 49",
     "K:C\nCD[K:C treble-8]EF|[K:C]CD[K:treble]EF|": "60 62 52 53 48 50 64 65",
     "K:C\nCD[K:treble-8]EF|[K:clef=treble]CDEF|": "60 62 52 53 60 62 64 65",

@@ -67,6 +67,8 @@ class AbcNoteWriter:
         self.octave = 0  # how many octaves higher notes sound than they are written
         self.short = {} if any(f[0] == "U" for f in tune.fields) else SHORT
         self.groups: dict[int, Tuplet | None] = {}
+        self.tied: dict[int, frozenset[Pitch]] = {}  # from the last event of each lane
+        self.held: frozenset[Pitch] = frozenset()  # by ties into this event
         self.set_key(tune.key)
 
     def set_key(self, key: Key) -> None:
@@ -86,6 +88,8 @@ class AbcNoteWriter:
         tuplet = self._tuplet(event.tuplet, lane, meter)
         scale = event.tuplet.scale if event.tuplet is not None else Fraction(1)
         before, after = self._marks(event.marks)
+        self.held = self.tied.get(lane, frozenset())
+        self.tied[lane] = frozenset(note.pitch for note in notes_of(event) if note.tie)
         if isinstance(event, Note):
             body = self._pitch(event.pitch) + self._length(event.duration / scale)
             after += "-" * event.tie
@@ -140,13 +144,15 @@ class AbcNoteWriter:
 
     def _pitch(self, pitch: Pitch) -> str:
         """A note with its accidental where it needs one, however far those before reach: through
-        all octaves, which is the default (11.3), or through one, as for abcjs."""
+        all octaves, which is the default (11.3), or through one, as for abcjs, to which that of
+        a note tied from the bar before is not one of its bar."""
         sign, place = "", (pitch.step, pitch.octave)
         there = self.altered_there.get(place, self.signature[pitch.step])
         if self.altered[pitch.step] != pitch.alter or there != pitch.alter:
             sign = SIGNS[pitch.alter]
             self.altered = self.altered | {pitch.step: pitch.alter}
-            self.altered_there = self.altered_there | {place: pitch.alter}
+            if pitch not in self.held:
+                self.altered_there = self.altered_there | {place: pitch.alter}
         return sign + letter_of(pitch.step, pitch.octave - self.octave)
 
     def _length(self, duration: Fraction) -> str:
