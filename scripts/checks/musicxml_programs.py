@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from musicgen.formats import read, rendered
+from musicgen.formats.musicxml.braces import parts_of
 from musicgen.formats.musicxml.signs import DYNAMICS, NOTATIONS, as_decorations
 from musicgen.music.tune import Change, Tune
 
@@ -109,17 +110,20 @@ def difference(ours: Played, theirs: Played) -> str:
     return "" if len(mine) == len(others) else f"{len(mine)} notes, there {len(others)}"
 
 
-# Voice, bar, onset in it, MIDI pitch, duration; values that are tied within a bar are one.
+# Staff, bar, onset in it, MIDI pitch, duration; values that are tied within a bar are one.
 InBars = Counter[tuple[int, int, Fraction, int, Fraction]]
 
 
 def notes_in_bars(tune: Tune) -> InBars:
     """Every written note of ours."""
     found: InBars = Counter()
-    for part, voice in enumerate(tune.voices):
+    places = {n: (i, staff) for i, part in enumerate(parts_of(tune)) for n, staff in part}
+    staves = sorted(set(places.values()))
+    for voice_number, voice in enumerate(tune.voices):
+        staff = staves.index(places[voice_number])
         for number, bar in enumerate(voice.bars):
             notes = (note for line in bar.lines for note in notes_of_line(line))
-            found.update((part, number, *note) for note in joined(notes))
+            found.update((staff, number, *note) for note in joined(notes))
     return found
 
 

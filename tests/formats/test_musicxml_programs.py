@@ -169,3 +169,41 @@ def test_parts_are_played_in_their_order(parts: str, body: str, tmp_path: Path) 
     messages, midi = musescore(tmp_path, to_musicxml(ours))
     assert (messages, midi_notes(midi)) == ([], our_notes(ours))
     assert from_musicxml(to_musicxml(ours).encode()) == ours
+
+
+PIANO = "%%score {RH LH}\nV:RH name=Piano\nV:LH clef=bass\n"
+PIANOS = [
+    PIANO + 'K:C\nV:RH\n"C"CDEF|[K:G]"G"GABc:|\nV:LH\n!p!C,4|[K:G]G,4:|',
+    PIANO + "K:C\nV:RH\n.C{d}DEF & G4|z4|\nV:LH\nC,2 [K:treble]c2|(3C,D,E, !trill!G,2|",
+    "%%score 1 {(2 3) 4}\nK:C\nV:1\nC4|D4|\nV:2\nE4|F4|\nV:3\nG4|A4|\nV:4 clef=bass\nC,4|D,4|",
+]
+
+
+@needs_musescore
+@pytest.mark.parametrize(
+    ("body", "staves"), zip(PIANOS, ["{1 2}", "{(1 2) 3}", "1 {(2 3) 4}"], strict=True)
+)
+def test_a_grand_staff_is_one_part(body: str, staves: str, tmp_path: Path) -> None:
+    ours = tune(body, HEAD.replace("K:C\n", ""))
+    document = to_musicxml(ours)
+    root = ET.fromstring(document)
+    assert [e.text for e in root.iter("staves")] == ["2"]
+    assert len(root.findall("part")) == (1 if "RH" in body else 2)
+    assert from_musicxml(document.encode()) == ours
+    # Read without our remarks it is the same music, with a directive for the staves.
+    again = from_musicxml(
+        re.sub(r"<\?musicgen.*?\?>", "", document.replace("musicgen<", "x<")).encode()
+    )
+    assert our_notes(again) == our_notes(ours)
+    assert ("%%", f"score {staves}") in again.fields
+    messages, midi = musescore(tmp_path, document)
+    assert messages == []
+    if "{d}" not in body:  # which MuseScore plays out
+        assert midi_notes(midi) == our_notes(ours)
+
+
+def test_voices_of_different_instruments_in_braces_are_parts() -> None:
+    body = "%%score {1 2}\nK:C\nV:1\n%%MIDI program 40\nC4|\nV:2\n%%MIDI program 42\nC,4|"
+    ours = tune(body, HEAD.replace("K:C\n", ""))
+    assert len(ET.fromstring(to_musicxml(ours)).findall("part")) == 2
+    assert from_musicxml(to_musicxml(ours).encode()) == ours

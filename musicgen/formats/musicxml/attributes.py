@@ -42,9 +42,12 @@ def attributes(
     clef: Clef | None = None,
     transposition: int | None = None,
     all_modes: bool = False,
+    staves: int = 0,
+    staff: int = 0,
 ) -> str:
-    """An <attributes> element with what is given. MuseScore 3 complains of modes other than major
-    and minor, so only `all_modes` names them; our remark always does."""
+    """An <attributes> element with what is given; `staff` is that of the clef, of several `staves`.
+    MuseScore 3 complains of modes other than major and minor, so only `all_modes` names them; our
+    remark always does."""
     parts = []
     if divisions is not None:
         parts.append(element("divisions", text(divisions)))
@@ -52,10 +55,13 @@ def attributes(
         parts.append(_key(key, all_modes=all_modes))
     if meter is not None:
         parts.append(_time(meter))
+    if staves:
+        parts.append(element("staves", text(staves)))
     if clef is not None:
+        numbered = {"number": staff} if staff else {}
         lines = [element("line", text(clef.line))] if clef.line else []
         octaves = [element("clef-octave-change", text(clef.octave))] if clef.octave else []
-        parts.append(element("clef", element("sign", clef.sign), *lines, *octaves))
+        parts.append(element("clef", element("sign", clef.sign), *lines, *octaves, **numbered))
     if transposition is not None:
         parts.append(element("transpose", element("chromatic", text(transposition))))
     return element("attributes", *parts)

@@ -17,7 +17,7 @@ from musicgen.formats.musicxml.attributes import (
     rehearsal,
     tempo,
 )
-from musicgen.formats.musicxml.barlines import bar_remark, left_barline, right_barline
+from musicgen.formats.musicxml.barlines import bar_remark, left_barline
 from musicgen.formats.musicxml.beaming import beam
 from musicgen.formats.musicxml.instruments import DrumWriter, instrument
 from musicgen.formats.musicxml.jumps import Jumps
@@ -28,8 +28,8 @@ from musicgen.formats.musicxml.remarks import change_remark, opening_remark, rem
 from musicgen.music.clefs import Clef, parse_clef
 from musicgen.music.playback import PartsInOrder
 from musicgen.music.tune import Bar, Change, Event, Rest, Timed, Tune, Voice
-from musicgen.system.markup import element
 
+VOICES_APART = 4  # numbers that a voice and its overlays have in a part of several staves
 _NOTE = re.compile("<note(?=[ >])(?!><grace)")
 
 
@@ -48,56 +48,67 @@ class Shape:
     ordered: PartsInOrder | None = None  # of parts that are written out
 
 
+@dataclass(frozen=True, slots=True)
+class PartPlace:
+    """The place of a voice in its part, counted from 1: the part; of several `staves` the staff,
+    else 0; `order` counts the voices of the part from 0."""
+
+    part: int
+    staff: int = 0
+    staves: int = 0
+    order: int = 0
+    begins_staff: bool = True
+
+    @property
+    def first_voice(self) -> int:
+        """What numbers of voices and overlays begin after."""
+        return self.order * VOICES_APART
+
+
 class MeasureWriter:
     """Writes the measures of one voice, one after the other."""
 
-    def __init__(self, tune: Tune, voice: Voice, shape: Shape) -> None:
+    def __init__(self, tune: Tune, voice: Voice, shape: Shape, place: PartPlace) -> None:
         self.tune = tune
         self.voice = voice
         self.shape = shape
         self.meter = tune.meter
         self.accidentals = Accidentals(tune.key)
         self.semitones = voice.transposition  # now
-        self.part = tune.voices.index(voice) + 1
+        self.part = place.part
+        self.place = place
         drums = None if voice.percussion is None else DrumWriter(voice, self.part)
         self.notes = NoteWriter(self.accidentals, shape.divisions, drums)
+        self.notes.staff = place.staff
         self.notes.instrument = instrument(voice, self.part, voice.program)
         self.reaches = iter(reach(list(voice.events)))
         self.leading = voice is tune.voices[0]  # tempo, parts and jumps are written once
         self.jumps = shape.jumps if self.leading else Jumps()
         self.notes.jumps_apart = bool(self.jumps)
 
-    def measures(self) -> str:
-        """All measures; where another voice has more bars, this one rests."""
-        return "".join(self._measure(i, bar) for i, bar in enumerate(self.shape.bars))
-
-    def _measure(self, index: int, shared: Bar) -> str:
+    def write(self, index: int) -> tuple[str, Fraction]:
+        """The content of a measure, without the bar line at its right, and where it ends; where
+        another voice has more bars, this one rests."""
+        shared = self.shape.bars[index]
         self.accidentals.start_bar()
         bar = self._bar(index, shared)
         events = list(bar.events)
         parts = [bar_remark(bar if index < len(self.voice.bars) else None, shared)]
         if (ordered := self.shape.ordered) is not None:
-            parts.append(
-                remark("place", [ordered.places[index], ordered.added[self.part - 1][index]])
-            )
-        if index and index in self.shape.line_starts:
-            parts.append('<print new-system="yes"/>')
-        parts.append(left_barline(shared))
+            added = ordered.added[self.tune.voices.index(self.voice)][index]
+            parts.append(remark("place", [ordered.places[index], added]))
+        if self.place.order == 0:
+            if index and index in self.shape.line_starts:
+                parts.append('<print new-system="yes"/>')
+            parts.append(left_barline(shared))
         if index == 0:
             parts.append(self._opening(events))
         parts.append(self.jumps.left.get(index, ""))
         try:
-            parts.append(self._music(index, events, bar))
+            music, position = self._music(index, events, bar)
         except InvalidTuneError as error:
             raise InvalidTuneError(f"bar {index + 1}: {error}") from None
-        parts.append(self.jumps.right.get(index, ""))
-        parts.append(right_barline(shared, self.shape.endings.get(index, "")))
-        full = self.tune.meter.bar_duration
-        pickup = full is not None and self.shape.bars[0].duration < full
-        numbers: dict[str, str | int] = {"number": index + (not pickup)}
-        if pickup and index == 0:
-            numbers["implicit"] = "yes"
-        return element("measure", *filter(None, parts), **numbers)
+        return "".join([*parts, music, self.jumps.right.get(index, "")]), position
 
     def _bar(self, index: int, shared: Bar) -> Bar:
         if index < len(self.voice.bars):
@@ -124,11 +135,13 @@ class MeasureWriter:
         self.accidentals.set_key(key)
         start = attributes(
             divisions=self.shape.divisions,
-            key=key if self.voice.percussion is None else None,
-            meter=meter,
-            clef=clef_of(self.voice),
+            key=None if self.place.order or self.voice.percussion is not None else key,
+            meter=None if self.place.order else meter,
+            clef=clef_of(self.voice) if self.place.begins_staff else None,
             transposition=self.voice.transposition or None,
             all_modes=self.shape.all_modes,
+            staves=0 if self.place.order else self.place.staves,
+            staff=self.place.staff,
         )
         if not self.leading:
             own_tempo = speed != self.tune.tempo and (0, Fraction(0)) not in self.shape.tempos
@@ -138,16 +151,15 @@ class MeasureWriter:
             played += default_tempo(self.tune.rhythm)
         return exact + start + played
 
-    def _music(self, index: int, events: list[Event], bar: Bar) -> str:
+    def _music(self, index: int, events: list[Event], bar: Bar) -> tuple[str, Fraction]:
         parts = [self._line(index, events, self.reaches, number=1)]
         position = bar.duration
         for number, overlay in enumerate(bar.overlays, 2):
             timed = [event for event in overlay if not isinstance(event, Change)]
-            if position:
-                parts.append(element("backup", self.notes.duration(position)))
+            parts.append(self.notes.back(position))
             parts.append(self._line(index, list(overlay), iter(reach(timed)), number=number))
             position = sum((event.duration for event in timed), Fraction(0))
-        return "".join(parts)
+        return "".join(parts), position
 
     def _line(
         self, index: int, events: list[Event], reaches: Iterator[Connections], *, number: int
@@ -172,7 +184,7 @@ class MeasureWriter:
                 continue
             onset = item.onset + item.duration
             number_of_event += item.first
-            note = self.notes.write(item, number, next(neighbours))
+            note = self.notes.write(item, self.place.first_voice + number, next(neighbours))
             named = self.shape.named and number == 1
             texts.append(self._name(note, (index, number_of_event), item.onset) if named else note)
         return "".join(texts)
@@ -207,6 +219,8 @@ class MeasureWriter:
             return change_remark(change)
         if change.transposition is not None:
             self.semitones = change.transposition
+        if self.place.order and not change.clef and not change.signs:
+            return change_remark(change)  # as in the part's first voice, or of no staff
         if change.key or change.meter or change.transposition is not None:
             return attributes(
                 key=change.key,
@@ -215,14 +229,15 @@ class MeasureWriter:
                 all_modes=self.shape.all_modes,
             )
         if change.clef is not None:
-            return attributes(clef=parse_clef(change.clef) or Clef("G", 2))
+            clef = parse_clef(change.clef) or Clef("G", 2)
+            return attributes(clef=clef, staff=self.place.staff)
         if change.program is not None:
             self.notes.instrument = instrument(self.voice, self.part, change.program)
             return change_remark(change)
         if change.tempo is not None and (self.leading or place not in self.shape.tempos):
             return tempo(change.tempo)
         if change.signs is not None:
-            return self.notes.signs(change.signs, number)
+            return self.notes.signs(change.signs, self.place.first_voice + number)
         label = change.part or ""
         if self.leading and label == " ".join(label.split()) != "":
             return rehearsal(label)

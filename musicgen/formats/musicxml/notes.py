@@ -46,6 +46,7 @@ class NoteWriter:
         self.divisions = divisions
         self.drums = drums  # of a voice of percussion
         self.jumps_apart = False  # from the notes, at the bar lines
+        self.staff = 0  # of several of a part, from 1
         self.instrument = ""  # the element of all notes that follow
 
     def duration(self, quarters: Fraction) -> str:
@@ -53,6 +54,10 @@ class NoteWriter:
         ticks = quarters * self.divisions
         assert ticks.denominator == 1
         return element("duration", text(int(ticks)))
+
+    def back(self, quarters: Fraction) -> str:
+        """A <backup> to the beginning of the measure."""
+        return element("backup", self.duration(quarters)) if quarters else ""
 
     def write(self, piece: WrittenNote, voice: int, neighbours: Neighbours) -> str:
         """One piece, and before its first one the grace notes, chord symbol and directions."""
@@ -102,6 +107,7 @@ class NoteWriter:
             *_value(value),
             element("accidental", sign) if sign else "",
             _time_modification(value),
+            self._staff(),
             *(_beams(piece.beams) if head != "<chord/>" else ()),
             element("notations", notations) if notations else "",
             lyrics,
@@ -121,6 +127,7 @@ class NoteWriter:
             element("voice", text(voice)),
             *(_value(piece.value) if piece.value else ()),
             _time_modification(piece.value) if piece.value else "",
+            self._staff(),
             element("notations", around) if around else "",
             **hidden,
         )
@@ -140,6 +147,7 @@ class NoteWriter:
         xml = signs.directions((*marks.decorations, *typed), words)
         if marks.chord_symbol:
             xml += harmony(marks.chord_symbol) or signs.words(marks.chord_symbol)
+        xml = self._on_staff(xml)
         if marks.grace:
             xml += self._graces(piece, voice)
         return xml
@@ -149,7 +157,17 @@ class NoteWriter:
         alone = Rest(marks=marks)
         piece = WrittenNote(alone, reach([alone])[0], Fraction(0), alone.duration)
         graces = self._graces(piece, voice) if marks.grace else ""
-        return graces + signs.directions_at(self._shown(marks), change_remark(Change(signs=marks)))
+        exact = change_remark(Change(signs=marks))
+        return graces + self._on_staff(signs.directions_at(self._shown(marks), exact))
+
+    def _staff(self) -> str:
+        return element("staff", text(self.staff)) if self.staff else ""
+
+    def _on_staff(self, xml: str) -> str:
+        """Directions and chord symbols with their staff."""
+        for tag in ("</direction>", "</harmony>"):
+            xml = xml.replace(tag, self._staff() + tag)
+        return xml
 
     def _graces(self, piece: WrittenNote, voice: int) -> str:
         grace = piece.event.marks.grace
@@ -170,6 +188,7 @@ class NoteWriter:
                     element("voice", text(voice)),
                     *_value(values[i]),
                     element("accidental", sign) if sign else "",
+                    self._staff(),
                     *_beams(beams[i]),
                     element("notations", around) if around else "",
                 )

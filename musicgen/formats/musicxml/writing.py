@@ -10,16 +10,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import starmap
 from math import lcm
 
 from musicgen.errors import InvalidTuneError
 from musicgen.formats.musicxml.attributes import clef_of, read_name
-from musicgen.formats.musicxml.barlines import ending_stops, for_players, shared_bars
+from musicgen.formats.musicxml.barlines import (
+    ending_stops,
+    for_players,
+    right_barline,
+    shared_bars,
+)
+from musicgen.formats.musicxml.braces import PartVoices, parts_of
 from musicgen.formats.musicxml.instruments import drum_map, instruments
 from musicgen.formats.musicxml.jumps import Jumps
 from musicgen.formats.musicxml.lengths import written
 from musicgen.formats.musicxml.lines import notes_of
-from musicgen.formats.musicxml.measures import MeasureWriter, Shape
+from musicgen.formats.musicxml.measures import MeasureWriter, PartPlace, Shape
+from musicgen.formats.musicxml.remarks import remark
 from musicgen.music.playback import parts_in_order
 from musicgen.music.tune import EIGHTH, Bar, Change, Timed, Tune, Voice
 from musicgen.system.markup import element, text
@@ -76,16 +84,41 @@ def to_musicxml(
             Jumps() if as_written or ordered else Jumps.of(tune.bars),
             ordered,
         )
+        groups = [[(n, 0)] for n in range(len(tune.voices))] if as_written else parts_of(tune)
         parts = [
-            element("part", MeasureWriter(tune, voice, shape).measures(), id=f"P{i}")
-            for i, voice in enumerate(tune.voices, 1)
+            element("part", _measures(tune, group, number, shape), id=f"P{number}")
+            for number, group in enumerate(groups, 1)
         ]
     except InvalidTuneError as error:
         raise InvalidTuneError(f"'{tune.title}': {error}") from None
-    return _HEAD + element("score-partwise", *_heading(tune), *parts, version="4.0") + "\n"
+    heading = _heading(tune, groups)
+    return _HEAD + element("score-partwise", *heading, *parts, version="4.0") + "\n"
 
 
-def _heading(tune: Tune) -> Iterator[str]:
+def _measures(tune: Tune, group: PartVoices, part: int, shape: Shape) -> str:
+    """All measures of a part: in each its voices one after the other."""
+    staves = [staff for _, staff in group]
+    writers = []
+    for order, (number, staff) in enumerate(group):
+        begins = staff not in staves[:order]
+        place = PartPlace(part, staff, max(staves), order, begins)
+        writers.append(MeasureWriter(tune, tune.voices[number], shape, place))
+    full = tune.meter.bar_duration
+    pickup = full is not None and shape.bars[0].duration < full
+    measures = []
+    for index, shared in enumerate(shape.bars):
+        content, position = writers[0].write(index)
+        for order, writer in enumerate(writers[1:], 1):
+            music, end = writer.write(index)
+            content += remark("staff", order) + writer.notes.back(position) + music
+            position = end
+        content += right_barline(shared, shape.endings.get(index, ""))
+        implicit = {"implicit": "yes"} if pickup and index == 0 else {}
+        measures.append(element("measure", content, number=index + (not pickup), **implicit))
+    return "".join(measures)
+
+
+def _heading(tune: Tune, groups: Sequence[PartVoices]) -> Iterator[str]:
     yield element("work", element("work-title", text(tune.title)))
     others = [
         ("rhythm", tune.rhythm),
@@ -103,7 +136,8 @@ def _heading(tune: Tune) -> Iterator[str]:
         element("encoding", element("software", "musicgen")),
         _miscellaneous(others),
     )
-    yield element("part-list", *(_score_part(i, v) for i, v in enumerate(tune.voices, 1)))
+    voices = [[tune.voices[number] for number, _ in group] for group in groups]
+    yield element("part-list", *starmap(_score_part, enumerate(voices, 1)))
 
 
 def _miscellaneous(fields: Sequence[tuple[str, str]]) -> str:
@@ -114,17 +148,26 @@ def _miscellaneous(fields: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _score_part(number: int, voice: Voice) -> str:
+def _score_part(number: int, voices: Sequence[Voice]) -> str:
+    others = _own_fields(voices[0])
+    for order, voice in enumerate(voices[1:], 2):
+        others += [(f"{name} {order}", field) for name, field in _own_fields(voice)]
+        others.append((f"name {order}", voice.name))
+    parts = [element("identification", _miscellaneous(others))] if others else []
+    parts.append(element("part-name", text(voices[0].name)))
+    parts += instruments(voices[0], number)
+    return element("score-part", *parts, id=f"P{number}")
+
+
+def _own_fields(voice: Voice) -> list[tuple[str, str]]:
+    """The fields of a voice that only our own reader looks at."""
     others = [("voice", voice.id), ("properties", voice.properties)]
     others = [pair for pair in others if pair[1]]
     others += [("clef", voice.clef)] if voice.clef != read_name(clef_of(voice)) else []
     others += [("program", "")] if voice.program is None else []
     if voice.percussion is not None:
         others.append(("drums", " ".join(f"{m}={key}" for m, key in drum_map(voice).items())))
-    parts = [element("identification", _miscellaneous(others))] if others else []
-    parts.append(element("part-name", text(voice.name)))
-    parts += instruments(voice, number)
-    return element("score-part", *parts, id=f"P{number}")
+    return others
 
 
 def _tempo_places(voice: Voice) -> Iterator[tuple[int, Fraction]]:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import compress
 from pathlib import PurePath
 from xml.etree.ElementTree import Element
 
 from musicgen.errors import ParseError
+from musicgen.formats.musicxml.braces import PartVoices, score_directive
 from musicgen.formats.musicxml.document import Document
 from musicgen.formats.musicxml.reading.barlines import MeasureFrame
+from musicgen.formats.musicxml.reading.braces import own_fields, voices_apart
 from musicgen.formats.musicxml.reading.copies import without_copies
 from musicgen.formats.musicxml.reading.credits import read_credits
 from musicgen.formats.musicxml.reading.instruments import PartInstruments, read_instruments
@@ -55,11 +58,11 @@ def read_score(document: Document, path: str) -> Tune:
         ParseError: it is something else, or holds no music.
     """
     root = document.root
-    measures = _measures_by_part(root)
-    if not measures:
+    measures_of_parts = _measures_by_part(root)
+    if not measures_of_parts:
         raise ParseError("holds no part with measures; is it a whole score?")
-    if len(measures) > MAX_PARTS:
-        raise ParseError(f"has {len(measures)} parts, more than {MAX_PARTS}; split it")
+    if len(measures_of_parts) > MAX_PARTS:
+        raise ParseError(f"has {len(measures_of_parts)} parts, more than {MAX_PARTS}; split it")
     left_out = LeftOut()
     if document.doubt:
         left_out.place = 1
@@ -67,11 +70,14 @@ def read_score(document: Document, path: str) -> Tune:
     exact = content(root, "identification/encoding/software") == "musicgen"
     parts = {part.id: part for part in _score_parts(root)}
     known = []
-    for id_, bars in measures.items():
+    for id_, bars in measures_of_parts.items():
         part = parts.get(id_, ScorePart(id_, ""))
-        known.append((part, PartReader(left_out, part.instruments).read(bars)))
-        if known[-1][1].places:
-            without_copies(known[-1][1])
+        for voice, measures in enumerate(voices_apart(bars) if exact else [bars]):
+            own = own_fields(part.own, voice)
+            music = PartReader(left_out, part.instruments).read(measures)
+            if music.places:
+                without_copies(music)
+            known.append((replace(part, own=own, name=own.get("name", part.name)), music))
     left_out.place = None
     tune = assemble(known, left_out, exact=exact)
     tune = _with_own_heading(tune, root) if exact else _with_heading(tune, root, path)
@@ -151,7 +157,7 @@ def _with_heading(tune: Tune, root: Element, path: str) -> Tune:
         tune,
         title=(titles[0] if titles else "") or PurePath(path).stem,
         composer=composers[0] if composers else "",
-        fields=tuple(fields),
+        fields=(*fields, *tune.fields),
     )
 
 
@@ -197,12 +203,14 @@ class ScoreReader:
             self.key, self.meter = change.key or self.key, change.meter or self.meter
             self.tempo = change.tempo or self.tempo
         self.n_voices = 0
+        self.parts: list[PartVoices] = []
 
     def voices(self, music: PartMusic, part: ScorePart) -> list[Voice]:
         """The voices of a part, at sounding pitch, staff by staff."""
         voices: list[Voice] = []
+        on_staff: list[int] = []  # of each voice, from 1
         frames = [music.own_frames.get(i, frame) for i, frame in enumerate(self.frames)]
-        for lines in staves(music):
+        for number_of_staff, lines in enumerate(staves(music), 1):
             staff = lines[0].staff
             placed = self._own_changes([p for p in music.changes if p.staff in ("", staff)], music)
             if not voices and not self.exact:
@@ -214,8 +222,11 @@ class ScoreReader:
                 Voice(name=part.name, clef=clef, program=program, percussion=drums, bars=bars)
                 for bars in VoiceBuilder(frames, placed, exact=self.exact).voices(lines)
             ]
-        sounding = [v for v in voices if any(isinstance(e, Note | Chord) for e in v.events)]
-        voices = sounding or voices[:1]
+            on_staff += [number_of_staff] * (len(voices) - len(on_staff))
+        sounding = [any(isinstance(e, Note | Chord) for e in v.events) for v in voices]
+        voices = list(compress(voices, sounding)) or voices[:1]
+        numbers = list(compress(on_staff, sounding)) or [1]
+        self.parts.append([(self.n_voices + n, staff) for n, staff in enumerate(numbers)])
         if music.transposition is not None and self.exact:
             by = music.transposition.semitones
             voices = [replace(voice, transposition=by) for voice in voices]
@@ -267,6 +278,9 @@ class ScoreReader:
         tune = Tune(
             meter=self.meter, key=self.key, tempo=self.tempo, unit=EIGHTH, voices=tuple(voices)
         )
+        if any(part[0][1] != part[-1][1] for part in self.parts) and not self.exact:
+            directive = f"score {score_directive(self.parts)}"
+            tune = replace(tune, fields=(("%%", directive),))
         return with_modes(tune, self.left_out) if self.modes_missing else tune
 
 
