@@ -8,7 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 from musicgen.formats.abc_notation.event_drafts import ChordDraft, Pending, TupletDraft, tied
-from musicgen.formats.abc_notation.sounding import DRUM_CHANNEL, Directive, read_properties
+from musicgen.formats.abc_notation.sounding import (
+    DRUM_CHANNEL,
+    Directive,
+    bounded,
+    read_properties,
+)
 from musicgen.music.clefs import clef_name, clef_octave, parse_clef
 from musicgen.music.theory import FREE_METER, Key
 from musicgen.music.tune import (
@@ -235,8 +240,8 @@ class VoiceDraft:
     def transpose(self, by: str, semitones: int, *, anew: bool = False) -> None:
         """Set how far notes sound from where they are written, by a property or a directive; the
         two add up."""
-        self.semitones[by] = semitones
-        self.turn("transposition", sum(self.semitones.values()), anew=anew)
+        self.semitones[by] = bounded(semitones)
+        self.turn("transposition", bounded(sum(self.semitones.values())), anew=anew)
 
     def set_channel(self, channel: int | None) -> None:
         """Set the MIDI channel, counted from 1."""

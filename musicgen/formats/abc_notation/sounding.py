@@ -44,7 +44,7 @@ def read_properties(text: str) -> Properties:
         value = value.strip('"')
         moved = _semitones(label, value)
         if label == "octave" and _NUMBER.fullmatch(value):
-            octaves = _bounded(value, MAX_OCTAVES)
+            octaves = bounded(int(value), MAX_OCTAVES)
         elif moved is not None:
             semitones = moved
         else:
@@ -54,7 +54,7 @@ def read_properties(text: str) -> Properties:
 
 def _semitones(label: str, value: str) -> int | None:
     if label == "transpose" and _NUMBER.fullmatch(value):
-        return _bounded(value, MAX_SEMITONES)
+        return bounded(int(value))
     pair = _PAIR.fullmatch(value) if label in ("sound", "shift", "instrument") else None
     if pair is None:
         return None
@@ -62,8 +62,9 @@ def _semitones(label: str, value: str) -> int | None:
     return second - (_MIDDLE if label == "instrument" else first)
 
 
-def _bounded(text: str, most: int) -> int:
-    return max(-most, min(most, int(text)))
+def bounded(number: int, most: int = MAX_SEMITONES) -> int:
+    """The number, or the nearest that is not beyond `most` up or down."""
+    return max(-most, min(most, number))
 
 
 def _midi(sign: str | None, letter: str, octave: str) -> int:
@@ -103,7 +104,7 @@ def read_directive(content: str) -> Directive | None:
     if kind == "channel" and 1 <= numbers[0] <= 16:
         return Directive(kind, numbers[0])
     if kind in ("transpose", "rtranspose"):
-        return Directive(kind, _bounded(arguments[0], MAX_SEMITONES))
+        return Directive(kind, bounded(numbers[0]))
     return None
 
 
