@@ -181,7 +181,8 @@ PIANOS = [
 
 @needs_musescore
 @pytest.mark.parametrize(
-    ("body", "staves"), zip(PIANOS, ["{1 2}", "{(1 2) 3}", "1 {(2 3) 4}"], strict=True)
+    ("body", "staves"),
+    list(zip(PIANOS, ["{1 2}", "{(1 2) 3}", "1 {(2 3) 4}"], strict=True)),
 )
 def test_a_grand_staff_is_one_part(body: str, staves: str, tmp_path: Path) -> None:
     ours = tune(body, HEAD.replace("K:C\n", ""))
