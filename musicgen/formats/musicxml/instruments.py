@@ -17,12 +17,10 @@ _CHANNELS = [channel for channel in range(1, 17) if channel != DRUM_CHANNEL]
 def instruments(voice: Voice, part: int) -> list[str]:
     """The elements of a <score-part> that say what plays; parts are counted from 1."""
     if voice.percussion is None:
-        channel = _CHANNELS[(part - 1) % len(_CHANNELS)]
         programs = _programs(voice)
         ids = [_instrument_id(part, number) for number in range(len(programs))]
         names = [GENERAL_MIDI[program] for program in programs]
-        # Others play on channels of their own, or MuseScore plays all as the last.
-        channels = [channel, *reversed(_CHANNELS[: len(_CHANNELS) - part + 1])]
+        channels = [_channel(part, number) for number in range(len(programs))]
         named = map(_named, [voice.name or names[0], *names[1:]], ids)
         return [*named, *map(_midi, ids, channels, programs)]
     keys = sorted(set(drum_map(voice).values()))
@@ -67,6 +65,12 @@ def instrument(voice: Voice, part: int, program: int | None) -> str:
 
 def _instrument_id(part: int, number: int) -> str:
     return f"P{part}-I{number + 1}"
+
+
+def _channel(part: int, number: int) -> int:
+    """The channel of the first instrument of a part, and from the other end those of its others:
+    on one channel MuseScore plays them all as the last."""
+    return _CHANNELS[(part - 1 if not number else -part - number + 1) % len(_CHANNELS)]
 
 
 def _drum_id(part: int, key: int) -> str:

@@ -59,13 +59,11 @@ def read_instruments(part: Element, drum_map: str) -> PartInstruments:
 def drums_of(measures: Sequence[Element], instruments: PartInstruments) -> Drums | None:
     """The drums of a part whose notes have no pitches, that plays on channel 10 or begins with a
     percussion clef; else None."""
-    pitched = any(True for measure in measures for _ in measure.iter("pitch"))
-    unpitched = any(True for measure in measures for _ in measure.iter("unpitched"))
-    if unpitched and not pitched:
-        return Drums(instruments.keys, instruments.drum_map)
+    if not any(True for measure in measures for _ in measure.iter("pitch")):
+        unpitched = any(True for measure in measures for _ in measure.iter("unpitched"))
+        return Drums(instruments.keys, instruments.drum_map) if unpitched else None
     signs = (content(measure, "attributes/clef/sign") for measure in measures[:1])
-    is_drums = instruments.on_drum_channel or "percussion" in signs
-    return Drums({}, {}) if pitched and is_drums else None
+    return Drums({}, {}) if instruments.on_drum_channel or "percussion" in signs else None
 
 
 class Drums:
@@ -97,9 +95,8 @@ class Drums:
 
     def _key(self, note: Mapping[str, Element]) -> int:
         only = next(iter(self._keys.values())) if len(self._keys) == 1 else _UNKNOWN_KEY
-        return (
-            self._keys.get(note["instrument"].get("id", ""), only) if "instrument" in note else only
-        )
+        id_ = note["instrument"].get("id", "") if "instrument" in note else ""
+        return self._keys.get(id_, only)
 
 
 def _place(element: Element) -> Pitch:
