@@ -32,4 +32,5 @@ def push(
     checkpoint = options.load_model(model)
     address = hub.upload(checkpoint, name, revision=revision, private=private or None)
     say(f"{address}: edit the licence and the text of its card there")
-    say(f"next: musicgen generate --checkpoint {name}")
+    found = name if revision is None else f"{name}@{revision}"
+    say(f"next: musicgen generate --checkpoint {found}")
