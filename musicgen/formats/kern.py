@@ -181,6 +181,7 @@ class _Reader:
     # --- interpretations
 
     def _interpret(self, tokens: Sequence[str]) -> None:
+        self._advance()  # the last notes before changes, and of spines that end here
         if any(token in ("*^", "*v", "*-", "*x", "*+") for token in tokens):
             self._change_paths(tokens)
             return
@@ -189,7 +190,6 @@ class _Reader:
                 self._tandem(self.spines[column.spine], token[1:], leads=column.spine == 0)
 
     def _change_paths(self, cells: Sequence[str]) -> None:
-        self._advance()  # the last notes of spines that end here
         columns: list[_Column] = []
         joining: _Column | None = None
         exchanged: list[int] = []

@@ -11,7 +11,7 @@ import mido
 import pytest
 
 from musicgen.errors import ParseError
-from musicgen.formats import midi, musicxml
+from musicgen.formats import kern, midi, musicxml
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.formats.abc_notation.places import TuneText, find_stop
 from musicgen.formats.abc_notation.splicing import append
@@ -367,3 +367,28 @@ def test_unpitched_notes_of_musicxml_are_drums() -> None:
 def test_unpitched_notes_alone_are_refused() -> None:
     with pytest.raises(ParseError, match="holds no notes other than drums"):
         musicxml.parse(UNPITCHED.format(drum=DRUM, other="").encode())
+
+
+KERN = """**kern	**kern
+*clef{clef}	*clefG2
+*M2/4	*M2/4
+*k[]	*k[]
+4c	4cc
+*clefF4	*
+4d	4dd
+*-	*-
+"""
+
+
+def test_kern_has_sounding_pitches_under_any_clef() -> None:
+    (read,) = kern.parse(KERN.format(clef="Gv2").encode()).tunes
+    _, low = read.voices
+    assert (low.clef, sounding(read)) == ("treble-8", "72 74|60 62")
+    assert [e.clef for e in low.bars[0].events if isinstance(e, Change)] == ["bass"]
+    assert parse_text(to_abc(read)).tunes == (read,)
+    assert "c2[V:2 clef=bass] D2" in to_abc(read)
+
+
+def test_kern_with_a_percussion_clef_is_drums() -> None:
+    (read,) = kern.parse(KERN.format(clef="X").encode()).tunes
+    assert [voice.percussion for voice in read.voices] == [None, ()]
