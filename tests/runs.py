@@ -59,3 +59,37 @@ def signal_at(step: int, number: signal.Signals) -> Report:
             signal.raise_signal(number)
 
     return report
+
+
+def make_reels(folder: Path, n: int) -> None:
+    """So many different reels as ABC files, always the same for a number."""
+    folder.mkdir(exist_ok=True)
+    for number in range(n):
+        random = np.random.default_rng(number)
+        bars = ["".join(random.choice(list("DEFGABcde"), 8)) for _ in range(8)]
+        heading = f"X:1\nT:Reel {number}\nR:reel\nM:4/4\nL:1/8\nK:G\n"
+        (folder / f"{number:02}.abc").write_text(f"{heading}{'|'.join(bars)}|]\n")
+
+
+def train_for_comparison(folder: Path, devices: int) -> None:
+    """50 steps in float64 without dropout, on so many processes; the losses go to a CSV log."""
+    import pytorch_lightning as pl
+    from pytorch_lightning.loggers import CSVLogger
+
+    from musicgen.training import NextTokenModule, TuneDataModule
+
+    pl.seed_everything(1, verbose=False)
+    model = NextTokenModule("lstm", d_model=16, dropout=0.0, embedding_dropout=0.0)
+    data = TuneDataModule.from_tokens(make_tokens(), DataConfig(batch_tokens=256, max_len=32))
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision="64-true",
+        max_steps=50,
+        log_every_n_steps=1,
+        logger=CSVLogger(folder, name="log", version=""),
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+    )
+    trainer.fit(model, data)

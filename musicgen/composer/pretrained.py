@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 from musicgen.errors import CheckpointError, printable
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models import hub
 from musicgen.models.checkpoint import Checkpoint
+
+
+class TrainedModule(Protocol):
+    """A Lightning module that knows what a composer needs, such as `NextTokenModule`."""
+
+    def to_checkpoint(self, data: Any) -> Checkpoint:
+        """The network with vocabulary and openings."""
+        ...
 
 
 class Pretrained:
@@ -41,6 +49,16 @@ class Pretrained:
             raise CheckpointError(
                 f"{printable(str(name))}: {error}, or let musicgen.load choose the composer"
             ) from None
+
+    @classmethod
+    def from_trained(cls, model: TrainedModule, data: Any) -> Self:
+        """A composer with a module as it is after `Trainer.fit`, and the data module that it was
+        trained with.
+
+        Raises:
+            CheckpointError: the model has another token language.
+        """
+        return cls(model.to_checkpoint(data))
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the folder of the model, which is a repository of the Hub as it is.

@@ -132,5 +132,7 @@ def collate(
         features=torch.from_numpy(features),
         targets=torch.from_numpy(targets),
         n_targets=torch.tensor(n_targets, dtype=torch.float32),
-        notes=torch.zeros(rows, dtype=torch.int64) if notes is None else torch.tensor(notes),
+        notes=torch.zeros(rows, dtype=torch.int64)
+        if notes is None or not len(notes)
+        else torch.tensor(notes),
     )

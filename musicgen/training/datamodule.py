@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -33,8 +34,6 @@ class TuneDataModule(pl.LightningDataModule):
     After `setup` there are `tokens`, `novelty` (the index of the tunes), `about` and `summary`.
     """
 
-    allow_zero_length_dataloader_with_multiple_devices = True  # fewer batches than devices
-
     def __init__(
         self,
         sources: str | Path | Sequence[str | Path] = "celtic",
@@ -54,6 +53,8 @@ class TuneDataModule(pl.LightningDataModule):
             batch_tokens=batch_tokens, max_len=max_len, eval_batch_tokens=eval_batch_tokens
         )
         self.seed = seed
+        self._loader: _EpochLoader | None = None
+        self._position: dict[str, int] = {}
         self.novelty: NoveltyIndex | None = None
         self.about = ""
         self.summary: tuple[str, ...] = ()
@@ -100,7 +101,9 @@ class TuneDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch of training batches; its state says where a resumed run goes on."""
-        return _EpochLoader(_TrainBatches(self.plan, *self._shard()))
+        self._loader = _EpochLoader(_TrainBatches(self.plan, *self._shard()))
+        self._loader.load_state_dict(self._position)
+        return self._loader
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Whole tunes of the validation split."""
@@ -124,16 +127,20 @@ class TuneDataModule(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run must find again to go on."""
-        return {"fingerprint": self.tokens.fingerprint, "seed": self.seed}
+        """What a run must find again, and the place in the epoch."""
+        position = {} if self._loader is None else self._loader.state_dict()
+        return {"fingerprint": self.tokens.fingerprint, "seed": self.seed, "position": position}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Check that these are the tokens and the order of the run.
+        """Go on at that place.
 
         Raises:
-            TrainingError: they are not.
+            TrainingError: these are not the tokens, or not the order of the run.
         """
-        if state_dict != self.state_dict():
+        self._position = state_dict["position"]
+        if self._loader is not None:  # Lightning has asked for its length
+            self._loader.load_state_dict(self._position)
+        if (state_dict["fingerprint"], state_dict["seed"]) != (self.tokens.fingerprint, self.seed):
             raise TrainingError("the run was trained on another corpus or seed; start a new run")
 
 
@@ -168,7 +175,7 @@ class _TrainBatches(Dataset[Batch]):
 
 
 class _WholeTunes(Dataset[Batch]):
-    """Whole tunes, longest first."""
+    """Whole tunes, longest first; past the end there are empty batches."""
 
     def __init__(self, split: TokenSplit, batch_tokens: int) -> None:
         self.split, self.tunes = split, whole_tunes(split, batch_tokens)
@@ -177,16 +184,17 @@ class _WholeTunes(Dataset[Batch]):
         return len(self.tunes)
 
     def __getitem__(self, number: int) -> Batch:
-        return collate_tunes(self.split, self.tunes[number])
+        none = np.zeros(0, dtype=np.int64)
+        return collate_tunes(self.split, self.tunes[number] if number < len(self) else none)
 
 
 class _Share(DistributedSampler[int]):
-    """Every n-th batch for one of n devices; none twice, as Lightning's own sampler would have
-    it."""
+    """Every n-th batch for one of n devices; where others have one more, an empty one. (Lightning's
+    own sampler would repeat some.)"""
 
     def __init__(self, dataset: _WholeTunes, rank: int, world: int) -> None:
         super().__init__(dataset, num_replicas=world, rank=rank, shuffle=False)
-        self._numbers = range(rank, len(dataset), world)
+        self._numbers = range(rank, -(-len(dataset) // world) * world, world)
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._numbers)

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -88,7 +89,11 @@ class NextTokenModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        options = {name: value for name, value in self.hparams.items() if value is not None}
+        options = {  # without what LightningCLI adds
+            name: value
+            for name, value in self.hparams.items()
+            if value is not None and not name.startswith("_")
+        }
         kind, self.unit = options.pop("network"), options.pop("unit")
         config = to_dict(PRESETS.get(kind) or TrainConfig(model=ModelConfig(kind=kind)))
         for name, value in options.items():
@@ -141,7 +146,7 @@ class NextTokenModule(pl.LightningModule):
         self.unit = tokens.unit
         self._configure(self.config.fitted(tokens))
 
-    def configure_model(self) -> None:
+    def setup(self, stage: str | None = None) -> None:
         """Build the network for the trainer's data, unless it has been.
 
         Raises:
@@ -185,7 +190,9 @@ class NextTokenModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer of the network (not of its average) and its schedule, step by step."""
-        optimizer = build_optimizer(self.network, self.config)
+        # Lightning's learning-rate finder changes hparams.
+        config = replace(self.config, learning_rate=self.hparams["learning_rate"])
+        optimizer = build_optimizer(self.network, config)
         schedule = LambdaLR(optimizer, lambda step: self._rate_factor(self._fraction(step)))
         return {
             "optimizer": optimizer,
@@ -244,11 +251,12 @@ class NextTokenModule(pl.LightningModule):
         self._places += batch.tokens.numel() * self.trainer.world_size
         return loss
 
-    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        """A step, after which the running average follows the network, faster at first."""
-        super().optimizer_step(*arguments, **options)
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """After each step of the optimizer the running average follows the network, faster at
+        first."""
+        super().lr_scheduler_step(scheduler, metric)
         if self.average is not None:
-            decay = min(self.config.ema, (2 + self.global_step) / (11 + self.global_step))
+            decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
             pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
             with torch.no_grad():
                 for mean, value in pairs:
@@ -314,7 +322,9 @@ class NextTokenModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the losses that have not been logged yet."""
+        trainer: Any = self.trainer
         logged = self._metrics[0] == self.global_step
+        logged |= self.global_step % max(1, trainer.log_every_n_steps) == 0
         losses = [] if logged else [float(loss) for loss in self._losses]
         checkpoint["musicgen"] = {"losses": losses, "learning_rate": self._rate}
 
