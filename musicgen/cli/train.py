@@ -174,6 +174,9 @@ def train(
     if not resume:
         config = _configure(start, preset, overrides, seed=seed, budget=budget)
     data = _load_tokens(origin, start)
+    if not resume:
+        n_tokens = len(data.tokens.splits["train"].ids)
+        config = _configure(start, preset, overrides, seed=seed, budget=budget, n_tokens=n_tokens)
 
     from musicgen import training
 
@@ -215,8 +218,10 @@ def _configure(
     *,
     seed: int | None,
     budget: dict[str, float],
+    n_tokens: int | None = None,
 ) -> TrainConfig:
-    """The configuration of a run that starts from a model, or from random weights.
+    """The configuration of a run that starts from a model, or from random weights; if nothing about
+    the network or the batches is asked for, as it suits so many tokens.
 
     Raises:
         ConfigError: an unknown preset or setting.
@@ -225,6 +230,14 @@ def _configure(
     from musicgen.training import presets
 
     config = presets.preset(preset or presets.DEFAULT) if start is None else presets.onward(start)
+    chosen = preset or start or any(name.startswith(("model.", "data.")) for name in overrides)
+    if n_tokens is not None and not chosen:
+        plain, config = config, presets.suited(config, n_tokens)
+        if config != plain:
+            say(
+                f"a small corpus ({n_tokens:,} tokens): a network of {config.model.d_model} "
+                f"channels, batches of {config.data.batch_tokens} tokens"
+            )
     for setting in overrides:
         config = override(config, setting)
     if seed is not None:

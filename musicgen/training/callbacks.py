@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from musicgen.training.run_folder import Row, RunFolder
 
 Describe = Callable[..., Checkpoint]  # the model to keep: of a network, `score` and `step`
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WARMING_UP_S = 3.0  # before the speed of a run is known
 _CLOSING_S = 3.0  # the last save, the picture
 
 
@@ -34,8 +36,8 @@ class Budget(pl.Callback):
     """Ends a run after its steps, minutes or CPU-minutes, with a last validation, and drives the
     module's learning rate by the fraction that is used up. Interruptions do not count."""
 
-    def __init__(self, config: TrainConfig, notify: Callable[[str], None]) -> None:
-        self._config, self._notify = config, notify
+    def __init__(self, config: TrainConfig, notify: Callable[[str], None], enough: int) -> None:
+        self._config, self._notify, self._enough = config, notify, enough
         self._minutes = config.minutes if config.cpu_minutes is None else config.cpu_minutes
         self._clock = time.monotonic if config.cpu_minutes is None else time.process_time
         self.total_steps = config.steps
@@ -75,8 +77,29 @@ class Budget(pl.Callback):
         batch_idx: int,
     ) -> None:  # fmt: skip
         """Stop at the end; Lightning validates then."""
+        if self._enough and (self.total_steps or self.elapsed_s > _WARMING_UP_S):
+            self._warn_of_few_steps(trainer)
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 and self.is_over(trainer):
             trainer.should_stop = True
+
+    def _warn_of_few_steps(self, trainer: pl.Trainer) -> None:
+        """Say once if the whole budget, at the speed so far, is too little to learn much."""
+        step, enough, self._enough = trainer.global_step, self._enough, 0
+        expected = self.total_steps or int(step / max(1e-9, self.fraction(step)))
+        if expected >= enough or not trainer.is_global_zero:
+            return
+        advice = f"give --set epochs=null --set steps={enough}"
+        if not self.total_steps:
+            minutes = enough / max(1, step) * self.elapsed_s / 60
+            option = "--cpu-minutes" if self._config.cpu_minutes else "--minutes"
+            advice = (
+                f"{enough} take about {minutes:.1f} minutes here; give {option} "
+                f"{math.ceil(minutes)}, or a smaller network (--set model.d_model=64)"
+            )
+        self._notify(
+            f"about {expected} steps fit into the budget, and fewer than {enough} teach little; "
+            f"{advice}"
+        )
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the time of a validation."""

@@ -33,6 +33,7 @@ from musicgen.training.callbacks import Budget, Describe, ExportModel, History, 
 from musicgen.training.config import BUDGETS, TrainConfig
 from musicgen.training.datamodule import TuneDataModule, require_validation
 from musicgen.training.lightning_module import NextTokenModule
+from musicgen.training.presets import ENOUGH_STEPS
 from musicgen.training.progress import Report
 from musicgen.training.run_folder import Origin, RunFolder, Summary
 
@@ -102,8 +103,9 @@ def train(
         describe = partial(
             describe_model, tokens=tokens, training=to_dict(config), about=about, novelty=novelty
         )
+        enough = ENOUGH_STEPS if start is None else ENOUGH_STEPS // 10
         with quiet_lightning():
-            summary = _fit(module, tokens, run, state, report, describe, logger)
+            summary = _fit(module, tokens, run, state, report, describe, logger, enough)
         run.finish(summary)
         return summary
 
@@ -116,6 +118,7 @@ def _fit(
     report: Report,
     describe: Describe,
     logger: Logger,
+    enough: int,
 ) -> Summary:
     """Run a trainer, from a saved state if there is one.
 
@@ -125,7 +128,7 @@ def _fit(
     """
     config = module.config
     data = TuneDataModule.from_tokens(tokens, config.data, seed=config.seed)
-    budget = Budget(config, run.notify)
+    budget = Budget(config, run.notify, enough)
     export = ExportModel(run, describe)
     history = History(run, report, budget, export)
     early = EarlyStopping(

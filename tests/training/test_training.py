@@ -6,11 +6,14 @@ import dataclasses
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,7 @@ from musicgen.training import (
     lightning_module,
     train,
 )
-from musicgen.training.presets import DEFAULT, PRESETS, preset
+from musicgen.training.presets import DEFAULT, PRESETS, preset, suited
 from musicgen.training.run_folder import Row, parse_rows, render_rows
 from tests import ROOT
 from tests.runs import SMALL, VOCAB, losses, make_tokens, signal_at
@@ -366,3 +369,51 @@ def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         preset("lsmt")
     assert str(caught.value) == "lsmt: unknown preset; did you mean 'lstm'?"
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(0.12, True), (60.0, False)])
+def test_a_budget_of_too_few_steps_is_told(
+    tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch, *, minutes: float, told: bool
+) -> None:
+    """Each step takes a fifth of a second, as on a busy laptop."""
+    step = NextTokenModule.training_step
+
+    def slow(self: NextTokenModule, *arguments: Any) -> torch.Tensor:
+        time.sleep(0.2)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(NextTokenModule, "training_step", slow)
+    lines: list[str] = []
+
+    def report(progress: Any) -> None:
+        if not told and progress.elapsed_s > 3.5:
+            raise TrainingError("enough seen")
+
+    config = dataclasses.replace(SMALL.with_budget(minutes=minutes), val_every=1000, log_every=1)
+    with nullcontext() if told else pytest.raises(TrainingError, match="enough seen"):
+        train(config, tokens, tmp_path / "run", notify=lines.append, report=report)
+    found = [line for line in lines if "teach little" in line]
+    assert len(found) == told
+    if told:
+        steps, wanted = map(
+            int, re.findall(r"about (\d+) steps.*give --minutes (\d+)", found[0])[0]
+        )
+        assert 15 <= steps <= 40
+        assert wanted in (2, 3)  # 600 steps of a fifth of a second
+
+
+def test_few_steps_are_told_at_once(tmp_path: Path, tokens: TokenSet) -> None:
+    lines: list[str] = []
+    train(SMALL, tokens, tmp_path / "run", notify=lines.append)
+    assert "about 12 steps fit" in lines[0]
+    assert "--set steps=600" in lines[0]
+
+
+def test_a_small_corpus_gets_a_small_network_and_enough_steps() -> None:
+    lstm = preset("lstm")
+    small = suited(lstm, 4_000)
+    assert (small.model.d_model, small.data.batch_tokens) == (64, 256)
+    assert (small.steps, small.epochs, small.val_every) == (600, None, 100)
+    assert suited(lstm, 20_000).model == lstm.model
+    assert suited(lstm, 20_000).steps == 600
+    assert suited(lstm, 500_000) == lstm
