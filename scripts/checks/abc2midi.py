@@ -86,8 +86,8 @@ def without_jumps(tune: Tune) -> Tune:
 
 
 def is_text(event: Event) -> bool:
-    """Whether an event is nothing but text, such as an annotation before a bar line."""
-    return isinstance(event, Change) and event.text is not None
+    """Whether an event is nothing but text or signs, such as an annotation before a bar line."""
+    return isinstance(event, Change) and (event.text, event.signs) != (None, None)
 
 
 def plain(event: Event) -> Event:

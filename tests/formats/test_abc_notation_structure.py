@@ -129,7 +129,7 @@ AS_WRITTEN = [
     "A>B c<d e2 f2 |",  # 4.4
     "A>>B c<<d e2 f2 |",
     "(AB)>cd e4 |",
-    "[Ac]>B (3c>de f4 |",
+    "[Ac]>B (3c3/d/e f4 |",  # abcjs reads no sign in a tuplet
     "A3B c4 |",  # no sign where whole lengths say the same
     "A>B- B2 c4 |",
     "A/>B/c d2 e4 |",
@@ -175,3 +175,29 @@ def test_abc2midi_plays_what_is_written(music: str, tmp_path: Path) -> None:
     expected = sorted((n.onset, n.midi) for n in timeline(read(music)).notes)
     assert [midi for _, midi in sorted(struck)] == [midi for _, midi in expected]
     assert sorted(at for at, _ in struck) == pytest.approx([at for at, _ in expected], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "music", ["A>B c<d|(AB)>c d2|", "{a}(3GFG A2 B|A/>B/c d2|", "|:C4:|\n||D4:|"]
+)
+def test_abcjs_plays_what_is_written(music: str) -> None:
+    from scripts.checks.abc_programs import abcjs, plain
+
+    require_abcjs()
+    tune = plain(read(music))
+    ((warnings, notes),) = abcjs([to_abc(tune)])
+    assert warnings == []
+    expected = sorted((n.onset, n.midi) for n in timeline(tune).notes)
+    assert [midi for _, midi in sorted((at, midi) for midi, at, *_ in notes)] == [
+        m for _, m in expected
+    ]
+    assert sorted(at for _, at, *_ in notes) == pytest.approx([at for at, _ in expected], abs=0.01)
+
+
+def require_abcjs() -> None:
+    node = shutil.which("node")
+    found = node and subprocess.run(
+        [node, "-e", 'require("abcjs")'], capture_output=True, check=False
+    )
+    if not found or found.returncode:
+        pytest.skip("needs node and the npm package abcjs, found by NODE_PATH")

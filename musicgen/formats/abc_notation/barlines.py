@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 MAX_PASS = 16
+
+
+_HIDDEN = re.compile(r"\[\|\](?=:+\|)")  # an invisible line, to hold a sign, before a repeat ends
 
 
 @lru_cache(maxsize=256)
@@ -14,6 +18,7 @@ def read_barline(text: str) -> tuple[int, str, bool]:
     ":|" is (1, "|", False), "::" (1, "|", True), "||:" (0, "||", True), ":|]" (1, "|]", False).
     """
     text = text.replace(" ", "").replace("\t", "")
+    text = _HIDDEN.sub("", text)
     inner = text.strip(":")
     if not inner:
         return len(text) - 1, "|", True

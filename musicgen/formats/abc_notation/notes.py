@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -42,20 +41,13 @@ _BROKEN = {
 def _ratio(event: Timed, after: Event) -> Fraction | None:
     """The length of a note over that of the next; None where no sign may stand between them."""
     for each in (event, after):
-        if isinstance(each, Change | Rest):
+        if isinstance(each, Change | Rest) or each.tuplet is not None:  # in which abcjs reads none
             return None
-        if isinstance(each, Chord) and any(n.duration != each.duration for n in each.notes):
+        if any(note.duration != each.duration for note in notes_of(each)):
             return None
     assert not isinstance(after, Change)
     tied = any(note.tie for note in notes_of(event))
-    group, following = event.tuplet, after.tuplet
-    if group is not None and group.index + 1 < group.size:
-        group = replace(group, index=group.index + 1)
-    return (
-        None
-        if tied or group != following or not after.duration
-        else event.duration / after.duration
-    )
+    return None if tied or not after.duration else event.duration / after.duration
 
 
 class AbcNoteWriter:
@@ -119,8 +111,7 @@ class AbcNoteWriter:
                 continue
             sign, factor = _BROKEN[ratio]
             length = event.duration / factor
-            scale = event.tuplet.scale if event.tuplet is not None else Fraction(1)
-            parts = event.duration / scale / self.unit, after.duration / scale / self.unit
+            parts = event.duration / self.unit, after.duration / self.unit
             if onset % length == 0 and any(part.denominator > 1 for part in parts):
                 pairs[index], pairs[index + 1] = (sign, factor), ("", 2 - factor)
         return pairs
