@@ -2,8 +2,8 @@
 
 The hash decides alone where it gives every split a family, so a corpus that is added later moves
 none. In a small corpus it may leave a split empty. Then one family is moved there: the first,
-second or third of those that it can be taken from, in the order of the corpus. Families added at
-the end do not change which; it moves back once the hash gives the split a family of its own.
+second of those that it can be taken from, in the order of the corpus. Families added at the end do
+not change which; it moves back once the hash gives the split a family of its own.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Splits by how much they are needed, with the place among the families of another split of the one
-# that is moved: three places, so that no two of them ask for the same.
-_PLACES = {"train": 2, "val": 0, "test": 1}
+# that is moved: different ones, so that no two of them ask for the same.
+_PLACES = {"train": -1, "val": 0, "test": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ def split_families(
     """The split of each family, and of those alone that are not where their hash puts them.
 
     A family without a tune that can be used counts for nothing. A family of more than half of the
-    tunes of its split is moved last. With fewer than three families train comes before val, and val
-    before test.
+    tunes of its split is moved to train if to any. With fewer than three families train comes
+    before val, and val before test.
 
     Args:
         families: by number, in the order of the corpus.
@@ -49,14 +49,14 @@ def split_families(
     wanted = [s for s in _PLACES if {"train": 1.0, "val": val, "test": test}[s] > 0]
     for n, split in enumerate(wanted):
         # From one that has two, or the only family of one that is needed less.
-        donors = [s for s in _PLACES if left[s] > 1] or [s for s in wanted[n + 1 :] if left[s]]
+        donors = [s for s in _PLACES if left[s] > 1] or [s for s in wanted[:n:-1] if left[s]]
         if left[split] or not donors:
             continue
-        donor = donors[0]
-        total = sum(families[i].size for i in pools[donor])
-        pool = sorted(pools[donor], key=lambda i: 2 * families[i].size > total)
-        moved[pool[min(_PLACES[split], len(pool) - 1)]] = split
-        left[donor] -= 1
+        pool = pools[donors[0]]
+        half = sum(families[i].size for i in pool) / 2
+        preferred = [i for i in pool if (families[i].size > half) == (split == "train")] or pool
+        moved[preferred[min(_PLACES[split], len(preferred) - 1)]] = split
+        left[donors[0]] -= 1
         left[split] += 1
     return hashed | moved, moved
 

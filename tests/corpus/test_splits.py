@@ -62,6 +62,23 @@ def test_a_family_without_a_usable_tune_fills_nothing_and_is_not_moved() -> None
         assert all(i < 4 for i in moved)
 
 
+def test_whatever_the_sizes_no_split_is_empty_and_no_large_family_leaves_training() -> None:
+    for seed in range(1500):
+        random = Random(seed)
+        found = [
+            Family(family.digest, random.choice([1, 1, 1, 2, 30]))
+            for family in families(seed, random.randint(3, 5))
+        ]
+        shares = random.choice([(0.1, 0.1), (0.4, 0.4), (0.8, 0.1), (0.1, 0.8)])
+        splits, moved = split(found, *shares)
+        assert set(splits.values()) == SPLITS
+        assert len(moved) <= 2
+        by_hash, _ = split([Family(family.digest, 0) for family in found], *shares)
+        for i, to in moved.items():
+            there = [found[k].size for k in by_hash if by_hash[k] == by_hash[i]]
+            assert to == "train" or 2 * found[i].size <= sum(there) or len(there) == 1
+
+
 def test_a_family_of_most_of_the_tunes_stays_in_training() -> None:
     seed = next(s for s in range(99) if split(families(s, 5))[1] == {0: "val", 1: "test"})
     large, *small = families(seed, 5)
