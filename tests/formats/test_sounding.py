@@ -272,6 +272,16 @@ def test_other_programs_read_instruments_from_the_notes_of_musicxml() -> None:
     assert at_onsets(score, "program_change", "program") == [(0, 40), (4, 21), (8, 56)]
 
 
+def test_an_instrument_of_musicxml_is_that_of_its_place_in_a_repeat_too() -> None:
+    text = "K:C\n%%MIDI program 40\nC4|[I:MIDI program 21]C4:|"
+    foreign = to_musicxml(tune(text)).replace(">musicgen<", ">other<")
+    (score,) = musicxml.parse(foreign.encode()).tunes
+    programs = [(0, 40), (4, 21), (8, 40), (12, 21)]
+    assert at_onsets(score, "program_change", "program") == programs
+    (again,) = parse_text(to_abc(score)).tunes
+    assert at_onsets(again, "program_change", "program") == programs
+
+
 def test_sound_has_a_player_for_each_program() -> None:
     performance = perform(tune("K:C\n%%MIDI program 40\nCD|\n%%MIDI program 21\nCD|"), Style())
     assert [part.program for part in performance.parts] == [40, 21]

@@ -213,8 +213,10 @@ class ScoreReader:
         for number_of_staff, lines in enumerate(staves(music), 1):
             staff = lines[0].staff
             placed = self._own_changes([p for p in music.changes if p.staff in ("", staff)], music)
-            if not voices and not self.exact:
-                placed = sorted([*placed, *self._common(music)], key=lambda p: (p.measure, p.onset))
+            if not self.exact:
+                common = [] if voices else self._common(music)
+                again = _restated(placed, self.frames, part.instruments.program)
+                placed = sorted([*again, *placed, *common], key=lambda p: (p.measure, p.onset))
             clef = part.own.get("clef", music.clefs.get(staff, ""))
             drums = None if music.drums is None else music.drums.pairs()
             program = None if "program" in part.own else part.instruments.program
@@ -303,6 +305,26 @@ def _initial_key(part: PartMusic) -> Key:
 def _initial_meter(music: Sequence[PartMusic]) -> Meter:
     places = (p for part in music for p in part.changes if p.measure == 0)
     return next((p.change.meter for p in places if p.change.meter), FREE_METER)
+
+
+def _restated(
+    placed: Sequence[Placed], frames: Sequence[MeasureFrame], program: int | None
+) -> list[Placed]:
+    """Programs and transpositions once more where a repeat begins, which gets its sign: in MusicXML
+    they belong to their place, in a Tune they go on over a repeat."""
+    ends = [i for i, frame in enumerate(frames) if frame.repeat_end]
+    starts = [i for i, frame in enumerate(frames) if frame.repeat_start]
+    if ends and not any(start <= ends[0] for start in starts):
+        starts.insert(0, 0)
+    again = []
+    for name, first in (("program", program), ("transposition", 0)):
+        changes = [p for p in placed if getattr(p.change, name) is not None]
+        for start in starts if changes else ():
+            frames[start].repeat_start = True
+            before = [getattr(p.change, name) for p in changes if p.measure < start]
+            state = [first, *before][-1]
+            again += [] if state is None else [Placed(start, _START, Change(**{name: state}))]
+    return again
 
 
 def _is_first_tempo(place: Placed) -> bool:
