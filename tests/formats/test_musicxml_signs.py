@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from musicgen.formats.abc_notation import to_abc
-from musicgen.formats.musicxml.reading import from_musicxml
+from musicgen.formats.musicxml.reading import from_musicxml, part
 from musicgen.music.playback import played_notes, playing_order
 from musicgen.music.tune import Tune
 
@@ -256,3 +256,14 @@ def test_an_encoding_that_is_not_the_declared_one_is_said(
 def test_a_note_of_an_endless_duration_does_not_move_the_others() -> None:
     second = note("E4", "Infinity", VALUED) + note("F4")
     assert played_notes(read(A, second))[-1].duration == Fraction(1)
+
+
+def test_repeated_measures_and_signs_of_one_measure_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(part, "MAX_COPIED", 3)
+    tune = read(A, ONE + REST, REST, STOP + B)
+    assert abc(tune).removesuffix(" |") == "C2 D2 | C2 D2 | Z | E2 F2"
+    assert [w.line for w in tune.warnings] == [5]
+    crowded = read(harmony("C", "major", 4) * 1200 + A)
+    assert [w.what for w in crowded.warnings] == ["signs of a measure beyond 1000 left out: 200"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import takewhile
 
 from musicgen.formats.musicxml.remarks import remark
 from musicgen.music.playback import implicit_repeat_starts
@@ -45,7 +44,11 @@ def for_players(bars: Sequence[Bar]) -> list[Bar]:
     """The bars with a sign where a repeat begins without one, other than at the beginning: MusicXML
     does not say where a backward repeat goes back to without it, and its readers disagree. A repeat
     that closes an ending says how often it goes back, as MuseScore wants: not from the last."""
-    starts = [start for start in implicit_repeat_starts(bars) if start]
+    starts = {start for start in implicit_repeat_starts(bars) if start}
+    last_after = [0] * (len(bars) + 1)  # the last pass of endings at a bar or after, up to a start
+    for i in range(len(bars) - 1, -1, -1):
+        after = 0 if i + 1 < len(bars) and bars[i + 1].repeat_start else last_after[i + 1]
+        last_after[i] = max((after, *bars[i].volta))
     found: list[Bar] = []
     ending: tuple[int, ...] = ()
     last = 0  # pass of the endings so far
@@ -53,11 +56,9 @@ def for_players(bars: Sequence[Bar]) -> list[Bar]:
         if bar.repeat_start or not (ending or bar.volta):
             last = 0
         ending = bar.volta or ending
-        last = max((last, *ending))
+        last = max(last, *ending, last_after[i]) if ending else 0
         again = bar.repeat_end
         if again and max(ending, default=0) > 1:
-            after = takewhile(lambda later: not later.repeat_start, bars[i + 1 :])
-            last = max((last, *(n for later in after for n in later.volta)))
             again = sum(n < last for n in ending)
         start = bar.repeat_start or i in starts
         found.append(replace(bar, repeat_start=start, repeat_end=again))

@@ -42,8 +42,9 @@ class Document:
         """The line of each of these elements, from 1; the document is read a second time."""
         if not elements:
             return {}
+        asked = set(elements)
         all_elements = (e for e in self.root.iter() if isinstance(e.tag, str))
-        wanted = {number: e for number, e in enumerate(all_elements) if e in set(elements)}
+        wanted = {number: e for number, e in enumerate(all_elements) if e in asked}
         found: dict[Element, int] = {}
         numbers = count()
         parser = expat.ParserCreate(self.encoding)

@@ -91,10 +91,13 @@ def implicit_repeat_starts(bars: Sequence[Bar]) -> tuple[int, ...]:
 
 def part_order(bars: Sequence[Bar], parts: str) -> tuple[tuple[int, ...], frozenset[int]] | None:
     """Numbers of the bars in the order of the parts, with their repeats still as signs, and the
-    places in it where a repeat begins, with a sign or not; None where `parts` is no such order."""
+    places in it where a repeat begins, with a sign or not; None where `parts` is no such order, or
+    one of more than `MAX_PLAYED_BARS`."""
     spans = _part_spans(bars)
     letters = _expand_parts(parts, spans) if parts else None
     if letters is None:
+        return None
+    if sum(last - first for first, last in map(spans.__getitem__, letters)) > MAX_PLAYED_BARS:
         return None
     order: list[int] = []
     starts: set[int] = set()

@@ -32,6 +32,8 @@ from musicgen.music.theory import Interval, Meter
 from musicgen.music.tune import Change, Marks
 
 MAX_LINES = 256
+MAX_COPIED = 100_000
+MAX_WAITING = 1_000  # signs for notes, in a measure
 LineName = tuple[str, str, int]  # voice, staff, and a number where a voice overlaps itself
 
 
@@ -107,6 +109,7 @@ class PartReader:
         self.wedges: dict[str, str] = {}
         self.next_frame = MeasureFrame()
         self.opened = False
+        self.n_copied = 0  # sounds of measures that were repeated
         self.repeated: dict[str, int] = {}  # staff, "" for all -> measures that its sign repeats
         self.clefs: dict[str, str] = {}  # now, by staff
         self.semitones = 0  # from written to sounding pitch, now
@@ -256,6 +259,10 @@ class PartReader:
         if any(sound.notes for line in lines for sound in line.get(self.index, ())):
             return
         before = self.index - bars
+        self.n_copied += sum(len(line.get(before, ())) for line in lines)
+        if self.n_copied > MAX_COPIED:
+            self.left_out[f"repeat signs of more than {MAX_COPIED} notes together left out"] += 1
+            return
         for line in lines:
             if before in line:
                 line[self.index] = [sound.copy() for sound in line[before]]
@@ -278,6 +285,9 @@ class PartReader:
                 Placed(self.index, onset, self._with_graces(change)) for change in signs.changes
             ]
         if signs.decorations or signs.annotations or chord_symbol:
+            if len(self.waiting) >= MAX_WAITING:
+                self.left_out[f"signs of a measure beyond {MAX_WAITING} left out"] += 1
+                return
             staff = words(element.findtext("staff"))
             self.waiting.append(Waiting(max(onset, Fraction(0)), staff, signs, chord_symbol))
 
