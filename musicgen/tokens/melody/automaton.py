@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from threading import Lock, RLock
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,9 @@ class Automaton:
 
     Row s of every table belongs to state number s. A transition that has not been computed yet
     is UNKNOWN; `step` and `hurried` compute it.
+
+    Several threads may use it at once. Entries are computed under a lock and a number is published
+    only when its rows are complete, so a look-up of what is known takes no lock.
     """
 
     def __init__(self, vocabulary: Vocabulary, limits: Limits | None = None) -> None:
@@ -62,18 +66,36 @@ class Automaton:
         self.ties = np.zeros(0, np.bool_)  # whether a pitch must be repeated
         self._next = np.zeros((0, len(self.tokens)), np.int32)
         self._hurried = np.zeros(0, np.int32)
+        self._lock = RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The tables as they are now: other threads may go on to fill them, and a lock is not
+        pickled."""
+        with self._lock:
+            return {
+                name: value.copy() if isinstance(value, list | dict | np.ndarray) else value
+                for name, value in vars(self).items()
+                if name != "_lock"
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=RLock())
 
     def number(self, state: State) -> int:
         """Number of a state, entering it into the tables when it is new."""
-        number = self.numbers.setdefault(state, len(self.states))
-        if number < len(self.states):
+        number = self.numbers.get(state)
+        if number is not None:
             return number
-        self.states.append(state)
-        if number == len(self.ties):
-            self._grow(max(64, 2 * number))
-        self.features[number] = features(state)
-        self.ties[number] = state.tie
-        return number
+        with self._lock:
+            number = self.numbers.get(state, len(self.states))
+            if number == len(self.states):
+                if number == len(self.ties):
+                    self._grow(max(64, 2 * number))
+                self.features[number] = features(state)
+                self.ties[number] = state.tie
+                self.states.append(state)
+                self.numbers[state] = number  # last: from here on others use it
+            return number
 
     def _grow(self, size: int) -> None:
         self._mask_numbers = _enlarged(self._mask_numbers, size)
@@ -92,10 +114,12 @@ class Automaton:
     def after(self, number: int, token_id: int) -> int:
         """Number of the state after one token."""
         known = int(self._next[number, token_id])
-        if known == UNKNOWN:
+        if known != UNKNOWN:
+            return known
+        with self._lock:
             known = self.number(self._reduced(advance(self.states[number], self.tokens[token_id])))
             self._next[number, token_id] = known
-        return known
+            return known
 
     def _reduced(self, state: State) -> State:
         """The state without bars that the limits do not count, so that more states are equal."""
@@ -109,8 +133,10 @@ class Automaton:
         for row in np.flatnonzero(after == UNKNOWN).tolist():
             number = int(numbers[row])
             state = self.states[number]
-            reached = self.number(replace(state, hurry=True)) if self.may_hurry(state) else number
-            after[row] = self._hurried[number] = reached
+            with self._lock:
+                hurries = self.may_hurry(state)
+                reached = self.number(replace(state, hurry=True)) if hurries else number
+                after[row] = self._hurried[number] = reached
         return after
 
     def may_hurry(self, state: State) -> bool:
@@ -122,11 +148,12 @@ class Automaton:
         """The number of other limits that some tunes are held to; 0 is that of the automaton's own.
         They may not count the bars of all parts together (`total_bars`)."""
         limits = self._possible(limits)
-        number = self._column_of.setdefault(limits, len(self._column_of))
-        if number == self._mask_numbers.shape[1]:
-            column = np.full((len(self._mask_numbers), 1), UNKNOWN, np.int32)
-            self._mask_numbers = np.hstack([self._mask_numbers, column])
-        return number
+        with self._lock:
+            number = self._column_of.setdefault(limits, len(self._column_of))
+            if number == self._mask_numbers.shape[1]:
+                column = np.full((len(self._mask_numbers), 1), UNKNOWN, np.int32)
+                self._mask_numbers = np.hstack([self._mask_numbers, column])
+            return number
 
     def _possible(self, limits: Limits) -> Limits:
         """The limits with the vocabulary's shortest length, and without a tonic that it lacks."""
@@ -142,7 +169,9 @@ class Automaton:
         indices = self._mask_numbers[numbers, limits]
         for row in np.flatnonzero(indices == UNKNOWN).tolist():
             number, column = int(numbers[row]), int(limits[row])
-            indices[row] = self._mask_numbers[number, column] = self._mask_number(number, column)
+            with self._lock:
+                indices[row] = self._mask_number(number, column)
+                self._mask_numbers[number, column] = indices[row]
         return self.masks[indices]
 
     def _mask_number(self, number: int, column: int) -> int:
@@ -152,10 +181,11 @@ class Automaton:
         if known is None:
             mask = np.fromiter((permits(options, t) for t in self.tokens), bool, len(self.tokens))
             mask[self.pad_id] = state.done  # a finished row is fed padding
-            known = self._mask_of[options] = len(self._mask_of)
+            known = len(self._mask_of)
             if known == len(self.masks):
                 self.masks = _enlarged(self.masks, max(64, 2 * known))
             self.masks[known] = mask
+            self._mask_of[options] = known
         return known
 
 
@@ -186,6 +216,7 @@ class Tracer:
     MAX_STEPS = 200_000  # then the cache is emptied; about 150 MB
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._clear()
 
     def _clear(self) -> None:
@@ -198,6 +229,10 @@ class Tracer:
     def trace(self, tokens: Sequence[str]) -> tuple[NDArray[np.uint16], int | None]:
         """Features after each token of a tune, `<bos>` included, (T, F), and the index of the
         first token that is not valid at its place."""
+        with self._lock:  # the cache is one for all threads
+            return self._trace(tokens)
+
+    def _trace(self, tokens: Sequence[str]) -> tuple[NDArray[np.uint16], int | None]:
         if len(self._steps) > self.MAX_STEPS:
             self._clear()
         number, bar, part, pitch, irregular = 0, 0, 0, "", None
