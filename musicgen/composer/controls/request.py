@@ -371,7 +371,7 @@ def _require_known(controls: ParsedControls, headers: Sequence[dict[str, Any]]) 
 
 def _require(value: str, name: str, known: set[str]) -> None:
     if value not in known:
-        advice = suggestion(value, known)
+        advice = suggestion(value, known) if name == "rhythm" else ""  # 5/4 is not like 3/4
         raise ControlError(
             f"{name} '{printable(value)}': the model knows no such tune; "
             f"{advice}{advice and ' '}it knows {', '.join(sorted(known))}"
