@@ -3,10 +3,13 @@ lengths a few ticks off, grace notes played before the beat."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import random
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +17,7 @@ from pathlib import Path
 import mido
 import pytest
 
+from musicgen.errors import ParseError
 from musicgen.formats import midi
 from musicgen.music.playback import played_notes
 from musicgen.music.tune import Tune
@@ -42,7 +46,7 @@ def file_of(
         for tick, on, pitch in sorted(events):
             kind = "note_on" if on else "note_off"
             track.append(
-                mido.Message(kind, note=pitch, velocity=64, channel=number, time=tick - now)
+                mido.Message(kind, note=pitch, velocity=64, channel=number % 9, time=tick - now)
             )
             now = tick
         file.tracks.append(track)
@@ -252,3 +256,47 @@ def test_lilypond_with_graces_is_read_as_lilypond_without(
     assert "performance" not in warnings(tune)
     graces = [e.marks.grace for bar in tune.bars for e in bar.timed if e.marks.grace]
     assert len(graces) == music.count("%") // 2
+
+
+# --- what may be spent on a file -------------------------------------------------------------
+
+
+def onsets_of(kind: str, n: int) -> list[int]:
+    """Onsets of an unsteady player, or at random, in ticks of 480 a quarter."""
+    rng, now, pace, onsets = random.Random(n), 0.0, 1.0, []
+    for _ in range(n):
+        pace *= 2 ** rng.gauss(0, 0.01)
+        step = rng.choice((120, 240, 240, 480)) * pace
+        now += step if kind == "unsteady" else rng.randint(20, 400)
+        onsets.append(max(round(now + rng.gauss(0, 12)), 0))
+    return sorted(set(onsets))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["unsteady", "random"])
+@pytest.mark.parametrize("n", [200, 1000, 2200, 5000, 12_000])
+def test_no_performance_of_100_kilobytes_takes_more_than_three_seconds(kind: str, n: int) -> None:
+    data = file_of([(at, at + 15, 60 + at % 12) for at in onsets_of(kind, n)])
+    assert len(data) < 110_000
+    began = time.process_time()
+    with contextlib.suppress(ParseError):
+        read(data)
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.slow
+def test_the_patterns_of_a_file_share_what_may_be_spent() -> None:
+    data = bytearray(file_of(*([(at, at + 15, 60) for at in onsets_of("random", 150)],) * 16))
+    data[9] = 2
+    began = time.process_time()
+    with pytest.raises(ParseError):
+        midi.parse(bytes(data))
+    assert time.process_time() - began < 3
+
+
+def test_what_is_too_long_to_follow_is_refused_at_once() -> None:
+    data = file_of([(at, at + 15, 60 + at % 12) for at in onsets_of("unsteady", 12_000)])
+    began = time.process_time()
+    with pytest.raises(ParseError, match=r"take too long to follow \(\d+ onsets\); cut"):
+        midi.parse(data)
+    assert time.process_time() - began < 3

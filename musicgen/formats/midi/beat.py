@@ -5,7 +5,8 @@ before (`estimation.style_probabilities`). The likeliest sequence of places is f
 programming. The beat is that of the file, if the player had a click, or it is tracked: a beam of
 hypotheses, each with a Kalman filter for the time of the last place and the tempo (a switching
 state space model, Cemgil and Kappen 2003, JAIR 18), smoothed backwards and used for another round.
-The likelihood per onset decides between both, and against onsets at random (no beat).
+The likelihood per onset of the opening decides between both, and against onsets at random (no
+beat).
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import numpy as np
 from musicgen.errors import ParseError
 from musicgen.formats.midi.smf import Ints
 from musicgen.formats.midi.tracking import (
+    DRIFTS,
     Fit,
     Floats,
     quantise_on,
     track,
     track_any,
+    track_with,
     usual_off,
     viterbi,
 )
@@ -32,7 +35,11 @@ from musicgen.music.estimation import GRID
 from musicgen.music.notation.rhythms import UNITS
 from musicgen.music.tune import Tempo
 
-MAX_ONSETS = 20_000
+DECIDING = 200  # onsets that decide for a beat
+# What may be spent on the performances of a file, less than three seconds of a processor, counted
+# in onsets on a tracked beat; the cost of an onset of the opening, and of one on the file's beat.
+MAX_EFFORT, OPENING_EFFORT, CLICK_EFFORT = 7_500, 26, 0.45
+LOST_NATS = 0.3  # an onset; a beat of the file that fits so much less after the opening is not used
 FEWEST_ONSETS = 8  # with fewer, the file's own beat is used
 # The least evidence of a beat, in nats over chance for all onsets. Random onsets, evenly spread or
 # of a Poisson process, seldom reach half of it, on the file's beat or on a tracked one.
@@ -79,7 +86,34 @@ class Beat:
         )
 
 
-def follow(onsets: Ints, ticks_per_quarter: int, quarter_s: float, *, chords: bool = False) -> Beat:
+@dataclass(slots=True)
+class Effort:
+    """What may still be spent on performances."""
+
+    left: float = MAX_EFFORT
+
+    def spend(self, effort: float, n_onsets: int) -> None:
+        """Take some of it.
+
+        Raises:
+            ParseError: so much is not left.
+        """
+        self.left -= effort
+        if self.left < 0:
+            raise ParseError(
+                f"performances that take too long to follow ({n_onsets} onsets); "
+                "cut the file into pieces"
+            )
+
+
+def follow(
+    onsets: Ints,
+    ticks_per_quarter: int,
+    quarter_s: float,
+    *,
+    chords: bool = False,
+    effort: Effort | None = None,
+) -> Beat:
     """The places of a performance's onsets.
 
     Args:
@@ -87,24 +121,44 @@ def follow(onsets: Ints, ticks_per_quarter: int, quarter_s: float, *, chords: bo
         ticks_per_quarter: of the file, whose quarters need not be the player's.
         quarter_s: duration of a quarter of the file in seconds.
         chords: whether several onsets may belong to one place.
+        effort: what is left for the performances of the file.
 
     Raises:
         ParseError: too many onsets, or no beat in them.
     """
-    if len(onsets) > MAX_ONSETS:
-        raise ParseError(f"a performance of more than {MAX_ONSETS} notes; cut it into pieces")
+    effort = effort or Effort()
+    effort.spend(OPENING_EFFORT * min(len(onsets), DECIDING), len(onsets))
     times = onsets / ticks_per_quarter
     if len(onsets) < FEWEST_ONSETS:
         clicked = _on_click(times, quarter_s, chords=chords)
         return _describe(_Choice(clicked, clicked=True), onsets, times, quarter_s)
-    choice, chance = _choose(times, quarter_s, chords=chords), _chance(times)
-    gained = (chance - choice.cost) * len(onsets)
+    opening = times[:DECIDING]
+    choice = _choose(opening, quarter_s, chords=chords)
+    gained = (_chance(opening) - choice.cost) * len(opening)
     if gained < (LEAST_CLICKED if choice.clicked else LEAST_TRACKED):
         raise ParseError(
             "a performance in which no steady beat can be found (its onsets fit one little "
             "better than onsets at random would); quantise it where it was recorded"
         )
+    if len(opening) < len(times):
+        choice = _followed(choice, times, quarter_s, effort, chords=chords)
     return _describe(choice, onsets, times, quarter_s)
+
+
+def _followed(
+    opening: _Choice, times: Floats, quarter_s: float, effort: Effort, *, chords: bool
+) -> _Choice:
+    """The whole on the beat of its opening, or on a tracked one where the file's own is lost."""
+    pace, drift = opening.fit.pace, opening.fit.drift or DRIFTS[0]
+    if opening.clicked:
+        effort.spend(CLICK_EFFORT * len(times), len(times))
+        fit = _on_click(times, quarter_s, chords=chords)
+        if fit.cost < opening.fit.cost + LOST_NATS:
+            return _Choice(fit, clicked=True)
+    effort.spend(len(times), len(times))
+    return _Choice(
+        track_with(times, pace, quarter_s, drift, chords=chords, rounds=1), clicked=False
+    )
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ SIMPLE = frozenset((1, 2, 3, 4, 6, 8, 12))
 FINE = frozenset((24, 32, 48, 64))  # denominators of places that few notes have
 ALONE = 1 / 16  # quarters: a fine onset with another one so near is part of a run
 SHORTEST_REST = 1 / 8  # quarters; no run of written notes at fine places is shorter
-MOST_GRACES = 8  # at the beginning of a score
+MOST_GRACES = 8  # in a row
 OFF_GRID, ON_GRID = 0.2, 0.5  # shares of onsets on sixteenths: of a score that comes late, of none
 LONGEST_GRACE = 1 / 4  # quarters, as it is played
 ON_BEAT_SHARE = 1 / 4  # of the note that it belongs to, for a grace note on the beat
@@ -217,7 +217,7 @@ def _runs(notes: Ints, per_quarter: int) -> Iterator[_Run]:
     ticks, used = struck.ticks, 0
     for i in range(1, len(ticks)):
         first = i
-        while first > used and struck.leads_on(first - 1, i):
+        while first > max(used, i - MOST_GRACES) and struck.leads_on(first - 1, i):
             first -= 1
         if first == i:
             continue

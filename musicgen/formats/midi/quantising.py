@@ -14,7 +14,7 @@ from operator import ge, gt
 
 import numpy as np
 
-from musicgen.formats.midi.beat import Beat, follow
+from musicgen.formats.midi.beat import Beat, Effort, follow
 from musicgen.formats.midi.grid import (
     COARSEST_ROUNDED,
     denominators,
@@ -62,6 +62,7 @@ def quantise(
     lines: Sequence[Sequence[NoteGroup]],
     ticks_per_quarter: int,
     quarter_s: float,
+    effort: Effort | None = None,
 ) -> Quantised:
     """Lines in ticks to lines in units.
 
@@ -69,6 +70,7 @@ def quantise(
         lines: note groups by onset that do not overlap.
         ticks_per_quarter: of the file.
         quarter_s: duration of a quarter of the file in seconds.
+        effort: what is left for the performances of the file.
 
     Raises:
         ParseError: a performance in which no beat can be found.
@@ -89,7 +91,9 @@ def quantise(
         if ticks_per_quarter >= COARSEST_ROUNDED:
             near = near_places(ticks, ticks_per_quarter)
         if near is None:
-            result.beat = follow(ticks, ticks_per_quarter, quarter_s, chords=len(lines) > 1)
+            result.beat = follow(
+                ticks, ticks_per_quarter, quarter_s, chords=len(lines) > 1, effort=effort
+            )
             near = result.beat.places
         places = near.tolist()
     places = np.minimum.accumulate(places[::-1])[::-1].tolist()  # rounding changes no order

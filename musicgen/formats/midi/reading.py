@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import PurePath
 
 from musicgen.errors import ConfigError, ParseError
+from musicgen.formats.midi.beat import Effort
 from musicgen.formats.midi.cleaning import cleaned, opening_graces
 from musicgen.formats.midi.framing import Wanted, frame_of
 from musicgen.formats.midi.parts import (
@@ -110,6 +111,7 @@ class _Request:
     voices: str = "melody"
     track: str = ""
     channel: int | None = None
+    effort: Effort = field(default_factory=Effort, compare=False)
 
     def __post_init__(self) -> None:
         if self.voices not in VOICES:
@@ -171,7 +173,7 @@ def _read_file(file: MidiFile, request: _Request, path: str) -> Tune:
         lines = [chord_lines(part, warnings) for part in chosen]
     if file.n_sustains:
         warnings.append(f"sustain pedal, not written: pressed {file.n_sustains} times")
-    placed = quantise([line for part_lines in lines for line in part_lines], per_quarter, quarter_s)
+    placed = quantise(list(chain.from_iterable(lines)), per_quarter, quarter_s, request.effort)
     warnings += placed.warnings
     return _tune(file, request, chosen, lines, placed, path, warnings)
 

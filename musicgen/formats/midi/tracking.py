@@ -42,12 +42,15 @@ _TWO_PI = 2 * math.pi
 @dataclass(frozen=True)
 class Fit:
     """Places (in `GRID`-ths), the beat's coordinate of each onset (the same, not rounded), nats an
-    onset of both times and rhythm, and the spread of onsets around their places in quarters."""
+    onset of both times and rhythm, and the spread of onsets around their places in quarters. `pace`
+    and `drift` are those that a tracked beat was begun with."""
 
     places: Ints
     beats: Floats
     cost: float
     off: float
+    pace: float = 1.0
+    drift: float = 0.0
 
 
 _PLACES = np.array([p for p in range(GRID) if p % 3 == 0 or p % 4 == 0])
@@ -161,7 +164,7 @@ def track(times: Floats, quarter_s: float, *, chords: bool, pace: float = 1.0) -
     """Track a beat whose quarter at first lasts about `pace` quarters of the file, for a steady or
     an unsteady player, whichever is likelier."""
     return min(
-        (_track_with(times, pace, quarter_s, drift, chords=chords) for drift in DRIFTS),
+        (track_with(times, pace, quarter_s, drift, chords=chords) for drift in DRIFTS),
         key=lambda fit: fit.cost,
     )
 
@@ -177,12 +180,14 @@ def track_any(times: Floats, quarter_s: float, *, chords: bool) -> list[Fit]:
     return [track(times, quarter_s, chords=chords, pace=pace) for _, pace in sorted(scored)[:2]]
 
 
-def _track_with(times: Floats, pace: float, quarter_s: float, drift: float, *, chords: bool) -> Fit:
-    """Places by a beam search; then smooth the beat that they imply and find the places again, as
-    long as the fit becomes likelier."""
+def track_with(
+    times: Floats, pace: float, quarter_s: float, drift: float, *, chords: bool, rounds: int = 3
+) -> Fit:
+    """Track a beat of known pace and drift. Places by a beam search; then smooth the beat that they
+    imply and find the places again, as long as the fit becomes likelier, at most some rounds."""
     places, _ = _beam(times, pace, usual_off(quarter_s), drift, chords=chords)
     fit = _judged(times, places, pace, drift, quarter_s, chords=chords)
-    for _ in range(3):
+    for _ in range(rounds):
         places = quantise_on(fit.beats, quarter_s, chords=chords).places
         again = _judged(times, places, pace, drift, quarter_s, chords=chords)
         if again.cost >= fit.cost - 1e-4:
@@ -299,7 +304,8 @@ class _Beat:
             states.append((now, tempo, p, c, t))
         smooth = _smoothed(states, predicted, steps)
         beats = places / GRID + (times - smooth[:, 0]) / np.maximum(smooth[:, 1], 0.2 * self.pace)
-        return Fit(places, beats, (nats + _rhythm_nats(places, chords=chords)) / n, off)
+        cost = (nats + _rhythm_nats(places, chords=chords)) / n
+        return Fit(places, beats, cost, off, self.pace, self.drift)
 
 
 def _smoothed(
