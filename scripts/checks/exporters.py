@@ -78,7 +78,6 @@ REASONS = {
     ("LilyPond", "coda"): "musicxml2ly keeps no jumps",
     ("LilyPond", "segno"): "musicxml2ly keeps no jumps",
     ("LilyPond", "graces"): "half of its notes are graces of uneven length",
-    ("LilyPond", "symbols"): "LilyPond plays the chord names",
     ("LilyPond", "articulations"): "LilyPond plays a staccato note half as long",
     ("MuseScore", "graces"): "MuseScore plays them out",
     ("MuseScore", "ornaments"): "MuseScore plays them out",
@@ -119,8 +118,10 @@ def by_lilypond(source: Path, target: Path) -> None:
     middle = target.with_suffix(".ly")
     _run(["musicxml2ly", "--midi", "-o", str(middle), str(source)])
     score, midi = middle.read_text().split("\\unfoldRepeats \\articulate {")
-    # \articulate shortens every note, and in braces the parts play one after the other.
+    # \articulate shortens every note, and in braces the parts play one after the other; chord names
+    # would be played.
     midi = re.sub(r"\}(?=\s*\\midi)", ">>", midi)
+    midi = re.sub(r"\\context ChordNames .*", "", midi)
     middle.write_text(f"{score}\\unfoldRepeats <<{midi}")
     _run(["lilypond", "-dno-print-pages", "-o", str(target.with_suffix("")), str(middle)])
     target.with_suffix(".midi").rename(target)

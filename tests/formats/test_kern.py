@@ -103,3 +103,11 @@ def test_kern_is_read_by_extension_and_not_written(tmp_path: Path) -> None:
     (tune,) = formats.read(path)
     with pytest.raises(UnsupportedFormatError):
         formats.write(tune, path)
+
+
+def test_what_is_left_out_is_said_with_its_line() -> None:
+    (tune,) = parse(b"**kern\t**fing\n*M4/4\t*\n4c\t1\n4d\t.\nd\t.\n*-\t*-\n", "x.krn").tunes
+    assert [(w.what, w.line) for w in tune.warnings] == [
+        ("a **fing spine left out", 1),
+        ("notes without a duration left out", 5),
+    ]
