@@ -35,6 +35,7 @@ from typing import Annotated, Any
 from musicgen.formats import read, rendered
 from musicgen.formats.musicxml.braces import parts_of
 from musicgen.formats.musicxml.signs import DYNAMICS, NOTATIONS, as_decorations
+from musicgen.music.playback import parts_in_order
 from musicgen.music.tune import Change, Tune
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -117,6 +118,8 @@ InBars = Counter[tuple[int, int, Fraction, int, Fraction]]
 def notes_in_bars(tune: Tune) -> InBars:
     """Every written note of ours."""
     found: InBars = Counter()
+    ordered = parts_in_order(tune)
+    tune = tune if ordered is None else ordered.tune
     places = {n: (i, staff) for i, part in enumerate(parts_of(tune)) for n, staff in part}
     staves = sorted(set(places.values()))
     for voice_number, voice in enumerate(tune.voices):
