@@ -73,6 +73,15 @@ DECORATIONS = st.lists(
 GRACE_MARKS = st.just(NO_MARKS) | st.builds(
     Marks, decorations=DECORATIONS, slurs_opened=st.integers(0, 1), slurs_closed=st.integers(0, 1)
 )
+BAR_SIGNS = st.builds(
+    Marks,
+    annotations=ANNOTATIONS,
+    decorations=DECORATIONS,
+    grace=st.none()
+    | st.builds(
+        Grace, st.lists(st.builds(Note, PITCHES, DURATIONS), min_size=1, max_size=2).map(tuple)
+    ),
+)
 SYLLABLES = st.sampled_from(["la", "Je-", "sus Christ", "_", "ac-cent", "50%", "é~", "-", "a_b*|"])
 CLEFS = st.sampled_from(["", "treble", "bass", "alto", "treble-8", "treble+8", "bass-8"])
 PROGRAMS = st.integers(0, 127)
@@ -170,6 +179,8 @@ def bars(draw: st.DrawFn, *, last: bool) -> Bar:
     """A bar, not necessarily one that adds up."""
     events = [e for group in draw(st.lists(groups(), max_size=4)) for e in group]
     events.append(Note(draw(PITCHES), draw(DURATIONS)))
+    if draw(st.booleans()) and (signs := draw(BAR_SIGNS)) != NO_MARKS:
+        events.append(Change(signs=signs))
     overlay = [e for e in draw(st.lists(timed(), max_size=2)) if not e.marks.lyrics]
     repeat_end = draw(st.sampled_from([0, 0, 1, 2]))
     lines = ["|", "||", "|]", "[|", ".|", "[|]"] + ([""] if last and not repeat_end else [])

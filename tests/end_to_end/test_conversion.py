@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sys
 from fractions import Fraction
@@ -77,6 +78,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for suffix in NOTATION:
         write(line, folder / f"line{suffix}")
     (folder / "line.krn").write_text(KERN)
+    for suffix in (suffix for suffix, row in READERS.items() if row.is_table):
+        (folder / f"line{suffix}").write_text(json.dumps([{"abc": LINE}]))  # known by its content
     shutil.copy(folder / "line.mid", folder / "line.kar")
     return {suffix: folder / f"line{suffix}" for suffix in READERS}
 

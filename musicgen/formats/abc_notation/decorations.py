@@ -67,8 +67,9 @@ CLOSING = frozenset((
 # fmt: on
 _FOLDED = {name.lower(): name for name in NAMES} | {a.lower(): n for a, n in ALIASES.items()}
 
-# Letters the writer uses instead of !name!, where nothing redefines them.
-SHORT = {"staccato": ".", "roll": "~", "upbow": "u", "downbow": "v", "trill": "T", "fermata": "H"}
+# Letters the writer uses instead of !name!, where nothing redefines them: abc2midi knows some of the
+# signs by their letters alone.
+SHORT = {name: letter for letter, name in LETTERS.items() if letter not in "JR"}
 
 
 def canonical_name(name: str) -> str:
