@@ -67,8 +67,8 @@ CLOSING = frozenset((
 # fmt: on
 _FOLDED = {name.lower(): name for name in NAMES} | {a.lower(): n for a, n in ALIASES.items()}
 
-# Letters the writer uses instead of !name!, where nothing redefines them: abc2midi knows some of the
-# signs by their letters alone.
+# Letters the writer uses instead of !name!, where nothing redefines them; abc2midi knows some of
+# the signs by their letters alone.
 SHORT = {name: letter for letter, name in LETTERS.items() if letter not in "JR"}
 
 
