@@ -29,8 +29,8 @@ def to_music21(tune: Tune) -> music21.stream.Score:
 
     music21 has pitches with their spelling, durations, ties, tuplets, repeats, endings, keys,
     meters, tempos, chord symbols, lyrics and titles. It loses that the notes of a chord have
-    different lengths (all get that of the first), a playing order such as P:ABA, ABC's other
-    heading lines, and the layout of lines.
+    different lengths (all get that of the first), ABC's other heading lines, and the layout of
+    lines; the parts of a playing order such as P:ABA are written out.
 
     Raises:
         InvalidTuneError: MusicXML cannot hold the tune.

@@ -25,6 +25,7 @@ IMPLIED = [
     ("CDEF:|GABc:|", 16),
     ("CDEF:|GABc|cBAG:|", 24),
     ("|:CDEF|1GABc:|2cBAG|]EFGA:|", 24),  # the second repeat begins after the endings
+    ("|:CDEF|1GABc:|2cBAG|:EFGA:|", 24),  # the same with a sign of its own
     ("G|CDEF:|GABc|]cBAG:|", 22),
     ("V:1\nCDEF:|GABc:|\nV:2\nC,4|G,4|", 20),
 ]

@@ -53,14 +53,14 @@ def for_players(bars: Sequence[Bar]) -> list[Bar]:
     ending: tuple[int, ...] = ()
     last = 0  # pass of the endings so far
     for i, bar in enumerate(bars):
-        if bar.repeat_start or not (ending or bar.volta):
-            last = 0
+        start = bar.repeat_start or i in starts
+        if start:
+            ending, last = (), 0  # the ending before it goes no further
         ending = bar.volta or ending
         last = max(last, *ending, last_after[i]) if ending else 0
         again = bar.repeat_end
         if again and max(ending, default=0) > 1:
             again = sum(n < last for n in ending)
-        start = bar.repeat_start or i in starts
         found.append(replace(bar, repeat_start=start, repeat_end=again))
         ending = () if bar.repeat_end or bar.barline in HEAVY else ending
     return found
