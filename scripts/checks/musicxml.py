@@ -134,7 +134,7 @@ def their_sounds(path: Path) -> Sounds:
     for part in score.parts:
         for number, measure in enumerate(part.getElementsByClass("Measure")):
             for heard in measure.recurse().notes:
-                if heard.duration.isGrace or heard.style.noteSize == "cue":
+                if heard.duration.isGrace or getattr(heard.style, "noteSize", "") == "cue":
                     continue
                 if {"Harmony", "Unpitched", "PercussionChord"} & set(heard.classes):
                     continue
