@@ -6,6 +6,8 @@ written_range("fiddle") -> (55, 83)
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from musicgen.config import unknown
@@ -69,12 +71,12 @@ PERCUSSION_KEYS = {name: key for key, name in enumerate(PERCUSSION, FIRST_PERCUS
 class Instrument:
     """An instrument under one or several names.
 
-    `program` is the General MIDI program that sounds most like it, None where none does. `lowest`
-    and `highest` are the pitches that a tune for it is written with, "" where they are not known.
+    `program` is the General MIDI program that sounds most like it. `lowest` and `highest` are the
+    pitches that a tune for it is written with, "" where they are not known.
     """
 
     names: tuple[str, ...]
-    program: int | None = None
+    program: int
     lowest: str = ""
     highest: str = ""
 
@@ -88,38 +90,39 @@ class Instrument:
 # Ranges are those of tune books: whistles, flutes of the low octave and banjos sound an octave
 # lower or higher than they are written.
 INSTRUMENTS = (
-    Instrument(("d whistle",), None, "D4", "B5"),
+    Instrument(("d whistle",), 72, "D4", "B5"),
     # General MIDI's own whistle is somebody whistling.
     Instrument(("tin whistle", "penny whistle", "whistle"), 72, "D4", "B5"),
     Instrument(("low whistle",), 74, "D4", "B5"),
-    Instrument(("c whistle",), None, "C4", "A5"),
+    Instrument(("c whistle",), 72, "C4", "A5"),
     Instrument(("flute",), 73, "D4", "D6"),  # wooden, in D
-    Instrument(("concert flute",), None, "C4", "C7"),
+    Instrument(("concert flute",), 73, "C4", "C7"),
     Instrument(("recorder",), 74, "C4", "D6"),  # soprano
-    Instrument(("alto recorder",), None, "F4", "G6"),
+    Instrument(("alto recorder",), 74, "F4", "G6"),
     Instrument(("fiddle",), 110, "G3", "B5"),  # first position
     Instrument(("violin",), 40, "G3", "B5"),
-    Instrument(("hardanger fiddle",), None, "A3", "B5"),
+    Instrument(("hardanger fiddle",), 110, "A3", "B5"),
     Instrument(("viola",), 41, "C3", "E5"),
     Instrument(("cello",), 42, "C2", "D4"),
     Instrument(("mandolin",), 25, "G3", "B5"),
-    Instrument(("octave mandolin", "tenor banjo"), None, "G3", "B5"),
+    Instrument(("octave mandolin",), 25, "G3", "B5"),
+    Instrument(("tenor banjo",), 105, "G3", "B5"),
     Instrument(("bouzouki",), 25, "G3", "A5"),
-    Instrument(("five-string banjo", "five string banjo"), None, "D4", "A5"),
+    Instrument(("five-string banjo", "five string banjo"), 105, "D4", "A5"),
     Instrument(("banjo",), 105, "D4", "A5"),
     Instrument(("guitar",), 25, "E3", "B5"),
-    Instrument(("mountain dulcimer",), None, "D4", "D6"),
+    Instrument(("mountain dulcimer",), 15, "D4", "D6"),
     Instrument(("hammered dulcimer",), 15, "D4", "D6"),
     Instrument(("harp",), 46, "C3", "C6"),
     Instrument(("uilleann pipes",), 109, "D4", "D6"),
     Instrument(("bagpipes",), 109, "G4", "A5"),
-    Instrument(("highland pipes", "smallpipes"), None, "G4", "A5"),
+    Instrument(("highland pipes", "smallpipes"), 109, "G4", "A5"),
     Instrument(("button accordion",), 21, "B3", "B5"),
     Instrument(("accordion",), 21, "F3", "A6"),
     Instrument(("melodeon",), 21, "D4", "B5"),
     Instrument(("concertina",), 20, "G3", "C6"),
     Instrument(("harmonica", "mouth organ"), 22, "C4", "C6"),
-    Instrument(("voice",), None, "B3", "E5"),
+    Instrument(("voice",), 53, "B3", "E5"),
     Instrument(("piano",), 0),
     Instrument(("organ",), 19),
     Instrument(("harmonium",), 20),
@@ -131,10 +134,14 @@ INSTRUMENTS = (
     Instrument(("pipes",), 109),
 )
 # Program of each name, folk names first.
-PROGRAMS = {
-    name: row.program for row in INSTRUMENTS if row.program is not None for name in row.names
-}
+PROGRAMS = {name: row.program for row in INSTRUMENTS for name in row.names}
 PROGRAMS |= {name: PROGRAMS.get(name, number) for number, name in enumerate(GENERAL_MIDI)}
+# Names that parts have and instruments do not, and the programs that sing them.
+PART_NAMES = PROGRAMS | dict.fromkeys(
+    ("soprano", "alto", "tenor", "baritone", "vocal", "vocals"), 53
+)
+# The program of a voice without name and program, by the least average of its MIDI pitches.
+BY_RANGE = ((60, "flute"), (53, "viola"), (43, "cello"), (0, "contrabass"))
 # Lowest and highest MIDI number of each name for which they are known.
 RANGES = {name: row.written for row in INSTRUMENTS if row.lowest for name in row.names}
 
@@ -156,6 +163,17 @@ def program(instrument: str) -> int:
             message = f"{message.partition(';')[0]}; use a name such as fiddle, or 0 to 127"
         raise ConfigError(message)
     return PROGRAMS[name]
+
+
+def usual_program(name: str, pitches: Sequence[int]) -> int:
+    """The program of a voice that has none: that of the instrument in its name, the longest of
+    several ("Violin I" has "violin"); else one whose range fits its MIDI pitches."""
+    words = f" {' '.join(re.findall(r'[a-z0-9-]+', name.lower()))} "
+    known = [part for part in PART_NAMES if f" {part} " in words]
+    if known:
+        return PART_NAMES[max(known, key=len)]
+    average = sum(pitches) / len(pitches) if pitches else BY_RANGE[0][0]
+    return next(PROGRAMS[instrument] for least, instrument in BY_RANGE if average >= least)
 
 
 def written_range(instrument: str) -> tuple[int, int]:

@@ -227,7 +227,7 @@ def test_a_rest_at_the_end_counts_when_the_file_ends_with_it_within_a_bar() -> N
         return reread(Tune(voices=(Voice(bars=(Bar(events=events),)),))).bars[0].events
 
     assert ending(note("C4", 2), Rest(Fraction(1)))[1:] == (Rest(Fraction(1)),)
-    assert ending(note("C4", 2), Rest(Fraction(2)))[1:] == ()
+    assert ending(note("C4", 2), Rest(Fraction(2)))[1:] == (Rest(Fraction(2)),)
 
 
 def test_meter_changes_are_announced() -> None:

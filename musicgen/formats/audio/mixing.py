@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -34,9 +34,17 @@ _Synthesizer = Callable[[Performance, int], Iterator[Samples]]  # with the numbe
 
 
 def record(
-    data: bytes, *, extension: str, synthesizer: str, soundfont: str, reverb: float, loudness: float
+    data: bytes,
+    *,
+    extension: str,
+    synthesizer: str,
+    soundfont: str,
+    reverb: float,
+    loudness: float,
+    title: str = "",
+    composer: str = "",
 ) -> bytes:
-    """The audio file of performances (as `to_json` writes them), one after the other.
+    """The audio file of performances (as `to_json` writes them), one after the other, with tags.
 
     Raises:
         ConfigError: a soundfont that cannot be used.
@@ -56,7 +64,8 @@ def record(
                 meter.add(block)
                 raw.write(block.tobytes())
         raw.seek(0)
-        return _encode(raw, _gain(meter, loudness), extension)
+        tags = {"title": title, "artist": composer, "software": "musicgen"}
+        return _encode(raw, _gain(meter, loudness), extension, tags)
 
 
 def _default_soundfont() -> str:
@@ -83,7 +92,7 @@ def _gain(meter: LoudnessMeter, target: float) -> float:
     return min(10 ** ((target - measured) / 20), HIGHEST_PEAK / meter.peak)
 
 
-def _encode(raw: IO[bytes], gain: float, extension: str) -> bytes:
+def _encode(raw: IO[bytes], gain: float, extension: str, tags: Mapping[str, str]) -> bytes:
     import soundfile
 
     container, encoding = ENCODINGS[extension]
@@ -91,10 +100,24 @@ def _encode(raw: IO[bytes], gain: float, extension: str) -> bytes:
     with soundfile.SoundFile(
         buffer, "w", SAMPLE_RATE, 2, format=container, subtype=encoding
     ) as file:
+        for name, content in tags.items():  # libsndfile has no field for a composer
+            if content and extension != ".mp3":  # it would write ID3v1: 30 bytes of Latin-1
+                setattr(file, name, content)
         while chunk := raw.read(BLOCK_FRAMES * _BYTES_PER_FRAME):
             samples = np.frombuffer(chunk, np.float32).reshape(-1, 2) * np.float32(gain)
             if encoding == "PCM_16":  # rounded here: libsndfile does it differently for each
                 file.write(np.rint(samples * 0x7FFF).astype(np.int16))
             else:
                 file.write(samples)
-    return buffer.getvalue()
+    return (_id3(tags) if extension == ".mp3" else b"") + buffer.getvalue()
+
+
+def _id3(tags: Mapping[str, str]) -> bytes:
+    """Tags as ID3v2.3 (id3.org, 1999), the texts in UTF-16."""
+    frames = b""
+    for name, frame in (("title", b"TIT2"), ("artist", b"TPE1"), ("artist", b"TCOM")):
+        if tags[name]:
+            content = b"\1" + tags[name].encode("utf-16")
+            frames += frame + len(content).to_bytes(4) + b"\0\0" + content
+    size = bytes(len(frames) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\3\0\0" + size + frames if frames else b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from musicgen.music.tune import Tune
 from musicgen.system.sandbox import ResourceLimits, run
 
 OPTIONS = tuple(field.name for field in (*fields(Style), *fields(RecordingOptions)))
+MAX_TAG = 500  # characters
 MAX_DURATION_S = 60 * 60  # of all tunes of a file together
 
 
@@ -31,7 +32,18 @@ def record(tunes: Sequence[Tune], extension: str, options: Mapping[str, Any]) ->
         SandboxError: the synthesizer failed.
     """
     style, sound = read_options(options)
-    return record_performances([perform(tune, style) for tune in tunes], extension, sound)
+    return record_performances(
+        [perform(tune, style) for tune in tunes],
+        extension,
+        sound,
+        title=_tag(tune.title for tune in tunes),
+        composer=_tag(tune.composer for tune in tunes),
+    )
+
+
+def _tag(texts: Iterable[str]) -> str:
+    """Different texts as one line."""
+    return "; ".join(dict.fromkeys(filter(None, texts)))[:MAX_TAG]
 
 
 def _writer(extension: str) -> Callable[..., bytes]:
@@ -46,9 +58,14 @@ render_wav, render_flac, render_ogg, render_mp3 = map(_writer, (".wav", ".flac",
 
 
 def record_performances(
-    performances: Sequence[Performance], extension: str, sound: RecordingOptions
+    performances: Sequence[Performance],
+    extension: str,
+    sound: RecordingOptions,
+    *,
+    title: str = "",
+    composer: str = "",
 ) -> bytes:
-    """A sound file of performances, one after the other; errors as of `record`."""
+    """A sound file of performances, one after the other, with tags; errors as of `record`."""
     length_s = sum(performance.duration_s for performance in performances)
     if length_s > MAX_DURATION_S:
         raise InvalidTuneError(
@@ -67,6 +84,8 @@ def record_performances(
             answer_mib=1024,
         ),
         extension=extension,
+        title=title,
+        composer=composer,
         **to_dict(sound),
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.midi.grid import COARSEST_ROUNDED
 from musicgen.music.instruments import program as program_of
+from musicgen.music.instruments import usual_program
 from musicgen.music.performance import Style
 from musicgen.music.performance.style import MAX_SWING, tempo_factor
 from musicgen.music.performance.timing import Swing, place_bars
@@ -35,7 +36,6 @@ USUAL_TICKS_PER_QUARTER = 480
 MAX_TICKS_PER_QUARTER = 0x7FFF
 MAX_HUMANIZE_MS = 100.0
 VELOCITY, VELOCITY_SPREAD = 80, 0.4  # spread in steps a millisecond of humanising
-FLUTE = 73  # General MIDI program, counted from 0: a quick attack and a steady sound
 MAX_DELTA = 0x0FFFFFFF  # ticks between two events: four bytes of seven bits
 DRUM_CHANNEL = 9
 MAX_BAR_PIECES = 4  # short bars that may make up a full one
@@ -219,7 +219,10 @@ class _Writer:
         names = [name for name in self.options.instrument.split(",") if name.strip()]
         if names:
             return program_of(names[number % len(names)])
-        return FLUTE if given is None else given
+        if given is None:
+            notes = self.played.notes
+            return usual_program(voice.name, [n.midi for n in notes if n.voice == number])
+        return given
 
     def _humanized(self, first: int, last: int) -> tuple[int, int, int]:
         """Onset, end and velocity with random deviations."""

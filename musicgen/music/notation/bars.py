@@ -59,7 +59,7 @@ def write_bars(
     """Cut lines into bars, filled up with rests; the last bar stops where the music does.
 
     The music stops with its last note, or at `stop` (the end of the file, in units) where that lies
-    within the last bar: programs that fill up a bar or a page mean no rest by it. A last bar that
+    within the last bar, or at its end where there is no pickup to make up for. A last bar that
     is as long as the rest before a pickup is filled up, as the first one was. The last bar ends
     with "|]" when it is full or makes up for the pickup, and with no bar line when it is left
     unfinished. `marks` are those of notes by onset, for as many lines as have any.
@@ -72,7 +72,8 @@ def write_bars(
     spans = list(_spans(frame, end))
     if len(spans) * len(lines) > MAX_LINE_BARS:
         raise ParseError(f"more than {MAX_LINE_BARS} bars in all parts; split the file")
-    if end + SHORTESTREST <= stop < spans[-1].stop:
+    filled = stop == spans[-1].stop and not frame.pickup
+    if end + SHORTESTREST <= stop and (stop < spans[-1].stop or filled):
         end = stop
     silent = min(line[0][0] for line in lines if line)
     if len(spans) > 1 and 0 < silent == end - spans[-1].start < spans[0].stop:
