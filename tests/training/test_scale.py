@@ -112,14 +112,14 @@ def test_two_devices_give_the_losses_of_one(tmp_path: Path, tokens: TokenSet, pa
 
 
 RECORDING = """
-from musicgen.training.callback import RunCallback
-begin = RunCallback.on_train_batch_start
-def recording(self, trainer, *rest):
-    begin(self, trainer, *rest)
-    rate = trainer.optimizers[0].param_groups[0]["lr"]
-    with (folder / f"rates{trainer.global_rank}").open("a") as file:
-        print(trainer.global_step, rate, file=file)
-RunCallback.on_train_batch_start = recording
+from musicgen.training import NextTokenModule
+begin = NextTokenModule.on_train_batch_start
+def recording(self, *arguments):
+    begin(self, *arguments)
+    rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+    with (folder / f"rates{self.global_rank}").open("a") as file:
+        print(self.global_step, rate, file=file)
+NextTokenModule.on_train_batch_start = recording
 """
 
 
