@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader
 
 from musicgen.corpus.cache import CachedCorpus, prepared
-from musicgen.corpus.tokenset import TokenSet, TokenSplit
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError
-from musicgen.models.batches import Batch, BatchPlan, collate_tunes, whole_tunes
+from musicgen.models.batches import Batch, BatchPlan
+from musicgen.models.loaders import EpochLoader, ShareSampler, TrainBatches, WholeTunes
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.training.config import DataConfig
 
@@ -53,7 +53,7 @@ class TuneDataModule(pl.LightningDataModule):
             batch_tokens=batch_tokens, max_len=max_len, eval_batch_tokens=eval_batch_tokens
         )
         self.seed = seed
-        self._loader: _EpochLoader | None = None
+        self._loader: EpochLoader | None = None
         self._position: dict[str, int] = {}
         self.novelty: NoveltyIndex | None = None
         self.about = ""
@@ -101,7 +101,7 @@ class TuneDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One epoch of training batches; its state says where a resumed run goes on."""
-        self._loader = _EpochLoader(_TrainBatches(self.plan, *self._shard()))
+        self._loader = EpochLoader(TrainBatches(self.plan, *self._shard()))
         self._loader.load_state_dict(self._position)
         return self._loader
 
@@ -118,9 +118,8 @@ class TuneDataModule(pl.LightningDataModule):
         return self._whole("test")
 
     def _whole(self, split: str) -> DataLoader[Batch]:
-        tunes = _WholeTunes(self.tokens.splits[split], self.batches.eval_batch_tokens)
-        rank, world = self._shard()
-        return DataLoader(tunes, batch_size=None, sampler=_Share(tunes, rank, world))
+        tunes = WholeTunes(self.tokens.splits[split], self.batches.eval_batch_tokens)
+        return DataLoader(tunes, batch_size=None, sampler=ShareSampler(tunes, *self._shard()))
 
     def _shard(self) -> tuple[int, int]:
         """The number of this device, and of all."""
@@ -155,90 +154,3 @@ def require_validation(tokens: TokenSet) -> None:
             "there is no tune to validate with; give at least three tunes that differ "
             "(near-identical ones count as one)"
         )
-
-
-class _TrainBatches(Dataset[Batch]):
-    """The batches (or parts of batches) of one of `world` devices, by their number from the first
-    epoch on; the length is that of an epoch."""
-
-    def __init__(self, plan: BatchPlan, rank: int, world: int) -> None:
-        self.plan, self.rank, self.world = plan, rank, world
-
-    def __len__(self) -> int:
-        return self.plan.steps_per_epoch * self.plan.parts
-
-    def __getitem__(self, number: int) -> Batch:
-        step, part = divmod(number, self.plan.parts)
-        return self.plan.batch(
-            step, shard=(part * self.world + self.rank, self.plan.parts * self.world)
-        )
-
-
-class _WholeTunes(Dataset[Batch]):
-    """Whole tunes, longest first; past the end there are empty batches."""
-
-    def __init__(self, split: TokenSplit, batch_tokens: int) -> None:
-        self.split, self.tunes = split, whole_tunes(split, batch_tokens)
-
-    def __len__(self) -> int:
-        return len(self.tunes)
-
-    def __getitem__(self, number: int) -> Batch:
-        none = np.zeros(0, dtype=np.int64)
-        return collate_tunes(self.split, self.tunes[number] if number < len(self) else none)
-
-
-class _Share(DistributedSampler[int]):
-    """Every n-th batch for one of n devices; where others have one more, an empty one. (Lightning's
-    own sampler would repeat some.)"""
-
-    def __init__(self, dataset: _WholeTunes, rank: int, world: int) -> None:
-        super().__init__(dataset, num_replicas=world, rank=rank, shuffle=False)
-        self._numbers = range(rank, -(-len(dataset) // world) * world, world)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._numbers)
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-
-class _Epoch(DistributedSampler[int]):
-    """The numbers of the batches of an epoch, from a given one on; the dataset knows the device."""
-
-    first = 0
-
-    def __iter__(self) -> Iterator[int]:
-        start = self.epoch * len(self)
-        return iter(range(start + self.first, start + len(self)))
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
-
-
-class _EpochLoader(DataLoader[Batch]):
-    """A loader that can go on in the middle of an epoch."""
-
-    def __init__(self, dataset: Dataset[Batch], **options: Any) -> None:
-        sampler = _Epoch(dataset, num_replicas=1, rank=0, shuffle=False)
-        super().__init__(dataset, **{"sampler": sampler, "batch_size": None, **options})
-        self._taken = 0
-        self._resumed: dict[str, int] = {}
-
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Batches; nothing is fetched before the first is asked for, and the epoch known."""
-        epoch, taken = self._resumed.get("epoch"), self._resumed.get("taken", 0)
-        self._resumed = {}
-        self._taken = taken if epoch == getattr(self.sampler, "epoch", None) else 0
-        self.sampler.first = self._taken  # type: ignore[attr-defined]
-        for batch in super().__iter__():
-            self._taken += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """The epoch, and how many of its batches have been taken."""
-        return {"epoch": getattr(self.sampler, "epoch", 0), "taken": self._taken}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on there."""
-        self._resumed = dict(state_dict)

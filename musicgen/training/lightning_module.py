@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,8 +24,8 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.models.description import describe_model
 from musicgen.models.flops import peak_flops, training_flops
+from musicgen.models.optimizers import build_optimizer
 from musicgen.training.config import TrainConfig
-from musicgen.training.optimizers import build_optimizer
 from musicgen.training.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -191,8 +190,13 @@ class NextTokenModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer of the network (not of its average) and its schedule, step by step."""
         # Lightning's learning-rate finder changes hparams.
-        config = replace(self.config, learning_rate=self.hparams["learning_rate"])
-        optimizer = build_optimizer(self.network, config)
+        optimizer = build_optimizer(
+            self.config.optimizer,
+            self.network,
+            learning_rate=self.hparams["learning_rate"],
+            weight_decay=self.config.weight_decay,
+            beta2=self.config.beta2,
+        )
         schedule = LambdaLR(optimizer, lambda step: self._rate_factor(self._fraction(step)))
         return {
             "optimizer": optimizer,

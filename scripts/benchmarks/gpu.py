@@ -40,8 +40,8 @@ from musicgen.models import ModelConfig, build_model
 from musicgen.models.batches import Batch, BatchPlan, collate
 from musicgen.models.cost import nats
 from musicgen.models.inference.torch_stepper import TorchStepper
+from musicgen.models.optimizers import build_optimizer
 from musicgen.training.config import TrainConfig
-from musicgen.training.optimizers import build_optimizer
 from musicgen.training.presets import PRESETS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -126,7 +126,13 @@ def stepping(
 ) -> Callable[[Batch], Tensor]:
     """A training step: a batch to its mean loss in nats, before the step."""
     device = next(network.parameters()).device
-    optimizer = build_optimizer(network, config)
+    optimizer = build_optimizer(
+        config.optimizer,
+        network,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        beta2=config.beta2,
+    )
 
     def mean_loss(batch: Batch) -> Tensor:
         logits, _ = network(batch.tokens, batch.features)

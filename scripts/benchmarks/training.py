@@ -28,8 +28,8 @@ from musicgen.corpus.tokenset import PAD_ID, TokenSet
 from musicgen.models import build_model
 from musicgen.models.batches import BatchPlan
 from musicgen.models.cost import nats
+from musicgen.models.optimizers import build_optimizer
 from musicgen.training import Progress, TrainConfig, train
-from musicgen.training.optimizers import build_optimizer
 from musicgen.training.presets import PRESETS, preset
 from musicgen.training.run import Logger
 
@@ -64,7 +64,13 @@ def bare(config: TrainConfig, tokens: TokenSet) -> list[float]:
     config = config.fitted(tokens)
     torch.manual_seed(config.seed)
     network = build_model(config.model)
-    optimizer = build_optimizer(network, config)
+    optimizer = build_optimizer(
+        config.optimizer,
+        network,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        beta2=config.beta2,
+    )
     plan = plan_of(config, tokens)
     assert config.steps is not None
     torch.set_flush_denormal(True)

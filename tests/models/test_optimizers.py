@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from musicgen.models import KINDS, build_model
-from musicgen.training.optimizers import Joint, build_optimizer
+from musicgen.models.optimizers import Joint, build_optimizer
 from tests.runs import SMALL, make_tokens
 
 TABLES = ("embedding.token.weight", "embedding.table.weight")
@@ -22,11 +22,15 @@ def network_of(kind: str) -> nn.Module:
     return build_model(config.model)
 
 
+def optimizer_of(network: nn.Module, name: str) -> torch.optim.Optimizer:
+    return build_optimizer(name, network, learning_rate=0.01, weight_decay=0.05, beta2=0.98)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "adagrad", "sgd"])
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_parameter_has_one_optimizer(kind: str, optimizer: str) -> None:
     network = network_of(kind)
-    built = build_optimizer(network, dataclasses.replace(SMALL, optimizer=optimizer))
+    built = optimizer_of(network, optimizer)
     held = [id(p) for group in built.param_groups for p in group["params"]]
     assert sorted(held) == sorted(map(id, network.parameters()))
     names = {id(p): name for name, p in network.named_parameters()}
@@ -40,7 +44,7 @@ def test_every_parameter_has_one_optimizer(kind: str, optimizer: str) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_muon_has_the_hidden_matrices(kind: str) -> None:
     network = network_of(kind)
-    built = build_optimizer(network, dataclasses.replace(SMALL, optimizer="muon"))
+    built = optimizer_of(network, "muon")
     assert isinstance(built, Joint)
     muon = {id(p) for p in built.parts[0].param_groups[0]["params"]}
     found = {name for name, p in network.named_parameters() if id(p) in muon}

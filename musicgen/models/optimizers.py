@@ -8,23 +8,23 @@ for LLM training", 2025, section 2.2), so that one learning rate serves both.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-if TYPE_CHECKING:
-    from musicgen.training.config import TrainConfig
 
-
-def build_optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
-    """The optimizer asked for; biases, gains and embedding tables are not decayed."""
+def build_optimizer(
+    name: str, network: nn.Module, *, learning_rate: float, weight_decay: float, beta2: float
+) -> Optimizer:
+    """The optimizer "adamw", "muon", "adagrad" or "sgd"; biases, gains and embedding tables are not
+    decayed. `beta2` is the second decay rate of AdamW."""
     tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
     trained = [p for p in network.parameters() if p.requires_grad]
     decayed: list[Tensor] = [p for p in trained if p.ndim >= 2 and id(p) not in tables]
     free = [p for p in trained if p.ndim < 2 or id(p) in tables]
-    rate, decay = config.learning_rate, config.weight_decay
+    rate, decay = learning_rate, weight_decay
 
     def groups(decayed: list[Tensor]) -> list[dict[str, Any]]:
         return [
@@ -33,9 +33,9 @@ def build_optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
         ]
 
     def adamw(decayed: list[Tensor]) -> Optimizer:
-        return torch.optim.AdamW(groups(decayed), lr=rate, betas=(0.9, config.beta2), fused=True)
+        return torch.optim.AdamW(groups(decayed), lr=rate, betas=(0.9, beta2), fused=True)
 
-    match config.optimizer:
+    match name:
         case "adagrad":
             return torch.optim.Adagrad(groups(decayed), lr=rate)
         case "sgd":
@@ -47,7 +47,7 @@ def build_optimizer(network: nn.Module, config: TrainConfig) -> Optimizer:
                 hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
             )
             return Joint(muon, adamw([p for p in decayed if id(p) in ends]))
-        case "adamw":
+        case _:
             return adamw(decayed)
 
 
