@@ -256,7 +256,9 @@ def _lightning_logger(name: Logger, run: RunFolder) -> pl.loggers.Logger:
         case "wandb":
             return loggers.WandbLogger(project="musicgen", name=run.path.name, save_dir=run.path)
         case "mlflow":
-            where = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.path.resolve()}/mlflow.db"
+            where = (
+                os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.path.resolve()}/mlflow.db"
+            )
             return loggers.MLFlowLogger("musicgen", run.path.name, tracking_uri=where)
         case _:  # events of earlier sessions are void after the step that the run is resumed at
             return loggers.TensorBoardLogger(

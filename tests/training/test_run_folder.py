@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from musicgen.config import override
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
-from musicgen.training import run, train
+from musicgen.training import RunFolder, run, train
+from musicgen.training.run import Logger
 from musicgen.training.run_folder import parse_rows
 from tests.commands import run as command
-from tests.runs import SMALL, make_tokens, signal_at
+from tests.runs import SMALL, make_reels, make_tokens, signal_at
 
 READER = """
 import json, sys
@@ -46,17 +51,73 @@ def test_without_the_option_a_run_writes_no_event_file(tmp_path: Path, tokens: T
     assert (tmp_path / "history.csv").exists()
 
 
+@pytest.mark.parametrize("logger", ["tensorboard", "wandb", "mlflow"])
 def test_the_logger_that_is_not_installed_is_refused_before_the_folder_is_touched(
-    tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tokens: TokenSet, monkeypatch: pytest.MonkeyPatch, logger: Logger
 ) -> None:
     monkeypatch.setattr(run, "find_spec", lambda name: None)
     with pytest.raises(TrainingError) as caught:
-        train(SMALL, tokens, tmp_path / "run", logger="tensorboard")
+        train(SMALL, tokens, tmp_path / "run", logger=logger)
     assert str(caught.value) == (
-        'tensorboard is not installed; run pip install "musicgen[tensorboard]" or use the csv '
-        "logger"
+        f'{logger} is not installed; run pip install "musicgen[{logger}]" or use the csv logger'
     )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("max_steps", "trainer.max_steps: is the run's own; use steps"),
+        ("callbacks", "trainer.callbacks: is the run's own; use the Python API"),
+        ("profilr", "trainer.profilr: unknown Trainer argument; did you mean 'profiler'?"),
+    ],
+)
+def test_arguments_of_the_trainer_are_checked(
+    tmp_path: Path, tokens: TokenSet, name: str, message: str
+) -> None:
+    config = dataclasses.replace(SMALL, trainer={name: 1})
+    with pytest.raises(TrainingError) as caught:
+        train(config, tokens, tmp_path / "run")
+    assert str(caught.value) == message
+    assert not (tmp_path / "run").exists()
+
+
+def test_any_argument_of_the_trainer_can_be_set(tmp_path: Path, tokens: TokenSet) -> None:
+    config = override(SMALL, "trainer.limit_train_batches=3")
+    config = override(override(config, "trainer.detect_anomaly=true"), "trainer.num_nodes=1")
+    assert config.trainer == {"limit_train_batches": 3, "detect_anomaly": True, "num_nodes": 1}
+    assert train(config, tokens, tmp_path / "run").steps == 12
+    resumed = dataclasses.replace(SMALL, trainer={})
+    with pytest.raises(TrainingError, match="the run is finished"):
+        train(resumed, tokens, tmp_path / "run", resume=True)
+
+
+def test_a_resumed_run_needs_no_corpus_and_a_finished_one_answers_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_reels(tmp_path / "tunes", 12)
+    out = str(tmp_path / "run")
+    begin = ["train", "--corpus", str(tmp_path / "tunes"), "--set", "model.d_model=16",
+             "--set", "epochs=null", "--set", "steps=3", "--out", out]  # fmt: skip
+    keep = RunFolder.keep_state
+
+    def interrupted(*arguments: Any) -> None:
+        keep(*arguments)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(RunFolder, "keep_state", interrupted)
+    code, _, err = command(capsys, *begin)
+    assert code == 143, err
+    monkeypatch.undo()
+    code, _, err = command(capsys, "train", "--resume", "--out", out)
+    assert code == 0, err
+    assert "celtic" not in err
+    began = time.process_time()
+    code, text, err = command(capsys, "train", "--resume", "--out", out)
+    assert code == 0
+    assert "the run is finished" in text + err
+    assert "reading" not in text + err
+    assert time.process_time() - began < 1
 
 
 def test_the_command_refuses_a_logger_that_it_does_not_know(
