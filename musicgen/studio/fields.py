@@ -41,6 +41,8 @@ _SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
     "data": {"type": "string", "contentEncoding": "base64"},
 }
 
+_MOST_LISTED = 60  # choices in a message
+
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
@@ -119,7 +121,9 @@ class Field:
     def _choice(self, value: object, where: str) -> str:
         text = self._text(value, where)
         if text not in self.choices:
-            listed = suggestion(text, self.choices) or f"use {', '.join(self.choices)}"
+            more = ", ..." if len(self.choices) > _MOST_LISTED else ""
+            listed = f"use {', '.join(list(self.choices)[:_MOST_LISTED])}{more}"
+            listed = suggestion(text, self.choices) or listed
             raise FieldError(where, f"{_shown(text)} is unknown; {listed}")
         return text
 

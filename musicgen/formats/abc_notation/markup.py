@@ -11,7 +11,7 @@ _NAMES = (
     "script|small|span|strong|style|sub|sup|s|table|tbody|td|th|title|tr|tt|u|ul"
 )
 _ATTRIBUTES = r"\s+[a-z-]+\s*=[^<>]*"
-_TAG = rf"<(?:/[a-z][a-z0-9]*|(?:{_NAMES})(?:{_ATTRIBUTES})?|a{_ATTRIBUTES}|!--[^<>]*--)\s*/?>"
+_TAG = rf"<(?:/(?:{_NAMES}|a)|(?:{_NAMES})(?:{_ATTRIBUTES})?|a{_ATTRIBUTES}|!--[^<>]*--)\s*/?>"
 _ENTITY = r"&(?:[a-z]{2,8}|#\d{2,5}|#x[0-9a-f]{2,4});"
 _AROUND = re.compile(rf"(?:\s*(?:{_TAG}|&nbsp;))+\s*", re.IGNORECASE)
 _AT_END = re.compile(rf"{_AROUND.pattern}\Z", re.IGNORECASE)
