@@ -37,7 +37,9 @@ def training_flops(config: ModelConfig, length: int) -> float:
     """Floating-point operations per token of forward and backward, in sequences of `length`."""
     tables = ("embedding.token.weight", "embedding.table.weight")
     shapes = weight_shapes(config)
-    weights = sum(math.prod(shape) for name, shape in shapes.items() if name not in tables)
+    weights = sum(
+        math.prod(shape) for name, shape in shapes.items() if len(shape) == 2 and name not in tables
+    )
     if config.tie_embeddings:
         weights += config.vocab_size * config.d_model  # the output multiplies by the table
     attention = 6 * config.n_layers * config.d_model * length if config.kind == "transformer" else 0

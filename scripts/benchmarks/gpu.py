@@ -39,6 +39,7 @@ from musicgen.corpus.tokenset import BOS_ID, EOS_ID, TokenSet
 from musicgen.models import ModelConfig, build_model
 from musicgen.models.batches import Batch, BatchPlan, collate
 from musicgen.models.cost import nats
+from musicgen.models.flops import peak_flops, training_flops
 from musicgen.models.inference.torch_stepper import TorchStepper
 from musicgen.models.optimizers import build_optimizer
 from musicgen.training.config import TrainConfig
@@ -47,15 +48,6 @@ from musicgen.training.presets import PRESETS
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
 
-# Operations a second with dense bfloat16, from the makers' data sheets, by a part of the name.
-PEAKS = {
-    "H200": 989e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "4090": 165e12,
-    "L4": 121e12,
-}
 TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2}  # of a loss, relative to the CPU's in float32
 
 
@@ -179,26 +171,10 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def operations(network: nn.Module, length: int) -> float:
-    """Floating-point operations of training on one token; see the module."""
-    matrices = [
-        parameter.numel()
-        for module in network.modules()
-        if isinstance(module, nn.Linear | nn.LSTM)
-        for parameter in module.parameters(recurse=False)
-        if parameter.ndim == 2
-    ]
-    config: Any = network.config
-    attended = config.n_layers * config.d_model * length if config.kind == "transformer" else 0
-    return 6.0 * (sum(matrices) + attended)
-
-
 def peak_of(device: torch.device, size: int = 8192) -> tuple[float, str]:
     """Operations a second at most, and where the number is from."""
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        known = next((peak for part, peak in PEAKS.items() if part in name), 0.0)
-        if known:
+        if known := peak_flops(device):
             return known, "data sheet"
     else:
         size = 1024
@@ -251,7 +227,7 @@ def training_table(
         whole = compiled and model.kind == "transformer"
         step = stepping(network, config, torch.bfloat16, compiled=whole)
         rate, rows = tokens_per_second(step, data, scale), min(scale.rows, len(data.tokens))
-        share = 0.0 if plain else rate * operations(network, scale.length) / peak
+        share = 0.0 if plain else rate * training_flops(network.config, scale.length) / peak
         memory = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
         size = sum(p.numel() for p in network.parameters())
         table.append(

@@ -12,6 +12,7 @@ import torch
 from musicgen.composer.sampling import SamplingConfig, sample
 from musicgen.corpus.tokenset import BOS_ID
 from musicgen.models import KINDS, ModelConfig, build_model, checkpoint
+from musicgen.models.flops import training_flops
 from musicgen.models.inference.torch_stepper import TorchStepper
 from musicgen.training import train
 from scripts.benchmarks import gpu
@@ -46,9 +47,9 @@ def test_operations_of_a_token_are_counted() -> None:
     model = dataclasses.replace(gpu.transformer(64, 3, 2), vocab_size=10, tie_embeddings=False)
     feed_forward = 3 * 64 * 192
     weights = 3 * (4 * 64 * 64 + feed_forward) + 10 * 64
-    assert gpu.operations(build_model(model), 50) == 6 * (weights + 3 * 64 * 50)
+    assert training_flops(model, 50) == 6 * (weights + 3 * 64 * 50)
     lstm = ModelConfig(kind="lstm", vocab_size=10, d_model=64, n_layers=2)
-    assert gpu.operations(build_model(lstm), 50) == 6 * (2 * 8 * 64 * 64 + 10 * 64)
+    assert training_flops(lstm, 50) == 6 * (2 * 8 * 64 * 64 + 10 * 64)
 
 
 def test_losses_that_differ_are_noticed(
