@@ -146,7 +146,9 @@ def test_a_damaged_state_falls_back_to_the_one_before(
     latest.write_bytes(data)
     assert RunFolder(killed).reopen(SMALL.fitted(tokens), tokens) == before
     train(SMALL, tokens, tmp_path / "whole")
-    train(SMALL, tokens, killed, resume=True)
+    lines: list[str] = []
+    train(SMALL, tokens, killed, resume=True, notify=lines.append)
+    assert lines[0] == f"{latest}: is damaged; going on from {before.name}, which is older"
     assert losses(killed) == losses(tmp_path / "whole")
 
 
