@@ -15,7 +15,7 @@ from musicgen.music.transposition import transpose
 from musicgen.music.tune import Tune
 
 if TYPE_CHECKING:
-    from musicgen.composer.harmony.model import HarmonyModel
+    from musicgen.models.harmony.model import HarmonyModel
 
 Change = Callable[[Tune, Mapping[str, Any]], Tune]
 

@@ -1,6 +1,6 @@
 """Names of a package that are imported when they are first used, so that its neighbours stay light.
 
-__getattr__ = lazy(__name__, {"Composer": "melody", "TextComposer": "texts"})
+__getattr__ = lazy(__name__, {"Composer": "melody", "load": "musicgen.models.harmony.model"})
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A module's `__getattr__` for names that live in submodules: name -> submodule. `dir` lists
-    them, too.
+    """A module's `__getattr__` for names that live in submodules: name -> submodule, or the full
+    name of a module elsewhere. `dir` lists them, too.
 
     The function raises AttributeError for any other name.
     """
@@ -23,6 +23,8 @@ def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     def getattribute(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        return getattr(import_module(f"{package}.{homes[name]}"), name)
+        home = homes[name]
+        module = home if home.startswith("musicgen.") else f"{package}.{home}"
+        return getattr(import_module(module), name)
 
     return getattribute

@@ -3,7 +3,7 @@
     python scripts/benchmarks/classify.py --picture confusion.png       # the test families, once
     python scripts/benchmarks/classify.py --fit-power                   # for `likelihood.POWER`
 
-All read the same: the notes alone, written down by `classification.transcription`. The baselines
+All read the same: the notes alone, written down by `tokens.melody.transcription`. The baselines
 are fitted on the training families and their settings chosen on the validation families: the
 commonest answer; naive Bayes and logistic regression on runs of 1 to 4 tokens; for mode and meter
 also `estimation`, which is part of what is heard. Intervals are 95 % of 1,000 resamples of

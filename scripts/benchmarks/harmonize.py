@@ -4,7 +4,7 @@
         --model runs/nottingham checkpoints/harmonizers/hymns
 
 Root and chord (root and kind: major, minor, dominant, diminished) of every half bar (see
-`composer.harmony.slots`), found freely by beam search: no written chord is shown. The baselines are
+`tokens.harmony.slots`), found freely by beam search: no written chord is shown. The baselines are
 fitted on the training families of the corpus, their settings chosen on its validation families;
 intervals are 95 % of 1,000 resamples of the test families. A network that was trained on another
 corpus is measured as it is.
@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 
 from musicgen.composer.harmony import load
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import HarmonyExample
 from musicgen.music.metrics.distances import ConfidenceInterval
+from musicgen.tokens.harmony.features import HarmonyExample
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from musicgen.corpus.harmony import read_examples
+from musicgen.evaluation.harmony import HarmonyScore, Predictor, fit_baselines, measure
 from scripts import command_line
-from scripts.benchmarks.harmonize_baselines import HarmonyScore, Predictor, fit_baselines, measure
 from scripts.fitting.harmonizer import sources_of
-from scripts.fitting.harmonizer_data import read_examples
 
 
 def network_predictor(folder: Path, beam: int) -> Predictor:

@@ -24,17 +24,17 @@ import torch
 from musicgen.composer import harmony
 from musicgen.composer.engine import Engine
 from musicgen.composer.harmony import melody_for_chords
-from musicgen.composer.harmony.chords import NOT_KNOWN, chord_id, notes_of, root_of
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import harmony_example
-from musicgen.composer.harmony.network import Harmonizer
 from musicgen.composer.harmony.progression import Progression
-from musicgen.composer.harmony.slots import slots_of
 from musicgen.composer.sampling import SamplingConfig
 from musicgen.corpus.sources import find_files
 from musicgen.formats import read
 from musicgen.models import checkpoint
+from musicgen.models.harmony.network import Harmonizer
 from musicgen.music.tune import Tune
+from musicgen.tokens.harmony.chords import NOT_KNOWN, chord_id, notes_of, root_of
+from musicgen.tokens.harmony.features import harmony_example
+from musicgen.tokens.harmony.slots import slots_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from musicgen import corpus as corpora
 from musicgen.errors import InvalidTuneError
+from musicgen.evaluation.accuracy import confusion, share_right
 from musicgen.evaluation.classification.questions import QUESTIONS, Question
-from musicgen.evaluation.classification.transcription import Transcription, transcribe
 from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.music.tune import Tune
 from musicgen.tokens.melody.encoding import encode, melody
-from scripts.accuracy import confusion, share_right
+from musicgen.tokens.melody.transcription import Transcription, transcribe
 
 Ints = NDArray[np.int64]
 

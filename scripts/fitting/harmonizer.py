@@ -24,12 +24,12 @@ from typing import Annotated
 
 import torch
 
-from musicgen.composer.harmony import model as models
 from musicgen.config import override
+from musicgen.models.harmony import model as models
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from musicgen.corpus.harmony import read_examples
 from scripts import command_line
-from scripts.fitting.harmonizer_data import read_examples
 from scripts.fitting.harmonizer_training import HarmonizerFitConfig, fit
 
 CARD = """# Chords for melodies
@@ -44,7 +44,7 @@ families; {val} of the validation families chose the epoch: {nats:.3f} nats per 
 ABOUT = """Bach's chorales come with music21 and are in the public domain. Of the Open Hymnal
 Project (https://github.com/mzealey/openhymnal) only scores whose own heading says that they are in
 the public domain are used. Their chords were read from the four parts
-(`scripts/fitting/harmonizer_data.py`). The weights are under the licence of musicgen (MIT)."""
+(`musicgen/corpus/harmony.py`). The weights are under the licence of musicgen (MIT)."""
 ABOUT_OTHERS = "What licence the music is under, and so the weights, the one who trained must know."
 
 

@@ -15,16 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from musicgen.composer.harmony.chords import BEGIN, NOT_KNOWN
-from musicgen.composer.harmony.features import HarmonyExample
-from musicgen.composer.harmony.network import (
+from musicgen.errors import ConfigError, CorpusError
+from musicgen.models.harmony.network import (
     Harmonizer,
     HarmonizerConfig,
     HarmonyBatch,
     collate,
     nats_per_slot,
 )
-from musicgen.errors import ConfigError, CorpusError
+from musicgen.tokens.harmony.chords import BEGIN, NOT_KNOWN
+from musicgen.tokens.harmony.features import HarmonyExample
 from musicgen.training.run import quiet_lightning
 
 # Called with the number of the epoch, from 1, and its nats per slot on the validation examples.

@@ -16,21 +16,22 @@ from typer.testing import CliRunner
 
 from musicgen.cli import app
 from musicgen.composer import harmony
-from musicgen.composer.harmony import chords, model
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import HarmonyExample, harmony_example
-from musicgen.composer.harmony.model import HarmonyModel
-from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig, collate
 from musicgen.composer.harmony.progression import Progression, symbol_of
-from musicgen.composer.harmony.slots import places, slots_of
 from musicgen.composer.harmony.symbols import backed, n_symbols, with_symbols, write_text
 from musicgen.errors import CheckpointError, ConfigError, ControlError
 from musicgen.formats import read
 from musicgen.formats.abc_notation import parse_text
 from musicgen.formats.abc_notation.places import TuneText
+from musicgen.models.harmony import model
+from musicgen.models.harmony.model import HarmonyModel
+from musicgen.models.harmony.network import Harmonizer, HarmonizerConfig, collate
 from musicgen.music.chord_symbols import parse_chord
 from musicgen.music.theory import Key, Meter, parse_meter
 from musicgen.music.tune import Chord, Note, Rest, Tune
+from musicgen.tokens.harmony import chords
+from musicgen.tokens.harmony.features import HarmonyExample, harmony_example
+from musicgen.tokens.harmony.slots import places, slots_of
 
 TUNE = "X:1\nT:A tune\nM:4/4\nL:1/8\nK:G\n" + (
     'D2|"G"G2 B>d "C"e4|"D7"(3ABc !trill!~d2 {g}f2 "Am"a2|[1"G"g8:|[2"G"g4 d4|]\n'

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from musicgen.composer.harmony import chords
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import HarmonyExample, harmony_example
-from musicgen.composer.harmony.network import HarmonizerConfig, nats_per_slot
-from musicgen.composer.harmony.slots import slots_of
+from musicgen.corpus.harmony import ExampleSet, chords_of
 from musicgen.errors import CorpusError
+from musicgen.evaluation import harmony as baselines
 from musicgen.formats.abc_notation import parse_text
+from musicgen.models.harmony.network import HarmonizerConfig, nats_per_slot
 from musicgen.music.theory import Key
 from musicgen.music.tune import Tune
-from scripts.benchmarks import harmonize_baselines as baselines
-from scripts.fitting.harmonizer_data import ExampleSet, chords_of
+from musicgen.tokens.harmony import chords
+from musicgen.tokens.harmony.features import HarmonyExample, harmony_example
+from musicgen.tokens.harmony.slots import slots_of
 from scripts.fitting.harmonizer_training import HarmonizerFitConfig, fit
 
 

@@ -16,7 +16,6 @@ from musicgen.errors import CheckpointError, InvalidTuneError
 from musicgen.evaluation.classification import QUESTIONS, Classifier, head, likelihood
 from musicgen.evaluation.classification.questions import N_ANSWERS, meter_class
 from musicgen.evaluation.classification.states import fingerprint_of, states_of
-from musicgen.evaluation.classification.transcription import transcribe
 from musicgen.evaluation.inspection.surprise import measure
 from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.formats import read, write
@@ -26,6 +25,7 @@ from musicgen.music.playback import unfold
 from musicgen.music.theory import parse_meter
 from musicgen.music.transposition import transpose
 from musicgen.music.tune import Tune
+from musicgen.tokens.melody.transcription import transcribe
 
 # Traditional; in none of the three collections under these notes.
 KESH = (

@@ -4,8 +4,8 @@
     harmonized = harmony.harmonize(tune, model)
     musicgen.write(harmonized.tune, "tune.mid")          # with bass and chords
 
-`slots` says where chords may change, `features` encodes a melody, `network` is the encoder-decoder,
-`decoding` the search, `symbols` writes the chords.
+`tokens.harmony` says where chords may change and encodes a melody, `models.harmony` is the
+encoder-decoder; `decoding` is the search, `symbols` writes the chords.
 """
 
 from __future__ import annotations
@@ -16,9 +16,14 @@ from musicgen.system.lazy import lazy
 
 if TYPE_CHECKING:
     from musicgen.composer.harmony.harmonized import Harmonized, harmonize
-    from musicgen.composer.harmony.model import load
+    from musicgen.models.harmony.model import load
 
 __all__ = ["Harmonized", "harmonize", "load"]
 __getattr__ = lazy(
-    __name__, {"Harmonized": "harmonized", "harmonize": "harmonized", "load": "model"}
+    __name__,
+    {
+        "Harmonized": "harmonized",
+        "harmonize": "harmonized",
+        "load": "musicgen.models.harmony.model",
+    },
 )

@@ -13,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from musicgen.composer.harmony import Harmonized
-from musicgen.composer.harmony.chords import chord_id
-from musicgen.composer.harmony.features import harmony_example
-from musicgen.composer.harmony.network import Harmonizer, collate
-from musicgen.composer.harmony.slots import Slot, SlotNote
+from musicgen.models.harmony.network import Harmonizer, collate
 from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.music.theory import ACCIDENTAL_TEXT, spell
 from musicgen.system.charts import chart
+from musicgen.tokens.harmony.chords import chord_id
+from musicgen.tokens.harmony.features import harmony_example
+from musicgen.tokens.harmony.slots import Slot, SlotNote
 
 _MOST = 16  # slots that are drawn
 

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from musicgen.composer.harmony.chords import BEGIN, N_CHORDS
-from musicgen.composer.harmony.features import HarmonyExample
-from musicgen.composer.harmony.network import Harmonizer
 from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ConfigError
+from musicgen.models.harmony.network import Harmonizer
 from musicgen.models.inference.threads import torch_single_threaded
+from musicgen.tokens.harmony.chords import BEGIN, N_CHORDS
+from musicgen.tokens.harmony.features import HarmonyExample
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from musicgen.composer.harmony.chords import NOT_KNOWN, chord_id, chord_name, root_of
 from musicgen.composer.harmony.decoding import DecodingConfig, harmonies
-from musicgen.composer.harmony.features import MAX_PIECES, MAX_SLOTS, harmony_example
-from musicgen.composer.harmony.model import HarmonyModel
-from musicgen.composer.harmony.slots import Slot, slots_of
 from musicgen.composer.harmony.symbols import n_symbols, with_symbols, write_text
 from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.errors import ControlError, InvalidTuneError
+from musicgen.models.harmony.model import HarmonyModel
 from musicgen.music.tune import Tune
+from musicgen.tokens.harmony.chords import NOT_KNOWN, chord_id, chord_name, root_of
+from musicgen.tokens.harmony.features import MAX_PIECES, MAX_SLOTS, harmony_example
+from musicgen.tokens.harmony.slots import Slot, slots_of
 
 
 @dataclass(frozen=True, slots=True)

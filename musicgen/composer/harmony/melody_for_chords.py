@@ -24,15 +24,15 @@ from musicgen.composer.controls import Controls
 from musicgen.composer.controls.constraint import ControlledConstraint
 from musicgen.composer.engine import Engine
 from musicgen.composer.generation import draft, request_of, titled
-from musicgen.composer.harmony.features import harmony_example
-from musicgen.composer.harmony.network import Harmonizer, nats_per_slot
 from musicgen.composer.harmony.progression import Progression, symbol_of
-from musicgen.composer.harmony.slots import places, slots_of
 from musicgen.composer.harmony.symbols import with_symbols
 from musicgen.composer.sampling import SamplingConfig
+from musicgen.models.harmony.network import Harmonizer, nats_per_slot
 from musicgen.music.theory import Meter, rhythm_meters
 from musicgen.music.tune import Change, Tune
 from musicgen.tokens.constraint import Constraint
+from musicgen.tokens.harmony.features import harmony_example
+from musicgen.tokens.harmony.slots import places, slots_of
 from musicgen.tokens.melody.grammar import State
 
 FEWEST_BARS = 8  # a shorter progression is gone through again

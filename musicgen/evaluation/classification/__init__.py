@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal
 from musicgen.config import unknown
 from musicgen.errors import CheckpointError, ConfigError
 from musicgen.evaluation.classification.questions import QUESTIONS, Question
-from musicgen.evaluation.classification.transcription import transcribe
 from musicgen.music.tune import Tune
+from musicgen.tokens.melody.transcription import transcribe
 
 if TYPE_CHECKING:
     from musicgen.evaluation.classification.head import Answers, ClassifierHead

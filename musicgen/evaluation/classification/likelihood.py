@@ -21,7 +21,6 @@ import torch
 from musicgen.evaluation.classification.head import Answers, probabilities
 from musicgen.evaluation.classification.questions import QUESTIONS, meter_class
 from musicgen.evaluation.classification.states import padded
-from musicgen.evaluation.classification.transcription import Transcription
 from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
@@ -29,6 +28,7 @@ from musicgen.music.estimation.key import MODES, key_scores
 from musicgen.music.theory import COMMON_TIME, Key, parse_meter, tonic_name
 from musicgen.music.tune import Tune
 from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
+from musicgen.tokens.melody.transcription import Transcription
 
 ASKED = ("rhythm", "mode", "meter")
 # Weights of the nats of a whole tune, from scripts/benchmarks/classify.py --fit-power.

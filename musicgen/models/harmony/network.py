@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musicgen.composer.harmony.chords import BEGIN, N_CHORDS, NOT_KNOWN
-from musicgen.composer.harmony.features import MELODY_SIZES, SLOT_SIZES, HarmonyExample
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.models.inference.transformer import ROTARY_BASE
 from musicgen.models.networks.transformer import Block, State, rotate
+from musicgen.tokens.harmony.chords import BEGIN, N_CHORDS, NOT_KNOWN
+from musicgen.tokens.harmony.features import MELODY_SIZES, SLOT_SIZES, HarmonyExample
 
 FURTHEST = 16  # distances in slots; greater ones are as this
 

@@ -19,7 +19,9 @@ from itertools import accumulate
 import numpy as np
 
 from musicgen import corpus as corpora
-from musicgen.composer.harmony.chords import (
+from musicgen.music.theory import Key
+from musicgen.music.tune import Chord, Note, Tune, Voice
+from musicgen.tokens.harmony.chords import (
     KINDS,
     N_CHORDS,
     NOT_KNOWN,
@@ -27,15 +29,13 @@ from musicgen.composer.harmony.chords import (
     notes_of,
     root_of,
 )
-from musicgen.composer.harmony.features import (
+from musicgen.tokens.harmony.features import (
     MAX_PIECES,
     MAX_SLOTS,
     HarmonyExample,
     harmony_example,
 )
-from musicgen.composer.harmony.slots import Slot, slots_of
-from musicgen.music.theory import Key
-from musicgen.music.tune import Chord, Note, Tune, Voice
+from musicgen.tokens.harmony.slots import Slot, slots_of
 
 FEWEST_VOICES = 3
 # How much better than a plain triad a kind of chord has to fit, in quarters of time.

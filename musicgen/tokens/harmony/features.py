@@ -12,8 +12,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.composer.harmony.chords import chord_id
-from musicgen.composer.harmony.slots import Slot
+from musicgen.tokens.harmony.chords import chord_id
+from musicgen.tokens.harmony.slots import Slot
 
 Ints = NDArray[np.int64]
 

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.composer.harmony.chords import KINDS, N_CHORDS, NOT_KNOWN
-from musicgen.composer.harmony.features import MELODY_SIZES, MODES, REST, SLOT_SIZES, HarmonyExample
+from musicgen.corpus.harmony import ExampleSet
+from musicgen.evaluation.accuracy import difference_right, share_right
 from musicgen.music.metrics.distances import ConfidenceInterval
-from scripts.accuracy import difference_right, share_right
-from scripts.fitting.harmonizer_data import ExampleSet
+from musicgen.tokens.harmony.chords import KINDS, N_CHORDS, NOT_KNOWN
+from musicgen.tokens.harmony.features import MELODY_SIZES, MODES, REST, SLOT_SIZES, HarmonyExample
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

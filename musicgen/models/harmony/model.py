@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from musicgen.composer.harmony.chords import KINDS
-from musicgen.composer.harmony.features import MELODY_SIZES, SLOT_SIZES
-from musicgen.composer.harmony.network import Harmonizer, HarmonizerConfig
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError, ConfigError
 from musicgen.models import weights_of
 from musicgen.models.checkpoint import shipped_folder
+from musicgen.models.harmony.network import Harmonizer, HarmonizerConfig
 from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
+from musicgen.tokens.harmony.chords import KINDS
+from musicgen.tokens.harmony.features import MELODY_SIZES, SLOT_SIZES
 
 FORMAT = "musicgen-harmonizer-1"
 SHIPPED = shipped_folder() / "harmonizers" / "hymns"

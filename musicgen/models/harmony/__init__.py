@@ -1,0 +1,1 @@
+"""The network that finds chords for a melody, and its folder."""
