@@ -61,6 +61,9 @@ class AccessCheck:
         """
         headers = Headers(scope=scope)
         self._check_host(headers)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # Servers differ in which of them holds, so that one request may pass as two.
+            raise Refusal(400, "send Content-Length or Transfer-Encoding, not both")
         _check_origin(scope, headers)
         if scope["method"] not in _SAFE_METHODS:
             _check_type(headers)

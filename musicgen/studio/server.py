@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from musicgen.errors import MusicgenError
-from musicgen.studio.access import AccessCheck
+from musicgen.studio.access import HEADERS, AccessCheck, error_body
 from musicgen.studio.app import build
 from musicgen.studio.pools import Pools
+from musicgen.studio.request_bodies import LINGER_S
 
 HEADER_S = 10.0  # until a request has arrived up to its body
 KEEP_ALIVE_S = 15  # until the next request
@@ -141,6 +143,18 @@ def address(host: str, port: int, token: str = "") -> str:
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
+def _bad_request() -> bytes:
+    """The answer to bytes that are no request of HTTP."""
+    body = error_body("the request is not valid HTTP")
+    headers = HEADERS | {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    lines = ("HTTP/1.1 400 Bad Request", *(": ".join(header) for header in headers.items()))
+    return "\r\n".join((*lines, "", "")).encode() + body
+
+
 class _Server(uvicorn.Server):
     """Records the signal that stopped it, for the caller. Running work is cancelled as soon as the
     server is to stop, so that nothing waits for it."""
@@ -185,6 +199,7 @@ class _Connection(H11Protocol):
         super().__init__(*args, **kwargs)
         self._heading: asyncio.TimerHandle | None = None
         self._sending: asyncio.TimerHandle | None = None
+        self._refused = False  # what still comes is dropped
 
     @property
     def _idle(self) -> bool:
@@ -215,11 +230,25 @@ class _Connection(H11Protocol):
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         if self._idle:
             self._expect_heading()  # of the next request
         super().data_received(data)
         if not self._idle:
             self._forget_heading()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, unless an answer has begun, and close the connection: after a
+        moment, as a connection that is closed before all is read loses the answer."""
+        self._refused = True
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # nobody waits for its answer
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(_bad_request())
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_heading()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 
@@ -17,6 +19,7 @@ from musicgen.studio.job_queue import Busy, Closed, JobQueue
 from musicgen.studio.pools import Pools
 from musicgen.studio.server import is_loopback, listen
 from musicgen.system.sandbox import ResourceLimits
+from tests import http_bytes
 from tests.studio_client import JSON, Client, heading, running
 
 TUNE = "/api/tune"
@@ -261,6 +264,39 @@ def test_a_length_that_is_none_is_refused(client: Client, line: str) -> None:
     start = heading(TUNE, 0).replace(b"Content-Length: 0", line.encode())
     with client.raw(start + b"{}") as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 4")
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes before the connection is closed."""
+    return b"".join(iter(lambda: connection.recv(10_000), b""))
+
+
+@pytest.mark.parametrize("name", http_bytes.MALFORMED)
+def test_what_is_not_http_gets_one_short_answer_and_the_connection_is_closed(
+    client: Client, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    data = http_bytes.MALFORMED[name]
+    for size in (len(data), 20):
+        with client.raw() as connection:
+            for place in range(0, len(data), size):
+                connection.sendall(data[place : place + size])
+            answer = received(connection)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"].isprintable()
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", http_bytes.BAD_CHUNKS)
+def test_what_is_not_http_after_an_answer_closes_the_connection_without_a_word(
+    client: Client, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    start = http_bytes.request(http_bytes.CHUNKED, start=b"GET /api/health HTTP/1.1")
+    with client.raw(start) as connection:
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 200")
+        connection.sendall(http_bytes.BAD_CHUNKS[name])
+        assert b"HTTP/1.1" not in received(connection)
+    assert caplog.records == []
 
 
 def test_headers_without_end_are_refused(client: Client) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import json
 import random
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 from musicgen.errors import printable
 from musicgen.studio import Settings
-from tests import mutation
+from tests import http_bytes, mutation
 from tests.studio_client import JIG, JSON, Answer, Client, heading, running
 
 SHORT = 'X:1\nT:Short\nR:reel\nM:2/4\nL:1/8\nQ:1/4=90\nK:D\n"D"DE F2|A>B (3cde|]\n'
@@ -147,3 +149,20 @@ def test_bytes_that_were_changed_at_random_are_answered_or_hung_up_on(client: Cl
                 continue
         assert status == b"" or status[9:10] in (b"2", b"4"), (seed, status, bytes(data))
     assert client.ask("POST", "/api/export", body, JSON).status == 200
+
+
+def test_bytes_that_are_hardly_http_are_answered_without_a_word_in_the_terminal(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seed in range(300):
+        rng = random.Random(f"hardly {seed}")
+        with client.raw() as connection, contextlib.suppress(OSError):
+            for part in http_bytes.at_random(rng):
+                connection.sendall(part)
+                time.sleep(rng.choice((0, 0.002)))
+            if rng.random() < 0.8:
+                connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(rng.choice((0.01, 0.5)))
+            assert connection.recv(12)[9:10] in (b"", b"2", b"3", b"4"), seed
+        assert caplog.records == [], seed
+    assert client.get("/api/health").status == 200

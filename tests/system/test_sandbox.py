@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +17,8 @@ import pytest
 
 from musicgen.errors import ConfigError, ParseError, SandboxError
 from musicgen.system.sandbox import MAX_CALLS, Cancellation, Pool, ResourceLimits, run
+from tests import ROOT
+from tests.processes import alive
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 HERE = "tests.system.test_sandbox:"
@@ -222,3 +226,47 @@ def test_a_closed_pool_takes_no_calls() -> None:
     with pytest.raises(SandboxError, match="was stopped"):
         pool.run(HERE + "reverse", b"ab")
     assert pool.n_children == 0
+
+
+# --- when the parent dies -------------------------------------------------------------------------
+
+PARENT = """
+import sys, threading
+sys.path.insert(0, {root!r})
+from musicgen.system.sandbox import Pool
+pool = Pool()
+for name in ("spin", "hold_the_interpreter", "begin_and_hold"):
+    call = lambda name=name: list(pool.each("tests.system.test_sandbox:report_and_" + name, b""))
+    threading.Thread(target=call).start()
+"""
+
+
+def report_and_spin(data: bytes) -> bytes:
+    Path(f"{os.getpid()}.pid").touch()
+    return spin(data)
+
+
+def report_and_hold_the_interpreter(data: bytes) -> bytes:
+    Path(f"{os.getpid()}.pid").touch()
+    ctypes.PyDLL(None).sleep(60)
+    return data
+
+
+def report_and_begin_and_hold(data: bytes) -> Iterator[bytes]:
+    yield data
+    yield report_and_hold_the_interpreter(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, libraries may delay it")
+def test_no_child_outlives_its_parent_whatever_either_does(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(root=str(ROOT))], cwd=tmp_path)
+    with parent:
+        until = time.monotonic() + 60
+        while len(pids := [int(path.stem) for path in tmp_path.glob("*.pid")]) < 3:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        parent.kill()
+    killed = time.monotonic()
+    while any(map(alive, pids)):
+        assert time.monotonic() - killed < 2
+        time.sleep(0.01)

@@ -15,6 +15,7 @@ import pytest
 from musicgen.errors import MusicgenError
 from musicgen.system.workers import in_order
 from tests import ROOT
+from tests.processes import alive
 
 
 def double(n: int) -> int:
@@ -62,15 +63,6 @@ if __name__ == "__main__":
 def slow(n: int) -> int:
     time.sleep(0.05 if n < 2 else 60)
     return os.getpid()
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs: one that nobody has waited for yet does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
 
 
 def test_no_process_outlives_one_that_is_killed(tmp_path: Path) -> None:

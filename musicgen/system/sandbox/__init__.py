@@ -239,14 +239,22 @@ class _Child:
         self._calls = 0
         self._waits = False  # for permission to continue
         self._most = 0  # bytes of an answer
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, constant arguments
-            [sys.executable, "-I", "-c", _BOOT, json.dumps(places)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **_ENVIRONMENT},
-            start_new_session=True,  # the parent handles Ctrl-C in the terminal
-        )
+        theirs, ours = os.pipe()
+        self._lifeline = os.fdopen(ours, "wb")  # open while this process lives
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [sys.executable, "-I", "-c", _BOOT, json.dumps(places)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=theirs,  # the child moves it to another place
+                env={**os.environ, **_ENVIRONMENT},
+                start_new_session=True,  # the parent handles Ctrl-C in the terminal
+            )
+        except OSError:
+            self._lifeline.close()
+            raise
+        finally:
+            os.close(theirs)
 
     @property
     def usable(self) -> bool:
@@ -331,7 +339,7 @@ class _Child:
         """End the process and close its pipes."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._lifeline):
             with suppress(OSError):  # unsent data is of no use
                 assert pipe is not None
                 pipe.close()

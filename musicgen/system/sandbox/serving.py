@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from importlib import import_module
 from typing import IO, Any
@@ -12,12 +14,15 @@ from musicgen.system.sandbox.limits import MIB, ResourceLimits, keep_to
 
 
 def serve() -> None:
-    """Answer calls from standard input until it closes."""
+    """Answer calls from standard input until it closes, or the process that started this one ends:
+    then standard error, whose other end it has, closes."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
+    lifeline = os.dup(2)
     with open(os.devnull, "rb+") as nothing:  # noqa: PTH123 - for what libraries print
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(nothing.fileno(), 1)
+        for handle in range(3):
+            os.dup2(nothing.fileno(), handle)
+    _end_with(lifeline)
     while True:
         try:
             call, data = receive(requests, 2**32)
@@ -35,6 +40,24 @@ def serve() -> None:
         except Exception as error:  # noqa: BLE001 - the parent reports it
             head, answer = {"error": type(error).__name__, "message": str(error)}, b""
         send(answers, head, answer)
+
+
+def _end_with(lifeline: int) -> None:
+    """End this process when the other end of a pipe closes, whatever it is doing then."""
+
+    def wait() -> None:
+        os.read(lifeline, 1)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:  # A library may hold the interpreter for seconds; on Linux, the kernel needs no thread.
+        import fcntl
+
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+    except (ImportError, AttributeError, OSError):
+        return
 
 
 def _give_each(parts: Iterator[bytes], requests: IO[bytes], answers: IO[bytes]) -> None:
