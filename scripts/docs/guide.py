@@ -12,10 +12,11 @@ after the backticks:
     python                           a cell of the notebook
     python from=MODULE:NAME[A...B]   that object's code, inserted by this script; of a long one
                                      the lines from the one with the text A to the one with B
+    python run from=MODULE:NAME      the same, and a cell of the notebook
     python answer=NAME               the answer to an exercise: shown only
     text, abc ...                    shown only
 
-Quoted code loses its docstring and gets its file and name in a first line.
+Quoted code loses its docstrings and gets its file and name in a first line.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ ROOT = Path(__file__).resolve().parents[2]
 README, GUIDE, NOTEBOOK = (ROOT / n for n in ("README.md", "docs/guide.md", "docs/guide.ipynb"))
 _ROW = re.compile(r"^\| `([\w.]+/?)` \| .+ \|$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_SOURCE = re.compile(r"from=([\w.]+):([\w.]+)(?:\[(.*)\.\.\.(.*)\])?")
+_DEFINITION = ast.FunctionDef | ast.ClassDef
+_SOURCE = re.compile(r"(?:run )?from=([\w.]+):([\w.]+)(?:\[(.*)\.\.\.(.*)\])?")
 
 
 class Block(NamedTuple):
@@ -52,7 +54,8 @@ class Block(NamedTuple):
     @property
     def is_cell(self) -> bool:
         """Whether the notebook runs it."""
-        return self.language in ("bash", "python") and not self.words
+        plain = not self.words or self.words.startswith("run ")
+        return self.language in ("bash", "python") and plain
 
     def markdown(self) -> str:
         """The block as it stands in the guide."""
@@ -75,18 +78,18 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def code_of(module: str, name: str, first: str | None, last: str | None) -> str:
-    """The source lines of an object without its docstring, after a line with its file and name."""
+    """The source lines of an object without docstrings, after a line with its file and name."""
     quoted: Any = importlib.import_module(module)
     for part in name.split("."):
         quoted = getattr(quoted, part)
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(quoted)))
     lines = source.splitlines()
-    node = ast.parse(source).body[0]
-    assert isinstance(node, ast.FunctionDef | ast.ClassDef)
-    if ast.get_docstring(node) is not None:
-        doc = node.body[0]
-        assert doc.end_lineno is not None
-        del lines[doc.lineno - 1 : doc.end_lineno]
+    definitions = [n for n in ast.walk(ast.parse(source)) if isinstance(n, _DEFINITION)]
+    for node in sorted(definitions, key=lambda node: -node.lineno):
+        if ast.get_docstring(node) is not None:
+            doc = node.body[0]
+            assert doc.end_lineno is not None
+            del lines[doc.lineno - 1 : doc.end_lineno]
     begin = _line_with(first, lines) if first else 0
     end = _line_with(last, lines[begin:]) + begin + 1 if last else len(lines)
     lines = lines[begin:end]

@@ -72,7 +72,7 @@ def run_cells(replacements: dict[str, str]) -> dict[str, Any]:
     """Run the Python cells in one namespace, as the notebook does, some functions replaced."""
     names: dict[str, Any] = {}
     for number, block in enumerate(BLOCKS):
-        if block.language == "python" and not block.words:
+        if block.language == "python" and block.is_cell:
             text = block.text
             for name, answer in replacements.items():
                 text = re.sub(rf"def {name}\(.*?\n\n\n", lambda _, a=answer: a + "\n\n", text,
@@ -108,6 +108,10 @@ def test_the_answers_are_right_and_wrong_ones_are_told_why(
                     "gradients]", "common norm must become 1"),
         "with_temperature": ("scores, t", "return (scores * t).softmax(0)", "takes all"),
         "bayes": ("priors, nats, power", "return priors", "A lower cost is likelier"),
+        "gradient_of_first_state": (
+            "w, inputs, targets, h",
+            "return backward(w, inputs, targets, *forward(w, inputs, targets, h)[1:])['b_h']",
+            "changes the loss otherwise"),
         "attend": ("q, k, v", "return (q @ k.T / 2).softmax(1) @ v", "attend to itself"),
     }  # fmt: skip
     mistakes = {n: f"def {n}({given}):\n    {body}\n" for n, (given, body, _) in wrong.items()}
