@@ -22,6 +22,7 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CorpusError, MusicgenError, ParseError
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.system.files import locked, read_bytes, recover_folder, replacing_folder, write_bytes
+from musicgen.system.json_content import JsonContent
 
 if TYPE_CHECKING:
     from musicgen.corpus.loading import Progress
@@ -122,8 +123,10 @@ def _waiting_for(entry: Path) -> Iterator[None]:
 
 
 def _load(data: Path) -> CachedCorpus:
-    facts = json.loads(read_bytes(data / _SUMMARY))
-    about, summary = str(facts["about"]), tuple(map(str, facts["summary"]))
+    file = data / _SUMMARY
+    content = read_bytes(file)
+    with JsonContent(content, file, raises=CorpusError, advice="prepare it again") as facts:
+        about, summary = str(facts["about"]), tuple(map(str, facts["summary"]))
     return replace(CachedCorpus.of_tokens(data / _TOKENS), about=about, summary=summary)
 
 

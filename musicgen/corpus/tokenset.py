@@ -31,6 +31,7 @@ from musicgen.system.files import (
     replacing_folder,
     write_bytes,
 )
+from musicgen.system.json_content import JsonContent
 from musicgen.tokens.lookback.features import lookback_features, lookback_sizes, supports_echo
 from musicgen.tokens.vocabulary import SPECIALS
 
@@ -40,6 +41,10 @@ EVERY_SPLIT = "all"
 FORMAT = "musicgen-tokens-1"
 MAX_META_BYTES = 1 << 30  # the names of ten million tunes
 MAX_SIZE = 1 << 24  # of a feature or a heading
+_AGAIN = "prepare the corpus again"
+_META = {
+    *("format", "tokenizer", "fingerprint", "n_header", "unit", "feature_sizes", "vocab", "names"),
+}
 _ARRAYS = {"ids": np.uint16, "features": np.uint16, "offsets": np.int64, "notes": np.int32}
 
 # (split, name, ids with bos and eos, features (T, F) after each id, number of notes)
@@ -128,7 +133,7 @@ class TokenSet:
             self._write_meta(new)
 
     def _write_meta(self, folder: Path) -> None:
-        meta = {
+        meta: dict[str, Any] = {
             "format": FORMAT,
             "tokenizer": self.tokenizer,
             "fingerprint": self.fingerprint,
@@ -138,6 +143,7 @@ class TokenSet:
             "vocab": self.vocab,
             "names": {name: split.names for name, split in self.splits.items()},
         }
+        meta["sha256"] = _digest_of(meta)
         write_bytes(folder / "meta.json", json.dumps(meta, indent=1).encode())
 
     @staticmethod
@@ -150,34 +156,54 @@ class TokenSet:
         folder = Path(folder)
         where = printable(str(folder))
         try:
-            meta = json.loads(read_bytes(folder / "meta.json", max_bytes=MAX_META_BYTES))
-            if meta["format"] != FORMAT:
-                name = printable(str(meta["format"])[:40])
-                raise CorpusError(f"{where}: is of format '{name}'; prepare it again")
-            tokens = TokenSet(
-                vocab=_texts(meta["vocab"]),
-                feature_sizes={name: _size(n) for name, n in meta["feature_sizes"].items()},
-                tokenizer=_text(meta["tokenizer"]),
-                fingerprint=_text(meta["fingerprint"]),
-                splits={name: _open_split(folder, name, meta["names"][name]) for name in SPLITS},
-                n_header=_size(meta["n_header"]),
-                unit=_text(meta.get("unit", "note")),
-            )
+            data = read_bytes(folder / "meta.json", max_bytes=MAX_META_BYTES)
+            with JsonContent(data, f"{where}/meta.json", raises=CorpusError, advice=_AGAIN) as meta:
+                _require_unchanged(meta, where)
+                names = {split: list(_texts(meta["names"][split])) for split in SPLITS}
+                fields: dict[str, Any] = {
+                    "vocab": _texts(meta["vocab"]),
+                    "feature_sizes": {n: _size(size) for n, size in meta["feature_sizes"].items()},
+                    "tokenizer": _text(meta["tokenizer"]),
+                    "fingerprint": _text(meta["fingerprint"]),
+                    "n_header": _size(meta["n_header"]),
+                    "unit": _text(meta.get("unit", "note")),
+                }
+            splits = {split: _open_split(folder, split, names[split]) for split in SPLITS}
+            tokens = TokenSet(splits=splits, **fields)
         except ParseError as error:
             file = Path(error.path or folder)
             if not file.exists():
-                raise CorpusError(
-                    f"{where}: has no {file.name}; prepare the corpus again"
-                ) from None
-            raise CorpusError(f"{error}, or prepare the corpus again") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise CorpusError(f"{where}: is damaged; prepare the corpus again") from None
+                raise CorpusError(f"{where}: has no {file.name}; {_AGAIN}") from None
+            raise CorpusError(f"{error}, or {_AGAIN}") from None
+        except (OSError, ValueError):
+            raise CorpusError(f"{where}: is damaged; {_AGAIN}") from None
         _check(tokens, where)
         if tokens.fingerprint != _fingerprint(
             tokens.vocab, tokens.feature_sizes, tokens.tokenizer, tokens.splits
         ):
             raise CorpusError(f"{where}: was changed or damaged; prepare the corpus again")
         return tokens
+
+
+def _require_unchanged(meta: dict[str, Any], where: str) -> None:
+    """Check that meta.json is of this format and as it was written. Older folders have no `sha256`
+    of it; in those only the names of tunes could be changed.
+
+    Raises:
+        CorpusError: it is of another format, or its digest is another one, or it has a field that
+            no folder has, as when the name of a field was damaged.
+    """
+    if meta["format"] != FORMAT:
+        name = printable(str(meta["format"])[:40])
+        raise CorpusError(f"{where}: is of format '{name}'; prepare it again")
+    digest = meta.pop("sha256", None)
+    if meta.keys() - _META or digest not in (None, _digest_of(meta)):
+        raise CorpusError(f"{where}/meta.json: was changed or damaged; {_AGAIN}")
+
+
+def _digest_of(meta: Mapping[str, Any]) -> str:
+    """SHA-256 of everything in meta.json; the fingerprint does not cover the names of tunes."""
+    return hashlib.sha256(json.dumps(meta).encode()).hexdigest()
 
 
 def require_replaceable(folder: str | Path) -> None:
@@ -308,12 +334,12 @@ class _SplitWriter:
             np.lib.format.write_array_header_1_0(file, header)
 
 
-def _open_split(folder: Path, name: str, names: object, *, mapped: bool = True) -> TokenSplit:
+def _open_split(folder: Path, name: str, names: list[str], *, mapped: bool = True) -> TokenSplit:
     arrays: dict[str, Any] = {
         column: _open_array(folder / f"{name}.{column}.npy", np.dtype(dtype), mapped=mapped)
         for column, dtype in _ARRAYS.items()
     }
-    return TokenSplit(**arrays, names=list(_texts(names)))
+    return TokenSplit(**arrays, names=names)
 
 
 def _open_array(path: Path, dtype: np.dtype[Any], *, mapped: bool) -> NDArray[Any]:

@@ -11,8 +11,6 @@ folder from a stranger is safe to load. The folder is also a repository of the H
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,7 +23,6 @@ from numpy.typing import NDArray
 from musicgen.config import from_dict, suggestion, to_dict
 from musicgen.errors import (
     CheckpointError,
-    ConfigError,
     CorpusError,
     MissingModelError,
     printable,
@@ -37,6 +34,7 @@ from musicgen.models.sealed_folder import (
     arrays_from,
     arrays_to,
     as_json,
+    model_json,
     unseal,
     with_manifest,
     write_whole,
@@ -44,6 +42,7 @@ from musicgen.models.sealed_folder import (
 from musicgen.music.metrics import critic as critics
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
+from musicgen.system.json_content import JsonContent
 from musicgen.tokens.melody.grammar import Outline, PartPlan, may_be_new
 from musicgen.tokens.vocabulary import SPECIALS
 
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
 FORMAT = "musicgen-checkpoint-4"
 CARD, WEIGHTS, WEIGHTS_UP_TO_3 = "README.md", "model.safetensors", "weights.safetensors"
 MAX_BYTES = {".json": 32 << 20, ".md": 1 << 20, ".safetensors": 16 << 30, ".npz": 1 << 30}
+MAX_COUNT = 10**9  # of tunes with an opening or an outline
 _FILES = (WEIGHTS, "config.json", "vocab.json", "openings.json", "metrics.json")
 _FILES_UP_TO_3 = (WEIGHTS_UP_TO_3, *_FILES[1:], CARD)
 _OPTIONAL = (FILE_NAME, critics.FILE_NAME)
@@ -146,12 +146,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
         advice="name the folder that train wrote",
     )
     where = printable(str(folder))
-    try:
-        checkpoint = _without_weights(files)
-    except ConfigError as error:
-        raise CheckpointError(f"{where}/config.json: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise CheckpointError(f"{where}: its settings cannot be read; get it again") from None
+    checkpoint = _without_weights(files, where)
     _require_consistent(checkpoint, where)
     weights = WEIGHTS if WEIGHTS in files else WEIGHTS_UP_TO_3
     return replace(
@@ -165,25 +160,36 @@ def load(folder: str | Path, *, device: str = "cpu") -> Checkpoint:
     )
 
 
-def _without_weights(files: Mapping[str, bytes]) -> Checkpoint:
-    """The checkpoint of the JSON files and the card; any error is one of its content."""
-    config = json.loads(files["config.json"])
-    openings, outlines = _read_openings(json.loads(files["openings.json"]))
-    return Checkpoint(
-        weights={},
-        vocab=tuple(json.loads(files["vocab.json"])),
-        model=from_dict(ModelConfig, config["model"], where="model"),
-        feature_sizes={str(name): int(size) for name, size in config["feature_sizes"].items()},
-        tokenizer=str(config["tokenizer"]),
-        fingerprint=str(config["fingerprint"]),
-        openings=openings,
-        outlines=outlines,
-        training=dict(config["training"]),
-        metrics={
-            str(name): float(value) for name, value in json.loads(files["metrics.json"]).items()
-        },
-        card=files.get(CARD, b"").decode("utf-8", "replace"),
-    )
+def _without_weights(files: Mapping[str, bytes], where: str) -> Checkpoint:
+    """The checkpoint of the JSON files and the card.
+
+    Raises:
+        CheckpointError: one of them is not as it should be.
+    """
+
+    def content(name: str) -> JsonContent:
+        return model_json(files[name], f"{where}/{name}")
+
+    with content("openings.json") as rows:
+        openings, outlines = _read_openings(rows)
+    with content("vocab.json") as tokens:
+        vocab = tuple(tokens)
+    with content("metrics.json") as scores:
+        metrics = {name: float(value) for name, value in scores.items()}
+    with content("config.json") as config:
+        return Checkpoint(
+            weights={},
+            vocab=vocab,
+            model=from_dict(ModelConfig, config["model"], where="model"),
+            feature_sizes={name: int(size) for name, size in config["feature_sizes"].items()},
+            tokenizer=str(config["tokenizer"]),
+            fingerprint=str(config["fingerprint"]),
+            openings=openings,
+            outlines=outlines,
+            training=dict(config["training"]),
+            metrics=metrics,
+            card=files.get(CARD, b"").decode("utf-8", "replace"),
+        )
 
 
 def _require_consistent(checkpoint: Checkpoint, where: str) -> None:
@@ -195,28 +201,32 @@ def _require_consistent(checkpoint: Checkpoint, where: str) -> None:
         raise CheckpointError(f"{where}/vocab.json: does not fit the model; get it again")
     if tuple(checkpoint.feature_sizes.values()) != model.feature_sizes:
         raise CheckpointError(f"{where}/config.json: feature_sizes do not fit the model")
-    if not all(n > 0 and all(0 <= i < len(vocab) for i in ids) for ids, n in checkpoint.openings):
+    if not all(0 <= i < len(vocab) for ids, _ in checkpoint.openings for i in ids):
         raise CheckpointError(f"{where}/openings.json: does not fit the vocabulary")
-    if not all(map(math.isfinite, checkpoint.metrics.values())):
-        raise CheckpointError(f"{where}/metrics.json: holds numbers that are not finite")
 
 
 def _read_openings(rows: list[Any]) -> tuple[tuple[Opening, ...], tuple[Outlines, ...]]:
     """Rows of [ids, count], or of [ids, count, outlines with counts], where an outline is a list of
     [bars, repeated, ends_on_tonic], without the last in older models."""
-    openings = tuple((tuple(int(i) for i in row[0]), int(row[1])) for row in rows)
+    openings = tuple((tuple(int(i) for i in row[0]), _count(row[1])) for row in rows)
     outlines = tuple(
-        tuple(
-            (tuple(_read_part(*part) for part in outline), int(count)) for outline, count in row[2]
-        )
+        tuple((tuple(_read_part(*part) for part in outline), _count(n)) for outline, n in row[2])
         for row in rows
         if len(row) > 2
     )
+    if len(dict(openings)) < len(openings):
+        raise ValueError("an opening twice")
     if outlines and len(outlines) != len(openings):
         raise ValueError("outlines of some openings only")
-    if not all(may_be_new(outline) and n > 0 for each in outlines for outline, n in each):
+    if not all(may_be_new(outline) for each in outlines for outline, _ in each):
         raise ValueError("an outline that no tune may have")
     return openings, outlines
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 < value <= MAX_COUNT:
+        raise ValueError(f"a count outside 1 to {MAX_COUNT:,}")
+    return value
 
 
 def _read_part(bars: int, repeated: bool, on_tonic: bool | None = None) -> PartPlan:

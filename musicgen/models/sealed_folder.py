@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError, MissingModelError, ParseError, printable
 from musicgen.system.files import read_bytes, replacing_folder
+from musicgen.system.json_content import JsonContent
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 << 20
+# Sums of thousands of products of such weights stay far inside float32; the largest of a shipped
+# model is 30.
+MAX_WEIGHT = 1e6
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -82,11 +86,8 @@ def unseal(
     if not folder.is_dir():
         kind_of_error = CheckpointError if folder.exists() else MissingModelError
         raise kind_of_error(f"{where}: is not a model folder; {advice}")
-    try:
-        manifest = json.loads(_read(folder / MANIFEST, max_bytes))
+    with model_json(_read(folder / MANIFEST, max_bytes), f"{where}/{MANIFEST}") as manifest:
         kind_of_folder, digests = str(manifest["format"]), dict(manifest["sha256"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise CheckpointError(f"{where}/{MANIFEST}: cannot be read; get the model again") from None
     version = _version(kind_of_folder, kind, where)
     names = next((older[last] for last in sorted(older) if version <= last), names)
     # Neither more nor fewer: a name with a flipped bit must not pass for a file that is optional.
@@ -98,6 +99,11 @@ def unseal(
             raise CheckpointError(f"{where}/{name}: was changed or damaged; get the model again")
     added = [name for name in unsealed if name not in files and (folder / name).exists()]
     return files | {name: _read(folder / name, max_bytes) for name in added}
+
+
+def model_json(data: bytes, where: str) -> JsonContent:
+    """The content of a JSON file of a model."""
+    return JsonContent(data, where, raises=CheckpointError, advice="get the model again")
 
 
 def _version(kind_of_folder: str, kind: str, where: str) -> int:
@@ -120,7 +126,7 @@ def _version(kind_of_folder: str, kind: str, where: str) -> int:
 
 
 def arrays_from(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: object) -> Arrays:
-    """Weights from safetensors, each checked for name, shape, type and finiteness.
+    """Weights from safetensors, each checked for name, shape, type and range.
 
     Raises:
         CheckpointError: they are not those that were expected.
@@ -138,8 +144,12 @@ def arrays_from(data: bytes, shapes: Mapping[str, tuple[int, ...]], where: objec
     for name, array in arrays.items():
         if array.shape != shapes[name] or array.dtype.kind != "f":
             raise CheckpointError(f"{where}: tensor '{name}' does not fit config.json")
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{where}: tensor '{name}' holds values that are not finite")
+        # Written so that NaN fails, too.
+        if not (np.abs(array).max(initial=0) <= MAX_WEIGHT):
+            raise CheckpointError(
+                f"{where}: tensor '{name}' holds values that are not finite or beyond "
+                f"{MAX_WEIGHT:,.0f}; get the model again"
+            )
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 

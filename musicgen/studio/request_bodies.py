@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
 from musicgen.studio.access import Refusal
+from musicgen.system.json_content import parse_json
 
 BODY_S = 20.0  # from the first byte to the last
 LINGER_S = 1.0  # for which the rest of a refused request is read, so that the answer arrives
@@ -24,15 +23,9 @@ async def read_json(request: Request, most: int) -> object:
     """
     data = await _read(request, most)
     try:
-        return json.loads(
-            data.decode(),
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_unique,
-        )
-    except RecursionError:
-        raise Refusal(400, "the JSON is nested too deeply") from None
+        return parse_json(data)
     except ValueError as error:
-        raise Refusal(400, f"the body is not JSON: {error}") from None
+        raise Refusal(400, f"the body cannot be read: {error}") from None
 
 
 async def _read(request: Request, most: int) -> bytes:
@@ -65,16 +58,3 @@ async def linger(request: Request) -> None:
                 pass
     except (TimeoutError, ClientDisconnect):
         return
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a number in JSON")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in unique:
-            raise ValueError(f"'{name[:40]}' appears twice")
-        unique[name] = value
-    return unique

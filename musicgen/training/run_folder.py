@@ -20,11 +20,12 @@ from typing import Any
 
 from musicgen.config import from_dict, to_dict
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.errors import ConfigError, MusicgenError, ParseError, TrainingError
+from musicgen.errors import MusicgenError, ParseError, TrainingError
 from musicgen.models import checkpoint
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.system.charts import chart
 from musicgen.system.files import locked, open_regular, read_bytes, recover_folder, write_bytes
+from musicgen.system.json_content import JsonContent
 from musicgen.training.config import BUDGETS, TrainConfig
 
 _FORMAT = 2  # of the resumable states
@@ -107,7 +108,7 @@ class RunFolder:
             "fingerprint": tokens.fingerprint,
             "origin": dict(origin),
         }
-        self._write("run.json", json.dumps({**run, "sha256": _digest(run)}, indent=1))
+        self._write("run.json", json.dumps(_with_digest(run), indent=1))
 
     def reopen(self, config: TrainConfig, tokens: TokenSet) -> Path:
         """Check that a run can continue with these settings and tokens: the state to start from.
@@ -171,9 +172,12 @@ class RunFolder:
             return None
         path = self.path / "result.json"
         try:
-            return from_dict(Summary, json.loads(read_bytes(path)))
-        except (MusicgenError, ValueError, RecursionError):
-            raise TrainingError(f"{path}: is damaged; the run is finished") from None
+            with JsonContent(
+                read_bytes(path), path, raises=TrainingError, advice="the run is finished"
+            ) as result:
+                return from_dict(Summary, _checked(result))
+        except ParseError as error:
+            raise TrainingError(f"{error}; the run is finished") from None
 
     def settings(self) -> tuple[TrainConfig, Origin]:
         """The settings that the run was started with, and where its tokens are from.
@@ -234,7 +238,7 @@ class RunFolder:
         if not self.active:
             return
         self._draw()
-        self._write("result.json", json.dumps(asdict(result), indent=1))
+        self._write("result.json", json.dumps(_with_digest(asdict(result)), indent=1))
         for state in self.states():
             state.unlink()
 
@@ -261,16 +265,20 @@ class RunFolder:
         if not path.exists():
             raise TrainingError(f"{self.path}: there is no run to resume; leave out --resume")
         try:
-            run = json.loads(read_bytes(path))
-            if run.get("format") != _FORMAT:
-                raise TrainingError(f"{self.path}: is a run of another version; start a new run")
-            if _digest({k: v for k, v in run.items() if k != "sha256"}) != run["sha256"]:
-                raise ValueError("changed")
-            origin = {str(name): value for name, value in run["origin"].items()}
-            return from_dict(TrainConfig, run["config"]), str(run["fingerprint"]), origin
-        except (ParseError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
-                ConfigError):  # fmt: skip
-            raise TrainingError(f"{path}: is damaged; start a new run") from None
+            with JsonContent(
+                read_bytes(path), path, raises=TrainingError, advice="start a new run"
+            ) as run:
+                if run.get("format") != _FORMAT:
+                    raise TrainingError(
+                        f"{self.path}: is a run of another version; start a new run"
+                    )
+                if "sha256" not in run:
+                    raise ValueError("it has no digest of its content")
+                run = _checked(run)
+                origin = {str(name): value for name, value in run["origin"].items()}
+                return from_dict(TrainConfig, run["config"]), str(run["fingerprint"]), origin
+        except ParseError as error:
+            raise TrainingError(f"{error}; start a new run") from None
 
     def _last_state(self) -> Path:
         """The latest state whose content has the digest in its name."""
@@ -303,9 +311,22 @@ def _training_errors() -> Iterator[None]:
         raise TrainingError(str(error).replace(" with -o", "")) from None
 
 
-def _digest(run: dict[str, Any]) -> str:
-    """SHA-256 of settings and fingerprint, so that a changed setting is noticed."""
-    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+def _with_digest(content: dict[str, Any]) -> dict[str, Any]:
+    """Content of a JSON file with its SHA-256, so that a change is noticed."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return {**content, "sha256": digest}
+
+
+def _checked(content: dict[str, Any]) -> dict[str, Any]:
+    """The inverse; older results have no digest.
+
+    Raises:
+        ValueError: the content is not as it was written.
+    """
+    plain = {name: value for name, value in content.items() if name != "sha256"}
+    if "sha256" in content and content != _with_digest(plain):
+        raise ValueError("it was changed or damaged")
+    return plain
 
 
 def render_rows(rows: list[Row], unit: str = "note") -> str:

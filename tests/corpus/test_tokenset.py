@@ -142,9 +142,9 @@ def damage_meta(folder: Path, **change: Any) -> None:
     [
         (lambda f: (f / "val.ids.npy").unlink(), "has no val.ids.npy; prepare the corpus again"),
         (lambda f: (f / "meta.json").unlink(), "has no meta.json; prepare the corpus again"),
-        (lambda f: (f / "meta.json").write_text("{"), "is damaged; prepare the corpus again"),
+        (lambda f: (f / "meta.json").write_text("{"), "meta.json: cannot be read: it is not JSON"),
         (lambda f: (f / "val.ids.npy").write_bytes(b"x"), "is damaged; prepare the corpus again"),
-        (lambda f: damage_meta(f, vocab=VOCAB[:5]), "holds an id outside the vocabulary"),
+        (lambda f: damage_meta(f, vocab=VOCAB[:5]), "meta.json: was changed or damaged"),
         (lambda f: damage_meta(f, format="tokens-0"), "is of format 'tokens-0'; prepare it again"),
         (
             lambda f: np.save(f / "train.offsets.npy", np.array([0, 3, 6])),

@@ -228,7 +228,9 @@ def test_a_model_of_the_first_format_composes_and_guesses_as_it_did() -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000])
 def test_a_manifest_that_is_not_one(folder: Path, data: bytes) -> None:
     (folder / "manifest.json").write_bytes(data)
-    assert refusal(folder) == "MODEL/manifest.json: cannot be read; get the model again"
+    message = refusal(folder)
+    assert message.startswith("MODEL/manifest.json: cannot be read: it ")
+    assert message.endswith("; get the model again")
 
 
 @pytest.mark.parametrize(
@@ -315,5 +317,5 @@ def test_outlines_are_kept_with_the_openings_and_older_models_have_none(folder: 
     part = PartPlan(bars=8, repeated=True)
     for wrong in (((replace(part, bars=999),), 1), ((part,), 0), ((), 1)):
         checkpoint.save(folder, replace(new(), outlines=((wrong,), ())), overwrite=True)
-        with pytest.raises(CheckpointError, match="its settings cannot be read; get it again"):
+        with pytest.raises(CheckpointError, match=r"openings\.json: cannot be read: "):
             checkpoint.load(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from musicgen.errors import CheckpointError
 from musicgen.models.sealed_folder import arrays_from, arrays_to, seal, unseal
@@ -48,7 +49,10 @@ def _other_kind(folder: Path) -> str:
 
 def _no_manifest(folder: Path) -> str:
     (folder / "manifest.json").write_text("[")
-    return f"{folder}/manifest.json: cannot be read; get the model again"
+    return (
+        f"{folder}/manifest.json: cannot be read: it is not JSON: Expecting value: line 1 column 2 "
+        "(char 1); get the model again"
+    )
 
 
 def _other_names(folder: Path) -> str:
@@ -87,13 +91,18 @@ def test_a_spoilt_folder_says_what_is_wrong(tmp_path: Path, spoil: object) -> No
 def test_weights_are_checked_for_name_shape_and_value() -> None:
     data = arrays_to({"w": np.ones((2, 3), np.float32)})
     assert arrays_from(data, {"w": (2, 3)}, "m")["w"].tolist() == [[1, 1, 1]] * 2
-    bad = arrays_to({"w": np.full((2, 3), np.nan, np.float32)})
+    out_of_range = "m: tensor 'w' holds values that are not finite or beyond 1,000,000; get the "
     cases = [
         (b"no weights", {"w": (2, 3)}, "m: is not a safetensors file; get the model again"),
         (data, {"v": (2, 3)}, "m: does not fit config.json (tensor 'v')"),
         (data, {"w": (3, 2)}, "m: tensor 'w' does not fit config.json"),
-        (bad, {"w": (2, 3)}, "m: tensor 'w' holds values that are not finite"),
     ]
+    for value in (np.nan, np.inf, 1e30, -1.1e6):
+        bad = arrays_to({"w": np.array([0, value], np.float32)})
+        cases.append((bad, {"w": (2,)}, f"{out_of_range}model again"))
+    # Converted to float32, these would be infinite.
+    wide = safetensors.numpy.save({"w": np.full(2, 1e300)})
+    cases.append((wide, {"w": (2,)}, f"{out_of_range}model again"))
     for given, shapes, message in cases:
         with pytest.raises(CheckpointError) as caught:
             arrays_from(given, shapes, "m")

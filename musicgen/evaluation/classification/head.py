@@ -9,7 +9,6 @@ replaced by `<unk>`, as the heading holds the answers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from musicgen.errors import CheckpointError
 from musicgen.evaluation.classification.questions import N_ANSWERS, QUESTIONS, Question
 from musicgen.models.checkpoint import shipped_folder
-from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
+from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, model_json, seal, unseal
 
 FORMAT = "musicgen-head-1"
 SHIPPED = shipped_folder() / "classifiers" / "celtic"
@@ -103,14 +102,11 @@ def load(folder: str | Path = SHIPPED) -> ClassifierHead:
         CheckpointError: it is missing, damaged, or answers other questions.
     """
     files = unseal(folder, _FILES, kind=FORMAT)
-    try:
-        config = json.loads(files["config.json"])
+    with model_json(files["config.json"], f"{folder}/config.json") as config:
         questions = {name: tuple(classes) for name, classes in config["questions"].items()}
         shape = shapes(int(config["width"]), int(config["n_features"]))
         scores = {str(name): float(value) for name, value in config["scores"].items()}
         checkpoint, fingerprint = str(config["checkpoint"]), str(config["fingerprint"])
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
     if questions != {q.name: q.classes for q in QUESTIONS}:
         raise CheckpointError(f"{folder}: answers other questions; fit it again")
     data = files["weights.safetensors"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 import torch
 
 from musicgen.config import from_dict, to_dict
-from musicgen.errors import CheckpointError, ConfigError
+from musicgen.errors import CheckpointError
 from musicgen.models import weights_of
 from musicgen.models.checkpoint import shipped_folder
 from musicgen.models.harmony.network import Harmonizer, HarmonizerConfig
-from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, seal, unseal
+from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, model_json, seal, unseal
 from musicgen.tokens.harmony.chords import KINDS
 from musicgen.tokens.harmony.features import MELODY_SIZES, SLOT_SIZES
 
@@ -59,25 +58,21 @@ def load(folder: str | Path | None = None) -> HarmonyModel:
     """
     folder = Path(SHIPPED if folder is None else folder)
     files = unseal(folder, _FILES, kind=FORMAT)
-    try:
-        config = json.loads(files["config.json"])
+    with model_json(files["config.json"], f"{folder}/config.json") as config:
         shape = from_dict(HarmonizerConfig, config["model"], where="model")
         metrics = {str(name): float(value) for name, value in config["metrics"].items()}
         language = config["language"]
-    except ConfigError as error:
-        raise CheckpointError(f"{folder}/config.json: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise CheckpointError(f"{folder}: its settings cannot be read; get it again") from None
     if language != _language():
         raise CheckpointError(
             f"{folder}: was trained on other chords or melody features; train it again"
         )
+    with torch.device("meta"):  # no memory for weights that the file may not have
+        expected = {name: tuple(p.shape) for name, p in Harmonizer(shape).named_parameters()}
+    weights = files["weights.safetensors"]
+    arrays = arrays_from(weights, expected, f"{folder}/weights.safetensors")
     state = torch.get_rng_state()  # building draws random weights; the caller must not notice
     network = Harmonizer(shape)
     torch.set_rng_state(state)
-    expected = {name: tuple(p.shape) for name, p in network.named_parameters()}
-    weights = files["weights.safetensors"]
-    arrays = arrays_from(weights, expected, f"{folder}/weights.safetensors")
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(torch.from_numpy(arrays[name]))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,9 +33,12 @@ from musicgen.music.metrics.note_arrays import Floats, Ints, NoteArrays
 from musicgen.music.metrics.table import MEASURES
 from musicgen.music.metrics.vectors import FeatureSpace
 from musicgen.music.tune import Tune
+from musicgen.system.json_content import JsonContent
 
 FILE_NAME = "critic.json"
 VERSION = 2
+# Bounds of what a file may hold; `evaluation.critics` fits 250 trees of 15 nodes.
+MAX_TREES, MAX_NODES = 10_000, 1_023
 # The table of measures as it was for version 1, in its order. Never to be changed.
 VERSION_1_MEASURES = (
     *("pitches used", "pitch classes used", "range", "tessitura", "pitch entropy"),
@@ -52,8 +56,10 @@ Node = tuple[int, float, int, int, bool] | tuple[float]
 
 @dataclass(frozen=True, eq=False)
 class Trees:
-    """Regression trees as tables (trees, nodes): node 0 is the root, a leaf leads to itself."""
+    """Regression trees as columns of all their nodes, (nodes,), one tree after the other: `roots`
+    are the first nodes of each tree, (trees,), and a leaf leads to itself."""
 
+    roots: Ints
     feature: Ints
     threshold: Floats
     low: Ints
@@ -63,41 +69,30 @@ class Trees:
 
     @staticmethod
     def of(trees: list[list[Node]]) -> Trees:
-        """The tables of trees whose nodes come before those that they lead to."""
-        shape = len(trees), max(map(len, trees), default=1)
-        itself = np.tile(np.arange(shape[1]), (shape[0], 1))
-        tables = Trees(
-            feature=np.zeros(shape, np.int64),
-            threshold=np.zeros(shape),
-            low=itself,
-            high=itself.copy(),
-            missing_low=np.zeros(shape, np.bool_),
-            value=np.zeros(shape),
-        )
-        fields = (tables.feature, tables.threshold, tables.low, tables.high, tables.missing_low)
-        for row, tree in enumerate(trees):
-            for column, node in enumerate(tree):
-                if len(node) == 1:
-                    tables.value[row, column] = node[0]
-                    continue
-                for field, number in zip(fields, node, strict=True):
-                    field[row, column] = number
-        return tables
+        """The columns of trees whose nodes come before those that they lead to."""
+        roots = np.cumsum([0, *map(len, trees[:-1])])
+        rows = [
+            (0, 0.0, root + n, root + n, False, node[0])
+            if len(node) == 1
+            else (node[0], node[1], root + node[2], root + node[3], node[4], 0.0)
+            for root, tree in zip(roots.tolist(), trees, strict=True)
+            for n, node in enumerate(tree)
+        ]
+        types = (np.int64, np.float64, np.int64, np.int64, np.bool_, np.float64)
+        columns = zip(*rows, strict=True)
+        return Trees(roots, *(np.array(c, kind) for c, kind in zip(columns, types, strict=True)))
 
     def total(self, vector: Floats) -> float:
         """The sum of the values at which a vector arrives, one of each tree."""
-        rows = np.arange(len(self.feature))
-        nodes = np.zeros(len(rows), np.int64)
+        nodes = self.roots
         while True:
-            values = vector[self.feature[rows, nodes]]
+            values = vector[self.feature[nodes]]
             is_low = np.where(
-                np.isnan(values),
-                self.missing_low[rows, nodes],
-                values <= self.threshold[rows, nodes],
+                np.isnan(values), self.missing_low[nodes], values <= self.threshold[nodes]
             )
-            following = np.where(is_low, self.low[rows, nodes], self.high[rows, nodes])
+            following = np.where(is_low, self.low[nodes], self.high[nodes])
             if (following == nodes).all():
-                return float(self.value[rows, nodes].sum())
+                return float(self.value[nodes].sum())
             nodes = following
 
 
@@ -106,7 +101,8 @@ class Critic:
     """Boosted trees over a `space`, as lists of `nodes`; `bias` is the log odds before any tree.
 
     Raises:
-        ValueError: a node leads to no later one or to no feature, or a number is not finite.
+        ValueError: there is no tree, there are too many, or one is empty or too large, or a node
+            leads to no later one or to no feature, or a number is not finite.
     """
 
     space: FeatureSpace
@@ -114,12 +110,17 @@ class Critic:
     bias: float
 
     def __post_init__(self) -> None:
+        if not 0 < len(self.nodes) <= MAX_TREES:
+            raise ValueError(f"[trees]: {len(self.nodes)} trees; 1 to {MAX_TREES} are read")
         n_features = len(self.space.names)
-        for tree in self.nodes:
+        for place, tree in enumerate(self.nodes):
+            if not 0 < len(tree) <= MAX_NODES:
+                raise ValueError(f"[trees][{place}]: {len(tree)} nodes; 1 to {MAX_NODES} are read")
             for number, node in enumerate(tree):
-                _check(node, number, len(tree), n_features)
-        if not math.isfinite(self.bias) or not all(self.nodes):
-            raise ValueError("no odds to begin with, or an empty tree")
+                if complaint := _complaint(node, number, len(tree), n_features):
+                    raise ValueError(f"[trees][{place}][{number}]: {complaint}")
+        if not math.isfinite(self.bias):
+            raise ValueError("[bias]: not finite")
 
     @cached_property
     def _trees(self) -> Trees:
@@ -156,8 +157,9 @@ class Critic:
             CheckpointError: the bytes are no critic, or one of a later version, or it uses a
                 measure that this musicgen has not; the line begins with `where`.
         """
-        try:
-            content = json.loads(data)
+        with JsonContent(
+            data, where, raises=CheckpointError, advice="get the model again"
+        ) as content:
             version = content["version"]
             if version not in (1, VERSION):
                 raise CheckpointError(f"{where}: is of another version; update musicgen")
@@ -169,22 +171,21 @@ class Critic:
                         "musicgen does not have; update it, or register the measure first"
                     )
             return Critic(
-                FeatureSpace(tuple(names), _kinds(content["kinds"])),
+                FeatureSpace(_different(names, "measures"), _kinds(content["kinds"])),
                 [[_node(node) for node in tree] for tree in content["trees"]],
                 float(content["bias"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise CheckpointError(f"{where}: cannot be read; get the model again") from None
 
 
-def _check(node: Node, number: int, n_nodes: int, n_features: int) -> None:
+def _complaint(node: Node, number: int, n_nodes: int, n_features: int) -> str:
     if not all(map(math.isfinite, node)):
-        raise ValueError("a number that is not finite")
+        return "a number that is not finite"
     if len(node) != 1:
         feature, _, low, high, _ = node
         # Children come later, so every path ends at a leaf.
         if not (0 <= feature < n_features and number < low < n_nodes and number < high < n_nodes):
-            raise ValueError("a node that leads nowhere")
+            return "a node that leads nowhere"
+    return ""
 
 
 def _node(values: Any) -> Node:
@@ -197,4 +198,11 @@ def _node(values: Any) -> Node:
 def _kinds(kinds: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     if not kinds.keys() <= DISTRIBUTIONS.keys():
         raise ValueError("a distribution that is not in the table")
-    return {name: tuple(map(str, names)) for name, names in kinds.items()}
+    return {name: _different(map(str, names), f"kinds][{name}") for name, names in kinds.items()}
+
+
+def _different(names: Iterable[str], where: str) -> tuple[str, ...]:
+    listed = tuple(names)
+    if len(set(listed)) < len(listed):
+        raise ValueError(f"[{where}]: a name twice")
+    return listed

@@ -29,10 +29,13 @@ from musicgen.music.similarity.sequences import Melodies
 from musicgen.music.similarity.shared_bars import BarComparison, SharedBars
 from musicgen.music.tune import Tune
 from musicgen.system.files import read_array_header, read_bytes, write_bytes
+from musicgen.system.json_content import parse_json
 
 FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
 FORMAT = "musicgen-novelty-1"
 MAX_FILE_BYTES = 1 << 30
+# So many bytes may come out of a small file, or so many for each of its bytes; of melodies about 5.
+MIN_UNPACKED, MAX_RATIO = 64 << 20, 100
 # Tunes that are scored note by note: at least so many, and more for a short tune, which is harder
 # to tell apart and sooner compared; so many notes of it in all, but no more than the last number.
 CANDIDATES, CANDIDATE_NOTES, MOST_CANDIDATES = 8, 800, 24
@@ -248,14 +251,14 @@ class NoveltyIndex:
         """
         try:
             arrays = _unpack(data)
-            meta = json.loads(bytes(arrays.pop("meta")))
+            meta = parse_json(bytes(arrays.pop("meta")))
             if meta["format"] != FORMAT:
                 raise CorpusError(
                     f"{where}: is of format {meta['format']!r}, not {FORMAT!r}; update musicgen"
                 )
             if meta["sha256"] != _digest(arrays):
                 raise CorpusError(f"{where}: was changed or damaged; make it again")
-            names = json.loads(bytes(arrays.pop("names")))
+            names = parse_json(bytes(arrays.pop("names")).decode("utf-8", "surrogateescape"))
             index = NoveltyIndex(
                 Melodies(**arrays),
                 [str(title) for title in names["titles"]],
@@ -336,7 +339,8 @@ def _unpack(data: bytes) -> dict[str, Any]:
         members = {info.filename: info for info in archive.infolist()}
         if members.keys() != {f"{name}.npy" for name in kinds}:
             raise ValueError("other members")
-        if sum(info.file_size for info in members.values()) > MAX_FILE_BYTES:
+        size = sum(info.file_size for info in members.values())
+        if size > min(MAX_FILE_BYTES, max(MIN_UNPACKED, MAX_RATIO * len(data))):
             raise ValueError("too large")
         arrays = {}
         for name, kind in kinds.items():
