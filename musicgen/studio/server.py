@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import secrets
 import signal
 import socket
@@ -122,7 +123,8 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, place = min(rows, key=lambda row: row[0] != socket.AF_INET)
         listening = socket.socket(family, kind, protocol)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # on Windows, two servers could listen at one address then
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(place)
             listening.listen(256)
         except BaseException:

@@ -84,6 +84,8 @@ def open_regular(path: str | Path) -> BufferedReader:
     except FileNotFoundError:
         raise MissingFileError("no such file; check the name", path=path) from None
     except OSError as error:
+        if os.path.isdir(path):  # noqa: PTH112 - never fails; Windows opens no folder
+            raise _is_a_folder(path) from None
         raise ParseError(
             f"cannot be opened ({error.strerror or error}); check its permissions", path=path
         ) from None
@@ -94,8 +96,12 @@ def open_regular(path: str | Path) -> BufferedReader:
         return os.fdopen(handle, "rb")
     os.close(handle)
     if stat.S_ISDIR(mode):
-        raise ParseError("is a folder; name a file in it", path=path)
+        raise _is_a_folder(path)
     raise ParseError("is not a regular file; copy its content to a file", path=path)
+
+
+def _is_a_folder(path: str | Path) -> ParseError:
+    return ParseError("is a folder; name a file in it", path=path)
 
 
 _ARRAY_HEADER = re.compile(
@@ -213,10 +219,12 @@ def make_folder(path: str | Path) -> None:
         ) from None
 
 
+_RESERVED = re.compile("con|prn|aux|nul|com[0-9]|lpt[0-9]")  # devices of Windows
+
+
 def slug(text: str, *, fallback: str = "tune", max_length: int = 60) -> str:
-    """A safe file name from any title: lower-case ASCII letters, digits and hyphens."""
+    """A safe file name, on any system, from any title: lower-case ASCII letters, digits and
+    hyphens."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return (
-        re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")[:max_length].strip("-")
-        or fallback
-    )
+    name = re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")[:max_length].strip("-")
+    return f"{name}-{fallback}" if _RESERVED.fullmatch(name) else name or fallback

@@ -216,10 +216,10 @@ class RunFolder:
         """
         if not self.active:
             return
-        with written.open("rb") as file:
+        with written.open("rb+") as file:  # to sync it, Windows must be allowed to write it
             digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
             os.fsync(file.fileno())
-        written.rename(written.with_name(f"{step:09d}-{digest}.ckpt"))
+        written.replace(written.with_name(f"{step:09d}-{digest}.ckpt"))
         for old in self.states()[_KEPT:]:
             old.unlink()
 

@@ -133,7 +133,7 @@ def test_titles_do_not_say_where_files_go(
     out = tmp_path / "deep" / "out"
     assert run(capsys, "render", str(book), "-o", str(out), "--to", "abc")[0] == 0
     assert sorted(p.name for p in out.iterdir()) == [
-        "a-b.abc", "con.abc", "etc-passwd-2.abc", "etc-passwd.abc", "hidden.abc", "tune.abc",
+        "a-b.abc", "con-tune.abc", "etc-passwd-2.abc", "etc-passwd.abc", "hidden.abc", "tune.abc",
     ]  # fmt: skip
     assert {p.name for p in tmp_path.rglob("*.abc")} == {"a.abc", *(p.name for p in out.iterdir())}
 
