@@ -22,48 +22,30 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small only wait f
 import numpy as np
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
-import musicgen
-from musicgen.cli import app
 from musicgen.composer.sampling.config import SamplingConfig
 from musicgen.composer.sampling.filters import filters_of, probabilities
-from musicgen.evaluation.inspection.tokens import TokenView, encode_tune
-from musicgen.models import ModelConfig, build_model, checkpoint
+from musicgen.models import ModelConfig, build_model
 from musicgen.models.networks.rnn import Recurrence
 from musicgen.models.networks.transformer import rotate, rotation_at
 from musicgen.system.charts import COLORS, chart
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
+from scripts.docs import compared_figures
+from scripts.docs.drawing import (
+    DOCS,
+    FIRST_PART,
+    TUNE,
+    along_tokens,
+    command,
+    heard_by,
+    logits_at,
+    shipped,
+)
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
 FIGURES = DOCS / "figures"
-TUNE = DOCS / "tune.abc"
 PLACE = 31  # token of the tune: its third bar, where the next note is far from certain
-
-
-def command(*words: str) -> None:
-    """Run a musicgen command."""
-    result = CliRunner().invoke(app, list(words), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-
-
-def shipped(name: str) -> checkpoint.Checkpoint:
-    """A shipped model."""
-    return checkpoint.load(checkpoint.locate(name))
-
-
-def heard_by(model: checkpoint.Checkpoint) -> TokenView:
-    """The guide's tune as a model hears it."""
-    return encode_tune(musicgen.read(TUNE)[0], model)
-
-
-@torch.no_grad()
-def logits_at(model: checkpoint.Checkpoint, place: int) -> np.ndarray:
-    """What a model says after the first tokens of the tune, (V,)."""
-    logits, _ = model.network(*heard_by(model).batch)
-    return logits[0, place].double().numpy()
 
 
 def next_note(path: Path) -> None:
@@ -145,17 +127,6 @@ def states(path: Path) -> None:
         along_tokens(axes, heard)
         axes.set_ylabel(f"60 of {len(changing)} hidden units,\nfrom the steadiest to the liveliest")
         figure.colorbar(drawn, ax=axes, label="$h_t$")
-
-
-FIRST_PART = 71  # tokens of the tune up to its first repeat
-
-
-def along_tokens(axes: Any, heard: TokenView) -> None:
-    """Name the tokens of the first part along the x axis; no marks on the other."""
-    tokens = heard.tokens[:FIRST_PART]
-    axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=7)
-    axes.set_yticks([])
-    axes.set_xlabel("token read: heading, then the first part of The Kilfinane Jig")
 
 
 def one_hot(path: Path) -> None:
@@ -396,6 +367,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "chords": chords,
     "networks": networks,
     "confusion": confusion,
+    **compared_figures.MAKERS,
 }
 
 

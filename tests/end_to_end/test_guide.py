@@ -112,6 +112,7 @@ def test_the_answers_are_right_and_wrong_ones_are_told_why(
             "w, inputs, targets, h",
             "return backward(w, inputs, targets, *forward(w, inputs, targets, h)[1:])['b_h']",
             "changes the loss otherwise"),
+        "window_of_two": ("vectors", "return torch.cat([vectors, vectors], 1)", "zeros"),
         "attend": ("q, k, v", "return (q @ k.T / 2).softmax(1) @ v", "attend to itself"),
     }  # fmt: skip
     mistakes = {n: f"def {n}({given}):\n    {body}\n" for n, (given, body, _) in wrong.items()}
