@@ -3,6 +3,10 @@
 Muon moves a matrix by its momentum made orthogonal (K. Jordan, "Muon: an optimizer for hidden
 layers in neural networks", 2024), scaled to steps of AdamW's size (Liu et al., "Muon is scalable
 for LLM training", 2025, section 2.2), so that one learning rate serves both.
+
+Weight decay is decoupled from the gradient everywhere (Loshchilov and Hutter, "Decoupled weight
+decay regularization", 2019): each step first multiplies a matrix by 1 - learning rate * decay. As
+a part of the gradient (L2) Adagrad would rescale it like the rest, and freeze the weights.
 """
 
 from __future__ import annotations
@@ -14,17 +18,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+# Weight decay where none is asked for. The learning rates of Adagrad and SGD are so large that
+# what suits AdamW would pull their weights to 0.
+DECAYS = {"adamw": 0.05, "muon": 0.05, "adagrad": 0.0, "sgd": 0.0}
+
 
 def build_optimizer(
-    name: str, network: nn.Module, *, learning_rate: float, weight_decay: float, beta2: float
+    name: str, network: nn.Module, *, learning_rate: float, weight_decay: float | None, beta2: float
 ) -> Optimizer:
-    """The optimizer "adamw", "muon", "adagrad" or "sgd"; biases, gains and embedding tables are not
-    decayed. `beta2` is the second decay rate of AdamW."""
+    """The optimizer of a name in `DECAYS`, which has the `weight_decay` for None; biases, gains and
+    embedding tables are not decayed. `beta2` is the second decay rate of AdamW."""
     tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
     trained = [p for p in network.parameters() if p.requires_grad]
     decayed: list[Tensor] = [p for p in trained if p.ndim >= 2 and id(p) not in tables]
     free = [p for p in trained if p.ndim < 2 or id(p) in tables]
-    rate, decay = learning_rate, weight_decay
+    rate, decay = learning_rate, DECAYS[name] if weight_decay is None else weight_decay
 
     def groups(decayed: list[Tensor]) -> list[dict[str, Any]]:
         return [
@@ -37,8 +45,8 @@ def build_optimizer(
 
     match name:
         case "adagrad":
-            return torch.optim.Adagrad(groups(decayed), lr=rate)
-        case "sgd":
+            return DecayedAdagrad(decayed, free, lr=rate, decay=decay)
+        case "sgd":  # without momentum L2 is the same as decoupled decay
             return torch.optim.SGD(groups(decayed), lr=rate)
         case "muon":
             ends = {id(p) for p in network.get_submodule("readout").parameters()}
@@ -49,6 +57,28 @@ def build_optimizer(
             return Joint(muon, adamw([p for p in decayed if id(p) in ends]))
         case _:
             return adamw(decayed)
+
+
+class DecayedAdagrad(torch.optim.Adagrad):
+    """Adagrad with decoupled `decay` of the parameters `decayed`."""
+
+    def __init__(
+        self, decayed: list[Tensor], free: list[Tensor], *, lr: float, decay: float
+    ) -> None:
+        super().__init__([{"params": decayed}, {"params": free}], lr=lr)
+        self.decay = decay
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Decay, then take a step; what the closure returns, if there is one."""
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
+        group = self.param_groups[0]
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.mul_(1 - group["lr"] * self.decay)
+        super().step()
+        return loss
 
 
 class Joint(Optimizer):

@@ -44,9 +44,10 @@ class TrainConfig:
 
     `ema` is the decay of a running average of the weights, which is then what is scored and kept
     (0 is off). "muon" is for hidden matrices, and for GPUs: a CPU takes half a second and more to
-    make them orthogonal; all else has AdamW then, whose second decay rate is `beta2`. `val_every`
-    counts steps, 0 is once an epoch; after `patience` scores without a new best the run ends early
-    (0 never). `trainer` holds other arguments of Lightning's Trainer by name.
+    make them orthogonal; all else has AdamW then, whose second decay rate is `beta2`. The
+    `weight_decay` is decoupled; None is 0.05, but 0 for "adagrad" and "sgd". `val_every` counts
+    steps, 0 is once an epoch; after `patience` scores without a new best the run ends early (0
+    never). `trainer` holds other arguments of Lightning's Trainer by name.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -59,7 +60,7 @@ class TrainConfig:
     optimizer: Literal["adamw", "muon", "adagrad", "sgd"] = "adamw"
     learning_rate: float = 3e-3
     warmup: float = 0.05
-    weight_decay: float = 0.05
+    weight_decay: float | None = None
     beta2: float = 0.98
     clip: float = 1.0
     ema: float = 0.0
@@ -82,7 +83,7 @@ class TrainConfig:
         )
         require(self, ("warmup", "beta2", "ema"), lambda x: 0 <= x < 1, "is not in [0, 1)")
         not_negative = ("seed", "weight_decay", "val_every", "patience", "save_minutes")
-        require(self, not_negative, lambda value: value >= 0, "is negative")
+        require(self, not_negative, lambda value: value is None or value >= 0, "is negative")
         if self.seed > MOST_SEED:
             raise ConfigError(f"seed: {self.seed} is more than {MOST_SEED}")
 

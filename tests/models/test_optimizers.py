@@ -33,12 +33,69 @@ def test_every_parameter_has_one_optimizer(kind: str, optimizer: str) -> None:
     built = optimizer_of(network, optimizer)
     held = [id(p) for group in built.param_groups for p in group["params"]]
     assert sorted(held) == sorted(map(id, network.parameters()))
-    names = {id(p): name for name, p in network.named_parameters()}
-    free = {names[id(p)] for g in built.param_groups if not g["weight_decay"] for p in g["params"]}
-    assert free == {
+    for p in network.parameters():
+        p.data += 1  # none is 0
+        p.grad = torch.zeros_like(p)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    built.step()
+    now = dict(network.named_parameters())
+    assert {name for name in now if torch.equal(now[name], before[name])} == {
         name for name, p in network.named_parameters()
         if p.ndim < 2 or name in (*TABLES, "readout.trust.weight")
     }  # fmt: skip
+
+
+RATE, GRADIENTS = 0.1, (torch.tensor([[0.5, -1.0]]), torch.tensor([[2.0, 0.25]]))
+
+
+def steps_of(name: str, decay: float | None) -> torch.Tensor:
+    """A matrix after a step along each of `GRADIENTS`."""
+    network = nn.Linear(2, 1, bias=False)
+    network.weight.data = torch.tensor([[1.0, -2.0]])
+    built = build_optimizer(name, network, learning_rate=RATE, weight_decay=decay, beta2=0.98)
+    for gradient in GRADIENTS:
+        network.weight.grad = gradient.clone()
+        built.step()
+    return network.weight.detach()
+
+
+def torch_steps(name: str, decay: float) -> torch.Tensor:
+    """The same by torch's own optimizer, which knows nothing of a decay, or AdamW's own."""
+    weight = nn.Parameter(torch.tensor([[1.0, -2.0]]))
+    kinds = {"adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
+    alone = kinds[name]([weight], lr=RATE) if name in kinds else torch.optim.AdamW(
+        [weight], lr=RATE, betas=(0.9, 0.98), weight_decay=decay
+    )  # fmt: skip
+    for gradient in GRADIENTS:
+        if name in kinds:
+            weight.data *= 1 - RATE * decay
+        weight.grad = gradient.clone()
+        alone.step()
+    return weight.detach()
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "decay"),
+    [("adagrad", None, 0.0), ("sgd", None, 0.0), ("adamw", None, 0.05)]
+    + [(name, asked, asked) for name in ("adagrad", "sgd", "adamw") for asked in (0.0, 0.5)],
+)
+def test_decay_is_apart_from_the_gradient(name: str, asked: float | None, decay: float) -> None:
+    assert torch.allclose(steps_of(name, asked), torch_steps(name, decay), atol=1e-7)
+
+
+def test_a_closure_is_evaluated_before_the_decay() -> None:
+    network = nn.Linear(2, 1, bias=False)
+    built = build_optimizer("adagrad", network, learning_rate=RATE, weight_decay=0.5, beta2=0.98)
+    before, seen = network.weight.detach().clone(), []
+
+    def closure() -> float:
+        seen.append(network.weight.detach().clone())
+        network.weight.grad = torch.ones(1, 2)
+        return 2.0
+
+    assert built.step(closure) == 2.0
+    assert torch.equal(seen[0], before)
+    assert torch.allclose(network.weight, before * (1 - RATE * 0.5) - RATE)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
