@@ -97,7 +97,8 @@ def evaluate(
 ) -> None:
     """Judge a model or tunes: likeness, structure, novelty, validity, control, likelihood.
 
-    Without SOURCES and -n: how likely a model finds held-out tunes, in bits per note.
+    Without SOURCES and -n: how likely a model finds held-out tunes, in bits per note (of text per
+    word and character).
     """
     likelihood_alone = not sources and number is None and report is None
     _check_split(split, apart_from, likelihood_alone=likelihood_alone)
@@ -145,9 +146,11 @@ def _print_likelihood(
     from musicgen.corpus import EVERY_SPLIT
     from musicgen.corpus.preparation import prepare
     from musicgen.evaluation.likelihood import rates
+    from musicgen.tokens.languages import text_code
 
     model = options.load_model(name)
-    prepared = prepare([*apart_from, *corpus], tokenizer=model.tokenizer)
+    is_text = text_code(model.tokenizer) is not None
+    prepared = prepare([*apart_from, *corpus], tokenizer=model.tokenizer, every_token=is_text)
     only, n_related = prepared.corpus.apart_from(apart_from) if apart_from else (None, 0)
     likelihood = rates(model, prepared.tokens, split, only=only)
     if as_json is not None:
@@ -168,7 +171,7 @@ def _print_likelihood(
             print(
                 f"{rate.bits:7.3f} bits per {rate.unit:9} (95 % of resamples: {rate.low:.3f} to "
                 f"{rate.high:.3f}) on {rate.n_tunes}{of_all} "
-                f"{which}tunes with {rate.n:,} {rate.unit}s"
+                f"{which}{'texts' if is_text else 'tunes'} with {rate.n:,} {rate.unit}s"
             )
     if apart_from:
         say(
@@ -184,8 +187,12 @@ def _print_likelihood(
         say("note: those that the model was trained on are among them")
     if likelihood.n_unknown:
         unknown = f"{likelihood.n_unknown:,} of {likelihood.n_tokens:,}"
-        say(f"note: {unknown} tokens are unknown to the model")
-    say("-n 500 composes and judges tunes as well")
+        say(
+            f"note: {unknown} tokens are unknown to the model"
+            + ("; each costs its spelling, too" if is_text else "")
+        )
+    if not is_text:
+        say("-n 500 composes and judges tunes as well")
 
 
 class _Evaluation:

@@ -26,7 +26,7 @@ def generate(
     controls: Controls,
     prompt: Annotated[
         str | None,
-        typer.Option(help="First characters of the text of a character model."),
+        typer.Option(help="The beginning of the text; for models of characters or words."),
     ] = None,
     take: TakeOptions,
     max_copied_bars: Annotated[
@@ -81,11 +81,11 @@ def generate(
         seed = stored_seed(output.output)
     sampling = take.with_seed(seed)
     from musicgen.composer import Selection, composer_of
-    from musicgen.tokens import char
+    from musicgen.tokens.languages import text_code
 
     model = load_model(take.checkpoint)
     selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
-    if model.tokenizer == char.NAME:
+    if text_code(model.tokenizer) is not None:
         if controls != Controls() or selection.rules(has_critic=False).choose or resume:
             raise ControlError(
                 "this model writes plain text and takes no controls; begin the text with --prompt"

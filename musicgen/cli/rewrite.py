@@ -13,6 +13,7 @@ from musicgen.cli.command import COMPOSE, command
 from musicgen.cli.messages import reported, say
 from musicgen.cli.options import OutputOptions, ReadingOptions, TakeOptions
 from musicgen.cli.output import TuneSink, read_tune
+from musicgen.cli.texts import write_texts
 from musicgen.errors import ControlError
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _File = Annotated[Path, typer.Argument(help="A single-line melody: ABC or MIDI."
 
 @command(COMPOSE, name="continue")
 def continue_(
-    file: Annotated[Path, typer.Argument(help="An unfinished melody: ABC or MIDI.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="An unfinished melody: ABC or MIDI; for models of text, any text."),
+    ],
     *,
     tune: options.Tune = 1,
     bars: Annotated[
@@ -35,10 +39,20 @@ def continue_(
     reading: ReadingOptions,
 ) -> None:
     """Finish an unfinished melody; every given note stays exactly as it was."""
-    sink = TuneSink(output, take.number)
-    from musicgen import load
+    from musicgen.composer import composer_of
+    from musicgen.tokens.languages import text_code
 
-    composer = load(options.model_folder(take.checkpoint))
+    model = options.load_model(take.checkpoint)
+    if text_code(model.tokenizer) is not None:
+        from musicgen.corpus.texts import read_text
+
+        if bars is not None:
+            raise ControlError("--bars: this model writes plain text, which has no bars")
+        text = read_text(file).removesuffix("\n")
+        write_texts(model, take.number, take.sampling, output, to=None, prompt=text)
+        return
+    sink = TuneSink(output, take.number)
+    composer = composer_of(model)
     melody = read_tune(file, tune, options.given(reading), all_voices=composer.all_voices)
     takes = composer.continuations(melody, take.number, take.sampling, bars=bars)
     _write(sink, takes, take)

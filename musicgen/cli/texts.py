@@ -1,4 +1,4 @@
-"""The output of a model of characters: to the screen, a text file, or as tunes where it is ABC."""
+"""The output of a model of text: to the screen, a text file, or as tunes where it is ABC."""
 
 from __future__ import annotations
 
@@ -46,8 +46,14 @@ def write_texts(
         require_free(text_file, force=options.force)
     elif output is not None:
         sink = TuneSink(options, number, to=to)
+    composer = TextComposer(model)
+    read = composer.read_prompt(prompt)
+    if read.unknown:
+        say(f"unknown to the model, and read as unknown: {', '.join(read.unknown)}")
+    if read.heading:
+        say("the model learned tunes without X: and T:; those lines are kept, not read")
     texts = []
-    for text in TextComposer(model).texts(number, sampling, prompt=prompt):
+    for text in composer.texts(number, sampling, prompt=prompt):
         texts.append(text)
         if output is None:
             print(text.text, end="\n\n", flush=True)

@@ -36,8 +36,25 @@ _CORPUS, _TRAINING = "What to train on", "How to train"  # panels of the help
 Tokenizer = Annotated[
     str | None,
     typer.Option(
-        help="melody, remi (music in parts) or char (any text); default: melody or remi, "
+        help="melody, remi (music in parts), char or word (any text); default: melody or remi, "
         "whichever fits the tunes.",
+        rich_help_panel=_CORPUS,
+    ),
+]
+MinCount = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Read tokens with fewer occurrences as unknown (default: 3, words 2, in small corpora "
+        "1).",
+        rich_help_panel=_CORPUS,
+    ),
+]
+MostTokens = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Know only this many tokens, the most frequent ones (default: all; words 20000).",
         rich_help_panel=_CORPUS,
     ),
 ]
@@ -73,6 +90,8 @@ def train(
         ),
     ] = None,
     tokenizer: Tokenizer = None,
+    min_count: MinCount = None,
+    most_tokens: MostTokens = None,
     from_: Start = None,
     preset: Annotated[
         str | None,
@@ -159,14 +178,18 @@ def train(
         config, origin = RunFolder(out).settings()
     if tokens is not None and corpus:
         raise ConfigError("--corpus and --tokens: give one of them")
-    if tokens is not None and tokenizer is not None:
-        raise ConfigError("--tokenizer and --tokens: token files have theirs; drop --tokenizer")
-    if tokens is not None or corpus or tokenizer or from_ or not origin:
+    limits = {"min_count": min_count, "most_tokens": most_tokens}
+    for name, value in {"tokenizer": tokenizer, **limits}.items():
+        if tokens is not None and value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} and --tokens: token files have theirs; drop {option}")
+    if tokens or corpus or tokenizer or from_ or any(limits.values()) or not origin:
         origin = {
             "corpus": None if tokens else with_column(map(_lasting, corpus or ["celtic"]), column),
             "tokens": tokens and str(tokens.resolve()),
             "tokenizer": tokenizer,
             "from": from_ and _lasting(from_),
+            **limits,
         }
     start = None if origin["from"] is None else options.load_model(origin["from"])
     if start is not None and preset is not None:
@@ -257,6 +280,8 @@ def _load_tokens(origin: dict[str, Any], start: Checkpoint | None) -> CachedCorp
             origin["corpus"],
             tokenizer=_tokenizer(origin["tokenizer"], start),
             vocabulary=None if start is None else start.vocab,
+            min_count=origin.get("min_count"),
+            most_tokens=origin.get("most_tokens"),
             workers=available_cores(),
             progress=progress,
         )
@@ -291,6 +316,8 @@ def prepare(
     ],
     column: options.Column = "",
     tokenizer: Tokenizer = None,
+    min_count: MinCount = None,
+    most_tokens: MostTokens = None,
     from_: Start = None,
     workers: options.Workers = None,
     out: Annotated[
@@ -314,6 +341,8 @@ def prepare(
             progress=progress,
             tokenizer=_tokenizer(tokenizer, start),
             vocabulary=None if start is None else Vocabulary(start.vocab),
+            min_count=min_count,
+            most_tokens=most_tokens,
         )
     for line in prepared.summary():
         say(line)

@@ -63,11 +63,12 @@ def composer_of(checkpoint: Checkpoint) -> Composer | PolyphonicComposer:
     from musicgen.composer.melody import Composer
     from musicgen.composer.polyphony import PolyphonicComposer
     from musicgen.errors import CheckpointError
-    from musicgen.tokens import char, remi
+    from musicgen.tokens import remi
+    from musicgen.tokens.languages import text_code
 
-    if checkpoint.tokenizer == char.NAME:
+    if text_code(checkpoint.tokenizer) is not None:
         raise CheckpointError(
-            "this model writes plain text, character by character; "
-            "use `musicgen generate`, or TextComposer"
+            f"this model writes plain text, token by token ({checkpoint.tokenizer}); "
+            "use `musicgen generate` or `continue`, or TextComposer"
         )
     return (PolyphonicComposer if checkpoint.tokenizer == remi.NAME else Composer)(checkpoint)

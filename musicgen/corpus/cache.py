@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +67,8 @@ def prepared(
     *,
     tokenizer: str | None = None,
     vocabulary: Sequence[str] | None = None,
+    min_count: int | None = None,
+    most_tokens: int | None = None,
     cache: str | Path | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -83,7 +85,8 @@ def prepared(
     from musicgen.tokens.vocabulary import Vocabulary
 
     names = names_of(sources)
-    entry = Path(cache or cache_folder()) / _digest(names, tokenizer, vocabulary)
+    limits = {"min_count": min_count, "most_tokens": most_tokens}
+    entry = Path(cache or cache_folder()) / _digest(names, tokenizer, vocabulary, limits)
     with suppress(OSError, MusicgenError, ValueError, KeyError):  # not there, or damaged
         return _load(entry / _DATA)
     try:
@@ -100,6 +103,8 @@ def prepared(
                     vocabulary=None if vocabulary is None else Vocabulary(tuple(vocabulary)),
                     workers=workers,
                     progress=progress,
+                    min_count=min_count,
+                    most_tokens=most_tokens,
                 )
                 facts = {"about": done.about(), "summary": done.summary()}
                 write_bytes(new / _SUMMARY, json.dumps(facts).encode())
@@ -130,16 +135,20 @@ def _load(data: Path) -> CachedCorpus:
     return replace(CachedCorpus.of_tokens(data / _TOKENS), about=about, summary=summary)
 
 
-def _digest(names: Sequence[str], tokenizer: str | None, vocabulary: Iterable[str] | None) -> str:
+def _digest(
+    names: Sequence[str],
+    tokenizer: str | None,
+    vocabulary: Iterable[str] | None,
+    limits: Mapping[str, int | None],
+) -> str:
     """SHA-256 of everything that decides the tokens, as 32 hexadecimal digits."""
     from musicgen.corpus.sources import find_files
-    from musicgen.tokens.languages import LANGUAGES
+    from musicgen.tokens.languages import text_code
 
     package = Path(__file__).parents[1]
     code = sorted(path for part in _CODE for path in (package / part).rglob("*.py"))
-    texts = tokenizer in LANGUAGES and LANGUAGES[tokenizer].encode_text is not None
-    files = find_files(names, texts=texts)
-    options = [names, tokenizer, None if vocabulary is None else list(vocabulary)]
+    files = find_files(names, texts=text_code(tokenizer or "") is not None)
+    options = [names, tokenizer, None if vocabulary is None else list(vocabulary), limits]
     digest = hashlib.sha256(json.dumps(options).encode())
     for label, path in [*((f.label, f.path) for f in files), *((p.name, p) for p in code)]:
         digest.update(f"\n{label}\n".encode(errors="surrogateescape"))

@@ -176,6 +176,7 @@ def load(
     progress: Progress | None = None,
     all_voices: bool = False,
     extract_text: ExtractText | None = None,
+    in_pieces: bool = False,
     opened: Opened | None = None,
 ) -> Corpus:
     """Read, deduplicate, group and split.
@@ -192,6 +193,7 @@ def load(
         all_voices: read every voice of a file whose reader gives the melody by default (MIDI).
         extract_text: read files and folders (not the named corpora) as plain text, any text, and
             apply this to every document of them (see `corpus.texts`).
+        in_pieces: cut texts into pieces of which each is a family, however alike they are.
         opened: tunes of files that have been opened already; those files are not opened again.
 
     Raises:
@@ -201,7 +203,8 @@ def load(
         raise CorpusError(f"splits val={val:g} and test={test:g} leave nothing to train on")
     names = names_of(sources)
     files = find_files(names, texts=extract_text is not None)
-    read = partial(_read_file, extract=extract, all_voices=all_voices, extract_text=extract_text)
+    documents = extract_text and partial(_read_documents, extract=extract_text, cut=in_pieces)
+    read = partial(_read_file, extract=extract, all_voices=all_voices, documents=documents)
     unique = _Unique()
     for done, file_read in enumerate(_read_files(files, read, workers, opened or {}), 1):
         unique.add(file_read, keep)
@@ -210,7 +213,8 @@ def load(
     rejected = unique.rejected
     if not unique.entries:
         why = f" (first: {rejected[0].id}: {rejected[0].reason})" if rejected else ""
-        raise CorpusError(f"{', '.join(names)}: no readable tune in {len(files)} files{why}")
+        what = "tune" if extract_text is None else "text"
+        raise CorpusError(f"{', '.join(names)}: no readable {what} in {len(files)} files{why}")
     unique.first_of.clear()  # as large as the entries
     families = group_families(np.frombuffer(unique.runs, np.uint64), unique.sizes)
     entries, moved = _assign(unique, families, val=val, test=test)
@@ -323,11 +327,11 @@ def _read_file(
     *,
     extract: Extract | None,
     all_voices: bool,
-    extract_text: ExtractText | None,
+    documents: Callable[[CorpusFile], _FileRead] | None,
     tunes: Iterator[Tune | Rejected] | None = None,
 ) -> _FileRead:
-    if extract_text is not None and not file.named:
-        return _read_documents(file, extract_text)
+    if documents is not None and not file.named:
+        return documents(file)
     read: list[_ReadTune] = []
     omitted: list[Omitted] = []
     try:
@@ -351,25 +355,27 @@ def _read_file(
     return read, omitted
 
 
-def _read_documents(file: CorpusFile, extract_text: ExtractText) -> _FileRead:
-    """The documents of a text file. Those that are tunes are compared as tunes."""
+def _read_documents(file: CorpusFile, *, extract: ExtractText, cut: bool) -> _FileRead:
+    """The documents of a text file, or its pieces. Documents that are tunes are compared as tunes,
+    pieces with nothing."""
     try:
         text = texts.read_text(file.path)
     except MusicgenError as error:
         return [], [Omitted(file.label, "", getattr(error, "what", str(error)))]
     read: list[_ReadTune] = []
-    seen: Counter[int] = Counter()
-    for line, document in texts.documents(text):
-        seen[line] += 1
-        name = f"{file.label}:{line}" + (f"#{seen[line]}" if seen[line] > 1 else "")
-        tune = tune_in(document)
+    for place, document in texts.places(texts.pieces(text) if cut else texts.documents(text)):
+        name = f"{file.label}:{place}"
+        tune = None if cut else tune_in(document)
         examined = None if tune is None else _examine(name, file.source, tune, None)
         facts = _NO_FACTS if examined is None else examined.entry.facts
         facts = facts if facts.title else replace(facts, title=document.split("\n")[0][:60])
-        digest = hashlib.sha256(" ".join(document.split()).encode()).digest()
+        content = f"{len(read)}\n{document}" if cut else " ".join(document.split())
+        digest = hashlib.sha256(content.encode()).digest()
         runs = texts.text_shingles(document) if examined is None else examined.shingles
-        entry = Entry(name, file.source, digest, facts)
-        read.append(_ReadTune(entry, runs, extract_text(document, tune)))
+        runs = np.frombuffer(digest[:8], np.uint64) if cut else runs
+        read.append(
+            _ReadTune(Entry(name, file.source, digest, facts), runs, extract(document, tune))
+        )
     return read, [] if read else [Omitted(file.label, "", "holds no text")]
 
 

@@ -10,39 +10,36 @@ in a temporary file until families, splits and the vocabulary are known.
 from __future__ import annotations
 
 import tempfile
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from musicgen import formats
 from musicgen.config import unknown
-from musicgen.corpus.loading import Corpus, Entry, Omitted, Opened, Progress, load, names_of
+from musicgen.corpus.encoded_tunes import EncodedTunes
+from musicgen.corpus.loading import Corpus, Omitted, Opened, Progress, load, names_of
 from musicgen.corpus.sources import CORPORA, find_files
-from musicgen.corpus.tokenset import TokenRow, TokenSet, build_tokenset, require_replaceable
+from musicgen.corpus.texts import FEWEST_CHARACTERS
+from musicgen.corpus.tokenset import UNK_ID, TokenSet, build_tokenset, require_replaceable
 from musicgen.errors import ConfigError, CorpusError, MusicgenError, printable
 from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.music.tune import Rejected, Tune
 from musicgen.tokens import melody, remi
-from musicgen.tokens.language import SEPARATOR, Encoded, Language
+from musicgen.tokens.language import Encoded, Language
 from musicgen.tokens.languages import LANGUAGES
 from musicgen.tokens.remi.pieces import is_polyphonic
-from musicgen.tokens.vocabulary import Vocabulary
+from musicgen.tokens.vocabulary import SPECIALS, Vocabulary
 
 MOST_LISTED = 500  # unreadable tunes in a summary
 _SAMPLED_FILES = 60
 _SAMPLED_TUNES = 20  # of a file
 _MAX_OPENED = 16 << 20  # bytes of files that stay open after the sample
-
-# Tokens that occur more rarely in the training split are read as unknown.
-MIN_COUNT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +138,20 @@ class Prepared(Examined):
         ]
         if (more := len(loaded.rejected) - MOST_LISTED) > 0:
             lines.append(f"left out: {more} more; musicgen corpus --rejected lists them")
-        items = "tunes" if self.tokens.unit == "note" else "tunes or paragraphs"
+        items = "tunes or paragraphs" if self.language.text else "tunes"
         lines.append(
             f"{len(loaded.entries)} {items}, {len(loaded.rejected)} unreadable, "
             f"{len(self.omitted)} that are no {self.language.what}, "
             f"{len(loaded.duplicates)} duplicates; {len(train)} to train on with "
             f"{int(train.notes.sum()):,} {self.tokens.unit}s"
         )
+        if self.language.text:
+            unknown = np.mean(train.ids == UNK_ID)
+            n_known = len(self.tokens.vocab) - len(SPECIALS)
+            lines.append(
+                f"{n_known:,} tokens in the vocabulary; {unknown:.1%} of those to train on are "
+                "rarer ones, read as unknown"
+            )
         return lines
 
     def about(self) -> str:
@@ -171,8 +175,8 @@ def examine(
     Raises:
         CorpusError: nothing can be read.
     """
-    encoded = _read(sources, None, None, tokenizer, workers=workers, progress=progress)
-    return Examined(*encoded.account)
+    encoded, choice = _read(sources, None, tokenizer, workers=workers, progress=progress)
+    return Examined(*encoded.account, choice)
 
 
 def prepare(
@@ -185,25 +189,31 @@ def prepare(
     progress: Progress | None = None,
     tokenizer: str | None = None,
     vocabulary: Vocabulary | None = None,
+    min_count: int | None = None,
+    most_tokens: int | None = None,
+    every_token: bool = False,
 ) -> Prepared:
     """Read a corpus (see `corpus.load`) and encode every tune of it, with `tokenizer` or the one
     that fits it (see `choose`).
 
     The vocabulary is that of the training split alone, or the one given, so that its model can be
-    fine-tuned; tokens that are not in it are unknown. With a `folder` the token files are written
-    there and stay on disk, and the index beside them; older token files in it are replaced.
+    fine-tuned; tokens that are not in it are unknown. So are those with fewer than `min_count`
+    occurrences and all but the `most_tokens` most frequent ones (default: those of the language).
+    With `every_token` it is that of all splits, and no token is unknown. With a `folder` the token
+    files are written there and stay on disk, and the index beside them; older token files in it
+    are replaced.
 
     Raises:
         CorpusError: nothing can be read or encoded, or the folder cannot be written.
+        ConfigError: `min_count` or `most_tokens` is less than 1, or of a given vocabulary.
     """
+    _check_limits(vocabulary, min_count=min_count, most_tokens=most_tokens)
     if folder is not None:
         require_replaceable(folder)
-    melodies = Collector()
     with tempfile.TemporaryFile() as file:
-        encoded = _read(
+        encoded, choice = _read(
             sources,
             file,
-            melodies,
             tokenizer,
             val=val,
             test=test,
@@ -217,7 +227,11 @@ def prepare(
             raise CorpusError(
                 f"no tune of the corpus is a {language.what} (first: {first.id}: {first.reason})"
             )
-        vocabulary = vocabulary or encoded.vocabulary([e.split == "train" for e in corpus.entries])
+        if vocabulary is None and every_token:
+            vocabulary = Vocabulary.build([list(encoded.ids)])
+        elif vocabulary is None:
+            in_train = [entry.split == "train" for entry in corpus.entries]
+            vocabulary = encoded.vocabulary(in_train, min_count, most_tokens)
         tokens = build_tokenset(
             encoded.rows(corpus.entries, vocabulary, progress),
             vocab=vocabulary.tokens,
@@ -227,46 +241,75 @@ def prepare(
             unit=language.unit,
             folder=folder,
         )
-    index = melodies.index([entry.id for entry in corpus.entries])
+    assert encoded.melodies is not None
+    index = encoded.melodies.index([entry.id for entry in corpus.entries])
     if folder is not None:
         index.save(Path(folder) / FILE_NAME)
-    return Prepared(*encoded.account, tokens, index)
+    return Prepared(*encoded.account, choice, tokens, index)
+
+
+def _check_limits(vocabulary: Vocabulary | None, **limits: int | None) -> None:
+    """Raise ConfigError unless the limits are at least 1, and none is given beside a vocabulary."""
+    for name, value in limits.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}: {value} is not at least 1")
+        if value is not None and vocabulary is not None:
+            raise ConfigError(f"{name}: the model to start from has its vocabulary; drop it")
 
 
 def _read(
     sources: str | Path | Sequence[str | Path],
     file: IO[bytes] | None,
-    melodies: Collector | None,
     tokenizer: str | None,
     *,
+    val: float = 0.1,
+    test: float = 0.1,
     workers: int,
-    **reading: Any,
-) -> _EncodedTunes:
-    """Choose a language, read a corpus and encode its tunes, into `file` and for an index."""
+    progress: Progress | None,
+) -> tuple[EncodedTunes, Choice]:
+    """Choose a language, read a corpus and encode its tunes, with a `file` into it and for an
+    index. A text without a document for every split is read again, in pieces."""
     names, opened = names_of(sources), Opened()
     choice = choose(names, tokenizer, workers=workers, opened=opened)
     language = LANGUAGES[choice.name]
-    encoded = _EncodedTunes(file, language)
 
-    def keep(extracted: tuple[Encoded | str, Melody | None]) -> bool:
-        encoded.append(extracted[0])
-        if melodies is not None and extracted[1] is not None:
-            melodies.append(extracted[1])
-        return not isinstance(extracted[0], str)
+    def read(*, in_pieces: bool) -> tuple[EncodedTunes, Corpus]:
+        encoded = EncodedTunes(file, language)
+        return encoded, load(
+            names,
+            val=val,
+            test=test,
+            workers=workers,
+            extract=partial(_encode, language.name, encoded.melodies is not None),
+            all_voices=language.all_voices,
+            extract_text=partial(_encode_text, language.name) if language.text else None,
+            in_pieces=in_pieces,
+            keep=encoded.append,
+            progress=progress,
+            opened=opened,
+        )
 
-    indexed = melodies is not None
-    corpus = load(
-        names,
-        workers=workers,
-        extract=partial(_encode, language, indexed),
-        all_voices=language.all_voices,
-        extract_text=language.encode_text and partial(_encode_text, language, indexed),
-        keep=keep,
-        opened=opened,
-        **reading,
-    )
-    encoded.finish(corpus, choice)
-    return encoded
+    encoded, corpus = read(in_pieces=False)
+    if language.text and _lacks_split(corpus, val=val, test=test):
+        encoded, corpus = read(in_pieces=True)
+        n_pieces = len(corpus.entries)
+        if n_pieces < FEWEST_CHARACTERS:
+            raise CorpusError(
+                f"{', '.join(names)}: {n_pieces} character is too little to train on; give "
+                f"{FEWEST_CHARACTERS} or more"
+            )
+        notice = f"too little text, or too much alike: it is cut into {n_pieces} pieces, and those "
+        notice += "to validate with may be like those to train on"
+        corpus = replace(corpus, notices=(*corpus.notices, notice))
+    encoded.finish(corpus)
+    return encoded, choice
+
+
+def _lacks_split(corpus: Corpus, *, val: float, test: float) -> bool:
+    """Whether there is no text for a split; of tunes two are enough, to train and to validate."""
+    has_tunes = any(entry.facts.notes for entry in corpus.entries)
+    wanted = {"val": val, "test": 0.0 if has_tunes else test}
+    return any(share > 0 and not corpus.split(name) for name, share in wanted.items())
 
 
 def index_corpus(
@@ -285,91 +328,14 @@ def index_corpus(
     return melodies.index([entry.id for entry in corpus.entries])
 
 
-def _encode(language: Language, indexed: bool, tune: Tune) -> tuple[Encoded | str, Melody | None]:
-    return language.encode(tune), _index(tune) if indexed else None
+# By the name of a language, whose functions cannot all be sent to another process.
+def _encode(name: str, indexed: bool, tune: Tune) -> tuple[Encoded | str, Melody | None]:
+    return LANGUAGES[name].encode(tune), _index(tune) if indexed else None
 
 
-def _encode_text(
-    language: Language, indexed: bool, text: str, tune: Tune | None
-) -> tuple[Encoded, Melody | None]:
-    assert language.encode_text is not None
-    return language.encode_text(text), _index(tune or Tune()) if indexed else None
+def _encode_text(name: str, text: str, tune: Tune | None) -> tuple[Encoded, Melody]:
+    return LANGUAGES[name].encode_text(text), _index(tune or Tune())
 
 
 def _index(tune: Tune) -> Melody:
     return Melody.of(tune, place="")
-
-
-class _EncodedTunes:
-    """Encoded tunes in a file, as tables (T, 1 + F) of int32: a preliminary id, in the order of
-    first occurrence, and the features. Lengths and reasons are in memory. Without a file the tables
-    are discarded. `account` holds the fields of `Examined`, once the corpus has been read."""
-
-    def __init__(self, file: IO[bytes] | None, language: Language) -> None:
-        self.language = language
-        self._n_columns = 1 + len(language.feature_sizes)
-        self.ids: dict[str, int] = {}
-        self.lengths, self.units = array("I"), array("I")
-        self.refused: list[tuple[int, str]] = []
-        self.irregular: list[int] = []
-        self.dropped: Counter[str] = Counter()
-        self._file = file
-
-    def append(self, encoded: Encoded | str) -> None:
-        """Add the tune of the next entry."""
-        number = len(self.lengths)
-        if isinstance(encoded, str):
-            self.refused.append((number, encoded))
-            self.lengths.append(0)
-            self.units.append(0)
-            return
-        ids = [self.ids.setdefault(t, len(self.ids)) for t in encoded.tokens.split(SEPARATOR)]
-        if self._file is not None:
-            self._file.write(np.column_stack([ids, encoded.features]).astype(np.int32).tobytes())
-        self.lengths.append(len(ids))
-        self.units.append(encoded.units)
-        self.dropped += encoded.dropped
-        if encoded.irregular:
-            self.irregular.append(number)
-
-    def finish(self, corpus: Corpus, choice: Choice) -> None:
-        """Set `account`, after the last tune."""
-        entries = corpus.entries
-        omitted = tuple(
-            Omitted(entries[i].id, entries[i].facts.title, reason) for i, reason in self.refused
-        )
-        self.account = (
-            *(corpus, omitted, self.dropped),
-            tuple(entries[i].id for i in self.irregular),
-            choice,
-        )
-
-    def _tables(self) -> Iterator[NDArray[np.int32]]:
-        assert self._file is not None
-        self._file.seek(0)
-        for length in self.lengths:
-            data = self._file.read(length * self._n_columns * np.dtype(np.int32).itemsize)
-            yield np.frombuffer(data, np.int32).reshape(length, self._n_columns)
-
-    def vocabulary(self, in_train: Sequence[bool]) -> Vocabulary:
-        """The tokens that are not too rare in the training split."""
-        counts = np.zeros(len(self.ids), np.int64)
-        for table, counted in zip(self._tables(), in_train, strict=True):
-            if counted:
-                counts += np.bincount(table[:, 0], minlength=len(counts))
-        small = sum(in_train) < self.language.small
-        return Vocabulary.of_counts(
-            dict(zip(self.ids, counts.tolist(), strict=True)), min_count=1 if small else MIN_COUNT
-        )
-
-    def rows(
-        self, entries: Sequence[Entry], vocabulary: Vocabulary, progress: Progress | None
-    ) -> Iterator[TokenRow]:
-        """The tunes as rows of a token set."""
-        final = np.array(vocabulary.encode(self.ids))
-        tunes = zip(entries, self._tables(), self.units, strict=True)
-        for done, (entry, table, notes) in enumerate(tunes, 1):
-            if len(table):
-                yield entry.split, entry.id, final[table[:, 0]], table[:, 1:], notes
-            if progress is not None and (done % 100 == 0 or done == len(entries)):
-                progress("writing tokens", done, len(entries))

@@ -141,7 +141,7 @@ def _files_in(folder: Path, pattern: str, *, texts: bool) -> list[Path]:
             )
             and re.fullmatch(pattern, name, re.DOTALL)
             and not name.startswith(".")
-            and Path(name).stem.lower() not in NOT_TUNEBOOKS
+            and (texts or Path(name).stem.lower() not in NOT_TUNEBOOKS)
         ]
     return sorted(files, key=lambda path: path.relative_to(folder).parts)
 

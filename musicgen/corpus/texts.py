@@ -3,12 +3,14 @@
     for line, text in documents(read_text(path)): ...
 
 Blank lines divide. A block that begins with `X:` is a document of its own; other blocks follow one
-another, blank line and all, until there is enough for a network to read on in.
+another, blank line and all, until there is enough for a network to read on in. A text that is too
+short, or too much alike, for documents in every split is cut into `PIECES` instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ from musicgen.system.files import read_bytes
 # Characters. Paragraphs are joined up to the first bound; what is longer than the second is cut,
 # at a line's end where there is one: matches are looked for in time that grows with its square.
 JOINED, LONGEST = 512, 2048
+PIECES = 20  # of a file whose documents are too few
+FEWEST_CHARACTERS = 2  # to train on: one, and one to validate with
 
 
 def read_text(path: Path) -> str:
@@ -55,6 +59,22 @@ def documents(text: str) -> Iterator[tuple[int, str]]:
         yield from _cut(start, joined)
 
 
+def pieces(text: str) -> Iterator[tuple[int, str]]:
+    """The text in `PIECES` of about the same length, or more where it is long, each with its line;
+    cut at line ends or blanks where it can be."""
+    bare = text.strip()
+    first = 1 + text[: text.find(bare)].count("\n")
+    yield from _cut(first, bare, min(LONGEST, -(-len(bare) // PIECES)))
+
+
+def places(documents: Iterable[tuple[int, str]]) -> Iterator[tuple[str, str]]:
+    """Documents with their lines as texts, numbered where one line has several."""
+    seen: Counter[int] = Counter()
+    for line, document in documents:
+        seen[line] += 1
+        yield f"{line}#{seen[line]}" if seen[line] > 1 else str(line), document
+
+
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
     """Runs of lines that are not blank, each with the number of its first."""
     block: list[str] = []
@@ -69,10 +89,10 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
         yield number - len(block) + 1, "\n".join(block)
 
 
-def _cut(line: int, text: str) -> Iterator[tuple[int, str]]:
+def _cut(line: int, text: str, longest: int = LONGEST) -> Iterator[tuple[int, str]]:
     start = 0
-    while len(text) - start > LONGEST:
-        least, most = start + 1, start + LONGEST
+    while len(text) - start > longest:
+        least, most = start + 1, start + longest
         end = text.rfind("\n", least, most) + 1 or text.rfind(" ", least, most) + 1 or most
         yield line, text[start:end]
         line += text.count("\n", start, end)

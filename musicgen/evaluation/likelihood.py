@@ -1,7 +1,8 @@
-"""How likely a model finds held-out tunes: bits per note, bar and character, with intervals.
+"""How likely a model finds held-out tunes: bits per note, bar, word and character, with intervals.
 
-The character is one of canonical ABC, which any tokenizer can be compared by; a model of plain
-characters is scored on its own text.
+The character is one of canonical ABC, which any tokenizer can be compared by; a model of text is
+scored on its own text. There a token that it does not know costs its spelling, too, so that models
+of characters and of words can be compared.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from musicgen.corpus.tokenset import UNK_ID, TokenSet, TokenSplit
 from musicgen.errors import CheckpointError, CorpusError, InvalidTuneError
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.scoring import score_tunes
-from musicgen.tokens import char
-from musicgen.tokens.languages import LANGUAGES
+from musicgen.tokens import char, word
+from musicgen.tokens.char import tune_in
+from musicgen.tokens.languages import LANGUAGES, text_code
 from musicgen.tokens.lookback.features import lookback_features, n_given_columns
 from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 
 RESAMPLES = 1000
-# Bits that tell which of all Unicode characters an unknown one is: what its token costs beside.
-UNKNOWN_CHARACTER = float(np.log2(0x110000))
+UNITS = ("note", "bar", "word", "character")
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +46,8 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The same bits per some other unit ("note", "bar", "character"), of which the tunes have `n`.
-    `n_tunes` are those that it could be counted in."""
+    """The same bits per some other unit of `UNITS`, of which the tunes have `n`. `n_tunes` are
+    those that it could be counted in."""
 
     unit: str
     bits: float
@@ -109,13 +110,15 @@ def rates(
     same_vocabulary = tokens.vocab == checkpoint.vocab
     scored = held_out if same_vocabulary else _in_vocabulary(held_out, tokens, checkpoint)
     bits = score_tunes(checkpoint.network, scored)
-    unknown = np.add.reduceat((scored.ids == UNK_ID).astype(np.int64), scored.offsets[:-1])
-    if tokens.unit == char.UNIT:
-        bits += UNKNOWN_CHARACTER * unknown
+    is_unknown = scored.ids == UNK_ID
+    unknown = np.add.reduceat(is_unknown.astype(np.int64), scored.offsets[:-1])
+    if (code := text_code(tokens.tokenizer)) is not None:
+        costs = np.array([*map(code.spelling(checkpoint.vocab), tokens.vocab)])
+        bits += np.add.reduceat(costs[held_out.ids] * is_unknown, scored.offsets[:-1])
     sizes = _sizes(tokens, held_out)
     counted = {
         unit: (bits[known], sizes[known, column])
-        for column, unit in enumerate(("note", "bar", "character"))
+        for column, unit in enumerate(UNITS)
         if (known := sizes[:, column] > 0).any()
     }
     return Rates(
@@ -123,8 +126,19 @@ def rates(
         len(held_out),
         len(held_out.ids) - 2 * len(held_out),
         int(unknown.sum()),
-        same_vocabulary or checkpoint.fingerprint == tokens.fingerprint,
+        same_vocabulary or _is_own(tokens, checkpoint),
     )
+
+
+def _is_own(tokens: TokenSet, checkpoint: Checkpoint) -> bool:
+    """Whether a model was trained on tokens whose vocabulary is larger than its own, since it knows
+    the most frequent ones of the training split."""
+    if text_code(tokens.tokenizer) is None:
+        return checkpoint.fingerprint == tokens.fingerprint
+    counts = np.bincount(tokens.splits["train"].ids, minlength=len(tokens.vocab))
+    counted = dict(zip(tokens.vocab, counts.tolist(), strict=True))
+    most = len(checkpoint.vocab) - len(SPECIALS)
+    return set(Vocabulary.of_counts(counted, most=most).tokens) == set(checkpoint.vocab)
 
 
 def _tunes_of(tokens: TokenSet, split: str, only: Collection[str] | None = None) -> TokenSplit:
@@ -167,24 +181,31 @@ def rate_of(unit: str, bits: Floats, sizes: Floats) -> Rate:
 
 
 def _sizes(tokens: TokenSet, split: TokenSplit) -> Floats:
-    """Notes, bars and characters of each tune, (n, 3); 0 where they cannot be counted, as in a
-    tune with an unknown token, whose music is not known any more."""
+    """`UNITS` of each tune, (n, 4); 0 where they cannot be counted, as in a tune with an unknown
+    token, whose music is not known any more. Characters of a tune are no words."""
     language, vocabulary = LANGUAGES[tokens.tokenizer], Vocabulary(tokens.vocab)
-    sizes = np.zeros((len(split), 3))
-    by_character = tokens.unit == char.UNIT
-    sizes[:, 2 if by_character else 0] = split.notes
+    sizes = np.zeros((len(split), len(UNITS)))
+    sizes[:, UNITS.index(tokens.unit)] = split.notes
     for i in range(len(split)):
         texts = vocabulary.decode(split.tune(i)[0].tolist())
-        if not by_character and UNKNOWN in texts:
+        if language.text is not None:
+            text = language.text.decode(texts)
+            tune = tune_in(text)
+            if tune is not None:
+                sizes[i, :2] = tune.n_notes, len(tune.bars)
+            elif tokens.unit != word.UNIT:
+                sizes[i, 2] = word.n_words(text)
+            if UNKNOWN not in texts:
+                sizes[i, 3] = len(text)
+            continue
+        if UNKNOWN in texts:
             continue
         try:
             tune = language.decode(texts)
         except InvalidTuneError:
             continue
-        if tune is not None and by_character:
-            sizes[i, :2] = tune.n_notes, len(tune.bars)
-        elif tune is not None:
-            sizes[i, 1:] = len(tune.bars), len(char.text_of(tune))
+        if tune is not None:
+            sizes[i, 1], sizes[i, 3] = len(tune.bars), len(char.text_of(tune))
     return sizes
 
 

@@ -11,7 +11,7 @@ a part of the gradient (L2) Adagrad would rescale it like the rest, and freeze t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -63,9 +63,9 @@ class DecayedAdagrad(torch.optim.Adagrad):
     """Adagrad with decoupled `decay` of the parameters `decayed`."""
 
     def __init__(
-        self, decayed: list[Tensor], free: list[Tensor], *, lr: float, decay: float
+        self, decayed: Iterable[Tensor], free: Iterable[Tensor], *, lr: float, decay: float
     ) -> None:
-        super().__init__([{"params": decayed}, {"params": free}], lr=lr)
+        super().__init__([{"params": list(decayed)}, {"params": list(free)}], lr=lr)
         self.decay = decay
 
     @torch.no_grad()

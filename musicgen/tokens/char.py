@@ -10,24 +10,24 @@ notes can be given the same music.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from math import log2
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from musicgen.errors import ControlError, InvalidTuneError
+from musicgen.errors import InvalidTuneError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.music.tune import Tune
-from musicgen.tokens.language import Encoded, Language
+from musicgen.tokens.language import Encoded, Language, TextCode
 from musicgen.tokens.melody.encoding import melody
-from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN, Vocabulary
+from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN
 
 NAME = "char"
 UNIT = "character"
+# Bits that tell which of all Unicode characters an unknown one is: what its token costs beside.
+UNKNOWN_BITS = log2(0x110000)
+REPLACEMENT = "\ufffd"  # stands for a token that a vocabulary does not have
 _NOT_MUSIC = ("X:", "T:")
 _KEY = re.compile(r"^K:", re.MULTILINE)
-_REPLACEMENT = "\ufffd"  # stands for a character that a vocabulary does not have
 
 
 def encode(text: str) -> list[str]:
@@ -37,7 +37,7 @@ def encode(text: str) -> list[str]:
 
 def decode(tokens: Iterable[str]) -> str:
     """The text of tokens, without `<bos>`, `<eos>` and `<pad>`."""
-    texts = dict.fromkeys(SPECIALS, "") | {UNKNOWN: _REPLACEMENT}
+    texts = dict.fromkeys(SPECIALS, "") | {UNKNOWN: REPLACEMENT}
     return "".join(texts.get(token, token) for token in tokens)
 
 
@@ -58,54 +58,39 @@ def tune_in(text: str) -> Tune | None:
     return reading.tunes[0] if len(reading.tunes) == 1 and not reading.rejected else None
 
 
-def prompt_ids(text: str, vocabulary: Vocabulary) -> list[int]:
-    """Ids of the characters of a prompt.
+def text_language(name: str, unit: str, code: TextCode, **options: Any) -> Language:
+    """A language of text, which encodes a tune as its canonical ABC."""
 
-    Raises:
-        ControlError: the model has never seen one of them.
-    """
-    for place, character in enumerate(text, 1):
-        if character not in vocabulary.ids:
-            raise ControlError(
-                f"prompt: character {place}, {character!r}, is none the model knows; "
-                f"it knows {alphabet(vocabulary.tokens)}"
-            )
-    return vocabulary.encode(text)
+    def encode_tune(tune: Tune) -> Encoded | str:
+        try:
+            reduced = melody(tune)
+        except InvalidTuneError as error:
+            return str(error)
+        encoded = language.encode_text(text_of(reduced.tune))
+        return encoded._replace(dropped=reduced.dropped)
 
-
-def alphabet(vocabulary: Sequence[str]) -> str:
-    """The characters of a vocabulary in a row, as Python would print them."""
-    return repr("".join(token for token in vocabulary if token not in SPECIALS))[1:-1]
-
-
-def _encode_tune(tune: Tune) -> Encoded | str:
-    try:
-        reduced = melody(tune)
-    except InvalidTuneError as error:
-        return str(error)
-    return _encode_text(text_of(reduced.tune))._replace(dropped=reduced.dropped)
+    language = Language(
+        name=name,
+        what="single-line melody",
+        n_header=0,
+        feature_sizes={},
+        encode=encode_tune,
+        decode=lambda tokens: tune_in(code.decode(tokens)),
+        small=50,
+        unit=unit,
+        text=code,
+        **options,
+    )
+    return language
 
 
-def _encode_text(text: str) -> Encoded:
-    return Encoded.of(encode(text), _without_features, len(text), Counter())
-
-
-def _without_features(tokens: Sequence[str]) -> tuple[NDArray[np.uint16], bool]:
-    return np.zeros((len(tokens), 0), np.uint16), False
-
-
-def _decode_tune(tokens: Sequence[str]) -> Tune | None:
-    return tune_in(decode(tokens))
-
-
-CHARACTERS = Language(
-    name=NAME,
-    what="single-line melody",
-    n_header=0,
-    feature_sizes={},
-    encode=_encode_tune,
-    decode=_decode_tune,
-    small=50,
-    unit=UNIT,
-    encode_text=_encode_text,
+CHARACTERS = text_language(
+    NAME,
+    UNIT,
+    TextCode(
+        encode=encode,
+        decode=decode,
+        n_units=len,
+        spelling=lambda _vocabulary: lambda _token: UNKNOWN_BITS,
+    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,15 +45,33 @@ class Encoded(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextCode:
+    """Tokens of any text: `decode(encode(text)) == text`, and `decode` leaves the specials out.
+
+    `n_units` counts the units of a text, as `Language.unit` names them. `spelling` gives for a
+    vocabulary the bits that tell which one an unknown token is. With `reads_unknown` a prompt may
+    hold tokens that a model does not know.
+    """
+
+    encode: Callable[[str], list[str]]
+    decode: Callable[[Iterable[str]], str]
+    n_units: Callable[[str], int]
+    spelling: Callable[[Sequence[str]], Callable[[str], float]]
+    reads_unknown: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Language:
     """A tokenizer with the feature columns that networks get beside its tokens.
 
     `what` is the kind of music that it represents; `encode` gives a tune, or the reason why it
     cannot be represented; `decode` gives the tune of tokens. The first `n_header` tokens are the
-    heading. With fewer than `small` tunes to train on every token is kept, since hardly a heading
-    occurs twice. `all_voices` of a file are read where its reader gives the melody by default.
-    `unit` is the unit of the likelihood of a model. With `encode_text` files and folders are read
-    as text, a document at a time, and only the named corpora as music.
+    heading. Tokens with fewer than `min_count` occurrences in training are unknown, and those
+    beyond the `most_tokens` most frequent ones; with fewer than `small` tunes to train on every
+    token is kept, since hardly a heading occurs twice. `all_voices` of a file are read where its
+    reader gives the melody by default. `unit` is the unit of the likelihood of a model. With
+    `text` files and folders are read as text, a document at a time, and only the named corpora as
+    music.
     """
 
     name: str
@@ -62,7 +80,20 @@ class Language:
     feature_sizes: dict[str, int]
     encode: Callable[[Tune], Encoded | str]
     decode: Callable[[Sequence[str]], Tune | None]
+    min_count: int = 3
+    most_tokens: int | None = None
     small: int = 0
     all_voices: bool = False
     unit: str = "note"
-    encode_text: Callable[[str], Encoded] | None = None
+    text: TextCode | None = None
+
+    def encode_text(self, text: str) -> Encoded:
+        """A document in the tokens of a language of text."""
+        assert self.text is not None
+        units = self.text.n_units(text)
+        return Encoded.of(self.text.encode(text), without_features, units, Counter())
+
+
+def without_features(tokens: Sequence[str]) -> tuple[NDArray[np.uint16], bool]:
+    """The features of a language that has none; nothing in it is irregular."""
+    return np.zeros((len(tokens), 0), np.uint16), False

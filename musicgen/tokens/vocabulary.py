@@ -31,9 +31,14 @@ class Vocabulary:
         return cls.of_counts(counts, min_count=min_count)
 
     @classmethod
-    def of_counts(cls, counts: Mapping[str, int], *, min_count: int = 1) -> Vocabulary:
-        """Vocabulary of counted tokens; see `build`."""
+    def of_counts(
+        cls, counts: Mapping[str, int], *, min_count: int = 1, most: int | None = None
+    ) -> Vocabulary:
+        """Vocabulary of counted tokens; see `build`. With `most` at most so many, the most frequent
+        ones in falling order."""
         kept = sorted(t for t, n in counts.items() if n >= min_count and t not in SPECIALS)
+        if most is not None:
+            kept = sorted(kept, key=lambda token: -counts[token])[:most]
         return cls((*SPECIALS, *kept))
 
     def encode(self, tokens: Iterable[str]) -> list[int]:

@@ -24,14 +24,14 @@ from musicgen.corpus.texts import JOINED, LONGEST, documents, read_text, text_sh
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseError
 from musicgen.evaluation.inspection import attention, surprise
-from musicgen.evaluation.likelihood import UNKNOWN_CHARACTER, rates
+from musicgen.evaluation.likelihood import rates
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity.families import SAME_FAMILY_JACCARD
 from musicgen.tokens import char
-from musicgen.tokens.char import tune_in
+from musicgen.tokens.char import UNKNOWN_BITS, tune_in
 from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
 
 REEL = "X:{n}\nT:Reel {n}\nM:2/4\nL:1/8\nK:G\n{music}|\n"
@@ -167,7 +167,7 @@ def test_files_are_read_as_they_are_and_corpora_as_music(tmp_path: Path) -> None
     named = find_files(["chorales", "airdsAirs", str(tmp_path)], texts=True)
     assert {file.named for file in named if file.source != str(tmp_path)} == {True}
     assert [f.path.name for f in named if not f.named] == ["a.text", "b.bin"]
-    with pytest.raises(CorpusError, match=r"b\.bin: no readable tune in 1 files"):
+    with pytest.raises(CorpusError, match=r"b\.bin: no readable text in 1 files"):
         prepare(tmp_path / "b.bin", tokenizer="char")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CorpusError, match=r"empty: no file in this folder$"):
@@ -204,7 +204,7 @@ def test_likelihood_is_counted_by_note_bar_and_character(
     assert not strange.own
     assert strange.n_unknown == len(other.splits["test"])
     bits = next(rate for rate in strange.rates if rate.unit == "character")
-    assert bits.bits * bits.n > strange.n_unknown * UNKNOWN_CHARACTER
+    assert bits.bits * bits.n > strange.n_unknown * UNKNOWN_BITS
 
 
 def test_text_is_the_same_for_a_seed_whatever_the_batch(prepared: Prepared) -> None:
@@ -257,7 +257,9 @@ def test_from_text_to_text_through_the_command_line(
     run("generate", "-c", "run", "--seed", "1", "-n", "2", "-o", "two.txt", "--force")
     assert hashlib.sha256(Path("two.txt").read_bytes()).digest() == digest.digest()
     tune = REEL.format(n=1, music="GABc|dedB|cABG|G4").rstrip("\n")
-    monkeypatch.setattr("musicgen.composer.texts.decode", lambda _tokens: tune)
+    assert char.CHARACTERS.text is not None
+    writing = replace(char.CHARACTERS.text, decode=lambda _tokens: tune)
+    monkeypatch.setattr("musicgen.composer.texts.text_code", lambda _name: writing)
     assert (
         run("generate", "-c", "run", "--seed", "1", "-n", "2", "-o", "some", "--to", "abc")[0] == 0
     )
@@ -281,7 +283,7 @@ def test_from_text_to_text_through_the_command_line(
     assert found["own"]
     assert found["bits_per_character"] == found["rates"][2]["bits"]
     code, out, err = run("evaluate", "-c", "run", "--corpus", str(book), "--split", "all")
-    assert "on 80 tunes with 2,560 notes" in out
+    assert "on 80 texts with 2,560 notes" in out
     assert "note: those that the model was trained on are among them" in err
     Path("more.abc").write_text(tunebook(3, seed=9) + "\n" + book.read_text())
     code, out, err = run("evaluate", "-c", "run", "--corpus", "more.abc", "--split", "all",
