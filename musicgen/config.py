@@ -115,6 +115,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
+def what_is_known(known: Iterable[str]) -> str:
+    """The end of a message about a value that a model does not know: those that it knows."""
+    listed = ", ".join(sorted(known))
+    return f"it knows {listed}" if listed else "it knows none at all; leave it out"
+
+
 def require_options(
     options: Iterable[str], known: Iterable[str], *, of: str = "", where: str = ""
 ) -> None:

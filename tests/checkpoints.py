@@ -6,10 +6,26 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
+from musicgen.corpus.tokenset import TokenSet
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.tokens.lookback.match import match_sizes
 from musicgen.tokens.vocabulary import Vocabulary
+from musicgen.training import TrainConfig
+
+
+def untrained_of(tokens: TokenSet, *, kind: str = "lstm") -> Checkpoint:
+    """A network of 16 channels for these tokens, with random weights."""
+    config = TrainConfig(model=ModelConfig(kind=kind, d_model=16, n_heads=2)).fitted(tokens)
+    torch.manual_seed(0)
+    return Checkpoint(
+        weights=weights_of(build_model(config.model)),
+        model=config.model,
+        vocab=tokens.vocab,
+        feature_sizes=tokens.feature_sizes,
+        tokenizer=tokens.tokenizer,
+        fingerprint=tokens.fingerprint,
+    )
 
 
 def random_checkpoint(

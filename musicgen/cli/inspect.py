@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,11 +19,12 @@ from musicgen.cli.messages import say
 from musicgen.cli.options import load_model
 from musicgen.cli.output import print_table, read_tune, require_free
 from musicgen.cli.progress import available_cores
-from musicgen.errors import ControlError, CorpusError
+from musicgen.errors import ControlError, CorpusError, TrainingError
 from musicgen.system.charts import require_chart
 from musicgen.system.files import write_bytes
 
 if TYPE_CHECKING:
+    from musicgen.corpus.tokenset import TokenSet
     from musicgen.formats.engraving.annotation import AnnotatedScore
     from musicgen.models.checkpoint import Checkpoint
     from musicgen.music.tune import Tune
@@ -31,14 +35,25 @@ inspect = typer.Typer(
 )
 app.add_typer(inspect, name="inspect", rich_help_panel=LOOK)
 
+_TEXTS = (".abc", ".txt")  # music that a model of text reads as it is
 _SHIPPED = ("celtic-rnn", "celtic", "celtic-transformer")  # of melodies
 
 Transformer = Annotated[
     str, typer.Option("--checkpoint", "-c", help="A transformer: a run folder or a shipped model.")
 ]
-Melody = Annotated[
+Music = Annotated[
     Path,
-    typer.Argument(help="A single-line melody: ABC or MIDI; for a model of characters, any text."),
+    typer.Argument(
+        help="Music of the model's kind: ABC, MIDI or another score; for a model of text, any text."
+    ),
+]
+Corpus = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        help="Held-out tunes or texts of it are used (default: that of a run, else celtic); "
+        "repeatable.",
+    ),
 ]
 
 
@@ -51,7 +66,19 @@ def _picture(default: str) -> Any:
 
 @command(of=inspect)
 def gradients(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Music or text that the models read (default: a held-out one)."),
+    ] = None,
     *,
+    checkpoints: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--checkpoint", "-c", help="A trained model; repeat it (default: shipped ones)."
+        ),
+    ] = None,
+    tune: options.Tune = 1,
+    corpus: Corpus = None,
     output: Annotated[Path, _picture("gradients.png")] = Path("gradients.png"),
     seed: Annotated[int, typer.Option(min=0, help="Of the random weights.")] = 0,
     force: options.Force = False,
@@ -62,10 +89,20 @@ def gradients(
 
     from musicgen.evaluation.inspection import gradients as look
 
+    models = {name: load_model(name) for name in checkpoints or _SHIPPED}
+    if file is not None:
+        music = {name: _given(file, tune, model) for name, model in models.items()}
+    elif checkpoints or corpus:
+        music = {name: _longest(_held_out(name, m, corpus), m) for name, m in models.items()}
+    else:
+        long = next(tune for tune, tokens in _melodies() if len(tokens) > max(look.LAGS) + 50)
+        music = dict.fromkeys(models, long)
+    trained = [look.measure_trained(model, music[name]) for name, model in models.items()]
+    if checkpoints:
+        names = zip(trained, checkpoints, strict=True)
+        trained = [replace(reach, name=name) for reach, name in names]
     ids, n_tokens = _music(8, max(look.LAGS) + 2)
     reaches = look.measure(torch.from_numpy(ids), n_tokens, seed=seed)
-    long = next(tune for tune, tokens in _melodies() if len(tokens) > max(look.LAGS) + 50)
-    trained = [look.measure_trained(load_model(name), long) for name in _SHIPPED]
     look.draw(reaches, trained, output)
     everything = [*reaches, *trained]
     _write_numbers(output, ("network", "gradient", "steps", "norm"), look.rows(everything))
@@ -74,7 +111,7 @@ def gradients(
         [
             (
                 r.name,
-                *(f"{r.by_lag[lag]:.1e}" for lag in (10, 100, 500)),
+                *(f"{r.by_lag[lag]:.1e}" if lag in r.by_lag else "" for lag in (10, 100, 500)),
                 f"{r.clipped[500]:.1e}" if r.clipped else "",
             )
             for r in everything
@@ -84,7 +121,7 @@ def gradients(
 
 @command(of=inspect)
 def attention(
-    file: Melody,
+    file: Music,
     *,
     checkpoint: Transformer = "celtic-transformer",
     tune: options.Tune = 1,
@@ -99,18 +136,23 @@ def attention(
 ) -> None:
     """Which earlier notes each note attends to: heat maps, and arcs over the score."""
     from musicgen.evaluation.inspection import attention as look
-    from musicgen.tokens import char
+    from musicgen.tokens.melody.encoding import NAME
 
     model = load_model(checkpoint)
     if every and (layer or head):
         raise ControlError("--every draws all layers and heads; leave --layer and --head out")
     on_score = output.with_suffix(".score" + output.suffix)
-    _claim(output, *([] if model.tokenizer == char.NAME else [on_score]), force=force)
+    has_score = model.tokenizer == NAME
+    if not has_score and (every or layer or head or note):
+        raise ControlError(
+            f"--every, --layer, --head and --note choose arcs on a score, and a model of "
+            f"'{model.tokenizer}' tokens has none; the picture shows all layers and heads"
+        )
+    _claim(output, *([on_score] if has_score else []), force=force)
     given = _given(file, tune, model)
     seen = look.measure(given, model)
-    unit = "character" if isinstance(given, str) else "note"
-    names = ("layer", "head", unit, f"earlier_{unit}", "share")
-    if isinstance(given, str):
+    names = ("layer", "head", seen.view.item, f"earlier_{seen.view.item}", "share")
+    if isinstance(given, str) or not has_score:
         look.draw(seen, output)
         _write_numbers(output, names, look.rows(seen))
         return
@@ -138,6 +180,10 @@ def attention(
 def embeddings(
     *,
     checkpoint: options.Model = "celtic",
+    tokens: Annotated[
+        list[str] | None,
+        typer.Option("--token", help="List the nearest tokens of this one alone; repeatable."),
+    ] = None,
     output: Annotated[Path, _picture("embeddings.png")] = Path("embeddings.png"),
     force: options.Force = False,
 ) -> None:
@@ -147,6 +193,7 @@ def embeddings(
 
     model = load_model(checkpoint)
     ends = {end: look.measure(model, end=end) for end in look.ENDS}
+    neighbours = look.nearest(ends, tokens or ())
     asked = {end: look.questions(groups) for end, groups in ends.items()}
     look.draw(ends, asked, output)
     _write_numbers(output, ("end", "group", "token", "x", "y", "nearest"), look.rows(ends))
@@ -158,34 +205,42 @@ def embeddings(
             for q in answers
         ],
     )
-    print_table(("token", *(f"nearest by the {end} (cosine)" for end in ends)), look.nearest(ends))
+    print_table(("token", *(f"nearest by the {end} (cosine)" for end in ends)), neighbours)
     say("one-hot vectors are all equally far apart: correlation 0 for each question")
 
 
 @command(of=inspect)
 def surprise(
-    file: Melody,
+    file: Music,
     *,
     checkpoint: options.Model = "celtic",
     tune: options.Tune = 1,
     output: Annotated[Path, _picture("surprise.png")] = Path("surprise.png"),
     force: options.Force = False,
 ) -> None:
-    """Bits per note over the score: how unexpected each note is to the model."""
+    """Bits of each note on the score, or of each token of a text: how unexpected each is."""
     _claim(output, force=force)
     from musicgen.evaluation.inspection import surprise as look
 
     model = load_model(checkpoint)
     given = _given(file, tune, model)
     result = look.measure(given, model)
-    if isinstance(given, str):
+    view = result.view
+    if isinstance(given, str) or view.tune is None:
         look.draw_text(result, output)
-        _write_numbers(output, ("character", "line", "column", "bits"), look.rows(result))
-        say(f"{result.bits_per_note:.3f} bits per character")
-        return
-    _write_score(look.score(result, given), output)
-    _write_numbers(output, ("token", "bar", "note", "bits"), look.rows(result))
-    say(f"{result.bits_per_note:.3f} bits per note, bar lines included")
+        names = (view.item, "line", "column", "bits")
+    else:
+        _write_score(look.score(result, given), output)
+        names = ("token", "bar", "note", "bits")
+    _write_numbers(output, names, look.rows(result))
+    bars = ", bar lines included" if view.tune is not None else ""
+    say(f"{result.bits_per_note:.3f} bits per {view.unit}{bars}")
+    if isinstance(given, str) and view.unit != "character":
+        say(f"{sum(result.bits) / len(given):.3f} bits per character")
+    if view.is_normalized:
+        say("read as canonical ABC without X: and T:, as the model learned tunes")
+    if view.unknown:
+        say(f"unknown to the model: {', '.join(map(repr, view.unknown))}")
 
 
 @command(of=inspect)
@@ -195,16 +250,16 @@ def memory(
         list[str] | None,
         typer.Option("--checkpoint", "-c", help="A model; repeat it (default: all shipped)."),
     ] = None,
+    corpus: Corpus = None,
     tokens: Annotated[
-        Path | None, typer.Option("--tokens", help="Prepared token files (default: celtic).")
+        Path | None, typer.Option("--tokens", help="Prepared token files instead of a corpus.")
     ] = None,
-    places: Annotated[int, typer.Option(min=10, help="Number of notes to predict.")] = 200,
+    places: Annotated[int, typer.Option(min=10, help="Number of tokens to predict.")] = 200,
     output: Annotated[Path, _picture("memory.png")] = Path("memory.png"),
     force: options.Force = False,
 ) -> None:
-    """How bits per note fall with the length of context that a network may use."""
+    """How bits per note (or other unit) fall with the length of context that a network may use."""
     _claim(output, force=force)
-    from musicgen.corpus.preparation import prepare
     from musicgen.corpus.tokenset import TokenSet
     from musicgen.evaluation.inspection import memory as look
     from musicgen.models.checkpoint import shipped
@@ -213,21 +268,61 @@ def memory(
     models = {name: load_model(name) for name in checkpoints or shipped()}
     if not checkpoints:  # of the shipped ones, those that write melodies
         models = {name: model for name, model in models.items() if model.tokenizer == NAME}
-    token_set = (
-        TokenSet.load(tokens)
-        if tokens is not None
-        else prepare(["celtic"], workers=available_cores()).tokens
-    )
+    given = None if tokens is None else TokenSet.load(tokens)
     memories = [
-        look.measure(name, model, token_set, n_places=places) for name, model in models.items()
+        look.measure(name, model, given or _held_out(name, model, corpus), n_places=places)
+        for name, model in models.items()
     ]
     look.draw(memories, output)
-    names = ("network", "context", f"bits_per_{token_set.unit}", "standard_error")
-    _write_numbers(output, names, look.rows(memories))
+    units = " or ".join(dict.fromkeys(m.unit for m in memories))
+    _write_numbers(
+        output, ("network", "context", f"bits_per_{units}", "standard_error"), look.rows(memories)
+    )
     print_table(
-        ("network", *(str(n) for n in look.CONTEXTS)),
+        (f"bits per {units}, by tokens of context", *(str(n) for n in look.CONTEXTS)),
         [(m.name, *(f"{bits:.2f}" for bits in m.bits_per_note.values())) for m in memories],
     )
+
+
+@cache
+def _prepared(sources: tuple[str, ...], tokenizer: str, vocab: tuple[str, ...]) -> TokenSet:
+    """The tokens of a corpus in the vocabulary of a model."""
+    from musicgen.corpus.preparation import prepare
+    from musicgen.tokens.vocabulary import Vocabulary
+
+    vocabulary, workers = Vocabulary(vocab), available_cores()
+    return prepare(sources, tokenizer=tokenizer, vocabulary=vocabulary, workers=workers).tokens
+
+
+def _held_out(name: str, model: Checkpoint, corpus: Sequence[str] | None) -> TokenSet:
+    """The tokens of a corpus as a model reads them: given, or that of its run, or celtic."""
+    from musicgen.corpus.tokenset import TokenSet
+    from musicgen.training import RunFolder
+
+    if corpus is None:
+        with suppress(TrainingError):  # a model without its run
+            _, origin = RunFolder(Path(name)).settings()
+            if origin.get("tokens"):
+                return TokenSet.load(origin["tokens"])
+            corpus = origin.get("corpus")
+    return _prepared(tuple(corpus or ["celtic"]), model.tokenizer, model.vocab)
+
+
+def _longest(tokens: TokenSet, model: Checkpoint) -> Tune | str:
+    """The longest validation tune without an unknown token, or the longest text."""
+    from musicgen.corpus.tokenset import UNK_ID
+    from musicgen.tokens.languages import LANGUAGES
+    from musicgen.tokens.vocabulary import Vocabulary
+
+    language, split = LANGUAGES[model.tokenizer], tokens.splits["val"]
+    tunes = sorted((split.tune(i)[0] for i in range(len(split))), key=len, reverse=True)
+    known = [ids for ids in tunes if language.text or UNK_ID not in ids]
+    if not known:
+        raise CorpusError("the corpus has no such tune to validate with; name a FILE")
+    texts = Vocabulary(tokens.vocab).decode(known[0].tolist())
+    music = language.text.decode(texts) if language.text else language.decode(texts)
+    assert music is not None
+    return music
 
 
 def _music(n_rows: int, length: int) -> tuple[Any, int]:
@@ -267,15 +362,21 @@ def _melodies() -> Iterator[tuple[Tune, list[str]]]:
 
 
 def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
-    """The input of a model: a tune of a file, or for a model of characters a document."""
+    """The input of a model: a tune of a file, or for a model of text a document, or the tune of a
+    file that is music and no text."""
+    from musicgen import formats
     from musicgen.corpus.texts import documents, read_text
-    from musicgen.tokens import char
+    from musicgen.tokens.languages import LANGUAGES, text_code
 
-    if model.tokenizer != char.NAME:
-        return read_tune(file, number)
+    is_text = not formats.readable(file, tables=False) or file.suffix.lower() in _TEXTS
+    if text_code(model.tokenizer) is None or not is_text:
+        language = LANGUAGES.get(model.tokenizer)
+        return read_tune(file, number, all_voices=language is not None and language.all_voices)
     texts = [text for _, text in documents(read_text(file))]
     if not 1 <= number <= len(texts):
         raise ControlError(f"{file}: has no text {number}; it holds {len(texts)}")
+    if len(texts) > 1:
+        say(f"{file}: text {number} of {len(texts)}; --tune chooses another")
     return texts[number - 1]
 
 

@@ -31,6 +31,7 @@ from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.composer.prompts.unfinished_parts import UnfinishedParts, spliced
 from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
 from musicgen.composer.selection import OWN_WAY, Selection, select
+from musicgen.config import what_is_known
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.theory import Key, parse_key
@@ -244,18 +245,16 @@ class PieceRequest:
             if meter is None or plain_meter(parse_token(header["meter"]).value) == meter
         ]
         if not fitting:
-            known = sorted({h["meter"].removeprefix("M:") for h, _ in openings})
+            known = {h["meter"].removeprefix("M:") for h, _ in openings}
             raise ControlError(
-                f"meter '{controls.meter}': the model knows no such piece; "
-                f"it knows {', '.join(known)}"
+                f"meter '{controls.meter}': the model knows no such piece; {what_is_known(known)}"
             )
         tonic = ""
         if key is not None:
             if f"mode:{key.mode}" not in vocabulary.ids:
                 modes = (t.removeprefix("mode:") for t in vocabulary.tokens if t[:5] == "mode:")
                 raise ControlError(
-                    f"key '{controls.key}': the model knows no such mode; "
-                    f"it knows {', '.join(sorted(modes))}"
+                    f"key '{controls.key}': the model knows no such mode; {what_is_known(modes)}"
                 )
             tonic = vocabulary.replace_unknown([f"K:{key.tonic}"], token_distance)[0]
             fitting = [(h, n) for h, n in fitting if h["mode"] == f"mode:{key.mode}"] or fitting

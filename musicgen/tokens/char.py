@@ -35,10 +35,15 @@ def encode(text: str) -> list[str]:
     return list(text)
 
 
+def pieces(tokens: Iterable[str]) -> list[str]:
+    """What each token adds to a text."""
+    texts = dict.fromkeys(SPECIALS, "") | {UNKNOWN: REPLACEMENT}
+    return [texts.get(token, token) for token in tokens]
+
+
 def decode(tokens: Iterable[str]) -> str:
     """The text of tokens, without `<bos>`, `<eos>` and `<pad>`."""
-    texts = dict.fromkeys(SPECIALS, "") | {UNKNOWN: REPLACEMENT}
-    return "".join(texts.get(token, token) for token in tokens)
+    return "".join(pieces(tokens))
 
 
 def text_of(tune: Tune) -> str:
@@ -89,7 +94,7 @@ CHARACTERS = text_language(
     UNIT,
     TextCode(
         encode=encode,
-        decode=decode,
+        pieces=pieces,
         n_units=len,
         spelling=lambda _vocabulary: lambda _token: UNKNOWN_BITS,
     ),

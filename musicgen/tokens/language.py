@@ -46,18 +46,23 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TextCode:
-    """Tokens of any text: `decode(encode(text)) == text`, and `decode` leaves the specials out.
+    """Tokens of any text: `decode(encode(text)) == text`.
 
+    `pieces` gives what each token adds to the text, with the blank before it; the specials nothing.
     `n_units` counts the units of a text, as `Language.unit` names them. `spelling` gives for a
     vocabulary the bits that tell which one an unknown token is. With `reads_unknown` a prompt may
     hold tokens that a model does not know.
     """
 
     encode: Callable[[str], list[str]]
-    decode: Callable[[Iterable[str]], str]
+    pieces: Callable[[Iterable[str]], list[str]]
     n_units: Callable[[str], int]
     spelling: Callable[[Sequence[str]], Callable[[str], float]]
     reads_unknown: bool = False
+
+    def decode(self, tokens: Iterable[str]) -> str:
+        """The text of tokens, without `<bos>`, `<eos>` and `<pad>`."""
+        return "".join(self.pieces(tokens))
 
 
 @dataclass(frozen=True, kw_only=True)

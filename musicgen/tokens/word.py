@@ -5,8 +5,8 @@ r"""Any text as words and punctuation marks.
 
 A blank between two tokens is not written where one is usual: before a word, but not after an
 opening bracket; not before a comma. Where a text has another one, or none, a token says so, so
-`decode(encode(text)) == text` for every text, tabs and line ends included. Only words that a
-vocabulary does not know are lost: `decode` writes U+FFFD for each.
+`"".join(pieces(encode(text))) == text` for every text, tabs and line ends included. Only words that
+a vocabulary does not know are lost: U+FFFD stands for each.
 
 A word is a run of letters, digits and `_`, with apostrophes inside it. So Chinese, Japanese and
 Thai, which have no blanks, are better read as characters.
@@ -47,16 +47,16 @@ def encode(text: str) -> list[str]:
     return tokens
 
 
-def decode(tokens: Iterable[str]) -> str:
-    """The text of tokens, without `<bos>`, `<eos>` and `<pad>`."""
+def pieces(tokens: Iterable[str]) -> list[str]:
+    """What each token adds to a text: its letters, with the usual blank before them."""
     texts = dict.fromkeys((*SPECIALS, JOIN), "") | {UNKNOWN: REPLACEMENT}
-    parts: list[str] = []
+    found: list[str] = []
     before = ""
     for token in tokens:
         text = texts.get(token, token)
-        parts += [" ", text] if _usual_blank(before, text) else [text]
+        found.append(" " + text if _usual_blank(before, text) else text)
         before = text
-    return "".join(parts)
+    return found
 
 
 def _usual_blank(before: str, after: str) -> bool:
@@ -98,7 +98,7 @@ def spelling(vocabulary: Sequence[str]) -> Callable[[str], float]:
 WORDS = text_language(
     NAME,
     UNIT,
-    TextCode(encode=encode, decode=decode, n_units=n_words, spelling=spelling, reads_unknown=True),
+    TextCode(encode=encode, pieces=pieces, n_units=n_words, spelling=spelling, reads_unknown=True),
     min_count=2,
     most_tokens=MOST_WORDS,
 )

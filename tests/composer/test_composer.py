@@ -127,6 +127,14 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert str(error.value) == message
 
 
+def test_a_model_of_tunes_without_rhythms_says_that_it_knows_none(untrained: Checkpoint) -> None:
+    place = untrained.vocab.index("R:")
+    openings = tuple(((place, *ids[1:]), n) for ids, n in untrained.openings)
+    plain = Composer(replace(untrained, openings=openings))
+    with pytest.raises(ControlError, match=r"no such tune; it knows none at all; leave it out$"):
+        next(plain.takes(1, Controls(rhythm="jig"), SamplingConfig()))
+
+
 def test_a_seed_gives_the_same_tune_whatever_the_number_of_tunes(composer: Composer) -> None:
     many = [t.tune for t in composer.takes(40, Controls(), SamplingConfig(seed=0))]
     few = [t.tune for t in composer.takes(3, Controls(), SamplingConfig(seed=0))]

@@ -145,8 +145,10 @@ def test_a_trained_network_is_measured_at_places_of_a_tune(
     assert tuple(reach.by_lag) == gradients.LAGS
     assert (reach.name, reach.like) == ("lstm, trained", "lstm")
     assert 0 < reach.by_lag[500] < reach.by_lag[1]
-    with pytest.raises(ControlError, match=r"^'A jig' is too short: \d+ tokens of 502$"):
-        gradients.measure_trained(untrained, jig)
+    assert max(gradients.measure_trained(untrained, jig).by_lag) == 20  # as far back as it goes
+    (short,) = parse_text("X:1\nT:A bar\nR:jig\nM:6/8\nL:1/8\nK:D\nd3|\n").tunes
+    with pytest.raises(ControlError, match=r"^the music is too short: \d+ tokens of 12 at least$"):
+        gradients.measure_trained(untrained, short)
 
 
 def test_a_gradient_is_that_of_the_last_loss_at_one_input() -> None:
@@ -233,8 +235,9 @@ def test_all_of_the_context_gives_the_likelihood_of_the_whole(untrained: Checkpo
     bits = [-float(log_p[at - 1, ids[at]]) / math.log(2) for at in places.tolist()]
     assert found.bits_per_note[512] == pytest.approx(np.mean(bits) * 229 / 115, rel=1e-4)
     assert found.bits_per_note[8] != pytest.approx(found.bits_per_note[512], rel=1e-4)
-    with pytest.raises(CorpusError, match=r"^split 'val' has no tune of more than 192 tokens$"):
-        memory.measure("it", untrained, tokens_of(untrained, 50))
+    assert memory._places(tokens_of(untrained, 50), "val", 12, 0)[:, 1].min() >= 24
+    with pytest.raises(CorpusError, match=r"^split 'val' has no tune of more than 24 tokens$"):
+        memory.measure("it", untrained, tokens_of(untrained, 20))
 
 
 def test_a_picture_and_its_numbers_are_written(

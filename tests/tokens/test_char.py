@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -26,13 +25,14 @@ from musicgen.errors import CheckpointError, ControlError, CorpusError, ParseErr
 from musicgen.evaluation.inspection import attention, surprise
 from musicgen.evaluation.likelihood import rates
 from musicgen.formats.abc_notation import parse_text, to_abc
-from musicgen.models import ModelConfig, build_model, weights_of
+from musicgen.models import build_model, weights_of
 from musicgen.models import checkpoint as checkpoints
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.similarity.families import SAME_FAMILY_JACCARD
 from musicgen.tokens import char
 from musicgen.tokens.char import UNKNOWN_BITS, tune_in
 from musicgen.tokens.vocabulary import BOS, EOS, Vocabulary
+from tests.checkpoints import untrained_of
 
 REEL = "X:{n}\nT:Reel {n}\nM:2/4\nL:1/8\nK:G\n{music}|\n"
 VERSES = ("The time you won your town the race\nWe chaired you through the market-place;",
@@ -49,19 +49,7 @@ def tunebook(n: int, seed: int = 0) -> str:
 
 def model_of(prepared: Prepared) -> Checkpoint:
     """An untrained network for these tokens."""
-    tokens = prepared.tokens
-    config = ModelConfig(
-        vocab_size=len(tokens.vocab), feature_sizes=tuple(tokens.feature_sizes.values()), d_model=16
-    )
-    torch.manual_seed(0)
-    return Checkpoint(
-        weights=weights_of(build_model(config)),
-        model=config,
-        vocab=tokens.vocab,
-        feature_sizes=tokens.feature_sizes,
-        tokenizer=tokens.tokenizer,
-        fingerprint=tokens.fingerprint,
-    )
+    return untrained_of(prepared.tokens)
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +195,71 @@ def test_likelihood_is_counted_by_note_bar_and_character(
     assert bits.bits * bits.n > strange.n_unknown * UNKNOWN_BITS
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "n_train"),
+    [("two.txt", "ab", 1),
+     ("short.md", "Hello world, this is a small text.\n", None),
+     ("a.html", "<html><body><p>Hello</p>\n\n<p>you</p></body></html>", None),
+     ("same.py", "pass\n" * 1000, None),
+     ("one.abc", REEL.format(n=1, music="GABA|GDGA|BAGD|EFGE"), None)],
+)  # fmt: skip
+@pytest.mark.parametrize("tokenizer", ["char", "word"])
+def test_a_text_of_any_size_has_something_to_validate_with(
+    tokenizer: str, name: str, content: str, n_train: int | None, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    found = prepare(path, tokenizer=tokenizer)
+    splits = found.tokens.splits
+    assert len(splits["val"]) >= 1
+    assert len(splits["train"]) >= (n_train or 8)
+    moved = tmp_path / "moved.txt"
+    moved.write_text(content)
+    assert prepare(moved, tokenizer=tokenizer).tokens.fingerprint == found.tokens.fingerprint
+    assert any("is cut into" in notice for notice in found.corpus.notices)
+
+
+def test_too_little_text_says_how_much_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    for content, message in (
+        (" a\n", "1 character is too little to train on; give 2 or more"),
+        (" \n", r"no readable text in 1 files \(first: .*a.txt: holds no text\)"),
+    ):
+        path.write_text(content)
+        with pytest.raises(CorpusError, match=rf"a\.txt: {message}$"):
+            prepare(path, tokenizer="char")
+
+
+def test_every_text_of_a_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE").write_text("Do what you like with it, but name us.\n" * 20)
+    (tmp_path / "readme.md").write_text("What this is and how it is used, in short.\n" * 20)
+    ids = {
+        entry.id.rpartition("/")[2] for entry in prepare(tmp_path, tokenizer="char").corpus.entries
+    }
+    assert {name.partition(":")[0] for name in ids} == {"LICENSE", "readme.md"}
+
+
+def test_a_model_of_canonical_tunes_keeps_number_and_title(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models of named corpora know no `X:`; the lines stay in the text and are not read."""
+    model = model_of(prepared)
+    lacking = replace(model, vocab=tuple("\u266d" if t == "X" else t for t in model.vocab))
+    composer = TextComposer(lacking)
+    sampling = SamplingConfig(seed=3, max_tokens=30)
+    monkeypatch.setattr(TextComposer, "_begins_with_field", False)
+    with pytest.raises(ControlError, match=r"^prompt: character 1, 'X', is none the model knows; "):
+        composer.read_prompt("X:1")
+    monkeypatch.setattr(TextComposer, "_begins_with_field", True)
+    assert composer.read_prompt("X:1").unread == "X:1\n"
+    (text,) = composer.texts(1, sampling, prompt="X:7\nT:\u266f\nM:2/4\n")
+    (bare,) = composer.texts(1, sampling, prompt="M:2/4\n")
+    assert text.text == "X:7\nT:\u266f\n" + bare.text
+    assert TextComposer(model).read_prompt("X:1\n").unread == ""
+    with pytest.raises(ControlError, match=r"^prompt: character 5, '\u266f', is none the model"):
+        composer.read_prompt("X:1\n\u266f")
+
+
 def test_text_is_the_same_for_a_seed_whatever_the_batch(prepared: Prepared) -> None:
     composer = TextComposer(model_of(prepared))
     sampling = SamplingConfig(seed=3, max_tokens=60)
@@ -258,7 +311,7 @@ def test_from_text_to_text_through_the_command_line(
     assert hashlib.sha256(Path("two.txt").read_bytes()).digest() == digest.digest()
     tune = REEL.format(n=1, music="GABc|dedB|cABG|G4").rstrip("\n")
     assert char.CHARACTERS.text is not None
-    writing = replace(char.CHARACTERS.text, decode=lambda _tokens: tune)
+    writing = replace(char.CHARACTERS.text, pieces=lambda _tokens: [tune])
     monkeypatch.setattr("musicgen.composer.texts.text_code", lambda _name: writing)
     assert (
         run("generate", "-c", "run", "--seed", "1", "-n", "2", "-o", "some", "--to", "abc")[0] == 0

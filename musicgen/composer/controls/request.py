@@ -19,7 +19,7 @@ from musicgen.composer.controls.scale import pitch_class
 from musicgen.composer.controls.setting import Setting, setting_of
 from musicgen.composer.controls.table import Controls
 from musicgen.composer.controls.values import tempo_of
-from musicgen.config import suggestion
+from musicgen.config import suggestion, what_is_known
 from musicgen.errors import ControlError, InvalidTuneError, printable
 from musicgen.music.theory import WRITTEN_METERS, Interval, Key, rhythm_meters
 from musicgen.music.transposition import move
@@ -374,7 +374,7 @@ def _require(value: str, name: str, known: set[str]) -> None:
         advice = suggestion(value, known) if name == "rhythm" else ""  # 5/4 is not like 3/4
         raise ControlError(
             f"{name} '{printable(value)}': the model knows no such tune; "
-            f"{advice}{advice and ' '}it knows {', '.join(sorted(known))}"
+            f"{advice}{advice and ' '}{what_is_known(known)}"
         )
 
 

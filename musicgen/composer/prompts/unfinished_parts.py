@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import accumulate, combinations
 
 from musicgen.composer.prompts.source_file import ticked_note
+from musicgen.config import what_is_known
 from musicgen.errors import ControlError, InvalidTuneError
 from musicgen.formats.midi.splicing import MidiChunks
 from musicgen.music.playback import PlayedNote, played_notes
@@ -89,7 +90,7 @@ class UnfinishedParts:
         meter = given.meters[0][1]
         if f"TimeSig_{plain_meter(meter)}" not in vocabulary.ids:
             known = [t.removeprefix("TimeSig_") for t in vocabulary.tokens if t[:8] == "TimeSig_"]
-            raise ControlError(f"the model knows no {meter}; it knows {', '.join(sorted(known))}")
+            raise ControlError(f"the model knows no {meter}; {what_is_known(known)}")
         begin = _next_beat(tune, given)
         full = bar_ticks(meter)
         n_given = -(-begin // full) - (given.pickup > 0)

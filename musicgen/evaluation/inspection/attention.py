@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from musicgen.errors import CheckpointError, ControlError
-from musicgen.evaluation.inspection.tokens import Place, TokenView, token_view
+from musicgen.evaluation.inspection.tokens import Place, TokenView, require_score, token_view
 from musicgen.formats.engraving.annotation import AnnotatedScore, Arc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.networks.transformer import Transformer
@@ -27,7 +27,8 @@ Weights = NDArray[np.float64]
 _STRONGEST = 3  # arcs of a note
 _FAINTEST = 0.08  # share of the attention that is still drawn
 MAX_TOKENS = 1500  # weights of more, for all heads, take too much memory and no picture shows them
-_LANDMARKS = 12  # marks on an axis of tokens, at most
+_LANDMARKS = 12  # marks on an axis of more tokens than these, whose symbols all fit
+_ALL_SYMBOLS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,11 +68,11 @@ class Attention:
 
 @torch.inference_mode()
 def measure(music: Tune | str, checkpoint: Checkpoint) -> Attention:
-    """The attention of a model while it reads a tune, or a model of characters a text.
+    """The attention of a model while it reads a tune or a text; see `token_view`.
 
     Raises:
-        CheckpointError: the model has no attention.
-        ControlError: the tune is no single line in one key and one meter, or too long.
+        CheckpointError: the model has no attention, or reads music, and this is text.
+        ControlError: the model's language cannot represent the tune, or it is too long.
     """
     network = checkpoint.network
     if not isinstance(network, Transformer):
@@ -99,8 +100,10 @@ def score(
     those that a head attends to most.
 
     Raises:
+        CheckpointError: the model's tokens are not those of a melody.
         ControlError: there is no such layer, head or note.
     """
+    require_score(attention.view)
     n_layers, n_heads = attention.weights.shape[:2]
     for name, value, most in (("layer", layer, n_layers), ("head", head, n_heads)):
         if not 1 <= value <= most:
@@ -134,8 +137,9 @@ def draw(attention: Attention, path: str | Path) -> None:
             future = np.triu(np.ones_like(weights, np.bool_), 1)
             shown = axes.imshow(np.ma.array(weights, mask=future), cmap="magma_r", norm=scale)
             axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
-            axes.set_xticks(ticks, labels, fontsize=6)
-            axes.set_yticks(ticks, labels, fontsize=6)
+            size = 6 if unit != "symbol" else min(6.0, 160 / len(ticks))
+            axes.set_xticks(ticks, labels, fontsize=size, rotation=90)
+            axes.set_yticks(ticks, labels, fontsize=size)
             if head == 0:
                 axes.set_ylabel(f"token that attends, by {unit}", fontsize=7)
             if layer == n_layers - 1:
@@ -163,8 +167,11 @@ def _draw_distances(axes: Any, attention: Attention, head: int) -> None:
 
 
 def _landmarks(view: TokenView) -> tuple[list[int], list[str], str]:
-    """The marks of an axis of tokens: the first notes of some bars (a pickup at the beginning is
-    bar 0), or the beginnings of lines of a text. Positions, labels, unit."""
+    """The marks of an axis of tokens: every token of a few; else the first notes of some bars (a
+    pickup at the beginning is bar 0), or the beginnings of lines of a text, each with its number
+    and its token. Positions, labels, unit."""
+    if len(view.tokens) <= _ALL_SYMBOLS:
+        return [*range(len(view.tokens))], list(view.symbols), "symbol"
     firsts: dict[int, int] = {}
     for t, place in enumerate(view.places):
         if place is not None:
@@ -176,11 +183,12 @@ def _landmarks(view: TokenView) -> tuple[list[int], list[str], str]:
         every *= 2
     marked = [bar for bar, number in numbers.items() if (number - 1) % every == 0]
     unit = "line" if view.tune is None else "bar"
-    return [firsts[i] for i in marked], [str(numbers[i]) for i in marked], unit
+    labels = [f"{numbers[i]} {view.symbols[firsts[i]]}" for i in marked]
+    return [firsts[i] for i in marked], labels, unit
 
 
 def rows(attention: Attention) -> list[tuple[int, int, int, int, float]]:
-    """The numbers as a table: layer, head, note, earlier note (all from 1; of a text characters),
+    """The numbers as a table: layer, head, note, earlier note (all from 1; without a score tokens),
     share; shares under 1 % left out."""
     table: list[tuple[int, int, int, int, float]] = []
     for layer, head in heads(attention):

@@ -9,7 +9,7 @@ detection of disease clustering and a generalized regression approach", 1967).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen.config import suggestion
 from musicgen.errors import CheckpointError, ControlError
+from musicgen.evaluation.inspection.token_kinds import KINDS, TokenKind
+from musicgen.evaluation.inspection.tokens import shown
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.music.theory import Key
 from musicgen.system.charts import COLORS, chart
-from musicgen.tokens.melody.encoding import NAME
-from musicgen.tokens.melody.table import Token, parse_token
 
 Floats = NDArray[np.float64]
 ENDS = ("input", "output")
 SHUFFLES = 2000
-_MAJOR = (0, 2, 4, 5, 7, 9, 11)  # semitones of the scale degrees above the tonic
+MOST_COMPARED = 1000  # tokens of a group, the first in the vocabulary: of words the most frequent
+MOST_DRAWN = 120  # of them on a map, and in questions; in a table of neighbours a third
 
 
 @dataclass(frozen=True, slots=True)
 class DistanceProbe:
-    """Whether distance in the table goes with distance in music. `correlation` is Spearman's, of
-    all pairs; `p` the share of shuffled tables with one as high."""
+    """Whether distance in the table goes with another distance (`what`). `correlation` is
+    Spearman's, of all pairs; `p` the share of shuffled tables with one as high."""
 
     group: str
     what: str
@@ -46,10 +47,21 @@ class TokenGroup:
     """Tokens of one kind: their texts, rows of the table (n, C), and the same in the two
     dimensions in which they differ most, (n, 2)."""
 
-    name: str
+    kind: TokenKind
     tokens: tuple[str, ...]
     vectors: Floats
     flat: Floats
+
+    @property
+    def name(self) -> str:
+        """The name of the kind."""
+        return self.kind.name
+
+    @property
+    def first(self) -> TokenGroup:
+        """The first `MOST_DRAWN` tokens."""
+        n = MOST_DRAWN
+        return TokenGroup(self.kind, self.tokens[:n], self.vectors[:n], self.flat[:n])
 
     def neighbours(self, token: str, n: int = 3) -> list[tuple[str, float]]:
         """The n nearest tokens of the group with their cosine similarities.
@@ -58,59 +70,41 @@ class TokenGroup:
             ControlError: the token is not of the group.
         """
         if token not in self.tokens:
-            raise ControlError(f"'{token}' is none of {', '.join(self.tokens)}")
-        unit = self.vectors / np.linalg.norm(self.vectors, axis=1, keepdims=True)
+            near = suggestion(token, self.tokens) or f"such as {', '.join(self.tokens[:20])}"
+            raise ControlError(f"'{token}' is none of the {len(self.tokens)} {self.name}; {near}")
+        unit = _unit(self.vectors)
         similar = unit @ unit[self.tokens.index(token)]
         order = [i for i in np.argsort(-similar, kind="stable") if self.tokens[i] != token]
         return [(self.tokens[i], float(similar[i])) for i in order[:n]]
 
 
-_KINDS = {"pitches": "pitch", "durations": "length", "keys": "tonic"}
-
-
-def _semitones(token: Token) -> float:
-    steps, alter = token.value
-    octave, degree = divmod(steps, 7)
-    return float(12 * octave + _MAJOR[degree] + alter)
-
-
-def _fifths(token: Token) -> float:
-    return float(Key(token.value).fifths)
-
-
-def _around(a: float, b: float) -> float:
-    """Steps between two keys on the circle of fifths."""
-    return min((a - b) % 12, (b - a) % 12)
-
-
-Measure = Callable[[Token], float]
-Distance = Callable[[float, float], float]
-_QUESTIONS: tuple[tuple[str, str, Measure, Distance], ...] = (
-    ("pitches", "height in semitones", _semitones, lambda a, b: abs(a - b)),
-    ("pitches", "pitch class on the circle of fifths", lambda t: 7 * _semitones(t), _around),
-    ("durations", "ratio of lengths", lambda t: math.log2(t.value), lambda a, b: abs(a - b)),
-    ("keys", "steps on the circle of fifths", _fifths, _around),
-)
-
-
 def measure(checkpoint: Checkpoint, *, end: str = "input") -> list[TokenGroup]:
-    """The learned vectors of pitches, durations and keys: the input embedding, or
-    the weights of the readout ("output").
+    """The learned vectors of the kinds of tokens that a language has (`KINDS`): the input
+    embedding, or the weights of the readout ("output").
 
     Raises:
-        CheckpointError: the model does not read melody tokens.
+        CheckpointError: the model's tokens are not known here, or its input is one-hot.
     """
-    if checkpoint.tokenizer != NAME:
-        raise CheckpointError(f"this model reads '{checkpoint.tokenizer}' tokens, not '{NAME}'")
+    if checkpoint.tokenizer not in KINDS:
+        raise CheckpointError(f"tokens of the language '{checkpoint.tokenizer}' have no kinds here")
+    if end == "input" and checkpoint.model.embedding == "one-hot":
+        raise CheckpointError("this model has one-hot inputs: their vectors are not learned")
     network: Any = checkpoint.network
     module = network.embedding.token if end == "input" else network.readout.output
     weights = module.weight.detach().double().cpu().numpy()  # (V, C)
     groups = []
-    for name, kind in _KINDS.items():
-        ids = [i for i, text in enumerate(checkpoint.vocab) if parse_token(text).kind == kind]
+    for kind in KINDS[checkpoint.tokenizer]:
+        ids = [i for i, text in enumerate(checkpoint.vocab) if kind.order(text) is not None]
+        ids = ids[:MOST_COMPARED]
         texts = tuple(checkpoint.vocab[i] for i in ids)
-        groups.append(TokenGroup(name, texts, weights[ids], _two_dimensions(weights[ids])))
+        if texts:
+            groups.append(TokenGroup(kind, texts, weights[ids], _two_dimensions(weights[ids])))
     return groups
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Vectors (n, C) at length 1, or 0."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _two_dimensions(vectors: Floats) -> Floats:
@@ -122,15 +116,16 @@ def _two_dimensions(vectors: Floats) -> Floats:
 
 
 def questions(groups: Sequence[TokenGroup], *, seed: int = 0) -> list[DistanceProbe]:
-    """Whether the table encodes heights, lengths and the circle of fifths; groups of fewer than
-    four tokens are left out."""
-    by_name = {group.name: group for group in groups if len(group.tokens) >= 4}
+    """Whether the table encodes heights, lengths, the circle of fifths and the like; groups of
+    fewer than four tokens are left out, and values that are all equally far apart."""
     probes = []
-    for name, what, value, distance in _QUESTIONS:
-        if name in by_name:
-            values = [value(parse_token(text)) for text in by_name[name].tokens]
-            musical = np.array([[distance(a, b) for b in values] for a in values])
-            probes.append(DistanceProbe(name, what, *_mantel(by_name[name].vectors, musical, seed)))
+    for group in (group.first for group in groups if len(group.tokens) >= 4):
+        for question in group.kind.questions:
+            values = [question.value(text) for text in group.tokens]
+            asked = np.array([[question.distance(a, b) for b in values] for a in values])
+            if len(np.unique(asked[np.triu_indices(len(values), 1)])) > 1:
+                correlation = _mantel(group.vectors, asked, seed)
+                probes.append(DistanceProbe(group.name, question.what, *correlation))
     return probes
 
 
@@ -161,10 +156,13 @@ def draw(
 ) -> None:
     """A map of each group with its `probes`, a row for each end, keys joined along the circle of
     fifths; below them the similarity of the vectors of a group, learned and one-hot."""
-    with chart(path, width=15.0, height=5.0 * len(ends) + 5.0) as figure:
-        panels = figure.subplots(len(ends) + 1, len(_KINDS), squeeze=False)
+    with chart(
+        path, width=5.0 * max(2, len(next(iter(ends.values())))), height=5.0 * len(ends) + 5.0
+    ) as figure:
+        n_groups = len(next(iter(ends.values())))
+        panels = figure.subplots(len(ends) + 1, n_groups, squeeze=False)
         for row, (end, groups) in zip(panels, ends.items(), strict=False):
-            for axes, group in zip(row, groups, strict=True):
+            for axes, group in zip(row, (group.first for group in groups), strict=True):
                 lines = [
                     f"{q.what}: correlation {q.correlation:+.2f}, p {q.p:.2g}"
                     for q in probes[end]
@@ -172,27 +170,22 @@ def draw(
                 ]
                 _draw_map(axes, group, "\n".join([f"{end}: {group.name}", *lines]))
         end, groups = next(iter(ends.items()))
-        for axes, group in zip(panels[-1], groups, strict=True):
-            shown = _draw_likeness(axes, group, end)
-        figure.colorbar(shown, ax=panels[-1], label="cosine similarity", pad=0.01)
+        for axes, group in zip(panels[-1], (group.first for group in groups), strict=True):
+            image = _draw_likeness(axes, group, end)
+        figure.colorbar(image, ax=panels[-1], label="cosine similarity", pad=0.01)
 
 
 def _draw_map(axes: Any, group: TokenGroup, title: str) -> None:
     x, y = group.flat.T
-    values = [parse_token(text).value for text in group.tokens]
-    altered = [group.name == "pitches" and value[1] != 0 for value in values]
-    axes.scatter(x, y, s=14, color=[COLORS[each] for each in altered])
+    axes.scatter(x, y, s=14, color=[COLORS[group.kind.is_marked(text)] for text in group.tokens])
     axes.margins(0.07)
-    if group.name == "keys":
+    if group.kind.joined:
         axes.plot(*group.flat[_in_order(group)].T, linewidth=0.6, color="#999")
-    _put_labels(axes, [text.removeprefix("K:") for text in group.tokens], group.flat)
+    _put_labels(axes, [group.kind.label(text) for text in group.tokens], group.flat)
     axes.set_title(title, fontsize=9)
-    axes.set_xlabel(f"first principal component{_NOTE.get(group.name, '')}", fontsize=8)
+    axes.set_xlabel(f"first principal component{group.kind.note}", fontsize=8)
     axes.set_ylabel("second", fontsize=8)
     axes.tick_params(labelsize=7)
-
-
-_NOTE = {"pitches": "; orange: altered degrees", "keys": "; line: round the circle of fifths"}
 
 
 _AROUND = [(r * math.cos(a), r * math.sin(a)) for r in (13, 22, 34, 48)
@@ -221,30 +214,25 @@ def _put_labels(axes: Any, texts: Sequence[str], points: Floats) -> None:
         )  # fmt: skip
 
 
-_ORDER: Mapping[str, Measure] = {
-    "pitches": _semitones, "durations": lambda token: float(token.value), "keys": _fifths
-}  # fmt: skip
-
-
 def _in_order(group: TokenGroup) -> NDArray[np.int64]:
-    """Positions of the tokens from low to high, short to long, or along the circle of fifths."""
-    return np.argsort(
-        [_ORDER[group.name](parse_token(text)) for text in group.tokens], kind="stable"
-    )
+    """Positions of the tokens in the order of their kind: from low to high, short to long, or along
+    the circle of fifths."""
+    order = [group.kind.order(text) or 0.0 for text in group.tokens]
+    return np.argsort(order, kind="stable")
 
 
 def _draw_likeness(axes: Any, group: TokenGroup, end: str) -> Any:
     """Cosines between the vectors of a group in musical order: learned below the diagonal,
     one-hot above it, where all are 0."""
     order = _in_order(group)
-    unit = group.vectors[order] / np.linalg.norm(group.vectors[order], axis=1, keepdims=True)
-    shown = axes.imshow(np.tril(unit @ unit.T), cmap="PuOr_r", vmin=-1, vmax=1)
-    names = [group.tokens[i].removeprefix("K:") for i in order]
-    size = 7 if len(names) < 25 else 4.5
+    unit = _unit(group.vectors[order])
+    image = axes.imshow(np.tril(unit @ unit.T), cmap="PuOr_r", vmin=-1, vmax=1)
+    names = [group.kind.label(group.tokens[i]) for i in order]
+    size = 7 if len(names) < 25 else 4.5 if len(names) < 60 else 2.5
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)
     axes.set_title(f"{group.name}: {end}, learned, below the diagonal; one-hot above", fontsize=9)
-    return shown
+    return image
 
 
 def rows(
@@ -260,17 +248,28 @@ def rows(
     ]
 
 
-def nearest(ends: Mapping[str, Sequence[TokenGroup]]) -> list[tuple[str, ...]]:
-    """The plain degrees of the middle octave, the durations and the keys, each with the tokens
-    that are nearest to it at each end."""
+def nearest(
+    ends: Mapping[str, Sequence[TokenGroup]], tokens: Sequence[str] = ()
+) -> list[tuple[str, ...]]:
+    """Some tokens of each kind (of pitches the plain degrees of the middle octave), or those asked
+    for, each with the tokens that are nearest to it at each end.
+
+    Raises:
+        ControlError: one that is asked for is in no group.
+    """
+    first, *_ = ends.values()
+    for token in tokens:
+        if not any(token in group.tokens for group in first):
+            first[0].neighbours(token)
     table = []
     for groups in zip(*ends.values(), strict=True):
-        for i in _in_order(groups[0]).tolist():
-            token = groups[0].tokens[i]
-            if groups[0].name != "pitches" or token.isdigit():
-                table.append((token, *(_near(group, token) for group in groups)))
+        kind, known = groups[0].kind, groups[0].tokens
+        listed = [known[i] for i in _in_order(groups[0].first).tolist()]
+        chosen = [t for t in tokens if t in known] if tokens else filter(kind.is_listed, listed)
+        for token in list(chosen)[: MOST_DRAWN // 3 if len(known) > MOST_DRAWN else None]:
+            table.append((shown(token), *(_near(group, token) for group in groups)))
     return table
 
 
 def _near(group: TokenGroup, token: str) -> str:
-    return " ".join(f"{text}({value:.2f})" for text, value in group.neighbours(token))
+    return " ".join(f"{shown(text)}({value:.2f})" for text, value in group.neighbours(token))

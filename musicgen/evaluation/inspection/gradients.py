@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.errors import ControlError
-from musicgen.evaluation.inspection.tokens import encode_tune
+from musicgen.evaluation.inspection.tokens import token_view
 from musicgen.models import ModelConfig, build_model
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.inference.threads import torch_single_threaded
@@ -44,6 +44,7 @@ VARIANTS = {
 LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 400, 500)
 LENGTHS = (10, 20, 50, 100, 200, 500)
 CLIP = 1.0  # the norm at which training clips by default
+_FEWEST_LAGS = 6  # of a trained network
 _PLACES = 8  # of a tune at which a trained network's loss is taken
 _SHOWN = (1e-12, 1e12)
 
@@ -98,25 +99,26 @@ def measure_network(
 
 
 @torch_single_threaded()
-def measure_trained(checkpoint: Checkpoint, tune: Tune) -> GradientReach:
-    """How far back a trained network's loss reaches at some places of a tune, each with all of
-    the tune before it in view.
+def measure_trained(checkpoint: Checkpoint, music: Tune | str) -> GradientReach:
+    """How far back a trained network's loss reaches at some places of a tune or a text, each with
+    all that comes before it in view; of `LAGS` those that fit into it.
 
     Raises:
-        CheckpointError: the model does not read melody tokens.
-        ControlError: the tune is no single line, or not long enough for `LAGS`.
+        CheckpointError: the model reads music, and this is text.
+        ControlError: the model's language cannot represent the tune, or it is too short.
     """
-    ids, features = encode_tune(tune, checkpoint).batch
-    shortest = LAGS[-1] + 2
-    if ids.shape[1] < shortest:
-        raise ControlError(f"'{tune.title}' is too short: {ids.shape[1]} tokens of {shortest}")
+    ids, features = token_view(music, checkpoint).batch
+    lags = [lag for lag in LAGS if lag + 2 <= ids.shape[1]]
+    if len(lags) < _FEWEST_LAGS:
+        least = LAGS[_FEWEST_LAGS - 1] + 2
+        raise ControlError(f"the music is too short: {ids.shape[1]} tokens of {least} at least")
     network = copy.deepcopy(checkpoint.network).double().eval()
     norms = []
-    for end in np.linspace(shortest, ids.shape[1], _PLACES).round().astype(int).tolist():
+    for end in np.linspace(lags[-1] + 2, ids.shape[1], _PLACES).round().astype(int).tolist():
         inputs, _ = _backward(network, ids[:, :end], features[:, :end])
         at_end = inputs[0].norm(dim=1)  # (T,)
-        norms.append([float(at_end[end - 2 - lag]) for lag in LAGS])
-    by_lag = dict(zip(LAGS, np.mean(norms, axis=0).tolist(), strict=True))
+        norms.append([float(at_end[end - 2 - lag]) for lag in lags])
+    by_lag = dict(zip(lags, np.mean(norms, axis=0).tolist(), strict=True))
     kind = checkpoint.model.kind
     like = checkpoint.model.activation if kind == "rnn" else kind
     return GradientReach(f"{kind}, trained", by_lag, like=like)
@@ -187,7 +189,7 @@ def draw(
         back.set_title("gradient of the last loss at an earlier input, untrained")
         clipped.set_title(f"the same, all gradients clipped at {clip:g}")
         total.set_title(f"gradient of all parameters; dashed: clipped at {clip:g}")
-        learned.set_title("the shipped networks, trained: at an earlier input")
+        learned.set_title("trained networks: gradient of a loss at an earlier input")
         for axes in panels.flat:
             axes.set_xlabel("steps back")
             axes.set_ylabel("norm of the gradient")

@@ -25,7 +25,8 @@ from musicgen.system.charts import chart
 from musicgen.tokens.lookback.features import lookback_features, n_given_columns
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
-_EARLIEST = 192  # places with less before them say nothing about long contexts
+# Places with less before them say nothing about long contexts; of short tunes the later ones count.
+_EARLIEST = (192, 96, 48, 24)
 _BATCH_TOKENS = 16384
 
 
@@ -79,16 +80,23 @@ def measure(
 
 
 def _places(tokens: TokenSet, split: str, n: int, seed: int) -> NDArray[np.int64]:
-    """(n, 2): the tune, and the index in it of the token to predict."""
-    held_out = tokens.splits[split]
-    every = [
-        np.column_stack([np.full(length - _EARLIEST, i), np.arange(_EARLIEST, length)])
-        for i, length in enumerate(np.diff(held_out.offsets).tolist())
-        if length > _EARLIEST
+    """(n, 2): the tune, and the index in it of the token to predict. There is as much before it as
+    `n` places have, or the most that any has."""
+    lengths = np.diff(tokens.splits[split].offsets)
+    counts = {least: int(np.maximum(lengths - least, 0).sum()) for least in _EARLIEST}
+    enough = [least for least in _EARLIEST if counts[least] >= n] or [
+        least for least in _EARLIEST if counts[least]
     ]
-    if not every:
-        raise CorpusError(f"split '{split}' has no tune of more than {_EARLIEST} tokens")
-    places = np.concatenate(every)
+    if not enough:
+        raise CorpusError(f"split '{split}' has no tune of more than {_EARLIEST[-1]} tokens")
+    least = enough[0]
+    places = np.concatenate(
+        [
+            np.column_stack([np.full(length - least, i), np.arange(least, length)])
+            for i, length in enumerate(lengths.tolist())
+            if length > least
+        ]
+    )
     return places[np.sort(np.random.default_rng(seed).permutation(len(places))[:n])]
 
 
@@ -130,7 +138,8 @@ def draw(memories: Sequence[Memory], path: str | Path) -> None:
         axes.set_xscale("log", base=2)
         axes.set_xticks(CONTEXTS, [str(n) for n in CONTEXTS])
         axes.set_xlabel("tokens of context")
-        axes.set_ylabel(f"bits per {memories[0].unit}; bars: standard error")
+        units = " or ".join(dict.fromkeys(memory.unit for memory in memories))
+        axes.set_ylabel(f"bits per {units}; bars: standard error")
         axes.grid(alpha=0.3)
         axes.legend()
 

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import torch
 
-from musicgen.evaluation.inspection.tokens import Place, TokenView, token_view
+from musicgen.evaluation.inspection.tokens import Place, TokenView, require_score, token_view
 from musicgen.formats.engraving.annotation import AnnotatedScore
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
-from musicgen.tokens.melody.table import HEADER_KINDS
 
 COLORS = ((1.0, "#2c7fb8", "under 1 bit"), (3.0, "#41b6c4", "1 to 3"), (5.0, "#fd8d3c", "3 to 5"),
           (math.inf, "#d7191c", "5 bits and more"))  # fmt: skip
@@ -39,23 +38,23 @@ class Surprise:
 
     @property
     def bits_per_note(self) -> float:
-        """Bits of notes, bar lines and the end, over the number of notes (or of characters)."""
-        return sum(self.bits) / max(1, self.view.n_notes)
+        """Bits of notes, bar lines and the end, over the number of notes (or of other units)."""
+        return sum(self.bits) / self.view.n_units
 
 
 @torch.inference_mode()
 def measure(music: Tune | str, checkpoint: Checkpoint) -> Surprise:
-    """Bits of every token of a tune under a model, or of every character of a text.
+    """Bits of every token of a tune or a text under a model; see `token_view`.
 
     Raises:
-        ControlError: the tune is no single line in one key and one meter.
+        CheckpointError: the model reads music, and this is text.
+        ControlError: the model's language cannot represent the tune.
     """
     view = token_view(music, checkpoint)
     tokens, features = view.batch
     logits, _ = checkpoint.network(tokens[:, :-1], features[:, :-1])
     cost = nats(logits, tokens[:, 1:])[0].double() / math.log(2)  # (T - 1,)
-    if view.tune is not None:
-        cost[: len(HEADER_KINDS)] = 0
+    cost[: view.n_header] = 0
     bits = tuple(cost.tolist())
     of_note: dict[Place, float] = {}
     for place, value in zip(view.places[1:], bits, strict=True):
@@ -65,7 +64,12 @@ def measure(music: Tune | str, checkpoint: Checkpoint) -> Surprise:
 
 
 def score(surprise: Surprise, tune: Tune) -> AnnotatedScore:
-    """The tune engraved, each note in the colour of its surprise and with its bits above it."""
+    """The tune engraved, each note in the colour of its surprise and with its bits above it.
+
+    Raises:
+        CheckpointError: the model's tokens are not those of a melody.
+    """
+    require_score(surprise.view)
     return AnnotatedScore(
         tune=tune,
         colors={place: _color(bits) for place, bits in surprise.of_note.items()},
@@ -75,22 +79,29 @@ def score(surprise: Surprise, tune: Tune) -> AnnotatedScore:
 
 
 def draw_text(surprise: Surprise, path: str | Path) -> None:
-    """The text, each character on the colour of its surprise; line ends as a return sign."""
-    lines = "".join(surprise.view.tokens[1:-1]).split("\n")
-    width, shown = max(map(len, lines)) + 1, lines[:_LINES]
-    with chart(path, width=0.1 * max(60, width) + 0.4, height=0.21 * len(shown) + 0.7) as figure:
+    """The text or the tokens of music, each token on the colour of its surprise."""
+    view = surprise.view
+    placed = view.sounding()
+    symbols = view.symbols
+    width = 1 + max(column + len(symbols[t]) for t, (_, column) in placed)
+    n_lines = 1 + max(line for _, (line, _) in placed)
+    shown = min(n_lines, _LINES)
+    with chart(path, width=0.1 * max(60, width) + 0.4, height=0.21 * shown + 0.7) as figure:
         axes = figure.subplots()
         axes.axis("off")
         axes.set_xlim(-0.5, max(60, width))
-        axes.set_ylim(len(shown), -1.6)
-        for (line, column), bits in surprise.of_note.items():
-            if line < len(shown):
-                axes.text(column, line, (shown[line] + "\u21b5")[column],
+        axes.set_ylim(shown, -1.6)
+        for t, (line, column) in placed:
+            if line < shown:
+                axes.text(column + (len(symbols[t]) - 1) / 2, line, symbols[t],
                           family="monospace", fontsize=8, ha="center", va="center",
                           color="white", fontweight="bold",
-                          bbox={"fc": _color(bits), "ec": "none", "pad": 1.6})  # fmt: skip
+                          bbox={"fc": _color(surprise.of_note[line, column]), "ec": "none",
+                                "pad": 1.6})  # fmt: skip
         for k, (_, color, meaning) in enumerate(COLORS):
             axes.text(15 * k, -1.2, meaning, fontsize=8, color=color, fontweight="bold")
+        if shown < n_lines:
+            axes.text(0, shown - 0.3, f"{shown} of {n_lines} lines", fontsize=7)
 
 
 def _color(bits: float) -> str:
@@ -99,7 +110,7 @@ def _color(bits: float) -> str:
 
 def rows(surprise: Surprise) -> list[tuple[str, int, int, float]]:
     """The numbers as a table: token, number of the bar from 1 and of the note in it (0: a bar
-    line or the heading), bits."""
+    line or the heading), bits; without a score line and column from 1."""
     table, bar = [], 1
     places = surprise.view.places[1:]
     for token, place, bits in zip(surprise.view.tokens[1:], places, surprise.bits, strict=True):
