@@ -159,8 +159,6 @@ def train(
     ] = Logger.csv,
 ) -> None:
     """Train a model; the best one by validation is kept in the run folder."""
-    from musicgen.corpus.sources import with_column
-
     overrides = list(settings or ())
     if accumulate is not None:
         overrides.append(f"data.accumulate={accumulate}")
@@ -176,21 +174,9 @@ def train(
             say(f"{out}: the run is finished ({finished}); train into another folder")
             return
         config, origin = RunFolder(out).settings()
-    if tokens is not None and corpus:
-        raise ConfigError("--corpus and --tokens: give one of them")
-    limits = {"min_count": min_count, "most_tokens": most_tokens}
-    for name, value in {"tokenizer": tokenizer, **limits}.items():
-        if tokens is not None and value is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option} and --tokens: token files have theirs; drop {option}")
-    if tokens or corpus or tokenizer or from_ or any(limits.values()) or not origin:
-        origin = {
-            "corpus": None if tokens else with_column(map(_lasting, corpus or ["celtic"]), column),
-            "tokens": tokens and str(tokens.resolve()),
-            "tokenizer": tokenizer,
-            "from": from_ and _lasting(from_),
-            **limits,
-        }
+    given = _origin(corpus, column, tokens, tokenizer, from_, min_count, most_tokens)
+    if any(given.values()) or not origin:
+        origin = given if given["tokens"] else {**given, "corpus": given["corpus"] or ["celtic"]}
     start = None if origin["from"] is None else options.load_model(origin["from"])
     if start is not None and preset is not None:
         raise ConfigError("--preset and --from: the model has its network; drop --preset")
@@ -219,6 +205,37 @@ def train(
         )
     say(f"{summary}; loss curve in {out}")
     say(f"next: musicgen generate --checkpoint {out}")
+
+
+def _origin(
+    corpus: list[str] | None,
+    column: str,
+    tokens: Path | None,
+    tokenizer: str | None,
+    start: str | None,
+    min_count: int | None,
+    most_tokens: int | None,
+) -> dict[str, Any]:
+    """What a run is asked to train on; None where nothing is said.
+
+    Raises:
+        ConfigError: token files, and what only a corpus has.
+    """
+    from musicgen.corpus.sources import with_column
+
+    if tokens is not None and corpus:
+        raise ConfigError("--corpus and --tokens: give one of them")
+    encoding = {"tokenizer": tokenizer, "min_count": min_count, "most_tokens": most_tokens}
+    for name, value in encoding.items():
+        if tokens is not None and value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} and --tokens: token files have theirs; drop {option}")
+    return {
+        "corpus": with_column(map(_lasting, corpus), column) if corpus else None,
+        "tokens": tokens and str(tokens.resolve()),
+        "from": start and _lasting(start),
+        **encoding,
+    }
 
 
 def _descent(about: str, start: Checkpoint, name: str) -> str:

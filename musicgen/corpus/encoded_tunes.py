@@ -78,10 +78,11 @@ class EncodedTunes:
             yield np.frombuffer(data, np.int32).reshape(length, self._n_columns)
 
     def vocabulary(
-        self, in_train: Sequence[bool], min_count: int | None, most_tokens: int | None
+        self, entries: Sequence[Entry], min_count: int | None, most_tokens: int | None
     ) -> Vocabulary:
         """The tokens that are not too rare in the training split."""
         language = self.language
+        in_train = [entry.split == "train" for entry in entries]
         counts = np.zeros(len(self.ids), np.int64)
         for table, counted in zip(self._tables(), in_train, strict=True):
             if counted:

@@ -210,11 +210,9 @@ def load(
         unique.add(file_read, keep)
         if progress is not None:
             progress("reading files", done, len(files))
-    rejected = unique.rejected
     if not unique.entries:
-        why = f" (first: {rejected[0].id}: {rejected[0].reason})" if rejected else ""
-        what = "tune" if extract_text is None else "text"
-        raise CorpusError(f"{', '.join(names)}: no readable {what} in {len(files)} files{why}")
+        what = f"no readable {'text' if extract_text else 'tune'} in {len(files)} files"
+        raise CorpusError(f"{', '.join(names)}: {what}{unique.first_fault()}")
     unique.first_of.clear()  # as large as the entries
     families = group_families(np.frombuffer(unique.runs, np.uint64), unique.sizes)
     entries, moved = _assign(unique, families, val=val, test=test)
@@ -222,7 +220,7 @@ def load(
     return Corpus(
         sources=tuple(names),
         entries=entries,
-        rejected=tuple(rejected),
+        rejected=tuple(unique.rejected),
         duplicates=tuple(unique.duplicates),
         notices=(*(n for n in notices if n), *moved),
     )
@@ -254,6 +252,10 @@ class _Unique:
             self.runs.frombytes(tune_runs.tobytes())
             self.sizes.append(len(tune_runs))
             self.usable.append(keep is None or keep(extracted) is not False)
+
+    def first_fault(self) -> str:
+        """Why the first one is not there, in brackets."""
+        return "".join(f" (first: {fault.id}: {fault.reason})" for fault in self.rejected[:1])
 
 
 def names_of(sources: str | Path | Sequence[str | Path]) -> list[str]:

@@ -211,14 +211,9 @@ def prepare(
     if folder is not None:
         require_replaceable(folder)
     with tempfile.TemporaryFile() as file:
+        splits = {"val": val, "test": test}
         encoded, choice = _read(
-            sources,
-            file,
-            tokenizer,
-            val=val,
-            test=test,
-            workers=workers,
-            progress=progress,
+            sources, file, tokenizer, **splits, workers=workers, progress=progress
         )
         corpus, omitted, *_ = encoded.account
         language = encoded.language
@@ -227,11 +222,9 @@ def prepare(
             raise CorpusError(
                 f"no tune of the corpus is a {language.what} (first: {first.id}: {first.reason})"
             )
-        if vocabulary is None and every_token:
-            vocabulary = Vocabulary.build([list(encoded.ids)])
-        elif vocabulary is None:
-            in_train = [entry.split == "train" for entry in corpus.entries]
-            vocabulary = encoded.vocabulary(in_train, min_count, most_tokens)
+        if vocabulary is None:
+            every = Vocabulary.build([list(encoded.ids)]) if every_token else None
+            vocabulary = every or encoded.vocabulary(corpus.entries, min_count, most_tokens)
         tokens = build_tokenset(
             encoded.rows(corpus.entries, vocabulary, progress),
             vocab=vocabulary.tokens,

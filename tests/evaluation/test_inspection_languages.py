@@ -46,7 +46,7 @@ def air(n: int, *, voices: int = 1) -> str:
 
 def verse(n: int) -> str:
     """99 words."""
-    words = np.array("To Be or not, the 2 Sons of (York); winter's made 10 suns".split(" "))
+    words = np.array([*"To Be or not", "the", "Sons", "(York);", "winter's", "10", "suns,"])
     return " ".join(np.random.default_rng(n).choice(words, 99))
 
 
