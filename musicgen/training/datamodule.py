@@ -25,11 +25,14 @@ class TuneDataModule(pl.LightningDataModule):
         TuneDataModule(["my_tunes/", "more.abc"])      # folders and files of music
         TuneDataModule("tokens")                       # what `musicgen prepare --out tokens` wrote
 
-    `prepare_data` parses a corpus once into the `cache` folder (default: `corpus.cache`), with
-    `workers` processes. Each epoch shows every training token once, in an order that depends on
-    `seed` and the epoch alone; a step has at most `batch_tokens` places, padding included, times
-    the trainer's accumulation, on all devices together. Tunes longer than `max_len` tokens are
-    cut in training. Validation, test and prediction (of the test tunes) see whole tunes.
+    `tokenizer` is a key of `tokens.languages.LANGUAGES`, or the one that fits the tunes; tokens
+    with fewer than `min_count` occurrences, and all but the `most_tokens` most frequent ones, are
+    read as unknown. `prepare_data` parses a corpus once into the `cache` folder (default:
+    `corpus.cache`), with `workers` processes. Each epoch shows every training token once, in an
+    order that depends on `seed` and the epoch alone; a step has at most `batch_tokens` places,
+    padding included, times the trainer's accumulation, on all devices together. Tunes longer than
+    `max_len` tokens are cut in training. Validation, test and prediction (of the test tunes) see
+    whole tunes.
 
     After `setup` there are `tokens`, `novelty` (the index of the tunes), `about` and `summary`.
     """
@@ -39,6 +42,8 @@ class TuneDataModule(pl.LightningDataModule):
         sources: str | Path | Sequence[str | Path] = "celtic",
         *,
         tokenizer: str | None = None,
+        min_count: int | None = None,
+        most_tokens: int | None = None,
         batch_tokens: int = 512,
         max_len: int = 512,
         eval_batch_tokens: int = 16384,
@@ -49,6 +54,7 @@ class TuneDataModule(pl.LightningDataModule):
         super().__init__()
         self.sources = [sources] if isinstance(sources, str | Path) else list(sources)
         self.tokenizer, self.cache, self.workers = tokenizer, cache, workers
+        self.min_count, self.most_tokens = min_count, most_tokens
         self.batches = DataConfig(
             batch_tokens=batch_tokens, max_len=max_len, eval_batch_tokens=eval_batch_tokens
         )
@@ -94,7 +100,12 @@ class TuneDataModule(pl.LightningDataModule):
             corpus = CachedCorpus.of_tokens(folder)
         else:
             corpus = prepared(
-                self.sources, tokenizer=self.tokenizer, cache=self.cache, workers=self.workers
+                self.sources,
+                tokenizer=self.tokenizer,
+                cache=self.cache,
+                workers=self.workers,
+                min_count=self.min_count,
+                most_tokens=self.most_tokens,
             )
         self.tokens, self.novelty = corpus.tokens, corpus.novelty
         self.about, self.summary = corpus.about, corpus.summary

@@ -23,6 +23,7 @@ from musicgen.models.scoring import score_tunes
 from musicgen.tokens import word
 from musicgen.tokens.languages import LANGUAGES, text_code
 from musicgen.tokens.vocabulary import BOS, EOS, SPECIALS, UNKNOWN, Vocabulary
+from musicgen.training import TuneDataModule
 from tests.checkpoints import untrained_of
 from tests.commands import run
 
@@ -82,6 +83,16 @@ def test_the_vocabulary_is_that_of_the_training_part(tmp_path: Path) -> None:
         prepare(path, tokenizer="word", min_count=0)
     with pytest.raises(ConfigError, match=r"^most_tokens: the model to start from has its vocab"):
         prepare(path, tokenizer="word", most_tokens=9, vocabulary=Vocabulary(small.vocab))
+
+
+def test_the_data_module_takes_the_limits_of_a_vocabulary(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(prose(60))
+    data = TuneDataModule(
+        tmp_path / "a.txt", tokenizer="word", most_tokens=9, cache=tmp_path / "cache"
+    )
+    data.prepare_data()
+    assert len(data.tokens.vocab) == len(SPECIALS) + 9
+    assert data.tokens.unit == "word"
 
 
 def test_an_unknown_word_costs_its_spelling(tmp_path: Path) -> None:
