@@ -1,11 +1,12 @@
 """Figures of the guide that compare networks: what each keeps, can tell, and takes.
 
-`figures.py` makes them with the others; they are drawn from what `criteria.py`, `recall.py` and
-`parallel.py` measure.
+`figures.py` makes them with the others; they are drawn from what `criteria.py`, `padding.py`,
+`recall.py` and `parallel.py` measure.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,10 @@ import numpy as np
 import torch
 
 from musicgen.corpus.tokenset import PAD_ID
-from musicgen.models.batches import BatchPlan, collate
 from musicgen.models.networks.transformer import rotate, rotation_at
 from musicgen.models.scoring import score_tunes
 from musicgen.system.charts import COLORS, chart
-from scripts.docs import criteria, parallel, recall
+from scripts.docs import criteria, padding, parallel, recall
 from scripts.docs.drawing import FIRST_PART, along_tokens, heard_by, shipped
 
 _NAMES = {"rnn": "RNN", "lstm": "LSTM", "transformer": "transformer"}
@@ -29,55 +29,36 @@ LAYER, HEAD = 0, 3  # head 4 of layer 1, which follows repeats
 QUERY = 108  # token of the tune: in its last line, which repeats the one above it
 
 
-def padding(path: Path) -> None:
+def padded(path: Path) -> None:
     """A batch of tunes as they come, and one of tunes of like length."""
-    split = criteria.tokens().splits["train"]
-    plan = BatchPlan(split, batch_tokens=4096, max_len=512, seed=0)
-    some = np.random.default_rng(0).permutation(len(plan.lengths))
-    like, mixed, every = [], [], []
-    for step in range(plan.steps_per_epoch):
-        batch = plan.batch(step).targets.numpy()
-        like.append(((batch != PAD_ID).sum(), batch.size))
-        rows = some[step * len(batch) : (step + 1) * len(batch)]
-        if len(rows):
-            mixed.append((plan.lengths[rows].sum(), plan.lengths[rows].max() * len(rows)))
-        every.append(len(batch))
-    step = int(np.argsort(every)[len(every) // 2])
-    rows = some[: every[step]]
-    drawn = (
-        collate(split, plan.starts[rows], plan.lengths[rows]).targets,
-        plan.batch(step).targets,
-    )
+    ways = {
+        "tunes as they come": padding.epoch(as_they_come=True),
+        "tunes of like length": padding.epoch(as_they_come=False),
+    }
+    middle = len(ways["tunes as they come"]) // 2
     with chart(path, width=9, height=3.2) as figure:
-        panels = figure.subplots(1, 2)
-        for axes, batch, sizes, name in zip(
-            panels,
-            drawn,
-            (mixed, like),
-            ("tunes as they come", "tunes of like length"),
-            strict=True,
-        ):
-            real, size = np.sum(sizes, axis=0)
-            axes.imshow(batch != PAD_ID, cmap="Blues", aspect="auto", vmin=0, vmax=1.4,
-                        interpolation="nearest")  # fmt: skip
-            axes.set_title(f"{name}: {1 - real / size:.0%} of an epoch is padding", fontsize=10)
+        for axes, (name, batches) in zip(figure.subplots(1, 2), ways.items(), strict=True):
+            axes.imshow(batches[middle].targets != PAD_ID, cmap="Blues", aspect="auto", vmin=0,
+                        vmax=1.4, interpolation="nearest")  # fmt: skip
+            share = padding.padded_share(batches)
+            axes.set_title(f"{name}: {share:.0%} of an epoch is padding", fontsize=10)
             axes.set_xlabel("place in the row")
             axes.set_ylabel("row of the batch")
 
 
 def kept(path: Path) -> None:
     """Bits of a random symbol that a state still holds, by how long ago it was read."""
-    with chart(path, width=8, height=3.6) as figure:
+    with chart(path, width=10, height=3.6) as figure:
         axes = figure.subplots()
         for kind, style in zip(recall.KINDS_READ, ("-", "--"), strict=True):
             for width, color in zip(recall.WIDTHS, COLORS, strict=False):
                 bits = recall.bits_kept(kind, width)
-                label = f"{_NAMES[kind]}, {width} units: {bits.sum():.0f} bits in all"
+                label = f"{_NAMES[kind]}, {width} units: {bits.sum():.0f} bits"
                 axes.plot(bits, style, color=color, label=label)
         axes.axhline(np.log2(recall.SYMBOLS), color="grey", linestyle=":", linewidth=1)
         axes.set_xlabel("steps since the symbol was read")
         axes.set_ylabel(f"bits known, of {np.log2(recall.SYMBOLS):.0f}")
-        axes.legend(frameon=False)
+        figure.legend(frameon=False, loc="outside right upper")
 
 
 def compared(path: Path) -> None:
@@ -111,19 +92,16 @@ def compared(path: Path) -> None:
 
 def added_positions(path: Path) -> None:
     """Bits per token by the place in the tune, for four ways to tell positions."""
-    spans = list(zip(criteria.LENGTHS, criteria.LENGTHS[1:], strict=False))
+    spans = [f"tokens {a} to {b}" for a, b in itertools.pairwise(criteria.LENGTHS)]
     with chart(path, width=8, height=3.4) as figure:
         axes = figure.subplots()
-        for k, name in enumerate(criteria.POSITIONS):
+        for name, marker in zip(criteria.POSITIONS, "os^v", strict=True):
             costs = criteria.costs_by_place(criteria.trained(name).network)
-            places = np.arange(len(spans)) + 0.2 * (k - 1.5)
-            axes.bar(places, costs, 0.19, label=criteria.ROWS[name].title)
-            for x, cost in zip(places, costs, strict=True):
-                axes.text(x, cost, f"{cost:.2f}", ha="center", va="bottom", fontsize=7)
-        axes.set_xticks(range(len(spans)), [f"tokens {a} to {b}" for a, b in spans])
+            axes.plot(spans, costs, marker + "-", label=criteria.ROWS[name].title)
         axes.set_xlabel("place in the tune; training showed pieces of at most 128 tokens")
         axes.set_ylabel("bits per token")
-        axes.legend(frameon=False, title="positions", fontsize=8)
+        axes.grid(alpha=0.3)
+        figure.legend(title="positions", frameon=False, loc="outside right upper")
 
 
 def parallelism(path: Path) -> None:
@@ -206,9 +184,11 @@ def four_steps(path: Path) -> None:
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {
-    "padding": padding,
+    "padding": padded,
     "compared": compared,
+    "kept": kept,
     "four-steps": four_steps,
     "search": search,
+    "added-positions": added_positions,
     "parallel": parallelism,
 }

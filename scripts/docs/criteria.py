@@ -1,6 +1,6 @@
 """Train the networks that the guide compares, each for the same CPU time, and print its tables.
 
-    python scripts/docs/criteria.py                     # trains what is missing: 6 CPU-minutes
+    python scripts/docs/criteria.py                     # trains what is missing: 8 CPU-minutes
     python scripts/docs/criteria.py --minutes 0.05      # to try it
 
 All learn from the bare tokens of one bundled collection: no lookback features, no place in the bar,
