@@ -1,6 +1,6 @@
 """Make every figure of docs/guide.md, in docs/figures/, from the shipped models.
 
-    python scripts/docs/figures.py                 # all of them, about six minutes on one core
+    python scripts/docs/figures.py                 # all of them, about a quarter of an hour
     python scripts/docs/figures.py temperature     # some, by name
 
 The figures that a command makes are made by that command; the others are drawn here. All seeds are

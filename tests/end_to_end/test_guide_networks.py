@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from musicgen.models import KINDS, ModelConfig, build_model
-from scripts.docs import numpy_rnn
+from scripts.docs import numpy_rnn, parallel, recall
 
 KIND_NAMES = (
     "window", "bag", "concatenation", "sinusoidal", "learned", "no-positions", "bidirectional"
@@ -109,3 +109,19 @@ def test_a_bidirectional_network_sees_every_token_but_the_one_it_predicts() -> N
     moved = (logits(network, ids) - logits(network, other))[0].abs().amax(dim=1)
     assert moved[10] == 0  # position 10 predicts token 11
     assert (moved > 0).sum() == 19
+
+
+def test_the_longest_chain_grows_with_time_for_recurrence_and_not_for_attention() -> None:
+    x = torch.ones(3, requires_grad=True)
+    assert parallel.longest_chain(x.tanh().exp().sum() + x.sum()) == 5  # leaf, tanh, exp, sum, add
+    ids = [torch.zeros(1, length, dtype=torch.int64) for length in (10, 30)]
+    for kind, least in (("rnn", 20), ("lstm", 20), ("transformer", 0)):
+        short, long = (parallel.chain_of(parallel.network_of(kind), row) for row in ids)
+        assert long - short >= least
+        assert least or long == short
+
+
+def test_a_readout_recalls_the_symbol_just_read_before_older_ones() -> None:
+    bits = recall.bits_kept("lstm", 16, seconds=1.0)
+    assert bits.shape == (recall.BACK,)
+    assert bits[0] > 0.1 > bits[-1] >= 0
