@@ -1,14 +1,16 @@
 """The tunes that other programs are asked to read: generated, harmonised, continued, from corpora.
 
-    for name, tunes in tune_sets(generated=300, harmonised=100, continued=50, corpus=200): ...
+    for name, tunes, origins in tune_sets(generated=300, harmonised=100, continued=50, corpus=200):
+        ...
 
-The same numbers and seed give the same tunes.
+The same numbers and seed give the same tunes. `origins` are the tunes that they were made from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import NamedTuple
 
 import musicgen
 from musicgen import corpus, formats
@@ -21,23 +23,33 @@ from musicgen.music.tune import Tune
 BARS_KEPT = 6  # of a tune that is to be continued
 
 
+class TuneSet(NamedTuple):
+    """Tunes of one kind, and of each the tune that it was made from: itself, or none."""
+
+    name: str
+    tunes: list[Tune]
+    origins: list[Tune | None]
+
+
 def tune_sets(
     *, generated: int, harmonised: int, continued: int, corpus: int, seed: int = 0
-) -> Iterator[tuple[str, list[Tune]]]:
-    """The name of each set and its tunes; corpus tunes are drawn from all bundled collections."""
+) -> Iterator[TuneSet]:
+    """The sets in turn; corpus tunes are drawn from all bundled collections."""
     composer = musicgen.load()
     assert isinstance(composer, Composer)
     melodies = corpus_tunes(max(corpus, harmonised, continued), seed)
     if generated:
         takes = composer.takes(generated, Controls(), SamplingConfig(seed=seed))
-        yield "generated", [take.tune for take in takes]
+        yield TuneSet("generated", [take.tune for take in takes], [None] * generated)
     if harmonised:
         model = load()
-        yield "harmonised", [harmonize(tune, model).tune for tune in melodies[:harmonised]]
+        given = melodies[:harmonised]
+        yield TuneSet("harmonised", [harmonize(t, model).tune for t in given], [*given])
     if continued:
-        yield "continued", list(_continued(composer, melodies, continued, seed))
+        pairs = list(_continued(composer, melodies, continued, seed))
+        yield TuneSet("continued", [tune for tune, _ in pairs], [start for _, start in pairs])
     if corpus:
-        yield "corpus", melodies[:corpus]
+        yield TuneSet("corpus", melodies[:corpus], [*melodies[:corpus]])
 
 
 def corpus_tunes(number: int, seed: int = 0) -> list[Tune]:
@@ -47,8 +59,11 @@ def corpus_tunes(number: int, seed: int = 0) -> list[Tune]:
     return Random(seed).sample(tunes, number)
 
 
-def _continued(composer: Composer, melodies: list[Tune], number: int, seed: int) -> Iterator[Tune]:
-    """The first bars of tunes, finished; tunes that the model does not accept are passed over."""
+def _continued(
+    composer: Composer, melodies: list[Tune], number: int, seed: int
+) -> Iterator[tuple[Tune, Tune]]:
+    """The first bars of tunes, finished, and those bars; tunes that the model does not accept are
+    passed over."""
     done = 0
     for tune in melodies:
         voice = tune.voices[0]
@@ -57,7 +72,7 @@ def _continued(composer: Composer, melodies: list[Tune], number: int, seed: int)
             voices=(musicgen.Voice(bars=voice.bars[:BARS_KEPT]),),
         )  # fmt: skip
         try:
-            yield composer.continue_(start, seed=seed)
+            yield composer.continue_(start, seed=seed), start
         except musicgen.MusicgenError:
             continue
         done += 1

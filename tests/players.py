@@ -53,6 +53,15 @@ def by_abc2midi(text: str, folder: Path) -> list[PlayedPitch]:
     return of_midi(target.read_bytes())
 
 
+def errors_of_abc2midi(text: str, folder: Path) -> list[str]:
+    """The errors that abc2midi reports of an ABC text."""
+    source = folder / "source.abc"
+    source.write_text(text)
+    command = ["abc2midi", source, "-o", folder / "target.mid"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if line.startswith("Error")]
+
+
 def by_musescore(document: str, folder: Path) -> list[PlayedPitch]:
     """The notes that MuseScore plays of a MusicXML document."""
     source, target = folder / "source.musicxml", folder / "target.mid"

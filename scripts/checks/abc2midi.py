@@ -171,7 +171,7 @@ def oracle_notes(text: str, folder: Path) -> tuple[list[Played], list[str]]:
 def first_difference(tune: Tune, oracle: list[Played]) -> str:
     """Where the two performances part, in words; "" when they agree."""
     ours = sorted({(n.midi, n.onset, n.voice): n.duration for n in timeline(tune).notes}.items())
-    theirs = sorted((note[:3], note[3]) for note in oracle)
+    theirs = sorted({note[:3]: note[3] for note in oracle}.items())
     found = []
     for (place, duration), (other_place, other_duration) in zip(ours, theirs, strict=False):
         mine, other = (*place[:2], duration), (*other_place[:2], other_duration)
@@ -183,8 +183,8 @@ def first_difference(tune: Tune, oracle: list[Played]) -> str:
     if found:
         _, mine, other = min(found)
         return f"{describe(mine)}, abc2midi {describe(other)}"
-    if len(ours) != len(oracle):
-        return f"{len(ours)} notes, abc2midi {len(oracle)}"
+    if len(ours) != len(theirs):
+        return f"{len(ours)} notes, abc2midi {len(theirs)}"
     return ""
 
 

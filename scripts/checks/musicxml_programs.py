@@ -26,7 +26,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -202,9 +202,9 @@ def main(
     warnings.simplefilter("ignore")  # of music21
     loaded = xmlschema.XMLSchema(str(schema), allow="local") if schema else None
     sizes = {"generated": generated, "harmonised": harmonised, "continued": continued}
-    sets: Iterable[tuple[str, list[Tune]]] = tune_sets(**sizes, corpus=corpus, seed=seed)
+    sets = tune_sets(**sizes, corpus=corpus, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        passed = [check_set(name, tunes, loaded, Path(folder)) for name, tunes in sets if tunes]
+        passed = [check_set(name, tunes, loaded, Path(folder)) for name, tunes, _ in sets]
         if files:
             tunes = [tune for path in files for tune in read(path)]
             passed.append(check_set("files", tunes, loaded, Path(folder)))

@@ -34,6 +34,16 @@ def read_barline(text: str) -> tuple[int, str, bool]:
 _LINES = (("[|]", "[|]"), ("]", "|]"), ("[", "[|"), (".", ".|"), ("||", "||"))
 
 
+def write_barline(line: str, repeat_end: int, *, holds_signs: bool) -> str:
+    """The text of a bar line at which `repeat_end` repeats end, as other programs know it too: none
+    knows ":[|", and abc2midi takes "[|]" for a chord unless another line follows, which a sign may
+    have and which is left away otherwise, so that the line stays invisible."""
+    if line == "[|]" and holds_signs:
+        line = "[|]|"
+    apart = repeat_end and line.startswith(("[", "."))
+    return ":" * repeat_end + ("| " * bool(apart)) + line
+
+
 @lru_cache(maxsize=256)
 def read_passes(text: str) -> tuple[int, ...]:
     """Passes of an ending: "1" is (1,), "1,3" (1, 3), "1-3" (1, 2, 3)."""

@@ -30,7 +30,7 @@ from musicgen.music.tune import (
 
 _ZERO = Fraction(0)
 # Of two bar lines without music between them, the later in this list stays.
-_STRENGTH = ("", ".|", "|", "||", "[|", "|]", "[|]")
+_STRENGTH = ("", "|", ".|", "||", "[|", "|]", "[|]")
 
 
 @dataclass(slots=True)

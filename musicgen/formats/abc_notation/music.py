@@ -32,6 +32,7 @@ MAX_BAR_RESTS = 2000  # bars that the Zs of a tune may stand for
 
 Match = re.Match[str]
 _AFTER_BAR_REST = re.compile(r"[\s`]*(?:[|:&%)]|\[[|\d]|\[[A-Za-z]:|\]|\.\||[!$]?\s*$)")
+_BEFORE_BAR = re.compile(r"[\s`]*(?:\||:+\||\[\||\.\|)")
 _UNMEASURED = re.compile(r"(?:[A-Ga-gxz][,']*|\])[ \t]+\Z")  # before a length apart from it
 _OLD_CHORD = re.compile(r"\+[\^_=A-Ga-g,'\d/]{1,40}\+")
 
@@ -249,7 +250,8 @@ class MusicReader:
             voice.lane.tie = voice.busy = True
 
     def _grace(self, match: Match) -> None:
-        voice = self.placer.voice_for_event()
+        at_bar_line = _BEFORE_BAR.match(match.string, match.end())
+        voice = self.voice if at_bar_line else self.placer.voice_for_event()
         column = match.start()
         grace = read_grace(
             subgroup(match, "grace", 1), self.placer, self.letters, lambda w: self.warn(w, column)

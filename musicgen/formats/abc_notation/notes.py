@@ -79,7 +79,7 @@ class AbcNoteWriter:
         """Text of an event with all its signs."""
         tuplet = self._tuplet(event.tuplet, lane, meter)
         scale = event.tuplet.scale if event.tuplet is not None else Fraction(1)
-        before, after = self._marks(event.marks)
+        before, after = self._marks(event.marks, letters=not bar_rest)
         self.held = self.tied.get(lane, frozenset())
         self.tied[lane] = frozenset(note.pitch for note in notes_of(event) if note.tie)
         if isinstance(event, Note):
@@ -117,8 +117,8 @@ class AbcNoteWriter:
         return pairs
 
     def signs(self, marks: Marks) -> str:
-        """Text of signs that stand at a bar line, without a note."""
-        return self._marks(marks)[0]
+        """Text of signs that stand at a bar line, where abc2midi knows no letters."""
+        return self._marks(marks, letters=False)[0]
 
     def _chord(self, chord: Chord, scale: Fraction) -> str:
         even = all(note.duration == chord.duration for note in chord.notes)
@@ -174,8 +174,9 @@ class AbcNoteWriter:
             return f"({tuplet.actual}:{normal}:{tuplet.size}"
         return f"({tuplet.actual}:{normal}" if normal else f"({tuplet.actual}"
 
-    def _marks(self, marks: Marks) -> tuple[str, str]:
-        """The text of marks before and after a note."""
+    def _marks(self, marks: Marks, *, letters: bool = True) -> tuple[str, str]:
+        """The text of marks before and after a note, in the order of the standard (4.20), with
+        `letters` for the signs that have one."""
         before = "(" * marks.slurs_opened
         if marks.grace is not None:
             before += self._grace(marks.grace)
@@ -183,7 +184,7 @@ class AbcNoteWriter:
             before += quote(marks.chord_symbol)
         before += "".join(map(quote, marks.annotations))
         for name in marks.decorations:
-            if name in self.short:
+            if name in self.short and (letters or name == "staccato"):  # abcjs knows only "."
                 before += self.short[name]
             elif self.short and _LETTER.fullmatch(name):
                 before += name  # one that has no meaning

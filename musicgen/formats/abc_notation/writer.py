@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import accumulate, zip_longest
 
+from musicgen.formats.abc_notation.barlines import write_barline
 from musicgen.formats.abc_notation.event_drafts import scaled
 from musicgen.formats.abc_notation.fields import write_key, write_tempo, write_unit
 from musicgen.formats.abc_notation.lyrics import join_syllables
@@ -188,7 +189,7 @@ class VoiceWriter:
         for number, bar in enumerate(bars):
             after = bars[number + 1] if number + 1 < len(bars) else None
             if not self.text and not self.lines:
-                self.text = (self.opening or "|" * bar.repeat_start) + ":" * bar.repeat_start
+                self.text = self.opening or "|:" * bar.repeat_start
                 self.opening = ""
             if bar.volta:
                 self._volta(bar)
@@ -215,7 +216,7 @@ class VoiceWriter:
 
     def _volta(self, bar: Bar) -> None:
         passes = ",".join(map(str, bar.volta))
-        joined = self.text.endswith("|") and not self.text.endswith("[|")
+        joined = self.text.rpartition(" ")[2].strip(":") == "|"  # abc2midi knows no "||2"
         self.text += passes if joined else f"{' ' * bool(self.text)}[{passes}"
 
     def _bar(self, bar: Bar, after: Bar | None, *, partial: bool) -> None:
@@ -321,9 +322,11 @@ class VoiceWriter:
             line = "|"
         if line:
             self.notes.end_bar()
-        text = ":" * bar.repeat_end + line
-        if breaks and bar.repeat_end and line == "||" and after is not None:
-            text = ":" * bar.repeat_end + "|"  # as musicians write it
+        last = bar.events[-1] if bar.events else None
+        holds_signs = isinstance(last, Change) and last.signs is not None
+        text = write_barline(line, bar.repeat_end, holds_signs=holds_signs)
+        if breaks and bar.repeat_end and line == "||" and after and not after.repeat_start:
+            text = ":" * bar.repeat_end + "|"  # as musicians do; abc2midi knows no "||:" there
             self.opening = line
         elif starts and text == ":|":
             text = "::"

@@ -101,14 +101,15 @@ def ending_numbers(bar: Bar) -> str:
     return ", ".join(str(n) for n in bar.volta)
 
 
-def bar_remark(own: Bar | None, shared: Bar) -> str:
-    """A remark on the bar lines of a voice that differ from those of all voices, which are written;
-    or on a bar that the voice does not have."""
+def bar_remark(own: Bar | None, shared: Bar, *, ends_ending: bool) -> str:
+    """A remark on the bar lines of a voice that differ from those of all voices as they are written
+    and read; or on a bar that the voice does not have."""
     if own is None:
         return remark("absent")
     line = "|" if shared.repeat_end else _READ_AS.get(shared.barline, shared.barline)
     signs = (own.repeat_start, own.volta, own.repeat_end, own.barline)
-    written = (shared.repeat_start, shared.volta, shared.repeat_end, line)
+    repeats = min(shared.repeat_end, 1) if ends_ending else shared.repeat_end
+    written = (shared.repeat_start, shared.volta, repeats, line)
     return "" if signs == written else remark("bar", signs)
 
 

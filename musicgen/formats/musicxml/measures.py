@@ -93,7 +93,8 @@ class MeasureWriter:
         self.accidentals.start_bar()
         bar = self._bar(index, shared)
         events = list(bar.events)
-        parts = [bar_remark(bar if index < len(self.voice.bars) else None, shared)]
+        own = bar if index < len(self.voice.bars) else None
+        parts = [bar_remark(own, shared, ends_ending=index in self.shape.endings)]
         if (ordered := self.shape.ordered) is not None:
             added = ordered.added[self.tune.voices.index(self.voice)][index]
             parts.append(remark("place", [ordered.places[index], added]))

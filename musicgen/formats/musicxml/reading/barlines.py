@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -40,12 +41,14 @@ class MeasureFrame:
     length: Fraction = Fraction(0)  # of the music in it
     full: Fraction | None = None  # by the meter
     is_whole: bool = True  # as long as the meter says, where there is no music in it
+    ends_ending: bool = False
 
     def join(self, other: MeasureFrame) -> None:
         """Add the bar lines and length of another part's bar."""
         self.repeat_start = self.repeat_start or other.repeat_start
         self.volta = self.volta or other.volta
         self.repeat_end = max(self.repeat_end, other.repeat_end)
+        self.ends_ending = self.ends_ending or other.ends_ending
         lighter = other.barline in HEAVY or (self.barline == "|" and other.barline == ".|")
         if lighter and self.barline not in HEAVY:
             self.barline = other.barline
@@ -71,13 +74,29 @@ def read_barline(
     elif repeat is not None:
         repeated = before if left else frame
         if repeated is not None:
-            repeated.repeat_end = min(max((integer(repeat.get("times")) or 2) - 1, 1), MAX_TIMES)
+            times = 2 if ending is not None else integer(repeat.get("times")) or 2
+            repeated.repeat_end = min(max(times - 1, 1), MAX_TIMES)  # endings have their numbers
     elif style is not None and not left:
         frame.barline = style
     elif style in HEAVY and before is not None and not before.repeat_end:
         before.barline = style
     if ending is not None and ending.get("type") == "start":
         frame.volta = read_passes(ending.get("number", "")) or read_passes(ending.text or "")
+    elif ending is not None:
+        frame.ends_ending = True
+
+
+def add_starts_after_endings(frames: Sequence[MeasureFrame]) -> None:
+    """Give a repeat that begins without a sign after a last ending its start there: a Tune does not
+    say where that ending ends, and would have the repeat close it."""
+    start = 0  # the bar after the last ending
+    for number, frame in enumerate(frames):
+        if 0 < start < number + bool(frame.repeat_end) and (frame.volta or frame.repeat_end):
+            frames[start].repeat_start = True
+        if frame.repeat_start or frame.volta or frame.repeat_end:
+            start = 0
+        if frame.ends_ending and not frame.repeat_end:
+            start = number + 1
 
 
 def read_frame(value: Any) -> MeasureFrame | None:

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 from musicgen.errors import ParseError
 from musicgen.formats.musicxml.braces import PartVoices, score_directive
 from musicgen.formats.musicxml.document import Document
-from musicgen.formats.musicxml.reading.barlines import MeasureFrame
+from musicgen.formats.musicxml.reading.barlines import MeasureFrame, add_starts_after_endings
 from musicgen.formats.musicxml.reading.braces import own_fields, voices_apart
 from musicgen.formats.musicxml.reading.copies import without_copies
 from musicgen.formats.musicxml.reading.credits import read_credits
@@ -294,6 +294,7 @@ def _shared_frames(music: Sequence[PartMusic]) -> list[MeasureFrame]:
     for frame in frames:
         if not frame.length and frame.full and frame.is_whole:
             frame.length = frame.full
+    add_starts_after_endings(frames)
     return frames
 
 
