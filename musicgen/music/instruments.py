@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from musicgen.config import unknown
 from musicgen.errors import ConfigError, ControlError, printable
 from musicgen.music.theory import Pitch
+from musicgen.music.tune import Voice, notes_of
 
 # General MIDI level 1, sound set; the position is the program number, counted from 0.
 GENERAL_MIDI = (
@@ -173,7 +174,28 @@ def usual_program(name: str, pitches: Sequence[int]) -> int:
     if known:
         return PART_NAMES[max(known, key=len)]
     average = sum(pitches) / len(pitches) if pitches else BY_RANGE[0][0]
-    return next(PROGRAMS[instrument] for least, instrument in BY_RANGE if average >= least)
+    return next(PROGRAMS[instrument] for least, instrument in BY_RANGE if max(average, 0) >= least)
+
+
+def sounding_program(
+    voice: Voice, given: int | None, *, number: int = 0, instrument: str = ""
+) -> int:
+    """The program that plays a voice in every format, where `given` is that of the place: for drums
+    a kit, else of `instrument`, names with commas, one for each voice in turn, then `given`, then
+    the usual one.
+
+    Raises:
+        ConfigError: there is no such instrument.
+    """
+    if voice.percussion is not None:
+        return given or 0
+    names = [name for name in instrument.split(",") if name.strip()]
+    if names:
+        return program(names[number % len(names)])
+    if given is not None:
+        return given
+    pitches = [note.midi + voice.transposition for e in voice.events for note in notes_of(e)]
+    return usual_program(voice.name or voice.id, pitches)
 
 
 def written_range(instrument: str) -> tuple[int, int]:

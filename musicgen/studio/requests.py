@@ -149,7 +149,7 @@ INSTRUMENT = Field(
     kind="choice",
     label="Instrument",
     choices=tuple(PROGRAMS),
-    help="The instrument that plays it (default: the tune's own, or a fiddle).",
+    help="The instrument that plays it (default: the tune's own, or by its range).",
 )
 TAKES = FieldGroup(
     (

@@ -292,7 +292,7 @@ def test_the_drone_follows_a_change_of_key() -> None:
 
 def test_voices_get_instruments_in_turn() -> None:
     (piece,) = parse_text("X:1\nL:1/4\nK:D\nV:1\nD4|\nV:2\nA,4|\n").tunes
-    assert [p.program for p in perform(piece).parts] == [110, 73]
+    assert [p.program for p in perform(piece).parts] == [73, 41]  # D4: flute, A3: viola
     assert [p.program for p in perform(piece, Style(instrument="piano")).parts] == [0, 0]
     assert [p.program for p in perform(piece, Style(instrument="harp,cello")).parts] == [46, 42]
     left, right = (p.pan for p in perform(piece).parts)

@@ -14,8 +14,7 @@ from typing import Any
 
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.midi.grid import COARSEST_ROUNDED
-from musicgen.music.instruments import program as program_of
-from musicgen.music.instruments import usual_program
+from musicgen.music.instruments import sounding_program
 from musicgen.music.performance import Style
 from musicgen.music.performance.style import MAX_SWING, tempo_factor
 from musicgen.music.performance.timing import Swing, place_bars
@@ -190,7 +189,9 @@ class _Writer:
         changes = [(at, program) for at, n, program in self.played.programs if n == number]
         last: int | None = None
         for onset, given in [(Fraction(0), voice.program), *changes]:
-            program = self._program(number, voice, given)
+            program = sounding_program(
+                voice, given, number=number, instrument=self.options.instrument
+            )
             if program != last:
                 message = {"channel": channel, "program": program}
                 yield self.ticks(self.place(onset)), _PROGRAM, "program_change", message
@@ -211,18 +212,6 @@ class _Writer:
             key = {"channel": channel, "note": note.midi}
             yield first, _NOTE_ON, "note_on", {**key, "velocity": velocity}
             yield last, _NOTE_OFF, "note_off", {**key, "velocity": 0}
-
-    def _program(self, number: int, voice: Voice, given: int | None) -> int:
-        """The program of a voice in a place where `given` is its own: for drums, a kit."""
-        if voice.percussion is not None:
-            return given or 0
-        names = [name for name in self.options.instrument.split(",") if name.strip()]
-        if names:
-            return program_of(names[number % len(names)])
-        if given is None:
-            notes = self.played.notes
-            return usual_program(voice.name, [n.midi for n in notes if n.voice == number])
-        return given
 
     def _humanized(self, first: int, last: int) -> tuple[int, int, int]:
         """Onset, end and velocity with random deviations."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from musicgen.music.instruments import FIRST_PERCUSSION_KEY, GENERAL_MIDI, PERCUSSION, PROGRAMS
+from musicgen.music.instruments import (
+    FIRST_PERCUSSION_KEY,
+    GENERAL_MIDI,
+    PERCUSSION,
+    sounding_program,
+)
 from musicgen.music.theory import Pitch
 from musicgen.music.tune import Change, Event, Note, Voice, notes_of
 from musicgen.system.markup import element, text
 
-USUAL_INSTRUMENT = "flute"  # of a voice without a program, as in MIDI files
 DRUM_CHANNEL = 10
 _CHANNELS = [channel for channel in range(1, 17) if channel != DRUM_CHANNEL]
 
@@ -26,7 +30,7 @@ def instruments(voice: Voice, part: int) -> list[str]:
     keys = sorted(set(drum_map(voice).values()))
     names = [_percussion_name(key) for key in keys]
     ids = [_drum_id(part, key) for key in keys]
-    program = voice.program or 0  # a kit
+    program = sounding_program(voice, voice.program)
     drums = zip(ids, keys, strict=True)
     midi = [_midi(id_, DRUM_CHANNEL, program, key) for id_, key in drums]
     return [*map(_named, names, ids), *midi]
@@ -60,7 +64,9 @@ def instrument(voice: Voice, part: int, program: int | None) -> str:
     programs = _programs(voice)
     if voice.percussion is not None or len(programs) == 1:
         return ""
-    return element("instrument", id=_instrument_id(part, programs.index(_known(program))))
+    return element(
+        "instrument", id=_instrument_id(part, programs.index(sounding_program(voice, program)))
+    )
 
 
 def _instrument_id(part: int, number: int) -> str:
@@ -77,15 +83,11 @@ def _drum_id(part: int, key: int) -> str:
     return f"P{part}-D{key}"
 
 
-def _known(program: int | None) -> int:
-    return PROGRAMS[USUAL_INSTRUMENT] if program is None else program
-
-
 def _programs(voice: Voice) -> list[int]:
     """The programs of a voice, each once, the first first."""
     changes = (e for bar in voice.bars for e in bar.events if isinstance(e, Change))
     turned_to = (change.program for change in changes if change.program is not None)
-    return list(dict.fromkeys([_known(voice.program), *turned_to]))
+    return list(dict.fromkeys([sounding_program(voice, voice.program), *turned_to]))
 
 
 def _struck(line: Iterable[Event]) -> Iterator[Note]:

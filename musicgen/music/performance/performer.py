@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from musicgen.errors import InvalidTuneError
-from musicgen.music.instruments import program
+from musicgen.music.instruments import program, sounding_program
 from musicgen.music.performance import accompaniment
 from musicgen.music.performance.accompaniment import BackingNote
 from musicgen.music.performance.dynamics import (
@@ -29,7 +29,6 @@ MAX_DURATION_S = 30 * 60
 MAX_NOTES = 200_000
 MAX_VOICES = 32
 LOWEST, HIGHEST = 12, 119  # MIDI pitches that can be heard as notes
-DEFAULT_INSTRUMENTS = ("fiddle", "flute", "accordion", "piano")  # of the voices, in turn
 BASS_INSTRUMENT, DRONE_INSTRUMENT = "acoustic bass", "reed organ"
 
 # Share of its written length that a note sounds.
@@ -233,14 +232,9 @@ def _signs(voice: Voice) -> Iterator[tuple[Fraction, Marks]]:
 
 def _voice_parts(tune: Tune, style: Style) -> Iterable[Player]:
     """The players of the voices, spread a little from left to right."""
-    names = [name for name in style.instrument.split(",") if name.strip()]
     n = len(tune.voices)
     for i, voice in enumerate(tune.voices):
-        usual = names or DEFAULT_INSTRUMENTS
-        number = None if names else voice.program
-        if number is None:
-            number = program(usual[i % len(usual)])
+        number = sounding_program(voice, voice.program, number=i, instrument=style.instrument)
         pan = 0.0 if n == 1 else 0.5 * (2 * i / (n - 1) - 1)
         drums = voice.percussion is not None
-        number = (voice.program or 0) if drums else number
         yield Player(voice.name or voice.id or f"voice {i + 1}", number, pan, percussion=drums)

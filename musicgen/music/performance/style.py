@@ -28,7 +28,7 @@ class Style:
 
     Attributes:
         instrument: a name or General MIDI number, or several with commas, one for each voice in
-            turn; "" takes those of the tune, else fiddle, flute, accordion, piano.
+            turn; "" takes those of the tune, else by name and range.
         tempo: "70%" of what the tune says, or "110", felt beats a minute (dotted quarters in 6/8,
             halves in C|); "" as the tune says, else what is usual for its rhythm.
         transpose: a key such as "G" or "Em", or semitones such as "+2"; see `transposition`.
