@@ -22,8 +22,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from musicgen.config import OPTIONAL_TEXT, TEXT, WHOLE_NUMBER, Accepted, arguments
 from musicgen.errors import MusicgenError
-from musicgen.formats import dumps, parse, read, scan, write
+from musicgen.formats import TUNES, dumps, parse, read, scan, write
 from musicgen.music.tune import Bar, Chord, Note, Rest, Tune, Voice, require_tune
 from musicgen.system.lazy import lazy
 
@@ -132,6 +133,7 @@ def _note_table(name: str, tune: Tune, repeats: bool) -> NDArray[np.void]:
 Tune.display, Tune.note_table = _display, _note_table
 
 
+@arguments(tunes=TUNES)
 def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     """Scores and players of tunes, for a notebook."""
     from musicgen.formats import webpage
@@ -139,6 +141,9 @@ def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     return webpage.show(tunes)
 
 
+@arguments(
+    checkpoint=Accepted("the name or folder of a model", (str, Path)), revision=OPTIONAL_TEXT
+)
 def load(
     checkpoint: str | Path = "celtic", *, revision: str | None = None
 ) -> Composer | PolyphonicComposer:
@@ -162,6 +167,20 @@ def load(
         raise CheckpointError(f"{printable(str(folder))}: {error}") from None
 
 
+_PATHS = (str, Path)
+
+
+@arguments(
+    sources=Accepted(
+        "the name of a corpus, a path, or several",
+        test=lambda given: (
+            isinstance(given, _PATHS)
+            or (isinstance(given, Sequence) and all(isinstance(each, _PATHS) for each in given))
+        ),
+    ),
+    split=OPTIONAL_TEXT,
+    workers=WHOLE_NUMBER,
+)
 def dataset(
     sources: str | Path | Sequence[str | Path] = "celtic",
     *,
@@ -175,6 +194,7 @@ def dataset(
     return TuneDataset(sources, split=split, workers=workers)
 
 
+@arguments()
 def harmonize(tune: Tune, *, temperature: float = 0.0, beam: int = 4, seed: int = 0) -> Tune:
     """The tune with chord symbols over its first voice, in place of its own.
 
@@ -192,6 +212,7 @@ def harmonize(tune: Tune, *, temperature: float = 0.0, beam: int = 4, seed: int 
     return harmony.harmonize(require_tune(tune), harmony.load(), config).tune
 
 
+@arguments(by=TEXT)
 def classify(
     tune: Tune, *, by: Literal["head", "likelihood"] = "head"
 ) -> dict[str, dict[str, float]]:
@@ -204,6 +225,7 @@ def classify(
     return _classifier().classify(require_tune(tune), by=by)
 
 
+@arguments()
 def novelty(tune: Tune, against: str | Path | Iterable[Tune] | NoveltyIndex = "celtic") -> Novelty:
     """How close a tune is to the corpus of a model, or to other tunes: the nearest of them, shared
     bars, and a verdict. To compare many tunes with others, build a
@@ -223,7 +245,8 @@ def novelty(tune: Tune, against: str | Path | Iterable[Tune] | NoveltyIndex = "c
         return against.assess(tune)
     if isinstance(against, str | Path):
         return novelty_index(hub.find(against)).assess(tune)
-    return NoveltyIndex.build(against).assess(tune)
+    TUNES.require("against", against)
+    return NoveltyIndex.build(map(require_tune, against)).assess(tune)
 
 
 @cache

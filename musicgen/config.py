@@ -18,7 +18,19 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from inspect import signature
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from musicgen.errors import ConfigError, OptionError, printable
 
@@ -30,6 +42,8 @@ else:
     C = TypeVar("C")
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
 MAX_NAME = 80  # characters of a name that a message repeats
 _WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
 _NUMBERS: dict[type, type] = {int: numbers.Integral, float: numbers.Real}
@@ -145,29 +159,93 @@ def checked(cls: type[C]) -> type[C]:
 
     @wraps(plain_init)
     def init(self: object, **options: Any) -> None:
-        hints = _hints(cls)
-        require_options(options, hints)
-        for name, value in options.items():
-            kinds = get_args(hints[name]) if _is_union(hints[name]) else (hints[name],)
-            if not any(_is_a(value, get_origin(kind) or kind) for kind in kinds):
-                raise OptionError(f"{name}: {_show(value)} is not {_in_words(kinds[0])}")
+        require_options(options, _hints(cls))
+        require_types(cls, options)
         plain_init(self, **options)
 
     setattr(cls, "__init__", init)  # noqa: B010 - mypy lets no method be assigned
     return cls
 
 
+def require_types(function: Callable[..., Any], options: Mapping[str, object]) -> None:
+    """Check the values of arguments by the annotations of the function or class that takes them.
+
+    Raises:
+        OptionError: "seed: 'x' is not a whole number"
+    """
+    hints = _hints(function)
+    for name in options.keys() & hints.keys():
+        kinds = get_args(hints[name]) if _is_union(hints[name]) else (hints[name],)
+        if not any(_is_a(options[name], kind) for kind in kinds):
+            raise OptionError(f"{name}: {_show(options[name])} is not {_in_words(kinds[0])}")
+
+
+class Accepted(NamedTuple):
+    """The values that an argument may have: in words, and their types; or the test of one."""
+
+    words: str
+    kinds: tuple[type, ...] = (str,)
+    test: Callable[[Any], bool] | None = None
+
+    def require(self, name: str, value: object) -> None:
+        """Check a value of the argument of this name.
+
+        Raises:
+            OptionError: "checkpoint: 3 is not the name or folder of a model"
+        """
+        is_kind = any(_is_a(value, kind) for kind in self.kinds)
+        if not (is_kind if self.test is None else self.test(value)):
+            raise OptionError(f"{name}: {_show(value)} is not {self.words}")
+
+
+TEXT = Accepted("text")
+OPTIONAL_TEXT = Accepted("text or None", (str, type(None)))
+WHOLE_NUMBER = Accepted("a whole number", (int,))
+TRUE_OR_FALSE = Accepted("true or false", (bool,))
+
+
+def arguments(**accepted: Accepted) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A function that refuses other arguments, and values of these that they may not have, with an
+    `OptionError` that says which argument and what it may be."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        call_signature = signature(function)
+        names = [n for n, p in call_signature.parameters.items() if p.kind is not p.VAR_KEYWORD]
+
+        @wraps(function)
+        def call(*args: P.args, **options: P.kwargs) -> R:
+            if len(names) == len(call_signature.parameters):
+                require_options(options, names)
+            try:
+                given = call_signature.bind(*args, **options).arguments
+            except TypeError as error:
+                raise OptionError(f"{function.__name__}: {error}") from None
+            for name, value in given.items():
+                if name in accepted:
+                    accepted[name].require(name, value)
+            return function(*args, **options)
+
+        return call
+
+    return decorate
+
+
 @cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function)
 
 
 def _in_words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of: {', '.join(map(str, get_args(kind)))}"
     return _WORDS.get(kind) or f"a {getattr(kind, '__name__', kind)}"
 
 
-def _is_a(value: object, kind: type) -> bool:
+def _is_a(value: object, kind: Any) -> bool:
     """Whether a value is of a type; numbers are those of numpy, too, and a bool is none."""
+    if get_origin(kind) is Literal:
+        return any(value == choice for choice in get_args(kind))
+    kind = get_origin(kind) or kind
     if kind in (int, float):
         return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
     return isinstance(value, kind)

@@ -204,13 +204,16 @@ def test_a_list_is_no_tune(function: Callable[[Any], object]) -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (musicgen.from_mido, "a mido.MidiFile is wanted, not int"),
-        (musicgen.from_music21, "a music21.Stream is wanted, not int"),
-        (musicgen.from_pretty_midi, "a pretty_midi.PrettyMIDI is wanted, not int"),
-        (musicgen.from_symusic, "a symusic.ScoreTick is wanted, not int"),
-        (musicgen.read, "a file is wanted: its path, or an open one; not int"),
-        (lambda x: musicgen.write(ODE, x), "a file is wanted: its path, or an open one; not int"),
-        (musicgen.parse, "music is text or bytes, not int"),
+        (musicgen.from_mido, "midi: a mido.MidiFile is wanted, not int"),
+        (musicgen.from_music21, "score: a music21.Stream is wanted, not int"),
+        (musicgen.from_pretty_midi, "midi: a pretty_midi.PrettyMIDI is wanted, not int"),
+        (musicgen.from_symusic, "score: a symusic.ScoreTick is wanted, not int"),
+        (musicgen.read, "source: a file is wanted: its path, or an open one; not int"),
+        (
+            lambda x: musicgen.write(ODE, x),
+            "target: a file is wanted: its path, or an open one; not int",
+        ),
+        (musicgen.parse, "content: music is text or bytes, not int"),
     ],
 )
 def test_something_else_is_refused(function: Callable[[Any], object], message: str) -> None:

@@ -6,12 +6,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from musicgen.config import require_options, suggestion
+from musicgen.config import (
+    OPTIONAL_TEXT,
+    TEXT,
+    TRUE_OR_FALSE,
+    Accepted,
+    arguments,
+    require_options,
+    require_types,
+    suggestion,
+)
 from musicgen.errors import (
     InvalidTuneError,
     OptionError,
@@ -55,6 +64,16 @@ __all__ = [
 _XML_ENCODING = re.compile(r"""^(\s*<\?xml[^>]{0,80}?)\s+encoding\s*=\s*["'][^"'>]*["']""")
 
 
+TUNES = Accepted(
+    "a Tune, or several",
+    test=lambda value: (
+        (isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping))
+        or isinstance(value, Tune)
+    ),
+)
+
+
+@arguments(format=TEXT, all_voices=TRUE_OR_FALSE)
 def read(source: File, *, format: str = "", all_voices: bool = False, **options: Any) -> list[Tune]:
     """All tunes of a file, given by its path or open.
 
@@ -69,9 +88,10 @@ def read(source: File, *, format: str = "", all_voices: bool = False, **options:
         OptionError: an option that the format does not have.
     """
     reading = scan(source, format=format, all_voices=all_voices, **options)
-    return _tunes_of(reading, _name_of(source))
+    return _tunes_of(reading, _name_of(source, "read"))
 
 
+@arguments(format=TEXT, all_voices=TRUE_OR_FALSE)
 def scan(source: File, *, format: str = "", all_voices: bool = False, **options: Any) -> Reading:
     """All tunes of a file, and those that cannot be read with the reason; see `read`.
 
@@ -80,7 +100,7 @@ def scan(source: File, *, format: str = "", all_voices: bool = False, **options:
         UnsupportedFormatError: no reader for this extension.
         OptionError: an option that the format does not have.
     """
-    path = _name_of(source)
+    path = _name_of(source, "read")
     if isinstance(source, str | Path):
         suffix = _suffix(path, READERS, "read", format)
         options = _reader_options(path, suffix, options, all_voices=all_voices)
@@ -92,6 +112,7 @@ def scan(source: File, *, format: str = "", all_voices: bool = False, **options:
     return _parse(data, path, suffix, options)
 
 
+@arguments(format=OPTIONAL_TEXT)
 def parse(content: str | bytes, format: str = "", **options: Any) -> list[Tune]:
     """All tunes of a text, or of the content of a file.
 
@@ -121,12 +142,15 @@ def _tunes_of(reading: Reading, path: str) -> list[Tune]:
     return list(reading.tunes)
 
 
-def _name_of(source: File | Target) -> str:
+def _name_of(source: File | Target, by: str) -> str:
     """The path of a file, or the name of an open one; "" where it has none."""
     if isinstance(source, str | Path):
         return str(source)
-    if not (hasattr(source, "read") or hasattr(source, "write")):
-        raise OptionError(f"a file is wanted: its path, or an open one; not {_kind(source)}")
+    if not hasattr(source, by):
+        what = "source" if by == "read" else "target"
+        raise OptionError(
+            f"{what}: a file is wanted: its path, or an open one; not {_kind(source)}"
+        )
     name = getattr(source, "name", "")
     return str(name) if isinstance(name, str | Path) else ""
 
@@ -143,7 +167,7 @@ def _encoded(content: object, path: str = "") -> bytes:
         except UnicodeEncodeError:
             raise ParseError("holds half a character; give valid Unicode", path=path) from None
     if not isinstance(content, bytes | bytearray | memoryview):
-        raise OptionError(f"music is text or bytes, not {_kind(content)}")
+        raise OptionError(f"content: music is text or bytes, not {_kind(content)}")
     data = bytes(content)
     require_size(len(data), path=path)
     return data
@@ -213,6 +237,7 @@ def _parse(data: bytes, path: str, suffix: str, options: Mapping[str, Any]) -> R
     return reading
 
 
+@arguments(tunes=TUNES, format=TEXT)
 def write(
     tunes: Tune | Iterable[Tune], target: Target, *, format: str = "", **options: Any
 ) -> None:
@@ -228,7 +253,7 @@ def write(
         UnsupportedFormatError: no writer for this extension.
         MusicgenError: the file cannot be written.
     """
-    path = _name_of(target)
+    path = _name_of(target, "write")
     suffix = _suffix(path, WRITERS, "write", format)
     data = _render(tunes, path, suffix, options)
     if isinstance(target, str | Path):
@@ -250,6 +275,7 @@ def dumps(tunes: Tune | Iterable[Tune], format: TextFormat = "abc", **options: A
 def dumps(tunes: Tune | Iterable[Tune], format: BinaryFormat, **options: Any) -> bytes: ...
 @overload
 def dumps(tunes: Tune | Iterable[Tune], format: str, **options: Any) -> str | bytes: ...
+@arguments(tunes=TUNES, format=TEXT)
 def dumps(tunes: Tune | Iterable[Tune], format: str = "abc", **options: Any) -> str | bytes:
     """The content of the file that `write` would write: text for ABC, MusicXML, SVG and HTML, bytes
     for other formats. See `write`."""
@@ -269,7 +295,8 @@ def _render(
     listed = [tunes] if isinstance(tunes, Tune) else [require_tune(tune) for tune in tunes]
     if not listed:
         raise InvalidTuneError(f"{path}{path and ': '}there is no tune to write")
-    _require_known(path, suffix, options, WRITERS[suffix].writing_options)
+    row = WRITERS[suffix]
+    _require_options(path, suffix, options, row.writing_options, row.render)
     return WRITERS[suffix].render(listed, **options)
 
 
@@ -277,15 +304,22 @@ def _reader_options(
     path: str | Path, suffix: str, options: dict[str, Any], *, all_voices: bool
 ) -> dict[str, Any]:
     """Options for the reader of a file's format, checked."""
-    known = READERS[suffix].reading_options
-    _require_known(path, suffix, options, known)
+    row = READERS[suffix]
+    known = row.reading_options
+    _require_options(path, suffix, options, known, row.parse)
     return {"voices": "all", **options} if all_voices and "voices" in known else options
 
 
-def _require_known(
-    path: str | Path, suffix: str, options: Iterable[str], known: Sequence[str]
+def _require_options(
+    path: str | Path,
+    suffix: str,
+    options: Mapping[str, Any],
+    known: Sequence[str],
+    function: Callable[..., Any],
 ) -> None:
+    """Check the names and values of options of the function that reads or writes a format."""
     require_options(options, known, of=suffix, where=str(path))
+    require_types(function, options)
 
 
 def reading_options(suffix: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from musicgen.config import arguments
 from musicgen.errors import OptionError, ParseError
 from musicgen.formats import parsed_each, rendered
 from musicgen.music.tune import Tune, require_tune
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from symusic.types import Score as SymusicScore
 
 
+@arguments()
 def to_music21(tune: Tune) -> music21.stream.Score:
     """The tune as a music21 Score, with a part for each voice.
 
@@ -45,6 +47,7 @@ def to_music21(tune: Tune) -> music21.stream.Score:
     return score
 
 
+@arguments()
 def from_music21(score: music21.stream.Stream[Any]) -> Tune:
     """A music21 Score, Part or other stream as a tune. Bars that are too long stay so.
 
@@ -55,7 +58,7 @@ def from_music21(score: music21.stream.Stream[Any]) -> Tune:
     from music21.musicxml.m21ToXml import GeneralObjectExporter
     from music21.stream import Measure, Score, Stream
 
-    _require(score, Stream)
+    _require("score", score, Stream)
     exporter = GeneralObjectExporter(score)
     measures = score.recurse().getElementsByClass(Measure)
     if isinstance(score, Score) and any(
@@ -70,6 +73,7 @@ def from_music21(score: music21.stream.Stream[Any]) -> Tune:
     return _parsed(document, ".musicxml")
 
 
+@arguments()
 def to_pretty_midi(tune: Tune) -> pretty_midi.PrettyMIDI:
     """The tune as played, with an Instrument for each voice; times are in seconds.
 
@@ -83,6 +87,7 @@ def to_pretty_midi(tune: Tune) -> pretty_midi.PrettyMIDI:
     return pretty_midi.PrettyMIDI(BytesIO(rendered([tune], ".mid")))
 
 
+@arguments()
 def from_pretty_midi(midi: pretty_midi.PrettyMIDI, **options: Any) -> Tune:
     """A PrettyMIDI as a tune, with a voice for each instrument.
 
@@ -94,12 +99,13 @@ def from_pretty_midi(midi: pretty_midi.PrettyMIDI, **options: Any) -> Tune:
     """
     import pretty_midi
 
-    _require(midi, pretty_midi.PrettyMIDI)
+    _require("midi", midi, pretty_midi.PrettyMIDI)
     file = BytesIO()
     midi.write(file)
     return _parsed(file.getvalue(), ".mid", **options)
 
 
+@arguments()
 def to_mido(tune: Tune) -> mido.MidiFile:
     """The tune as played, with a track for each voice after the one of tempos and meters; times
     are in ticks."""
@@ -108,6 +114,7 @@ def to_mido(tune: Tune) -> mido.MidiFile:
     return mido.MidiFile(file=BytesIO(rendered([tune], ".mid")))
 
 
+@arguments()
 def from_mido(midi: mido.MidiFile, **options: Any) -> Tune:
     """A MidiFile as a tune, with a voice for each part. `options` as in `from_pretty_midi`.
 
@@ -116,12 +123,13 @@ def from_mido(midi: mido.MidiFile, **options: Any) -> Tune:
     """
     import mido
 
-    _require(midi, mido.MidiFile)
+    _require("midi", midi, mido.MidiFile)
     file = BytesIO()
     midi.save(file=file)
     return _parsed(file.getvalue(), ".mid", **options)
 
 
+@arguments()
 def to_symusic(tune: Tune) -> SymusicScore[Any]:
     """The tune as played, with a track for each voice; times are in ticks."""
     import symusic
@@ -129,6 +137,7 @@ def to_symusic(tune: Tune) -> SymusicScore[Any]:
     return symusic.Score.from_midi(rendered([tune], ".mid"))
 
 
+@arguments()
 def from_symusic(score: Any, **options: Any) -> Tune:
     """A symusic Score in any time unit as a tune, with a voice for each track. `options` as in
     `from_pretty_midi`.
@@ -138,14 +147,14 @@ def from_symusic(score: Any, **options: Any) -> Tune:
     """
     from symusic import core
 
-    _require(score, core.ScoreTick, core.ScoreQuarter, core.ScoreSecond)
+    _require("score", score, core.ScoreTick, core.ScoreQuarter, core.ScoreSecond)
     return _parsed(score.to("tick").dumps_midi(), ".mid", **options)
 
 
-def _require(value: object, *kinds: type) -> None:
+def _require(name: str, value: object, *kinds: type) -> None:
     if not isinstance(value, kinds):
         wanted = f"{kinds[0].__module__.partition('.')[0]}.{kinds[0].__name__}"
-        raise OptionError(f"a {wanted} is wanted, not {type(value).__name__}")
+        raise OptionError(f"{name}: a {wanted} is wanted, not {type(value).__name__}")
 
 
 def _parsed(data: bytes, suffix: str, **options: Any) -> Tune:

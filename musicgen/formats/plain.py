@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
-from musicgen.config import unknown
+from musicgen.config import Accepted, arguments, unknown
 from musicgen.errors import ParseError, printable
 from musicgen.music import theory, tune
 
@@ -31,11 +31,13 @@ CLASSES: dict[str, Any] = {
 LEFT_OUT = ("source", "warnings", "span")
 
 
+@arguments()
 def to_dict(music: tune.Tune) -> dict[str, Any]:
     """A tune as plain data."""
     return _plain(tune.require_tune(music))
 
 
+@arguments(data=Accepted("a dict that to_dict made", (Mapping,)))
 def from_dict(data: Mapping[str, Any]) -> tune.Tune:
     """The tune that `to_dict` was given.
 

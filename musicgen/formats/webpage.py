@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from musicgen.errors import MusicgenError
-from musicgen.music.tune import Tune
+from musicgen.music.tune import Tune, require_tune
 
 MAX_SHOWN = 12  # tunes in a notebook
 STYLE = """
@@ -152,7 +152,7 @@ class Gallery:
 
 def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     """A gallery of scores and players; the first `MAX_SHOWN` tunes of a long list."""
-    return Gallery((tunes,) if isinstance(tunes, Tune) else tuple(tunes))
+    return Gallery((tunes,) if isinstance(tunes, Tune) else tuple(map(require_tune, tunes)))
 
 
 def mimebundle(tune: Tune) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from musicgen.config import Accepted, arguments
 from musicgen.errors import ConfigError
 from musicgen.music.chord_symbols import Spelling, spelled_chord
 from musicgen.music.theory import (
@@ -34,6 +35,7 @@ from musicgen.music.tune import (
 MOST_SEMITONES = 24
 
 
+@arguments(to=Accepted('a key such as "G", or semitones such as "+2"'))
 def transpose(tune: Tune, to: str) -> Tune:
     """Move a tune to a key such as "G" or "Em" (by the smaller way, its mode stays), or by
     semitones such as "+2" or "-12".

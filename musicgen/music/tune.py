@@ -383,7 +383,7 @@ def require_tune(value: object) -> Tune:
     if isinstance(value, Tune):
         return value
     hint = "; take one of its tunes, such as tunes[0]" if isinstance(value, list | tuple) else ""
-    raise OptionError(f"a Tune is wanted, not {type(value).__name__}{hint}")
+    raise OptionError(f"tune: a Tune is wanted, not {type(value).__name__}{hint}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise, zip_longest
 
+from musicgen.config import arguments
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import playing_order
 from musicgen.music.tune import (
@@ -66,6 +67,7 @@ class Problem:
         return f"{voice}bar {self.bar}: {self.message}" if self.bar else f"{voice}{self.message}"
 
 
+@arguments()
 def validate(tune: Tune) -> tuple[Problem, ...]:
     """All problems of a tune, by voice and bar."""
     tune = require_tune(tune)

@@ -62,7 +62,8 @@ def test_signs_before_a_bar_line_belong_to_it(music: str, bars: str) -> None:
 AT_BAR_LINES = [
     "A B c d !D.C.! |",
     'A B c d "^slow""_Fine"!coda! ||',
-    "A B c d !fermata! | Se4 |",  # abc2midi knows letters only before notes
+    "A B c d !segno! | Se4 |",  # abc2midi knows "S" only before notes
+    "A B c d H | e4 |",  # but "!fermata!" it plays on the next note
     'A B c d "^Segno" [|]|',  # abc2midi takes "[|]" alone for a chord
     "A4 | B4 {cd} | {e}f4 {/g} |]",  # grace notes at the end of a bar are none of the next
 ]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from musicgen.composer.sampling.filters import log_softmax
+from musicgen.config import checked
 from musicgen.errors import ConfigError
 from musicgen.models.harmony.network import Harmonizer
 from musicgen.models.inference.threads import torch_single_threaded
@@ -22,6 +23,7 @@ from musicgen.tokens.harmony.chords import BEGIN, N_CHORDS
 from musicgen.tokens.harmony.features import HarmonyExample
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class DecodingConfig:
     """`temperature` 0 searches with `beam` candidates, above 0 draws with `seed`."""
@@ -35,6 +37,8 @@ class DecodingConfig:
             raise ConfigError(f"temperature: {self.temperature:g} is not in 0 to 10")
         if not 1 <= self.beam <= 64:
             raise ConfigError(f"beam: {self.beam} is not in 1 to 64")
+        if self.seed < 0:
+            raise ConfigError(f"seed: {self.seed} is negative; give a whole number from 0 up")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

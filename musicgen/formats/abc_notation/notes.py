@@ -29,6 +29,9 @@ from musicgen.music.tune import (
 SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
 _NAME = re.compile(r"[^!\s|\"\\%]{1,40}")
 MAX_LENGTH_NUMBER = 9999
+# Signs that abc2midi knows only in full at a bar line; others, such as a fermata, it would play there
+# on the next note.
+_SPELT_OUT = frozenset(("segno", "coda", "upbow", "downbow"))
 _LETTER = re.compile(f"(?![{''.join(LETTERS)}])[H-WYh-w]")
 # Length of a note over that of the next: the sign between them, the note over its written length.
 _BROKEN = {
@@ -117,7 +120,7 @@ class AbcNoteWriter:
         return pairs
 
     def signs(self, marks: Marks) -> str:
-        """Text of signs that stand at a bar line, where abc2midi knows no letters."""
+        """Text of signs that stand at a bar line."""
         return self._marks(marks, letters=False)[0]
 
     def _chord(self, chord: Chord, scale: Fraction) -> str:
@@ -175,8 +178,8 @@ class AbcNoteWriter:
         return f"({tuplet.actual}:{normal}" if normal else f"({tuplet.actual}"
 
     def _marks(self, marks: Marks, *, letters: bool = True) -> tuple[str, str]:
-        """The text of marks before and after a note, in the order of the standard (4.20), with
-        `letters` for the signs that have one."""
+        """The text of marks before and after a note, in the order of the standard (4.20);
+        without `letters` some signs are spelt out."""
         before = "(" * marks.slurs_opened
         if marks.grace is not None:
             before += self._grace(marks.grace)
@@ -184,7 +187,7 @@ class AbcNoteWriter:
             before += quote(marks.chord_symbol)
         before += "".join(map(quote, marks.annotations))
         for name in marks.decorations:
-            if name in self.short and (letters or name == "staccato"):  # abcjs knows only "."
+            if name in self.short and (letters or name not in _SPELT_OUT):
                 before += self.short[name]
             elif self.short and _LETTER.fullmatch(name):
                 before += name  # one that has no meaning

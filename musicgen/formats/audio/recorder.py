@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from musicgen.config import from_dict, require_options, to_dict
+from musicgen.config import from_dict, require_options, require_types, to_dict
 from musicgen.errors import ConfigError, InvalidTuneError
 from musicgen.formats.audio.sound import RecordingOptions, to_json
 from musicgen.music.performance import Performance, Style, perform
@@ -97,6 +97,8 @@ def read_options(options: Mapping[str, Any]) -> tuple[Style, RecordingOptions]:
         ConfigError: an option is unknown or out of its range, or the soundfont does not exist.
     """
     require_options(options, OPTIONS)
+    for group in (Style, RecordingOptions):
+        require_types(group, options)
     style, sound = (
         {field.name: options[field.name] for field in fields(group) if field.name in options}
         for group in (Style, RecordingOptions)

@@ -130,7 +130,7 @@ class _Writer:
     def __init__(self, tune: Tune, played: Timeline, options: _Options) -> None:
         self.tune, self.played, self.options = tune, played, options
         self.per_quarter = _ticks_per_quarter(tune, played, options.ticks_per_quarter)
-        self.random = random.Random(options.seed)
+        self.random = random.Random(int(options.seed))
         ratio = Fraction(options.swing).limit_denominator(1000)
         self.place = Swing(place_bars(played.bars), played.notes, ratio)
         (_, start), *_ = _tempos(tune, played)
