@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from musicgen.config import require
 from musicgen.corpus.tokenset import TokenSet
@@ -12,7 +12,12 @@ from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.tokens.lookback.echo import echo_sizes
 
+if TYPE_CHECKING:
+    from musicgen.models.checkpoint import Checkpoint
+
 BUDGETS = ("minutes", "cpu_minutes", "epochs", "steps")
+# What a network is at its ends: tokens and the columns of features.
+_ENDS = ("vocab_size", "feature_sizes", "token_columns", "trust_columns", "heard_columns")
 MOST_SEED = 2**63 - 1  # what torch's generators take
 
 
@@ -104,8 +109,12 @@ class TrainConfig:
             raise ConfigError(f"{', '.join(BUDGETS)}: give exactly one of them")
         return config
 
-    def fitted(self, tokens: TokenSet) -> TrainConfig:
-        """The same run with the network's ends sized for these tokens."""
+    def fitted(self, tokens: TokenSet, start: Checkpoint | None = None) -> TrainConfig:
+        """The same run with the network's ends sized for these tokens, or as those of the model
+        that it starts from, which uses its own columns of features."""
+        if start is not None:
+            ends = {name: getattr(start.model, name) for name in _ENDS}
+            return dataclasses.replace(self, model=dataclasses.replace(self.model, **ends))
         names = list(tokens.feature_sizes)
         predictions = [i for i, name in enumerate(names) if name.endswith("_next")]
         # Lookback predictions help the copy head; as inputs they drown out the tokens

@@ -111,16 +111,17 @@ class NextTokenModule(pl.LightningModule):
         cls, config: TrainConfig, tokens: TokenSet | None = None, *, start: Checkpoint | None = None
     ) -> NextTokenModule:
         """A module with these settings, sized for `tokens`; `start` is a model of the same shape
-        to begin with, instead of random weights."""
+        to begin with, instead of random weights, whose columns of features the tokens must have
+        (`TokenSet.with_features`)."""
         settings = {name: getattr(config, name) for name in _TRAINING}
         model = to_dict(config.model)
         module = cls(model.pop("kind"), **settings, **model)
         if tokens is not None:
-            module.fit_to(tokens)
+            module.fit_to(tokens, start)
         if start is not None:
             module.network.load_state_dict(start.network.state_dict())
             module._start_average()
-        module.config = config if tokens is None else config.fitted(tokens)
+        module.config = config if tokens is None else config.fitted(tokens, start)
         return module
 
     def _configure(self, config: TrainConfig) -> None:
@@ -140,10 +141,11 @@ class NextTokenModule(pl.LightningModule):
         if self.config.ema > 0:
             self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
 
-    def fit_to(self, tokens: TokenSet) -> None:
-        """Size the network for these tokens and build it, with weights from torch's generator."""
+    def fit_to(self, tokens: TokenSet, start: Checkpoint | None = None) -> None:
+        """Size the network for these tokens, or as a model to start from, and build it, with
+        weights from torch's generator."""
         self.unit = tokens.unit
-        self._configure(self.config.fitted(tokens))
+        self._configure(self.config.fitted(tokens, start))
 
     def setup(self, stage: str | None = None) -> None:
         """Build the network for the trainer's data, unless it has been.

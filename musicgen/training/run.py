@@ -78,8 +78,9 @@ def train(
         notify: called with lines that a person should read.
         about: Markdown for the model's card, such as sources and licences.
         novelty: the index of the corpus, to be kept with the model.
-        start: a model to fine-tune; the tokens must be prepared in its vocabulary. Its index of
-            melodies is kept beside the new one.
+        start: a model to fine-tune, to be given again with `resume`; the tokens must be prepared
+            in its vocabulary. The run uses its columns of features. Its index of melodies is kept
+            beside the new one.
         logger: one of Lightning's, beside history.csv, which every run has; event files of
             TensorBoard lie in the folder, too.
         origin: where the tokens are from; kept in run.json, and no more.
@@ -88,8 +89,10 @@ def train(
         TrainingError: the run cannot start or continue; everything saved so far is kept.
         TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
     """
-    config = config.fitted(tokens)
     _require_trainable(config, tokens, start, logger)
+    if start is not None:
+        tokens = tokens.with_features(start.feature_sizes)
+    config = config.fitted(tokens, start)
     if start is not None and start.novelty is not None:
         novelty = start.novelty if novelty is None else start.novelty + novelty
     active = getattr(rank_zero_only, "rank", 0) == 0
@@ -182,7 +185,7 @@ def _require_trainable(
                 "the token files have another vocabulary than the model to start from; prepare "
                 "them with --from, too"
             )
-        if weight_shapes(start.model) != weight_shapes(config.model):
+        if weight_shapes(start.model) != weight_shapes(config.fitted(tokens, start).model):
             raise TrainingError(
                 "the model to start from is another network; leave model.* alone but for dropout"
             )

@@ -74,7 +74,8 @@ NUMBER = re.compile(r"\d+(?:[-/]\d+)?")
 UNREADABLE = "the source has errors for abc2midi or for us; from our text it plays what we play"
 FEWER = "abc2midi gives other messages than on the source, in all no more"
 CHORDS = "abc2midi gives the same messages for any chord symbol over these bars"
-NOT_OURS = frozenset((UNREADABLE, FEWER, CHORDS))
+UNSIGNED = "abc2midi gives them for want of a |: in what was given"
+NOT_OURS = frozenset((UNREADABLE, FEWER, CHORDS, UNSIGNED))
 
 
 def plain(tune: Tune) -> Tune:
@@ -206,25 +207,23 @@ def text_of(tune: Tune) -> str:
 
 
 def new_messages(tune: Tune, origin: Tune | None, folder: Path) -> dict[str, str]:
-    """The messages of abc2midi that it did not give on the text that a tune was made from. It gives
-    them once for each track, and chord symbols have one of their own."""
+    """The messages of abc2midi that it did not give on the text that a tune was made from; where
+    music or chord symbols were added, of other kinds."""
     said = messages(to_abc(tune), folder)
     before = messages(text_of(origin), folder) if origin is not None else Counter()
-    has_chords = any(event.marks.chord_symbol for voice in tune.voices for event in voice.events)
-    more = (
-        Counter({m: n for m, n in said.items() if m not in before}) if has_chords else said - before
-    )
+    more = said - before if origin is tune else Counter(said.keys() - before)
     if not more:
         return {}
     kind = "messages of abc2midi"
-    if origin is not None and said.total() <= before.total():
-        kind = FEWER
-    elif (
-        origin is not None
-        and has_chords
-        and not more.keys() - messages(accompanied(origin), folder)
-    ):
-        kind = CHORDS
+    if origin is not None:
+        written = messages(to_abc(explicit(tune)), folder)
+        starts = implicit_repeat_starts(tune.voices[0].bars)
+        if said.total() <= before.total():
+            kind = FEWER
+        elif not more.keys() - messages(accompanied(origin), folder):
+            kind = CHORDS
+        elif not more.keys() & written and max(starts) < len(origin.voices[0].bars):
+            kind = UNSIGNED
     return {kind: "; ".join(more)}
 
 

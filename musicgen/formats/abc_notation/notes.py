@@ -29,8 +29,8 @@ from musicgen.music.tune import (
 SIGNS = {0: "=", 1: "^", 2: "^^", -1: "_", -2: "__"}
 _NAME = re.compile(r"[^!\s|\"\\%]{1,40}")
 MAX_LENGTH_NUMBER = 9999
-# Signs that abc2midi knows only in full at a bar line; others, such as a fermata, it would play there
-# on the next note.
+# Signs that abc2midi knows only in full at a bar line; others, such as a fermata, it would play on
+# the next note.
 _SPELT_OUT = frozenset(("segno", "coda", "upbow", "downbow"))
 _LETTER = re.compile(f"(?![{''.join(LETTERS)}])[H-WYh-w]")
 # Length of a note over that of the next: the sign between them, the note over its written length.
@@ -87,7 +87,7 @@ class AbcNoteWriter:
         self.tied[lane] = frozenset(note.pitch for note in notes_of(event) if note.tie)
         if isinstance(event, Note):
             body = self._pitch(event.pitch) + self._length(event.duration / scale)
-            after += "-" * event.tie
+            after = "-" * event.tie + after  # abcjs knows no ")-"
         elif isinstance(event, Chord):
             body = self._chord(event, scale)
         elif bar_rest and event.duration == (meter.bar_duration or 4) and event.tuplet is None:
