@@ -77,6 +77,26 @@ def test_signs_at_a_bar_line_stay_there(music: str) -> None:
     assert again.voices == tune.voices
 
 
+def test_grace_notes_before_a_bar_line_that_begins_a_line_stay_there() -> None:
+    assert music_of(read("AAAA\n{cd} | efga|")) == "A A A A {cd} | e f g a |"
+    assert read("A4 {cd}\n| efga|").voices == read("A4\n{cd} | efga|").voices
+
+
+# 4.20 has annotations and decorations in one place: each kind keeps its order, the other goes before.
+ORDERS_OF_SIGNS = [
+    ('!f!"^x"T"_y"A', '"^x""_y"!f!TA'),
+    ('T"Am""^x"{c}A', '{c}"Am""^x"TA'),
+    ('"^x"!f!(A-A)', '("^x"!f!A-A)'),  # abcjs reads no ")-"
+    ("(GA-)A", "(GA-)A"),
+    ("vu.A", "vu.A"),
+]
+
+
+@pytest.mark.parametrize(("given", "written"), ORDERS_OF_SIGNS)
+def test_signs_are_written_in_the_order_of_the_standard(given: str, written: str) -> None:
+    assert music_of(read(f"{given}|")).replace(" ", "") == f"{written}|"
+
+
 def test_signs_after_a_bar_line_belong_to_the_next_note() -> None:
     tune = read("C4|\n!f!D4|\n!segno!E4|]")
     assert [event.marks.decorations for event in tune.voices[0].events] == [(), ("f",), ("segno",)]
