@@ -82,7 +82,7 @@ def test_grace_notes_before_a_bar_line_that_begins_a_line_stay_there() -> None:
     assert read("A4 {cd}\n| efga|").voices == read("A4\n{cd} | efga|").voices
 
 
-# 4.20 has annotations and decorations in one place: each kind keeps its order, the other goes before.
+# 4.20: annotations and decorations share a place; each kind keeps its order, annotations go first.
 ORDERS_OF_SIGNS = [
     ('!f!"^x"T"_y"A', '"^x""_y"!f!TA'),
     ('T"Am""^x"{c}A', '{c}"Am""^x"TA'),

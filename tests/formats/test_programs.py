@@ -46,7 +46,7 @@ def of_sound(tune: Tune, **options: str) -> list[int]:
 def test_a_voice_is_played_by_one_instrument_everywhere(music: str, programs: list[int]) -> None:
     music21 = pytest.importorskip("music21")
     tune = parse_text(HEAD + music).tunes[0]
-    score = music21.converter.parse(musicxml.render([tune]), format="musicxml")
+    score = music21.converter.parse(musicxml.render([tune]), format="musicxml", forceSource=True)
     assert [part.getInstrument().midiProgram for part in score.parts] == programs
     assert of_midi(tune) == programs
     assert of_sound(tune) == programs

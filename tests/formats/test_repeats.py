@@ -84,7 +84,9 @@ def test_music21_plays_repeats_as_they_are_played_here() -> None:
         if "1,3" in music:
             continue  # music21 knows no such endings
         tune = read(music)
-        score = music21.converter.parse(musicxml.render([tune]), format="musicxml").expandRepeats()
+        score = music21.converter.parse(
+            musicxml.render([tune]), format="musicxml", forceSource=True
+        ).expandRepeats()
         notes = [
             (float(n.getOffsetInHierarchy(score)), n.pitch.midi) for n in score[music21.note.Note]
         ]
