@@ -207,12 +207,16 @@ class _Evaluation:
         self, groups: Sequence[Sequence[str]], reading: Mapping[str, Any], *, models: bool
     ) -> None:
         """Judge each group of names: a model where `models` and there is one, else music."""
+        from musicgen.composer import Composer
         from musicgen.evaluation.report import Benchmark, ranking
         from musicgen.evaluation.sets import Reference, read_set
+        from musicgen.models import checkpoint as checkpoints
 
         began = time.monotonic()
         with progress_bar() as progress:
             folders = [_model(group) if models else None for group in groups]
+            for model in filter(None, folders):  # refused before minutes of work
+                Composer(checkpoints.load(model))
             music = [
                 None if folder else read_set(group, progress, reading)
                 for folder, group in zip(folders, groups, strict=True)

@@ -240,7 +240,7 @@ def surprise(
     if view.is_normalized:
         say("read as canonical ABC without X: and T:, as the model learned tunes")
     if view.unknown:
-        say(f"unknown to the model: {', '.join(map(repr, view.unknown))}")
+        say(f"unknown, their spelling not counted: {', '.join(map(repr, view.unknown))}")
 
 
 @command(of=inspect)

@@ -177,6 +177,12 @@ def test_a_model_of_words_through_the_command_line(
     assert " bits per character " in out
     assert "tokens are unknown to the model; each costs its spelling, too" in err
     assert "may know some" not in err
+    code, _, err = run(capsys, "evaluate", "-n", "20", "-c", "run1")
+    assert (code, err) == (
+        1,
+        "error: this model reads 'word' tokens and cannot compose; train one with the 'melody' "
+        "tokenizer\n",
+    )
     code, _, err = run(capsys, "train", "--tokens", "x", "--min-count", "2", "--out", "run3")
     assert code == 1
     assert "--min-count and --tokens: token files have theirs; drop --min-count" in err

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 ENDS = ("input", "output")
 SHUFFLES = 2000
 MOST_COMPARED = 1000  # tokens of a group, the first in the vocabulary: of words the most frequent
-MOST_DRAWN = 120  # of them on a map, and in questions; in a table of neighbours a third
+MOST_DRAWN = 80  # of them on a map, and in questions; in a table of neighbours a third
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.music.tune import Tune
 from musicgen.system.charts import chart
+from musicgen.tokens import char
 
 COLORS = ((1.0, "#2c7fb8", "under 1 bit"), (3.0, "#41b6c4", "1 to 3"), (5.0, "#fd8d3c", "3 to 5"),
           (math.inf, "#d7191c", "5 bits and more"))  # fmt: skip
@@ -86,6 +87,7 @@ def draw_text(surprise: Surprise, path: str | Path) -> None:
     width = 1 + max(column + len(symbols[t]) for t, (_, column) in placed)
     n_lines = 1 + max(line for _, (line, _) in placed)
     shown = min(n_lines, _LINES)
+    size = 8 if view.unit == char.UNIT else 11  # long tokens fill their columns
     with chart(path, width=0.1 * max(60, width) + 0.4, height=0.21 * shown + 0.7) as figure:
         axes = figure.subplots()
         axes.axis("off")
@@ -94,7 +96,7 @@ def draw_text(surprise: Surprise, path: str | Path) -> None:
         for t, (line, column) in placed:
             if line < shown:
                 axes.text(column + (len(symbols[t]) - 1) / 2, line, symbols[t],
-                          family="monospace", fontsize=8, ha="center", va="center",
+                          family="monospace", fontsize=size, ha="center", va="center",
                           color="white", fontweight="bold",
                           bbox={"fc": _color(surprise.of_note[line, column]), "ec": "none",
                                 "pad": 1.6})  # fmt: skip
