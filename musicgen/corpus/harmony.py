@@ -1,6 +1,6 @@
 """Training data of a harmonizer: chords written over a melody, or read from its parts.
 
-    examples = read_examples(["chorales"])     # split -> ExampleSet
+    corpus = read_chords(["chorales"])         # corpus.splits: split -> ExampleSet
     chords_of(chorale)                         # slots of the highest voice, each with its chord
 
 A chord's score is the time its notes sound minus the time that other notes do; notes at the slot's
@@ -18,7 +18,9 @@ from itertools import accumulate
 
 import numpy as np
 
-from musicgen import corpus as corpora
+from musicgen.corpus.loading import Omitted, Progress, load
+from musicgen.corpus.tokenset import SPLITS
+from musicgen.errors import CorpusError, printable
 from musicgen.music.theory import Key
 from musicgen.music.tune import Chord, Note, Tune, Voice
 from musicgen.tokens.harmony.chords import (
@@ -38,6 +40,7 @@ from musicgen.tokens.harmony.features import (
 from musicgen.tokens.harmony.slots import Slot, slots_of
 
 FEWEST_VOICES = 3
+MOST_LISTED = 20  # unreadable tunes in a summary
 # How much better than a plain triad a kind of chord has to fit, in quarters of time.
 _RARER = {"": 0.0, "m": 0.0, "7": 0.35, "dim": 0.25}
 _BASS = 1.0
@@ -111,22 +114,62 @@ class ExampleSet:
     families: tuple[str, ...]
 
 
-def read_examples(sources: Sequence[str]) -> dict[str, ExampleSet]:
-    """A corpus with chords, split by family; tunes without chords are left out.
+@dataclass(frozen=True, slots=True, eq=False)
+class ChordCorpus:
+    """Melodies with chords, split by family; `without` is how many tunes have no chord."""
+
+    splits: dict[str, ExampleSet]
+    without: int
+    rejected: tuple[Omitted, ...]
+
+    def summary(self) -> list[str]:
+        """Lines for a person."""
+        lines = [f"left out: {printable(o.id)}: {o.reason}" for o in self.rejected[:MOST_LISTED]]
+        if (more := len(self.rejected) - MOST_LISTED) > 0:
+            lines.append(f"left out: {more} more that cannot be read")
+        sizes = ", ".join(f"{len(split.examples)} {name}" for name, split in self.splits.items())
+        return [*lines, f"tunes with chords: {sizes}; {self.without} without any are left out"]
+
+
+def read_chords(
+    sources: Sequence[str], *, workers: int = 1, progress: Progress | None = None
+) -> ChordCorpus:
+    """A corpus with chord symbols, or with three or more voices that make chords.
 
     Raises:
-        CorpusError: nothing can be read.
+        CorpusError: nothing can be read, or too few tunes have chords.
     """
     examples: list[HarmonyExample] = []
-    corpus = corpora.load(sources, extract=_example, keep=examples.append, all_voices=True)
-    pairs: dict[str, list[tuple[HarmonyExample, str]]] = {split: [] for split in corpora.SPLITS}
+
+    def keep(example: HarmonyExample) -> bool:
+        examples.append(example)
+        return _has_chords(example)
+
+    corpus = load(
+        sources, extract=_example, keep=keep, all_voices=True, workers=workers, progress=progress
+    )
+    pairs: dict[str, list[tuple[HarmonyExample, str]]] = {split: [] for split in SPLITS}
     for entry, example in zip(corpus.entries, examples, strict=True):
-        if (example.chords != NOT_KNOWN).any():
+        if _has_chords(example):
             pairs[entry.split].append((example, entry.family))
-    return {
-        split: ExampleSet(tuple(e for e, _ in of_split), tuple(name for _, name in of_split))
-        for split, of_split in pairs.items()
-    }
+    if not pairs["train"] or not pairs["val"]:
+        n = sum(map(len, pairs.values()))
+        raise CorpusError(
+            f"{n} of {len(examples)} tunes have chord symbols, or voices that make chords; give "
+            "three or more that differ, some to train on and some to validate with"
+        )
+    return ChordCorpus(
+        {
+            split: ExampleSet(tuple(e for e, _ in of_split), tuple(name for _, name in of_split))
+            for split, of_split in pairs.items()
+        },
+        len(examples) - sum(map(len, pairs.values())),
+        corpus.rejected,
+    )
+
+
+def _has_chords(example: HarmonyExample) -> bool:
+    return bool((example.chords != NOT_KNOWN).any())
 
 
 def _example(tune: Tune) -> HarmonyExample:

@@ -358,14 +358,14 @@ def _read_file(
 
 
 def _read_documents(file: CorpusFile, *, extract: ExtractText, cut: bool) -> _FileRead:
-    """The documents of a text file, or its pieces. Documents that are tunes are compared as tunes,
-    pieces with nothing."""
+    """The documents of a text file, or its pieces, or the texts in a column of a table. Those that
+    are tunes are compared as tunes, pieces with nothing."""
     try:
-        text = texts.read_text(file.path)
+        documents = texts.read_documents(file.path, column=file.column, cut=cut)
     except MusicgenError as error:
         return [], [Omitted(file.label, "", getattr(error, "what", str(error)))]
     read: list[_ReadTune] = []
-    for place, document in texts.places(texts.pieces(text) if cut else texts.documents(text)):
+    for place, document in documents:
         name = f"{file.label}:{place}"
         tune = None if cut else tune_in(document)
         examined = None if tune is None else _examine(name, file.source, tune, None)

@@ -17,6 +17,7 @@ import numpy as np
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation.text import decode_bytes
+from musicgen.formats.tables import rows_of
 from musicgen.music.similarity.families import SHINGLE_INTERVALS, Shingles, interval_runs
 from musicgen.system.files import read_bytes
 
@@ -39,6 +40,34 @@ def read_text(path: Path) -> str:
     except ParseError:
         raise ParseError("is not text", path=path) from None
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+
+
+def read_documents(path: Path, *, column: str = "", cut: bool = False) -> list[tuple[str, str]]:
+    """The documents of a text file, its pieces with `cut`, or the texts in a column of a table,
+    each with its place: the line or row, with a number where one line has several.
+
+    Raises:
+        ParseError: it cannot be read, is not text, or has no such column.
+    """
+    if column:
+        return list(places(cells(path, column)))
+    text = read_text(path)
+    return list(places(pieces(text) if cut else documents(text)))
+
+
+def cells(path: Path, column: str) -> Iterator[tuple[int, str]]:
+    """The texts in a column of a table, each with its row, from 1.
+
+    Raises:
+        ParseError: it cannot be read, or has no such column.
+    """
+    rows = rows_of(read_bytes(path), str(path))
+    if not any(column in row for row in rows):
+        raise ParseError(f"has no column '{column}'", path=path)
+    for number, row in enumerate(rows, 1):
+        text = str(row.get(column) or "").replace("\0", "").strip()
+        if text:
+            yield number, text
 
 
 def documents(text: str) -> Iterator[tuple[int, str]]:

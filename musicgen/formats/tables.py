@@ -70,6 +70,16 @@ def parse_each(data: bytes, path: str = "", *, column: str = "") -> Iterator[Tun
     return _tunes(chain(first, rows), columns, path)
 
 
+def rows_of(data: bytes, path: str = "") -> list[Row]:
+    """All rows of a table, whatever its columns hold, by the names of the columns.
+
+    Raises:
+        ParseError: it is no such table.
+    """
+    with _located(path):
+        return list(_rows(data))
+
+
 @contextmanager
 def _located(path: str) -> Iterator[None]:
     try:

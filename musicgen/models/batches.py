@@ -31,6 +31,11 @@ class Batch(NamedTuple):
     n_targets: Tensor  # () float32
     notes: Tensor  # (B,) int64; 0 for pieces of tunes
 
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The arguments of the network."""
+        return self.tokens, self.features
+
 
 class BatchPlan:
     """Which pieces of which tunes make up each training batch, epoch after epoch.
@@ -50,9 +55,13 @@ class BatchPlan:
         piece = np.arange(len(tune)) - np.repeat(np.cumsum(counts) - counts, counts)
         self.starts = firsts[tune] + piece * max_len
         self.lengths = np.minimum(max_len, lasts[tune] - self.starts)
+        self._fix_rows(batch_tokens)
+
+    def _fix_rows(self, batch_tokens: int) -> None:
+        """Fix how many sequences each step has, by `self.lengths`."""
         margin = (1 + _LENGTH_NOISE) / (1 - _LENGTH_NOISE)
         longest = np.minimum(np.ceil(np.sort(self.lengths)[::-1] * margin), self.lengths.max())
-        self._runs = pack(longest.astype(np.int64), batch_tokens * parts)
+        self._runs = pack(longest.astype(np.int64), batch_tokens * self.parts)
         self._epoch: tuple[int, list[NDArray[np.int64]]] = (-1, [])
 
     @property

@@ -12,14 +12,14 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
 
 from musicgen.errors import TrainingError, TrainingInterrupted
-from musicgen.models.checkpoint import Checkpoint
 from musicgen.training.config import TrainConfig
 from musicgen.training.datamodule import TuneDataModule
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.progress import Progress, Report
 from musicgen.training.run_folder import Row, RunFolder
 
-Describe = Callable[..., Checkpoint]  # the model to keep: of a network, `score` and `step`
+# The folder of the model to keep, its files by name: of a network, `score` and `step`.
+Describe = Callable[..., dict[str, bytes]]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WARMING_UP_S = 3.0  # before the speed of a run is known
 _CLOSING_S = 3.0  # the last save, the picture

@@ -154,7 +154,7 @@ class TuneDataModule(pl.LightningDataModule):
             raise TrainingError("the run was trained on another corpus or seed; start a new run")
 
 
-def require_validation(tokens: TokenSet) -> None:
+def require_validation(tokens: Any) -> None:
     """Check that there is a tune to validate with.
 
     Raises:

@@ -133,8 +133,11 @@ class NextTokenModule(pl.LightningModule):
             {"network": model.pop("kind"), "unit": self.unit, **model, **training}
         )
         if config.model.vocab_size:
-            self.network = build_model(config.model)
+            self.network = self._build(config.model)
             self._start_average()
+
+    def _build(self, model: ModelConfig) -> nn.Module:
+        return build_model(model)
 
     def _start_average(self) -> None:
         self.average: nn.Module | None = None
@@ -248,13 +251,13 @@ class NextTokenModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Nats per token, so scaled that the mean over the parts and devices of a step is that of
         one large batch."""
-        logits, _ = self.network(batch.tokens, batch.features)
+        logits, _ = self.network(*batch.inputs)
         loss = nats(logits, batch.targets).sum() / batch.n_targets
         parts = self.trainer.accumulate_grad_batches
         if batch_idx % parts == 0:
             self._losses.append(torch.zeros_like(loss))
         self._losses[-1] = self._losses[-1] + loss.detach() / parts
-        self._places += batch.tokens.numel() * self.trainer.world_size
+        self._places += batch.inputs[0].shape[:2].numel() * self.trainer.world_size
         return loss
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
@@ -352,7 +355,7 @@ class NextTokenModule(pl.LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Bits of each tune: (B,)."""
-        logits, _ = self.scored(batch.tokens, batch.features)
+        logits, _ = self.scored(*batch.inputs)
         return nats(logits, batch.targets).sum(dim=1) / math.log(2)
 
     def _add_score(self, batch: Batch) -> None:

@@ -21,12 +21,13 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities import rank_zero_only
+from torch import nn
 
 from musicgen.config import to_dict, unknown
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, printable
 from musicgen.models import weight_shapes
-from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.checkpoint import Checkpoint, files_of
 from musicgen.models.description import describe_model
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.training.callbacks import Budget, Describe, ExportModel, History, ResumableStates
@@ -36,6 +37,7 @@ from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.presets import ENOUGH_STEPS
 from musicgen.training.progress import Report
 from musicgen.training.run_folder import Origin, RunFolder, Summary
+from musicgen.training.tasks import Task, TaskDataModule, TaskModule
 
 Logger = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
@@ -55,7 +57,7 @@ _OWN_ARGUMENTS = {
 
 def train(
     config: TrainConfig,
-    tokens: TokenSet,
+    tokens: TokenSet | Task,
     folder: str | Path,
     *,
     resume: bool = False,
@@ -71,7 +73,8 @@ def train(
 
     Args:
         config: its network need not be fitted to the tokens yet.
-        tokens: the tunes; the validation split decides which model is best.
+        tokens: the tunes, or the examples of another task; the validation split decides which
+            model is best.
         folder: a new folder for the run, or with `resume` the one of an unfinished run.
         resume: continue from the last saved state.
         report: called with the progress every few steps.
@@ -90,9 +93,12 @@ def train(
         TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
     """
     _require_trainable(config, tokens, start, logger)
-    if start is not None:
-        tokens = tokens.with_features(start.feature_sizes)
-    config = config.fitted(tokens, start)
+    if isinstance(tokens, TokenSet):
+        if start is not None:
+            tokens = tokens.with_features(start.feature_sizes)
+        config = config.fitted(tokens, start)
+    else:
+        config = tokens.fitted(config)
     if start is not None and start.novelty is not None:
         novelty = start.novelty if novelty is None else start.novelty + novelty
     active = getattr(rank_zero_only, "rank", 0) == 0
@@ -102,20 +108,30 @@ def train(
         if state is None:
             run.begin(config, tokens, origin or {})
         torch.manual_seed(config.seed)
-        module = NextTokenModule.from_config(config, tokens, start=start)
-        describe = partial(
-            describe_model, tokens=tokens, training=to_dict(config), about=about, novelty=novelty
-        )
-        enough = ENOUGH_STEPS if start is None else ENOUGH_STEPS // 10
+        facts: dict[str, Any] = {"training": to_dict(config), "about": about}
+        if isinstance(tokens, Task):
+            module: NextTokenModule = TaskModule.of(config, tokens)
+            describe: Describe = partial(tokens.describe, **facts)
+            data: TuneDataModule = TaskDataModule.of(tokens, config)
+            enough = 0
+        else:
+            module = NextTokenModule.from_config(config, tokens, start=start)
+            describe = partial(_describe, tokens=tokens, novelty=novelty, **facts)
+            data = TuneDataModule.from_tokens(tokens, config.data, seed=config.seed)
+            enough = ENOUGH_STEPS if start is None else ENOUGH_STEPS // 10
         with quiet_lightning():
-            summary = _fit(module, tokens, run, state, report, describe, logger, enough)
+            summary = _fit(module, data, run, state, report, describe, logger, enough)
         run.finish(summary)
         return summary
 
 
+def _describe(network: nn.Module, **facts: Any) -> dict[str, bytes]:
+    return files_of(describe_model(network, **facts))
+
+
 def _fit(
     module: NextTokenModule,
-    tokens: TokenSet,
+    data: TuneDataModule,
     run: RunFolder,
     state: Path | None,
     report: Report,
@@ -130,12 +146,11 @@ def _fit(
         TrainingInterrupted: a signal came.
     """
     config = module.config
-    data = TuneDataModule.from_tokens(tokens, config.data, seed=config.seed)
     budget = Budget(config, run.notify, enough)
     export = ExportModel(run, describe)
     history = History(run, report, budget, export)
     early = EarlyStopping(
-        f"val_bits_per_{tokens.unit}",
+        f"val_bits_per_{module.unit}",
         patience=config.patience or sys.maxsize,
         check_on_train_epoch_end=False,
     )
@@ -167,19 +182,19 @@ def _fit(
         epochs=round(data.plan.epochs_at(trainer.global_step), 2),
         elapsed_s=round(budget.elapsed_s, 1),
         reason="no better score" if early.wait_count >= early.patience else "budget",
-        unit=tokens.unit,
+        unit=module.unit,
     )
 
 
 def _require_trainable(
-    config: TrainConfig, tokens: TokenSet, start: Checkpoint | None, logger: Logger
+    config: TrainConfig, tokens: TokenSet | Task, start: Checkpoint | None, logger: Logger
 ) -> None:
     """Check everything that can be checked before the run folder is touched.
 
     Raises:
         TrainingError: the first problem.
     """
-    if start is not None:
+    if start is not None and isinstance(tokens, TokenSet):
         if (start.tokenizer, start.vocab) != (tokens.tokenizer, tokens.vocab):
             raise TrainingError(
                 "the token files have another vocabulary than the model to start from; prepare "

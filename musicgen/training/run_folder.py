@@ -12,26 +12,38 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from musicgen.config import from_dict, to_dict
-from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import MusicgenError, ParseError, TrainingError
-from musicgen.models import checkpoint
-from musicgen.models.checkpoint import Checkpoint
+from musicgen.models.sealed_folder import write_whole
 from musicgen.system.charts import chart
 from musicgen.system.files import locked, open_regular, read_bytes, recover_folder, write_bytes
 from musicgen.system.json_content import JsonContent
 from musicgen.training.config import BUDGETS, TrainConfig
+from musicgen.training.progress import target_of
 
 _FORMAT = 2  # of the resumable states
 _KEPT = 2  # of them
 _SCORE = "val_bits_per_note"
 _FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devices", "strategy")
+
+
+class Trainable(Protocol):
+    """The data of a run."""
+
+    @property
+    def unit(self) -> str:
+        """What scores are quoted per."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that identifies the data."""
+
 
 Origin = dict[str, Any]  # the corpus, token files or model that a run began with: JSON values
 
@@ -84,7 +96,7 @@ class RunFolder:
         self.unit = "note"  # what validation is quoted by
         self.resumed_step = 0
 
-    def begin(self, config: TrainConfig, tokens: TokenSet, origin: Origin) -> None:
+    def begin(self, config: TrainConfig, tokens: Trainable, origin: Origin) -> None:
         """Claim the folder for a new run; `origin` is kept for whoever resumes it.
 
         Raises:
@@ -110,7 +122,7 @@ class RunFolder:
         }
         self._write("run.json", json.dumps(_with_digest(run), indent=1))
 
-    def reopen(self, config: TrainConfig, tokens: TokenSet) -> Path:
+    def reopen(self, config: TrainConfig, tokens: Trainable) -> Path:
         """Check that a run can continue with these settings and tokens: the state to start from.
         The history is read back up to that state.
 
@@ -227,11 +239,11 @@ class RunFolder:
         """Resumable states, the latest first."""
         return sorted((self.path / "resume").glob("*-*.ckpt"), reverse=True)
 
-    def keep_model(self, best: Checkpoint) -> None:
-        """Replace the model by a better one."""
+    def keep_model(self, files: Mapping[str, bytes]) -> None:
+        """Replace the model by a better one, the files of its folder by name."""
         if self.active:
             with _training_errors():
-                checkpoint.save(self.path / "model", best, overwrite=True)
+                write_whole(self.path / "model", files)
 
     def finish(self, result: Summary) -> None:
         """Mark the run as over; it cannot be resumed any more."""
@@ -247,9 +259,10 @@ class RunFolder:
         train = [(r.step, r.train_bits_per_token) for r in self.rows if r.train_bits_per_token]
         val = [(r.step, r.val_bits_per_note) for r in self.rows if r.val_bits_per_note]
         scored = f"validation, bits per {self.unit}"
+        trained = f"training, bits per {target_of(self.unit)}"
         with chart(self.path / "curve.png") as figure:
             axes = figure.subplots()
-            for points, label, style in ((train, "training, bits per token", "-"),
+            for points, label, style in ((train, trained, "-"),
                                          (val, scored, "o-")):  # fmt: skip
                 if points:
                     axes.plot(*zip(*points, strict=True), style, label=label, markersize=4)
@@ -340,13 +353,16 @@ def render_rows(rows: list[Row], unit: str = "note") -> str:
 
 
 def _heading(name: str, unit: str) -> str:
-    return f"val_bits_per_{unit}" if name == _SCORE else name
+    if name == _SCORE:
+        return f"val_bits_per_{unit}"
+    return name.replace("per_token", f"per_{target_of(unit)}")
 
 
 def parse_rows(text: str, unit: str = "note") -> list[Row]:
     """The inverse of `render_rows`."""
     rows = []
-    text = text.replace(f"val_bits_per_{unit}", _SCORE, 1)
+    for name in (f.name for f in fields(Row)):
+        text = text.replace(_heading(name, unit), name, 1)
     for line in csv.DictReader(io.StringIO(text)):
         values: dict[str, Any] = {k: float(v) if v else None for k, v in line.items()}
         rows.append(Row(**values | {"step": int(line["step"])}))

@@ -144,7 +144,7 @@ def test_chord_by_chord_gives_what_all_at_once_gives(small: Harmonizer) -> None:
     given = example_of(parse_text(TUNE).tunes[0])
     batch = collate([given])
     with torch.no_grad():
-        whole = small(*batch.given)
+        whole = small(*batch.inputs)[0]
         assert whole.shape == (1, len(given), chords.N_CHORDS)
         heard = small.encode(batch.melody, batch.slot_of, batch.slots, batch.present)
         state, steps = None, []
@@ -162,13 +162,13 @@ def test_padding_changes_nothing_and_no_chord_sees_a_later_one(small: Harmonizer
     short, long = example_of(abc("CDEF GABc|")), example_of(abc("CEGc EGce|dfaf c4|cBAG FEDC|"))
     both, alone = collate([long, short]), collate([short])
     with torch.no_grad():
-        together = small(*both.given)[1, : len(short)]
-        assert torch.allclose(together, small(*alone.given)[0], atol=1e-5)
+        together = small(*both.inputs)[0][1, : len(short)]
+        assert torch.allclose(together, small(*alone.inputs)[0][0], atol=1e-5)
         before = both.before.clone()
         before[0, -1] = 5
-        changed = small(*both.given[:4], before)
-        assert torch.equal(changed[0, :-1], small(*both.given)[0, :-1])
-        assert not torch.equal(changed[0, -1], small(*both.given)[0, -1])
+        changed = small(*both.inputs[:4], before)[0]
+        assert torch.equal(changed[0, :-1], small(*both.inputs)[0][0, :-1])
+        assert not torch.equal(changed[0, -1], small(*both.inputs)[0][0, -1])
 
 
 def test_a_chord_attends_to_all_of_the_melody(small: Harmonizer) -> None:
@@ -177,8 +177,8 @@ def test_a_chord_attends_to_all_of_the_melody(small: Harmonizer) -> None:
     other = given.melody.copy()
     other[-1, 0] = 1  # the very last note
     with torch.no_grad():
-        before = small(*batch.given)
-        after = small(torch.from_numpy(other)[None], *batch.given[1:])
+        before = small(*batch.inputs)[0]
+        after = small(torch.from_numpy(other)[None], *batch.inputs[1:])[0]
     assert not torch.equal(before[0, 0], after[0, 0])
 
 
@@ -306,7 +306,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, small: Harmonizer) -> None
     assert (back.card, dict(back.metrics)) == ("A card.", {"nats": 1.0})
     batch = collate([example_of(abc("CDEF GABc|"))])
     with torch.no_grad():
-        assert torch.equal(back.network(*batch.given), small(*batch.given))
+        assert torch.equal(back.network(*batch.inputs)[0], small(*batch.inputs)[0])
 
 
 def test_a_changed_model_is_not_loaded(tmp_path: Path, small: Harmonizer) -> None:

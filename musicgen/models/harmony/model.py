@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,15 @@ from musicgen.errors import CheckpointError
 from musicgen.models import weights_of
 from musicgen.models.checkpoint import shipped_folder
 from musicgen.models.harmony.network import Harmonizer, HarmonizerConfig
-from musicgen.models.sealed_folder import arrays_from, arrays_to, as_json, model_json, seal, unseal
+from musicgen.models.sealed_folder import (
+    arrays_from,
+    arrays_to,
+    as_json,
+    model_json,
+    unseal,
+    with_manifest,
+    write_whole,
+)
 from musicgen.tokens.harmony.chords import KINDS
 from musicgen.tokens.harmony.features import MELODY_SIZES, SLOT_SIZES
 
@@ -24,10 +33,12 @@ _FILES = ("weights.safetensors", "config.json", "README.md")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HarmonyModel:
-    """A network in evaluation mode, numbers by name, and README.md for people."""
+    """A network in evaluation mode, numbers by name, where its examples were from (JSON values),
+    and README.md for people."""
 
     network: Harmonizer
     metrics: Mapping[str, float]
+    origin: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
 
 
@@ -37,17 +48,23 @@ def save(folder: str | Path, model: HarmonyModel) -> None:
     Raises:
         CheckpointError: it cannot be written there.
     """
+    write_whole(folder, files_of(model))
+
+
+def files_of(model: HarmonyModel) -> dict[str, bytes]:
+    """The files of its folder by name."""
     config = {
         "model": to_dict(model.network.config),
         "language": _language(),
         "metrics": dict(model.metrics),
+        "origin": dict(model.origin),
     }
     contents = {
         "weights.safetensors": arrays_to(weights_of(model.network)),
         "config.json": as_json(config),
         "README.md": model.card.encode(),
     }
-    seal(folder, contents, kind=FORMAT)
+    return with_manifest(contents, FORMAT)
 
 
 def load(folder: str | Path | None = None) -> HarmonyModel:
@@ -61,7 +78,7 @@ def load(folder: str | Path | None = None) -> HarmonyModel:
     with model_json(files["config.json"], f"{folder}/config.json") as config:
         shape = from_dict(HarmonizerConfig, config["model"], where="model")
         metrics = {str(name): float(value) for name, value in config["metrics"].items()}
-        language = config["language"]
+        language, origin = config["language"], dict(config.get("origin", {}))
     if language != _language():
         raise CheckpointError(
             f"{folder}: was trained on other chords or melody features; train it again"
@@ -77,7 +94,10 @@ def load(folder: str | Path | None = None) -> HarmonyModel:
         for name, parameter in network.named_parameters():
             parameter.copy_(torch.from_numpy(arrays[name]))
     return HarmonyModel(
-        network=network.eval(), metrics=metrics, card=files["README.md"].decode("utf-8", "replace")
+        network=network.eval(),
+        metrics=metrics,
+        origin=origin,
+        card=files["README.md"].decode("utf-8", "replace"),
     )
 
 

@@ -23,7 +23,7 @@ from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
 from musicgen.models.inference.transformer import ROTARY_BASE
 from musicgen.models.networks.transformer import Block, State, rotate
-from musicgen.tokens.harmony.chords import BEGIN, N_CHORDS, NOT_KNOWN
+from musicgen.tokens.harmony.chords import BEGIN, N_CHORDS
 from musicgen.tokens.harmony.features import MELODY_SIZES, SLOT_SIZES, HarmonyExample
 
 FURTHEST = 16  # distances in slots; greater ones are as this
@@ -166,11 +166,14 @@ class Harmonizer(nn.Module):
 
     def forward(
         self, melody: Tensor, slot_of: Tensor, slots: Tensor, present: Tensor, before: Tensor
-    ) -> Tensor:
-        """All slots at once; `before` holds the chord before each slot."""
+    ) -> tuple[Tensor, tuple[int, list[State]]]:
+        """All slots at once, see `decode`; `before` holds the chord before each slot, some of which
+        are hidden in training."""
+        if self.training:
+            hidden = torch.rand(before.shape, device=before.device) < self.config.history_dropout
+            before = before.masked_fill(hidden, BEGIN)
         encoded = self.encode(melody, slot_of, slots, present)
-        logits, _ = self.decode(encoded, slot_of, slots, present, before)
-        return logits
+        return self.decode(encoded, slot_of, slots, present, before)
 
     def decode(
         self,
@@ -206,41 +209,53 @@ class Harmonizer(nn.Module):
 
 class HarmonyBatch(NamedTuple):
     """Examples side by side, padded on the right: melody (B, N, 5), slot_of (B, N), slots
-    (B, S, 6), present (B, N) False at padding, before (B, S), chords (B, S) `NOT_KNOWN` where no
-    chord is written."""
+    (B, S, 6), present (B, N) False at padding, before (B, S), targets (B, S) the chords, 0 where
+    none is written. `n_targets` () and `notes` (B,), the chords of each row, are as in
+    `models.batches.Batch`."""
 
     melody: Tensor
     slot_of: Tensor
     slots: Tensor
     present: Tensor
     before: Tensor
-    chords: Tensor
+    targets: Tensor
+    n_targets: Tensor
+    notes: Tensor
 
     @property
-    def given(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def inputs(self) -> tuple[Tensor, ...]:
         """The arguments of the network."""
         return self.melody, self.slot_of, self.slots, self.present, self.before
 
 
-def collate(examples: Sequence[HarmonyExample]) -> HarmonyBatch:
-    """Put examples side by side."""
-    n_pieces = max(len(example.melody) for example in examples)
-    n_slots = max(len(example) for example in examples)
-    first = examples[0]
-    rows = len(examples)
-    melody = np.zeros((rows, n_pieces, first.melody.shape[1]), np.int64)
+def collate(examples: Sequence[HarmonyExample], *, n_targets: float = 1.0) -> HarmonyBatch:
+    """Put examples side by side; without any there is a row of padding."""
+    n_pieces = max((len(example.melody) for example in examples), default=1)
+    n_slots = max((len(example) for example in examples), default=1)
+    rows = max(1, len(examples))
+    melody = np.zeros((rows, n_pieces, len(MELODY_SIZES)), np.int64)
     slot_of = np.zeros((rows, n_pieces), np.int64)
-    slots = np.zeros((rows, n_slots, first.slots.shape[1]), np.int64)
+    slots = np.zeros((rows, n_slots, len(SLOT_SIZES)), np.int64)
     present = np.zeros((rows, n_pieces), np.bool_)
     before = np.full((rows, n_slots), BEGIN, np.int64)
-    chords = np.full((rows, n_slots), NOT_KNOWN, np.int64)
+    chords = np.full((rows, n_slots), BEGIN, np.int64)
     for row, example in enumerate(examples):
         n, s = len(example.melody), len(example)
         melody[row, :n], slot_of[row, :n] = example.melody, example.slot_of
         present[row, :n] = True
-        slots[row, :s], chords[row, :s] = example.slots, example.chords
-        before[row, 1:s] = np.maximum(example.chords[: s - 1], BEGIN)
-    return HarmonyBatch(*map(torch.from_numpy, (melody, slot_of, slots, present, before, chords)))
+        slots[row, :s], chords[row, :s] = example.slots, np.maximum(example.chords, BEGIN)
+        before[row, 1:s] = chords[row, : s - 1]
+    present[len(examples) :, 0] = True  # attention to nothing has no value
+    return HarmonyBatch(
+        melody=torch.from_numpy(melody),
+        slot_of=torch.from_numpy(slot_of),
+        slots=torch.from_numpy(slots),
+        present=torch.from_numpy(present),
+        before=torch.from_numpy(before),
+        targets=torch.from_numpy(chords),
+        n_targets=torch.tensor(n_targets, dtype=torch.float32),
+        notes=torch.from_numpy((chords != BEGIN).sum(axis=1)),
+    )
 
 
 @torch.inference_mode()
@@ -252,11 +267,11 @@ def nats_per_slot(network: Harmonizer, examples: Sequence[HarmonyExample]) -> fl
     ordered = sorted(examples, key=len)
     for start in range(0, len(ordered), 16):
         batch = collate(ordered[start : start + 16])
-        logits = network(*batch.given)
-        flat = batch.chords.flatten()
+        logits, _ = network(*batch.inputs)
+        flat = batch.targets.flatten()
         cost += float(
-            F.cross_entropy(logits.flatten(0, 1), flat, ignore_index=NOT_KNOWN, reduction="sum")
+            F.cross_entropy(logits.flatten(0, 1), flat, ignore_index=BEGIN, reduction="sum")
         )
-        n += int((flat != NOT_KNOWN).sum())
+        n += int(batch.notes.sum())
     network.train(training)
     return cost / max(1, n)
