@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from musicgen.composer.controls import Controls
     from musicgen.composer.sampling import SamplingConfig
     from musicgen.evaluation.classification import Classifier
+    from musicgen.evaluation.classification.trained import TrainedClassifier
     from musicgen.formats.interop import (
         from_mido,
         from_music21,
@@ -195,8 +196,16 @@ def dataset(
 
 
 @arguments()
-def harmonize(tune: Tune, *, temperature: float = 0.0, beam: int = 4, seed: int = 0) -> Tune:
-    """The tune with chord symbols over its first voice, in place of its own.
+def harmonize(
+    tune: Tune,
+    *,
+    temperature: float = 0.0,
+    beam: int = 4,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+) -> Tune:
+    """The tune with chord symbols over its first voice, in place of its own, by the shipped model
+    or by that of a run of `train --task harmonize`.
 
     `temperature` 0 is the most likely harmony, found with `beam` candidates; above it, chords are
     drawn with `seed`. `musicgen.composer.harmony.harmonize` gives the probabilities, too.
@@ -204,25 +213,37 @@ def harmonize(tune: Tune, *, temperature: float = 0.0, beam: int = 4, seed: int 
     Raises:
         ControlError: the tune has no bar for a chord, or is too long.
         ConfigError: an impossible temperature or beam.
+        CheckpointError: the checkpoint is missing, damaged, or no harmonizer.
     """
     from musicgen.composer import harmony
     from musicgen.composer.harmony.decoding import DecodingConfig
 
     config = DecodingConfig(temperature=temperature, beam=beam, seed=seed)
-    return harmony.harmonize(require_tune(tune), harmony.load(), config).tune
+    return harmony.harmonize(require_tune(tune), harmony.load(checkpoint), config).tune
 
 
 @arguments(by=TEXT)
 def classify(
-    tune: Tune, *, by: Literal["head", "likelihood"] = "head"
+    tune: Tune | str,
+    *,
+    by: Literal["head", "likelihood"] = "head",
+    checkpoint: str | Path | None = None,
 ) -> dict[str, dict[str, float]]:
     """The probability of every rhythm, mode, meter and collection, from the notes alone:
-    {"rhythm": {"jig": 0.97, ...}, ...}. See `musicgen.evaluation.classification.Classifier`.
+    {"rhythm": {"jig": 0.97, ...}, ...}. See `musicgen.evaluation.classification.Classifier`. With
+    the `checkpoint` of a run of `train --task classify` that of every label that it knows; a text
+    is for one that was trained on texts.
 
     Raises:
         InvalidTuneError: the tune is no single line in one key and one meter.
+        CheckpointError: the checkpoint is missing, damaged, or reads something else.
     """
-    return _classifier().classify(require_tune(tune), by=by)
+    from musicgen.evaluation.classification import Classifier
+
+    classifier = _classifier(checkpoint, by)
+    if isinstance(classifier, Classifier):
+        return classifier.classify(require_tune(tune), by=by)
+    return classifier.classify(tune if isinstance(tune, str) else require_tune(tune))
 
 
 @arguments()
@@ -250,11 +271,13 @@ def novelty(tune: Tune, against: str | Path | Iterable[Tune] | NoveltyIndex = "c
 
 
 @cache
-def _classifier() -> Classifier:
-    """The shipped one."""
-    from musicgen.evaluation.classification import Classifier
+def _classifier(
+    checkpoint: str | Path | None, by: Literal["head", "likelihood"]
+) -> Classifier | TrainedClassifier:
+    """The shipped one, or that of a folder."""
+    from musicgen.evaluation.classification import load
 
-    return Classifier.load()
+    return load(checkpoint, by=by)
 
 
 @cache

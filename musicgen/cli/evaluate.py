@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from musicgen.cli import options
+from musicgen.cli import options, tasks
 from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import say
 from musicgen.cli.options import ReadingOptions, SamplingOptions
@@ -56,6 +56,12 @@ def evaluate(
             "--corpus",
             help="Real tunes to compare with, for a model its corpus (default: celtic); "
             "repeatable.",
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Other labels than those that a trained classifier learned from, as in `train`.",
         ),
     ] = None,
     split: Annotated[
@@ -109,6 +115,17 @@ def evaluate(
     if compare and len(sources or []) < 2:
         raise ConfigError("--compare: name at least two models, files or folders")
     _check_outputs(report, as_json, force=force)
+    head = tasks.head_folder(checkpoint)
+    if labels is not None and head is None:
+        raise ConfigError("--labels: is for a classifier; name it with --checkpoint")
+    if head is not None:
+        if not likelihood_alone or split == "all" or apart_from:
+            raise ConfigError(
+                "a trained head is evaluated by its answers alone; drop -n, --report, --apart-from "
+                "and --split all"
+            )
+        tasks.evaluate_head(head, split, as_json, corpus=reference, labels=labels)
+        return
     names = reference or ["celtic"]
     if likelihood_alone:
         _print_likelihood(checkpoint or "celtic", names, split, apart_from or [], as_json)

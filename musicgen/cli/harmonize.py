@@ -52,7 +52,10 @@ def harmonize(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", help="A folder of scripts/fitting/harmonizer.py (default: the shipped one)."
+            "--checkpoint",
+            "-c",
+            "--model",
+            help="A run of `train --task harmonize` (default: the shipped model).",
         ),
     ] = None,
     melody_for: Annotated[

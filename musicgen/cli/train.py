@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from musicgen.cli import options
+from musicgen.cli import options, tasks
 from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import say
 from musicgen.cli.output import require_free
 from musicgen.cli.progress import available_cores, progress_bar, reporting
+from musicgen.cli.tasks import TaskOptions
 from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def train(
     min_count: MinCount = None,
     most_tokens: MostTokens = None,
     from_: Start = None,
+    task: TaskOptions,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -158,7 +160,10 @@ def train(
         ),
     ] = Logger.csv,
 ) -> None:
-    """Train a model; the best one by validation is kept in the run folder."""
+    """Train a model; the best one by validation is kept in the run folder.
+
+    With --task classify it learns the labels of tunes or texts, with --task harmonize chords.
+    """
     overrides = list(settings or ())
     if accumulate is not None:
         overrides.append(f"data.accumulate={accumulate}")
@@ -175,6 +180,13 @@ def train(
             return
         config, origin = RunFolder(out).settings()
     given = _origin(corpus, column, tokens, tokenizer, from_, min_count, most_tokens)
+    head = tasks.origin_of(task, origin, given, column)
+    if head is not None:
+        if not resume:
+            config = tasks.configured(head["task"], preset, overrides, seed, budget)
+        chosen = resume or budget or any(name.startswith("data.") for name in overrides)
+        _train_head(config, head, out, resume=resume, logger=logger, suit=not chosen)
+        return
     if any(given.values()) or not origin:
         origin = given if given["tokens"] else {**given, "corpus": given["corpus"] or ["celtic"]}
     start = None if origin["from"] is None else options.load_model(origin["from"])
@@ -236,6 +248,41 @@ def _origin(
         "from": start and _lasting(start),
         **encoding,
     }
+
+
+def _train_head(
+    config: TrainConfig,
+    origin: dict[str, Any],
+    out: Path,
+    *,
+    resume: bool,
+    logger: Logger,
+    suit: bool,
+) -> None:
+    """Train for the labels or the chords of a corpus, with `suit` in steps and batches that suit
+    it."""
+    examples = tasks.load_task(origin)
+    from musicgen import training
+    from musicgen.training.tasks import suited
+
+    if suit:
+        config = suited(config, examples)
+
+    with reporting(sys.stderr) as report:
+        summary = training.train(
+            config,
+            examples,
+            out,
+            resume=resume,
+            report=report,
+            notify=say,
+            logger=logger.value,
+            origin=origin,
+        )
+    tasks.write_left_out(examples, out)
+    say(f"{summary}; loss curve in {out}")
+    say(f"next: musicgen evaluate --checkpoint {out}")
+    say(f"next: musicgen {origin['task']} --checkpoint {out} tune.abc")
 
 
 def _descent(about: str, start: Checkpoint, name: str) -> str:

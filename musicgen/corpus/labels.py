@@ -18,7 +18,7 @@ from musicgen.config import suggestion
 from musicgen.corpus.loading import Entry
 from musicgen.corpus.sources import CORPORA
 from musicgen.errors import CorpusError, ParseError, printable
-from musicgen.formats.tables import ABC_NAMES, rows_of
+from musicgen.formats.tables import ABC_NAMES, looks_like_abc, rows_of
 from musicgen.music.theory import canonical_rhythm
 from musicgen.music.tune import Tune
 from musicgen.system.files import read_bytes
@@ -33,10 +33,11 @@ _FIELD_NAMES = {"R": "rhythm", "C": "composer", "M": "meter", "K": "key", "O": "
 
 class Labels(ABC):
     """The label of each tune or text. `name` is what the labels are called; `corpus` names the
-    source that comes with them, or is None."""
+    source that comes with them, or is None; `has_texts` says that it is of texts, not of ABC."""
 
     name: str
     corpus: str | None = None
+    has_texts = False
 
     @abstractmethod
     def of(self, entry: Entry, field: str) -> str:
@@ -189,7 +190,9 @@ def _table(path: str, label: str, column: str) -> TableLabels:
             )
         by_name.setdefault(name, (text, line))
     labels = TableLabels(path, by_name, label)
-    labels.corpus = f"{path}#{key}" if own else None
+    if own:
+        labels.corpus = f"{path}#{key}"
+        labels.has_texts = 2 * sum(looks_like_abc(name) for name, _, _ in table) < len(table)
     return labels
 
 

@@ -198,8 +198,8 @@ def _columns(rows: list[Row], column: str) -> dict[str, str]:
     if column and column not in names:
         raise ParseError(f"no column '{printable(column)}'; it has {printable(', '.join(names))}")
     by_name = {_folded(name): name for name in reversed(names)}
-    looks = {name: sum(_is_abc(row.get(name)) for row in rows) for name in names}
-    if any(map(_is_abc, names)):
+    looks = {name: sum(looks_like_abc(row.get(name)) for row in rows) for name in names}
+    if any(map(looks_like_abc, names)):
         raise ParseError(f"{_NO_ABC}, but ABC itself")
     best = max(looks, key=lambda name: looks[name])
     named = next((by_name[name] for name in ABC_NAMES if name in by_name), None)
@@ -214,7 +214,8 @@ def _columns(rows: list[Row], column: str) -> dict[str, str]:
     return {"": abc} | {letter: name for letter, name in fields.items() if name not in ("", abc)}
 
 
-def _is_abc(value: Any) -> bool:
+def looks_like_abc(value: Any) -> bool:
+    """Whether a cell holds a heading or bars of ABC."""
     return isinstance(value, str) and _LOOKS_LIKE_ABC.search(value) is not None
 
 

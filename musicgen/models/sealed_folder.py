@@ -16,15 +16,27 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from musicgen.errors import CheckpointError, MissingModelError, ParseError, printable
+from musicgen.errors import (
+    CheckpointError,
+    MissingModelError,
+    MusicgenError,
+    ParseError,
+    printable,
+)
 from musicgen.system.files import read_bytes, replacing_folder
-from musicgen.system.json_content import JsonContent
+from musicgen.system.json_content import JsonContent, parse_json
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 << 20
 # Sums of thousands of products of such weights stay far inside float32; the largest of a shipped
 # model is 30.
 MAX_WEIGHT = 1e6
+# Commands for the kinds of folders that a run may write.
+COMMANDS = {
+    "musicgen-checkpoint": "generate",
+    "musicgen-classifier": "classify",
+    "musicgen-harmonizer": "harmonize",
+}
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -117,7 +129,10 @@ def _version(kind_of_folder: str, kind: str, where: str) -> int:
     n = int(version) if version.isdecimal() and len(version) < 10 else 0
     if same != name or n < 1:
         shown = printable(kind_of_folder[:40])
-        raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; get another folder")
+        advice = "get another folder"
+        if same in COMMANDS and name in COMMANDS:
+            advice = f"musicgen {COMMANDS[same]} takes it"
+        raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; {advice}")
     if n > int(newest):
         raise CheckpointError(
             f"{where}: is of format '{name}-{n}', newer than '{kind}'; update musicgen"
@@ -174,3 +189,12 @@ def _read(path: Path, max_bytes: Mapping[str, int]) -> bytes:
         return read_bytes(path, max_bytes=max_bytes.get(path.suffix, MAX_BYTES))
     except ParseError as error:
         raise CheckpointError(f"{error}; get the model again") from None
+
+
+def kind_of(folder: str | Path) -> str:
+    """The kind of a sealed folder without its version, such as "musicgen-checkpoint"; "" if it is
+    none, or cannot be read."""
+    try:
+        return str(parse_json(_read(Path(folder) / MANIFEST, {}))["format"]).rpartition("-")[0]
+    except (MusicgenError, ValueError, KeyError, TypeError):
+        return ""

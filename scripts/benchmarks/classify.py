@@ -15,16 +15,20 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from musicgen.evaluation.classification import QUESTIONS, Classifier
+from musicgen.evaluation.classification.baselines import (
+    fit_majority,
+    fit_naive_bayes,
+    fit_regression,
+)
 from musicgen.evaluation.classification.likelihood import ASKED, POWER, evidence, priors, weigh
 from musicgen.evaluation.classification.states import states_of
 from musicgen.system.charts import chart
@@ -41,13 +45,6 @@ from scripts.fitting.classifier_data import (
 )
 
 POWERS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-Ints = NDArray[np.int64]
-# Texts (tokens parted by blanks) -> the answers guessed.
-Guess = Callable[[Sequence[str]], Ints]
-LENGTHS = (3, 4)
-ALPHAS = (0.003, 0.01, 0.1)
-PENALTIES = (3.0, 10.0, 30.0)
-_RAREST = 3  # runs that occur in fewer tunes are left out
 Evidence = list[Mapping[str, Mapping[str, float]]]
 
 
@@ -141,61 +138,6 @@ def _cell(found: ClassifierScore | None) -> str:
     if found is None:
         return ""
     return f"{found.right.value:.1%} ({found.right.low:.1%}-{found.right.high:.1%})"
-
-
-def fit_majority(targets: Ints) -> Guess:
-    """The commonest answer, always."""
-    best = int(np.bincount(targets).argmax())
-    return lambda texts: np.full(len(texts), best)
-
-
-def fit_naive_bayes(texts: Sequence[str], targets: Ints, val: tuple[Sequence[str], Ints]) -> Guess:
-    """Multinomial naive Bayes on counts of n-grams."""
-    from sklearn.naive_bayes import MultinomialNB
-
-    return _best(
-        (
-            _pipeline(n, MultinomialNB(alpha=alpha), weighted=False)
-            for n, alpha in product(LENGTHS, ALPHAS)
-        ),
-        (texts, targets),
-        val,
-    )
-
-
-def fit_regression(texts: Sequence[str], targets: Ints, val: tuple[Sequence[str], Ints]) -> Guess:
-    """Logistic regression on tf-idf of n-grams."""
-    from sklearn.linear_model import LogisticRegression
-
-    return _best(
-        (
-            _pipeline(LENGTHS[-1], LogisticRegression(C=c, max_iter=1000), weighted=True)
-            for c in PENALTIES
-        ),
-        (texts, targets),
-        val,
-    )
-
-
-def _pipeline(n: int, model: Any, *, weighted: bool) -> Any:
-    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
-    from sklearn.pipeline import make_pipeline
-
-    count = CountVectorizer(
-        ngram_range=(1, n), tokenizer=str.split, token_pattern=None, lowercase=False, min_df=_RAREST
-    )
-    weight = [TfidfTransformer(sublinear_tf=True)] if weighted else []
-    return make_pipeline(count, *weight, model)
-
-
-def _best(models: Any, train: tuple[Sequence[str], Ints], val: tuple[Sequence[str], Ints]) -> Guess:
-    fitted = [model.fit(*train) for model in models]
-    chosen = max(fitted, key=lambda model: model.score(*val))
-
-    def guess(texts: Sequence[str]) -> Ints:
-        return chosen.predict(list(texts)).astype(np.int64)
-
-    return guess
 
 
 def draw(tables: Mapping[str, Mapping[str, NDArray[np.float64]]], path: str | Path) -> None:

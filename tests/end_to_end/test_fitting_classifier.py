@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from musicgen.evaluation.classification import QUESTIONS
+from musicgen.evaluation.classification.baselines import (
+    fit_majority,
+    fit_naive_bayes,
+    fit_regression,
+)
 from musicgen.evaluation.classification.head import ClassifierHead
-from scripts.benchmarks.classify import draw, fit_majority, fit_naive_bayes, fit_regression
+from scripts.benchmarks.classify import draw
 from scripts.fitting.classifier_data import Examples, likeliest, score
 from scripts.fitting.classifier_training import FittingConfig, fit
 

@@ -24,12 +24,36 @@ from musicgen.tokens.melody.transcription import transcribe
 
 if TYPE_CHECKING:
     from musicgen.evaluation.classification.head import Answers, ClassifierHead
+    from musicgen.evaluation.classification.trained import TrainedClassifier
     from musicgen.models.checkpoint import Checkpoint
 
-__all__ = ["QUESTIONS", "WAYS", "Classifier", "Question"]
+__all__ = ["QUESTIONS", "WAYS", "Classifier", "Question", "load"]
 
 Way = Literal["head", "likelihood"]
 WAYS: tuple[Way, ...] = ("head", "likelihood")
+
+
+def load(
+    checkpoint: str | Path | None = None, head: str | Path | None = None, *, by: Way = "head"
+) -> Classifier | TrainedClassifier:
+    """The classifier that a run of `train --task classify` wrote, or else as `Classifier.load`.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+        ConfigError: `head` or `by` beside a trained classifier, which answers in one way.
+    """
+    from musicgen.models import classifier as classifiers
+    from musicgen.models.checkpoint import locate
+    from musicgen.models.sealed_folder import kind_of
+
+    if checkpoint is None or kind_of(locate(checkpoint)) != classifiers.FORMAT.rpartition("-")[0]:
+        return Classifier.load(checkpoint, head)
+    if head is not None or by != "head":
+        option = "head" if head is not None else f"by {by}"
+        raise ConfigError(f"{option}: {checkpoint} is a classifier of its own; leave it out")
+    from musicgen.evaluation.classification.trained import TrainedClassifier
+
+    return TrainedClassifier.load(checkpoint)
 
 
 @dataclass(frozen=True, eq=False)

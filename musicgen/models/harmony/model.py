@@ -12,7 +12,7 @@ import torch
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError
 from musicgen.models import weights_of
-from musicgen.models.checkpoint import shipped_folder
+from musicgen.models.checkpoint import locate, shipped_folder
 from musicgen.models.harmony.network import Harmonizer, HarmonizerConfig
 from musicgen.models.sealed_folder import (
     arrays_from,
@@ -73,7 +73,7 @@ def load(folder: str | Path | None = None) -> HarmonyModel:
     Raises:
         CheckpointError: it is missing or damaged, or was trained on other chords or features.
     """
-    folder = Path(SHIPPED if folder is None else folder)
+    folder = SHIPPED if folder is None else locate(folder)
     files = unseal(folder, _FILES, kind=FORMAT)
     with model_json(files["config.json"], f"{folder}/config.json") as config:
         shape = from_dict(HarmonizerConfig, config["model"], where="model")
