@@ -29,7 +29,7 @@ from musicgen.music.metrics.distances import ConfidenceInterval
 from musicgen.tokens.harmony.features import HarmonyExample
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from musicgen.corpus.harmony import read_examples
+from musicgen.corpus.harmony import read_chords
 from musicgen.evaluation.harmony import HarmonyScore, Predictor, fit_baselines, measure
 from scripts import command_line
 from scripts.fitting.harmonizer import sources_of
@@ -63,7 +63,8 @@ def main(
 ) -> None:
     """Measure and print a table."""
     torch.set_num_threads(1)
-    examples = read_examples([n for name in corpus for n in sources_of(name, public_domain)])
+    sources = [n for name in corpus for n in sources_of(name, public_domain)]
+    examples = read_chords(sources).splits
     held_out = examples[split]
     baselines = fit_baselines(examples["train"], examples["val"])
     best = max(baselines, key=lambda name: measure(baselines[name], examples["val"]).root.value)

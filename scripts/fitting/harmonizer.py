@@ -3,13 +3,9 @@
     # the one that is shipped: Bach's chorales, from music21, and hymns in the public domain
     git clone https://github.com/mzealey/openhymnal
     python scripts/fitting/harmonizer.py --corpus chorales openhymnal/Complete --public-domain \
-        --out checkpoints/harmonizers/hymns
+        --run runs/hymns
 
-    # folk tunes with chords (GPL-3: the weights are for your own use)
-    git clone https://github.com/jukedeck/nottingham-dataset
-    python scripts/fitting/harmonizer.py --corpus nottingham-dataset/ABC_cleaned \
-        --out runs/nottingham
-
+The training is that of `musicgen train --task harmonize`; here the files can be chosen by licence.
 Families of related tunes stay together; the validation families choose the epoch, the test families
 are left alone (`scripts/benchmarks/harmonize.py` measures on them). Three minutes on one core.
 """
@@ -25,27 +21,17 @@ from typing import Annotated
 import torch
 
 from musicgen.config import override
-from musicgen.models.harmony import model as models
+from musicgen.corpus.harmony import read_chords
+from musicgen.training import train
+from musicgen.training.tasks import HARMONIZE, HarmonizeTask
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from musicgen.corpus.harmony import read_examples
 from scripts import command_line
-from scripts.fitting.harmonizer_training import HarmonizerFitConfig, fit
 
-CARD = """# Chords for melodies
-
-An encoder-decoder with attention, {parameters:,} parameters, for `musicgen harmonize`.
-
-Trained with `scripts/fitting/harmonizer.py --corpus {corpus}` on {train} pieces of the training
-families; {val} of the validation families chose the epoch: {nats:.3f} nats per chord there.
-
-{about}
-"""
 ABOUT = """Bach's chorales come with music21 and are in the public domain. Of the Open Hymnal
 Project (https://github.com/mzealey/openhymnal) only scores whose own heading says that they are in
 the public domain are used. Their chords were read from the four parts
 (`musicgen/corpus/harmony.py`). The weights are under the licence of musicgen (MIT)."""
-ABOUT_OTHERS = "What licence the music is under, and so the weights, the one who trained must know."
 
 
 def sources_of(name: str, public_domain: bool) -> list[str]:
@@ -64,38 +50,22 @@ def is_public_domain(path: Path) -> bool:
 def main(
     *,
     corpus: Sequence[str],
-    out: Path,
+    run: Annotated[Path, "a new folder for the run; its model is what is shipped"],
     about: Annotated[str | None, "sources and licences, for the card"] = None,
     public_domain: Annotated[bool, "only files whose C: lines say they are"] = False,
     set_: Annotated[Sequence[str], "such as model.d_model=96 epochs=20"] = (),
 ) -> None:
-    """Train, and save the best epoch."""
+    """Train; the best epoch is kept."""
     torch.set_num_threads(1)
-    config = HarmonizerFitConfig()
+    config = HARMONIZE
     for assignment in set_:
         config = override(config, assignment)
-    examples = read_examples([n for name in corpus for n in sources_of(name, public_domain)])
-    train, val = examples["train"].examples, examples["val"].examples
-    print({split: len(of_split.examples) for split, of_split in examples.items()}, flush=True)
-    started = time.process_time()
-
-    def report(epoch: int, nats: float) -> None:
-        spent = time.process_time() - started
-        print(f"epoch {epoch}: {nats:.4f} nats per chord, {spent:.0f} CPU-s", flush=True)
-
-    network, nats = fit(train, val, config, report=report)
-    parameters = sum(p.numel() for p in network.parameters())
-    card = CARD.format(
-        parameters=parameters,
-        corpus=" ".join(Path(name).name for name in corpus),
-        train=len(train),
-        val=len(val),
-        nats=nats,
-        about=about or (ABOUT if public_domain else ABOUT_OTHERS),
-    )
-    metrics = {"val_nats_per_chord": nats, "parameters": float(parameters)}
-    models.save(out, models.HarmonyModel(network=network, metrics=metrics, card=card))
-    print(f"wrote {out}")
+    examples = read_chords([n for name in corpus for n in sources_of(name, public_domain)])
+    print("\n".join(examples.summary()), flush=True)
+    task = HarmonizeTask(examples, {"task": "harmonize", "corpus": list(corpus)})
+    about = about or (ABOUT if public_domain else "")
+    summary = train(config, task, run, about=about, report=lambda p: print(p, flush=True))
+    print(f"{summary}; {time.process_time():.0f} CPU-s")
 
 
 if __name__ == "__main__":
