@@ -42,9 +42,9 @@ def make_tokens(seed: int = 0, n: int = 40) -> TokenSet:
     return build_tokenset(rows, vocab=VOCAB, feature_sizes={"beat": 4}, tokenizer="toy")
 
 
-def losses(folder: Path) -> list[tuple[Any, ...]]:
+def losses(folder: Path, unit: str = "note") -> list[tuple[Any, ...]]:
     """What must not depend on interruptions: everything but the clock."""
-    rows = parse_rows((folder / "history.csv").read_text())
+    rows = parse_rows((folder / "history.csv").read_text(), unit)
     return [
         (r.step, r.epoch, r.learning_rate, r.train_bits_per_token, r.val_bits_per_note)
         for r in rows

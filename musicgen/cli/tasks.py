@@ -164,7 +164,15 @@ def _labelled(origin: Mapping[str, Any], vocabulary: Vocabulary | None = None) -
     from musicgen.corpus.preparation import choose
 
     labels = labels_from(origin["labels"], column=origin["column"])
-    names = origin["corpus"] or [labels.corpus or "celtic"]
+    names = origin["corpus"] or ["celtic"]
+    if labels.corpus is not None:
+        table = Path(labels.corpus.rpartition("#")[0])
+        for name in origin["corpus"] or ():
+            if not Path(name.partition("#")[0]).exists() or not table.samefile(
+                name.partition("#")[0]
+            ):
+                raise ConfigError(f"--labels {table}: holds its own texts; drop --corpus {name}")
+        names = [labels.corpus]
     tokenizer = origin["tokenizer"]
     if tokenizer is None:
         tokenizer = "word" if labels.has_texts else choose(names).name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def scales(folder: Path, n: int = 16) -> Path:
 def run(*words: object) -> tuple[int, str]:
     """Exit code and everything printed."""
     done = CliRunner().invoke(app, list(map(str, words)))
-    return done.exit_code, done.output
+    return done.exit_code, f"{done.output}{done.exception or str()}"
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +121,6 @@ def test_the_heading_tells_nothing(tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     corpus = read_labelled([str(scales(tmp_path / "t"))], labels_from("folder"), tokenizer="melody")
     task = ClassifyTask(corpus, {"task": "classify"})
-    from dataclasses import replace
-
     config = replace(CLASSIFY.with_budget(steps=6), val_every=2, log_every=1, save_minutes=0.0)
     config = replace(config, model=replace(config.model, d_model=8))
     train(config, task, tmp_path / "whole")
@@ -141,8 +140,8 @@ def test_what_is_not_learned_from_is_counted_and_listed(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("\n".join(rows) + "\n")
     corpus = read_labelled([str(folder)], labels_from(str(tmp_path / "l.csv")), tokenizer="melody")
     assert sum(map(len, corpus.splits.values())) == 11  # a file by its name, one by its title
-    assert sorted(line.partition(":")[0] for line in corpus.omitted) == ["no label",
-                                                                        "no tune or text"]  # fmt: skip
+    kinds = sorted(line.partition(":")[0] for line in corpus.omitted)
+    assert kinds == ["no label", "no tune or text"]
     summary = "\n".join(corpus.summary())
     assert "left out: no label: " in summary
     assert "row 13: nowhere.abc" in summary
