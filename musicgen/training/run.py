@@ -108,21 +108,33 @@ def train(
         if state is None:
             run.begin(config, tokens, origin or {})
         torch.manual_seed(config.seed)
-        facts: dict[str, Any] = {"training": to_dict(config), "about": about}
+        module, data, describe = _parts(config, tokens, start, novelty, about)
+        enough = ENOUGH_STEPS if start is None else ENOUGH_STEPS // 10
         if isinstance(tokens, Task):
-            module: NextTokenModule = TaskModule.of(config, tokens)
-            describe: Describe = partial(tokens.describe, **facts)
-            data: TuneDataModule = TaskDataModule.of(tokens, config)
             enough = 0
-        else:
-            module = NextTokenModule.from_config(config, tokens, start=start)
-            describe = partial(_describe, tokens=tokens, novelty=novelty, **facts)
-            data = TuneDataModule.from_tokens(tokens, config.data, seed=config.seed)
-            enough = ENOUGH_STEPS if start is None else ENOUGH_STEPS // 10
         with quiet_lightning():
             summary = _fit(module, data, run, state, report, describe, logger, enough)
         run.finish(summary)
         return summary
+
+
+def _parts(
+    config: TrainConfig,
+    tokens: TokenSet | Task,
+    start: Checkpoint | None,
+    novelty: NoveltyIndex | None,
+    about: str,
+) -> tuple[NextTokenModule, TuneDataModule, Describe]:
+    """The module of a run, its data, and how its model is kept."""
+    facts: dict[str, Any] = {"training": to_dict(config), "about": about}
+    if isinstance(tokens, Task):
+        module = TaskModule.of(config, tokens)
+        return module, TaskDataModule.of(tokens, config), partial(tokens.describe, **facts)
+    return (
+        NextTokenModule.from_config(config, tokens, start=start),
+        TuneDataModule.from_tokens(tokens, config.data, seed=config.seed),
+        partial(_describe, tokens=tokens, novelty=novelty, **facts),
+    )
 
 
 def _describe(network: nn.Module, **facts: Any) -> dict[str, bytes]:

@@ -60,7 +60,7 @@ def scales(folder: Path, n: int = 16) -> Path:
 def run(*words: object) -> tuple[int, str]:
     """Exit code and everything printed."""
     done = CliRunner().invoke(app, list(map(str, words)))
-    return done.exit_code, f"{done.output}{done.exception or str()}"
+    return done.exit_code, f"{done.output}{done.exception or ''}"
 
 
 @pytest.fixture(scope="module")
