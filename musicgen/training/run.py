@@ -93,12 +93,7 @@ def train(
         TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
     """
     _require_trainable(config, tokens, start, logger)
-    if isinstance(tokens, TokenSet):
-        if start is not None:
-            tokens = tokens.with_features(start.feature_sizes)
-        config = config.fitted(tokens, start)
-    else:
-        config = tokens.fitted(config)
+    config, tokens = _sized(config, tokens, start)
     if start is not None and start.novelty is not None:
         novelty = start.novelty if novelty is None else start.novelty + novelty
     active = getattr(rank_zero_only, "rank", 0) == 0
@@ -109,13 +104,23 @@ def train(
             run.begin(config, tokens, origin or {})
         torch.manual_seed(config.seed)
         module, data, describe = _parts(config, tokens, start, novelty, about)
-        enough = ENOUGH_STEPS if start is None else ENOUGH_STEPS // 10
-        if isinstance(tokens, Task):
-            enough = 0
+        enough = 0 if isinstance(tokens, Task) else ENOUGH_STEPS
+        enough = enough if start is None else enough // 10
         with quiet_lightning():
             summary = _fit(module, data, run, state, report, describe, logger, enough)
         run.finish(summary)
         return summary
+
+
+def _sized(
+    config: TrainConfig, tokens: TokenSet | Task, start: Checkpoint | None
+) -> tuple[TrainConfig, TokenSet | Task]:
+    """The configuration with a network for these data, and the data with its columns."""
+    if isinstance(tokens, Task):
+        return tokens.fitted(config), tokens
+    if start is not None:
+        tokens = tokens.with_features(start.feature_sizes)
+    return config.fitted(tokens, start), tokens
 
 
 def _parts(
