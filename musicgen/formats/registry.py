@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,8 @@ from musicgen.errors import ConfigError
 from musicgen.music.tune import Reading, Rejected, Tune
 
 Place = Callable[..., Any] | str | None  # a function, or "package.module:function"
+# Python may call it a deadlock when one thread imports a package and another a module of it.
+_IMPORTING = threading.RLock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,8 @@ def _function(place: Place) -> Callable[..., Any]:
     if callable(place):
         return place
     module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
+    with _IMPORTING:
+        return getattr(import_module(module), name)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -128,3 +129,29 @@ def test_every_row_has_a_function_for_what_it_promises() -> None:
         assert row.each_reader is None or callable(row.parse_each)
     for row in formats.WRITERS.values():
         assert callable(row.render)
+
+
+FIRST_USE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from musicgen.formats.registry import READERS, WRITERS
+sys.setswitchinterval(1e-6)
+uses = [lambda row=row: row.writing_options for row in WRITERS.values()]
+uses += [lambda row=row: row.reading_options for row in READERS.values()]
+barrier = Barrier(len(uses))
+
+def use(first):
+    barrier.wait()
+    first()
+
+with ThreadPoolExecutor(len(uses)) as pool:
+    list(pool.map(use, uses))
+"""
+
+
+def test_many_threads_may_use_formats_for_the_first_time_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_USE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
