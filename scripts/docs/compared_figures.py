@@ -86,7 +86,7 @@ def compared(path: Path) -> None:
         for title, row in zip(titles, motif, strict=True):
             right.plot(criteria.FILLERS, row, "o-", label=title)
         right.set_xticks(criteria.FILLERS)
-        right.set_xlabel("bars by which a motif of 3 bars is moved; colours as left")
+        right.set_xlabel("bars by which a motif of 3 bars is moved;\ncolours as on the left")
         right.set_ylabel("its bits per token")
 
 
