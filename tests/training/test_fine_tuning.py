@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from musicgen import corpus
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import checkpoint as checkpoints
 from musicgen.training import train
@@ -59,13 +60,13 @@ def test_every_shipped_model_is_a_start(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
     start = checkpoints.load(checkpoints.locate(name))
-    if start.tokenizer == "melody":
-        corpus = str(tmp_path / "book.abc")
-        (tmp_path / "book.abc").write_text(book(40))
-    else:
-        corpus = "chorales"
+    (tmp_path / "book.abc").write_text(book(40))
+    files = [tmp_path / "book.abc"]
+    if start.tokenizer != "melody":
+        files = [file.path for file in corpus.find_files(["chorales"])[:30]]
     out = str(tmp_path / "run")
-    command = ["--from", name, "--corpus", corpus, "--set", "epochs=none", "--set", "steps=2"]
+    command = ["--from", name, "--set", "epochs=none", "--set", "steps=2"]
+    command += [word for file in files for word in ("--corpus", str(file))]
     code, _, err = run(capsys, "train", *command, "--out", out)
     assert code == 0, err
     trained = checkpoints.load(out)
@@ -88,8 +89,8 @@ def test_a_model_can_be_trained_on_with_tunes_of_ones_own(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "book.abc").write_text(book(40))
-    corpus, tokens, out = (str(tmp_path / name) for name in ("book.abc", "tokens", "run"))
-    assert run(capsys, "prepare", "--corpus", corpus, "--from", "celtic", "--out", tokens)[0] == 0
+    tunes, tokens, out = (str(tmp_path / name) for name in ("book.abc", "tokens", "run"))
+    assert run(capsys, "prepare", "--corpus", tunes, "--from", "celtic", "--out", tokens)[0] == 0
     short = ["--from", "celtic", "--epochs", "1"]
     code, _, err = run(capsys, "train", "--tokens", tokens, *short, "--out", out)
     assert code == 0, err
@@ -106,8 +107,8 @@ def test_a_model_can_be_trained_on_with_tunes_of_ones_own(
         (["--tokens", tokens, "--from", "chorale"], "another vocabulary"),
         (["--tokens", tokens, *short[:2], "--set", "model.d_model=16"], "is another network"),
         (["--tokens", tokens, *short[:2], "--preset", "lstm"], "drop --preset"),
-        (["--corpus", corpus, *short[:2], "--tokenizer", "char"], "the model uses melody tokens"),
-        (["--corpus", corpus, "--from", "nobody"], "no such model folder"),
+        (["--corpus", tunes, *short[:2], "--tokenizer", "char"], "the model uses melody tokens"),
+        (["--corpus", tunes, "--from", "nobody"], "no such model folder"),
     ):
         code, _, err = run(capsys, "train", *wrong, "--out", str(tmp_path / "other"))
         assert code == 1
