@@ -40,8 +40,15 @@ class ClassifierHead:
     card: str = ""
 
     def answer(self, states: Floats) -> Answers:
-        """Probability of every answer to every question, from the states (T, C) of a tune."""
-        logits = self.logits(states)
+        """Probability of every answer to every question, from the states (T, C) of a tune.
+
+        Raises:
+            CheckpointError: the weights give values that are not finite.
+        """
+        with np.errstate(all="ignore"):
+            logits = self.logits(states)
+        if not np.isfinite(logits).all():
+            raise CheckpointError("the classifier gives values that are not finite; get another")
         answers: Answers = {}
         begin = 0
         for question in QUESTIONS:

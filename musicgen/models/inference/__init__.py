@@ -15,6 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+import numpy as np
+
 from musicgen.errors import ConfigError
 from musicgen.models.config import KINDS, ModelConfig
 from musicgen.models.inference.interface import Floats, Ints, Network, Rows, State, Stepper, Weights
@@ -35,7 +37,7 @@ class ArrayStepper:
         make = KINDS[model.kind].stepper
         if make is None:
             raise ConfigError(f"model.kind: '{model.kind}' has no step in numpy; use torch")
-        with single_threaded():
+        with single_threaded(), np.errstate(over="ignore", invalid="ignore"):
             self.network = make(model, weights)
 
     def begin(self, indices: Sequence[int]) -> Rows:
@@ -49,7 +51,9 @@ class _ArrayRows:
         self._time = 0
 
     def read(self, ids: Ints, features: Ints) -> Floats:
-        logits = self._network.step(self._state, self._time, ids, features)
+        # What grows past float32 ends as logits that are not finite, which the reader refuses.
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = self._network.step(self._state, self._time, ids, features)
         self._time += 1
         return logits
 
