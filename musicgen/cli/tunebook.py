@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sys
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from musicgen.cli.messages import say
 from musicgen.cli.progress import progress_bar
-from musicgen.errors import MusicgenError
+from musicgen.errors import MusicgenError, ParseError
 from musicgen.formats import write
 from musicgen.music.tune import Tune
 from musicgen.system.files import make_folder, read_bytes, slug, write_bytes
+from musicgen.system.json_content import JsonContent
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 BOOK, INDEX, SETTINGS = "book.abc", "index.csv", "book.json"
 COLUMNS = (
     *("number", "title", "file", "key", "meter", "rhythm", "form", "bars", "bits_per_note"),
-    *("novelty", "similarity", "copied_bars"),
+    *("novelty", "similarity", "copied_bars", "sha256"),
 )
 _LINES = 10  # of progress, where there is no bar
 
@@ -97,10 +99,11 @@ class Tunebook:
             *(take.index + 1, tune.title, f"{name}.abc", tune.key, tune.meter, tune.rhythm),
             *(form, bars, f"{take.bits_per_note:.4f}", *cells),
         )
+        abc = _abc(tune)
         with (self.folder / BOOK).open("a", encoding="utf-8") as book:
-            book.write(_abc(tune) + "\n")
+            book.write(abc + "\n")
         with (self.folder / INDEX).open("a", encoding="utf-8", newline="") as index:
-            index.write(_row(row))
+            index.write(_row((*row, _digest(row, abc.encode()))))
 
 
 def stored_seed(folder: Path) -> int | None:
@@ -118,20 +121,33 @@ def _row(values: Iterable[object]) -> str:
     return text.getvalue()
 
 
+def _digest(row: Iterable[object], abc: bytes) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a row of the index and its tune's file."""
+    return hashlib.sha256(_row(row).encode() + abc).hexdigest()[:16]
+
+
 def _recover(folder: Path) -> int:
-    """The number of complete tunes; book and index are cut back to them."""
+    """The number of complete tunes; book and index are cut back to them. What was changed since it
+    was written stays as it is, with a warning; older books have no digests to tell by."""
     lines = read_bytes(folder / INDEX).decode("utf-8", "replace").splitlines(keepends=True)
+    is_older = lines[:1] == [_row(COLUMNS[:-1])]
     kept, books = [_row(COLUMNS)], []
     for line in lines[1:]:
         cells = next(csv.reader([line]), [])
+        if is_older and len(cells) == len(COLUMNS) - 1:
+            cells.append("")
         complete = line.endswith("\n") and len(cells) == len(COLUMNS)
         if not complete or cells[0] != str(len(kept)):
             break
         file = folder / Path(cells[2]).name
         if not file.is_file():
             break
-        kept.append(line)
-        books.append(read_bytes(file) + b"\n")
+        *row, digest = cells
+        abc = read_bytes(file)
+        if digest and digest != _digest(row, abc):
+            say(f"warning: {file}: it or its row in {INDEX} was changed; both are kept as they are")
+        kept.append(_row((*row, _digest(row, abc))))
+        books.append(abc + b"\n")
     write_bytes(folder / INDEX, "".join(kept).encode())
     write_bytes(folder / BOOK, b"".join(books))
     return len(books)
@@ -158,10 +174,13 @@ def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:
+    file = folder / SETTINGS
     try:
-        return dict(json.loads(read_bytes(folder / SETTINGS)))
-    except (ValueError, TypeError):
-        raise MusicgenError(f"{folder / SETTINGS}: is damaged; use --force to overwrite") from None
+        data = read_bytes(file)
+    except ParseError as error:
+        raise MusicgenError(f"{error}, or use --force to overwrite") from None
+    with JsonContent(data, file, raises=MusicgenError, advice="use --force to overwrite") as stored:
+        return dict(stored)
 
 
 def _require_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -46,7 +46,10 @@ _SIGNS = {
     ",": "breath", ":": "arpeggio",
 }  # fmt: skip
 _HAIRPINS = {"<": "crescendo(", "[": "crescendo)", ">": "diminuendo(", "]": "diminuendo)"}
-_LENGTH = re.compile(r"(\d{1,4})(?:%(\d{1,4}))?(\.{0,4})")
+# A longer number, or more dots, is no length.
+_LENGTH = re.compile(r"(?<![\d%])(\d{1,4})(?!\d)(?:%(\d{1,4})(?!\d))?(\.{0,4})(?![.%])")
+# What begins as a meter, tempo or key signature and was not read as one.
+_SENSELESS = re.compile(r"M-?\d|MM[^\[]|k\[")
 _NOTE = re.compile(r"([A-Ga-g])\1*([#-]{0,3})")
 _KEY = re.compile(r"([A-Ga-g][#-]?):([a-z]{3})?")
 _SIGNATURE = re.compile(r"k\[((?:[a-g](?:#|-|n))*)\]")
@@ -248,6 +251,8 @@ class _Reader:
             self._place(spine, Change(tempo=Tempo(Fraction(token[2:]))))
         elif token.startswith(">") and "[" not in token and len(token) > 1:
             self._place(spine, Change(part=token[1:]))
+        elif _SENSELESS.match(token):
+            self.left_out[f"interpretations that make no sense ('*{token[:20]}'), left out"] += 1
 
     def _set_meter(self, spine: _Spine, meter: Meter) -> None:
         self.meter = meter
@@ -340,6 +345,8 @@ class _Reader:
             self.left_out["notes without a duration left out"] += 1
             return None
         notes = [_pitched(piece, _length(piece)[0] or duration) for piece in pieces]
+        if not any(notes) and "r" not in token:
+            self.left_out["signs of neither a note nor a rest, read as rests"] += 1
         graces = spine.graces.pop(column.voice, [])
         sound = SoundingEvent(
             self.now - self.start,

@@ -162,3 +162,19 @@ def test_a_damaged_folder_is_refused(tmp_path: Path, damage: Any, message: str) 
     with pytest.raises(CorpusError) as caught:
         TokenSet.load(tmp_path / "t")
     assert message in str(caught.value)
+
+
+def test_a_name_that_was_changed_is_noticed_but_in_older_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    build().save(folder)
+    meta = json.loads((folder / "meta.json").read_text())
+    meta["names"]["train"][0] += "!"
+    (folder / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(CorpusError, match=r"meta\.json: was changed or damaged; prepare"):
+        TokenSet.load(folder)
+    digest = meta.pop("sha256")
+    (folder / "meta.json").write_text(json.dumps(meta))
+    assert TokenSet.load(folder).splits["train"].names[0].endswith("!")
+    (folder / "meta.json").write_text(json.dumps({**meta, "sha257": digest}))
+    with pytest.raises(CorpusError, match="was changed or damaged"):
+        TokenSet.load(folder)

@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgen import formats
-from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import MusicgenError
 from musicgen.formats.abc_notation import parse_text
 from musicgen.models import checkpoint
@@ -263,22 +262,33 @@ def test_a_thousand_flipped_bits_in_a_model_are_noticed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     checkpoint.load(tmp_path)
     rng = random.Random(0)
-    assert flips.check(tmp_path, 1000, rng, flips.flipped)[0] == 1000
-    assert flips.check(tmp_path, 200, rng, flips.cut)[0] == 200
+    assert flips.check(tmp_path, 1000, rng, flips.flipped)[0] == {"noticed": 1000}
+    assert flips.check(tmp_path, 200, rng, flips.cut)[0] == {"noticed": 200}
 
 
 def test_flipped_bits_in_token_files_are_noticed(tmp_path: Path) -> None:
-    """In the arrays, the vocabulary and the settings; names of tunes are only names."""
-    files = script("checks.fuzz").folder_files("tokens")
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-    TokenSet.load(tmp_path)
+    """In the arrays, the vocabulary, the settings, the names of tunes and the index."""
     flips = script("checks.flips")
+    flips.make_tokens(tmp_path / "tokens")
     rng = random.Random(0)
-    for _ in range(200):
-        path = tmp_path / rng.choice([name for name in sorted(files) if name.endswith(".npy")])
-        original = path.read_bytes()
-        path.write_bytes(flips.flipped(original, rng))
-        with pytest.raises(MusicgenError):
-            TokenSet.load(tmp_path)
-        path.write_bytes(original)
+    verdicts, places = flips.check(tmp_path / "tokens", 240, rng, flips.flipped, flips.use_tokens)
+    assert verdicts == {"noticed": 240}
+    assert places["meta.json"] > 5
+
+
+# --- one thing grown; scripts/checks/growth.py does all of it -----------------------------------
+
+
+@pytest.mark.parametrize("kind", [".abc", ".mid", ".musicxml", ".krn", "tokens", "model"])
+def test_what_a_file_costs_stays_in_proportion_to_its_bytes(tmp_path: Path, kind: str) -> None:
+    growth = script("checks.growth")
+    for probe in growth.probes_of(kind, sample=6, seed=1):
+        assert growth.complaint_of(probe, tmp_path) == "", probe.what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(script("checks.growth").KINDS))
+def test_what_any_kind_of_file_costs_stays_in_proportion(tmp_path: Path, kind: str) -> None:
+    growth = script("checks.growth")
+    for probe in growth.probes_of(kind, sample=40, seed=2):
+        assert growth.complaint_of(probe, tmp_path) == "", probe.what

@@ -101,3 +101,16 @@ def test_limits_reject_the_tune_and_say_which() -> None:
     many = "".join(f"[V:{n}]A|" for n in range(70))
     (rejected,) = parse_text(f"X:1\nT:many\nK:C\n{many}\n").rejected
     assert rejected.reason == "has more than 64 voices; split it"
+
+
+@pytest.mark.parametrize("music", ["A0", "A/0", "z0", "z/0", "[CEG]0", "{A0}B", "(3A0BC", "A0>B"])
+def test_a_length_of_zero_is_warned_of_with_its_line(music: str) -> None:
+    (tune,) = parse_text(f"X:1\nL:1/8\nK:C\nABcd|{music} c|\n").tunes
+    found = [(w.what, w.line) for w in tune.warnings]
+    assert ("a length of zero; read as the unit length", 4) in found
+
+
+@pytest.mark.parametrize("tempo", ["0/4=100", "1/0=1e999", "1/4=0", "1000000000000/0=4"])
+def test_a_tempo_that_makes_no_sense_is_warned_of_with_its_line(tempo: str) -> None:
+    (tune,) = parse_text(f"X:1\nQ:{tempo}\nK:C\nABcd|\n").tunes
+    assert [w.line for w in tune.warnings] == [2]

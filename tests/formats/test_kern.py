@@ -111,3 +111,25 @@ def test_what_is_left_out_is_said_with_its_line() -> None:
         ("a **fing spine left out", 1),
         ("notes without a duration left out", 5),
     ]
+
+
+@pytest.mark.parametrize(
+    ("row", "warning"),
+    [
+        ("4%0c", "notes without a duration left out"),
+        ("1000000000c", "notes without a duration left out"),
+        ("4%1000000000c", "notes without a duration left out"),
+        ("4.........c", "notes without a duration left out"),
+        ("nanc", "notes without a duration left out"),
+        ("4", "signs of neither a note nor a rest, read as rests"),
+        ("*M0/0", "interpretations that make no sense ('*M0/0'), left out"),
+        ("*M-3/4", "interpretations that make no sense ('*M-3/4'), left out"),
+        ("*MM0", "interpretations that make no sense ('*MM0'), left out"),
+        ("*MM1e999", "interpretations that make no sense ('*MM1e999'), left out"),
+        ("*MMnan", "interpretations that make no sense ('*MMnan'), left out"),
+        ("*k[zz]", "interpretations that make no sense ('*k[zz]'), left out"),
+    ],
+)
+def test_what_makes_no_sense_is_warned_of_with_its_line(row: str, warning: str) -> None:
+    (tune,) = parse(f"**kern\n*M4/4\n4c\n{row}\n4d\n4e\n=\n*-\n".encode()).tunes
+    assert [(w.what, w.line) for w in tune.warnings if w.line] == [(warning, 4)]

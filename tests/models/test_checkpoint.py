@@ -250,6 +250,9 @@ def test_a_manifest_that_is_not_one(folder: Path, data: bytes) -> None:
         ("vocab.json", b'"E"', b"5", "is not a list of different texts"),
         ("vocab.json", b"<pad>", b"<mad>", "does not fit the model"),
         ("metrics.json", b"2.5", b'"x"', "cannot be read"),
+        ("metrics.json", b"2.5", b"1e400", "metrics.json: cannot be read: ["),
+        ("openings.json", b"1", b"1" + b"0" * 400, "openings.json: cannot be read: ["),
+        ("openings.json", b"1", b"[" * 100_000, "openings.json: cannot be read: it is nested"),
     ],
 )
 def test_contents_that_do_not_fit(

@@ -20,7 +20,7 @@ from musicgen.evaluation import critics
 from musicgen.evaluation.discrimination import auc
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.metrics.baselines import shuffled
-from musicgen.music.metrics.critic import VERSION_1_MEASURES, Critic
+from musicgen.music.metrics.critic import MAX_NODES, MAX_TREES, VERSION_1_MEASURES, Critic, Trees
 from musicgen.music.metrics.features import Features
 from musicgen.music.metrics.note_arrays import NoteArrays
 from musicgen.music.metrics.table import MEASURES
@@ -116,6 +116,10 @@ def _set(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
         _set("trees", [[[10**6, 1.0, 1, 2, True], [0.5], [0.5]]]),  # looks at nothing
         _set("trees", [[[0, math.nan, 1, 2, True], [0.5], [0.5]]]),
         _set("trees", [[[0, 10**400, 1, 2, True], [0.5], [0.5]]]),
+        _set("trees", []),
+        _set("trees", [[[0.5]]] * (MAX_TREES + 1)),
+        _set("trees", [[[0.5]] * (MAX_NODES + 1)]),
+        _set("measures", ["leaps", "leaps"]),
         _set("kinds", {"smell": ["good"]}),
         _set("kinds", ["intervals"]),
         lambda data: data.pop("kinds"),
@@ -192,3 +196,11 @@ def test_a_composer_with_a_critic_keeps_the_tune_most_like_a_real_one(
     assert [take.tune for take in plain.takes(8, controls, how)] == first
     with pytest.raises(ConfigError, match="this model has no critic"):
         plain.takes(1, controls, how, Selection(judge="likeness"))
+
+
+def test_a_large_critic_costs_no_more_than_its_nodes(critic: Critic) -> None:
+    """One tree of many nodes among many of one: a table of both would have ten million places."""
+    long: list[Any] = [(0, 1e9, n + 1, n + 1, True) for n in range(MAX_NODES - 1)]
+    trees = Trees.of([[*long, (0.25,)], *([(0.5,)] for _ in range(MAX_TREES - 1))])
+    assert len(trees.value) == MAX_NODES + MAX_TREES - 1
+    assert trees.total(np.zeros(1)) == 0.25 + 0.5 * (MAX_TREES - 1)

@@ -161,7 +161,9 @@ def read_tempo(content: str, unit: Fraction) -> tuple[Tempo, str]:
     beats, equals, number = rest.partition("=")
     if not equals:
         beats, number = "", rest
-    lengths = [Fraction(4 * int(a), int(b)) for a, b in _FRACTION.findall(beats) if int(b)]
+    lengths = [
+        Fraction(4 * int(a), int(b)) for a, b in _FRACTION.findall(beats) if int(a) and int(b)
+    ]
     match = _BPM.match(number.strip())
     beat = sum(lengths, Fraction(0)) or unit
     if match is None or not Fraction(match[1]) or (equals and not lengths):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from musicgen.formats.abc_notation.decorations import canonical_name
 from musicgen.formats.abc_notation.event_drafts import with_slurs
 from musicgen.formats.abc_notation.placement import Placer
-from musicgen.formats.abc_notation.scanner import GRACE_NOTE, duration_of
+from musicgen.formats.abc_notation.scanner import GRACE_NOTE, ZERO_LENGTH, duration_of, factor
 from musicgen.music.tune import Grace, Marks, Note
 
 
@@ -25,6 +25,8 @@ def read_grace(
         if letter:
             marks = Marks(slurs_opened=opened, decorations=tuple(names))
             pitch = placer.pitch(sign, letter, octave)
+            if not factor(length):
+                warn(ZERO_LENGTH)
             notes.append(Note(pitch, duration_of(length, *placer.voice.unit), marks=marks))
             opened, names = 0, []
         elif name:

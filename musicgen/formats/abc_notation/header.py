@@ -138,6 +138,7 @@ class Header:
         """Read Q:; its meaning may depend on a later L:."""
         if content.strip():
             self.tempo_text = content
+            self.parse_tempo(content, Fraction(1, 2))  # for its warning, which needs no unit
 
     def parse_tempo(self, content: str, unit: Fraction) -> Tempo:
         """The tempo of Q:, with a warning where it is not understood."""
@@ -196,4 +197,4 @@ class Header:
 
     def the_tempo(self) -> Tempo | None:
         """The tempo, if there is one."""
-        return self.parse_tempo(self.tempo_text, self.the_unit()) if self.tempo_text else None
+        return read_tempo(self.tempo_text, self.the_unit())[0] if self.tempo_text else None

@@ -16,6 +16,7 @@ from musicgen.formats.abc_notation.placement import Placer
 from musicgen.formats.abc_notation.scanner import (
     ALTERS,
     TOKEN,
+    ZERO_LENGTH,
     duration_of,
     factor,
     is_chord_symbol,
@@ -113,6 +114,8 @@ class MusicReader:
             self._marked_note(match)
             return
         sign, letter, octave, length = match.group(2, 3, 4, 5)
+        if "0" in length:
+            self._duration(length, match)  # for its warning
         step = letter.upper()
         if sign is None:
             alter = voice.altered[step]
@@ -135,7 +138,7 @@ class MusicReader:
 
     def _duration(self, length: str, match: Match) -> Fraction:
         if factor(length) == 0:
-            self.warn("a length of zero; read as the unit length", match.start())
+            self.warn(ZERO_LENGTH, match.start())
         return duration_of(length, *self.voice.unit)
 
     def _rest(self, match: Match) -> None:
@@ -146,6 +149,8 @@ class MusicReader:
         elif voice.busy:
             self.placer.place(Rest(self._duration(length, match), visible=visible))
         else:
+            if "0" in length:
+                self._duration(length, match)  # for its warning
             voice.append(plain_rest(visible, length, voice.unit))
 
     def _bar_rest(self, match: Match) -> None:
@@ -181,7 +186,9 @@ class MusicReader:
         if self.voice.chord is None:
             self.warn("']' closes nothing; left out", match.start())
         else:
-            self.placer.close_chord(subgroup(match, "chord_close", 1))
+            length = subgroup(match, "chord_close", 1)
+            self._duration(length, match)  # for its warning
+            self.placer.close_chord(length)
 
     # Rhythm and phrasing.
 

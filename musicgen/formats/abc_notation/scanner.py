@@ -13,6 +13,7 @@ from functools import lru_cache
 from musicgen.music.theory import Pitch
 from musicgen.music.tune import Note, Rest
 
+ZERO_LENGTH = "a length of zero; read as the unit length"
 _LENGTH = r"\d{0,4}(?:/{1,6}\d{0,4})?"
 _VOLTA = r"\d{1,2}(?:[,-]\d{1,2}){0,16}\.?"
 _BAR = (
@@ -77,14 +78,16 @@ ALTERS = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0, "=3D": 0}
 
 @lru_cache(maxsize=4096)
 def factor(length: str) -> Fraction:
-    """Multiplier of a length such as "", "2", "3/2", "/", "//" or "/4" (4.3); 0 stays 0."""
+    """Multiplier of a length such as "", "2", "3/2", "/", "//" or "/4" (4.3); 0 stays 0, and what
+    is divided by 0 is 0, too."""
     top, slash, rest = length.partition("/")
     numerator = int(top or 1)
     if not slash:
         return Fraction(numerator)
     halvings = len(rest) - len(rest.lstrip("/"))
     bottom = rest.lstrip("/")
-    return Fraction(numerator, max(int(bottom or 2), 1) * 2**halvings)
+    parts = int(bottom or 2)
+    return Fraction(numerator, parts * 2**halvings) if parts else Fraction(0)
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,9 @@ from musicgen.formats.musicxml.document import read_document
 from musicgen.system.files import MAX_INPUT_BYTES
 
 MAX_MEMBERS = 10_000
+# So many bytes may come out of a small file, or so many for each of its bytes: scores of one bar
+# again and again are packed 100 to 1.
+MIN_UNPACKED, MAX_RATIO = 8 << 20, 200
 _CONTAINER = "META-INF/container.xml"
 _CONTAINER_BYTES = 65_536
 _SUFFIXES = (".musicxml", ".xml")
@@ -44,7 +47,8 @@ def unpack(data: bytes) -> bytes:
         raise ParseError(f"holds more than {MAX_MEMBERS} files; unpack the score by hand")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _member(archive, _score_name(archive), MAX_INPUT_BYTES)
+            most = min(MAX_INPUT_BYTES, max(MIN_UNPACKED, MAX_RATIO * len(data)))
+            return _member(archive, _score_name(archive), most)
     except _DAMAGE as error:
         reason = (str(error) or type(error).__name__)[:80]
         raise ParseError(f"is a damaged archive ({reason}); export it again") from None
@@ -54,8 +58,9 @@ def _score_name(archive: zipfile.ZipFile) -> str:
     names = archive.namelist()
     if _CONTAINER in names:
         container = read_document(_member(archive, _CONTAINER, _CONTAINER_BYTES))
+        known = set(names)
         for rootfile in container.root.iter("rootfile"):
-            if (path := rootfile.get("full-path", "")) in names:
+            if (path := rootfile.get("full-path", "")) in known:
                 return path
     for name in names:
         if name.lower().endswith(_SUFFIXES) and not name.startswith(("META-INF/", "__MACOSX/")):

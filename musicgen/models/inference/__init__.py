@@ -15,8 +15,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-import numpy as np
-
 from musicgen.errors import ConfigError
 from musicgen.models.config import KINDS, ModelConfig
 from musicgen.models.inference.interface import Floats, Ints, Network, Rows, State, Stepper, Weights

@@ -18,6 +18,8 @@ from musicgen.music.theory import Key, Meter
 from musicgen.music.tune import Bar, Change, Chord, Event, Marks, Note, Tempo
 
 MAX_BARS = 20_000
+# Bars that any file may have, and bars for each note: cost stays in proportion to the bytes.
+FREE_BARS, BARS_A_NOTE = 2_000, 8
 MAX_LINE_BARS = 200_000  # of all lines together
 SHORTESTREST = UNITS // 8  # at the end of the file
 MAX_SILENCE = 512  # quarters; four minutes at 120 quarters a minute
@@ -69,7 +71,7 @@ def write_bars(
     """
     _require_music(lines)
     end = max(line[-1][1] for line in lines if line)
-    spans = list(_spans(frame, end))
+    spans = list(_spans(frame, end, sum(map(len, lines))))
     if len(spans) * len(lines) > MAX_LINE_BARS:
         raise ParseError(f"more than {MAX_LINE_BARS} bars in all parts; split the file")
     filled = stop == spans[-1].stop and not frame.pickup
@@ -120,7 +122,8 @@ def _length(meter: Meter) -> int:
     return int(duration * UNITS)
 
 
-def _spans(frame: ConductorTrack, end: int) -> Iterator[_Span]:
+def _spans(frame: ConductorTrack, end: int, n_sounds: int) -> Iterator[_Span]:
+    most = min(MAX_BARS, FREE_BARS + BARS_A_NOTE * n_sounds)
     meters = [(at, meter) for at, meter in frame.meters if at < end]
     if frame.pickup:
         yield _Span(0, frame.pickup, meters[0][1], False)
@@ -131,8 +134,8 @@ def _spans(frame: ConductorTrack, end: int) -> Iterator[_Span]:
         length, announced = _length(meter), i > 0
         while start < (end if stop is None else stop):
             n_bars += 1
-            if n_bars > MAX_BARS:
-                raise ParseError(f"more than {MAX_BARS} bars; split the file")
+            if n_bars > most:
+                raise ParseError(f"more than {most} bars for {n_sounds} notes; split the file")
             bar_end = start + length if stop is None else min(start + length, stop)
             yield _Span(start, bar_end, meter, announced)
             start, announced = bar_end, False
