@@ -88,8 +88,11 @@ class Tunebook:
 
         tune = take.tune
         name = slug(tune.title)
+        abc = _abc(tune)
+        write_bytes(self.folder / f"{name}.abc", abc.encode())
         for suffix in formats:
-            write(tune, self.folder / (name + suffix))
+            if suffix != ".abc":
+                write(tune, self.folder / (name + suffix))
         form, bars = form_of(tune)
         novelty = take.novelty
         cells: tuple[object, ...] = ("", "", "")
@@ -99,7 +102,6 @@ class Tunebook:
             *(take.index + 1, tune.title, f"{name}.abc", tune.key, tune.meter, tune.rhythm),
             *(form, bars, f"{take.bits_per_note:.4f}", *cells),
         )
-        abc = _abc(tune)
         with (self.folder / BOOK).open("a", encoding="utf-8") as book:
             book.write(abc + "\n")
         with (self.folder / INDEX).open("a", encoding="utf-8", newline="") as index:

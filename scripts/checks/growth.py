@@ -191,7 +191,7 @@ def use_requests(path: Path) -> Uses:
             raise ParseError(str(error), path=path) from None
         asked = requests.GROUPS[name].read(body, "")
         if name != "takes":
-            yield lambda name=name, asked=asked: getattr(jobs, name)(jobs.to_json(asked))
+            yield partial(getattr(jobs, name), jobs.to_json(asked))
 
 
 KINDS = {
