@@ -272,7 +272,8 @@ def test_flipped_bits_in_token_files_are_noticed(tmp_path: Path) -> None:
     flips.make_tokens(tmp_path / "tokens")
     rng = random.Random(0)
     verdicts, places = flips.check(tmp_path / "tokens", 240, rng, flips.flipped, flips.use_tokens)
-    assert verdicts == {"noticed": 240}
+    assert verdicts["missed"] == 0  # what zip files say of their members is harmless
+    assert verdicts["noticed"] >= 230
     assert places["meta.json"] > 5
 
 
