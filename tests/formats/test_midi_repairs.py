@@ -299,4 +299,4 @@ def test_what_is_too_long_to_follow_is_refused_at_once() -> None:
     began = time.process_time()
     with pytest.raises(ParseError, match=r"take too long to follow \(\d+ onsets\); cut"):
         midi.parse(data)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 8  # three where nothing else runs

@@ -10,7 +10,7 @@ from musicgen import formats
 from musicgen.errors import MusicgenError, printable
 from musicgen.music.validation import validate
 from scripts.checks.fuzz import FOLDERS, MUSIC
-from scripts.checks.ideas import Idea, script
+from scripts.checks.ideas import ROOT, Idea, script
 from tests import hostile
 
 READ_S = 20.0  # of processor; two on an idle machine
@@ -48,7 +48,7 @@ IDEAS: dict[str, Idea] = {
         for kind in (*MUSIC, *FOLDERS)
     },
     "flipped bits and cut files of a model are noticed": script(
-        "flips.py", "--flips", 200, "--cuts", 50
+        "flips.py", "--flips", 200, "--cuts", 50, "--model", ROOT / "checkpoints/celtic-rnn"
     ),
     "killed training goes on as if nothing had happened": script("kills.py", "--kills", 10),
     "a folder with one bad file in ten is worked through": script(
