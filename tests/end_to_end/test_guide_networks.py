@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from musicgen.models import KINDS, ModelConfig, build_model
-from scripts.docs import numpy_rnn, parallel, recall
+from scripts.docs import numpy_rnn, parallel
 
 KIND_NAMES = (
     "window", "bag", "concatenation", "sinusoidal", "learned", "no-positions", "bidirectional"
@@ -119,9 +119,3 @@ def test_the_longest_chain_grows_with_time_for_recurrence_and_not_for_attention(
         short, long = (parallel.chain_of(parallel.network_of(kind), row) for row in ids)
         assert long - short >= least
         assert least or long == short
-
-
-def test_a_readout_recalls_the_symbol_just_read_before_older_ones() -> None:
-    bits = recall.bits_kept("lstm", 16, seconds=1.0)
-    assert bits.shape == (recall.BACK,)
-    assert bits[0] > 0.1 > bits[-1] >= 0
