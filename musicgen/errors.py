@@ -21,8 +21,10 @@ Every message is one line: where, what is wrong, what to do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from errno import ENOENT
 from pathlib import Path
+from types import MappingProxyType
 
 MAX_MESSAGE = 2000  # characters
 
@@ -31,7 +33,13 @@ class MusicgenError(Exception):
     """Base of every error that is caused by the input, not by a defect of the program.
 
     A message is one line of printable characters of bounded length, whatever it quotes.
+
+    Attributes:
+        unwritten: files that could not be written, by their names, for whoever can keep them
+            elsewhere.
     """
+
+    unwritten: Mapping[str, bytes] = MappingProxyType({})
 
     def __init__(self, message: str = "") -> None:
         text = printable(message)

@@ -205,3 +205,95 @@ def test_no_test_module_imports_another() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.")
         ]
         assert not [name for name in modules if ".test_" in str(name)], path
+
+
+# Calls and assignments that change the whole process, and the only places where they may stand: in
+# the command line's own process, in our child processes, or as the comment says.
+PROCESS_WIDE = re.compile(
+    r"os\.(umask|chdir|fchdir|putenv|unsetenv|nice|dup2|setpriority|sched_setaffinity)"
+    r"|os\.environ\.(update|setdefault|pop|clear|popitem)|locale\.setlocale|signal\.(signal|alarm"
+    r"|setitimer|pthread_sigmask|set_wakeup_fd)|warnings\.(filterwarnings|simplefilter"
+    r"|catch_warnings|resetwarnings)|gc\.(disable|enable|freeze|set_threshold)"
+    r"|torch\.(set_\w+|manual_seed|seed|use_deterministic_algorithms|(cuda\.)?manual_seed\w*"
+    r"|default_generator\.\w+|random\.manual_seed|autograd\.set_\w+)|pl\.seed_everything"
+    r"|(np|numpy)\.(random\.(seed|set_state|rand\w*|shuffle|choice|normal|uniform)|seterr\w*"
+    r"|set_printoptions)|random\.(seed|setstate|random|choice|shuffle|randint|sample|uniform)"
+    r"|logging\.(basicConfig|disable|setLoggerClass|captureWarnings|addLevelName)"
+    r"|\w+\.(setLevel|addHandler|removeHandler|addFilter|removeFilter)"
+    r"|sys\.(set\w+|path\.\w+)|threading\.(setprofile|settrace|stack_size)|faulthandler\.\w+"
+    r"|resource\.setrlimit|(multiprocessing\.)?set_(start_method|executable)|atexit\.register"
+    r"|decimal\.(getcontext|setcontext)|socket\.setdefaulttimeout|csv\.field_size_limit"
+    r"|matplotlib\.(use|rc\w*)|rc_context|plt\.\w+|redirect_std\w+|ET\.register_namespace"
+    r"|(en|dis)able_progress_bars?|mimetypes\.add_type|codecs\.register\w*|time\.tzset"
+)
+CONFINED = {
+    # the command line's own process
+    ("cli/__init__.py", "os.environ.setdefault"), ("cli/__init__.py", "signal.signal"),
+    ("cli/results.py", "os.dup2"), ("cli/results.py", "sys.stdout"),
+    ("cli/results.py", "sys.stderr"), ("cli/train.py", "warnings.filterwarnings"),
+    ("system/files.py", "os.environ"),  # limit_inputs, which the command line calls
+    # child processes of ours
+    ("system/workers.py", "os.environ.update"), ("system/sandbox/serving.py", "os.dup2"),
+    ("system/sandbox/limits.py", "resource.setrlimit"), ("corpus/loading.py", "gc.disable"),
+    ("formats/audio/player.py", "os.environ"),
+    # of the calling thread alone, and as before when it is done
+    ("system/workers.py", "signal.pthread_sigmask"),
+    # at exit, our child processes end
+    ("system/sandbox/__init__.py", "atexit.register"),
+    # while a run or a server lasts, and as before when it is done; the signals only where the
+    # program has no handlers of its own
+    ("training/callbacks.py", "signal.signal"), ("studio/server.py", "signal.signal"),
+    ("training/run.py", "logger.addFilter"), ("training/run.py", "logger.removeFilter"),
+    ("training/run.py", "torch.manual_seed"), ("training/run.py", "random.setstate"),
+    ("training/lightning_module.py", "torch.default_generator.manual_seed"),
+    ("training/lightning_module.py", "torch.cuda.manual_seed"),
+    ("training/lightning_module.py", "torch.set_flush_denormal"),  # of a thread of its own
+    ("evaluation/inspection/gradients.py", "torch.manual_seed"),
+    ("models/harmony/model.py", "torch.set_rng_state"),
+}  # fmt: skip
+
+
+def process_wide(path: Path) -> set[str]:
+    """Calls of a module, or functions that it passes on, that change the process, and assignments
+    to attributes of modules that it imports."""
+    tree = ast.parse(path.read_text("utf-8"))
+    modules = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }  # fmt: skip
+    found = set()
+    for node in ast.walk(tree):
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign | ast.Delete):
+            targets = node.targets
+        elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+            targets = [node.target]
+        elif isinstance(node, ast.Attribute | ast.Name):
+            text = ast.unparse(node)
+            is_generator = text.startswith("random.") and "random" not in modules
+            if PROCESS_WIDE.fullmatch(text) and not is_generator:
+                found.add(text)
+        for target in targets:
+            place = target.value if isinstance(target, ast.Subscript) else target
+            text = ast.unparse(place)
+            if isinstance(place, ast.Attribute) and text.partition(".")[0] in modules:
+                found.add(text)
+    return found
+
+
+def test_only_processes_of_our_own_are_changed_as_a_whole() -> None:
+    found = {
+        (str(path.relative_to(PACKAGE)), name) for path in MODULES for name in process_wide(path)
+    }
+    assert found == CONFINED
+
+
+def test_the_rule_about_the_process_sees_every_way(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    for line in (
+        "os.environ['A'] = 'b'", "del os.environ['A']", "os.umask(0)", "sys.stdout = None",
+        "torch.set_num_threads(1)", "run(gc.disable)", "np.seterr(all='raise')",
+        "warnings.simplefilter('ignore')", "logger.setLevel(9)", "tempfile.tempdir = '/'",
+    ):  # fmt: skip
+        program.write_text(f"import os, sys, tempfile\n{line}\n")
+        assert process_wide(program), line

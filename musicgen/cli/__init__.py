@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 
 from musicgen.cli import (
     classify,
@@ -31,6 +32,7 @@ from musicgen.cli import (
 from musicgen.cli.command import PANELS, app
 from musicgen.cli.messages import say
 from musicgen.cli.options import common_first
+from musicgen.cli.results import kept, standard_output
 from musicgen.errors import MusicgenError, TrainingInterrupted
 
 # Commands in the order of the panels, and in the order of their modules within one.
@@ -60,10 +62,21 @@ def main() -> None:
     """Run the command; every error that is the input's fault becomes one line."""
     # Starting a thread for each core takes longer than numpy's calculations here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack letters of a title
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = common_first(sys.argv[1:])
     before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with standard_output() as screen:
+            code = _code(arguments)
+            raise SystemExit(code if screen.end() else code or 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _code(arguments: Sequence[str]) -> int:
+    """Run the command: its exit code."""
     try:
         app(args=arguments, prog_name="musicgen")
     except BaseException as error:
@@ -72,9 +85,8 @@ def main() -> None:
         code = _explain(error)
         if code is None:
             raise
-        raise SystemExit(code) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return code
+    return 0
 
 
 class _Terminated(BaseException):
@@ -86,21 +98,23 @@ def _terminate(_number: int, _frame: object) -> None:
 
 
 def _explain(error: BaseException) -> int | None:
-    """Print in one line why the command ended; its exit code, or None for an exit."""
+    """Print in one line why the command ended; its exit code, or None for a stranger."""
     match error:
         case TrainingInterrupted():
             say(str(error))
             return 128 + error.signal
         case MusicgenError():
-            say(f"error: {error}")
+            say(f"error: {kept(error)}")
         case BrokenPipeError():  # the reader of our output has stopped
-            sys.stderr.close()
+            pass
         case KeyboardInterrupt() | SystemExit(code=130):  # the latter is typer's
             say("interrupted")
             return 128 + signal.SIGINT
         case _Terminated():
             say("terminated")
             return 128 + signal.SIGTERM
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else int(bool(error.code))
         case MemoryError():
             say("error: not enough memory; close other programs, or do less at a time")
         case OSError() if error.strerror:

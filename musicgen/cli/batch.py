@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from musicgen import formats
 from musicgen.cli.messages import say
-from musicgen.cli.output import require_free
+from musicgen.cli.results import kept, require_free, require_output
 from musicgen.errors import MusicgenError, locate
 from musicgen.music.tune import Reading, Tune
+from musicgen.system import sandbox
 from musicgen.system.files import make_folder, slug, write_bytes
+from musicgen.system.temporary import only_writer
 from musicgen.system.workers import in_order
 
 if TYPE_CHECKING:
@@ -146,9 +148,10 @@ class Conversion:
         Raises:
             MusicgenError: something failed; everything else has been written.
         """
-        make_folder(self.folder)
+        require_output(self.folder, force=self.force, is_folder=True)
         sources = find_sources(names)
-        with _progress() as progress:
+        make_folder(self.folder)
+        with only_writer(self.folder), _progress() as progress:
             bar = progress.add_task("Converting", total=len(sources))
             before: Path | None = None
             for piece, outcome in self._outcomes(sources, jobs):
@@ -167,7 +170,12 @@ class Conversion:
         work = partial(convert_piece, applied=self.applied, reading=dict(self.reading))
         if jobs > 1 and len(first) < FEWEST_FOR_PROCESSES:
             with ThreadPoolExecutor(jobs) as pool:  # child processes do most of the work
-                yield from zip(first, pool.map(work, first), strict=True)
+                try:
+                    yield from zip(first, pool.map(work, first), strict=True)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    sandbox.stop()  # what the threads wait for
+                    raise
             return
         taken: deque[_Piece] = deque()  # pieces whose outcome is not known yet
 
@@ -207,7 +215,7 @@ class Conversion:
                     require_free(target, force=self.force)
                     write_bytes(target, content)
                 except MusicgenError as error:
-                    self.failures.append(f"{place}: {error}")
+                    self.failures.append(f"{place}: {kept(error)}")
                     break
                 self.n_written += 1
 

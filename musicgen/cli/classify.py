@@ -15,6 +15,7 @@ from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import counted, say
 from musicgen.cli.novelty import describe, heading
 from musicgen.cli.output import write_json
+from musicgen.cli.results import require_screen
 from musicgen.errors import ConfigError, MusicgenError, locate, printable
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def classify(
     """
     from musicgen.evaluation.classification import Classifier, load
 
+    require_screen()
     folder = None if checkpoint is None else options.model_folder(checkpoint)
     classifier = load(folder, head, by="head" if by is By.HEAD else "likelihood")
     if not isinstance(classifier, Classifier) and classifier.reads_text:

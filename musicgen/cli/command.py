@@ -19,12 +19,18 @@ from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 if TYPE_CHECKING:
     from musicgen.music.tune import Tune
 
 PANELS = COMPOSE, TRAIN, LOOK, CONVERT = "Compose", "Train", "Look", "Convert and check"
+# Parameters that name places beside those that are paths.
+PLACES = {
+    *("checkpoint", "checkpoints", "model", "name", "from_", "soundfont"),
+    *("corpus", "sources", "reference", "apart_from"),
+}
 
 app = typer.Typer(
     help="Write new tunes with trained models, finish unfinished ones, train on your own corpus.",
@@ -43,10 +49,30 @@ def command(
     """Register a function as a command of `of`, listed in a panel of its help."""
 
     def register(function: Function) -> Function:
-        of.command(name, rich_help_panel=panel)(_without_groups(function))
+        of.command(name, rich_help_panel=panel, cls=_Command)(_without_groups(function))
         return function
 
     return register
+
+
+class _Command(TyperCommand):
+    """A command that refuses places without a name: an empty path is the working folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given, *_ = self.make_parser(ctx).parse_args(args=list(args))
+        parameters: list[Any] = list(self.get_params(ctx))
+        for parameter in parameters:
+            value = given.get(str(parameter.name))
+            values = value if isinstance(value, list | tuple) else [value]
+            if "" in values and parameter.name in places_of(self):
+                raise typer.BadParameter("is empty; name one", ctx=ctx, param=parameter)
+        return super().parse_args(ctx, args)
+
+
+def places_of(command: Any) -> frozenset[str]:
+    """The parameters of a command that name files, folders, corpora or models."""
+    places: frozenset[str] = command.callback.places
+    return places
 
 
 def _without_groups(function: Function) -> Function:
@@ -68,6 +94,9 @@ def _without_groups(function: Function) -> Function:
         else:
             parameters.append(parameter.replace(annotation=hints[name]))
     call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    call.places = frozenset(  # type: ignore[attr-defined]
+        p.name for p in parameters if p.name in PLACES or "path" in str(p.annotation).lower()
+    )
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 

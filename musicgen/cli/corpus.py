@@ -10,8 +10,9 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import say
-from musicgen.cli.output import MOST_LISTED, print_table, require_free, write_json, write_text
+from musicgen.cli.output import MOST_LISTED, print_table, write_json, write_text
 from musicgen.cli.progress import available_cores, progress_bar
+from musicgen.cli.results import require_output, require_screen
 from musicgen.errors import UnsupportedFormatError, printable
 
 
@@ -47,7 +48,9 @@ def corpus(
     if report is not None:
         if report.suffix.lower() not in (".html", ".json"):
             raise UnsupportedFormatError(f"{report}: a report is .html or .json")
-        require_free(report, force=force)
+        require_output(report, force=force)
+    else:
+        require_screen()
     with progress_bar() as progress:
         named = with_column(sources, column)
         examined = examine(named, workers=workers or available_cores(), progress=progress)

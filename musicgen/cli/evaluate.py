@@ -14,8 +14,9 @@ from musicgen.cli import options, tasks
 from musicgen.cli.command import LOOK, command
 from musicgen.cli.messages import say
 from musicgen.cli.options import ReadingOptions, SamplingOptions
-from musicgen.cli.output import print_table, require_free, write_json, write_text
+from musicgen.cli.output import print_table, write_json, write_text
 from musicgen.cli.progress import available_cores, progress_bar
+from musicgen.cli.results import all_of, require_output, require_screen
 from musicgen.errors import ConfigError, UnsupportedFormatError
 
 if TYPE_CHECKING:
@@ -152,9 +153,11 @@ def _check_outputs(report: Path | None, as_json: Path | None, *, force: bool) ->
     if report is not None:
         if report.suffix.lower() != ".html":
             raise UnsupportedFormatError(f"{report}: a report is .html")
-        require_free(report, force=force)
+        require_output(report, force=force)
     if as_json is not None and str(as_json) != "-":
-        require_free(as_json, force=force)
+        require_output(as_json, force=force)
+    elif report is None:
+        require_screen()
 
 
 def _print_likelihood(
@@ -298,19 +301,20 @@ class _Evaluation:
 
         keys = ("seed", "temperature", "top_k", "top_p", "min_p")
         about = {"musicgen": __version__, **{key: getattr(self.sampling, key) for key in keys}}
-        if as_json is not None:
-            write_json(as_data(self.benchmark, self.assessments, self.steps, about), as_json)
-        if page is not None:
-            pairs = [(each, self.features[each.name]) for each in self.sets]
-            write_text(
-                page, render_page(self.benchmark, pairs, self.assessments, self.steps, about)
-            )
-        if as_json is None or str(as_json) != "-":
-            _print_tables(self.benchmark, self.assessments, self.steps)
+        judged = self.benchmark, self.assessments, self.steps
         for assessment in self.assessments:
             for kind in ("unreadable", "invalid", "set_aside"):
                 for fault in getattr(assessment.validity, kind):
                     say(f"{fault.name}: {kind.replace('_', ' ')}: {fault.what}")
+        if as_json is None or str(as_json) != "-":
+            _print_tables(*judged)
+        with all_of() as attempt:
+            if as_json is not None:
+                attempt(lambda: write_json(as_data(*judged, about), as_json))
+            if page is not None:
+                pairs = [(each, self.features[each.name]) for each in self.sets]
+                content = render_page(self.benchmark, pairs, self.assessments, self.steps, about)
+                attempt(lambda: write_text(page, content))
         say(f"{self.seconds:.0f} s")
 
 

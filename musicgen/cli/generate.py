@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from musicgen.cli.command import COMPOSE, command
 from musicgen.cli.messages import reported, say
 from musicgen.cli.options import OutputOptions, TakeOptions, load_model
-from musicgen.cli.output import TuneSink
+from musicgen.cli.output import TuneSink, require_place
 from musicgen.cli.progress import available_cores
 from musicgen.cli.texts import write_texts
 from musicgen.cli.tunebook import stored_seed
 from musicgen.composer.controls import Controls
 from musicgen.errors import ControlError
+
+if TYPE_CHECKING:
+    from musicgen.composer import Take
 
 _CHOOSING = "How to choose"  # a panel of the help
 
@@ -71,6 +76,7 @@ def generate(
     A folder for more than 24 tunes becomes a tunebook: the tunes, book.abc with all of them, and
     index.csv. The same command with --resume continues an interrupted one.
     """
+    require_place(output)
     if controls.like is not None:
         from musicgen.composer.controls import describe, understand_phrase
 
@@ -103,8 +109,20 @@ def generate(
         "selection": asdict(selection),
     }
     sink = TuneSink(output, take.number, to=to, resume=resume, settings=settings)
-    takes = composer_of(model).takes(
-        take.number, controls, sampling, selection, start=sink.start, workers=available_cores()
+    compose = partial(
+        composer_of(model).takes,
+        take.number,
+        controls,
+        sampling,
+        selection,
+        workers=available_cores(),
     )
-    sink.write(reported(takes, novelty=take.novelty and sink.book is None))
+
+    def missing() -> Iterator[Take]:
+        yield from compose(start=sink.start)
+
+    takes = compose()  # what cannot be composed is refused before anything is written
+    sink.write(
+        reported(takes if sink.book is None else missing(), novelty=take.novelty and not sink.book)
+    )
     say(f"seed {sampling.seed}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,8 @@ from musicgen.cli import options
 from musicgen.cli.command import COMPOSE, command
 from musicgen.cli.messages import counted, say
 from musicgen.cli.options import OutputOptions, SamplingOptions
-from musicgen.cli.output import TuneSink, read_tune, require_free
+from musicgen.cli.output import TuneSink, read_tune
+from musicgen.cli.results import all_of, require_output
 from musicgen.errors import ControlError
 from musicgen.formats import rendered
 from musicgen.system.charts import require_chart
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from musicgen.composer import Take
     from musicgen.composer.harmony import Harmonized
     from musicgen.composer.sampling import SamplingConfig
+    from musicgen.models.harmony.network import Harmonizer
     from musicgen.music.tune import Tune
 
 
@@ -115,20 +118,25 @@ def harmonize(
         raise ControlError("--key, --meter, --rhythm and --bars are for --melody-for")
     if attention is not None:
         require_chart(attention)
-        require_free(attention, force=output.force)
+        require_output(attention, force=output.force)
     heat = temperature or 0.0
     if number > 1 and heat == 0:
         raise ControlError("there is one most likely harmony; for several add --temperature 1")
     source = read_tune(file, tune)
     first = secrets.randbelow(2**31) if seed is None else seed
     searches = [{"temperature": heat, "beam": beam, "seed": first + i} for i in range(number)]
-    sink.write(list(_harmonies(source, model, searches, attention)))
+    with all_of() as attempt:
+        sink.write(list(_harmonies(source, model, searches, attention, attempt)))
     if heat > 0:
         say(f"seed {first}")
 
 
 def _harmonies(
-    melody: Tune, model: Path | None, searches: Sequence[dict[str, Any]], attention: Path | None
+    melody: Tune,
+    model: Path | None,
+    searches: Sequence[dict[str, Any]],
+    attention: Path | None,
+    attempt: Callable[[Callable[[], object]], None],
 ) -> Iterator[Take]:
     """A melody with chords, once for each search; a picture of the attention of the first."""
     from musicgen.composer.harmony import harmonize as find
@@ -141,11 +149,15 @@ def _harmonies(
         if i == 0:
             _report(harmonized)
         if i == 0 and attention is not None:
-            from musicgen.composer.harmony.attention_picture import draw
-
-            draw(harmonizer.network, harmonized, attention)
-            say(f"wrote {attention}")
+            attempt(partial(_draw, harmonizer.network, harmonized, attention))
         yield _take(melody, harmonized, i, several=len(searches) > 1)
+
+
+def _draw(network: Harmonizer, harmonized: Harmonized, picture: Path) -> None:
+    from musicgen.composer.harmony.attention_picture import draw
+
+    draw(network, harmonized, picture)
+    say(f"wrote {picture}")
 
 
 def _melodies(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +17,9 @@ from musicgen.cli import options
 from musicgen.cli.command import LOOK, app, command
 from musicgen.cli.messages import say
 from musicgen.cli.options import load_model
-from musicgen.cli.output import print_table, read_tune, require_free
+from musicgen.cli.output import print_table, read_tune
 from musicgen.cli.progress import available_cores
+from musicgen.cli.results import all_of, require_free, require_output
 from musicgen.errors import ControlError, CorpusError, TrainingError
 from musicgen.system.charts import require_chart
 from musicgen.system.files import write_bytes
@@ -103,9 +104,7 @@ def gradients(
         trained = [replace(reach, name=name) for reach, name in names]
     ids, n_tokens = _music(8, max(look.LAGS) + 2)
     reaches = look.measure(torch.from_numpy(ids), n_tokens, seed=seed)
-    look.draw(reaches, trained, output)
     everything = [*reaches, *trained]
-    _write_numbers(output, ("network", "gradient", "steps", "norm"), look.rows(everything))
     print_table(
         ("network", "10 steps back", "100", "500", "500, clipped"),
         [
@@ -117,6 +116,8 @@ def gradients(
             for r in everything
         ],
     )
+    columns = ("network", "gradient", "steps", "norm")
+    _write(output, partial(look.draw, reaches, trained, output), columns, look.rows(everything))
 
 
 @command(of=inspect)
@@ -138,6 +139,7 @@ def attention(
     from musicgen.evaluation.inspection import attention as look
     from musicgen.tokens.melody.encoding import NAME
 
+    _claim(output, force=force)
     model = load_model(checkpoint)
     if every and (layer or head):
         raise ControlError("--every draws all layers and heads; leave --layer and --head out")
@@ -148,13 +150,13 @@ def attention(
             f"--every, --layer, --head and --note choose arcs on a score, and a model of "
             f"'{model.tokenizer}' tokens has none; the picture shows all layers and heads"
         )
-    _claim(output, *([on_score] if has_score else []), force=force)
+    if has_score:
+        require_output(on_score, force=force)
     given = _given(file, tune, model)
     seen = look.measure(given, model)
     names = ("layer", "head", seen.view.item, f"earlier_{seen.view.item}", "share")
     if isinstance(given, str) or not has_score:
-        look.draw(seen, output)
-        _write_numbers(output, names, look.rows(seen))
+        _write(output, partial(look.draw, seen, output), names, look.rows(seen))
         return
     if every:
         scores = {
@@ -167,10 +169,11 @@ def attention(
     drawn = {path: look.score(seen, given, *pair, note) for path, pair in scores.items()}
     for path in drawn:
         require_free(path, force=force)
-    look.draw(seen, output)
-    for path, score in drawn.items():
-        _write_score(score, path)
-    _write_numbers(output, names, look.rows(seen))
+    with all_of() as attempt:
+        for path, score in drawn.items():
+            attempt(partial(_write_score, score, path))
+        draw = partial(look.draw, seen, output)
+        attempt(partial(_write, output, draw, names, look.rows(seen)))
     if not every:
         ((at_layer, at_head),) = scores.values()
         say(f"arcs of layer {at_layer}, head {at_head}; --layer, --head, --note and --every choose")
@@ -195,8 +198,6 @@ def embeddings(
     ends = {end: look.measure(model, end=end) for end in look.ENDS}
     neighbours = look.nearest(ends, tokens or ())
     asked = {end: look.questions(groups) for end, groups in ends.items()}
-    look.draw(ends, asked, output)
-    _write_numbers(output, ("end", "group", "token", "x", "y", "nearest"), look.rows(ends))
     print_table(
         ("table", "do near tokens have near", "rank correlation", "p"),
         [
@@ -207,6 +208,8 @@ def embeddings(
     )
     print_table(("token", *(f"nearest by the {end} (cosine)" for end in ends)), neighbours)
     say("one-hot vectors are all equally far apart: correlation 0 for each question")
+    names = ("end", "group", "token", "x", "y", "nearest")
+    _write(output, partial(look.draw, ends, asked, output), names, look.rows(ends))
 
 
 @command(of=inspect)
@@ -227,12 +230,11 @@ def surprise(
     result = look.measure(given, model)
     view = result.view
     if isinstance(given, str) or view.tune is None:
-        look.draw_text(result, output)
+        draw = partial(look.draw_text, result, output)
         names = (view.item, "line", "column", "bits")
     else:
-        _write_score(look.score(result, given), output)
+        draw = partial(_write_score, look.score(result, given), output)
         names = ("token", "bar", "note", "bits")
-    _write_numbers(output, names, look.rows(result))
     bars = ", bar lines included" if view.tune is not None else ""
     say(f"{result.bits_per_note:.3f} bits per {view.unit}{bars}")
     if isinstance(given, str) and view.unit != "character":
@@ -241,6 +243,7 @@ def surprise(
         say("read as canonical ABC without X: and T:, as the model learned tunes")
     if view.unknown:
         say(f"unknown, their spelling not counted: {', '.join(map(repr, view.unknown))}")
+    _write(output, draw, names, look.rows(result))
 
 
 @command(of=inspect)
@@ -273,15 +276,13 @@ def memory(
         look.measure(name, model, given or _held_out(name, model, corpus), n_places=places)
         for name, model in models.items()
     ]
-    look.draw(memories, output)
     units = " or ".join(dict.fromkeys(m.unit for m in memories))
-    _write_numbers(
-        output, ("network", "context", f"bits_per_{units}", "standard_error"), look.rows(memories)
-    )
     print_table(
         (f"bits per {units}, by tokens of context", *(str(n) for n in look.CONTEXTS)),
         [(m.name, *(f"{bits:.2f}" for bits in m.bits_per_note.values())) for m in memories],
     )
+    names = ("network", "context", f"bits_per_{units}", "standard_error")
+    _write(output, partial(look.draw, memories, output), names, look.rows(memories))
 
 
 @cache
@@ -380,24 +381,30 @@ def _given(file: Path, number: int, model: Checkpoint) -> Tune | str:
     return texts[number - 1]
 
 
-def _claim(picture: Path, *others: Path, force: bool) -> None:
+def _claim(picture: Path, *, force: bool) -> None:
     """See that all files can be written, before any work."""
     require_chart(picture)
-    for path in (picture, *others, picture.with_suffix(".csv")):
-        require_free(path, force=force)
+    for path in (picture, picture.with_suffix(".csv")):
+        require_output(path, force=force)
 
 
 def _write_score(score: AnnotatedScore, path: Path) -> None:
     write_bytes(path, score.render(path.suffix.lower()))
-    say(f"wrote {path}")
 
 
-def _write_numbers(picture: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A CSV file beside the picture."""
+def _write(
+    picture: Path,
+    draw: Callable[[], object],
+    names: Sequence[str],
+    rows: Iterable[Sequence[object]],
+) -> None:
+    """A picture, and a CSV file beside it; one of them if the other cannot be written."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(rows)
     path = picture.with_suffix(".csv")
-    write_bytes(path, text.getvalue().encode())
+    with all_of() as attempt:
+        attempt(draw)
+        attempt(partial(write_bytes, path, text.getvalue().encode()))
     say(f"wrote {picture}, {path}")

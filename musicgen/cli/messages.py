@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    """One line for the person at the terminal."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """One line for the person at the terminal, who may have closed it."""
+    with suppress(OSError, ValueError):
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def counted(n: int, noun: str) -> str:

@@ -17,6 +17,7 @@ from musicgen.cli.messages import counted, say
 from musicgen.cli.options import ReadingOptions
 from musicgen.cli.output import write_json
 from musicgen.cli.progress import available_cores, progress_bar
+from musicgen.cli.results import require_screen
 from musicgen.errors import MusicgenError, locate
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def novelty(
     """How close tunes come to a corpus: nearest tunes, shared bars, and a verdict."""
     from musicgen.models.checkpoint import novelty_index
 
+    require_screen()
     if corpus:
         index = _read_corpus(corpus, workers)
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from musicgen.cli.messages import say, warn_of
+from musicgen.cli.results import require_free, require_output, require_screen
 from musicgen.cli.tunebook import Tunebook
 from musicgen.errors import (
     ControlError,
@@ -17,6 +19,7 @@ from musicgen.errors import (
 )
 from musicgen.formats import WRITERS, extension, read, rendered, write
 from musicgen.system.files import make_folder, slug, write_bytes
+from musicgen.system.temporary import only_writer
 
 if TYPE_CHECKING:
     from musicgen.cli.options import OutputOptions
@@ -46,13 +49,31 @@ def read_tune(
     return tunes[number - 1]
 
 
+def require_place(options: OutputOptions) -> None:
+    """See that tunes can be written where the options say, before they are composed.
+
+    Raises:
+        MusicgenError: a file exists and is not to be overwritten, or it cannot be written.
+    """
+    if options.output is None:
+        require_screen()
+    else:
+        is_folder = _is_folder(options.output)
+        require_output(options.output, force=options.force, is_folder=is_folder)
+
+
+def _is_folder(output: Path) -> bool:
+    return os.path.isdir(output) or not output.suffix  # of a name that is too long not either
+
+
 class TuneSink:
-    """Writes composed tunes where the options say, as they come.
+    """Writes composed tunes where the options say, as they come. Iterating over the takes may wait
+    until they are to be written: then `start` is the first take that is missing.
 
     Raises:
         UnsupportedFormatError: no writer for an extension.
         InvalidTuneError: several tunes for a format that holds one.
-        MusicgenError: the file exists and `force` is False.
+        MusicgenError: the file exists and `force` is False, or it cannot be written.
     """
 
     def __init__(
@@ -68,8 +89,7 @@ class TuneSink:
         self.force = options.force
         self.book: Tunebook | None = None
         self.number = number
-        self.start = 0  # the first take that is missing
-        self.to_folder = output is not None and (output.is_dir() or not output.suffix)
+        self.to_folder = output is not None and _is_folder(output)
         is_book = self.to_folder and settings is not None and number > PAGE_TUNES
         if (to is not None and not self.to_folder) or (resume and not is_book):
             raise MusicgenError("--to is for a folder, --resume for a book of many tunes in one")
@@ -77,10 +97,15 @@ class TuneSink:
         if to:  # every tune has its ABC
             self.formats = tuple(dict.fromkeys([".abc", *suffixes(to)]))
         if output is not None and is_book:
-            self.book = Tunebook.open(output, settings or {}, resume=resume, force=self.force)
-            self.start = self.book.done
+            self.book = Tunebook(output, settings or {}, resume=resume, force=self.force)
         elif output is not None and not self.to_folder:
             self._check_file(output)
+        require_place(options)
+
+    @property
+    def start(self) -> int:
+        """The first take that is missing: of a book that is resumed not the first."""
+        return 0 if self.book is None else self.book.done
 
     def _check_file(self, path: Path) -> None:
         suffix = extension(path)
@@ -90,7 +115,6 @@ class TuneSink:
             )
         if self.number > 1 and not WRITERS[suffix].holds_many:
             raise InvalidTuneError(f"{path}: holds one tune; name a folder instead")
-        require_free(path, force=self.force)
 
     def write(self, takes: Iterable[Take]) -> None:
         """Write every take as soon as it is composed; a single file when all are."""
@@ -112,9 +136,10 @@ class TuneSink:
 
         make_folder(folder)
         index = folder / "index.html"
-        require_free(index, force=self.force)
-        entries = [self._write_formats(take, folder) for take in takes]
-        write_bytes(index, page(entries, title="New tunes").encode())
+        with only_writer(folder):
+            require_free(index, force=self.force)
+            entries = [self._write_formats(take, folder) for take in takes]
+            write_bytes(index, page(entries, title="New tunes").encode())
         say(f"wrote {index}: open it in a browser")
 
     def _write_formats(self, take: Take, folder: Path) -> PageEntry:
@@ -142,16 +167,6 @@ def _write_file(takes: list[Take], path: Path) -> None:
         write_bytes(path, b"\n".join(content_of(take, suffix) for take in takes))
     else:
         write([take.tune for take in takes], path)
-
-
-def require_free(path: Path, *, force: bool) -> None:
-    """See that a file may be written.
-
-    Raises:
-        MusicgenError: it exists and `force` is False.
-    """
-    if path.exists() and not force:
-        raise MusicgenError(f"{path}: already exists; use --force to overwrite")
 
 
 def suffixes(to: str) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from musicgen.cli.batch import Conversion, find_sources, scan_file
 from musicgen.cli.command import CONVERT, command
 from musicgen.cli.messages import say, warn_of
 from musicgen.cli.options import ReadingOptions
-from musicgen.cli.output import require_free, suffixes
+from musicgen.cli.output import suffixes
+from musicgen.cli.results import require_output
 from musicgen.errors import ConfigError, InvalidTuneError, MusicgenError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def render(
     Folders keep their structure under -o.
     """
     writing = options.given(score) | options.given(sound)
-    if formats.extension(output) and not output.is_dir():
+    if formats.extension(output) and not os.path.isdir(output):
         _render_file(files, output, writing, options.given(reading), force=force)
         return
     applied = _applicable(writing, suffixes(to))
@@ -141,7 +142,7 @@ def _render_file(
     force: bool,
 ) -> None:
     suffix = formats.extension(output)
-    require_free(output, force=force)
+    require_output(output, force=force)
     applied = _applicable(writing, [suffix])[suffix]
     failures: list[str] = []
     sources = find_sources(files)

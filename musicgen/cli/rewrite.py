@@ -12,7 +12,7 @@ from musicgen.cli import options
 from musicgen.cli.command import COMPOSE, command
 from musicgen.cli.messages import reported, say
 from musicgen.cli.options import OutputOptions, ReadingOptions, TakeOptions
-from musicgen.cli.output import TuneSink, read_tune
+from musicgen.cli.output import TuneSink, read_tune, require_place
 from musicgen.cli.texts import write_texts
 from musicgen.errors import ControlError
 
@@ -42,6 +42,7 @@ def continue_(
     from musicgen.composer import composer_of
     from musicgen.tokens.languages import text_code
 
+    require_place(output)
     model = options.load_model(take.checkpoint)
     if text_code(model.tokenizer) is not None:
         from musicgen.corpus.texts import read_text

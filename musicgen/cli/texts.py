@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgen.cli.messages import reported, say
-from musicgen.cli.output import TuneSink, require_free, write_text
+from musicgen.cli.output import TuneSink, write_text
+from musicgen.cli.results import require_free
 from musicgen.errors import InvalidTuneError
 from musicgen.system.files import make_folder
+from musicgen.system.temporary import only_writer
 
 if TYPE_CHECKING:
     from musicgen.cli.options import OutputOptions
@@ -93,7 +95,8 @@ def _name(text: Written, seed: int) -> str:
 def _write_each(texts: Sequence[Written], folder: Path, seed: int, *, force: bool) -> None:
     make_folder(folder)
     files = [folder / f"{_name(text, seed)}.txt" for text in texts]
-    for file in files:
-        require_free(file, force=force)
-    for file, text in zip(files, texts, strict=True):
-        write_text(file, text.text + "\n")
+    with only_writer(folder):
+        for file in files:
+            require_free(file, force=force)
+        for file, text in zip(files, texts, strict=True):
+            write_text(file, text.text + "\n")

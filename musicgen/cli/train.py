@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -13,8 +15,8 @@ import typer
 from musicgen.cli import options, tasks
 from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import say
-from musicgen.cli.output import require_free
 from musicgen.cli.progress import available_cores, progress_bar, reporting
+from musicgen.cli.results import require_free, require_output
 from musicgen.cli.tasks import TaskOptions
 from musicgen.errors import ConfigError
 
@@ -164,6 +166,8 @@ def train(
 
     With --task classify it learns the labels of tunes or texts, with --task harmonize chords.
     """
+    # In this process, which is ours, Lightning's advice is no use.
+    warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning(\..*)?")
     overrides = list(settings or ())
     if accumulate is not None:
         overrides.append(f"data.accumulate={accumulate}")
@@ -183,6 +187,7 @@ def train(
     head = tasks.origin_of(task, origin, given, column)
     if head is not None:
         if not resume:
+            _require_unused(out)
             config = tasks.configured(head["task"], preset, overrides, seed, budget)
         chosen = resume or budget or any(name.startswith("data.") for name in overrides)
         _train_head(config, head, out, resume=resume, logger=logger, suit=not chosen)
@@ -194,6 +199,7 @@ def train(
         raise ConfigError("--preset and --from: the model has its network; drop --preset")
     if not resume:
         config = _configure(start, preset, overrides, seed=seed, budget=budget)
+        _require_unused(out)
     data = _load_tokens(origin, start)
     if not resume:
         n_tokens = len(data.tokens.splits["train"].ids)
@@ -283,6 +289,14 @@ def _train_head(
     say(f"{summary}; loss curve in {out}")
     say(f"next: musicgen evaluate --checkpoint {out}")
     say(f"next: musicgen {origin['task']} --checkpoint {out} tune.abc")
+
+
+def _require_unused(out: Path) -> None:
+    """See that a run can begin in the folder, before its corpus is read."""
+    from musicgen.training import RunFolder
+    from musicgen.training.run import is_first_process
+
+    RunFolder(out, active=is_first_process()).require_unused()
 
 
 def _descent(about: str, start: Checkpoint, name: str) -> str:
@@ -391,8 +405,11 @@ def prepare(
 ) -> None:
     """Prepare a corpus for training: a folder of token files for `train --tokens`."""
     from musicgen.corpus.sources import with_column
+    from musicgen.corpus.tokenset import require_replaceable
 
     require_free(out, force=force)
+    require_output(out.parent if os.path.isdir(out) else out, force=True, is_folder=True)
+    require_replaceable(out)
     start = None if from_ is None else options.load_model(from_)
     from musicgen.corpus.preparation import prepare as run
     from musicgen.tokens.vocabulary import Vocabulary

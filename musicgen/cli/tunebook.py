@@ -19,6 +19,7 @@ from musicgen.formats import write
 from musicgen.music.tune import Tune
 from musicgen.system.files import make_folder, read_bytes, slug, write_bytes
 from musicgen.system.json_content import JsonContent
+from musicgen.system.temporary import only_writer
 
 if TYPE_CHECKING:
     from musicgen.composer import Take
@@ -35,44 +36,61 @@ class Tunebook:
     """The tunebook in a folder, with `done` complete tunes.
 
     A tune's file is written before its row in the index, and a row counts once its line is
-    complete; so a book that was stopped anywhere can be resumed.
+    complete; so a book that was stopped anywhere can be resumed. One process at a time writes it.
+
+    Raises:
+        MusicgenError: the folder has a book and neither `resume` nor `force` is True, there is none
+            to resume, it was made with other settings, or another process is writing it.
     """
 
-    def __init__(self, folder: Path, done: int) -> None:
-        self.folder = folder
-        self.done = done
+    def __init__(
+        self, folder: Path, settings: Mapping[str, object], *, resume: bool, force: bool
+    ) -> None:
+        self.folder, self.resume, self.force = folder, resume, force
+        self.done = 0
+        self._settings = _plain(settings)
+        with only_writer(folder):
+            self._check()
 
-    @staticmethod
-    def open(
-        folder: Path, settings: Mapping[str, object], *, resume: bool, force: bool
-    ) -> Tunebook:
-        """Begin a book, or resume the one in the folder.
-
-        Raises:
-            MusicgenError: the folder has a book and neither `resume` nor `force` is True, there is
-                none to resume, or it was made with other settings.
-        """
-        plain_settings = _plain(settings)
-        exists = (folder / SETTINGS).exists()
-        if resume:
+    def _check(self) -> None:
+        exists = (self.folder / SETTINGS).exists()
+        if self.resume:
             if not exists:
-                raise MusicgenError(f"{folder}: holds no tunebook to resume; leave --resume out")
-            _require_same(folder, _read_settings(folder), plain_settings)
-            return Tunebook(folder, _recover(folder))
-        if exists and not force:
+                raise MusicgenError(
+                    f"{self.folder}: holds no tunebook to resume; leave --resume out"
+                )
+            _require_same(self.folder, _read_settings(self.folder), self._settings)
+        elif exists and not self.force:
             raise MusicgenError(
-                f"{folder}: holds a tunebook already; use --resume to continue it, or --force to "
-                "overwrite"
+                f"{self.folder}: holds a tunebook already; use --resume to continue it, or --force "
+                "to overwrite"
             )
-        make_folder(folder)
-        write_bytes(folder / INDEX, _row(COLUMNS).encode())
-        write_bytes(folder / BOOK, b"")
-        write_bytes(folder / SETTINGS, f"{json.dumps(plain_settings, indent=1)}\n".encode())
-        return Tunebook(folder, 0)
+
+    def _begin(self) -> None:
+        """Begin the book, or cut the one that is resumed back to its complete tunes."""
+        self._check()
+        if self.resume:
+            self.done = _recover(self.folder)
+            return
+        write_bytes(self.folder / INDEX, _row(COLUMNS).encode())
+        write_bytes(self.folder / BOOK, b"")
+        write_bytes(self.folder / SETTINGS, f"{json.dumps(self._settings, indent=1)}\n".encode())
 
     def fill(self, takes: Iterable[Take], total: int, formats: Sequence[str]) -> None:
-        """Write takes as they come, up to number `total`."""
-        begun = self.done
+        """Write takes as they come, up to number `total`; they are asked for once `done` says where
+        to begin."""
+        make_folder(self.folder)
+        with only_writer(self.folder):
+            self._begin()
+            begun = self.done
+            try:
+                self._add_all(takes, total, formats)
+            finally:
+                if self.done < total:
+                    say(f"{self.folder}: {self.done} of {total} tunes; --resume composes the rest")
+        say(f"wrote {self.done - begun} tunes, {self.folder / BOOK} and {self.folder / INDEX}")
+
+    def _add_all(self, takes: Iterable[Take], total: int, formats: Sequence[str]) -> None:
         with progress_bar() as report:
             for take in takes:
                 self._add(take, formats)
@@ -81,7 +99,6 @@ class Tunebook:
                 every = max(1, total // _LINES)
                 if not sys.stderr.isatty() and (self.done % every == 0 or self.done == total):
                     say(f"{self.done} of {total} tunes")
-        say(f"wrote {self.done - begun} tunes, {self.folder / BOOK} and {self.folder / INDEX}")
 
     def _add(self, take: Take, formats: Sequence[str]) -> None:
         from musicgen.composer.controls import form_of

@@ -17,10 +17,10 @@ from musicgen.cli.batch import FEWEST_FOR_PROCESSES, find_sources
 from musicgen.cli.command import CONVERT, command
 from musicgen.cli.messages import say
 from musicgen.cli.options import ReadingOptions
-from musicgen.cli.output import require_free
 from musicgen.cli.progress import available_cores
+from musicgen.cli.results import kept, require_free, require_screen
 from musicgen.errors import MusicgenError, UnsupportedFormatError, locate, reason_of
-from musicgen.system.files import read_bytes, write_bytes
+from musicgen.system.files import read_bytes, require_writable, write_bytes
 from musicgen.system.workers import in_order
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ def validate(
     Files that cannot be read at all are listed at the end.
     """
     paths = [source.path for source in find_sources(files)]
+    require_screen()
+    for folder in {path.parent for path in paths} if fix else ():
+        require_writable(folder, is_folder=True)
     few = len(paths) < FEWEST_FOR_PROCESSES
     findings: list[Finding] = []
     n_tunes = 0
@@ -179,5 +182,8 @@ def _repair(path: Path, tunes: tuple[Tune, ...], *, force: bool) -> list[str]:
     pieces.append(text[cursor:])
     target = path.with_name(f"{path.stem}.fixed.abc")
     require_free(target, force=force)
-    write_bytes(target, "".join(pieces).encode())
+    try:
+        write_bytes(target, "".join(pieces).encode())
+    except MusicgenError as error:
+        raise MusicgenError(kept(error)) from None
     return [*done, f"wrote {target}"]

@@ -6,10 +6,10 @@ gets a copy of the engine once and calculates with one thread, since several sha
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from functools import partial
+from typing import Any
 
 from musicgen.composer.engine import Engine, Take
 from musicgen.system.workers import in_order as workers_in_order
@@ -37,15 +37,16 @@ def in_order(
         for batch in batches:
             yield from job(engine, batch)
         return
-    with _single_threaded_children():
-        composed = workers_in_order(
-            partial(_run, job),
-            batches,
-            workers=workers,
-            advice="ask for fewer tunes",
-            ahead=_WAITING_PER_WORKER,
-            begin=partial(_begin, engine),
-        )
+    composed: Any = workers_in_order(
+        partial(_run, job),
+        batches,
+        workers=workers,
+        advice="ask for fewer tunes",
+        ahead=_WAITING_PER_WORKER,
+        begin=partial(_begin, engine),
+        environment=dict.fromkeys(_THREADS, "1"),
+    )
+    with closing(composed):  # whoever stops early stops the workers
         for takes in composed:
             yield from takes
 
@@ -58,18 +59,3 @@ def _begin(engine: Engine) -> None:
 def _run(job: Job, batch: Sequence[int]) -> list[Take]:
     assert _engine is not None
     return job(_engine, batch)
-
-
-@contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Processes that are started here calculate with one thread each."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -21,8 +21,9 @@ from platformdirs import user_cache_dir
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import CorpusError, MusicgenError, ParseError
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
-from musicgen.system.files import locked, read_bytes, recover_folder, replacing_folder, write_bytes
+from musicgen.system.files import read_bytes, write_bytes
 from musicgen.system.json_content import JsonContent
+from musicgen.system.temporary import locked, replacing_folder
 
 if TYPE_CHECKING:
     from musicgen.corpus.loading import Progress
@@ -94,7 +95,6 @@ def prepared(
         with _waiting_for(entry):
             with suppress(OSError, MusicgenError, ValueError, KeyError):  # by another process
                 return _load(entry / _DATA)
-            recover_folder(entry / _DATA)
             with replacing_folder(entry / _DATA) as new:
                 done = prepare(
                     names,

@@ -28,10 +28,10 @@ from musicgen.system.files import (
     open_regular,
     read_array_header,
     read_bytes,
-    replacing_folder,
     write_bytes,
 )
 from musicgen.system.json_content import JsonContent
+from musicgen.system.temporary import replacing_folder, temporary_folder
 from musicgen.tokens.lookback.features import lookback_features, lookback_sizes, supports_echo
 from musicgen.tokens.vocabulary import SPECIALS
 
@@ -266,8 +266,8 @@ def build_tokenset(
         return tokens
 
     if folder is None:
-        with tempfile.TemporaryDirectory() as temp:
-            return write(Path(temp), mapped=False)
+        with temporary_folder(Path(tempfile.gettempdir())) as temporary:
+            return write(temporary, mapped=False)
     with _replacing(Path(folder)) as new:
         write(new, mapped=True)._write_meta(new)
     return TokenSet.load(folder)

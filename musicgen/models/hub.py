@@ -147,19 +147,15 @@ def upload(
 
 @contextmanager
 def _one_line(name: str) -> Iterator[None]:
-    """Without progress bars, and with each error of huggingface_hub as one line.
+    """Each error of huggingface_hub as one line.
 
     Raises:
         CheckpointError: instead of the error.
     """
     from huggingface_hub import constants
 
-    # Names that these modules have from others, which a type checker takes for private.
+    # Names that this module has from others, which a type checker takes for private.
     errors: Any = import_module("huggingface_hub.errors")
-    utils: Any = import_module("huggingface_hub.utils")
-    bars = not utils.are_progress_bars_disabled()
-    if bars:
-        utils.disable_progress_bars()
     try:
         yield
     except MusicgenError:
@@ -174,6 +170,3 @@ def _one_line(name: str) -> Iterator[None]:
             endpoint=constants.ENDPOINT, place=place, reason=printable(reason)
         )
         raise CheckpointError(f"{name}: {said}") from None
-    finally:
-        if bars:
-            utils.enable_progress_bars()

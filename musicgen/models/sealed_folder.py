@@ -23,8 +23,9 @@ from musicgen.errors import (
     ParseError,
     printable,
 )
-from musicgen.system.files import read_bytes, replacing_folder
+from musicgen.system.files import read_bytes
 from musicgen.system.json_content import JsonContent, parse_json
+from musicgen.system.temporary import replacing_folder
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 64 << 20
@@ -69,7 +70,9 @@ def write_whole(folder: str | Path, files: Mapping[str, bytes]) -> None:
                     file.flush()
                     os.fsync(file.fileno())
     except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be written ({error.strerror})") from None
+        failure = CheckpointError(f"{folder}: cannot be written ({error.strerror})")
+        failure.unwritten = {f"{folder.name}/{name}": data for name, data in files.items()}
+        raise failure from None
 
 
 def unseal(

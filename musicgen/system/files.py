@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-import secrets
-import shutil
 import stat
-import tempfile
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from errno import EINVAL, EISDIR
 from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
 from musicgen.errors import MissingFileError, MusicgenError, ParseError
+from musicgen.system.temporary import temporary_file
 
 MAX_INPUT_BYTES = 64 * 1024 * 1024
+_PROBE_BYTES = 4096  # a full disk may have room for an empty file
 _LIMIT_VARIABLE = "MUSICGEN_MAX_BYTES"  # inherited by processes that read files for us
 
 
@@ -84,7 +82,7 @@ def open_regular(path: str | Path) -> BufferedReader:
     except FileNotFoundError:
         raise MissingFileError("no such file; check the name", path=path) from None
     except OSError as error:
-        if os.path.isdir(path):  # noqa: PTH112 - never fails; Windows opens no folder
+        if os.path.isdir(path):  # never fails; Windows opens no folder
             raise _is_a_folder(path) from None
         raise ParseError(
             f"cannot be opened ({error.strerror or error}); check its permissions", path=path
@@ -129,80 +127,69 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """Write a whole file or nothing: to a temporary file beside it, synced, then renamed.
 
     Raises:
-        MusicgenError: the folder is missing or not writable, or the disk is full.
+        MusicgenError: the folder is missing or not writable, or the disk is full; `unwritten` of it
+            has the data.
     """
     path = Path(path)
-    temporary = path.parent / f".{path.name[:80]}.{secrets.token_hex(8)}"
     try:
-        with temporary.open("xb") as file:  # with the permissions that the umask leaves
+        with temporary_file(path.parent) as (temporary, file):
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            file.close()
+            _require_regular(path)
+            os.replace(temporary, path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise MusicgenError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another place with -o"
-        ) from None
+        raise _cannot_be_written(path, error, {path.name: data}) from None
 
 
-@contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """A new, empty folder to fill, which replaces `folder` when the block ends without an error.
+def require_writable(path: str | Path, *, is_folder: bool = False) -> None:
+    """See that a file, or with `is_folder` files of a folder, can be written here, before the work
+    that makes them. Nothing is changed; a folder may be missing, the folder of a file may not.
 
     Raises:
-        OSError: the folder cannot be made or moved; the caller says which folder it was.
+        MusicgenError: they cannot.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temp:
-        new = Path(temp) / "new"
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.rename(Path(temp) / "old")
-        new.rename(folder)
-
-
-def recover_folder(folder: Path) -> None:
-    """Clean up after a process that died in `replacing_folder` or `write_bytes`: restore a folder
-    that had been moved aside, and remove temporary files. No other process may be writing there.
-
-    Raises:
-        OSError: a folder or file cannot be moved or removed.
-    """
-    for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
-        old = leftover / "old"
-        if old.is_dir() and not folder.exists():
-            old.rename(folder)
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Whether this process holds the lock of a folder, until the block ends or the process dies.
-    Always true where the system has no such locks (Windows, some network disks).
-    """
+    path = Path(path)
+    missing = [p for p in (path, *path.parents) if is_folder and not os.path.exists(p)]
+    made: list[Path] = []
     try:
-        import fcntl
+        try:
+            for folder in reversed(missing):
+                folder.mkdir()
+                made.append(folder)
+            if not is_folder:
+                _require_regular(path)
+            with temporary_file(path if is_folder else path.parent) as (_, file):
+                file.write(bytes(_PROBE_BYTES))
+                file.flush()
+        finally:
+            for folder in reversed(made):
+                folder.rmdir()
+    except (OSError, ValueError) as error:  # the latter: a name with a null
+        raise _cannot_be_written(path, error) from None
 
-        handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        yield True
+
+def _require_regular(path: Path) -> None:
+    """Raise OSError for what a file cannot replace: a folder, a device, a name that is too long."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
         return
-    alone = True
-    try:
-        with suppress(OSError):  # a disk without locks
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                alone = False
-        yield alone
-    finally:
-        os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(EINVAL, "Not a regular file")
+
+
+def _cannot_be_written(
+    path: Path, error: OSError | ValueError, unwritten: Mapping[str, bytes] | None = None
+) -> MusicgenError:
+    reason = getattr(error, "strerror", None) or error
+    failure = MusicgenError(f"{path}: cannot be written ({reason}); choose another place")
+    if unwritten:
+        failure.unwritten = unwritten
+    return failure
 
 
 def make_folder(path: str | Path) -> None:

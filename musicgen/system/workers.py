@@ -12,15 +12,17 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from musicgen.errors import MusicgenError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from multiprocessing.connection import Connection
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,12 +36,13 @@ def in_order(
     advice: str,
     ahead: int = 8,
     begin: Callable[[], None] | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Result]:
     """The results of `work` for each item, in order; at most `ahead` items a worker are queued.
 
-    Each process calls `begin` first; both are functions of a module or `partial`s of one. With one
-    worker everything runs in this process, and `begin` is not called. Closing the iterator stops
-    the processes.
+    Each process sets `environment` and calls `begin` first; `work` and `begin` are functions of a
+    module or `partial`s of one. With one worker everything runs in this process, and neither is
+    done. Closing the iterator ends the processes at once, whatever they are doing.
 
     Raises:
         MusicgenError: a process died; the message ends with `advice`.
@@ -53,35 +56,74 @@ def in_order(
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=partial(_begin, begin)
-    )
+    context = get_context("spawn")
+    ends_with_us, ours = context.Pipe(duplex=False)
+    first = _Environment(environment), ends_with_us, begin
+    start: Any = ProcessPoolExecutor  # whose types know no initializer with arguments of its own
+    pool = start(workers, mp_context=context, initializer=_begin, initargs=first)
     waiting: deque[Future[Result]] = deque()
+
+    def submit(n: int) -> None:
+        for item in islice(coming, n):
+            with _without_interrupts():  # a process may be started here
+                waiting.append(pool.submit(work, item))
+
     try:
-        waiting.extend(pool.submit(work, item) for item in islice(coming, workers * ahead))
+        submit(workers * ahead)
         while waiting:
             result = waiting.popleft().result()
-            waiting.extend(pool.submit(work, item) for item in islice(coming, 1))
+            submit(1)
             yield result
+        pool.shutdown()
     except BrokenProcessPool:
         raise MusicgenError(
             f"a process that was working died, perhaps for want of memory; {advice}"
         ) from None
     finally:
+        ours.close()
         pool.shutdown(cancel_futures=True)
+        ends_with_us.close()
 
 
-def _begin(begin: Callable[[], None] | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+class _Environment:
+    """Sets variables of a new process as soon as it is unpickled there: before the functions that
+    come after it, whose libraries read them when they are imported."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = dict(variables)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _set_environment, (self._variables,)
+
+
+def _set_environment(variables: Mapping[str, str]) -> None:
+    os.environ.update(variables)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes that are started here never see a Ctrl-C of the terminal: this thread blocks its
+    signal until the block ends, and they inherit that."""
+    if hasattr(signal, "pthread_sigmask"):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        yield
+
+
+def _begin(
+    _environment: object, ends_with_parent: Connection, begin: Callable[[], None] | None
+) -> None:
+    threading.Thread(target=_end_with, args=[ends_with_parent], daemon=True).start()
     if begin is not None:
         begin()
 
 
-def _end_with_parent() -> None:
-    from multiprocessing import parent_process
-
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with(pipe: Connection) -> None:
+    """End this process when the other end of a pipe closes: it is to stop, or the parent died."""
+    with suppress(EOFError, OSError):
+        pipe.recv_bytes()
+    os._exit(1)

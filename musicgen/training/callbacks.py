@@ -32,6 +32,15 @@ def _any_device(trainer: pl.Trainer, mine: bool) -> bool:
     return bool(trainer.strategy.reduce_boolean_decision(mine, all=False))
 
 
+def _is_foreign(handler: Any) -> bool:
+    """Whether a program that uses this package handles a signal by a function of its own."""
+    return callable(handler) and not _module_of(handler).startswith(("_signal", "musicgen."))
+
+
+def _module_of(function: Any) -> str:
+    return str(getattr(function, "__module__", ""))
+
+
 class Budget(pl.Callback):
     """Ends a run after its steps, minutes or CPU-minutes, with a last validation, and drives the
     module's learning rate by the fraction that is used up. Interruptions do not count."""
@@ -215,13 +224,15 @@ class ResumableStates(CheckpointCallback):
         self._signal: int | None = None
         self._saved = time.monotonic()
         self._unscored = False  # the validation of the step of the state is still to come
-        self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._handlers = {n: handler for n, handler in handlers.items() if not _is_foreign(handler)}
         self._has_signals = False
 
     def take_signals(self) -> None:
-        """Let SIGINT and SIGTERM end the run after the step they come in."""
+        """Let SIGINT and SIGTERM end the run after the step they come in, unless the program that
+        calls us handles them itself."""
         try:
-            for number in _SIGNALS:
+            for number in self._handlers:
                 signal.signal(number, self._note_signal)
                 self._has_signals = True
         except ValueError:
@@ -297,7 +308,7 @@ class ResumableStates(CheckpointCallback):
         written = self._folder.path / "resume" / "writing.ckpt"
         try:
             written.parent.mkdir(exist_ok=True)
-            trainer.save_checkpoint(written)
+            trainer.save_checkpoint(written, weights_only=False)
             self._folder.keep_state(written, trainer.global_step)
         except OSError as error:
             written.unlink(missing_ok=True)

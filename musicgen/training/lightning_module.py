@@ -6,6 +6,8 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -259,6 +261,16 @@ class NextTokenModule(pl.LightningModule):
         self._losses[-1] = self._losses[-1] + loss.detach() / parts
         self._places += batch.inputs[0].shape[:2].numel() * self.trainer.world_size
         return loss
+
+    def backward(self, loss: Tensor, *arguments: Any, **options: Any) -> Any:
+        """The gradients. Saturated gates have many so tiny that a CPU is slow at them; there
+        they count as 0, in a thread of its own, since that is a setting of a thread."""
+        work: Any = partial(loss.backward, *arguments, **options)
+        if loss.device.type != "cpu":
+            return work()
+        flush = partial(torch.set_flush_denormal, True)
+        with ThreadPoolExecutor(1, initializer=flush) as thread:
+            return thread.submit(work).result()
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """After each step of the optimizer the running average follows the network, faster at

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import random
 import re
 import sys
-import warnings
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -41,6 +42,7 @@ from musicgen.training.tasks import Task, TaskDataModule, TaskModule
 
 Logger = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
+_LIGHTNING = ("pytorch_lightning", "lightning")  # names of loggers begin so
 # The package of each logger. Every run has history.csv; "csv" is that alone.
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 # Arguments of a Trainer that a run fills in, and the setting or option to use instead.
@@ -55,6 +57,19 @@ _OWN_ARGUMENTS = {
 }  # fmt: skip
 
 
+@contextmanager
+def own_random_numbers() -> Iterator[None]:
+    """Leave the generators of the process as they were, whatever is drawn until the block ends:
+    torch's, and Python's, by which Lightning chooses its advice."""
+    state = random.getstate()
+    try:
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
+    finally:
+        random.setstate(state)
+
+
+@own_random_numbers()
 def train(
     config: TrainConfig,
     tokens: TokenSet | Task,
@@ -96,8 +111,7 @@ def train(
     config, tokens = _sized(config, tokens, start)
     if start is not None and start.novelty is not None:
         novelty = start.novelty if novelty is None else start.novelty + novelty
-    active = getattr(rank_zero_only, "rank", 0) == 0
-    run = RunFolder(Path(folder), active=active, notify=notify)
+    run = RunFolder(Path(folder), active=is_first_process(), notify=notify)
     with run.claimed(make=not resume):
         state = run.reopen(config, tokens) if resume else None
         if state is None:
@@ -110,6 +124,11 @@ def train(
             summary = _fit(module, data, run, state, report, describe, logger, enough)
         run.finish(summary)
         return summary
+
+
+def is_first_process() -> bool:
+    """Whether this is the one of several processes that train together that writes the files."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
 def _sized(
@@ -178,8 +197,6 @@ def _fit(
         logger=[] if logger == "csv" else [_lightning_logger(logger, run)],
         default_root_dir=run.path,
     )
-    # Saturated gates have gradients so tiny that a CPU handles them ten times more slowly.
-    torch.set_flush_denormal(True)
     states.take_signals()
     try:
         trainer.fit(module, data, ckpt_path=state, weights_only=True)
@@ -189,7 +206,6 @@ def _fit(
             "--resume"
         ) from None
     finally:
-        torch.set_flush_denormal(False)
         states.restore_signals()
     assert export.best is not None  # the last step is always scored
     return Summary(
@@ -303,15 +319,26 @@ def _lightning_logger(name: Logger, run: RunFolder) -> pl.loggers.Logger:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's tips and notices; its errors still come as exceptions."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning(\..*)?")
+    """Silence what Lightning logs in this thread but for errors; those of runs in other threads are
+    none of our business. Its warnings are the caller's to filter."""
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(_LIGHTNING)]
+    loggers = [logging.getLogger(name) for name in names]
+    silence = _OfThread()
+    for logger in loggers:
+        logger.addFilter(silence)
+    try:
+        yield
+    finally:
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            logger.removeFilter(silence)
+
+
+class _OfThread(logging.Filter):
+    """Lets pass errors, and what other threads log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or threading.get_ident() != self._thread

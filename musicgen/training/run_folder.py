@@ -22,8 +22,9 @@ from musicgen.config import from_dict, to_dict
 from musicgen.errors import MusicgenError, ParseError, TrainingError
 from musicgen.models.sealed_folder import write_whole
 from musicgen.system.charts import chart
-from musicgen.system.files import locked, open_regular, read_bytes, recover_folder, write_bytes
+from musicgen.system.files import open_regular, read_bytes, require_writable, write_bytes
 from musicgen.system.json_content import JsonContent
+from musicgen.system.temporary import busy, clear_leftovers, locked
 from musicgen.training.config import BUDGETS, TrainConfig
 from musicgen.training.progress import target_of
 
@@ -105,15 +106,7 @@ class RunFolder:
         self.unit = tokens.unit
         if not self.active:
             return
-        if (self.path / "run.json").exists():
-            state = "a finished run" if self.finished else "an unfinished run (--resume goes on)"
-            raise TrainingError(f"{self.path}: holds {state}; choose another folder")
-        try:
-            empty = not any(self.path.iterdir())
-        except OSError as error:
-            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
-        if not empty:
-            raise TrainingError(f"{self.path}: holds other files; choose another folder")
+        self.require_unused()
         run = {
             "format": _FORMAT,
             "config": to_dict(config),
@@ -121,6 +114,27 @@ class RunFolder:
             "origin": dict(origin),
         }
         self._write("run.json", json.dumps(_with_digest(run), indent=1))
+
+    def require_unused(self) -> None:
+        """See that a new run can begin here, before its corpus is read.
+
+        Raises:
+            TrainingError: the folder holds a run or anything else, or cannot be written.
+        """
+        if not self.active:
+            return
+        with _training_errors():
+            require_writable(self.path, is_folder=True)
+        if (self.path / "run.json").exists():
+            state = "a finished run" if self.finished else "an unfinished run (--resume goes on)"
+            raise TrainingError(f"{self.path}: holds {state}; choose another folder")
+        clear_leftovers(self.path)
+        try:
+            empty = not self.path.exists() or not any(self.path.iterdir())
+        except OSError as error:
+            raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
+        if not empty:
+            raise TrainingError(f"{self.path}: holds other files; choose another folder")
 
     def reopen(self, config: TrainConfig, tokens: Trainable) -> Path:
         """Check that a run can continue with these settings and tokens: the state to start from.
@@ -133,12 +147,8 @@ class RunFolder:
         if self.finished:
             raise TrainingError(f"{self.path}: the run is finished; train into another folder")
         before, fingerprint, _ = self._stored()
-        if self.active:  # clear up after a killed process
-            try:
-                for name in ("model", "run.json", "history.csv", "curve.png"):
-                    recover_folder(self.path / name)
-            except OSError as error:
-                raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
+        if self.active:
+            clear_leftovers(self.path)  # of a killed process
         if fingerprint != tokens.fingerprint:
             raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
@@ -164,9 +174,7 @@ class RunFolder:
             raise TrainingError(f"{self.path}: cannot be used ({error.strerror})") from None
         with locked(self.path) as alone:
             if not alone:
-                raise TrainingError(
-                    f"{self.path}: another process is training here; choose another folder"
-                )
+                raise TrainingError(busy(self.path, doing="training"))
             yield
 
     @property
@@ -321,7 +329,9 @@ def _training_errors() -> Iterator[None]:
     try:
         yield
     except MusicgenError as error:
-        raise TrainingError(str(error).replace(" with -o", "")) from None
+        failure = TrainingError(str(error))
+        failure.unwritten = error.unwritten
+        raise failure from None
 
 
 def _with_digest(content: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from typing import Any
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError
 from musicgen.models import ModelConfig
+from musicgen.system.temporary import SUFFIX
 from musicgen.training import NextTokenModule, RunFolder, TrainConfig, train
 from musicgen.training.config import DataConfig
 
@@ -151,7 +152,7 @@ def moment(folder: Path) -> str:
         return "after the run was finished"
     if SHARED[0]:
         return "while the validation tunes were scored"
-    if any(folder.glob(".model.*")):
+    if any(folder.glob(f".*{SUFFIX}/new/model")):
         return "while a model was written"
     if any(path.name.startswith(".") for path in folder.iterdir()):
         return "while the history was written"

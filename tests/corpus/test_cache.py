@@ -11,6 +11,7 @@ import pytest
 
 from musicgen.corpus.cache import cache_folder, prepared
 from musicgen.errors import CorpusError
+from musicgen.system.temporary import SUFFIX
 from tests import ROOT
 from tests.runs import make_reels
 
@@ -63,8 +64,8 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, tunes: Path, name: str) -
 def test_what_a_killed_process_left_is_removed(tmp_path: Path, tunes: Path) -> None:
     first = prepared(tunes, cache=tmp_path / "cache")
     data = first.folder.parent
-    half = data.with_name(".data.x1y2z3")
-    (half / "new").mkdir(parents=True)
+    half = data.with_name(f".x1y2z3{SUFFIX}")
+    (half / "new" / "data").mkdir(parents=True)
     (data / "summary.json").unlink()
     assert prepared(tunes, cache=tmp_path / "cache").summary == first.summary
     assert [path.name for path in data.parent.iterdir()] == ["data"]

@@ -68,7 +68,7 @@ def test_writing_into_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MusicgenError) as error:
         write_bytes(path, b"")
     assert str(error.value) == (
-        f"{path}: cannot be written (No such file or directory); choose another place with -o"
+        f"{path}: cannot be written (No such file or directory); choose another place"
     )
 
 

@@ -78,3 +78,25 @@ def test_no_process_outlives_one_that_is_killed(tmp_path: Path) -> None:
     while any(map(alive, children)):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_closing_ends_the_processes_whatever_they_do() -> None:
+    results = in_order(slow, range(99), workers=2, advice="", ahead=4)
+    children = {next(results), next(results)}
+    began = time.monotonic()
+    results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 20  # of 60 s that each would sleep
+    assert not any(map(alive, children))
+
+
+def told(_: int) -> str:
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    return f"{os.environ['MUSICGEN_TOLD']} {signal.SIGINT in blocked}"
+
+
+def test_a_process_has_its_environment_and_no_interrupts_and_ours_is_as_it_was() -> None:
+    before = dict(os.environ), signal.getsignal(signal.SIGINT)
+    results = in_order(told, range(3), workers=2, advice="", environment={"MUSICGEN_TOLD": "yes"})
+    assert list(results) == ["yes True"] * 3
+    assert (dict(os.environ), signal.getsignal(signal.SIGINT)) == before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())

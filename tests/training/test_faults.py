@@ -21,7 +21,7 @@ import pytest
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import checkpoint
-from musicgen.system.files import locked
+from musicgen.system.temporary import SUFFIX, locked
 from musicgen.training import NextTokenModule, RunFolder, train
 from tests import ROOT
 from tests.runs import SMALL, losses, make_tokens, signal_at
@@ -60,7 +60,7 @@ def test_a_folder_in_which_another_process_trains_is_refused(
 ) -> None:
     with pytest.raises(TrainingInterrupted):
         train(SMALL, tokens, tmp_path, report=signal_at(4, signal.SIGTERM))
-    message = "another process is training here; choose another folder"
+    message = f"process {os.getpid()} is training here; wait for it, or choose another folder"
     with locked(tmp_path) as alone:
         assert alone
         for resume in (True, False):
@@ -74,11 +74,12 @@ def test_a_model_that_was_being_replaced_when_the_run_was_killed_comes_back(
 ) -> None:
     with pytest.raises(TrainingInterrupted):
         train(SMALL, tokens, tmp_path, report=signal_at(6, signal.SIGTERM))
-    half = tmp_path / ".model.x1y2z3"
-    (half / "new").mkdir(parents=True)
-    (tmp_path / "model").rename(half / "old")
-    (tmp_path / ".history.csv.k3k3k3").write_text("step,ep")
-    before = checkpoint.load(half / "old").metrics
+    half = tmp_path / f".x1y2z3{SUFFIX}"
+    (half / "new" / "model").mkdir(parents=True)
+    (half / "old").mkdir()
+    (tmp_path / "model").rename(half / "old" / "model")
+    (tmp_path / f".k3k3k3{SUFFIX}").write_text("step,ep")
+    before = checkpoint.load(half / "old" / "model").metrics
     RunFolder(tmp_path).reopen(SMALL.fitted(tokens), tokens)
     assert checkpoint.load(tmp_path / "model").metrics == before
     assert not list(tmp_path.glob(".*"))

@@ -71,8 +71,9 @@ def measure(
     """Gradients of every variant, untrained, on sequences of ids (B, T), T at least 2."""
     reaches = []
     for name, config in VARIANTS.items():
-        torch.manual_seed(seed)
-        network = build_model(replace(config, vocab_size=vocab_size, d_model=d_model))
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            network = build_model(replace(config, vocab_size=vocab_size, d_model=d_model))
         network.double()  # an exploding state passes float32's range within 200 steps
         reaches.append(measure_network(name, network, ids, clip=clip))
     return reaches

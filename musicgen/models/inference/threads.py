@@ -1,7 +1,8 @@
 """Matrix products on one thread, where several would only wait for each other.
 
-The number of threads belongs to the whole process. When the last of our threads that asked for one
-is done, it is what it was before the first asked.
+The number of threads of torch is that of each thread. The number of numpy's belongs to the whole
+process: when the last of our threads that asked for one is done, it is what it was before the first
+asked. (The command line and our child processes have one thread throughout, see `musicgen.cli`.)
 """
 
 from __future__ import annotations
@@ -33,19 +34,15 @@ def single_threaded() -> Iterator[None]:
 
 @contextmanager
 def torch_single_threaded() -> Iterator[None]:
-    """While this lasts, or around a function, torch has one thread in the whole process.
+    """While this lasts, or around a function, torch has one thread for what this thread calculates.
 
     On two busy cores a second one made a small network a hundred times slower.
     """
     import torch
 
-    with _held("torch", torch.get_num_threads, torch.set_num_threads):
-        n_threads = torch.get_num_threads()  # of this thread
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(n_threads)
+    torch.get_num_threads()  # of this thread, which torch sets when it is first asked
+    with openmp().limit(limits=1):
+        yield
 
 
 @contextmanager
@@ -82,6 +79,12 @@ def _release_control() -> None:
     release = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None)
     if release is not None:
         release()
+
+
+@cache
+def openmp() -> ThreadpoolController:
+    """The libraries of threads that torch has loaded; their numbers are set for each thread."""
+    return ThreadpoolController().select(user_api="openmp")
 
 
 @cache

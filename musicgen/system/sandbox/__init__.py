@@ -31,7 +31,16 @@ from musicgen.errors import MusicgenError, SandboxError
 from musicgen.system.sandbox.framing import receive, send
 from musicgen.system.sandbox.limits import MIB, ResourceLimits
 
-__all__ = ["DEFAULT_LIMITS", "MAX_CALLS", "MIB", "Cancellation", "Pool", "ResourceLimits", "run"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "MAX_CALLS",
+    "MIB",
+    "Cancellation",
+    "Pool",
+    "ResourceLimits",
+    "run",
+    "stop",
+]
 
 GRACE_S = 1.0  # for a cancelled call to come to its next answer
 MAX_CALLS = 200  # then a child is replaced, so that memory leaks of a library stay small
@@ -221,6 +230,13 @@ class Pool:
             child.kill()
         for child in idle:
             child.close()
+
+
+def stop() -> None:
+    """End the children of this process; calls that are running in other threads fail."""
+    pool = _pool(os.getpid())
+    _pool.cache_clear()  # later calls start new ones
+    pool.close()
 
 
 @cache
