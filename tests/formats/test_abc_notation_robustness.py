@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from musicgen.errors import ParseError
 from musicgen.formats.abc_notation import parse, parse_text, to_abc
+from musicgen.formats.abc_notation.barlines import read_passes
 
 SIGNS = "[ ] | : || |: :| :: (3 (9:2:7 { } + - > << & Z4 z x y [V:2] [K:Dm] [M:3/4] [1,3-5 |2"
 NOTES = "=3D c' ^^ // % a B ^c [c c0 (0 !x! !trill! +f+ ( ) ~ H k [P:B] ! \" \\"
@@ -114,3 +115,10 @@ def test_a_length_of_zero_is_warned_of_with_its_line(music: str) -> None:
 def test_a_tempo_that_makes_no_sense_is_warned_of_with_its_line(tempo: str) -> None:
     (tune,) = parse_text(f"X:1\nQ:{tempo}\nK:C\nABcd|\n").tunes
     assert [w.line for w in tune.warnings] == [2]
+
+
+def test_an_ending_of_odd_numbers_is_read() -> None:
+    """Found by the fuzzer: a slash among them was a ValueError."""
+    assert [read_passes(text) for text in ("1,3.", "1-3", "/,2", "/")] == [
+        (1, 3), (1, 2, 3), (2,), (),
+    ]  # fmt: skip

@@ -48,7 +48,6 @@ def write_barline(line: str, repeat_end: int, *, holds_signs: bool) -> str:
 def read_passes(text: str) -> tuple[int, ...]:
     """Passes of an ending: "1" is (1,), "1,3" (1, 3), "1-3" (1, 2, 3)."""
     passes: list[int] = []
-    for part in text.rstrip(".").split(","):
-        first, _, last = part.partition("-")
-        passes += range(int(first), int(last.partition("-")[0] or first) + 1)
+    for first, last in re.findall(r"([0-9]+)(?:-([0-9]+))?", text):
+        passes += range(int(first), min(int(last or first), MAX_PASS) + 1)
     return tuple(dict.fromkeys(p for p in passes if 0 < p <= MAX_PASS))
