@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -13,7 +14,7 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.messages import counted, say
 from musicgen.cli.output import print_table, write_json
-from musicgen.cli.progress import available_cores, progress_bar
+from musicgen.cli.progress import available_cores, progress_bar, reporting
 from musicgen.errors import CheckpointError, ConfigError, CorpusError
 from musicgen.system.files import write_bytes
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from musicgen.music.metrics.distances import ConfidenceInterval
     from musicgen.tokens.vocabulary import Vocabulary
     from musicgen.training import TrainConfig
+    from musicgen.training.run import Logger
     from musicgen.training.tasks import Task
 
 LEFT_OUT = "left_out.txt"
@@ -321,3 +323,38 @@ def _print_confusion(classes: Sequence[str], table: Sequence[Sequence[int]]) -> 
     ]
     title = "rows: the labels; columns: the answers"
     print_table(("", *classes, "right"), cells, title=title, numbers=True, width=160)
+
+
+def train_head(
+    config: TrainConfig,
+    origin: dict[str, Any],
+    out: Path,
+    *,
+    resume: bool,
+    logger: Logger,
+    suit: bool,
+) -> None:
+    """Train for the labels or the chords of a corpus, with `suit` in steps and batches that suit
+    it."""
+    examples = load_task(origin)
+    from musicgen import training
+    from musicgen.training.tasks import suited
+
+    if suit:
+        config = suited(config, examples)
+
+    with reporting(sys.stderr) as report:
+        summary = training.train(
+            config,
+            examples,
+            out,
+            resume=resume,
+            report=report,
+            notify=say,
+            logger=logger,
+            origin=origin,
+        )
+    write_left_out(examples, out)
+    say(f"{summary}; loss curve in {out}")
+    say(f"next: musicgen evaluate --checkpoint {out}")
+    say(f"next: musicgen {origin['task']} --checkpoint {out} tune.abc")

@@ -190,7 +190,7 @@ def train(
             _require_unused(out)
             config = tasks.configured(head["task"], preset, overrides, seed, budget)
         chosen = resume or budget or any(name.startswith("data.") for name in overrides)
-        _train_head(config, head, out, resume=resume, logger=logger, suit=not chosen)
+        tasks.train_head(config, head, out, resume=resume, logger=logger.value, suit=not chosen)
         return
     if any(given.values()) or not origin:
         origin = given if given["tokens"] else {**given, "corpus": given["corpus"] or ["celtic"]}
@@ -254,41 +254,6 @@ def _origin(
         "from": start and _lasting(start),
         **encoding,
     }
-
-
-def _train_head(
-    config: TrainConfig,
-    origin: dict[str, Any],
-    out: Path,
-    *,
-    resume: bool,
-    logger: Logger,
-    suit: bool,
-) -> None:
-    """Train for the labels or the chords of a corpus, with `suit` in steps and batches that suit
-    it."""
-    examples = tasks.load_task(origin)
-    from musicgen import training
-    from musicgen.training.tasks import suited
-
-    if suit:
-        config = suited(config, examples)
-
-    with reporting(sys.stderr) as report:
-        summary = training.train(
-            config,
-            examples,
-            out,
-            resume=resume,
-            report=report,
-            notify=say,
-            logger=logger.value,
-            origin=origin,
-        )
-    tasks.write_left_out(examples, out)
-    say(f"{summary}; loss curve in {out}")
-    say(f"next: musicgen evaluate --checkpoint {out}")
-    say(f"next: musicgen {origin['task']} --checkpoint {out} tune.abc")
 
 
 def _require_unused(out: Path) -> None:
