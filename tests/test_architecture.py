@@ -230,7 +230,7 @@ CONFINED = {
     # the command line's own process
     ("cli/__init__.py", "os.environ.setdefault"), ("cli/__init__.py", "signal.signal"),
     ("cli/results.py", "os.dup2"), ("cli/results.py", "sys.stdout"),
-    ("cli/results.py", "sys.stderr"), ("cli/train.py", "warnings.filterwarnings"),
+    ("cli/results.py", "sys.stderr"), ("cli/progress.py", "warnings.filterwarnings"),
     ("system/files.py", "os.environ"),  # limit_inputs, which the command line calls
     # child processes of ours
     ("system/workers.py", "os.environ.update"), ("system/sandbox/serving.py", "os.dup2"),

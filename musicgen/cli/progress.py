@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -47,7 +48,8 @@ def available_cores() -> int:
 
 @contextmanager
 def reporting(stream: TextIO) -> Iterator[TrainingReport]:
-    """Reports of a training run on a text stream."""
+    """Reports of a training run on a text stream, without Lightning's advice: the process is ours."""
+    warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning(\..*)?")
     if stream.isatty():
         with _bar(stream) as report:
             yield report

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -166,8 +165,6 @@ def train(
 
     With --task classify it learns the labels of tunes or texts, with --task harmonize chords.
     """
-    # In this process, which is ours, Lightning's advice is no use.
-    warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning(\..*)?")
     overrides = list(settings or ())
     if accumulate is not None:
         overrides.append(f"data.accumulate={accumulate}")
