@@ -48,7 +48,7 @@ def available_cores() -> int:
 
 @contextmanager
 def reporting(stream: TextIO) -> Iterator[TrainingReport]:
-    """Reports of a training run on a text stream, without Lightning's advice: the process is ours."""
+    """Reports of a training run on a text stream; Lightning's advice is left out of our process."""
     warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning(\..*)?")
     if stream.isatty():
         with _bar(stream) as report:
