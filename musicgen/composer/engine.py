@@ -177,7 +177,7 @@ def require_language(
         if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
             raise CheckpointError("an opening of the model is no heading; get the model again")
     lookback = [lookback_sizes(len(tokens), echo=echo) for echo in {False, supports_echo(sizes)}]
-    if checkpoint.feature_sizes not in [{**sizes, **columns} for columns in lookback]:
+    if checkpoint.feature_sizes not in [{}, *({**sizes, **columns} for columns in lookback)]:
         raise CheckpointError(
             "the features of the model are not those of this musicgen; train it again"
         )

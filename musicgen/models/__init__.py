@@ -41,12 +41,14 @@ KINDS.update(
         network=_network("lstm", "LSTM"),
         stepper=lstm.LSTMStepper,
         layer_shapes=lstm.layer_shapes,
+        recurrent=True,
     ),
     rnn=Kind(
         title="A recurrent network",
         network=_network("rnn", "RNN"),
         stepper=rnn.RNNStepper,
         layer_shapes=rnn.layer_shapes,
+        recurrent=True,
     ),
     transformer=Kind(
         title="A transformer",

@@ -7,6 +7,7 @@ at step s sees what it would have seen. Letters: B rows, T time, F feature colum
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -37,8 +38,30 @@ class Batch(NamedTuple):
         return self.tokens, self.features
 
 
-class BatchPlan:
-    """Which pieces of which tunes make up each training batch, epoch after epoch.
+class Plan(ABC):
+    """Which places of which tunes make up each training batch, epoch after epoch."""
+
+    split: TokenSplit
+    seed: int
+    parts: int
+
+    @property
+    @abstractmethod
+    def steps_per_epoch(self) -> int:
+        """Steps in which every training token is seen once."""
+
+    @abstractmethod
+    def batch(self, step: int, *, shard: tuple[int, int] = (0, 1)) -> Batch:
+        """The batch of one step, or with `shard` (i, n) each n-th row of it from the i-th on: for
+        one of several devices, or one part after another."""
+
+    def epochs_at(self, step: int) -> float:
+        """How many times the training tunes have been seen before `step`."""
+        return step / self.steps_per_epoch
+
+
+class BatchPlan(Plan):
+    """Batches of tunes, or pieces of them, of like length.
 
     Every epoch has `steps_per_epoch` steps of at most `parts` times `batch_tokens` places. Row
     counts are fixed by the sorted lengths, with enough margin that pieces may change places with
@@ -66,7 +89,7 @@ class BatchPlan:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which every training token is seen once."""
+        """See `Plan`."""
         return len(self._runs)
 
     def _steps(self, epoch: int) -> list[NDArray[np.int64]]:
@@ -79,18 +102,72 @@ class BatchPlan:
             self._epoch = (epoch, [order[self._runs[i]] for i in runs])
         return self._epoch[1]
 
-    def epochs_at(self, step: int) -> float:
-        """How many times the training tunes have been seen before `step`."""
-        return step / self.steps_per_epoch
-
     def batch(self, step: int, *, shard: tuple[int, int] = (0, 1)) -> Batch:
-        """The batch of one step, or with `shard` (i, n) each n-th row of it from the i-th on: for
-        one of several devices, or one part after another."""
+        """See `Plan`."""
         epoch, place = divmod(step, self.steps_per_epoch)
         pieces = self._steps(epoch)[place]
         own = pieces[shard[0] :: shard[1]]
         total = int(self.lengths[pieces].sum()) / shard[1]
         return collate(self.split, self.starts[own], self.lengths[own], n_targets=total)
+
+
+class ContiguousPlan(Plan):
+    """Windows of a text that goes on from step to step, for a network whose state is carried.
+
+    Each epoch lays the tunes end to end in an order of its own and cuts the whole into `rows` of
+    equal length, `batch_tokens` over `max_len` of them in each of `parts`. A step takes the next
+    `max_len` tokens of every row; the last step of an epoch may be shorter, and its last row still
+    shorter, padded. No token is trained to be followed by the start of the next tune.
+    """
+
+    def __init__(
+        self, split: TokenSplit, *, batch_tokens: int, max_len: int, seed: int, parts: int = 1
+    ) -> None:
+        self.split, self.seed, self.parts, self.window = split, seed, parts, max_len
+        self._lengths = np.diff(split.offsets) - 1  # the last id of a tune is only a target
+        self._total = int(self._lengths.sum())
+        self.rows = min(max(1, batch_tokens // max_len) * parts, self._total)
+        self._row_length = -(-self._total // self.rows)
+        self._epoch = -1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """See `Plan`."""
+        return -(-self._row_length // self.window)
+
+    def _lay_out(self, epoch: int) -> None:
+        """Fix the order of an epoch: where each tune ends in the whole, and where the ids of what
+        stands there are, as a distance."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self._lengths))
+        self._ends = np.cumsum(self._lengths[order])
+        self._shifts = self.split.offsets[:-1][order] - (self._ends - self._lengths[order])
+        self._epoch = epoch
+
+    def batch(self, step: int, *, shard: tuple[int, int] = (0, 1)) -> Batch:
+        """See `Plan`; the rows of a shard are the same in every step."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._lay_out(epoch)
+        first = place * self.window
+        within = np.arange(first, min(first + self.window, self._row_length))  # (T,)
+        starts = np.arange(self.rows) * self._row_length  # (R,)
+        total = (np.minimum(starts + within[-1] + 1, self._total) - starts - first).clip(0).sum()
+        places = starts[shard[0] :: shard[1], None] + within  # (B, T)
+        there = places < self._total
+        places = np.minimum(places, self._total - 1)
+        places += self._shifts[np.searchsorted(self._ends, places, side="right")]
+        tokens, targets = (
+            np.where(there, self.split.ids[places + i], PAD_ID).astype(np.int64) for i in (0, 1)
+        )
+        features = self.split.features[places].astype(np.int64)
+        features[~there] = 0
+        return Batch(
+            tokens=torch.from_numpy(tokens),
+            features=torch.from_numpy(features),
+            targets=torch.from_numpy(targets),
+            n_targets=torch.tensor(total / shard[1], dtype=torch.float32),
+            notes=torch.zeros(len(places), dtype=torch.int64),
+        )
 
 
 def pack(lengths: NDArray[np.int64], batch_tokens: int) -> list[slice]:

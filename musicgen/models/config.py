@@ -29,13 +29,16 @@ class Kind:
     that `musicgen.models` describes. `stepper` does one step of it in numpy; without one a model
     composes through torch. `layer_shapes` gives the shapes of the parameters between embedding
     and readout without torch; without it the shapes are those of the network itself, built on the
-    meta device. `d_model` must be a multiple of `head_multiple` times `n_heads` (0: any width).
+    meta device. `recurrent` says that the state has a fixed size, as (n_layers, B, C) each, so that
+    training can carry it on from window to window. `d_model` must be a multiple of `head_multiple`
+    times `n_heads` (0: any width).
     """
 
     title: str
     network: Callable[[ModelConfig], nn.Module]
     stepper: Callable[[ModelConfig, Weights], Network] | None = None
     layer_shapes: Callable[[ModelConfig], Shapes] | None = None
+    recurrent: bool = False
     head_multiple: int = 0
 
 

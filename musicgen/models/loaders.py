@@ -9,14 +9,14 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from musicgen.corpus.tokenset import TokenSplit
-from musicgen.models.batches import Batch, BatchPlan, collate_tunes, whole_tunes
+from musicgen.models.batches import Batch, Plan, collate_tunes, whole_tunes
 
 
 class TrainBatches(Dataset[Batch]):
     """The batches (or parts of batches) of one of `world` devices, by their number from the first
     epoch on; the length is that of an epoch."""
 
-    def __init__(self, plan: BatchPlan, rank: int, world: int) -> None:
+    def __init__(self, plan: Plan, rank: int, world: int) -> None:
         self.plan, self.rank, self.world = plan, rank, world
 
     def __len__(self) -> int:

@@ -186,6 +186,7 @@ class History(pl.Callback):
             train_bits_per_token=metrics.get("train_bits_per_token"),
             val_bits_per_note=score,
             tokens_per_s=round(metrics.get("tokens_per_s", 0.0)),
+            smooth_bits_per_token=metrics.get("smooth_bits_per_token"),
         )
         row = self._folder.add(row)
         if not trainer.is_global_zero:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from musicgen.config import require
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
-from musicgen.models import ModelConfig
+from musicgen.models import KINDS, ModelConfig
 from musicgen.tokens.lookback.echo import echo_sizes
 
 if TYPE_CHECKING:
@@ -29,11 +29,18 @@ class DataConfig:
     A step of the optimizer takes `accumulate` times `batch_tokens` places, in so many parts one
     after the other: what it learns is what it would learn of one large batch, in about the memory
     of a part (tunes are dealt out one by one, so the first part may hold one more).
+
+    With `carry` a step takes the next `max_len` tokens of each of `batch_tokens / max_len` rows of
+    contiguous text, and a recurrent network goes on there in the state that it was left in
+    (`training.carry`). Without `features` the network reads tokens alone: no positions in the bar,
+    no earlier matches.
     """
 
     batch_tokens: int = 2048
     accumulate: int = 1
     max_len: int = 512
+    carry: bool = False
+    features: bool = True
     eval_batch_tokens: int = 16384
 
     def __post_init__(self) -> None:
@@ -45,7 +52,7 @@ class DataConfig:
 class TrainConfig:
     """One run. Exactly one of `minutes`, `cpu_minutes` (of this process), `epochs` and `steps` ends
     it; the learning rate rises over the first `warmup` share of that budget and falls to 0 at its
-    end.
+    end, or with the schedule "constant" stays.
 
     `ema` is the decay of a running average of the weights, which is then what is scored and kept
     (0 is off). "muon" is for hidden matrices, and for GPUs: a CPU takes half a second and more to
@@ -65,6 +72,7 @@ class TrainConfig:
     optimizer: Literal["adamw", "muon", "adagrad", "sgd"] = "adamw"
     learning_rate: float = 3e-3
     warmup: float = 0.05
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float | None = None
     beta2: float = 0.98
     clip: float = 1.0
@@ -89,6 +97,8 @@ class TrainConfig:
         require(self, ("warmup", "beta2", "ema"), lambda x: 0 <= x < 1, "is not in [0, 1)")
         not_negative = ("seed", "weight_decay", "val_every", "patience", "save_minutes")
         require(self, not_negative, lambda value: value is None or value >= 0, "is negative")
+        if self.data.carry:
+            require_recurrent(self.model.kind)
         if self.seed > MOST_SEED:
             raise ConfigError(f"seed: {self.seed} is more than {MOST_SEED}")
 
@@ -129,3 +139,17 @@ class TrainConfig:
             heard_columns=tuple(i for i, name in enumerate(names) if name not in no_inputs),
         )
         return dataclasses.replace(self, model=model)
+
+
+def require_recurrent(kind: str) -> None:
+    """Check that the state of a network of this kind can be carried.
+
+    Raises:
+        ConfigError: it has none, or one that grows.
+    """
+    if not KINDS[kind].recurrent:
+        kinds = " or ".join(name for name, row in KINDS.items() if row.recurrent)
+        raise ConfigError(
+            f"data.carry: the {kind} has no state of fixed size to carry on; use {kinds}, or "
+            "data.carry=false"
+        )

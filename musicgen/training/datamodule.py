@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from musicgen.corpus.cache import CachedCorpus, prepared
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError
-from musicgen.models.batches import Batch, BatchPlan
+from musicgen.models.batches import Batch, BatchPlan, ContiguousPlan, Plan
 from musicgen.models.loaders import EpochLoader, ShareSampler, TrainBatches, WholeTunes
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.training.config import DataConfig
@@ -34,6 +34,11 @@ class TuneDataModule(pl.LightningDataModule):
     `max_len` tokens are cut in training. Validation, test and prediction (of the test tunes) see
     whole tunes.
 
+    With `carry` each row of a batch goes on where it ended in the batch before, `max_len` tokens a
+    step, and a recurrent `NextTokenModule` carries its state along; it is zero where a tune or an
+    epoch begins. Each part of an accumulated step and each device has rows of its own. Without
+    `features` the network reads tokens alone.
+
     After `setup` there are `tokens`, `novelty` (the index of the tunes), `about` and `summary`.
     """
 
@@ -46,6 +51,8 @@ class TuneDataModule(pl.LightningDataModule):
         most_tokens: int | None = None,
         batch_tokens: int = 512,
         max_len: int = 512,
+        carry: bool = False,
+        features: bool = True,
         eval_batch_tokens: int = 16384,
         seed: int = 0,
         cache: str | Path | None = None,
@@ -56,7 +63,11 @@ class TuneDataModule(pl.LightningDataModule):
         self.tokenizer, self.cache, self.workers = tokenizer, cache, workers
         self.min_count, self.most_tokens = min_count, most_tokens
         self.batches = DataConfig(
-            batch_tokens=batch_tokens, max_len=max_len, eval_batch_tokens=eval_batch_tokens
+            batch_tokens=batch_tokens,
+            max_len=max_len,
+            carry=carry,
+            features=features,
+            eval_batch_tokens=eval_batch_tokens,
         )
         self.seed = seed
         self._loader: EpochLoader | None = None
@@ -71,7 +82,8 @@ class TuneDataModule(pl.LightningDataModule):
     ) -> TuneDataModule:
         """Tokens that are in memory or mapped already."""
         data = cls(seed=seed)
-        data.tokens, data.batches = tokens, config or data.batches
+        data.batches = config or data.batches
+        data.tokens = tokens if data.batches.features else tokens.with_features(())
         return data
 
     def prepare_data(self) -> None:
@@ -80,19 +92,30 @@ class TuneDataModule(pl.LightningDataModule):
             self._open()
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the token files."""
+        """Open the token files.
+
+        Raises:
+            TrainingError: there is no tune to validate with, or not a carried row for each device.
+        """
         if not hasattr(self, "tokens"):
             self._open()
         parts = self.trainer.accumulate_grad_batches if self.trainer else 1
         if stage in ("fit", None):
             require_validation(self.tokens)
-            self.plan = BatchPlan(
+            plan = ContiguousPlan if self.batches.carry else BatchPlan
+            self.plan: Plan = plan(
                 self.tokens.splits["train"],
                 batch_tokens=self.batches.batch_tokens,
                 max_len=self.batches.max_len,
                 seed=self.seed,
                 parts=parts,
             )
+            _, n_devices = self._shard()
+            if isinstance(self.plan, ContiguousPlan) and self.plan.rows < parts * n_devices:
+                raise TrainingError(
+                    f"data.carry: {self.plan.rows} rows for {parts} parts of a step on {n_devices} "
+                    f"devices; give data.batch_tokens={self.batches.max_len * n_devices}, or more"
+                )
 
     def _open(self) -> None:
         folder = Path(self.sources[0])
@@ -108,6 +131,8 @@ class TuneDataModule(pl.LightningDataModule):
                 most_tokens=self.most_tokens,
             )
         self.tokens, self.novelty = corpus.tokens, corpus.novelty
+        if not self.batches.features:
+            self.tokens = self.tokens.with_features(())
         self.about, self.summary = corpus.about, corpus.summary
 
     def train_dataloader(self) -> DataLoader[Batch]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Timer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -27,13 +26,25 @@ from musicgen.models.cost import nats
 from musicgen.models.description import describe_model
 from musicgen.models.flops import peak_flops, training_flops
 from musicgen.models.optimizers import build_optimizer
-from musicgen.training.config import TrainConfig
+from musicgen.training.carry import CarriedState
+from musicgen.training.config import TrainConfig, require_recurrent
 from musicgen.training.presets import PRESETS
+from musicgen.training.schedule import fraction_done, rate_factor
 
 if TYPE_CHECKING:
     from musicgen.training.datamodule import TuneDataModule
 
-_TRAINING = ("optimizer", "learning_rate", "warmup", "weight_decay", "beta2", "ema", "seed")
+SMOOTHING = 0.999
+_TRAINING = (
+    "optimizer",
+    "learning_rate",
+    "warmup",
+    "schedule",
+    "weight_decay",
+    "beta2",
+    "ema",
+    "seed",
+)
 
 
 class NextTokenModule(pl.LightningModule):
@@ -46,10 +57,11 @@ class NextTokenModule(pl.LightningModule):
     other arguments are fields of `ModelConfig` and `TrainConfig`. The last five are sizes of the
     tokens: the data module of a trainer fills them in, and then `network` (the attribute) exists.
 
-    Logged are train_loss (nats per token), train_bits_per_token, learning_rate, tokens_per_s and,
-    where the chip is known, mfu; of a validation or test val_loss, val_bits_per_token and
-    val_bits_per_note (per character for text). The learning rate rises over the first `warmup`
-    share of the run and falls to 0 at its end, whether that is given in steps, epochs or time.
+    Logged are train_loss (nats per token), train_bits_per_token, smooth_bits_per_token (a running
+    average), learning_rate, tokens_per_s and, where the chip is known, mfu; of a validation or test
+    val_loss, val_bits_per_token and val_bits_per_note (per character for text). The learning rate
+    rises over the first `warmup` share of the run and falls to 0 at its end, whether that is given
+    in steps, epochs or time, or stays (`schedule`).
 
     Each step draws its dropout from the trainer's generator seeded by `seed` and the step, so that
     a resumed run repeats it.
@@ -77,6 +89,7 @@ class NextTokenModule(pl.LightningModule):
         optimizer: Literal["adamw", "muon", "adagrad", "sgd"] | None = None,
         learning_rate: float | None = None,
         warmup: float | None = None,
+        schedule: Literal["cosine", "constant"] | None = None,
         weight_decay: float | None = None,
         beta2: float | None = None,
         ema: float | None = None,
@@ -105,6 +118,8 @@ class NextTokenModule(pl.LightningModule):
         self._losses: list[Tensor] = []  # nats per token of the steps since the last were logged
         self._places, self._since = 0, time.perf_counter()
         self._rate: float | None = None  # the learning rate of the last step
+        self._smooth: float | None = None  # see `train_metrics`
+        self.carried: CarriedState | None = None  # where the data module carries states on
         self._metrics: tuple[int, dict[str, float]] = (-1, {})  # of the step
         self._score = torch.zeros(3, dtype=torch.float64)  # bits, units, tokens
 
@@ -156,10 +171,12 @@ class NextTokenModule(pl.LightningModule):
         """Build the network for the trainer's data, unless it has been.
 
         Raises:
-            ConfigError: there is no data module to size it for.
+            ConfigError: there is no data module to size it for, or a state is to be carried that
+                the network does not have.
             TrainingError: it was built for another vocabulary.
         """
-        data = self._trainer and getattr(self.trainer, "datamodule", None)
+        trainer: Any = self._trainer
+        data = getattr(trainer, "datamodule", None)
         tokens = getattr(data, "tokens", None)
         n_tokens = self.config.model.vocab_size
         if n_tokens and tokens is not None and len(tokens.vocab) != n_tokens:
@@ -171,6 +188,9 @@ class NextTokenModule(pl.LightningModule):
             if tokens is None:
                 raise ConfigError("vocab_size: is 0; give it, or a TuneDataModule to the trainer")
             self.fit_to(tokens)
+        if stage == "fit" and tokens is not None and trainer.datamodule.batches.carry:
+            require_recurrent(self.config.model.kind)
+            self.carried = self.carried or CarriedState()
 
     @property
     def scored(self) -> nn.Module:
@@ -204,36 +224,19 @@ class NextTokenModule(pl.LightningModule):
             weight_decay=self.config.weight_decay,
             beta2=self.config.beta2,
         )
-        schedule = LambdaLR(optimizer, lambda step: self._rate_factor(self._fraction(step)))
+        schedule = LambdaLR(optimizer, lambda step: rate_factor(self.config, self._fraction(step)))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
     def _fraction(self, step: int) -> float:
-        """How much of the run is over after `step` steps, in [0, 1]; without an end the share at
-        which the learning rate is highest."""
-        trainer: Any = self.trainer
-        timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)
-        if self.budget is not None:
-            fraction = self.budget(step)
-        elif timer is not None and (left := timer.time_remaining()) is not None:
-            fraction = timer.time_elapsed() / (timer.time_elapsed() + left)
-        elif math.isfinite(total := self.trainer.estimated_stepping_batches):
-            fraction = step / total
-        else:
-            fraction = self.config.warmup
+        done = fraction_done(self.trainer, step) if self.budget is None else self.budget(step)
+        done = self.config.warmup if done is None else done
         if self.trainer.world_size > 1:  # clocks differ, weights must not
-            mine = torch.tensor(fraction, device=self.device, dtype=torch.float64)
-            fraction = float(self.trainer.strategy.reduce(mine, reduce_op="mean"))
-        return min(1.0, fraction)
-
-    def _rate_factor(self, fraction: float) -> float:
-        """A linear rise, then half a cosine down to 0."""
-        warmup = self.config.warmup
-        if fraction < warmup:
-            return max(fraction / warmup, 0.01)
-        return 0.5 * (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup)))
+            mine = torch.tensor(done, device=self.device, dtype=torch.float64)
+            done = float(self.trainer.strategy.reduce(mine, reduce_op="mean"))
+        return min(1.0, done)
 
     def on_train_batch_start(self, _batch: Batch, batch_idx: int) -> None:
         """Seed this step, or this part of it."""
@@ -242,7 +245,7 @@ class NextTokenModule(pl.LightningModule):
             self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             if self._metrics[0] == self.global_step:  # they have been logged
                 self._losses, self._places, self._since = [], 0, time.perf_counter()
-        share = part * self.trainer.world_size + self.global_rank
+        share, _ = self._shard(part)
         place = [self.config.seed, self.global_step, share]
         number = int(np.random.SeedSequence(place).generate_state(1)[0])
         # torch.manual_seed would note a stack trace for every kind of device that is not there.
@@ -250,12 +253,22 @@ class NextTokenModule(pl.LightningModule):
         if self.device.type == "cuda":
             torch.cuda.manual_seed(number)
 
+    def _shard(self, part: int) -> tuple[int, int]:
+        """The number of a part of a step on this device among those on all devices, and theirs."""
+        world = self.trainer.world_size
+        return part * world + self.global_rank, self.trainer.accumulate_grad_batches * world
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Nats per token, so scaled that the mean over the parts and devices of a step is that of
         one large batch."""
-        logits, _ = self.network(*batch.inputs)
-        loss = nats(logits, batch.targets).sum() / batch.n_targets
         parts = self.trainer.accumulate_grad_batches
+        if self.carried is None:
+            logits, _ = self.network(*batch.inputs)
+        else:
+            if batch_idx == 0:  # of the epoch
+                self.carried.reset()
+            logits = self.carried.logits(self.network, batch, self._shard(batch_idx % parts))
+        loss = nats(logits, batch.targets).sum() / batch.n_targets
         if batch_idx % parts == 0:
             self._losses.append(torch.zeros_like(loss))
         self._losses[-1] = self._losses[-1] + loss.detach() / parts
@@ -298,7 +311,8 @@ class NextTokenModule(pl.LightningModule):
 
     def train_metrics(self) -> dict[str, float]:
         """What is logged of the steps since they were logged before; losses are means over them
-        and over all devices, which all must ask.
+        and over all devices, which all must ask. The smoothed loss begins at log2(V) bits per
+        token and keeps `SMOOTHING` of itself each step (Karpathy, "min-char-rnn", 2015).
 
         Raises:
             TrainingError: a loss is not a finite number.
@@ -317,10 +331,16 @@ class NextTokenModule(pl.LightningModule):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss at step {step} is {loss}")
         nats_per_token = math.fsum(losses.tolist()) / len(losses)
+        bits = [loss / math.log(2) for loss in losses.tolist()]
+        if self._smooth is None:
+            self._smooth = math.log2(self.config.model.vocab_size)
+        for each in bits:
+            self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * each
         rate = self._places / max(1e-9, time.perf_counter() - self._since)
         metrics = {
             "train_loss": nats_per_token,
             "train_bits_per_token": nats_per_token / math.log(2),
+            "smooth_bits_per_token": self._smooth,
             "tokens_per_s": rate,
         }
         if self._rate is not None:
@@ -342,18 +362,26 @@ class NextTokenModule(pl.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses that have not been logged yet."""
+        """Keep the losses that have not been logged yet, and the carried states."""
         trainer: Any = self.trainer
         logged = self._metrics[0] == self.global_step
         logged |= self.global_step % max(1, trainer.log_every_n_steps) == 0
         losses = [] if logged else [float(loss) for loss in self._losses]
-        checkpoint["musicgen"] = {"losses": losses, "learning_rate": self._rate}
+        checkpoint["musicgen"] = {
+            "losses": losses,
+            "learning_rate": self._rate,
+            "smooth": self._smooth,
+            "carried": self.carried.whole() if self.carried is not None else (),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The inverse of `on_save_checkpoint`."""
         state = checkpoint["musicgen"]
         self._losses = [torch.tensor(loss) for loss in state["losses"]]
-        self._rate = state["learning_rate"]
+        self._rate, self._smooth = state["learning_rate"], state["smooth"]
+        if self.carried is not None:
+            shards = [self._shard(i) for i in range(self.trainer.accumulate_grad_batches)]
+            self.carried.restore(state["carried"], shards)
 
     # Validation and test
 

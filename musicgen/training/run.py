@@ -139,6 +139,8 @@ def _sized(
         return tokens.fitted(config), tokens
     if start is not None:
         tokens = tokens.with_features(start.feature_sizes)
+    elif not config.data.features:
+        tokens = tokens.with_features(())
     return config.fitted(tokens, start), tokens
 
 

@@ -52,7 +52,8 @@ Origin = dict[str, Any]  # the corpus, token files or model that a run began wit
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of history.csv. Bits per token are the mean of the steps since the line before;
-    `val_bits_per_note` is None where nothing was scored, and per whatever the token files count."""
+    `val_bits_per_note` is None where nothing was scored, and per whatever the token files count;
+    `smooth_bits_per_token` is the running average of `NextTokenModule.train_metrics`."""
 
     step: int
     epoch: float
@@ -61,6 +62,7 @@ class Row:
     train_bits_per_token: float | None
     val_bits_per_note: float | None
     tokens_per_s: float
+    smooth_bits_per_token: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

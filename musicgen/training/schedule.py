@@ -1,0 +1,32 @@
+"""The learning rate over a run: how much of the run is over, and the factor that follows."""
+
+from __future__ import annotations
+
+import math
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, Timer
+
+from musicgen.training.config import TrainConfig
+
+
+def fraction_done(trainer: pl.Trainer, step: int) -> float | None:
+    """How much of a run is over after `step` steps, by the trainer's own limits; None: it has no
+    end."""
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+    timer = next((each for each in callbacks if isinstance(each, Timer)), None)
+    if timer is not None and (left := timer.time_remaining()) is not None:
+        return timer.time_elapsed() / (timer.time_elapsed() + left)
+    if math.isfinite(total := trainer.estimated_stepping_batches):
+        return step / total
+    return None
+
+
+def rate_factor(config: TrainConfig, fraction: float) -> float:
+    """A linear rise, then half a cosine down to 0, or with the schedule "constant" nothing more."""
+    warmup = config.warmup
+    if fraction < warmup:
+        return max(fraction / warmup, 0.01)
+    if config.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup)))
