@@ -153,7 +153,7 @@ class Plain(nn.Module):
             nn.utils.clip_grad_norm_([p for p in self.parameters() if p.requires_grad], 1.0)
             optimizer.step()
             states = [(h.detach(), c.detach()) for h, c in states]
-            bits.append(float(loss) / math.log(2))
+            bits.append(loss.item() / math.log(2))
         return bits
 
 
