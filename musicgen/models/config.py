@@ -62,6 +62,7 @@ class ModelConfig:
     trust_columns: tuple[int, ...] = ()  # the confidence of each lookback column
     heard_columns: tuple[int, ...] | None = None  # the input columns of the network; None: all
     d_model: int = 384
+    d_embedding: int = 0  # width of the input where the network is recurrent; 0: d_model
     n_layers: int = 1
     n_heads: int = 4  # transformer only
     dropout: float = 0.3  # between layers and before the output
@@ -84,13 +85,9 @@ class ModelConfig:
         require(self, counts, lambda value: value >= 1, "is not at least 1", where="model.")
         if self.n_layers > MAX_LAYERS:
             raise ConfigError(f"model.n_layers: {self.n_layers} is more than {MAX_LAYERS}")
+        self._require_input_width()
         rates = ("dropout", "embedding_dropout", "weight_dropout")
         require(self, rates, lambda value: 0 <= value < 1, "is not in [0, 1)", where="model.")
-        if self.embedding == "one-hot" and (self.d_model < self.vocab_size or self.tie_embeddings):
-            raise ConfigError(
-                f"model.embedding: one-hot needs model.d_model of {self.vocab_size} or more "
-                "and model.tie_embeddings=false"
-            )
         if not 0 < self.hidden_gain <= MAX_GAIN:
             raise ConfigError(f"model.hidden_gain: {self.hidden_gain} is not in (0, {MAX_GAIN}]")
         if self.vocab_size < 0 or any(size < 1 for size in self.feature_sizes):
@@ -111,6 +108,24 @@ class ModelConfig:
             )
         if self.n_parameters_bound > MAX_PARAMETERS:
             raise ConfigError("model: is larger than 4 billion parameters; make it smaller")
+
+    def _require_input_width(self) -> None:
+        if not 0 <= self.d_embedding <= MAX_PARAMETERS:
+            raise ConfigError(f"model.d_embedding: {self.d_embedding} is out of range")
+        if self.width_in != self.d_model and not KINDS[self.kind].recurrent:
+            raise ConfigError(f"model.d_embedding: the {self.kind} takes its d_model only; use 0")
+        if self.width_in != self.d_model and self.tie_embeddings:
+            raise ConfigError("model.d_embedding: needs model.tie_embeddings=false")
+        if self.embedding == "one-hot" and (self.width_in < self.vocab_size or self.tie_embeddings):
+            raise ConfigError(
+                f"model.embedding: one-hot needs model.d_model of {self.vocab_size} or more "
+                "and model.tie_embeddings=false"
+            )
+
+    @property
+    def width_in(self) -> int:
+        """Channels of the embedding, which are those of the input of the first layer."""
+        return self.d_embedding or self.d_model
 
     @property
     def plain_columns(self) -> tuple[int, ...]:
@@ -135,5 +150,7 @@ class ModelConfig:
     @property
     def n_parameters_bound(self) -> int:
         """At least as many parameters as any network of this shape has."""
-        tables = self.d_model * (2 * self.vocab_size + sum(self.feature_sizes) + 4)
+        width = max(self.d_model, self.width_in)
+        tables = width * (2 * self.vocab_size + sum(self.feature_sizes) + 4)
+        tables += self.width_in * (4 * self.d_model + self.width_in * len(self.token_inputs))
         return tables + self.n_layers * 13 * (self.d_model + 64) ** 2

@@ -7,10 +7,10 @@ from musicgen.models.config import KINDS, ModelConfig, Shapes
 
 def weight_shapes(config: ModelConfig) -> Shapes:
     """Shape of every parameter by name, as `build_model(config).named_parameters()` has them."""
-    kind = KINDS[config.kind]
+    kind, outputs = KINDS[config.kind], config.d_model
     if kind.layer_shapes is None:
         return _shapes_of_network(config)
-    width, vocab = config.d_model, config.vocab_size
+    width, vocab = config.width_in, config.vocab_size
     shapes: Shapes = {"embedding.token.weight": (vocab, width)}
     if n_plain := sum(config.feature_sizes[i] for i in config.plain_columns):
         shapes["embedding.table.weight"] = (n_plain, width)
@@ -22,9 +22,9 @@ def weight_shapes(config: ModelConfig) -> Shapes:
     shapes |= kind.layer_shapes(config)
     shapes["readout.output.bias"] = (vocab,)
     if not config.tie_embeddings:
-        shapes["readout.output.weight"] = (vocab, width)
+        shapes["readout.output.weight"] = (vocab, outputs)
     if n_copies := len(config.copy_columns):
-        shapes |= {"readout.push.weight": (n_copies, width), "readout.push.bias": (n_copies,)}
+        shapes |= {"readout.push.weight": (n_copies, outputs), "readout.push.bias": (n_copies,)}
         if config.trust_columns:
             n_values = sum(config.feature_sizes[i] for i in config.trust_columns)
             shapes["readout.trust.weight"] = (n_values, n_copies)

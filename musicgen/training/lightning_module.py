@@ -75,6 +75,7 @@ class NextTokenModule(pl.LightningModule):
         network: str = "lstm",
         *,
         d_model: int | None = None,
+        d_embedding: int | None = None,
         n_layers: int | None = None,
         n_heads: int | None = None,
         dropout: float | None = None,

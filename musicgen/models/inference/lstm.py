@@ -14,7 +14,6 @@ def layer_shapes(model: ModelConfig) -> Shapes:
     """Shapes of the parameters of all layers, by name."""
     gates = 4 * model.d_model
     of_layer: Shapes = {
-        "weight_ih_l0": (gates, model.d_model),
         "weight_hh_l0": (gates, model.d_model),
         "bias_ih_l0": (gates,),
         "bias_hh_l0": (gates,),
@@ -22,7 +21,10 @@ def layer_shapes(model: ModelConfig) -> Shapes:
     return {
         f"layers.{index}.lstm.{name}": shape
         for index in range(model.n_layers)
-        for name, shape in of_layer.items()
+        for name, shape in {
+            "weight_ih_l0": (gates, model.d_model if index else model.width_in),
+            **of_layer,
+        }.items()
     }
 
 

@@ -12,12 +12,15 @@ from musicgen.models.inference.quantization import QuantizedLinear, quantize
 
 def layer_shapes(model: ModelConfig) -> Shapes:
     """Shapes of the parameters of all layers, by name."""
-    square = (model.d_model, model.d_model)
-    of_layer: Shapes = {"w_in": square, "w_hidden": square, "bias": square[:1]}
+    width = model.d_model
     return {
         f"layers.{index}.{name}": shape
         for index in range(model.n_layers)
-        for name, shape in of_layer.items()
+        for name, shape in {
+            "w_in": (width, width if index else model.width_in),
+            "w_hidden": (width, width),
+            "bias": (width,),
+        }.items()
     }
 
 

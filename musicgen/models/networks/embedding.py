@@ -1,6 +1,7 @@
 """Embedding and readout of every network: ids and features to vectors, vectors to logits.
 
-Letters: B batch, T time, F feature columns, G lookback columns, C channels (d_model), V vocabulary.
+Letters: B batch, T time, F feature columns, G lookback columns, E and C channels (`width_in`,
+`d_model`), V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from musicgen.models.config import ModelConfig
 
 
 class Embedding(nn.Module):
-    """tokens (B, T) and features (B, T, F) -> (B, T, C): the sum of one vector for each.
+    """tokens (B, T) and features (B, T, F) -> (B, T, E): the sum of one vector for each.
 
     All small feature tables lie in one, so that a step costs one look-up whatever F is. Columns
     that hold token ids use the token table, through a linear map of their own.
@@ -21,28 +22,28 @@ class Embedding(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
-        self.token = nn.Embedding(config.vocab_size, config.d_model)
+        self.config, width = config, config.width_in
+        self.token = nn.Embedding(config.vocab_size, width)
         if config.embedding == "one-hot":
             nn.init.eye_(self.token.weight)
             self.token.weight.requires_grad_(False)
         else:
-            nn.init.normal_(self.token.weight, std=config.d_model**-0.5)
+            nn.init.normal_(self.token.weight, std=width**-0.5)
         self.plain = list(config.plain_columns)
         sizes = [config.feature_sizes[i] for i in self.plain]
         if self.plain:
-            self.table = nn.Embedding(sum(sizes), config.d_model)
-            nn.init.normal_(self.table.weight, std=config.d_model**-0.5)
+            self.table = nn.Embedding(sum(sizes), width)
+            nn.init.normal_(self.table.weight, std=width**-0.5)
         self.register_buffer("starts", torch.tensor([0, *sizes]).cumsum(0)[:-1], persistent=False)
         if config.token_inputs:
-            self.map = nn.Linear(config.d_model * len(config.token_inputs), config.d_model)
+            self.map = nn.Linear(width * len(config.token_inputs), width)
 
     starts: Tensor
 
     def forward(self, tokens: Tensor, features: Tensor | None) -> Tensor:
         """The sum of embeddings, with dropout in training."""
         config = self.config
-        x: Tensor = self.token(tokens)  # (B, T, C)
+        x: Tensor = self.token(tokens)  # (B, T, E)
         if config.feature_sizes:
             if features is None:
                 raise ValueError("this network needs features beside its tokens")

@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.networks.stack import RecurrentStack
+from musicgen.models.networks.stack import RecurrentStack, input_widths
 
 
 class Layer(nn.Module):
-    """One LSTM layer: (B, T, C), h and c (B, C) -> (B, T, C), h, c."""
+    """One LSTM layer: inputs (B, T, E), h and c (B, C) -> (B, T, C), h, c."""
 
-    def __init__(self, d_model: int, weight_dropout: float) -> None:
+    def __init__(self, d_model: int, weight_dropout: float, width_in: int = 0) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(d_model, d_model, batch_first=True)
+        self.lstm = nn.LSTM(width_in or d_model, d_model, batch_first=True)
         self.weight_dropout = weight_dropout
         w_in, w_hidden, b_in, b_hidden = self.lstm.all_weights[0]
         nn.init.xavier_uniform_(w_in)
@@ -59,5 +59,5 @@ class LSTM(RecurrentStack):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(
             config,
-            (Layer(config.d_model, config.weight_dropout) for _ in range(config.n_layers)),
+            (Layer(config.d_model, config.weight_dropout, width) for width in input_widths(config)),
         )

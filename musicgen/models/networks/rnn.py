@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from musicgen.models.config import ModelConfig
-from musicgen.models.networks.stack import RecurrentStack
+from musicgen.models.networks.stack import RecurrentStack, input_widths
 
 
 class Recurrence(nn.Module):
-    """One layer: inputs (B, T, C) and h (B, C) -> outputs (B, T, C) and the last h."""
+    """One layer: inputs (B, T, E) and h (B, C) -> outputs (B, T, C) and the last h."""
 
     def __init__(
         self,
@@ -27,10 +27,11 @@ class Recurrence(nn.Module):
         *,
         hidden_init: str = "auto",
         hidden_gain: float = 1.0,
+        width_in: int = 0,
     ) -> None:
         super().__init__()
         self.activation = torch.tanh if activation == "tanh" else torch.relu
-        self.w_in = nn.Parameter(torch.empty(d_model, d_model))
+        self.w_in = nn.Parameter(torch.empty(d_model, width_in or d_model))
         self.w_hidden = nn.Parameter(torch.empty(d_model, d_model))
         self.bias = nn.Parameter(torch.zeros(d_model))
         nn.init.xavier_uniform_(self.w_in)
@@ -67,7 +68,8 @@ class RNN(RecurrentStack):
                     config.activation,
                     hidden_init=config.hidden_init,
                     hidden_gain=config.hidden_gain,
+                    width_in=width,
                 )
-                for _ in range(config.n_layers)
+                for width in input_widths(config)
             ),
         )

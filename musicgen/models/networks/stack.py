@@ -11,9 +11,15 @@ from musicgen.models.config import ModelConfig
 from musicgen.models.networks.embedding import Embedding, Readout, drop_channels
 
 
+def input_widths(config: ModelConfig) -> list[int]:
+    """Channels of the input of each layer."""
+    return [config.width_in, *[config.d_model] * (config.n_layers - 1)]
+
+
 class RecurrentStack(nn.Module):
-    """Embedding, layers, readout. A layer maps (B, T, C) and its `n_states` vectors (B, C) to the
-    same; the state is their stack over the layers, each (n_layers, B, C)."""
+    """Embedding, layers, readout. A layer maps (B, T, C), the first one (B, T, E), and its
+    `n_states` vectors (B, C) to (B, T, C) and as many vectors; the state is their stack over the
+    layers, each (n_layers, B, C)."""
 
     n_states = 1
 
@@ -31,9 +37,11 @@ class RecurrentStack(nn.Module):
         state: tuple[Tensor, ...] | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `musicgen.models`."""
-        x = self.embedding(tokens, features)  # (B, T, C)
+        x = self.embedding(tokens, features)  # (B, T, E)
         if state is None:
-            state = (x.new_zeros(len(self.layers), x.shape[0], x.shape[2]),) * self.n_states
+            state = (
+                x.new_zeros(len(self.layers), x.shape[0], self.config.d_model),
+            ) * self.n_states
         last = []
         for index, layer in enumerate(self.layers):
             y, *states = layer(x, *(each[index].to(x.dtype) for each in state))
