@@ -101,7 +101,8 @@ def train(
         typer.Option(
             "--preset",
             "--network",
-            help="lstm, transformer or rnn.",
+            help="lstm, transformer or rnn; lecture (a recurrent network of 100 units) and lab (an "
+            "LSTM of 1024) learn characters, with samples on the way.",
             show_default="lstm",
             rich_help_panel=_TRAINING,
         ),
@@ -131,6 +132,15 @@ def train(
             rich_help_panel=_TRAINING,
         ),
     ] = None,
+    carry: Annotated[
+        bool,
+        typer.Option(
+            "--carry",
+            help="Carry the state of an rnn or lstm on from window to window (of "
+            "data.max_len tokens) of contiguous text.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,6 +157,20 @@ def train(
     out: Annotated[
         Path, typer.Option(help="The run folder; it must be new.", rich_help_panel="Output")
     ],
+    sample_every: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Write a sample after each so many steps, into samples/ of the run folder.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    sample_midi: Annotated[
+        bool,
+        typer.Option(
+            "--sample-midi", help="Samples that are tunes as MIDI, too.", rich_help_panel="Output"
+        ),
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -165,9 +189,11 @@ def train(
 
     With --task classify it learns the labels of tunes or texts, with --task harmonize chords.
     """
-    overrides = list(settings or ())
-    if accumulate is not None:
-        overrides.append(f"data.accumulate={accumulate}")
+    from musicgen.training.presets import TOKENIZERS
+
+    overrides = [*(settings or ()), *_assignments({
+        "data.accumulate": accumulate, "data.carry": carry, "sample_every": sample_every,
+        "sample_midi": sample_midi})]  # fmt: skip
     budgets = {"minutes": minutes, "cpu_minutes": cpu_minutes, "epochs": epochs}
     budget = {name: value for name, value in budgets.items() if value is not None}
     origin: dict[str, Any] = {}
@@ -180,6 +206,8 @@ def train(
             say(f"{out}: the run is finished ({finished}); train into another folder")
             return
         config, origin = RunFolder(out).settings()
+    if not (tokens or resume or task):
+        tokenizer = tokenizer or TOKENIZERS.get(preset or "")
     given = _origin(corpus, column, tokens, tokenizer, from_, min_count, most_tokens)
     head = tasks.origin_of(task, origin, given, column)
     if head is not None:
@@ -259,6 +287,16 @@ def _require_unused(out: Path) -> None:
     from musicgen.training.run import is_first_process
 
     RunFolder(out, active=is_first_process()).require_unused()
+
+
+def _assignments(values: dict[str, int | None]) -> list[str]:
+    """Options that are settings, as `--set` takes them; those left out, or off, are not among
+    them."""
+    return [
+        f"{name}={str(value).lower()}"
+        for name, value in values.items()
+        if value is not None and value is not False
+    ]
 
 
 def _descent(about: str, start: Checkpoint, name: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from musicgen.training.progress import Progress, Report
     from musicgen.training.run import train
     from musicgen.training.run_folder import RunFolder, Summary
+    from musicgen.training.samples import SampleWhileTraining
 
 __all__ = [
     "DataConfig",
@@ -27,6 +28,7 @@ __all__ = [
     "Progress",
     "Report",
     "RunFolder",
+    "SampleWhileTraining",
     "Summary",
     "TrainConfig",
     "TuneDataModule",
@@ -41,6 +43,7 @@ __getattr__ = lazy(
         "Progress": "progress",
         "Report": "progress",
         "RunFolder": "run_folder",
+        "SampleWhileTraining": "samples",
         "Summary": "run_folder",
         "TrainConfig": "config",
         "TuneDataModule": "datamodule",

@@ -59,7 +59,8 @@ class TrainConfig:
     make them orthogonal; all else has AdamW then, whose second decay rate is `beta2`. The
     `weight_decay` is decoupled; None is 0.05, but 0 for "adagrad" and "sgd". `val_every` counts
     steps, 0 is once an epoch; after `patience` scores without a new best the run ends early (0
-    never). `trainer` holds other arguments of Lightning's Trainer by name.
+    never). After each `sample_every` steps (0 never) a sample is written, with `sample_midi` as
+    MIDI, too, where it is a tune. `trainer` holds other arguments of Lightning's Trainer by name.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -81,6 +82,8 @@ class TrainConfig:
     patience: int = 5
     log_every: int = 100
     save_minutes: float = 1.0
+    sample_every: int = 0
+    sample_midi: bool = False
     precision: Literal["auto", "32", "bf16"] = "auto"
     accelerator: str = "auto"
     devices: int = 1
@@ -95,7 +98,10 @@ class TrainConfig:
             "is not positive",
         )
         require(self, ("warmup", "beta2", "ema"), lambda x: 0 <= x < 1, "is not in [0, 1)")
-        not_negative = ("seed", "weight_decay", "val_every", "patience", "save_minutes")
+        not_negative = (
+            *("seed", "weight_decay", "val_every", "patience", "save_minutes"),
+            "sample_every",
+        )
         require(self, not_negative, lambda value: value is None or value >= 0, "is negative")
         if self.data.carry:
             require_recurrent(self.model.kind)
@@ -130,8 +136,12 @@ class TrainConfig:
         # Lookback predictions help the copy head; as inputs they drown out the tokens
         # (docs/experiments.md, 2026-11-25).
         no_inputs = {*echo_sizes(1), *(names[i] for i in predictions)}
+        width = self.model.d_embedding
+        if self.model.embedding == "one-hot" and KINDS[self.model.kind].recurrent:
+            width = max(self.model.width_in, len(tokens.vocab))
         model = dataclasses.replace(
             self.model,
+            d_embedding=width,
             vocab_size=len(tokens.vocab),
             feature_sizes=tuple(tokens.feature_sizes.values()),
             token_columns=tuple(predictions),

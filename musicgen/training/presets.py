@@ -35,7 +35,55 @@ PRESETS = {
         model=ModelConfig(kind="rnn", d_model=256, n_layers=1, dropout=0.1, tie_embeddings=False),
         learning_rate=2e-3,
     ),
+    # A. Karpathy, "min-char-rnn" (2015): one-hot characters, a state of 100, windows of 25 of one
+    # text after another, Adagrad, every number of a gradient cut at 5 for the sum over a window,
+    # here at 5 / 25 for its mean. It reads one row of text, here 8, as a step costs hardly more.
+    "lecture": TrainConfig(
+        minutes=3,
+        data=DataConfig(batch_tokens=200, max_len=25, carry=True, features=False),
+        model=ModelConfig(
+            kind="rnn",
+            d_model=100,
+            dropout=0.0,
+            embedding_dropout=0.0,
+            embedding="one-hot",
+            tie_embeddings=False,
+        ),
+        optimizer="adagrad",
+        learning_rate=0.1,
+        warmup=0.0,
+        schedule="constant",
+        weight_decay=0.0,
+        clip=0.2,
+        trainer={"gradient_clip_algorithm": "value"},
+        val_every=5000,
+        patience=0,
+        sample_every=1000,
+    ),
+    # MIT 6.S191, lab 1, part 2: embedding 256, one LSTM of 1024, 8 windows of 100 characters, Adam.
+    "lab": TrainConfig(
+        minutes=15,
+        data=DataConfig(batch_tokens=800, max_len=100, carry=True, features=False),
+        model=ModelConfig(
+            kind="lstm",
+            d_model=1024,
+            d_embedding=256,
+            dropout=0.0,
+            embedding_dropout=0.0,
+            tie_embeddings=False,
+        ),
+        learning_rate=5e-3,
+        warmup=0.0,
+        schedule="constant",
+        weight_decay=0.0,
+        beta2=0.999,
+        val_every=100,
+        log_every=10,
+        patience=0,
+        sample_every=100,
+    ),
 }
+TOKENIZERS = {"lecture": "char", "lab": "char"}  # of presets for another than that of the tunes
 
 # By scripts/fitting/small_corpora.py: 30 tunes (4,961 tokens) come to 3.70 bits per note with 64
 # channels and batches of 256, to 3.91 with the preset; 150 tunes (23,784 tokens) to 3.39 and 3.06.

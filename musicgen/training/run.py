@@ -193,9 +193,10 @@ def _fit(
         check_on_train_epoch_end=False,
     )
     states = ResumableStates(run, config.save_minutes, budget, export)
+    callbacks = [budget, export, history, early, *_samples(config, run), states]
     trainer = pl.Trainer(
         **_trainer_arguments(config),
-        callbacks=[budget, export, history, early, states],
+        callbacks=callbacks,
         logger=[] if logger == "csv" else [_lightning_logger(logger, run)],
         default_root_dir=run.path,
     )
@@ -219,6 +220,24 @@ def _fit(
         reason="no better score" if early.wait_count >= early.patience else "budget",
         unit=module.unit,
     )
+
+
+def _samples(config: TrainConfig, run: RunFolder) -> list[pl.Callback]:
+    """The callback that writes samples, if they are asked for; only then composers are imported."""
+    if not config.sample_every:
+        return []
+    from musicgen.training.samples import SampleWhileTraining
+
+    folder = run.path / "samples"
+    return [
+        SampleWhileTraining(
+            config.sample_every,
+            folder,
+            seed=config.seed,
+            midi=config.sample_midi,
+            notify=run.notify,
+        )
+    ]
 
 
 def _require_trainable(

@@ -3,6 +3,7 @@
 run.json      settings and corpus fingerprint       model/    the best network so far
 history.csv   losses step by step                   resume/   the last two resumable states
 curve.png     the same as a picture                 result.json   only when the run is over
+samples/      what the network wrote on the way
 """
 
 from __future__ import annotations
@@ -31,7 +32,16 @@ from musicgen.training.progress import target_of
 _FORMAT = 2  # of the resumable states
 _KEPT = 2  # of them
 _SCORE = "val_bits_per_note"
-_FREE_TO_CHANGE = ("log_every", "save_minutes", "patience", "accelerator", "devices", "strategy")
+_FREE_TO_CHANGE = (
+    "sample_every",
+    "sample_midi",
+    "log_every",
+    "save_minutes",
+    "patience",
+    "accelerator",
+    "devices",
+    "strategy",
+)
 
 
 class Trainable(Protocol):
