@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from musicgen import formats
 from musicgen.composer.excerpts import excerpt
@@ -20,7 +21,7 @@ from musicgen.training.lightning_module import NextTokenModule
 class SampleWhileTraining(pl.Callback):
     """Writes a sample into `folder` before the first step and after each `every` steps, as
     `step-000100.txt` or `.abc`, with `midi` where it is a tune a MIDI file beside it, and shows it
-    with the loss to `notify`; loggers that take text, such as TensorBoard's, get it too.
+    with the loss to `notify`; TensorBoard's logger gets it, too.
 
     A sample depends on the weights and `seed` alone: a run learns the same with and without, and
     a resumed one writes the same.
@@ -81,5 +82,5 @@ class SampleWhileTraining(pl.Callback):
         for line in (f"{heading}:", *written.text.splitlines()):
             self._notify(line)
         for logger in trainer.loggers:
-            if hasattr(logger.experiment, "add_text"):
+            if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_text("sample", f"```\n{written.text}\n```", step)

@@ -54,7 +54,7 @@ def test_samples_change_nothing_and_come_again(
     lines: list[str] = []
     train(config, characters, tmp_path / "with", notify=lines.append)
     train(dataclasses.replace(config, sample_every=0), characters, tmp_path / "without")
-    assert losses(tmp_path / "with") == losses(tmp_path / "without")
+    assert losses(tmp_path / "with", "character") == losses(tmp_path / "without", "character")
     a, b = (checkpoint.load(tmp_path / run / "model").weights for run in ("with", "without"))
     assert all(np.array_equal(a[name], b[name]) for name in a)
     samples = sampled(tmp_path / "with")
@@ -93,6 +93,7 @@ def test_a_tokenizer_without_a_composer_is_told_and_trained(tmp_path: Path) -> N
 
 
 @pytest.mark.filterwarnings("ignore::pytorch_lightning.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")
 def test_a_stock_trainer_samples_into_tensorboard(tmp_path: Path, characters: TokenSet) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
