@@ -45,7 +45,15 @@ SHAPES = {
     "one layer": replace(BASE, n_layers=1),
     "one head": replace(BASE, n_heads=1, d_model=72),
     "relu": replace(BASE, activation="relu", d_model=40),
+    "narrow input": replace(BASE, d_embedding=24, tie_embeddings=False),
+    "wide input": replace(BASE, d_embedding=80, tie_embeddings=False, embedding="one-hot"),
 }
+CASES = [
+    (kind, shape)
+    for kind in KINDS
+    for shape, config in SHAPES.items()
+    if not config.d_embedding or KINDS[kind].recurrent
+]
 
 
 def network_of(config: ModelConfig) -> torch.nn.Module:
@@ -70,16 +78,14 @@ def read(stepper: ArrayStepper, ids: np.ndarray, features: np.ndarray) -> np.nda
     return np.stack(steps, axis=1)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "shape"), CASES)
 def test_the_weights_have_the_names_and_shapes_that_are_declared(kind: str, shape: str) -> None:
     config = replace(SHAPES[shape], kind=kind)
     found = {name: tuple(p.shape) for name, p in network_of(config).named_parameters()}
     assert weight_shapes(config) == found
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "shape"), CASES)
 def test_a_step_at_a_time_equals_torch_all_at_once(kind: str, shape: str) -> None:
     config = replace(SHAPES[shape], kind=kind)
     network = network_of(config)
@@ -130,6 +136,13 @@ def test_a_long_tune_outgrows_its_cache_unharmed() -> None:
         expected = network(torch.from_numpy(ids), torch.from_numpy(features))[0].numpy()
     found = read(ArrayStepper(config, weights_of(network)), ids, features)
     np.testing.assert_allclose(found[:, -40:], expected[:, -40:], atol=0.08)
+
+
+def test_a_width_of_its_own_is_for_the_input_of_recurrent_networks() -> None:
+    with pytest.raises(ConfigError, match=r"model\.d_embedding: the transformer takes its d_model"):
+        replace(BASE, kind="transformer", d_embedding=24, tie_embeddings=False)
+    with pytest.raises(ConfigError, match=r"model\.d_embedding: needs model\.tie_embeddings=false"):
+        replace(BASE, d_embedding=24)
 
 
 def test_a_transformer_says_where_its_exact_sums_end() -> None:
