@@ -1,8 +1,7 @@
-"""The commands that train models: prepare, train."""
+"""The command that trains models: train."""
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -15,7 +14,6 @@ from musicgen.cli import options, tasks
 from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import say
 from musicgen.cli.progress import available_cores, progress_bar, reporting
-from musicgen.cli.results import require_free, require_output
 from musicgen.cli.tasks import TaskOptions
 from musicgen.errors import ConfigError
 
@@ -34,13 +32,13 @@ class Logger(StrEnum):
     mlflow = "mlflow"
 
 
-_CORPUS, _TRAINING = "What to train on", "How to train"  # panels of the help
+CORPUS, _TRAINING = "What to train on", "How to train"  # panels of the help
 Tokenizer = Annotated[
     str | None,
     typer.Option(
         help="melody, remi (music in parts), char or word (any text); default: melody or remi, "
         "whichever fits the tunes.",
-        rich_help_panel=_CORPUS,
+        rich_help_panel=CORPUS,
     ),
 ]
 MinCount = Annotated[
@@ -49,7 +47,7 @@ MinCount = Annotated[
         min=1,
         help="Read tokens with fewer occurrences as unknown (default: 3, words 2, in small corpora "
         "1).",
-        rich_help_panel=_CORPUS,
+        rich_help_panel=CORPUS,
     ),
 ]
 MostTokens = Annotated[
@@ -57,7 +55,7 @@ MostTokens = Annotated[
     typer.Option(
         min=1,
         help="Know only this many tokens, the most frequent ones (default: all; words 20000).",
-        rich_help_panel=_CORPUS,
+        rich_help_panel=CORPUS,
     ),
 ]
 Start = Annotated[
@@ -66,7 +64,7 @@ Start = Annotated[
         "--from",
         help="A trained model to start from, by name or folder: its network, vocabulary and "
         "weights.",
-        rich_help_panel=_CORPUS,
+        rich_help_panel=CORPUS,
     ),
 ]
 
@@ -79,7 +77,7 @@ def train(
         typer.Option(
             "--corpus",
             help="A named corpus, file or folder; repeatable (default: celtic).",
-            rich_help_panel=_CORPUS,
+            rich_help_panel=CORPUS,
         ),
     ] = None,
     column: options.Column = "",
@@ -88,7 +86,7 @@ def train(
         typer.Option(
             "--tokens",
             help="Prepared token files, instead of a corpus.",
-            rich_help_panel=_CORPUS,
+            rich_help_panel=CORPUS,
         ),
     ] = None,
     tokenizer: Tokenizer = None,
@@ -206,7 +204,7 @@ def train(
             say(f"{out}: the run is finished ({finished}); train into another folder")
             return
         config, origin = RunFolder(out).settings()
-    if not (tokens or resume or task):
+    if not (tokens or resume) and task.task == tasks.TaskName.next:
         tokenizer = tokenizer or TOKENIZERS.get(preset or "")
     given = _origin(corpus, column, tokens, tokenizer, from_, min_count, most_tokens)
     head = tasks.origin_of(task, origin, given, column)
@@ -356,7 +354,7 @@ def _load_tokens(origin: dict[str, Any], start: Checkpoint | None) -> CachedCorp
     with progress_bar() as progress:
         data = prepared(
             origin["corpus"],
-            tokenizer=_tokenizer(origin["tokenizer"], start),
+            tokenizer=tokenizer_of(origin["tokenizer"], start),
             vocabulary=None if start is None else start.vocab,
             min_count=origin.get("min_count"),
             most_tokens=origin.get("most_tokens"),
@@ -368,7 +366,7 @@ def _load_tokens(origin: dict[str, Any], start: Checkpoint | None) -> CachedCorp
     return data
 
 
-def _tokenizer(name: str | None, start: Checkpoint | None) -> str | None:
+def tokenizer_of(name: str | None, start: Checkpoint | None) -> str | None:
     """The token language asked for, or that of the model to start from.
 
     Raises:
@@ -379,52 +377,3 @@ def _tokenizer(name: str | None, start: Checkpoint | None) -> str | None:
     if name not in (None, start.tokenizer):
         raise ConfigError(f"--tokenizer and --from: the model uses {start.tokenizer} tokens")
     return start.tokenizer
-
-
-@command(TRAIN)
-def prepare(
-    *,
-    corpus: Annotated[
-        list[str],
-        typer.Option(
-            "--corpus",
-            help="A named corpus, file or folder; repeatable.",
-            rich_help_panel=_CORPUS,
-        ),
-    ],
-    column: options.Column = "",
-    tokenizer: Tokenizer = None,
-    min_count: MinCount = None,
-    most_tokens: MostTokens = None,
-    from_: Start = None,
-    workers: options.Workers = None,
-    out: Annotated[
-        Path, typer.Option(help="The folder of token files to write.", rich_help_panel="Output")
-    ],
-    force: options.Force = False,
-) -> None:
-    """Prepare a corpus for training: a folder of token files for `train --tokens`."""
-    from musicgen.corpus.sources import with_column
-    from musicgen.corpus.tokenset import require_replaceable
-
-    require_free(out, force=force)
-    require_output(out.parent if os.path.isdir(out) else out, force=True, is_folder=True)
-    require_replaceable(out)
-    start = None if from_ is None else options.load_model(from_)
-    from musicgen.corpus.preparation import prepare as run
-    from musicgen.tokens.vocabulary import Vocabulary
-
-    with progress_bar() as progress:
-        prepared = run(
-            with_column(corpus, column),
-            folder=out,
-            workers=workers or available_cores(),
-            progress=progress,
-            tokenizer=_tokenizer(tokenizer, start),
-            vocabulary=None if start is None else Vocabulary(start.vocab),
-            min_count=min_count,
-            most_tokens=most_tokens,
-        )
-    for line in prepared.summary():
-        say(line)
-    say(f"next: musicgen train --tokens {out} --out runs/{out.name}")

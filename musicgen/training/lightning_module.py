@@ -260,8 +260,7 @@ class NextTokenModule(pl.LightningModule):
         return part * world + self.global_rank, self.trainer.accumulate_grad_batches * world
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Nats per token, so scaled that the mean over the parts and devices of a step is that of
-        one large batch."""
+        """Nats per token, so scaled that the mean over parts and devices is that of the step."""
         parts = self.trainer.accumulate_grad_batches
         if self.carried is None:
             logits, _ = self.network(*batch.inputs)
@@ -334,7 +333,7 @@ class NextTokenModule(pl.LightningModule):
         nats_per_token = math.fsum(losses.tolist()) / len(losses)
         bits = [loss / math.log(2) for loss in losses.tolist()]
         if self._smooth is None:
-            self._smooth = math.log2(self.config.model.vocab_size)
+            self._smooth = math.log2(max(1, self.config.model.vocab_size))
         for each in bits:
             self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * each
         rate = self._places / max(1e-9, time.perf_counter() - self._since)

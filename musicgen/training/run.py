@@ -258,6 +258,8 @@ def _require_trainable(
             raise TrainingError(
                 "the model to start from is another network; leave model.* alone but for dropout"
             )
+    if isinstance(tokens, Task) and (config.data.carry or config.sample_every):
+        raise TrainingError("data.carry, sample_every: are for models of the next token; drop them")
     if config.n_budgets != 1:
         raise TrainingError(f"{', '.join(BUDGETS)}: set exactly one of them")
     require_validation(tokens)
