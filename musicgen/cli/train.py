@@ -227,7 +227,6 @@ def train(
     if not resume:
         n_tokens = len(data.tokens.splits["train"].ids)
         config = _configure(start, preset, overrides, seed=seed, budget=budget, n_tokens=n_tokens)
-
     from musicgen import training
 
     with reporting(sys.stderr) as report:
