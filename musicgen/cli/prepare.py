@@ -11,8 +11,8 @@ import typer
 from musicgen.cli import options
 from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import say
-from musicgen.cli.output import require_free, require_output
 from musicgen.cli.progress import available_cores, progress_bar
+from musicgen.cli.results import require_free, require_output
 from musicgen.cli.train import CORPUS, MinCount, MostTokens, Start, Tokenizer, tokenizer_of
 
 

@@ -189,11 +189,9 @@ def train(
     """
     from musicgen.training.presets import TOKENIZERS
 
-    overrides = [*(settings or ()), *_assignments({
-        "data.accumulate": accumulate, "data.carry": carry, "sample_every": sample_every,
-        "sample_midi": sample_midi})]  # fmt: skip
-    budgets = {"minutes": minutes, "cpu_minutes": cpu_minutes, "epochs": epochs}
-    budget = {name: value for name, value in budgets.items() if value is not None}
+    overrides = _assignments(settings, accumulate, carry, sample_every, sample_midi)
+    budgets = (("minutes", minutes), ("cpu_minutes", cpu_minutes), ("epochs", epochs))
+    budget = {name: value for name, value in budgets if value is not None}
     origin: dict[str, Any] = {}
     if resume:
         if overrides or budget or seed is not None:
@@ -204,8 +202,8 @@ def train(
             say(f"{out}: the run is finished ({finished}); train into another folder")
             return
         config, origin = RunFolder(out).settings()
-    if not (tokens or resume) and task.task == tasks.TaskName.next:
-        tokenizer = tokenizer or TOKENIZERS.get(preset or "")
+    if not (tokens or resume or tokenizer) and task.task == tasks.TaskName.next:
+        tokenizer = TOKENIZERS.get(preset or "")
     given = _origin(corpus, column, tokens, tokenizer, from_, min_count, most_tokens)
     head = tasks.origin_of(task, origin, given, column)
     if head is not None:
@@ -286,14 +284,22 @@ def _require_unused(out: Path) -> None:
     RunFolder(out, active=is_first_process()).require_unused()
 
 
-def _assignments(values: dict[str, int | None]) -> list[str]:
-    """Options that are settings, as `--set` takes them; those left out, or off, are not among
-    them."""
-    return [
-        f"{name}={str(value).lower()}"
-        for name, value in values.items()
-        if value is not None and value is not False
-    ]
+def _assignments(
+    settings: list[str] | None,
+    accumulate: int | None,
+    carry: bool,
+    sample_every: int | None,
+    sample_midi: bool,
+) -> list[str]:
+    """The values of --set, and of the options that are settings, where they are given."""
+    values = {
+        "data.accumulate": accumulate,
+        "data.carry": carry or None,
+        "sample_every": sample_every,
+        "sample_midi": sample_midi or None,
+    }
+    named = [f"{name}={value}".lower() for name, value in values.items() if value is not None]
+    return [*(settings or ()), *named]
 
 
 def _descent(about: str, start: Checkpoint, name: str) -> str:

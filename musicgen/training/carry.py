@@ -25,24 +25,23 @@ class CarriedState:
     def __init__(self) -> None:
         self._states: dict[tuple[int, int], NetworkState] = {}
 
-    def logits(self, network: nn.Module, batch: Batch, shard: tuple[int, int]) -> Tensor:
-        """Logits (B, T, V) of windows that go on where those of the step before ended. In a row
-        that comes to the start of a tune the state is zero from there on, as when composing."""
+    def logits(
+        self, network: nn.Module, batch: Batch, shard: tuple[int, int], *, begin: bool
+    ) -> Tensor:
+        """Logits (B, T, V) of windows that go on where those of the step before ended, or `begin`
+        an epoch. In a row that comes to the start of a tune the state is zero from there on, as
+        when composing."""
         starts = batch.tokens == BOS_ID  # (B, T)
         cuts = starts.any(dim=0).nonzero().flatten().tolist()
-        state, pieces = self._states.get(shard), []
-        for begin, end in pairwise(sorted({0, *cuts, batch.tokens.shape[1]})):
-            if state is not None and begin in cuts:
-                state = tuple(each * ~starts[:, begin, None] for each in state)
-            logits, state = network(batch.tokens[:, begin:end], batch.features[:, begin:end], state)
+        state, pieces = None if begin else self._states.get(shard), []
+        for first, end in pairwise(sorted({0, *cuts, batch.tokens.shape[1]})):
+            if state is not None and first in cuts:
+                state = tuple(each * ~starts[:, first, None] for each in state)
+            logits, state = network(batch.tokens[:, first:end], batch.features[:, first:end], state)
             pieces.append(logits)
         assert state is not None
         self._states[shard] = tuple(each.detach() for each in state)
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
-
-    def reset(self) -> None:
-        """Begin anew: with the next epoch no row goes on with what it held."""
-        self._states.clear()
 
     def whole(self) -> NetworkState:
         """The states of all rows in order, on the CPU: of all parts and devices, which all must

@@ -29,20 +29,13 @@ from musicgen.models.optimizers import build_optimizer
 from musicgen.training.carry import CarriedState
 from musicgen.training.config import TrainConfig, require_recurrent
 from musicgen.training.presets import PRESETS
-from musicgen.training.schedule import fraction_done, rate_factor
+from musicgen.training.schedule import fraction_done, rate_factor, smoothed
 
 if TYPE_CHECKING:
     from musicgen.training.datamodule import TuneDataModule
 
-SMOOTHING = 0.999
 _TRAINING = (
-    "optimizer",
-    "learning_rate",
-    "warmup",
-    "schedule",
-    "weight_decay",
-    "beta2",
-    "ema",
+    *("optimizer", "learning_rate", "warmup", "schedule", "weight_decay", "beta2", "ema"),
     "seed",
 )
 
@@ -265,9 +258,8 @@ class NextTokenModule(pl.LightningModule):
         if self.carried is None:
             logits, _ = self.network(*batch.inputs)
         else:
-            if batch_idx == 0:  # of the epoch
-                self.carried.reset()
-            logits = self.carried.logits(self.network, batch, self._shard(batch_idx % parts))
+            shard = self._shard(batch_idx % parts)
+            logits = self.carried.logits(self.network, batch, shard, begin=batch_idx < parts)
         loss = nats(logits, batch.targets).sum() / batch.n_targets
         if batch_idx % parts == 0:
             self._losses.append(torch.zeros_like(loss))
@@ -311,8 +303,7 @@ class NextTokenModule(pl.LightningModule):
 
     def train_metrics(self) -> dict[str, float]:
         """What is logged of the steps since they were logged before; losses are means over them
-        and over all devices, which all must ask. The smoothed loss begins at log2(V) bits per
-        token and keeps `SMOOTHING` of itself each step (Karpathy, "min-char-rnn", 2015).
+        and over all devices, which all must ask. See `smoothed`.
 
         Raises:
             TrainingError: a loss is not a finite number.
@@ -331,11 +322,7 @@ class NextTokenModule(pl.LightningModule):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss at step {step} is {loss}")
         nats_per_token = math.fsum(losses.tolist()) / len(losses)
-        bits = [loss / math.log(2) for loss in losses.tolist()]
-        if self._smooth is None:
-            self._smooth = math.log2(max(1, self.config.model.vocab_size))
-        for each in bits:
-            self._smooth = SMOOTHING * self._smooth + (1 - SMOOTHING) * each
+        self._smooth = smoothed(self._smooth, losses.tolist(), self.config.model.vocab_size)
         rate = self._places / max(1e-9, time.perf_counter() - self._since)
         metrics = {
             "train_loss": nats_per_token,

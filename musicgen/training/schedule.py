@@ -1,13 +1,16 @@
-"""The learning rate over a run: how much of the run is over, and the factor that follows."""
+"""Over a run: how much of it is over, the factor of the learning rate, the smoothed loss."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Timer
 
 from musicgen.training.config import TrainConfig
+
+SMOOTHING = 0.999
 
 
 def fraction_done(trainer: pl.Trainer, step: int) -> float | None:
@@ -30,3 +33,12 @@ def rate_factor(config: TrainConfig, fraction: float) -> float:
     if config.schedule == "constant":
         return 1.0
     return 0.5 * (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup)))
+
+
+def smoothed(before: float | None, losses: Iterable[float], vocab_size: int) -> float:
+    """The running average of losses in nats, as bits: log2 of the vocabulary before the first step,
+    then `SMOOTHING` of itself and the rest of the loss (Karpathy, "min-char-rnn", 2015)."""
+    bits = math.log2(max(1, vocab_size)) if before is None else before
+    for loss in losses:
+        bits = SMOOTHING * bits + (1 - SMOOTHING) * loss / math.log(2)
+    return bits
