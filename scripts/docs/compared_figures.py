@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from musicgen.corpus.tokenset import PAD_ID
 from musicgen.models.networks.transformer import rotate, rotation_at
 from musicgen.models.scoring import score_tunes
 from musicgen.system.charts import COLORS, chart
+from musicgen.training.run_folder import parse_rows
 from scripts.docs import criteria, padding, parallel, recall
-from scripts.docs.drawing import FIRST_PART, along_tokens, heard_by, shipped
+from scripts.docs.drawing import FIRST_PART, along_tokens, command, heard_by, shipped
 
 _NAMES = {"rnn": "RNN", "lstm": "LSTM", "transformer": "transformer"}
 LAYER, HEAD = 0, 3  # head 4 of layer 1, which follows repeats
@@ -44,6 +46,30 @@ def padded(path: Path) -> None:
             axes.set_title(f"{name}: {share:.0%} of an epoch is padding", fontsize=10)
             axes.set_xlabel("place in the row")
             axes.set_ylabel("row of the batch")
+
+
+def gibberish(path: Path) -> None:
+    """What the lecture's network writes while it learns, beside its loss."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        command("train", "--preset", "lecture", "--corpus", "airdsAirs", "--cpu-minutes", "3",
+                "--sample-every", "1000", "--out", str(run))  # fmt: skip
+        rows = parse_rows((run / "history.csv").read_text("utf-8"), "character")
+        samples = {int(file.stem.partition("-")[2]): file.read_text("utf-8")
+                   for file in sorted((run / "samples").iterdir())}  # fmt: skip
+    steps = sorted(samples)
+    shown = [steps[0], steps[1], steps[len(steps) // 3], steps[-1]]
+    with chart(path, width=11, height=5) as figure:
+        left, right = figure.subfigures(1, 2, width_ratios=(1, 2))
+        axes = left.subplots()
+        axes.plot([row.step for row in rows], [row.train_bits_per_token for row in rows])
+        axes.set_xlabel("step")
+        axes.set_ylabel("bits per character, training")
+        for step, panel in zip(shown, right.subplots(len(shown), 1), strict=True):
+            lines = [line[:78] for line in samples[step].splitlines() if line.strip()][:4]
+            panel.text(0, 1, "\n".join(lines), family="monospace", fontsize=8, va="top")
+            panel.set_title(f"after {step:,} steps", fontsize=9, loc="left")
+            panel.axis("off")
 
 
 def kept(path: Path) -> None:
@@ -186,6 +212,7 @@ def four_steps(path: Path) -> None:
 MAKERS: dict[str, Callable[[Path], None]] = {
     "padding": padded,
     "compared": compared,
+    "gibberish": gibberish,
     "kept": kept,
     "four-steps": four_steps,
     "search": search,
