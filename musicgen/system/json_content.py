@@ -20,12 +20,12 @@ from musicgen.errors import ConfigError, MusicgenError, printable
 
 MAX_DEPTH = 64  # of lists and objects in each other
 MAX_INTEGER = 1 << 64  # seeds are the largest
-_MAX_DIGITS = 20  # of such an integer
+_MAX_DIGITS = 4300  # that Python reads of an integer
 _MAX_SHOWN = 40  # characters of a name in a message
 
 
-def parse_json(data: bytes | str) -> Any:
-    """The value of a JSON text.
+def parse_json(data: bytes | str, *, below: int = MAX_INTEGER) -> Any:
+    """The value of a JSON text; its integers are smaller than `below`.
 
     Raises:
         ValueError: it is not JSON, is nested too deeply, holds a number out of range or one name
@@ -37,7 +37,7 @@ def parse_json(data: bytes | str) -> Any:
             parse_int=lambda digits: int(digits) if len(digits) <= _MAX_DIGITS else math.inf,
             object_pairs_hook=_unique,
         )
-        _require_in_range(value, MAX_DEPTH)
+        _require_in_range(value, below, MAX_DEPTH)
     except _RefusedError as error:
         raise ValueError(f"{''.join(reversed(error.path)) or 'it'}: {error}") from None
     except RecursionError:
@@ -98,9 +98,9 @@ class _RefusedError(ValueError):
         self.path: list[str] = []
 
 
-def _require_in_range(value: Any, depth: int) -> None:
+def _require_in_range(value: Any, below: int, depth: int) -> None:
     if isinstance(value, float | int):
-        if not -MAX_INTEGER < value < MAX_INTEGER and not (
+        if not -below < value < below and not (
             isinstance(value, float) and math.isfinite(value)
         ):
             raise _RefusedError
@@ -112,7 +112,7 @@ def _require_in_range(value: Any, depth: int) -> None:
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if type(item) is not str:
             try:
-                _require_in_range(item, depth - 1)
+                _require_in_range(item, below, depth - 1)
             except _RefusedError as error:
                 error.path.append(named([key]))
                 raise

@@ -107,7 +107,8 @@ def test_the_answers_are_right_and_wrong_ones_are_told_why(
         "clipped": ("gradients, bound", "return [g * min(1, bound / float(g.norm())) for g in "
                     "gradients]", "common norm must become 1"),
         "with_temperature": ("scores, t", "return (scores * t).softmax(0)", "takes all"),
-        "rows_of": ("numbers, n_rows, length", "return ([numbers[i : i + length] for i in range(n_rows)], [numbers[1 : 1 + length]])", "A row begins"),
+        "rows_of": ("numbers, n_rows, length", "return ([numbers[i : i + length] for i in"
+                    " range(n_rows)], [numbers[1 : 1 + length]])", "A row begins"),
         "bayes": ("priors, nats, power", "return priors", "A lower cost is likelier"),
         "gradient_of_first_state": (
             "w, inputs, targets, h",
