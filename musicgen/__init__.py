@@ -142,6 +142,9 @@ def show(tunes: Tune | Iterable[Tune]) -> Gallery:
     return webpage.show(tunes)
 
 
+_OWN_MODEL = Accepted("the folder of a run or None", (str, Path, type(None)))
+
+
 @arguments(
     checkpoint=Accepted("the name or folder of a model", (str, Path)), revision=OPTIONAL_TEXT
 )
@@ -195,7 +198,7 @@ def dataset(
     return TuneDataset(sources, split=split, workers=workers)
 
 
-@arguments()
+@arguments(checkpoint=_OWN_MODEL)
 def harmonize(
     tune: Tune,
     *,
@@ -222,7 +225,7 @@ def harmonize(
     return harmony.harmonize(require_tune(tune), harmony.load(checkpoint), config).tune
 
 
-@arguments(by=TEXT)
+@arguments(by=TEXT, checkpoint=_OWN_MODEL)
 def classify(
     tune: Tune | str,
     *,

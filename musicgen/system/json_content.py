@@ -100,9 +100,7 @@ class _RefusedError(ValueError):
 
 def _require_in_range(value: Any, below: int, depth: int) -> None:
     if isinstance(value, float | int):
-        if not -below < value < below and not (
-            isinstance(value, float) and math.isfinite(value)
-        ):
+        if not -below < value < below and not (isinstance(value, float) and math.isfinite(value)):
             raise _RefusedError
         return
     if value is None:

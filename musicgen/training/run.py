@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -38,7 +38,9 @@ from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.presets import ENOUGH_STEPS
 from musicgen.training.progress import Report
 from musicgen.training.run_folder import Origin, RunFolder, Summary
-from musicgen.training.tasks import Task, TaskDataModule, TaskModule
+
+if TYPE_CHECKING:
+    from musicgen.training.tasks import Task
 
 Logger = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
@@ -118,7 +120,7 @@ def train(
             run.begin(config, tokens, origin or {})
         torch.manual_seed(config.seed)
         module, data, describe = _parts(config, tokens, start, novelty, about)
-        enough = 0 if isinstance(tokens, Task) else ENOUGH_STEPS
+        enough = ENOUGH_STEPS if isinstance(tokens, TokenSet) else 0
         enough = enough if start is None else enough // 10
         with quiet_lightning():
             summary = _fit(module, data, run, state, report, describe, logger, enough)
@@ -135,7 +137,7 @@ def _sized(
     config: TrainConfig, tokens: TokenSet | Task, start: Checkpoint | None
 ) -> tuple[TrainConfig, TokenSet | Task]:
     """The configuration with a network for these data, and the data with its columns."""
-    if isinstance(tokens, Task):
+    if not isinstance(tokens, TokenSet):
         return tokens.fitted(config), tokens
     if start is not None:
         tokens = tokens.with_features(start.feature_sizes)
@@ -153,7 +155,9 @@ def _parts(
 ) -> tuple[NextTokenModule, TuneDataModule, Describe]:
     """The module of a run, its data, and how its model is kept."""
     facts: dict[str, Any] = {"training": to_dict(config), "about": about}
-    if isinstance(tokens, Task):
+    if not isinstance(tokens, TokenSet):
+        from musicgen.training.tasks import TaskDataModule, TaskModule  # with readers of music
+
         module = TaskModule.of(config, tokens)
         return module, TaskDataModule.of(tokens, config), partial(tokens.describe, **facts)
     return (
@@ -258,7 +262,7 @@ def _require_trainable(
             raise TrainingError(
                 "the model to start from is another network; leave model.* alone but for dropout"
             )
-    if isinstance(tokens, Task) and (config.data.carry or config.sample_every):
+    if not isinstance(tokens, TokenSet) and (config.data.carry or config.sample_every):
         raise TrainingError("data.carry, sample_every: are for models of the next token; drop them")
     if config.n_budgets != 1:
         raise TrainingError(f"{', '.join(BUDGETS)}: set exactly one of them")
