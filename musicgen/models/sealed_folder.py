@@ -133,7 +133,7 @@ def _version(kind_of_folder: str, kind: str, where: str) -> int:
     if same != name or n < 1:
         shown = printable(kind_of_folder[:40])
         advice = "get another folder"
-        if same in COMMANDS and name in COMMANDS:
+        if same != name and same in COMMANDS and name in COMMANDS:
             advice = f"musicgen {COMMANDS[same]} takes it"
         raise CheckpointError(f"{where}: is of format '{shown}', not '{kind}'; {advice}")
     if n > int(newest):

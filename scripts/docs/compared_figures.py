@@ -59,15 +59,15 @@ def gibberish(path: Path) -> None:
                    for file in sorted((run / "samples").iterdir())}  # fmt: skip
     steps = sorted(samples)
     shown = [steps[0], steps[1], steps[len(steps) // 3], steps[-1]]
-    with chart(path, width=11, height=5) as figure:
+    with chart(path, width=11, height=7) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(1, 2))
         axes = left.subplots()
         axes.plot([row.step for row in rows], [row.train_bits_per_token for row in rows])
         axes.set_xlabel("step")
         axes.set_ylabel("bits per character, training")
         for step, panel in zip(shown, right.subplots(len(shown), 1), strict=True):
-            lines = [line[:78] for line in samples[step].splitlines() if line.strip()][:4]
-            panel.text(0, 1, "\n".join(lines), family="monospace", fontsize=8, va="top")
+            lines = [line[:90] for line in samples[step].splitlines() if line.strip()][:8]
+            panel.text(0, 1, "\n".join(lines), family="monospace", fontsize=7, va="top")
             panel.set_title(f"after {step:,} steps", fontsize=9, loc="left")
             panel.axis("off")
 

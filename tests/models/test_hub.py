@@ -66,8 +66,10 @@ def test_a_model_comes_back_from_the_hub_as_it_was(pushed: Hub) -> None:
     assert lines == [f"downloading {NAME} from {pushed.url} (1.6 MB)"]
     here = checkpoint.locate("celtic-rnn")
     for path in here.iterdir():
-        if path.name != "manifest.json":  # the order of its lines
+        # Lines of the manifest have another order; a newer musicgen writes new settings out.
+        if path.name not in ("manifest.json", "config.json"):
             assert (folder / path.name).read_bytes() == path.read_bytes(), path.name
+    assert checkpoint.load(folder).model == checkpoint.load(here).model
     assert hub.find(NAME, report=lines.append) == folder
     assert len(lines) == 1  # nothing more is downloaded
     before = Composer.from_pretrained(here).generate(key="D", seed=3)
