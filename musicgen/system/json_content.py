@@ -24,7 +24,7 @@ _MAX_DIGITS = 4300  # that Python reads of an integer
 _MAX_SHOWN = 40  # characters of a name in a message
 
 
-def parse_json(data: bytes | str, *, below: int = MAX_INTEGER) -> Any:
+def parse_json(data: bytes | str, *, below: float = MAX_INTEGER) -> Any:
     """The value of a JSON text; its integers are smaller than `below`.
 
     Raises:
@@ -98,7 +98,7 @@ class _RefusedError(ValueError):
         self.path: list[str] = []
 
 
-def _require_in_range(value: Any, below: int, depth: int) -> None:
+def _require_in_range(value: Any, below: float, depth: int) -> None:
     if isinstance(value, float | int):
         if not -below < value < below and not (isinstance(value, float) and math.isfinite(value)):
             raise _RefusedError

@@ -13,13 +13,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
+from musicgen.corpus.harmony import ChordCorpus
+from musicgen.corpus.labelled import LabelledCorpus, LabelledSplit
 from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig
 from musicgen.models import classifier as classifiers
@@ -36,10 +38,6 @@ from musicgen.tokens.languages import LANGUAGES
 from musicgen.training.config import DataConfig, TrainConfig
 from musicgen.training.datamodule import TuneDataModule, require_validation
 from musicgen.training.lightning_module import NextTokenModule
-
-if TYPE_CHECKING:  # training from token files needs no reader of music
-    from musicgen.corpus.harmony import ChordCorpus
-    from musicgen.corpus.labelled import LabelledCorpus, LabelledSplit
 
 CLASSIFY = TrainConfig(
     epochs=12,
