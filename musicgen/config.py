@@ -175,9 +175,15 @@ def require_types(function: Callable[..., Any], options: Mapping[str, object]) -
     """
     hints = _hints(function)
     for name in options.keys() & hints.keys():
+        value = options[name]
         kinds = get_args(hints[name]) if _is_union(hints[name]) else (hints[name],)
-        if not any(_is_a(options[name], kind) for kind in kinds):
-            raise OptionError(f"{name}: {_show(options[name])} is not {_in_words(kinds[0])}")
+        if any(_is_a(value, kind) for kind in kinds):
+            continue
+        if get_origin(kinds[0]) is Literal and isinstance(value, str):
+            raise OptionError(
+                unknown(name, value, get_args(kinds[0]), kind=f"value {_show(value)}")
+            )
+        raise OptionError(f"{name}: {_show(value)} is not {_in_words(kinds[0])}")
 
 
 class Accepted(NamedTuple):
