@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import re
 import shutil
 import sys
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -68,35 +70,41 @@ def test_every_picture_is_there_and_made_by_the_script() -> None:
     assert sum((DOCS / "figures" / name).stat().st_size for name in there) < 1_500_000
 
 
-def run_cells(replacements: dict[str, str]) -> dict[str, Any]:
-    """Run the Python cells in one namespace, as the notebook does, some functions replaced."""
+def exercise_in(block: guide.Block) -> str | None:
+    """The name of the function that a cell asks for."""
+    return next((name for name in ANSWERS if block.is_cell and f"def {name}(" in block.text), None)
+
+
+def run_cells() -> tuple[str, dict[str, dict[str, Any]]]:
+    """What the Python cells print that run in one namespace, as in the notebook, and of each
+    exercise the namespace in which it was met."""
     names: dict[str, Any] = {}
-    for number, block in enumerate(BLOCKS):
-        if block.language == "python" and block.is_cell:
-            text = block.text
-            for name, answer in replacements.items():
-                text = re.sub(rf"def {name}\(.*?\n\n\n", lambda _, a=answer: a + "\n\n", text,
-                              flags=re.DOTALL)  # fmt: skip
-            exec(compile(text, f"guide.md, block {number}", "exec"), names)
-    return names
+    met = {}
+    with chdir(DOCS), redirect_stdout(io.StringIO()) as said:
+        for number, block in enumerate(BLOCKS):
+            if block.language == "python" and block.is_cell:
+                met[exercise_in(block) or ""] = dict(names)
+                exec(compile(block.text, f"guide.md, block {number}", "exec"), names)
+    return said.getvalue(), met
 
 
-def test_the_cells_run_and_the_exercises_say_not_yet(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(DOCS)
-    run_cells({})
-    verdicts = [line for line in capsys.readouterr().out.splitlines() if ": not yet. " in line]
+def run_exercises(met: dict[str, dict[str, Any]], answers: dict[str, str]) -> str:
+    """What the cells of the exercises print with answers filled in."""
+    with redirect_stdout(io.StringIO()) as said:
+        for name, answer in answers.items():
+            (cell,) = (block.text for block in BLOCKS if exercise_in(block) == name)
+            text = re.sub(rf"def {name}\(.*?\n\n\n", lambda _, a=answer: a + "\n\n", cell,
+                          flags=re.DOTALL)  # fmt: skip
+            exec(compile(text, f"guide.md, {name}", "exec"), dict(met[name]))
+    return said.getvalue()
+
+
+def test_the_cells_run_and_their_exercises_judge_answers() -> None:
+    printed, met = run_cells()
+    verdicts = [line for line in printed.splitlines() if ": not yet. " in line]
     assert len(verdicts) == len(ANSWERS) >= 6
     assert all(". Return " in line for line in verdicts), verdicts
-
-
-def test_the_answers_are_right_and_wrong_ones_are_told_why(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(DOCS)
-    run_cells(ANSWERS)
-    said = capsys.readouterr().out
+    said = run_exercises(met, ANSWERS)
     assert said.count(": right.") == len(ANSWERS)
     assert "not yet" not in said
     wrong = {
@@ -118,8 +126,7 @@ def test_the_answers_are_right_and_wrong_ones_are_told_why(
         "attend": ("q, k, v", "return (q @ k.T / 2).softmax(1) @ v", "attend to itself"),
     }  # fmt: skip
     mistakes = {n: f"def {n}({given}):\n    {body}\n" for n, (given, body, _) in wrong.items()}
-    run_cells(mistakes)
-    said = capsys.readouterr().out
+    said = run_exercises(met, mistakes)
     assert "right." not in said
     for _, _, why in wrong.values():
         assert why in said
