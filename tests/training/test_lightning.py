@@ -26,7 +26,7 @@ from musicgen.models.scoring import score_tunes
 from musicgen.training import NextTokenModule, TuneDataModule
 from musicgen.training.config import DataConfig
 from tests import ROOT
-from tests.runs import make_reels, make_tokens
+from tests.runs import make_reels, make_tokens, train_for_comparison
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytorch_lightning.utilities.warnings.PossibleUserWarning"),
@@ -293,31 +293,32 @@ def test_the_tuner_finds_a_learning_rate(tmp_path: Path) -> None:
     assert model.optimizers().param_groups[0]["initial_lr"] == suggestion  # type: ignore[union-attr]
 
 
-CLI = """
-from pytorch_lightning.cli import LightningCLI
-from musicgen.training import NextTokenModule, TuneDataModule
-LightningCLI(NextTokenModule, TuneDataModule)
-"""
-
-
-def test_lightning_cli_knows_every_setting(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_cli_knows_every_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("jsonargparse", reason="jsonargparse is not installed")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CLI, "fit", "--print_config"],
-        capture_output=True, text=True, check=True, env=environment,
-    )  # fmt: skip
-    assert "  network: lstm\n  d_model: null\n" in done.stdout
-    assert "  sources: celtic\n" in done.stdout
+    from pytorch_lightning.cli import LightningCLI
+
+    def fit(*options: str) -> LightningCLI:
+        arguments = ["fit", *options]
+        return LightningCLI(NextTokenModule, TuneDataModule, args=arguments,
+                            seed_everything_default=False)  # fmt: skip
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        fit("--print_config")
+    assert stop.value.code == 0
+    settings = capsys.readouterr().out
+    assert "  network: lstm\n  d_model: null\n" in settings
+    assert "  sources: celtic\n" in settings
     make_tokens().save(tmp_path / "tokens")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", CLI, "fit", "--trainer.max_steps=2",
-         "--trainer.enable_progress_bar=false", f"--data.sources={tmp_path / 'tokens'}",
-         "--model.network=rnn", "--model.d_model=16", "--trainer.logger=false"],
-        capture_output=True, text=True, check=False, env=environment, cwd=tmp_path,
+    done = fit(
+        "--trainer.max_steps=2", "--trainer.enable_progress_bar=false", "--data.sources=tokens",
+        "--model.network=rnn", "--model.d_model=16", "--trainer.logger=false",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "`max_steps=2` reached" in done.stderr
+    assert done.trainer.global_step == 2
+    assert done.model.network.config.kind == "rnn"
 
 
 def test_a_loaded_checkpoint_gives_the_same_logits(tmp_path: Path) -> None:
@@ -432,16 +433,17 @@ def test_two_devices_learn_as_one(tmp_path: Path) -> None:
         "train_for_comparison(Path(sys.argv[1]), int(sys.argv[2]))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    losses = []
-    for devices in (1, 2):
-        folder = tmp_path / str(devices)
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(program), str(folder), str(devices)],
-            capture_output=True, text=True, check=False, env=environment,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        names = ("train_loss", "val_loss")
-        losses.append([float(row[n]) for row in rows(folder) for n in names if row[n]])
+    train_for_comparison(tmp_path / "1", 1)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(program), str(tmp_path / "2"), "2"],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    losses = [
+        [float(row[n]) for row in rows(tmp_path / devices) for n in ("train_loss", "val_loss")
+         if row[n]]
+        for devices in ("1", "2")
+    ]  # fmt: skip
     assert len(losses[0]) > 50
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 

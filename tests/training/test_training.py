@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,14 +120,20 @@ train(SMALL, make_tokens(), Path(sys.argv[1]), report=report)
 """
 
 
-@pytest.fixture
-def killed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder left behind by kill -9 at step 10 of 12, with states of steps 8 and 9."""
-    folder = tmp_path / "killed"
+    folder = tmp_path_factory.mktemp("run") / "killed"
     command = [sys.executable, "-c", kill_at(10), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return folder
+
+
+@pytest.fixture
+def killed(tmp_path: Path, killed_run: Path) -> Path:
+    """A copy of that folder."""
+    return shutil.copytree(killed_run, tmp_path / "killed")
 
 
 def test_resuming_after_kill_changes_nothing(
