@@ -51,7 +51,10 @@ def random_tune(seed: int, limits: Limits | None = None, hurry_after: int = 400)
     return tokens[:-1]
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize(
+    "seed",
+    [*range(50), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(50, 150))],
+)
 def test_every_random_walk_through_the_grammar_is_a_valid_tune(seed: int) -> None:
     tokens = random_tune(seed)
     tune = decode(tokens)
