@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -24,6 +23,7 @@ from musicgen.formats.midi.smf import parse_file
 from musicgen.music.playback import played_notes
 from musicgen.music.theory import Key, Meter
 from musicgen.music.tune import Tune
+from tests.timing import within
 
 ABC = """X:1
 T:Kesh
@@ -486,14 +486,13 @@ def test_damaged_files_are_read_or_refused_in_one_line_and_soon(seed: int) -> No
                 case _:
                     del data[place:]
                     data += bytes(1)
-        began = time.process_time()
-        try:
-            voices = rng.choice(("melody", "all"))
-            for music in midi.parse(bytes(data), "x.mid", voices=voices).tunes:
-                played_notes(music)
-        except MusicgenError as error:
-            assert "\n" not in str(error)  # noqa: PT017 - most are read
-        assert time.process_time() - began < 10
+        with within(3):
+            try:
+                voices = rng.choice(("melody", "all"))
+                for music in midi.parse(bytes(data), "x.mid", voices=voices).tunes:
+                    played_notes(music)
+            except MusicgenError as error:
+                assert "\n" not in str(error)  # noqa: PT017 - most are read
 
 
 def test_a_million_notes_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -501,7 +500,5 @@ def test_a_million_notes_are_refused_in_one_line(tmp_path: Path) -> None:
     body = notes + b"\0\xff\x2f\0"
     data = raw()[:14] + b"MTrk" + len(body).to_bytes(4) + body
     (tmp_path / "many.mid").write_bytes(data)
-    began = time.process_time()
-    with pytest.raises(ParseError, match="MIDI has more than 100000 notes; split it"):
+    with within(3), pytest.raises(ParseError, match="MIDI has more than 100000 notes; split it"):
         read(tmp_path / "many.mid")
-    assert time.process_time() - began < 10

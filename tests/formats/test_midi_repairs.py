@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from musicgen.errors import ParseError
 from musicgen.formats import midi
 from musicgen.music.playback import played_notes
 from musicgen.music.tune import Tune
+from tests.timing import within
 
 LINE = [(480 * i, 480 * i + 480, pitch) for i, pitch in enumerate((60, 62, 64, 65, 67, 69, 71, 72))]
 
@@ -278,25 +278,19 @@ def onsets_of(kind: str, n: int) -> list[int]:
 def test_no_performance_of_100_kilobytes_takes_more_than_three_seconds(kind: str, n: int) -> None:
     data = file_of([(at, at + 15, 60 + at % 12) for at in onsets_of(kind, n)])
     assert len(data) < 110_000
-    began = time.process_time()
-    with contextlib.suppress(ParseError):
+    with within(3), contextlib.suppress(ParseError):
         read(data)
-    assert time.process_time() - began < 3
 
 
 @pytest.mark.slow
 def test_the_patterns_of_a_file_share_what_may_be_spent() -> None:
     data = bytearray(file_of(*([(at, at + 15, 60) for at in onsets_of("random", 150)],) * 16))
     data[9] = 2
-    began = time.process_time()
-    with pytest.raises(ParseError):
+    with within(3), pytest.raises(ParseError):
         midi.parse(bytes(data))
-    assert time.process_time() - began < 3
 
 
 def test_what_is_too_long_to_follow_is_refused_at_once() -> None:
     data = file_of([(at, at + 15, 60 + at % 12) for at in onsets_of("unsteady", 12_000)])
-    began = time.process_time()
-    with pytest.raises(ParseError, match=r"take too long to follow \(\d+ onsets\); cut"):
+    with within(3), pytest.raises(ParseError, match=r"too long to follow \(\d+ onsets\); cut"):
         midi.parse(data)
-    assert time.process_time() - began < 8  # three where nothing else runs

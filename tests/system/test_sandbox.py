@@ -268,5 +268,5 @@ def test_no_child_outlives_its_parent_whatever_either_does(tmp_path: Path) -> No
         parent.kill()
     killed = time.monotonic()
     while any(map(alive, pids)):
-        assert time.monotonic() - killed < 2
+        assert time.monotonic() - killed < 30  # of a minute that each would sleep
         time.sleep(0.01)
