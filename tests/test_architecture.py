@@ -299,3 +299,15 @@ def test_the_rule_about_the_process_sees_every_way(tmp_path: Path) -> None:
         program = tmp_path / f"{number}.py"
         program.write_text(f"import os, sys, tempfile\n{line}\n")
         assert process_wide(program), line
+
+
+def test_what_no_critic_may_use_is_used_by_reports_alone() -> None:
+    """The second judge of `evaluate` shares nothing with what chooses, fits or trains."""
+    folders = ("musicgen", "scripts")
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "evaluation.unseen" in path.read_text("utf-8")
+    }
+    assert importers == {"musicgen/evaluation/report.py"}

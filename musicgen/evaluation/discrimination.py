@@ -7,19 +7,20 @@ it always can.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from musicgen.music.metrics.distances import RESAMPLES, ConfidenceInterval, bootstrap_weights
 from musicgen.music.metrics.features import Features
-from musicgen.music.metrics.note_arrays import Floats
+from musicgen.music.metrics.note_arrays import Floats, Ints
 from musicgen.music.metrics.vectors import FeatureSpace, learnable
 
 N_FOLDS = 5
 MIN_TUNES = 20  # of each set
+_TINY = 1e-12  # a probability that a network may take for 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +56,48 @@ def discriminate(real: Features, new: Features, *, seed: int = 0) -> Discriminat
     vectors = np.vstack([space.vectors(real), space.vectors(new)])
     labels = np.repeat([0, 1], [len(real), len(new)])
     groups = [f"real {g}" for g in real.groups] + [f"new {g}" for g in new.groups]
-    scores = _held_out_scores(vectors, labels, groups, seed)
+    scores = held_out_scores(boosted_trees(seed), learnable(vectors), labels, groups, seed)
+    return discrimination(scores, labels, groups, _giveaways(space.names, vectors, labels), seed)
+
+
+def discrimination(
+    scores: Floats,
+    labels: Ints,
+    groups: Sequence[str],
+    giveaways: Iterable[TellingFeature],
+    seed: int,
+    most: int = 12,
+) -> Discrimination:
+    """The AUC of scores (tunes,) of labels 0 (real) and 1 (new), its interval by a bootstrap of
+    families, and the `most` telling of the giveaways."""
     weights = bootstrap_weights(groups, RESAMPLES, np.random.default_rng([seed, 5]))
     low, high = np.quantile([auc(scores, labels, w) for w in weights], [0.025, 0.975])
     return Discrimination(
         ConfidenceInterval(auc(scores, labels), float(low), float(high)),
-        len(real),
-        len(new),
-        _giveaways(space.names, vectors, labels),
+        int((labels == 0).sum()),
+        int((labels == 1).sum()),
+        tuple(sorted(giveaways, key=lambda giveaway: -abs(giveaway.auc - 0.5))[:most]),
     )
 
 
-def _held_out_scores(
-    vectors: Floats, labels: NDArray[np.int64], groups: Sequence[str], seed: int
-) -> Floats:
-    """How new each tune looks to a classifier that was trained on the other folds: (tunes,)."""
+def boosted_trees(seed: int) -> Any:
+    """The classifier of columns of numbers."""
     from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        learning_rate=0.1,
+        max_iter=80,
+        max_leaf_nodes=8,
+        l2_regularization=1.0,
+        random_state=seed,
+    )
+
+
+def held_out_scores(
+    classifier: Any, table: Any, labels: Ints, groups: Sequence[str], seed: int
+) -> Floats:
+    """Log odds that each tune of a table (tunes, columns), which may be sparse, is labelled 1, by
+    the scikit-learn classifier when trained on the folds without its family: (tunes,)."""
     from sklearn.model_selection import StratifiedGroupKFold
     from threadpoolctl import threadpool_limits
 
@@ -78,20 +105,14 @@ def _held_out_scores(
     scores = np.zeros(len(labels))
     # So little work is done sooner by one thread than shared out.
     with threadpool_limits(1):
-        for train, test in folds.split(vectors, labels, groups):
-            trees = HistGradientBoostingClassifier(
-                learning_rate=0.1,
-                max_iter=80,
-                max_leaf_nodes=8,
-                l2_regularization=1.0,
-                random_state=seed,
-            )
-            trees.fit(learnable(vectors[train]), labels[train])
-            scores[test] = trees.decision_function(vectors[test])
+        for train, test in folds.split(table, labels, groups):
+            classifier.fit(table[train], labels[train])
+            likely = classifier.predict_proba(table[test])[:, 1].clip(_TINY, 1 - _TINY)
+            scores[test] = np.log(likely / (1 - likely))
     return scores
 
 
-def auc(scores: Floats, labels: NDArray[np.int64], weights: Floats | None = None) -> float:
+def auc(scores: Floats, labels: Ints, weights: Floats | None = None) -> float:
     """Probability that a tune labelled 1 scores higher than one labelled 0, ties counting half.
 
     Mann and Whitney 1947. NaN scores are left out; 0.5 where one label is missing.
@@ -109,14 +130,8 @@ def auc(scores: Floats, labels: NDArray[np.int64], weights: Floats | None = None
     return float((ones * below).sum() / (ones.sum() * zeros.sum()))
 
 
-def _giveaways(
-    names: Sequence[str], vectors: Floats, labels: NDArray[np.int64], most: int = 12
-) -> tuple[TellingFeature, ...]:
-    giveaways = []
+def _giveaways(names: Sequence[str], vectors: Floats, labels: Ints) -> Iterator[TellingFeature]:
     for name, column in zip(names, vectors.T, strict=True):
         real, new = (column[~np.isnan(column) & (labels == label)] for label in (0, 1))
         if len(real) and len(new):
-            giveaways.append(
-                TellingFeature(name, auc(column, labels), float(real.mean()), float(new.mean()))
-            )
-    return tuple(sorted(giveaways, key=lambda giveaway: -abs(giveaway.auc - 0.5))[:most])
+            yield TellingFeature(name, auc(column, labels), float(real.mean()), float(new.mean()))

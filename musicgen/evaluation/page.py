@@ -14,6 +14,7 @@ import numpy as np
 
 from musicgen.evaluation import charts
 from musicgen.evaluation.charts import REAL, SETS, Series
+from musicgen.evaluation.discrimination import Discrimination
 from musicgen.evaluation.report import Assessment, Benchmark, RankStep
 from musicgen.evaluation.sets import TuneSet
 from musicgen.evaluation.tables import (
@@ -253,15 +254,21 @@ def _curve(notes: Sequence[NoteArrays]) -> list[float]:
 
 
 def _giveaways(benchmark: Benchmark, one: Assessment) -> str:
-    told = one.classifier
+    judges = (
+        (one.unseen, benchmark.real_unseen, "strings of notes and phrases, which no critic uses"),
+        (one.classifier, benchmark.real_classifier, "the measures, which a critic may use"),
+    )
+    return f"<h3>{escape(one.name)}</h3>" + "".join(_told(*judge) for judge in judges)
+
+
+def _told(told: Discrimination | None, floor: Discrimination | None, views: str) -> str:
     if told is None:
-        return f"<p>{escape(one.name)}: too few tunes for a classifier.</p>"
-    floor = benchmark.real_classifier
+        return f"<p>Too few tunes for a classifier of {views}.</p>"
     words = (
-        f"<h3>{escape(one.name)}</h3><p>A classifier tells them from held-out real tunes with AUC "
+        f"<p>By {views}, a classifier tells them from held-out real tunes with AUC "
         f"{spread(told.auc, 2)}"
         + (f"; real tunes from other real tunes with {spread(floor.auc, 2)}" if floor else "")
-        + ". These things by themselves tell most (AUC above 0.5: greater in the new tunes).</p>"
+        + ". These things by themselves tell most (AUC above 0.5: more in the new tunes).</p>"
     )
     rows = [(g.name, number(g.auc), number(g.real), number(g.new)) for g in told.giveaways]
     return words + _table(("what", "AUC by itself", "real tunes", "these"), rows)

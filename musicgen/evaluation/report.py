@@ -22,6 +22,7 @@ from musicgen.evaluation.copying import (
 )
 from musicgen.evaluation.discrimination import Discrimination, discriminate
 from musicgen.evaluation.sets import CEILINGS, Fault, Reference, Report, TuneSet, silent
+from musicgen.evaluation.unseen import discriminate_unseen
 from musicgen.music.metrics.distances import ConfidenceInterval, share
 from musicgen.music.metrics.features import DistanceFloors, Features, Likeness, group_ratios
 from musicgen.music.metrics.judge import load_judge
@@ -50,12 +51,13 @@ class Validity:
 @dataclass(frozen=True, slots=True)
 class Ceiling:
     """The numbers of worse music: distances in the order of `Assessment.likeness`, ratios
-    to the floor by family, AUC."""
+    to the floor by family, AUC by the measures and by the unseen views."""
 
     name: str
     distances: tuple[float, ...]
     ratios: dict[str, float]
     auc: float
+    unseen_auc: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Assessment:
     `ratios` are geometric means of distance by floor, by family of measures: 1 is what other real
     tunes show. `judge` holds the mean score by the shipped judge of the tunes
     that it does not reject and the share that it does, of the set and of the real tunes.
+    `classifier` tells the set from real tunes by the measures, which a critic may have chosen by,
+    `unseen` by views that none may use.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Assessment:
     likeness: tuple[Likeness, ...]
     ratios: dict[str, float]
     classifier: Discrimination | None
+    unseen: Discrimination | None
     nearness: NoveltySummary
     copies: tuple[Copy, ...]
     diversity: Diversity
@@ -92,6 +97,7 @@ class Benchmark:
     held_out: NearestTunes
     held_out_nearness: NoveltySummary
     real_classifier: Discrimination | None
+    real_unseen: Discrimination | None
     ceilings: tuple[Ceiling, ...]
     real_judge: dict[str, float]
     seed: int
@@ -105,11 +111,14 @@ class Benchmark:
         chosen = np.random.default_rng([seed, 7]).permutation(len(real))[:N_HELD_OUT].tolist()
         held_out = look_up("held-out tunes", [real.tunes[i] for i in chosen], index, report)
         groups = [real.groups[i] for i in chosen]
-        others = floors.pool.take(floors.sample(n, np.random.default_rng([seed, 8])))
+        rows = floors.sample(n, np.random.default_rng([seed, 8]))
         report("telling real tunes apart", 0, 1)
-        classifier = discriminate(floors.reference, others, seed=seed)
+        classifier = discriminate(floors.reference, floors.pool.take(rows), seed=seed)
+        unseen = discriminate_unseen(real, reference.others.take(rows), seed=seed)
         made = reference.ceilings(min(n, len(reference.others)), seed=seed, report=report)
-        ceilings = tuple(_ceiling(name, made[name], floors, seed, report) for name in CEILINGS)
+        ceilings = tuple(
+            _ceiling(name, made[name], real, floors, seed, report) for name in CEILINGS
+        )
         opinion = _opinion(_judged(real, report))
         return Benchmark(
             reference,
@@ -118,6 +127,7 @@ class Benchmark:
             held_out,
             held_out.summary(groups),
             classifier,
+            unseen,
             ceilings,
             {f"real {name}": value for name, value in opinion.items()},
             seed,
@@ -144,6 +154,7 @@ class Benchmark:
             likeness=likeness,
             ratios=group_ratios(likeness),
             classifier=discriminate(self.floors.reference, features, seed=self.seed),
+            unseen=discriminate_unseen(self.reference.held_out, tunes, seed=self.seed),
             nearness=nearest.summary(features.groups),
             copies=nearest.listed(tunes.names),
             diversity=diversity(tunes),
@@ -156,16 +167,17 @@ class Benchmark:
 
 
 def _ceiling(
-    name: str, made: TuneSet, floors: DistanceFloors, seed: int, report: Report
+    name: str, made: TuneSet, real: TuneSet, floors: DistanceFloors, seed: int, report: Report
 ) -> Ceiling:
     features = made.features(report)
     rows = floors.compare(features)
     told = discriminate(floors.reference, features, seed=seed)
+    unseen = discriminate_unseen(real, made, seed=seed)
     return Ceiling(
         name,
         tuple(row.distance.value for row in rows),
         group_ratios(rows),
-        told.auc.value if told is not None else math.nan,
+        *(math.nan if each is None else each.auc.value for each in (told, unseen)),
     )
 
 
@@ -260,7 +272,8 @@ def as_data(
             "tunes_searched_for_copies": len(reference.sources),
             "notices": list(reference.notices),
             "nearness": asdict(benchmark.held_out_nearness),
-            "classifier": asdict(benchmark.real_classifier) if benchmark.real_classifier else None,
+            "classifier": benchmark.real_classifier and asdict(benchmark.real_classifier),
+            "unseen": benchmark.real_unseen and asdict(benchmark.real_unseen),
         },
         "ceilings": [asdict(ceiling) for ceiling in benchmark.ceilings],
         "sets": [asdict(assessment) for assessment in assessments],

@@ -16,7 +16,7 @@ from musicgen import formats
 from musicgen.errors import CorpusError, InvalidTuneError, MusicgenError
 from musicgen.music.metrics.baselines import MarkovChain
 from musicgen.music.metrics.features import DistanceFloors, Features
-from musicgen.music.metrics.note_arrays import NoteArrays
+from musicgen.music.metrics.note_arrays import Ints, NoteArrays
 from musicgen.music.tune import Rejected, Tune
 from musicgen.music.validation import validate
 from musicgen.tokens.melody.encoding import melody
@@ -64,11 +64,23 @@ class TuneSet:
     def __len__(self) -> int:
         return len(self.tunes)
 
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The family of each tune; without `groups` every tune is one of its own."""
+        return self.groups or tuple(map(str, range(len(self))))
+
+    def take(self, rows: Ints) -> TuneSet:
+        """The tunes in these rows, without faults: (m,) integers."""
+        chosen = rows.tolist()
+        columns = (self.tunes, self.notes, self.names, self.families)
+        tunes, notes, names, groups = (tuple(column[i] for i in chosen) for column in columns)
+        return TuneSet(self.name, tunes, notes, names, len(chosen), groups=groups)
+
     def features(self, report: Report = silent) -> Features:
         """Counts and measures of every tune."""
         return Features.of(
             self.notes,
-            self.groups or None,
+            self.families,
             lambda done: report(f"measuring {self.name}", done, len(self)),
         )
 

@@ -34,12 +34,17 @@ def headline(benchmark: Benchmark, one: Assessment) -> str:
         f"{n_near} of {len(one.likeness)} likeness measures lie within {RATIO_GOAL:g} times what "
         "other real tunes show",
     ]
-    if one.classifier is not None:
-        auc = one.classifier.auc
-        told = "cannot tell" if auc.low <= 0.5 else "tells"
-        floor = benchmark.real_classifier
-        real = f" (real from real: {number(floor.auc.value, 2)})" if floor is not None else ""
-        parts.append(f"a classifier {told} them from real tunes, AUC {spread(auc, 2)}{real}")
+    for told, floor, views in (
+        (one.unseen, benchmark.real_unseen, "by views that no critic uses"),
+        (one.classifier, benchmark.real_classifier, "by the measures"),
+    ):
+        if told is not None:
+            tells = "cannot tell" if told.auc.low <= 0.5 else "tells"
+            real = f" (real from real: {number(floor.auc.value, 2)})" if floor is not None else ""
+            parts.append(
+                f"a classifier {tells} them from real tunes {views}, "
+                f"AUC {spread(told.auc, 2)}{real}"
+            )
     ours, theirs = one.nearness, benchmark.held_out_nearness
     less = "no longer" if ours.copied_bars.low <= theirs.copied_bars.high else "longer"
     parts.append(
@@ -52,8 +57,7 @@ def headline(benchmark: Benchmark, one: Assessment) -> str:
 
 def family_rows(benchmark: Benchmark, assessments: Sequence[Assessment]) -> Rows:
     """Every set, the ceilings and the floor, by family of measures."""
-    head = ("", "tunes", "valid", *GROUPS, "all", "AUC", "copies")
-    floor = benchmark.real_classifier
+    head = ("", "tunes", "valid", *GROUPS, "all", "AUC", "unseen", "copies")
     rows = [
         (
             "other real tunes",
@@ -61,19 +65,21 @@ def family_rows(benchmark: Benchmark, assessments: Sequence[Assessment]) -> Rows
             "-",
             *("1.00" for _ in GROUPS),
             "1.00",
-            number(floor.auc.value, 2) if floor else "-",
+            *(
+                number(floor.auc.value, 2) if floor else "-"
+                for floor in (benchmark.real_classifier, benchmark.real_unseen)
+            ),
             f"{benchmark.held_out_nearness.copies.value:.1%}",
         )
     ]
     for one in assessments:
-        told = one.classifier
         rows.append(
             (
                 one.name,
                 f"{one.validity.n_judged:,}",
                 f"{one.validity.valid.value:.1%}",
                 *(number(one.ratios[family], 2) for family in (*GROUPS, "all")),
-                spread(told.auc, 2) if told else "-",
+                *(spread(t.auc, 2) if t else "-" for t in (one.classifier, one.unseen)),
                 f"{one.nearness.copies.value:.1%}",
             )
         )
@@ -86,6 +92,7 @@ def family_rows(benchmark: Benchmark, assessments: Sequence[Assessment]) -> Rows
             "given",
             number(ceiling.ratios["all"], 2),
             number(ceiling.auc, 2),
+            number(ceiling.unseen_auc, 2),
             "-",
         )
         for ceiling in benchmark.ceilings
@@ -177,12 +184,12 @@ def detail_tables(
         rows.append((*cells, *(number(ceiling.distances[k]) for ceiling in benchmark.ceilings)))
     tables: list[tuple[str, *Rows]] = [("distances from held-out real tunes", head, rows)]
     for one in assessments:
-        if one.classifier is not None:
-            told: list[tuple[str, ...]] = [
-                (g.name, number(g.auc), number(g.real), number(g.new))
-                for g in one.classifier.giveaways
-            ]
-            title = f"what gives {one.name} away"
-            tables.append((title, ("", "AUC by itself", "real tunes", "these"), told))
+        for judge, views in ((one.classifier, "measures"), (one.unseen, "unseen views")):
+            if judge is not None:
+                told: list[tuple[str, ...]] = [
+                    (g.name, number(g.auc), number(g.real), number(g.new)) for g in judge.giveaways
+                ]
+                title = f"what gives {one.name} away, {views}"
+                tables.append((title, ("", "AUC by itself", "real tunes", "these"), told))
     tables.append(("asked and judged", *asked_rows(assessments)))
     return tables
