@@ -238,6 +238,7 @@ pool = Pool()
 for name in ("spin", "hold_the_interpreter", "begin_and_hold"):
     call = lambda name=name: list(pool.each("tests.system.test_sandbox:report_and_" + name, b""))
     threading.Thread(target=call).start()
+threading.Event().wait()  # once this thread has ended, Python 3.12 starts no other
 """
 
 
