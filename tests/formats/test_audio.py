@@ -33,6 +33,8 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.performance import EXACT, Style, perform
 from musicgen.music.theory import C_MAJOR, canonical_rhythm, spell
 from musicgen.music.tune import Bar, Note, Tempo, Tune, Voice
+from musicgen.system import sandbox
+from tests.pieces import CHORALE, SONG
 
 SYNTHESIZERS = ["fluidsynth", "additive"]
 NOTE_S = 0.5
@@ -234,6 +236,15 @@ def test_the_same_tune_sounds_the_same_whatever_was_played_before() -> None:
     first = record([jig()], ".wav", {})
     record([jig()], ".wav", {"instrument": "accordion", "reverb": 1})
     assert record([jig()], ".wav", {}) == first
+
+
+def test_a_new_process_plays_tunes_as_one_that_has_played_others() -> None:
+    tunes = parse_text(f"{JIG}\n{CHORALE}\n{SONG}").tunes
+    recorded = []
+    for order in (tunes, list(reversed(tunes))):
+        sandbox.stop()
+        recorded.append([record([each], ".wav", {}) for each in order])
+    assert recorded[0] == recorded[1][::-1]
 
 
 # --- BS.1770 -------------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ _GAIN = 0.2
 _PROBES_S, _ATTACK_S = (0.14, 0.4, 1.2), 0.06
 _PROBE_VELOCITY = 90
 _SILENCE = 1e-5
-_FADE = 4096  # samples in which a note that was cut off dies away
+_FADE = 4096  # frames in which a note that was cut off dies away
+_BUFFER = 64  # frames that FluidSynth synthesizes at a time; a note begins with the next of them
 
 
 @cache
@@ -267,12 +268,15 @@ def _probe(soundfont: str, program: int, percussion: bool, key: int) -> _Probe:
     engine = _probe_engine(soundfont)
     engine.select(0, program, drums=percussion)
     engine.note_on(0, key, _PROBE_VELOCITY)
-    block = np.zeros((round(max(_PROBES_S) * SAMPLE_RATE), 2), np.float32)
-    engine.write(block, 0, len(block))
+    # A key sounds the same, whatever was measured before it, if it begins with a buffer; within
+    # the first one, a note rises otherwise where it is the first of its synthesizer.
+    n_frames = -(-round(max(_PROBES_S) * SAMPLE_RATE) // _BUFFER) * _BUFFER
+    block = np.zeros((n_frames, 2), np.float32)
+    engine.write(block, 0, n_frames)
     engine.all_sounds_off()
-    engine.write(np.zeros((_FADE, 2), np.float32), 0, _FADE)  # not into the next key
+    engine.write(np.zeros((_FADE, 2), np.float32), 0, _FADE)
     mono = block.mean(axis=1)
-    rms = float(np.sqrt(np.mean(mono**2)))
+    rms = float(np.sqrt(np.mean(mono[_BUFFER:] ** 2)))
     if rms < _SILENCE:
         raise InvalidTuneError(
             f"instrument {program} has no sound at pitch {key}; choose another or transpose"
