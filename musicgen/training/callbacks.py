@@ -16,7 +16,7 @@ from musicgen.training.config import TrainConfig
 from musicgen.training.datamodule import TuneDataModule
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.progress import Progress, Report
-from musicgen.training.run_folder import Row, RunFolder
+from musicgen.training.run_folder import Row, RunFolder, parse_rows, render_rows
 
 # The folder of the model to keep, its files by name: of a network, `score` and `step`.
 Describe = Callable[..., dict[str, bytes]]
@@ -155,7 +155,8 @@ class ExportModel(pl.Callback):
 
 
 class History(pl.Callback):
-    """Writes history.csv and reports progress, after every `log_every` steps and validation."""
+    """Writes history.csv and reports progress, after every `log_every` steps and validation. A
+    resumed run has its rows from the state, whose digest is known; the file is only for readers."""
 
     def __init__(
         self, folder: RunFolder, report: Report, budget: Budget, export: ExportModel
@@ -207,6 +208,14 @@ class History(pl.Callback):
                 unit=module.unit,
             )
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, as CSV."""
+        return {"rows": render_rows(self._folder.rows, self._folder.unit)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._folder.rows = parse_rows(state_dict["rows"], self._folder.unit)
 
 
 class ResumableStates(CheckpointCallback):

@@ -1,7 +1,7 @@
 """The folder of a run: settings, history, loss curve, the best model, and the way back in.
 
 run.json      settings and corpus fingerprint       model/    the best network so far
-history.csv   losses step by step                   resume/   the last two resumable states
+history.csv   losses step by step, for readers      resume/   the last two resumable states
 curve.png     the same as a picture                 result.json   only when the run is over
 samples/      what the network wrote on the way
 """
@@ -150,7 +150,6 @@ class RunFolder:
 
     def reopen(self, config: TrainConfig, tokens: Trainable) -> Path:
         """Check that a run can continue with these settings and tokens: the state to start from.
-        The history is read back up to that state.
 
         Raises:
             TrainingError: there is nothing to resume, it is finished, or something has changed.
@@ -166,7 +165,6 @@ class RunFolder:
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
         state = self._last_state()
         self.resumed_step = int(state.name.partition("-")[0])
-        self._read_history()
         return state
 
     @contextmanager
@@ -229,17 +227,6 @@ class RunFolder:
         self.rows.append(row)
         self._write("history.csv", render_rows(self.rows, self.unit))
         return row
-
-    def _read_history(self) -> None:
-        """Read the rows up to the step that the run was resumed at."""
-        path = self.path / "history.csv"
-        if not path.exists():
-            return
-        try:
-            rows = parse_rows(read_bytes(path).decode(), self.unit)
-        except (ParseError, ValueError, KeyError, TypeError):
-            raise TrainingError(f"{path}: is damaged; delete it to go on without it") from None
-        self.rows = [row for row in rows if row.step <= self.resumed_step]
 
     def keep_state(self, written: Path, step: int) -> None:
         """Adopt a state just written under resume/, sync it, drop all but the latest two.

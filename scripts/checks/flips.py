@@ -96,7 +96,8 @@ def generate(folder: Path, option: str) -> str:
 
 
 def use_run(folder: Path) -> str:
-    """Resume a run up to its first step: settings, history and the digests of state and model.
+    """Resume a run up to its first step: settings and the digests of state and model. The history
+    is in the state; history.csv is written for readers and never read.
 
     Raises:
         MusicgenError: it was refused, or said that it goes on from an older state.
@@ -110,7 +111,7 @@ def use_run(folder: Path) -> str:
     state = run.reopen(config, make_tokens())
     if said:
         raise MusicgenError(said[0])
-    facts = repr((config, origin, run.rows)).encode()
+    facts = repr((config, origin)).encode()
     return _digest([facts, state.read_bytes()]) + use_model(folder / "model")
 
 

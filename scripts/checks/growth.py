@@ -179,17 +179,16 @@ REQUESTS = {
 
 def use_requests(path: Path) -> Uses:
     """Read the bodies of requests to the studio, and answer those that need no model."""
-    from musicgen.errors import ParseError
+    from musicgen.errors import FieldError, ParseError
     from musicgen.studio import jobs, requests
     from musicgen.system.json_content import parse_json
 
     for name in REQUESTS:
         data = (path / f"{name}.json").read_bytes()
         try:
-            body = parse_json(data)
-        except ValueError as error:
+            asked = requests.GROUPS[name].read(parse_json(data), "")
+        except (ValueError, FieldError) as error:
             raise ParseError(str(error), path=path) from None
-        asked = requests.GROUPS[name].read(body, "")
         if name != "takes":
             yield partial(getattr(jobs, name), jobs.to_json(asked))
 
