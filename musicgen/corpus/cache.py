@@ -108,9 +108,12 @@ def prepared(
                 )
                 facts = {"about": done.about(), "summary": done.summary()}
                 write_bytes(new / _SUMMARY, json.dumps(facts).encode())
-    except OSError as error:
+    except (OSError, CorpusError) as error:
+        cause = error.__cause__ if isinstance(error, CorpusError) else error
+        if not isinstance(cause, OSError):
+            raise
         raise CorpusError(
-            f"{entry}: the cache cannot be written ({error.strerror}); "
+            f"{entry}: the cache cannot be written ({cause.strerror}); "
             f"set {VARIABLE} to a folder that can"
         ) from None
     return _load(entry / _DATA)

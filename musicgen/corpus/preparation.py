@@ -30,6 +30,7 @@ from musicgen.corpus.tokenset import UNK_ID, TokenSet, build_tokenset, require_r
 from musicgen.errors import ConfigError, CorpusError, MusicgenError, printable
 from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
 from musicgen.music.tune import Rejected, Tune
+from musicgen.system.temporary import needing_room
 from musicgen.tokens import melody, remi
 from musicgen.tokens.language import Encoded, Language
 from musicgen.tokens.languages import LANGUAGES
@@ -206,11 +207,12 @@ def prepare(
     Raises:
         CorpusError: nothing can be read or encoded, or the folder cannot be written.
         ConfigError: `min_count` or `most_tokens` is less than 1, or of a given vocabulary.
+        MusicgenError: there is no room for temporary files.
     """
     _check_limits(vocabulary, min_count=min_count, most_tokens=most_tokens)
     if folder is not None:
         require_replaceable(folder)
-    with tempfile.TemporaryFile() as file:
+    with needing_room("the encoded tunes"), tempfile.TemporaryFile() as file:
         splits = {"val": val, "test": test}
         encoded, choice = _read(
             sources, file, tokenizer, **splits, workers=workers, progress=progress
@@ -225,6 +227,8 @@ def prepare(
         if vocabulary is None:
             every = Vocabulary.build([list(encoded.ids)]) if every_token else None
             vocabulary = every or encoded.vocabulary(corpus.entries, min_count, most_tokens)
+        assert encoded.melodies is not None
+        index = encoded.melodies.index([entry.id for entry in corpus.entries])
         tokens = build_tokenset(
             encoded.rows(corpus.entries, vocabulary, progress),
             vocab=vocabulary.tokens,
@@ -233,11 +237,8 @@ def prepare(
             n_header=language.n_header,
             unit=language.unit,
             folder=folder,
+            beside={} if folder is None else {FILE_NAME: index.to_bytes()},
         )
-    assert encoded.melodies is not None
-    index = encoded.melodies.index([entry.id for entry in corpus.entries])
-    if folder is not None:
-        index.save(Path(folder) / FILE_NAME)
     return Prepared(*encoded.account, choice, tokens, index)
 
 

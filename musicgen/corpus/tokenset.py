@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,9 @@ from musicgen.system.files import (
     open_regular,
     read_array_header,
     read_bytes,
-    write_bytes,
 )
 from musicgen.system.json_content import JsonContent
-from musicgen.system.temporary import replacing_folder, temporary_folder
+from musicgen.system.temporary import needing_room, replacing_folder, temporary_folder
 from musicgen.tokens.lookback.features import lookback_features, lookback_sizes, supports_echo
 from musicgen.tokens.vocabulary import SPECIALS
 
@@ -144,7 +144,7 @@ class TokenSet:
             "names": {name: split.names for name, split in self.splits.items()},
         }
         meta["sha256"] = _digest_of(meta)
-        write_bytes(folder / "meta.json", json.dumps(meta, indent=1).encode())
+        (folder / "meta.json").write_bytes(json.dumps(meta, indent=1).encode())
 
     @staticmethod
     def load(folder: str | Path) -> TokenSet:
@@ -225,7 +225,9 @@ def _replacing(folder: Path) -> Iterator[Path]:
         with replacing_folder(folder) as new:
             yield new
     except OSError as error:
-        raise CorpusError(f"{folder}: cannot be written ({error.strerror})") from None
+        raise CorpusError(
+            f"{folder}: cannot be written ({error.strerror}); make room, or choose another folder"
+        ) from error
 
 
 def build_tokenset(
@@ -237,15 +239,18 @@ def build_tokenset(
     n_header: int = 0,
     unit: str = "note",
     folder: str | Path | None = None,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> TokenSet:
     """Collect encoded tunes; the lookback columns are appended to the given features.
 
     `feature_sizes` names and bounds the given columns only. Rows are written as they come; with a
-    `folder` they stay there, memory-mapped, without one they are read into memory at the end.
+    `folder` they stay there, memory-mapped, without one they are read into memory at the end. The
+    folder gets the files `beside`, too; it is written as a whole or not at all.
 
     Raises:
         CorpusError: an id or feature out of range, an unknown split, no tune to train on, a
             folder that cannot be written.
+        MusicgenError: there is no room for temporary files.
     """
     vocab = tuple(vocab)
     if vocab[: len(SPECIALS)] != SPECIALS or len(set(vocab)) != len(vocab):
@@ -266,10 +271,13 @@ def build_tokenset(
         return tokens
 
     if folder is None:
-        with temporary_folder(Path(tempfile.gettempdir())) as temporary:
+        place = Path(tempfile.gettempdir())
+        with needing_room("the token files"), temporary_folder(place) as temporary:
             return write(temporary, mapped=False)
     with _replacing(Path(folder)) as new:
         write(new, mapped=True)._write_meta(new)
+        for name, data in beside.items():
+            (new / name).write_bytes(data)
     return TokenSet.load(folder)
 
 

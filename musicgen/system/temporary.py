@@ -26,6 +26,7 @@ SUFFIX = ".musicgen-part"
 _OLD_S = 24 * 3600.0  # age of a leftover where there are no locks
 _MOST_FOLDERS = 1024  # that a process remembers as cleared up
 _NEW, _OLD = "new", "old"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -75,6 +76,24 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(path, ignore_errors=True)
         _release(lock)
+
+
+@contextmanager
+def needing_room(what: str) -> Iterator[None]:
+    """Explain a disk that is full while `what` is in the system's folder for temporary files.
+
+    Raises:
+        MusicgenError: there is no room for it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise MusicgenError(
+            f"{tempfile.gettempdir()}: has no room for {what} ({error.strerror}); make room, or "
+            "set TMPDIR to another folder"
+        ) from None
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from random import Random
 
@@ -17,6 +20,7 @@ from musicgen.music.similarity import NoveltyIndex
 from musicgen.tokens.melody.encoding import decode, encode, melody
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
 from musicgen.tokens.vocabulary import Vocabulary
+from tests.processes import refusal_in_child
 
 BOOK = """X:1
 R:reel
@@ -147,6 +151,26 @@ def test_an_index_of_all_tunes_is_made_and_lies_beside_the_token_files(
     assert index.to_bytes() == prepared.novelty.to_bytes()
     nearest = index.assess(formats.read(book)[0]).neighbours[0]
     assert (nearest.similarity, nearest.place) == (1, prepared.corpus.entries[0].id)
+
+
+def test_a_disk_that_is_full_leaves_no_half_folder(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tokens"
+    work = partial(prepare, book, folder=folder, val=0, test=0)
+    message = refusal_in_child(work, most_bytes=100)
+    assert message.startswith(f"{tempfile.gettempdir()}: has no room for the encoded tunes")
+    monkeypatch.setattr(tempfile, "TemporaryFile", BytesIO)
+    prepare(book, folder=tmp_path / "whole", val=0, test=0)
+    sizes = {path.stat().st_size for path in (tmp_path / "whole").iterdir()}
+    for size in sizes:  # each file in turn is the first without room
+        message = refusal_in_child(work, most_bytes=size - 1)
+        assert message.startswith(f"{folder}: cannot be written (File too large); make room")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["book.abc", "whole"]
+    assert not refusal_in_child(work, most_bytes=max(sizes))
+    assert {path.name for path in folder.iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
 
 
 @pytest.mark.parametrize("n_tunes", [1, 30])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +24,7 @@ from musicgen.models import checkpoint
 from musicgen.system.temporary import SUFFIX, locked
 from musicgen.training import NextTokenModule, RunFolder, train
 from tests import ROOT
+from tests.processes import refusal_in_child
 from tests.runs import SMALL, losses, make_tokens, signal_at
 
 
@@ -121,24 +121,6 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path, tokens: TokenSet) -
         train(SMALL, tokens, tmp_path, resume=True)
 
 
-def in_child(work: Callable[[], None]) -> str:
-    """Do some work in a fork; the message of the TrainingError that it ends with, or ""."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except TrainingError as error:
-            os.write(write, str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        message = pipe.read().decode()
-    assert os.waitpid(child, 0)[1] == 0
-    return message
-
-
 def test_a_disk_that_is_full_loses_neither_model_nor_state(
     tmp_path: Path, tokens: TokenSet
 ) -> None:
@@ -147,12 +129,8 @@ def test_a_disk_that_is_full_loses_neither_model_nor_state(
         train(SMALL, tokens, tmp_path, report=signal_at(6, signal.SIGTERM))
     before = {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
-    def resumed() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-        train(SMALL, tokens, tmp_path, resume=True)
-
-    message = in_child(resumed)
+    resumed = partial(train, SMALL, tokens, tmp_path, resume=True)
+    message = refusal_in_child(resumed, most_bytes=2000)
     assert message.startswith(str(tmp_path))
     assert "File too large" in message
     assert "\n" not in message

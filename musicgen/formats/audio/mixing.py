@@ -17,6 +17,7 @@ from musicgen.formats.audio import fluid, sines
 from musicgen.formats.audio.loudness import LoudnessMeter
 from musicgen.formats.audio.sound import BLOCK_FRAMES, SAMPLE_RATE, Samples, from_json
 from musicgen.music.performance import Performance
+from musicgen.system.temporary import needing_room
 
 # Extension -> container and encoding, as libsndfile calls them.
 ENCODINGS = {
@@ -49,6 +50,7 @@ def record(
     Raises:
         ConfigError: a soundfont that cannot be used.
         InvalidTuneError: the sound is silent.
+        MusicgenError: there is no room for temporary files.
     """
     synthesize: _Synthesizer = sines.synthesize
     if synthesizer == "fluidsynth" or (
@@ -58,7 +60,7 @@ def record(
             fluid.synthesize, soundfont=soundfont or _default_soundfont(), reverb=reverb
         )
     meter = LoudnessMeter(SAMPLE_RATE)
-    with tempfile.TemporaryFile() as raw:
+    with needing_room("the sound"), tempfile.TemporaryFile() as raw:
         for performance in from_json(data):
             for block in _faded(synthesize, performance):
                 meter.add(block)

@@ -55,9 +55,10 @@ _VERDICTS = (
 
 # The errors of reading a file that is no index, or a damaged one.
 _DAMAGE = (
-    *(ValueError, KeyError, TypeError, SyntaxError, OSError, EOFError, RecursionError),
-    *(OverflowError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+    *(ValueError, KeyError, TypeError, SyntaxError, OSError, EOFError, RuntimeError),
+    *(OverflowError, zipfile.BadZipFile, zlib.error),
 )
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those of numpy
 _ARRAYS = {
     "pitches": np.uint8,
     "lengths": np.uint16,
@@ -339,6 +340,8 @@ def _unpack(data: bytes) -> dict[str, Any]:
         members = {info.filename: info for info in archive.infolist()}
         if members.keys() != {f"{name}.npy" for name in kinds}:
             raise ValueError("other members")
+        if any(info.compress_type not in _METHODS for info in members.values()):
+            raise ValueError("other methods")
         size = sum(info.file_size for info in members.values())
         if size > min(MAX_FILE_BYTES, max(MIN_UNPACKED, MAX_RATIO * len(data))):
             raise ValueError("too large")

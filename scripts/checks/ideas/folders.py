@@ -37,7 +37,7 @@ def odd_tokens(text: str, folder: Path) -> str:
     """Token files whose meta.json is replaced by a text are refused in one line."""
     flips.make_tokens(folder / "tokens")
     (folder / "tokens/meta.json").write_bytes(text.encode("latin-1"))
-    return not_one_line(command("train", folder / "tokens", "-o", folder / "run"))
+    return not_one_line(command("train", "--tokens", folder / "tokens", "--out", folder / "run"))
 
 
 def odd_openings(text: str, folder: Path) -> str:

@@ -90,7 +90,8 @@ def disk_fills(line: str, folder: Path) -> str:
     said = limited.stderr
     if limited.returncode != 1 or "Traceback" in said:
         return f"code {limited.returncode}: {said[-200:]}"
-    return "" if "cannot be written" in said else said[-200:]
+    lacking = ("cannot be written", "has no room for")
+    return "" if any(words in said for words in lacking) else said[-200:]
 
 
 def places(number: int) -> tuple[str, ...]:
