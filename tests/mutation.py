@@ -195,7 +195,8 @@ def mutated(suffix: str, rng: random.Random) -> bytes:
     other = rng.choice(seeds(rng.choice((suffix, suffix, ".abc", ".mid"))))
     for _ in range(rng.choice((1, 1, 2, 3, 6, 12))):
         spoil(suffix, data, rng, other)
-    return bytes(data[: 1 << 20])
+        del data[1 << 20 :]  # a file of one line may have grown forty times
+    return bytes(data)
 
 
 def _mutated_archive(rng: random.Random) -> bytes:

@@ -26,7 +26,7 @@ from musicgen.tokens.lookback.features import lookback_sizes, supports_echo
 from musicgen.tokens.melody.automaton import Automaton
 from musicgen.tokens.melody.encoding import NAME
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
-from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
+from musicgen.tokens.melody.table import HEADER_KINDS, MAX_UNITS, parse_token
 from musicgen.tokens.vocabulary import BOS, Vocabulary
 
 BATCH = 128
@@ -176,6 +176,11 @@ def require_language(
         kinds = tuple(tokens[i].kind for i in ids)
         if kinds != tuple(header_kinds) or header["pickup"] >= header["meter"].bar_duration:
             raise CheckpointError("an opening of the model is no heading; get the model again")
+        full = header["meter"].bar_duration
+        if full > MAX_UNITS * header.get("unit", full):
+            raise CheckpointError(
+                f"in an opening of the model bars have more than {MAX_UNITS} units; get it again"
+            )
     lookback = [lookback_sizes(len(tokens), echo=echo) for echo in {False, supports_echo(sizes)}]
     if checkpoint.feature_sizes not in [{}, *({**sizes, **columns} for columns in lookback)]:
         raise CheckpointError(

@@ -158,6 +158,13 @@ def test_a_model_of_another_token_language_is_refused(untrained: Checkpoint) -> 
         Composer(replace(untrained, tokenizer="char"))
 
 
+def test_a_model_whose_bars_would_take_ages_is_refused(untrained: Checkpoint) -> None:
+    """A bar of L:1/65536 took 20 seconds."""
+    vocab = tuple("L:1/65536" if token == "L:1/8" else token for token in untrained.vocab)
+    with pytest.raises(CheckpointError, match="bars have more than 1024 units; get it again"):
+        Composer(replace(untrained, vocab=vocab))
+
+
 @pytest.mark.parametrize("controls", [Controls(), Controls(key="D", bars=8, end_on_tonic=True)])
 def test_what_is_watched_is_what_is_taken(composer: Composer, controls: Controls) -> None:
     sampling = SamplingConfig(seed=11)

@@ -181,6 +181,18 @@ def test_quiet_instruments_are_not_drowned() -> None:
     assert np.corrcoef(both.mean(axis=1), alone.mean(axis=1))[0, 1] > 0.4
 
 
+@pytest.mark.parametrize("synthesizer", SYNTHESIZERS)
+def test_a_voice_that_rests_throughout_changes_nothing(synthesizer: str) -> None:
+    heading = "X:1\nM:4/4\nL:1/4\nK:C\n"
+    alone, both = (
+        parse_text(f"{heading}{music}").tunes[0]
+        for music in ("V:1\nCDEF|\n", "V:1\nCDEF|\nV:2\nz4|\n")
+    )
+    recorded = [sounds(tune, synthesizer=synthesizer).mean(axis=1) for tune in (alone, both)]
+    rms = [np.sqrt(np.mean(samples**2)) for samples in recorded]
+    assert rms[1] == pytest.approx(rms[0], rel=0.1)
+
+
 def test_loudness_can_be_chosen() -> None:
     loud, soft = (sounds(jig(), loudness=level) for level in (-18.0, -24.0))
     assert 20 * np.log10(loud.std() / soft.std()) == pytest.approx(6, abs=0.1)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgen.errors import ConfigError, InvalidTuneError
+from musicgen.formats import rendered
 from musicgen.formats.abc_notation import parse_text
 from musicgen.music.performance import (
     EXACT,
@@ -45,6 +46,12 @@ MELODY = "voice 1"
 SCALE = "DEFG ABcd|dcBA GFED|"
 
 # --- exactly as written --------------------------------------------------------------------------
+
+
+def test_a_first_voice_without_time_leaves_the_others_their_notes() -> None:
+    (read,) = parse_text("X:1\nM:4/4\nL:1/4\nK:C\nV:1\ny|\nV:2\nCDEF|\n").tunes
+    assert len(perform(read, EXACT).notes) == 4
+    assert rendered([read], ".mid")
 
 
 def test_with_all_options_off_times_are_those_written() -> None:

@@ -101,6 +101,7 @@ def test_an_empty_bar_gives_its_marks_to_its_neighbours() -> None:
         (Tune(), "no music"),
         (tune_of(bar(Rest())), "no notes"),
         (tune_of(bar(*FOUR), meter=Meter((), 4)), "no meter"),
+        (tune_of(bar(*FOUR), unit=Fraction(1, 1024)), "bars of more than 1024 units"),
         (tune_of(bar(*FOUR, Change(key=Key("G")))), "key change inside the tune"),
         (tune_of(bar(*FOUR, Change(meter=Meter((3,), 4)))), "meter change inside the tune"),
         (tune_of(bar(*FOUR, overlays=((Rest(),),))), "more than one voice (overlay)"),

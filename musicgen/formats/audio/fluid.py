@@ -106,23 +106,24 @@ def synthesize(
         InvalidTuneError: an instrument has no sound at a pitch.
     """
     with closing(_Engine(soundfont, reverb)) as engine:
-        loudness = []
+        loudness = {}
         for channel, part in enumerate(performance.parts):
-            keys = sorted({note.midi for note in performance.notes if note.part == channel})
-            loudness.append(_prepare(engine, channel, part, keys))
+            if keys := sorted({note.midi for note in performance.notes if note.part == channel}):
+                loudness[channel] = _prepare(engine, channel, part, keys)
         _balance(engine, performance.parts, loudness)
         yield from _play(engine, performance, n_frames)
 
 
 def _prepare(engine: _Engine, channel: int, part: Player, keys: list[int]) -> float:
-    """Set up a channel, in tune; returns the loudness (RMS) of its keys by themselves."""
+    """Set up a channel, in tune; returns the loudness (RMS) of its keys, at least one, by
+    themselves."""
     engine.select(channel, part.program, drums=part.percussion)
     engine.control(channel, _PAN, round(64 + 63 * part.pan))
     engine.control(channel, _REVERB_SEND, round(127 * engine.reverb))
     probes = [_probe(engine.soundfont, part.program, part.percussion, key) for key in keys]
     if not part.percussion:
         engine.tune(channel, {k: -probe.cents for k, probe in zip(keys, probes, strict=True)})
-    return float(np.median([probe.rms for probe in probes])) if probes else _SILENCE
+    return float(np.median([probe.rms for probe in probes]))
 
 
 class _Engine:
@@ -241,11 +242,12 @@ def _commands(performance: Performance) -> list[tuple[int, int, int, int]]:
     return sorted(commands, key=itemgetter(0, 1))  # releases first
 
 
-def _balance(engine: _Engine, parts: tuple[Player, ...], loudness: list[float]) -> None:
-    """Bring the parts to their levels, however loud the instruments are by themselves."""
-    wanted = [part.level / rms for part, rms in zip(parts, loudness, strict=True)]
-    loudest = max(wanted)
-    for channel, amplitude in enumerate(wanted):  # the controller's square is the amplitude
+def _balance(engine: _Engine, parts: tuple[Player, ...], loudness: dict[int, float]) -> None:
+    """Bring the channels that sound to the levels of their parts, however loud the instruments are
+    by themselves."""
+    wanted = {channel: parts[channel].level / rms for channel, rms in loudness.items()}
+    loudest = max(wanted.values(), default=1.0)
+    for channel, amplitude in wanted.items():  # the controller's square is the amplitude
         engine.control(channel, _VOLUME, max(round(127 * (amplitude / loudest) ** 0.5), 1))
 
 

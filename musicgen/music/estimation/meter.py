@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -137,7 +138,7 @@ def rhythm_likelihood(line: NoteLine, name: str, pickup: int) -> float:
 def steps(line: NoteLine, pickup: int, bar: int) -> Iterator[tuple[int, int]]:
     """For each onset its place in the bar and the time to the next, in `GRID`-ths."""
     onsets = sorted({onset for onset, _, _ in line.notes})
-    for onset, following in zip(onsets, [*onsets[1:], line.end], strict=True):
+    for onset, following in pairwise([*onsets, line.end]):
         yield (onset - pickup) % bar, min(following - onset, LONGEST)
 
 

@@ -32,7 +32,14 @@ from musicgen.music.tune import (
     Voice,
     marks_of,
 )
-from musicgen.tokens.melody.table import HEADER_KINDS, Token, parse_token, pitch_token, tuplet_token
+from musicgen.tokens.melody.table import (
+    HEADER_KINDS,
+    MAX_UNITS,
+    Token,
+    parse_token,
+    pitch_token,
+    tuplet_token,
+)
 
 NAME = "melody"
 
@@ -64,6 +71,8 @@ def melody(tune: Tune) -> ReducedMelody:
         raise InvalidTuneError("more than one voice" if tune.voices else "no music")
     if tune.meter.bar_duration is None:
         raise InvalidTuneError("no meter")
+    if tune.meter.bar_duration > MAX_UNITS * tune.unit:
+        raise InvalidTuneError(f"bars of more than {MAX_UNITS} units")
     dropped: Counter[str] = Counter()
     bars = merge_empty_bars([_reduce_bar(bar, dropped) for bar in tune.bars])
     if not any(isinstance(e, Note) for bar in bars for e in bar.events):

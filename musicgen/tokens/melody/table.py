@@ -33,6 +33,7 @@ from musicgen.errors import InvalidTuneError, printable
 from musicgen.music.theory import ACCIDENTAL_TEXT, ACCIDENTALS, MODE_FIFTHS, Key, parse_meter
 from musicgen.tokens.vocabulary import SPECIALS
 
+MAX_UNITS = 1024  # in a bar, whose tokens take time; of real tunes 16
 HEADER_KINDS = ("rhythm", "meter", "unit", "tonic", "mode", "pickup")
 CLOSES = ("|", "||", ":|", "|]")
 _FIXED = {"|:": "repeat", "z": "rest", "-": "tie"} | dict.fromkeys(CLOSES, "close")

@@ -284,7 +284,7 @@ def _highest_line(notes: list[TimedNote]) -> list[TimedNote]:
     line = list({onset: (onset, duration, midi) for onset, duration, midi in notes}.values())
     return [
         (onset, min(duration, after[0] - onset), midi)
-        for (onset, duration, midi), after in zip(line, [*line[1:], (1 << 40, 0, 0)], strict=True)
+        for (onset, duration, midi), after in pairwise([*line, (1 << 40, 0, 0)])
     ]
 
 
