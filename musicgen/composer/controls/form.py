@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from string import ascii_uppercase
 
 from musicgen.composer.controls.values import refuse
@@ -58,7 +58,7 @@ def form_of(tune: Tune) -> tuple[str, int]:
     """The form of a written tune, "AABB", and its full bars, each written part once; a pickup and
     the bar it is taken from count as one, a second ending does not count."""
     parts: list[list[Bar]] = [[]]
-    for bar, following in pairwise((*tune.bars, None)):
+    for bar, following in zip(tune.bars, (*tune.bars[1:], None), strict=False):
         parts[-1].append(bar)
         ends = bar.repeat_end or bar.barline in ("||", "|]")
         if ends and following is not None and following.volta != (2,):

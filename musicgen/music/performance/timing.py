@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from typing import Generic, TypeVar
 
 from musicgen.music.playback import PlayedBar, PlayedNote
@@ -54,7 +53,7 @@ def place_bars(bars: Sequence[PlayedBar]) -> list[PlacedBar]:
     placed: list[PlacedBar] = []
     bars = [bar for bar in bars if bar.duration]
     filled = Fraction(0)  # how much of its full bar the bar before filled; 0 when that is full
-    for bar, following in pairwise([*bars, None]):
+    for bar, following in zip(bars, [*bars[1:], None], strict=False):
         full = bar.meter.bar_duration
         offset = Fraction(0)
         if full is not None and bar.duration < full:
