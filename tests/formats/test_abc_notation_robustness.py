@@ -94,6 +94,14 @@ def test_time_grows_no_faster_than_the_text(name: str) -> None:
     pytest.fail(f"{small:.3f} s for 8,000 characters, {large:.3f} for 64,000")
 
 
+def test_macros_make_a_tune_no_more_than_eight_times_longer() -> None:
+    """Found by the fuzzer: the same macro again and again tripled every line."""
+    text = "X:1\n" + "m:n=ggg\n" * 20 + "K:C\n" + "A\n" * 300
+    (tune,) = parse_text(text).tunes
+    assert 300 < sum(len(bar.events) for bar in tune.bars) <= 8 * len(text)
+    assert tune.warnings[0].what == ("macros that make the tune many times longer; left unreplaced")
+
+
 def test_limits_reject_the_tune_and_say_which() -> None:
     text = "X:1\nT:long\nK:C\n" + "A" * 60_000 + "\n\nX:2\nT:fine\nK:C\nA|\n"
     reading = parse_text(text)

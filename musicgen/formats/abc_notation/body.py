@@ -12,7 +12,7 @@ from musicgen.formats.abc_notation.fields import read_voice
 from musicgen.formats.abc_notation.header import Header
 from musicgen.formats.abc_notation.lines import FIELD, SourceLine, is_field, is_prose
 from musicgen.formats.abc_notation.lyrics import align, align_symbols
-from musicgen.formats.abc_notation.macros import expand
+from musicgen.formats.abc_notation.macros import PUT_IN, PUT_IN_EACH, expand
 from musicgen.formats.abc_notation.markup import has_markup, without_markup
 from musicgen.formats.abc_notation.music import MusicReader
 from musicgen.formats.abc_notation.sounding import read_directive
@@ -132,7 +132,7 @@ class TuneReader:
     # The body.
 
     def _read_body(self, lines: list[SourceLine], number: int) -> None:
-        music, macros = self.music, self.header.macros
+        music, macros, room = self.music, self.header.macros, PUT_IN
         music.letters = self.header.letters
         music.placer.scope = self.header.scope
         while number < len(lines):
@@ -158,8 +158,11 @@ class TuneReader:
                     self._change(Change(text=("N", decode_text(text))))
                     continue
                 if macros:
-                    text, columns, n_put_in = expand(text, macros, columns)
-                    music.n_tokens += n_put_in  # so that many cannot take for ever
+                    room = min(room + PUT_IN_EACH * len(text), MAX_TOKENS)
+                    text, columns, n_put_in = expand(text, macros, room, columns)
+                    room -= n_put_in
+                    if room < 0:
+                        self._warn("macros that make the tune many times longer; left unreplaced")
                 self._music_line(text, line.offset, columns)
 
     def _music_line(self, text: str, offset: int, columns: list[int] | None) -> None:

@@ -9,6 +9,8 @@ from musicgen.formats.abc_notation.scanner import letter_of, pitch_of
 
 MAX_MACROS = 64
 MAX_EXPANSION = 200  # characters of a replacement
+# Characters that macros may put into a tune, beside so many for each of its own.
+PUT_IN, PUT_IN_EACH = MAX_EXPANSION, 8
 
 _NOTE = r"[A-Ga-g][,']{0,4}"
 _LETTERS = "CDEFGAB"
@@ -35,17 +37,15 @@ def parse_macro(content: str) -> Macro | None:
 
 
 def expand(
-    line: str, macros: list[Macro], columns: list[int] | None = None
+    line: str, macros: list[Macro], most: int, columns: list[int] | None = None
 ) -> tuple[str, list[int] | None, int]:
     """The line with its macros replaced, the source column of each of its characters, and how
-    many characters were inserted.
+    many characters were inserted; macros stop where those would be more than `most`.
 
     The columns (one more than characters; given where the line has been changed before) are None
-    where nothing was replaced. Macros stop where
-    they would make a line many times longer.
+    where nothing was replaced.
     """
     n_put_in = 0
-    limit = 8 * len(line) + 2000
     for macro in macros[:MAX_MACROS]:
         if not macro.pattern.search(line):
             continue
@@ -59,7 +59,7 @@ def expand(
             pieces += [line[position : match.start()], text]
             columns += before[position : match.start()] + [before[match.start()]] * len(text)
             position = match.end()
-            if len(columns) > limit:
+            if n_put_in > most:
                 return line, columns_before, n_put_in
         pieces.append(line[position:])
         columns += before[position:]
