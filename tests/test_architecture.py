@@ -240,16 +240,17 @@ CONFINED = {
     ("formats/audio/player.py", "os.environ"),
     # of the calling thread alone, and as before when it is done
     ("system/workers.py", "signal.pthread_sigmask"),
+    ("training/process_state.py", "torch.set_flush_denormal"),
     # at exit, our child processes end
     ("system/sandbox/__init__.py", "atexit.register"),
     # while a run or a server lasts, and as before when it is done; the signals only where the
     # program has no handlers of its own
     ("training/callbacks.py", "signal.signal"), ("studio/server.py", "signal.signal"),
-    ("training/run.py", "logger.addFilter"), ("training/run.py", "logger.removeFilter"),
-    ("training/run.py", "torch.manual_seed"), ("training/run.py", "random.setstate"),
+    ("training/process_state.py", "logger.addFilter"), ("training/run.py", "torch.manual_seed"),
+    ("training/process_state.py", "logger.removeFilter"),
+    ("training/process_state.py", "random.setstate"),
     ("training/lightning_module.py", "torch.default_generator.manual_seed"),
     ("training/lightning_module.py", "torch.cuda.manual_seed"),
-    ("training/lightning_module.py", "torch.set_flush_denormal"),  # of a thread of its own
     ("evaluation/inspection/gradients.py", "torch.manual_seed"),
     ("models/harmony/model.py", "torch.set_rng_state"),
 }  # fmt: skip

@@ -65,7 +65,9 @@ class DecayedAdagrad(torch.optim.Adagrad):
     def __init__(
         self, decayed: Iterable[Tensor], free: Iterable[Tensor], *, lr: float, decay: float
     ) -> None:
-        super().__init__([{"params": list(decayed)}, {"params": list(free)}], lr=lr)
+        groups = [{"params": list(decayed)}, {"params": list(free)}]
+        on_cpu = all(each.device.type == "cpu" for group in groups for each in group["params"])
+        super().__init__(groups, lr=lr, fused=on_cpu)  # elsewhere not every torch has it
         self.decay = decay
 
     @torch.no_grad()

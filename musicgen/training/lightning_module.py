@@ -6,8 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,6 +27,7 @@ from musicgen.models.optimizers import build_optimizer
 from musicgen.training.carry import CarriedState
 from musicgen.training.config import TrainConfig, require_recurrent
 from musicgen.training.presets import PRESETS
+from musicgen.training.process_state import denormals_flushed
 from musicgen.training.schedule import fraction_done, rate_factor, smoothed
 
 if TYPE_CHECKING:
@@ -267,15 +266,11 @@ class NextTokenModule(pl.LightningModule):
         self._places += batch.inputs[0].shape[:2].numel() * self.trainer.world_size
         return loss
 
-    def backward(self, loss: Tensor, *arguments: Any, **options: Any) -> Any:
+    def backward(self, loss: Tensor, *arguments: Any, **options: Any) -> None:
         """The gradients. Saturated gates have many so tiny that a CPU is slow at them; there
-        they count as 0, in a thread of its own, since that is a setting of a thread."""
-        work: Any = partial(loss.backward, *arguments, **options)
-        if loss.device.type != "cpu":
-            return work()
-        flush = partial(torch.set_flush_denormal, True)
-        with ThreadPoolExecutor(1, initializer=flush) as thread:
-            return thread.submit(work).result()
+        they count as 0."""
+        with denormals_flushed():
+            super().backward(loss, *arguments, **options)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """After each step of the optimizer the running average follows the network, faster at

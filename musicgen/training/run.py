@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import os
-import random
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +32,7 @@ from musicgen.training.config import BUDGETS, TrainConfig
 from musicgen.training.datamodule import TuneDataModule, require_validation
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.presets import ENOUGH_STEPS
+from musicgen.training.process_state import own_random_numbers, quiet_lightning
 from musicgen.training.progress import Report
 from musicgen.training.run_folder import Origin, RunFolder, Summary
 
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
 
 Logger = Literal["csv", "tensorboard", "wandb", "mlflow"]
 
-_LIGHTNING = ("pytorch_lightning", "lightning")  # names of loggers begin so
 # The package of each logger. Every run has history.csv; "csv" is that alone.
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 # Arguments of a Trainer that a run fills in, and the setting or option to use instead.
@@ -57,18 +53,6 @@ _OWN_ARGUMENTS = {
     "check_val_every_n_epoch": "val_every", "log_every_n_steps": "log_every",
     "fast_dev_run": "steps", "enable_checkpointing": "save_minutes", "barebones": "the Python API",
 }  # fmt: skip
-
-
-@contextmanager
-def own_random_numbers() -> Iterator[None]:
-    """Leave the generators of the process as they were, whatever is drawn until the block ends:
-    torch's, and Python's, by which Lightning chooses its advice."""
-    state = random.getstate()
-    try:
-        with torch.random.fork_rng(range(torch.cuda.device_count())):
-            yield
-    finally:
-        random.setstate(state)
 
 
 @own_random_numbers()
@@ -342,30 +326,3 @@ def _lightning_logger(name: Logger, run: RunFolder) -> pl.loggers.Logger:
             return loggers.TensorBoardLogger(
                 run.path, name="", version="", purge_step=run.resumed_step or None
             )
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Silence what Lightning logs in this thread but for errors; those of runs in other threads are
-    none of our business. Its warnings are the caller's to filter."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith(_LIGHTNING)]
-    loggers = [logging.getLogger(name) for name in names]
-    silence = _OfThread()
-    for logger in loggers:
-        logger.addFilter(silence)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(silence)
-
-
-class _OfThread(logging.Filter):
-    """Lets pass errors, and what other threads log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._thread = threading.get_ident()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR or threading.get_ident() != self._thread
