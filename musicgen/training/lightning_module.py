@@ -108,7 +108,8 @@ class NextTokenModule(pl.LightningModule):
         self._configure(from_dict(TrainConfig, config))
         # What the schedule goes by; None: the trainer's own limits.
         self.budget: Callable[[int], float] | None = None
-        self._losses: list[Tensor] = []  # nats per token of the steps since the last were logged
+        # Of the steps since the last were logged: nats per token, and targets on this device.
+        self._losses: list[Tensor] = []  # each (2,)
         self._places, self._since = 0, time.perf_counter()
         self._rate: float | None = None  # the learning rate of the last step
         self._smooth: float | None = None  # see `train_metrics`
@@ -136,7 +137,7 @@ class NextTokenModule(pl.LightningModule):
 
     def _configure(self, config: TrainConfig) -> None:
         """Adopt the settings; build the network if the sizes of the tokens are known."""
-        self.config = config
+        self.config, self.n_outcomes = config, config.model.vocab_size  # of a prediction
         model = to_dict(config.model)
         training = {name: getattr(config, name) for name in _TRAINING}
         self.save_hyperparameters(
@@ -260,9 +261,11 @@ class NextTokenModule(pl.LightningModule):
             shard = self._shard(batch_idx % parts)
             logits = self.carried.logits(self.network, batch, shard, begin=batch_idx < parts)
         loss = nats(logits, batch.targets).sum() / batch.n_targets
+        part = torch.stack((loss.detach() / parts, batch.n_targets))
         if batch_idx % parts == 0:
-            self._losses.append(torch.zeros_like(loss))
-        self._losses[-1] = self._losses[-1] + loss.detach() / parts
+            self._losses.append(part)
+        else:
+            self._losses[-1] = self._losses[-1] + part
         self._places += batch.inputs[0].shape[:2].numel() * self.trainer.world_size
         return loss
 
@@ -310,14 +313,16 @@ class NextTokenModule(pl.LightningModule):
     def _measure(self) -> dict[str, float]:
         if not self._losses:
             return {}
-        losses = torch.stack(self._losses)
+        steps = torch.stack(self._losses)
         if self.trainer.world_size > 1:
-            losses = self.trainer.strategy.reduce(losses, reduce_op="mean")
-        for step, loss in enumerate(losses.tolist(), self.global_step - len(losses) + 1):
+            steps = self.trainer.strategy.reduce(steps, reduce_op="mean")
+        losses = steps[:, 0].tolist()
+        targets = (steps[:, 1] * self.trainer.world_size).tolist()
+        for step, loss in enumerate(losses, self.global_step - len(losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss at step {step} is {loss}")
-        nats_per_token = math.fsum(losses.tolist()) / len(losses)
-        self._smooth = smoothed(self._smooth, losses.tolist(), self.config.model.vocab_size)
+        nats_per_token = math.fsum(losses) / len(losses)
+        self._smooth = smoothed(self._smooth, losses, targets, self.n_outcomes)
         rate = self._places / max(1e-9, time.perf_counter() - self._since)
         metrics = {
             "train_loss": nats_per_token,
@@ -335,7 +340,7 @@ class NextTokenModule(pl.LightningModule):
 
     def losses_are_finite(self) -> bool:
         """Whether the losses that have not been logged yet are numbers."""
-        return all(math.isfinite(loss) for loss in self._losses)
+        return all(math.isfinite(loss) for loss, _ in self._losses)
 
     def _diverged(self, what: str) -> TrainingError:
         return TrainingError(
@@ -348,7 +353,7 @@ class NextTokenModule(pl.LightningModule):
         trainer: Any = self.trainer
         logged = self._metrics[0] == self.global_step
         logged |= self.global_step % max(1, trainer.log_every_n_steps) == 0
-        losses = [] if logged else [float(loss) for loss in self._losses]
+        losses = [] if logged else [loss.tolist() for loss in self._losses]
         checkpoint["musicgen"] = {
             "losses": losses,
             "learning_rate": self._rate,

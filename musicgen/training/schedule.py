@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback, Timer
 
 from musicgen.training.config import TrainConfig
 
-SMOOTHING = 0.999
+SMOOTHING, WINDOW = 0.999, 25
 
 
 def fraction_done(trainer: pl.Trainer, step: int) -> float | None:
@@ -35,10 +35,17 @@ def rate_factor(config: TrainConfig, fraction: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup)))
 
 
-def smoothed(before: float | None, losses: Iterable[float], vocab_size: int) -> float:
-    """The running average of losses in nats, as bits: log2 of the vocabulary before the first step,
-    then `SMOOTHING` of itself and the rest of the loss (Karpathy, "min-char-rnn", 2015)."""
-    bits = math.log2(max(1, vocab_size)) if before is None else before
-    for loss in losses:
-        bits = SMOOTHING * bits + (1 - SMOOTHING) * loss / math.log(2)
+def smoothed(
+    before: float | None, losses: Iterable[float], targets: Iterable[float], n_outcomes: int
+) -> float:
+    """The running average, in bits, of losses in nats of steps with so many targets.
+
+    It is log2 of the number of outcomes at first; for each `WINDOW` targets, in however many rows
+    and steps, it becomes `SMOOTHING` of itself and the rest of the loss (Karpathy, "min-char-rnn",
+    2015, where a step is one window).
+    """
+    bits = math.log2(max(1, n_outcomes)) if before is None else before
+    for loss, n in zip(losses, targets, strict=True):
+        kept = SMOOTHING ** (n / WINDOW)
+        bits = kept * bits + (1 - kept) * loss / math.log(2)
     return bits

@@ -61,10 +61,11 @@ SMALL_ROWS, ENOUGH_STEPS = 16, 400
 
 
 class Task(ABC):
-    """`unit` is what scores are quoted per; `splits` hold the examples; `fingerprint` identifies
-    them; `origin`, JSON values, says where they were from."""
+    """`unit` is what scores are quoted per; there are `n_outcomes` for each; `splits` hold the
+    examples; `fingerprint` identifies them; `origin`, JSON values, says where they were from."""
 
     unit: str
+    n_outcomes: int
     fingerprint: str
     splits: Mapping[str, Examples]
 
@@ -114,6 +115,11 @@ class ClassifyTask(Task):
     unit = "label"
 
     @cached_property
+    def n_outcomes(self) -> int:  # type: ignore[override]
+        """Classes."""
+        return len(self.corpus.classes)
+
+    @cached_property
     def splits(self) -> dict[str, Examples]:  # type: ignore[override]
         """Sequences with labels."""
         return {name: _LabelledExamples(split) for name, split in self.corpus.splits.items()}
@@ -132,7 +138,7 @@ class ClassifyTask(Task):
 
     def network(self, config: ModelConfig) -> nn.Module:
         """Any network without its readout."""
-        return SequenceClassifier(config, len(self.corpus.classes))
+        return SequenceClassifier(config, self.n_outcomes)
 
     def files_of(self, network: nn.Module, **facts: Any) -> dict[str, bytes]:
         """See `models.classifier`."""
@@ -174,7 +180,7 @@ class HarmonizeTask(Task):
 
     corpus: ChordCorpus
     origin: dict[str, Any] = field(default_factory=dict)
-    unit = "chord"
+    unit, n_outcomes = "chord", N_CHORDS
 
     @cached_property
     def splits(self) -> dict[str, Examples]:  # type: ignore[override]
@@ -264,6 +270,7 @@ class TaskModule(NextTokenModule):
         assert isinstance(module, TaskModule)
         module.task, module.unit = task, task.unit
         module._configure(task.fitted(config))
+        module.n_outcomes = task.n_outcomes
         return module
 
     def setup(self, stage: str | None = None) -> None:

@@ -224,10 +224,12 @@ def test_the_smoothed_loss_is_that_of_the_talk(tmp_path: Path, tokens: TokenSet)
     each, run = (
         parse_rows((tmp_path / name / "history.csv").read_text()) for name in ("each", "run")
     )
+    plan = plan_of(tokens)
     smooth, expected = math.log2(len(VOCAB)), {}
     for row in each:
         assert row.train_bits_per_token is not None
-        smooth = 0.999 * smooth + 0.001 * row.train_bits_per_token
+        windows = int((plan.batch(row.step - 1).targets != PAD_ID).sum()) / 25
+        smooth = row.train_bits_per_token + 0.999**windows * (smooth - row.train_bits_per_token)
         expected[row.step] = pytest.approx(smooth, rel=1e-9)
     found = {row.step: row.smooth_bits_per_token for row in run if row.smooth_bits_per_token}
     assert len(found) >= 13
