@@ -252,7 +252,6 @@ CONFINED = {
     ("training/lightning_module.py", "torch.default_generator.manual_seed"),
     ("training/lightning_module.py", "torch.cuda.manual_seed"),
     ("evaluation/inspection/gradients.py", "torch.manual_seed"),
-    ("models/harmony/model.py", "torch.set_rng_state"),
 }  # fmt: skip
 
 

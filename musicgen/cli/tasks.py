@@ -338,10 +338,10 @@ def train_head(
     it."""
     examples = load_task(origin)
     from musicgen import training
-    from musicgen.training.tasks import suited
+    from musicgen.training.presets import suited_to_examples
 
     if suit:
-        config = suited(config, examples)
+        config = suited_to_examples(config, examples.splits["train"].lengths)
 
     with reporting(sys.stderr) as report:
         summary = training.train(

@@ -9,9 +9,9 @@ logits as all at once, and no logit depends on a later token. A network keeps it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from musicgen.errors import ConfigError
 from musicgen.models.config import KINDS, Kind, ModelConfig
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-__all__ = ["KINDS", "Kind", "ModelConfig", "build_model", "weight_shapes", "weights_of"]
+    Network = TypeVar("Network", bound=nn.Module)
+
+__all__ = [
+    "KINDS",
+    "Kind",
+    "ModelConfig",
+    "build_model",
+    "weight_shapes",
+    "weights_of",
+    "with_weights",
+]
 
 
 def _network(module: str, name: str) -> Callable[[ModelConfig], nn.Module]:
@@ -77,3 +87,18 @@ def weights_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:
         name: parameter.detach().cpu().float().numpy().copy()
         for name, parameter in network.named_parameters()
     }
+
+
+def with_weights(
+    build: Callable[[], Network], weights: Mapping[str, NDArray[np.float32]]
+) -> Network:
+    """A new network in evaluation mode with the weights of `weights_of`. The random numbers that
+    building draws are not the caller's, nor is a mode of torch that it may be in."""
+    import torch
+
+    with torch.inference_mode(False), torch.no_grad():
+        with torch.random.fork_rng(devices=[]):
+            network = build()
+        for name, parameter in network.named_parameters():
+            parameter.copy_(torch.tensor(weights[name]))
+        return network.eval()

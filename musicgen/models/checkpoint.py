@@ -27,7 +27,7 @@ from musicgen.errors import (
     MissingModelError,
     printable,
 )
-from musicgen.models import ModelConfig, build_model, weight_shapes
+from musicgen.models import ModelConfig, build_model, weight_shapes, with_weights
 from musicgen.models.card import FRONT_MATTER, UNKNOWN_LICENCE, front_matter
 from musicgen.models.sealed_folder import (
     MANIFEST,
@@ -97,15 +97,7 @@ class Checkpoint:
     @cached_property
     def network(self) -> nn.Module:
         """The network in evaluation mode."""
-        import torch
-
-        # The first caller may be in inference mode, whose tensors no other caller could use.
-        with torch.inference_mode(False), torch.no_grad():
-            with torch.random.fork_rng(devices=[]):  # building draws random weights
-                network = build_model(self.model)
-            for name, parameter in network.named_parameters():
-                parameter.copy_(torch.tensor(self.weights[name]))
-            return network.to(self.device).eval()
+        return with_weights(lambda: build_model(self.model).to(self.device), self.weights)
 
 
 def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from musicgen.config import from_dict, to_dict
 from musicgen.corpus.tokenset import PAD_ID
-from musicgen.models import ModelConfig, build_model, weight_shapes, weights_of
+from musicgen.models import ModelConfig, build_model, weight_shapes, weights_of, with_weights
 from musicgen.models.batches import Batch
 from musicgen.models.sealed_folder import (
     arrays_from,
@@ -167,7 +167,7 @@ def load(folder: str | Path) -> ClassifierModel:
         files["weights.safetensors"], _shapes(shape, len(counts)), f"{folder}/weights.safetensors"
     )
     return ClassifierModel(
-        network=_built(shape, weights, len(counts)),
+        network=with_weights(lambda: SequenceClassifier(shape, len(counts)), weights),
         vocab=vocab,
         counts=counts,
         card=files["README.md"].decode("utf-8", "replace"),
@@ -187,14 +187,3 @@ def _shapes(config: ModelConfig, n_classes: int) -> dict[str, tuple[int, ...]]:
     body = weight_shapes(config).items()
     shapes = {f"body.{name}": shape for name, shape in body if not name.startswith("readout.")}
     return {**shapes, "output.weight": (n_classes, config.d_model), "output.bias": (n_classes,)}
-
-
-def _built(
-    config: ModelConfig, weights: Mapping[str, NDArray[np.float32]], n_classes: int
-) -> SequenceClassifier:
-    with torch.random.fork_rng(devices=[]):  # building draws random weights
-        network = SequenceClassifier(config, n_classes)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.copy_(torch.from_numpy(weights[name]))
-    return network.eval()

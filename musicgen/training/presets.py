@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from musicgen.config import unknown
 from musicgen.errors import ConfigError
 from musicgen.models import ModelConfig
@@ -89,6 +92,8 @@ TOKENIZERS = {"lecture": "char", "lab": "char"}  # of presets for another than t
 # channels and batches of 256, to 3.91 with the preset; 150 tunes (23,784 tokens) to 3.39 and 3.06.
 SMALL_TOKENS = 10_000
 ENOUGH_STEPS = 600  # of those runs
+# Of a small set of examples of a task: batches of so many, and so many steps.
+SMALL_ROWS, ENOUGH_HEAD_STEPS = 16, 400
 
 
 def suited(config: TrainConfig, n_tokens: int) -> TrainConfig:
@@ -100,9 +105,26 @@ def suited(config: TrainConfig, n_tokens: int) -> TrainConfig:
             model=replace(config.model, d_model=64),
             data=replace(config.data, batch_tokens=256),
         )
-    if config.epochs and config.epochs * n_tokens < ENOUGH_STEPS * config.data.batch_tokens:
-        config = replace(config.with_budget(steps=ENOUGH_STEPS), val_every=ENOUGH_STEPS // 6)
-    return config
+    return _with_enough_steps(config, n_tokens, ENOUGH_STEPS, validations=6)
+
+
+def suited_to_examples(config: TrainConfig, lengths: NDArray[np.int64]) -> TrainConfig:
+    """The settings of a task as they suit training examples (n,) of so many tokens: few or short
+    ones are learned in small batches, and at least `ENOUGH_HEAD_STEPS` where a budget of epochs
+    gives fewer, to the end."""
+    places = min(config.data.batch_tokens, SMALL_ROWS * int(np.percentile(lengths, 90)))
+    small = replace(config, data=replace(config.data, batch_tokens=max(1, places)))
+    small = _with_enough_steps(small, int(lengths.sum()), ENOUGH_HEAD_STEPS, validations=20)
+    return config if small.epochs == config.epochs else replace(small, patience=0, log_every=20)
+
+
+def _with_enough_steps(
+    config: TrainConfig, n_tokens: int, steps: int, *, validations: int
+) -> TrainConfig:
+    """With a budget of steps where one of epochs gives fewer."""
+    if not config.epochs or config.epochs * n_tokens >= steps * config.data.batch_tokens:
+        return config
+    return replace(config.with_budget(steps=steps), val_every=steps // validations)
 
 
 # Fraction of the learning rate of a new model, for training on (docs/experiments.md).

@@ -56,8 +56,6 @@ HARMONIZE = TrainConfig(
     ),
     learning_rate=3e-3,
 )
-# Of a small set of examples: batches of so many, and so many steps, however many epochs that is.
-SMALL_ROWS, ENOUGH_STEPS = 16, 400
 
 
 class Task(ABC):
@@ -244,18 +242,6 @@ def _scores(facts: Mapping[str, Any]) -> str:
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in facts["metrics"].items())
     about = f"\n\n{facts['about'].strip()}" if facts["about"].strip() else ""
     return f"| measure | |\n|---|---|\n{rows}{about}\n"
-
-
-def suited(config: TrainConfig, task: Task) -> TrainConfig:
-    """The settings as they suit the training examples: few or short ones are learned in small
-    batches, and at least `ENOUGH_STEPS` where a budget of epochs gives fewer, to the end."""
-    lengths = task.splits["train"].lengths
-    places = min(config.data.batch_tokens, SMALL_ROWS * int(np.percentile(lengths, 90)))
-    if not config.epochs or config.epochs * int(lengths.sum()) >= ENOUGH_STEPS * places:
-        return config
-    data = replace(config.data, batch_tokens=max(1, places))
-    small = replace(config, data=data, val_every=ENOUGH_STEPS // 20, patience=0, log_every=20)
-    return small.with_budget(steps=ENOUGH_STEPS)
 
 
 class TaskModule(NextTokenModule):

@@ -11,7 +11,7 @@ import torch
 
 from musicgen.config import from_dict, to_dict
 from musicgen.errors import CheckpointError
-from musicgen.models import weights_of
+from musicgen.models import weights_of, with_weights
 from musicgen.models.checkpoint import locate, shipped_folder
 from musicgen.models.harmony.network import Harmonizer, HarmonizerConfig
 from musicgen.models.sealed_folder import (
@@ -85,16 +85,10 @@ def load(folder: str | Path | None = None) -> HarmonyModel:
         )
     with torch.device("meta"):  # no memory for weights that the file may not have
         expected = {name: tuple(p.shape) for name, p in Harmonizer(shape).named_parameters()}
-    weights = files["weights.safetensors"]
-    arrays = arrays_from(weights, expected, f"{folder}/weights.safetensors")
-    state = torch.get_rng_state()  # building draws random weights; the caller must not notice
-    network = Harmonizer(shape)
-    torch.set_rng_state(state)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.copy_(torch.from_numpy(arrays[name]))
+    contents = files["weights.safetensors"]
+    weights = arrays_from(contents, expected, f"{folder}/weights.safetensors")
     return HarmonyModel(
-        network=network.eval(),
+        network=with_weights(lambda: Harmonizer(shape), weights),
         metrics=metrics,
         origin=origin,
         card=files["README.md"].decode("utf-8", "replace"),
