@@ -119,8 +119,8 @@ def configured(
     Raises:
         ConfigError: an unknown preset or setting, or one that the task does not take.
     """
-    from musicgen.config import override
     from musicgen.training import presets
+    from musicgen.training.config import with_settings
     from musicgen.training.tasks import CLASSIFY, HARMONIZE
 
     config = CLASSIFY if task == TaskName.classify else HARMONIZE
@@ -132,8 +132,7 @@ def configured(
             config.model, kind=network.kind, n_layers=network.n_layers, n_heads=network.n_heads
         )
         config = replace(config, model=model)
-    for setting in overrides:
-        config = override(config, setting)
+    config = with_settings(config, overrides)
     if seed is not None:
         config = replace(config, seed=seed)
     return config.with_budget(**budget) if budget else config

@@ -187,6 +187,7 @@ def train(
 
     With --task classify it learns the labels of tunes or texts, with --task harmonize chords.
     """
+    from musicgen.training.config import sets_budget
     from musicgen.training.presets import TOKENIZERS
 
     overrides = _assignments(settings, accumulate, carry, sample_every, sample_midi)
@@ -210,7 +211,8 @@ def train(
         if not resume:
             _require_unused(out)
             config = tasks.configured(head["task"], preset, overrides, seed, budget)
-        chosen = resume or budget or any(name.startswith("data.") for name in overrides)
+        chosen = resume or budget or sets_budget(overrides)
+        chosen = chosen or any(name.startswith("data.") for name in overrides)
         tasks.train_head(config, head, out, resume=resume, logger=logger.value, suit=not chosen)
         return
     if any(given.values()) or not origin:
@@ -330,8 +332,8 @@ def _configure(
     Raises:
         ConfigError: an unknown preset or setting.
     """
-    from musicgen.config import override
     from musicgen.training import presets
+    from musicgen.training.config import with_settings
 
     config = presets.preset(preset or presets.DEFAULT) if start is None else presets.onward(start)
     chosen = preset or start or any(name.startswith(("model.", "data.")) for name in overrides)
@@ -342,8 +344,7 @@ def _configure(
                 f"a small corpus ({n_tokens:,} tokens): a network of {config.model.d_model} "
                 f"channels, batches of {config.data.batch_tokens} tokens"
             )
-    for setting in overrides:
-        config = override(config, setting)
+    config = with_settings(config, overrides)
     if seed is not None:
         config = replace(config, seed=seed)
     return config.with_budget(**budget) if budget else config

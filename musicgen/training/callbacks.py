@@ -97,7 +97,7 @@ class Budget(pl.Callback):
         expected = self.total_steps or int(step / max(1e-9, self.fraction(step)))
         if expected >= enough or not trainer.is_global_zero:
             return
-        advice = f"give --set epochs=null --set steps={enough}"
+        advice = f"give --set steps={enough}"
         if not self.total_steps:
             minutes = enough / max(1, step) * self.elapsed_s / 60
             option = "--cpu-minutes" if self._config.cpu_minutes else "--minutes"

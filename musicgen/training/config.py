@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from musicgen.config import require
+from musicgen.config import override, require
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig
@@ -149,6 +150,26 @@ class TrainConfig:
             heard_columns=tuple(i for i, name in enumerate(names) if name not in no_inputs),
         )
         return dataclasses.replace(self, model=model)
+
+
+def with_settings(config: TrainConfig, assignments: Sequence[str]) -> TrainConfig:
+    """A copy with settings changed, as by `config.override`; a budget among them replaces that of
+    the configuration.
+
+    Raises:
+        ConfigError: no such setting, or a value that is not of its type.
+    """
+    none: dict[str, Any] = dict.fromkeys(BUDGETS)
+    if sets_budget(assignments):
+        config = dataclasses.replace(config, **none)
+    for assignment in assignments:
+        config = override(config, assignment)
+    return config
+
+
+def sets_budget(assignments: Iterable[str]) -> bool:
+    """Whether a setting says when a run ends."""
+    return any(each.partition("=")[0].strip() in BUDGETS for each in assignments)
 
 
 def require_recurrent(kind: str) -> None:

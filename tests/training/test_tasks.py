@@ -24,7 +24,7 @@ from musicgen.training import train
 from musicgen.training.tasks import CLASSIFY, ClassifyTask
 from tests.runs import losses, signal_at
 
-TINY = ["--set", "model.d_model=16", "--set", "steps=40", "--set", "epochs=null",
+TINY = ["--set", "model.d_model=16", "--set", "steps=40",
         "--set", "val_every=10", "--set", "patience=0", "--set", "learning_rate=0.02",
         "--set", "data.batch_tokens=600"]  # fmt: skip
 GOOD, BAD = ("lovely", "bright", "charming"), ("awful", "dull", "harsh")

@@ -36,6 +36,7 @@ from musicgen.training import (
     lightning_module,
     train,
 )
+from musicgen.training.config import with_settings
 from musicgen.training.presets import DEFAULT, PRESETS, preset, suited
 from musicgen.training.run_folder import Row, parse_rows, render_rows
 from tests import ROOT
@@ -425,6 +426,17 @@ def test_a_budget_of_too_few_steps_is_told(
         )
         assert steps == 25  # in 7.2 s, of which 30 % are kept for the end
         assert wanted in (2, 3)  # 600 steps of a fifth of a second
+
+
+def test_a_budget_among_the_settings_replaces_that_of_the_preset() -> None:
+    lstm = preset("lstm")
+    assert with_settings(lstm, ["seed=3"]).epochs == lstm.epochs
+    assert with_settings(lstm, ["steps=5", "seed=3"]) == dataclasses.replace(
+        lstm.with_budget(steps=5), seed=3
+    )
+    assert with_settings(lstm, ["epochs=null", "minutes=2"]) == lstm.with_budget(minutes=2)
+    both = with_settings(lstm, ["epochs=2", "steps=5"])
+    assert (both.epochs, both.steps, both.n_budgets) == (2, 5, 2)  # refused by `train`
 
 
 def test_few_steps_are_told_at_once(tmp_path: Path, tokens: TokenSet) -> None:
