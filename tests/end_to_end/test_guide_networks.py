@@ -119,3 +119,29 @@ def test_the_longest_chain_grows_with_time_for_recurrence_and_not_for_attention(
         short, long = (parallel.chain_of(parallel.network_of(kind), row) for row in ids)
         assert long - short >= least
         assert least or long == short
+
+
+def test_bits_that_a_state_keeps_are_those_of_each_distance_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which the script sets for itself
+    from scripts.docs import recall
+
+    class Oracle(torch.nn.Module):
+        """Names what was read n + `late` steps ago for each n, if it is `sure`."""
+
+        def __init__(self, sure: float, late: int = 0) -> None:
+            super().__init__()
+            self.sure, self.late = sure, late
+
+        def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, None]:
+            back = [ids.roll(n + self.late, dims=1) for n in range(recall.BACK)]
+            named = torch.nn.functional.one_hot(torch.stack(back, dim=2), recall.SYMBOLS)
+            return self.sure * named.double(), None
+
+    ids = torch.randint(0, recall.SYMBOLS, (4, 60), generator=torch.Generator().manual_seed(0))
+    assert recall.costs(Oracle(99.0), ids).tolist() == pytest.approx([0.0] * recall.BACK)
+    assert recall.costs(Oracle(0.0), ids).tolist() == pytest.approx([4.0] * recall.BACK)
+    assert recall.costs(Oracle(99.0, late=1), ids).min() > 50
+    kept = recall.bits_kept("lstm", 16, seconds=1.0)
+    assert kept[0] > 1 > kept[-1]
