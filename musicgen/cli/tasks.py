@@ -138,6 +138,13 @@ def configured(
     return config.with_budget(**budget) if budget else config
 
 
+def sets_pace(overrides: Sequence[str]) -> bool:
+    """Whether a setting says when a run ends, or what its batches are."""
+    from musicgen.training.config import sets_budget
+
+    return sets_budget(overrides) or any(name.startswith("data.") for name in overrides)
+
+
 def load_task(origin: dict[str, Any]) -> Task:
     """The examples of a head, read from where its origin says; lines about them are printed."""
     from musicgen.training.tasks import ClassifyTask, HarmonizeTask

@@ -187,7 +187,6 @@ def train(
 
     With --task classify it learns the labels of tunes or texts, with --task harmonize chords.
     """
-    from musicgen.training.config import sets_budget
     from musicgen.training.presets import TOKENIZERS
 
     overrides = _assignments(settings, accumulate, carry, sample_every, sample_midi)
@@ -211,8 +210,7 @@ def train(
         if not resume:
             _require_unused(out)
             config = tasks.configured(head["task"], preset, overrides, seed, budget)
-        chosen = resume or budget or sets_budget(overrides)
-        chosen = chosen or any(name.startswith("data.") for name in overrides)
+        chosen = resume or budget or tasks.sets_pace(overrides)
         tasks.train_head(config, head, out, resume=resume, logger=logger.value, suit=not chosen)
         return
     if any(given.values()) or not origin:
