@@ -29,7 +29,10 @@ FORBIDDEN_IMPORTS = {
 }
 # The only places where an archive is opened, an XML document read, a process started.
 ALLOWED = {
-    "zipfile": {"formats/musicxml/archive.py", "music/similarity/index.py", "studio/files.py"},
+    "zipfile": {
+        *("formats/musicxml/archive.py", "studio/files.py"),
+        *("music/similarity/index.py", "music/similarity/index_file.py"),
+    },
     "xml.parsers": {"formats/musicxml/document.py"},
     "subprocess": {"system/sandbox/__init__.py"},
     "multiprocessing": {"system/workers.py"},
@@ -236,7 +239,7 @@ CONFINED = {
     ("system/files.py", "os.environ"),  # limit_inputs, which the command line calls
     # child processes of ours
     ("system/workers.py", "os.environ.update"), ("system/sandbox/serving.py", "os.dup2"),
-    ("system/sandbox/limits.py", "resource.setrlimit"), ("corpus/loading.py", "gc.disable"),
+    ("system/sandbox/limits.py", "resource.setrlimit"), ("corpus/reading.py", "gc.disable"),
     ("formats/audio/player.py", "os.environ"),
     # of the calling thread alone, and as before when it is done
     ("system/workers.py", "signal.pthread_sigmask"),

@@ -121,7 +121,7 @@ def _classify_texts(
     places: list[tuple[str, str]] = [] if text is None else [("text", text)]
     for file in find_files(list(map(str, files)), texts=True):
         try:
-            documents = texts.documents(texts.read_text(file.path))
+            documents = texts.documents(texts.decoded(file.content(), file.place))
             places += [(f"{file.path}:{line}", document) for line, document in documents]
         except MusicgenError as error:
             failures.append(str(error))

@@ -20,6 +20,8 @@ from musicgen.cli.results import all_of, require_output, require_screen
 from musicgen.errors import ConfigError, UnsupportedFormatError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from musicgen.cli.progress import Report
     from musicgen.composer.sampling import SamplingConfig
     from musicgen.evaluation.report import Assessment, Benchmark, RankStep
@@ -83,6 +85,7 @@ def evaluate(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the model's tunes.")] = 0,
     sampling: SamplingOptions,
+    executor: options.Executor = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -133,9 +136,12 @@ def evaluate(
         return
     groups = [[s] for s in sources or []] if compare else [sources] if sources else []
     evaluation = _Evaluation(names, split, number or DEFAULT_TUNES, sampling.with_seed(seed))
-    evaluation.run(
-        groups or [[checkpoint or "celtic"]], options.given(reading), models=compare or not sources
-    )
+    with options.executor_of(executor) as evaluation.executor:
+        evaluation.run(
+            groups or [[checkpoint or "celtic"]],
+            options.given(reading),
+            models=compare or not sources,
+        )
     evaluation.show(report, as_json)
 
 
@@ -222,6 +228,7 @@ class _Evaluation:
         self.names, self.split, self.n, self.sampling = names, split, n, sampling
         self.sets: list[TuneSet] = []
         self.assessments: list[Assessment] = []
+        self.executor: Executor | None = None
 
     def run(
         self, groups: Sequence[Sequence[str]], reading: Mapping[str, Any], *, models: bool
@@ -268,7 +275,14 @@ class _Evaluation:
         model = checkpoints.load(folder)
         composer = Composer(model)
         composed = []
-        for take in composer.takes(self.n, Controls(), self.sampling, workers=available_cores()):
+        takes = composer.takes(
+            self.n,
+            Controls(),
+            self.sampling,
+            workers=available_cores(),
+            executor=self.executor,
+        )
+        for take in takes:
             composed.append(take.tune)
             report(f"composing with {name}", len(composed), self.n)
         tunes = set_of(name, composed, report)

@@ -11,7 +11,7 @@ import typer
 
 from musicgen.cli.command import COMPOSE, command
 from musicgen.cli.messages import reported, say
-from musicgen.cli.options import OutputOptions, TakeOptions, load_model
+from musicgen.cli.options import Executor, OutputOptions, TakeOptions, executor_of, load_model
 from musicgen.cli.output import TuneSink, require_place
 from musicgen.cli.progress import available_cores
 from musicgen.cli.texts import write_texts
@@ -66,6 +66,7 @@ def generate(
             rich_help_panel="Output",
         ),
     ] = None,
+    executor: Executor = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Resume an interrupted tunebook.", rich_help_panel="Output"),
@@ -92,7 +93,8 @@ def generate(
     model = load_model(take.checkpoint)
     selection = Selection(max_copied_bars=max_copied_bars, best_of=best_of, judge=judge)
     if text_code(model.tokenizer) is not None:
-        if controls != Controls() or selection.rules(has_critic=False).choose or resume:
+        chooses = selection.rules(has_critic=False).choose
+        if controls != Controls() or chooses or resume or executor:
             raise ControlError(
                 "this model writes plain text and takes no controls; begin the text with --prompt"
             )
@@ -109,20 +111,24 @@ def generate(
         "selection": asdict(selection),
     }
     sink = TuneSink(output, take.number, to=to, resume=resume, settings=settings)
-    compose = partial(
-        composer_of(model).takes,
-        take.number,
-        controls,
-        sampling,
-        selection,
-        workers=available_cores(),
-    )
+    with executor_of(executor) as engine:
+        compose = partial(
+            composer_of(model).takes,
+            take.number,
+            controls,
+            sampling,
+            selection,
+            workers=available_cores(),
+            executor=engine,
+        )
 
-    def missing() -> Iterator[Take]:
-        yield from compose(start=sink.start)
+        def missing() -> Iterator[Take]:
+            yield from compose(start=sink.start)
 
-    takes = compose()  # what cannot be composed is refused before anything is written
-    sink.write(
-        reported(takes if sink.book is None else missing(), novelty=take.novelty and not sink.book)
-    )
+        takes = compose()  # what cannot be composed is refused before anything is written
+        sink.write(
+            reported(
+                takes if sink.book is None else missing(), novelty=take.novelty and not sink.book
+            )
+        )
     say(f"seed {sampling.seed}")

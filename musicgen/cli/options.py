@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import islice
@@ -15,6 +16,8 @@ import typer
 from musicgen.cli.command import app
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor as AnyExecutor
+
     from musicgen.composer.sampling import SamplingConfig
     from musicgen.models.checkpoint import Checkpoint
 
@@ -54,8 +57,17 @@ Column = Annotated[
         help="The column with the ABC in tables (.json, .csv, .parquet); else it is found.",
     ),
 ]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        metavar="ENGINE",
+        help="Who does the work: processes:8, dask://host:8786, mpi, or package.module:function, "
+        "which returns an executor (default: processes on all cores).",
+    ),
+]
 Sources = Annotated[
-    list[str], typer.Argument(help="Named corpora (celtic ...), files and folders.")
+    list[str], typer.Argument(help="Named corpora (celtic ...), files, folders and URLs.")
 ]
 
 
@@ -154,6 +166,18 @@ class ReadingOptions:
     pickup: Annotated[
         str | None, typer.Option(help="The pickup in quarter notes, such as 1/2 or 0.")
     ] = None
+
+
+@contextmanager
+def executor_of(text: str | None) -> Iterator[AnyExecutor | None]:
+    """The executor that an option names; None without it."""
+    if text is None:
+        yield None
+        return
+    from musicgen.system.executors import open_executor
+
+    with open_executor(text) as executor:
+        yield executor
 
 
 def model_folder(name: str) -> Path:

@@ -167,9 +167,10 @@ def load_task(origin: dict[str, Any]) -> Task:
 def _labelled(origin: Mapping[str, Any], vocabulary: Vocabulary | None = None) -> LabelledCorpus:
     """The corpus of a classifier; its tokens are words for texts of a table, else those that fit
     the music."""
+    from musicgen.corpus.choice import asked_for, choose
     from musicgen.corpus.labelled import read_labelled
     from musicgen.corpus.labels import labels_from
-    from musicgen.corpus.preparation import choose
+    from musicgen.corpus.sources import Listing
 
     labels = labels_from(origin["labels"], column=origin["column"])
     names = origin["corpus"] or ["celtic"]
@@ -183,8 +184,8 @@ def _labelled(origin: Mapping[str, Any], vocabulary: Vocabulary | None = None) -
         names = [labels.corpus]
     tokenizer = origin["tokenizer"]
     if tokenizer is None:
-        tokenizer = "word" if labels.has_texts else choose(names).name
-    choose(names, tokenizer)  # is it known?
+        tokenizer = "word" if labels.has_texts else choose(Listing(names)).name
+    asked_for(tokenizer)  # is it known?
     say(f"reading {', '.join(names)}; {tokenizer} tokens; labels from {origin['labels']}")
     with progress_bar() as progress:
         return read_labelled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from musicgen.composer.controls import Controls, Request, understand
 from musicgen.composer.controls.values import usual_tempo
@@ -18,6 +19,9 @@ from musicgen.tokens.melody.automaton import GrammarConstraint
 from musicgen.tokens.melody.encoding import decode
 from musicgen.tokens.melody.grammar import Limits, Outline
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 
 def takes(
     engine: Engine,
@@ -27,9 +31,10 @@ def takes(
     rules: Rules,
     *,
     workers: int = 1,
+    executor: Executor | None = None,
 ) -> Iterator[Take]:
     """New tunes of these numbers in order, sampled a batch at a time; many of them by `workers`
-    processes.
+    processes, or by an executor.
 
     Raises:
         ControlError: the controls contradict each other or the model does not know them, or copied
@@ -44,7 +49,9 @@ def takes(
     size = max(1, BATCH // rules.best_of)
     batches = [numbers[begin : begin + size] for begin in range(0, len(numbers), size)]
     many = len(numbers) * rules.best_of >= MIN_TAKES
-    return in_order(engine, job, batches, workers=workers if many else 1)
+    return in_order(
+        engine, job, batches, workers=workers if many else 1, executor=executor if many else None
+    )
 
 
 def chosen(

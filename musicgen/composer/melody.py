@@ -11,7 +11,7 @@ controls allow. Take k of a seed is the same however many takes are drawn.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from musicgen.composer.continuation import continuations
 from musicgen.composer.controls import Controls, controls_of
@@ -25,6 +25,9 @@ from musicgen.composer.streaming import Draft, Stream, watch
 from musicgen.composer.variation import variations
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.music.tune import Tune
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 DEFAULT_SAMPLING = SamplingConfig()
 
@@ -75,10 +78,12 @@ class Composer(Pretrained):
         *,
         start: int = 0,
         workers: int = 1,
+        executor: Executor | None = None,
     ) -> Iterator[Take]:
         """New tunes from number `start` up to `n`, sampled a batch at a time, in order;
-        `selection` says which attempt at each is kept. Many are made by `workers` processes, which
-        compose the same (a script that asks for them needs `if __name__ == "__main__":`).
+        `selection` says which attempt at each is kept. Many are made by `workers` processes (a
+        script that asks for them needs `if __name__ == "__main__":`) or by an executor, such as
+        Dask's `client.get_executor()`; all of them compose the same.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them, or
@@ -92,6 +97,7 @@ class Composer(Pretrained):
             sampling,
             selection.rules(has_critic=self.engine.critic is not None),
             workers=workers,
+            executor=executor,
         )
 
     def stream(

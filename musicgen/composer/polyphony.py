@@ -9,10 +9,10 @@ Every bar of an unfinished piece is kept; new music begins on the next beat, in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,11 +26,12 @@ from musicgen.composer.engine import (
     sample_to_end,
 )
 from musicgen.composer.generation import titled
+from musicgen.composer.pool import in_order
 from musicgen.composer.pretrained import Pretrained
 from musicgen.composer.prompts.source_file import SourceFile
 from musicgen.composer.prompts.unfinished_parts import UnfinishedParts, spliced
 from musicgen.composer.sampling import TEMPERATURE, SamplingConfig
-from musicgen.composer.selection import OWN_WAY, Selection, select
+from musicgen.composer.selection import OWN_WAY, Rules, Selection, select
 from musicgen.config import what_is_known
 from musicgen.errors import CheckpointError, ControlError, printable
 from musicgen.models.checkpoint import Checkpoint
@@ -49,6 +50,9 @@ from musicgen.tokens.remi.grammar import FEATURE_SIZES, PieceConstraint
 from musicgen.tokens.remi.notation import tune_of
 from musicgen.tokens.remi.pieces import Piece, plain_meter
 from musicgen.tokens.vocabulary import BOS, Vocabulary
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Header = dict[str, str]  # token of each of HEADER_KINDS
 SHORTEST, LONGEST = 2, 999  # bars
@@ -106,22 +110,27 @@ class PolyphonicComposer(Pretrained):
         *,
         start: int = 0,
         workers: int = 1,
+        executor: Executor | None = None,
         parallels: bool = False,
     ) -> Iterator[Take]:
         """New pieces from number `start` up to `n` in order; `selection` says which attempt is
-        kept. Singers move in no parallel fifths and octaves unless `parallels` are allowed. One
-        process composes, whatever `workers` says.
+        kept. Singers move in no parallel fifths and octaves unless `parallels` are allowed. An
+        executor composes the same; without one this process does, whatever `workers` says.
 
         Raises:
             ControlError: the controls contradict each other or the model does not know them.
         """
         request = PieceRequest.understand(controls, self.openings, self.vocabulary)
-        draft = partial(self._draft, request=request, sampling=sampling, parallels=parallels)
+        options: dict[str, Any] = {
+            "request": request,
+            "sampling": sampling,
+            "parallels": parallels,
+        }
         rules = selection.rules(has_critic=False)
-        if rules.choose:
-            return select(draft, range(start, n), rules)
-        batches = (range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH))
-        return (take for indices in batches for take in draft(indices))
+        if rules.choose and executor is None:
+            return select(partial(self._draft, **options), range(start, n), rules)
+        batches = [range(begin, min(begin + BATCH, n)) for begin in range(start, n, BATCH)]
+        return in_order(self, partial(_composed, rules, options), batches, executor=executor)
 
     def _draft(
         self,
@@ -207,6 +216,14 @@ class PolyphonicComposer(Pretrained):
                 added = max(1, piece.n_notes - unfinished.tune.n_notes)
                 exact = spliced(unfinished.tune, piece, midi) if midi else b""
                 yield Take(piece, index, row.bits / added, exact={".mid": exact} if exact else {})
+
+
+def _composed(
+    rules: Rules, options: Mapping[str, Any], composer: PolyphonicComposer, numbers: Sequence[int]
+) -> list[Take]:
+    """The takes of these numbers."""
+    draft: Any = partial(composer._draft, **options)
+    return list(select(draft, numbers, rules)) if rules.choose else draft(numbers)
 
 
 @dataclass(frozen=True)

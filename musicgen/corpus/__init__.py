@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from musicgen.system.lazy import lazy
 
 if TYPE_CHECKING:
-    from musicgen.corpus.loading import Corpus, Duplicate, Entry, Facts, Omitted, Progress, load
+    from musicgen.corpus.loading import Corpus, Duplicate, load
+    from musicgen.corpus.reading import Entry, Facts, Omitted, Progress
     from musicgen.corpus.sources import CORPORA, NON_COMMERCIAL, CorpusFile, NamedCorpus, find_files
     from musicgen.corpus.tokenset import EVERY_SPLIT, SPLITS
 
@@ -37,9 +38,8 @@ __all__ = [
 
 __getattr__ = lazy(
     __name__,
-    dict.fromkeys(
-        ("Corpus", "Duplicate", "Entry", "Facts", "Omitted", "Progress", "load"), "loading"
-    )
+    dict.fromkeys(("Corpus", "Duplicate", "load"), "loading")
+    | dict.fromkeys(("Entry", "Facts", "Omitted", "Progress"), "reading")
     | dict.fromkeys(
         ("CORPORA", "NON_COMMERCIAL", "CorpusFile", "NamedCorpus", "find_files"), "sources"
     )

@@ -19,17 +19,16 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_dir
 
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.errors import CorpusError, MusicgenError, ParseError
+from musicgen.errors import CorpusError, MusicgenError
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.system.files import read_bytes, write_bytes
 from musicgen.system.json_content import JsonContent
 from musicgen.system.temporary import locked, replacing_folder
 
 if TYPE_CHECKING:
-    from musicgen.corpus.loading import Progress
+    from musicgen.corpus.reading import Progress
 
 VARIABLE = "MUSICGEN_CACHE"
-_CODE = ("corpus", "formats", "music", "tokens")  # packages that decide the tokens
 _DATA, _TOKENS, _SUMMARY = "data", "tokens", "summary.json"
 
 
@@ -82,7 +81,7 @@ def prepared(
         CorpusError: nothing can be read or encoded, or the cache cannot be written.
     """
     from musicgen.corpus.loading import names_of  # token files need no reader of music
-    from musicgen.corpus.preparation import prepare
+    from musicgen.corpus.preparation import prepare_folder
     from musicgen.tokens.vocabulary import Vocabulary
 
     names = names_of(sources)
@@ -96,9 +95,9 @@ def prepared(
             with suppress(OSError, MusicgenError, ValueError, KeyError):  # by another process
                 return _load(entry / _DATA)
             with replacing_folder(entry / _DATA) as new:
-                done = prepare(
+                done = prepare_folder(
                     names,
-                    folder=new / _TOKENS,
+                    new / _TOKENS,
                     tokenizer=tokenizer,
                     vocabulary=None if vocabulary is None else Vocabulary(tuple(vocabulary)),
                     workers=workers,
@@ -145,18 +144,13 @@ def _digest(
     limits: Mapping[str, int | None],
 ) -> str:
     """SHA-256 of everything that decides the tokens, as 32 hexadecimal digits."""
-    from musicgen.corpus.sources import find_files
+    from musicgen.corpus.sharding import code_version
+    from musicgen.corpus.sources import each_file
     from musicgen.tokens.languages import text_code
 
-    package = Path(__file__).parents[1]
-    code = sorted(path for part in _CODE for path in (package / part).rglob("*.py"))
-    files = find_files(names, texts=text_code(tokenizer or "") is not None)
-    options = [names, tokenizer, None if vocabulary is None else list(vocabulary), limits]
+    words = None if vocabulary is None else list(vocabulary)
+    options = [names, tokenizer, words, limits, code_version()]
     digest = hashlib.sha256(json.dumps(options).encode())
-    for label, path in [*((f.label, f.path) for f in files), *((p.name, p) for p in code)]:
-        digest.update(f"\n{label}\n".encode(errors="surrogateescape"))
-        try:
-            digest.update(hashlib.sha256(read_bytes(path)).digest())
-        except ParseError:
-            digest.update(b"unreadable")
+    for file in each_file(names, texts=text_code(tokenizer or "") is not None):
+        digest.update(f"\n{file.label}\n{file.state()}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]

@@ -18,7 +18,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from musicgen.corpus.loading import Omitted, Progress, load
+from musicgen.corpus.loading import load
+from musicgen.corpus.reading import Omitted, Progress
 from musicgen.corpus.tokenset import SPLITS
 from musicgen.errors import CorpusError, printable
 from musicgen.music.theory import Key

@@ -25,8 +25,9 @@ from musicgen.corpus.labels import (
     counted_labels,
     heading_field,
 )
-from musicgen.corpus.loading import Corpus, Entry, Progress, load
-from musicgen.corpus.splits import Family, split_families
+from musicgen.corpus.loading import TEST, VAL, Corpus, load
+from musicgen.corpus.reading import Entry, Progress
+from musicgen.corpus.splits import split_families
 from musicgen.corpus.tokenset import SPLITS
 from musicgen.errors import ConfigError, CorpusError, printable
 from musicgen.music.tune import Tune
@@ -38,7 +39,6 @@ from musicgen.tokens.vocabulary import Vocabulary
 MAX_TOKENS = 2048  # of a longer sequence the first ones
 MIN_TUNES = 3  # of a class: one for each split
 MIN_COUNT, SMALL = 3, 200  # rarer tokens are unknown, but for fewer training sequences
-VAL = TEST = 0.1  # fractions of the families
 MOST_LISTED = 20  # lines of a summary about what is left out
 
 
@@ -230,9 +230,10 @@ def _split(
     """The families to their splits, by the same hashes as those of a corpus without labels."""
     sizes = Counter(each.entry.family for each in labelled)
     names = list(sizes)
-    families = {i: Family(digests[name], sizes[name]) for i, name in enumerate(names)}
-    splits, _ = split_families(families, val=VAL, test=TEST)
-    split_of = {name: splits[i] for i, name in enumerate(names)}
+    splits, _ = split_families(
+        (digests[name] for name in names), list(sizes.values()), val=VAL, test=TEST
+    )
+    split_of = dict(zip(names, splits, strict=True))
     return {
         split: [each for each in labelled if split_of[each.entry.family] == split]
         for split in SPLITS

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from musicgen.config import suggestion
-from musicgen.corpus.loading import Entry
+from musicgen.corpus.reading import Entry
 from musicgen.corpus.sources import CORPORA
 from musicgen.errors import CorpusError, ParseError, printable
 from musicgen.formats.tables import ABC_NAMES, looks_like_abc, rows_of

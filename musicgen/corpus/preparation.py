@@ -2,9 +2,12 @@
 
     prepare(["celtic"]).tokens                        # in memory
     prepare(["my_tunes/"], folder="tokens").tokens    # on disk, memory-mapped
+    prepare_folder(["my_tunes/"], "tokens")           # on disk, and nothing in memory
+    prepare_shard(["my_tunes/"], 3, 16, "parts")      # a part of it, anywhere
+    merge("parts", "tokens")                          # the same bytes as `prepare_folder`
 
-Every file is read once: a tune becomes a table of integers where it is read, and the tables wait
-in a temporary file until families, splits and the vocabulary are known.
+Every file is read once: a tune becomes arrays of integers where it is read, and they wait in shards
+(`corpus.shards`) until families, splits and the vocabulary are known (`corpus.merging`).
 """
 
 from __future__ import annotations
@@ -12,93 +15,31 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import chain, islice
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from musicgen import formats
-from musicgen.config import unknown
-from musicgen.corpus.encoded_tunes import EncodedTunes
-from musicgen.corpus.loading import Corpus, Omitted, Opened, Progress, load, names_of
-from musicgen.corpus.sources import CORPORA, find_files
-from musicgen.corpus.texts import FEWEST_CHARACTERS
-from musicgen.corpus.tokenset import UNK_ID, TokenSet, build_tokenset, require_replaceable
-from musicgen.errors import ConfigError, CorpusError, MusicgenError, printable
+from musicgen.corpus.account import Account
+from musicgen.corpus.choice import Choice
+from musicgen.corpus.loading import TEST, VAL, Corpus, load, names_of
+from musicgen.corpus.merging import Merge
+from musicgen.corpus.reading import Omitted, Progress
+from musicgen.corpus.shard_source import ShardSource
+from musicgen.corpus.sharding import Job, write_shard, writing_to
+from musicgen.corpus.shards import Shard, find_shards, folder_of
+from musicgen.corpus.tokenset import TokenSet, replacing, require_replaceable, write_tokenset
+from musicgen.errors import ConfigError, CorpusError, printable
 from musicgen.music.similarity import FILE_NAME, Collector, Melody, NoveltyIndex
-from musicgen.music.tune import Rejected, Tune
-from musicgen.system.temporary import needing_room
-from musicgen.tokens import melody, remi
-from musicgen.tokens.language import Encoded, Language
+from musicgen.music.tune import Tune
+from musicgen.system.files import make_folder
+from musicgen.system.temporary import temporary_folder
+from musicgen.tokens.language import Language
 from musicgen.tokens.languages import LANGUAGES
-from musicgen.tokens.remi.pieces import is_polyphonic
-from musicgen.tokens.vocabulary import SPECIALS, Vocabulary
+from musicgen.tokens.vocabulary import Vocabulary
 
-MOST_LISTED = 500  # unreadable tunes in a summary
-_SAMPLED_FILES = 60
-_SAMPLED_TUNES = 20  # of a file
-_MAX_OPENED = 16 << 20  # bytes of files that stay open after the sample
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A key of `LANGUAGES`, and the reason for it."""
-
-    name: str
-    reason: str
-
-
-def choose(
-    sources: Sequence[str],
-    tokenizer: str | None = None,
-    *,
-    workers: int = 1,
-    opened: Opened | None = None,
-) -> Choice:
-    """The language `tokenizer`, or else the one that fits a corpus: `remi` if at least half of the
-    tunes in a sample from the whole corpus have several voices or chords.
-
-    Files that the sample leaves open for `load` are put into `opened`: those without more tunes,
-    and while `workers` is 1 also longer ones. Reading them on gives the same tunes.
-
-    Raises:
-        ConfigError: there is no such language.
-        CorpusError: the corpus cannot be found.
-    """
-    if tokenizer is not None:
-        if tokenizer not in LANGUAGES:
-            raise ConfigError(unknown(tokenizer, tokenizer, LANGUAGES, kind="tokenizer"))
-        return Choice(tokenizer, "asked for")
-    opened = {} if opened is None else opened
-    polyphonic = [is_polyphonic(tune) for tune in _sample(sources, workers, opened)]
-    n = sum(polyphonic)
-    if polyphonic and 2 * n >= len(polyphonic):
-        return Choice(remi.NAME, f"{n} of {len(polyphonic)} tunes looked at have voices or chords")
-    for file in [f for f in opened if "voices" in formats.reading_options(f.path.suffix)]:
-        del opened[file]  # it was read with all voices
-    return Choice(
-        melody.NAME, f"{len(polyphonic) - n} of {len(polyphonic)} tunes looked at are single lines"
-    )
-
-
-def _sample(sources: Sequence[str], workers: int, opened: Opened) -> Iterator[Tune]:
-    """The first tunes of files from the whole corpus, evenly spaced."""
-    files = find_files(sources)
-    n_opened = 0  # bytes of the files left open
-    for file in files[:: -(-len(files) // _SAMPLED_FILES)]:
-        first: list[Tune | Rejected] = []
-        try:
-            tunes = formats.scan_each(file.path, all_voices=True, **file.options)
-            first += islice(tunes, _SAMPLED_TUNES)
-            size = n_opened + file.path.stat().st_size
-            if len(first) < _SAMPLED_TUNES or (workers <= 1 and size <= _MAX_OPENED):
-                opened[file], n_opened = chain(first, tunes), size
-        except MusicgenError:
-            pass  # `load` reads it again and lists it with the reason
-        yield from (tune for tune in first if isinstance(tune, Tune))
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,40 +68,37 @@ class Prepared(Examined):
 
     tokens: TokenSet
     novelty: NoveltyIndex
+    outcome: Account
 
     def summary(self) -> list[str]:
-        """Lines for a person: the tokens chosen, notices, what was left out and why, counts."""
-        loaded, train = self.corpus, self.tokens.splits["train"]
-        lines = [f"{self.choice.name} tokens: {self.choice.reason}"]
-        lines += [f"note: {notice}" for notice in loaded.notices]
-        lines += [
-            f"left out: {printable(omitted.id)}: {omitted.reason}"
-            for omitted in loaded.rejected[:MOST_LISTED]
-        ]
-        if (more := len(loaded.rejected) - MOST_LISTED) > 0:
-            lines.append(f"left out: {more} more; musicgen corpus --rejected lists them")
-        items = "tunes or paragraphs" if self.language.text else "tunes"
-        lines.append(
-            f"{len(loaded.entries)} {items}, {len(loaded.rejected)} unreadable, "
-            f"{len(self.omitted)} that are no {self.language.what}, "
-            f"{len(loaded.duplicates)} duplicates; {len(train)} to train on with "
-            f"{int(train.notes.sum()):,} {self.tokens.unit}s"
-        )
-        if self.language.text:
-            unknown = np.mean(train.ids == UNK_ID)
-            n_known = len(self.tokens.vocab) - len(SPECIALS)
-            lines.append(
-                f"{n_known:,} tokens in the vocabulary; {unknown:.1%} of those to train on are "
-                "rarer ones, read as unknown"
-            )
-        return lines
+        """See `Account.summary`."""
+        return self.outcome.summary()
 
     def about(self) -> str:
-        """Where the music is from and its licences, as Markdown for the model's card."""
-        sources = self.corpus.sources
-        lines = [f"- {name}: {CORPORA[name].about}" for name in sources if name in CORPORA]
-        lines += [f"- {name}" for name in sources if name not in CORPORA]
-        return "\n".join([*lines, *(f"- {notice}" for notice in self.corpus.notices)])
+        """See `Account.about`."""
+        return self.outcome.about()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tokens:
+    """Which tokens are kept; see `prepare`.
+
+    Raises:
+        ConfigError: a limit is less than 1, or given beside a vocabulary.
+    """
+
+    vocabulary: Vocabulary | None
+    min_count: int | None
+    most_tokens: int | None
+    every_token: bool = False
+
+    def __post_init__(self) -> None:
+        limits = {"min_count": self.min_count, "most_tokens": self.most_tokens}
+        for name, value in limits.items():
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: {value} is not at least 1")
+            if value is not None and self.vocabulary is not None:
+                raise ConfigError(f"{name}: the model to start from has its vocabulary; drop it")
 
 
 def examine(
@@ -176,17 +114,20 @@ def examine(
     Raises:
         CorpusError: nothing can be read.
     """
-    encoded, choice = _read(sources, None, tokenizer, workers=workers, progress=progress)
-    return Examined(*encoded.account, choice)
+    source = ShardSource(names_of(sources), tokenizer, workers=workers, progress=progress)
+    with source.merged() as merge:
+        return Examined(*merge.account(), _choice_of(merge))
 
 
 def prepare(
     sources: str | Path | Sequence[str | Path],
     *,
     folder: str | Path | None = None,
-    val: float = 0.1,
-    test: float = 0.1,
+    val: float = VAL,
+    test: float = TEST,
     workers: int = 1,
+    executor: Executor | None = None,
+    shards: int | None = None,
     progress: Progress | None = None,
     tokenizer: str | None = None,
     vocabulary: Vocabulary | None = None,
@@ -202,108 +143,201 @@ def prepare(
     occurrences and all but the `most_tokens` most frequent ones (default: those of the language).
     With `every_token` it is that of all splits, and no token is unknown. With a `folder` the token
     files are written there and stay on disk, and the index beside them; older token files in it
-    are replaced.
+    are replaced. With an `executor` (anything like `concurrent.futures.Executor`) its workers read
+    the corpus in `shards` parts and write them beside the folder, on a disk that all share; the
+    result is the same.
 
     Raises:
         CorpusError: nothing can be read or encoded, or the folder cannot be written.
         ConfigError: `min_count` or `most_tokens` is less than 1, or of a given vocabulary.
-        MusicgenError: there is no room for temporary files.
     """
-    _check_limits(vocabulary, min_count=min_count, most_tokens=most_tokens)
-    if folder is not None:
-        require_replaceable(folder)
-    with needing_room("the encoded tunes"), tempfile.TemporaryFile() as file:
-        splits = {"val": val, "test": test}
-        encoded, choice = _read(
-            sources, file, tokenizer, **splits, workers=workers, progress=progress
-        )
-        corpus, omitted, *_ = encoded.account
-        language = encoded.language
-        if not any(encoded.lengths):
-            first = omitted[0]
-            raise CorpusError(
-                f"no tune of the corpus is a {language.what} (first: {first.id}: {first.reason})"
-            )
-        if vocabulary is None:
-            every = Vocabulary.build([list(encoded.ids)]) if every_token else None
-            vocabulary = every or encoded.vocabulary(corpus.entries, min_count, most_tokens)
-        assert encoded.melodies is not None
-        index = encoded.melodies.index([entry.id for entry in corpus.entries])
-        tokens = build_tokenset(
-            encoded.rows(corpus.entries, vocabulary, progress),
-            vocab=vocabulary.tokens,
-            feature_sizes=language.feature_sizes,
-            tokenizer=language.name,
-            n_header=language.n_header,
-            unit=language.unit,
-            folder=folder,
-            beside={} if folder is None else {FILE_NAME: index.to_bytes()},
-        )
-    return Prepared(*encoded.account, choice, tokens, index)
+    chosen = _Tokens(
+        vocabulary=vocabulary, min_count=min_count, most_tokens=most_tokens, every_token=every_token
+    )
+    source = ShardSource(
+        names_of(sources),
+        tokenizer,
+        val=val,
+        test=test,
+        workers=workers,
+        executor=executor,
+        n_shards=shards,
+        progress=progress,
+        beside=None if folder is None else _checked(folder),
+    )
+    with source.merged() as merge:
+        with _new_folder(folder) as new:
+            _write(merge, new, chosen)
+            novelty = NoveltyIndex.load(new / FILE_NAME)
+            in_memory = TokenSet.load(new).in_memory() if folder is None else None
+        tokens = in_memory or TokenSet.load(Path(str(folder)))
+        outcome = Account.of(merge, len(tokens.vocab), source.failures)
+        return Prepared(*merge.account(), _choice_of(merge), tokens, novelty, outcome)
 
 
-def _check_limits(vocabulary: Vocabulary | None, **limits: int | None) -> None:
-    """Raise ConfigError unless the limits are at least 1, and none is given beside a vocabulary."""
-    for name, value in limits.items():
-        if value is not None and value < 1:
-            raise ConfigError(f"{name}: {value} is not at least 1")
-        if value is not None and vocabulary is not None:
-            raise ConfigError(f"{name}: the model to start from has its vocabulary; drop it")
-
-
-def _read(
+def prepare_folder(
     sources: str | Path | Sequence[str | Path],
-    file: IO[bytes] | None,
-    tokenizer: str | None,
+    folder: str | Path,
     *,
-    val: float = 0.1,
-    test: float = 0.1,
-    workers: int,
-    progress: Progress | None,
-) -> tuple[EncodedTunes, Choice]:
-    """Choose a language, read a corpus and encode its tunes, with a `file` into it and for an
-    index. A text without a document for every split is read again, in pieces."""
-    names, opened = names_of(sources), Opened()
-    choice = choose(names, tokenizer, workers=workers, opened=opened)
-    language = LANGUAGES[choice.name]
+    val: float = VAL,
+    test: float = TEST,
+    workers: int = 1,
+    executor: Executor | None = None,
+    shards: int | None = None,
+    progress: Progress | None = None,
+    tokenizer: str | None = None,
+    vocabulary: Vocabulary | None = None,
+    min_count: int | None = None,
+    most_tokens: int | None = None,
+) -> Account:
+    """`prepare` to a folder, for any number of tunes: their list, tokens and index stay on disk."""
+    chosen = _Tokens(vocabulary=vocabulary, min_count=min_count, most_tokens=most_tokens)
+    source = ShardSource(
+        names_of(sources),
+        tokenizer,
+        val=val,
+        test=test,
+        workers=workers,
+        executor=executor,
+        n_shards=shards,
+        progress=progress,
+        beside=_checked(folder),
+    )
+    with source.merged() as merge:
+        return _write_folder(merge, folder, chosen, source.failures)
 
-    def read(*, in_pieces: bool) -> tuple[EncodedTunes, Corpus]:
-        encoded = EncodedTunes(file, language)
-        return encoded, load(
-            names,
-            val=val,
-            test=test,
+
+def prepare_shard(
+    sources: str | Path | Sequence[str | Path],
+    number: int,
+    total: int,
+    parts: str | Path,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    tokenizer: str | None = None,
+    force: bool = False,
+) -> tuple[Shard, bool]:
+    """Read shard `number`, from 1, of `total` of a corpus, into a folder of its own in `parts`, and
+    whether there was anything to do: one that is complete stays, unless `force`.
+
+    Raises:
+        CorpusError: the corpus cannot be found, or the folder is one of something else.
+        MusicgenError: another process writes the same shard.
+    """
+    job = Job.of(names_of(sources), tokenizer, workers=workers)
+    task = job.task(number, total)
+    make_folder(parts)
+    with writing_to(Path(parts)):
+        written = write_shard(
+            task,
+            Path(parts),
             workers=workers,
-            extract=partial(_encode, language.name, encoded.melodies is not None),
-            all_voices=language.all_voices,
-            extract_text=partial(_encode_text, language.name) if language.text else None,
-            in_pieces=in_pieces,
-            keep=encoded.append,
+            opened={file: job.opened[file] for file in task.files if file in job.opened},
             progress=progress,
-            opened=opened,
+            force=force,
         )
-
-    encoded, corpus = read(in_pieces=False)
-    if language.text and _lacks_split(corpus, val=val, test=test):
-        encoded, corpus = read(in_pieces=True)
-        n_pieces = len(corpus.entries)
-        if n_pieces < FEWEST_CHARACTERS:
-            raise CorpusError(
-                f"{', '.join(names)}: {n_pieces} character is too little to train on; give "
-                f"{FEWEST_CHARACTERS} or more"
-            )
-        notice = f"too little text, or too much alike: it is cut into {n_pieces} pieces, and those "
-        notice += "to validate with may be like those to train on"
-        corpus = replace(corpus, notices=(*corpus.notices, notice))
-    encoded.finish(corpus)
-    return encoded, choice
+    return Shard(folder_of(Path(parts), number, total)), written
 
 
-def _lacks_split(corpus: Corpus, *, val: float, test: float) -> bool:
-    """Whether there is no text for a split; of tunes two are enough, to train and to validate."""
-    has_tunes = any(entry.facts.notes for entry in corpus.entries)
-    wanted = {"val": val, "test": 0.0 if has_tunes else test}
-    return any(share > 0 and not corpus.split(name) for name, share in wanted.items())
+def merge(
+    parts: str | Path,
+    folder: str | Path,
+    *,
+    val: float = VAL,
+    test: float = TEST,
+    progress: Progress | None = None,
+    tokenizer: str | None = None,
+    vocabulary: Vocabulary | None = None,
+    min_count: int | None = None,
+    most_tokens: int | None = None,
+) -> Account:
+    """The token files of a corpus from its shards, those that `prepare_folder` writes. `tokenizer`
+    is the language that they have to have.
+
+    Raises:
+        CorpusError: a shard is missing, damaged or of something else, or the folder cannot be
+            written.
+    """
+    chosen = _Tokens(vocabulary=vocabulary, min_count=min_count, most_tokens=most_tokens)
+    beside = _checked(folder)
+    shards = find_shards(Path(parts))
+    plan = shards[0].plan
+    if tokenizer not in (None, plan.tokenizer):
+        raise CorpusError(
+            f"{printable(str(parts))}: these shards are of {plan.tokenizer} tokens, not {tokenizer}"
+        )
+    source = ShardSource(
+        list(plan.corpus),
+        plan.tokenizer,
+        val=val,
+        test=test,
+        progress=progress,
+        beside=beside,
+        shards=shards,
+    )
+    with source.merged() as merged:
+        return _write_folder(merged, folder, chosen, source.failures)
+
+
+def _checked(folder: str | Path) -> Path:
+    """The folder that a token folder is to be made in.
+
+    Raises:
+        CorpusError: there is something else in its place.
+    """
+    require_replaceable(folder)
+    parent = Path(folder).absolute().parent
+    make_folder(parent)
+    return parent
+
+
+@contextmanager
+def _new_folder(folder: str | Path | None) -> Iterator[Path]:
+    """A new folder, to take the place of one or, without one, to be deleted."""
+    place = (
+        temporary_folder(Path(tempfile.gettempdir())) if folder is None else replacing(Path(folder))
+    )
+    with place as new:
+        yield new
+
+
+def _write_folder(
+    merge: Merge, folder: str | Path, chosen: _Tokens, failures: Sequence[str]
+) -> Account:
+    with _new_folder(folder) as new:
+        n_tokens = _write(merge, new, chosen)
+    return Account.of(merge, n_tokens, failures)
+
+
+def _write(merge: Merge, new: Path, chosen: _Tokens) -> int:
+    """Write token files and index; the size of the vocabulary."""
+    language = merge.language
+    if merge.counts["omitted"] == merge.counts["tunes"]:
+        first = merge.first_omitted()
+        why = f" (first: {first.id}: {first.reason})" if first else ""
+        raise CorpusError(f"no tune of the corpus is a {language.what}{why}")
+    vocabulary = chosen.vocabulary or merge.vocabulary(
+        min_count=chosen.min_count,
+        most_tokens=chosen.most_tokens,
+        every_token=chosen.every_token,
+    )
+    header = TokenSet(
+        vocabulary.tokens,
+        language.feature_sizes,
+        language.name,
+        "",
+        {},
+        language.n_header,
+        language.unit,
+    )
+    write_tokenset(merge.rows(vocabulary), header, new)
+    merge.write_index(new / FILE_NAME)
+    return len(vocabulary)
+
+
+def _choice_of(merge: Merge) -> Choice:
+    return Choice(merge.plan.tokenizer, merge.plan.reason)
 
 
 def index_corpus(
@@ -320,15 +354,6 @@ def index_corpus(
     melodies = Collector()
     corpus = load(sources, workers=workers, extract=_index, keep=melodies.append, progress=progress)
     return melodies.index([entry.id for entry in corpus.entries])
-
-
-# By the name of a language, whose functions cannot all be sent to another process.
-def _encode(name: str, indexed: bool, tune: Tune) -> tuple[Encoded | str, Melody | None]:
-    return LANGUAGES[name].encode(tune), _index(tune) if indexed else None
-
-
-def _encode_text(name: str, text: str, tune: Tune | None) -> tuple[Encoded, Melody]:
-    return LANGUAGES[name].encode_text(text), _index(tune or Tune())
 
 
 def _index(tune: Tune) -> Melody:

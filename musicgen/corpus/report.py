@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from musicgen.corpus.loading import Corpus, Entry, Omitted
+from musicgen.corpus.loading import Corpus
+from musicgen.corpus.reading import Entry, Omitted
 from musicgen.corpus.tokenset import SPLITS
 
 # The differences between messages of one kind: quoted text, numbers, places.

@@ -1,23 +1,29 @@
-"""The files of a corpus: the table of named collections, files, folders."""
+"""The files of a corpus: the table of named collections, files, folders, URLs."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from musicgen import formats
 from musicgen.config import suggestion
-from musicgen.errors import CorpusError, MusicgenError, printable
-from musicgen.system.files import open_regular
+from musicgen.errors import CorpusError, MusicgenError, ParseError, printable
+from musicgen.music.tune import Rejected, Tune
+from musicgen.system import remote
+from musicgen.system.files import open_regular, read_bytes
 
 NOT_TUNEBOOKS = ("license", "licence", "copying", "readme", "source", "notice", "changelog")
 
 _SNIFFED = 65_536  # bytes at each end of a table in a folder
+_MOST_KEPT = 100_000  # files in memory
 
 NON_COMMERCIAL = (
     "essenFolksong is free for non-commercial use only, and so is a model trained on it"
@@ -74,18 +80,68 @@ CORPORA = {
 class CorpusFile(NamedTuple):
     """A file to read: the source that it belongs to, the beginning of the ids of its tunes, its
     path; `named` says whether it belongs to one of `CORPORA`, `column` the name of a table's column
-    with ABC ("": it is found)."""
+    with ABC ("": it is found). With a `url` it is read from there, and the path only names it."""
 
     source: str
     label: str
     path: Path
     named: bool = False
     column: str = ""
+    url: str = ""
+    url_size: int = -1
 
     @property
     def options(self) -> dict[str, Any]:
         """Reading options for this file."""
         return formats.options_for(self.path, {"column": self.column} if self.column else {})
+
+    @property
+    def place(self) -> str:
+        """Its path or URL."""
+        return self.url or str(self.path)
+
+    @property
+    def size(self) -> int:
+        """Its bytes; 0 where it cannot be told."""
+        if self.url:
+            return max(0, self.url_size)
+        with suppress(OSError, ValueError):
+            return self.path.stat().st_size if self.path.is_file() else 0
+        return 0
+
+    def content(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            ParseError: it cannot be read, or is too large.
+        """
+        return remote.read_url(self.url) if self.url else read_bytes(self.path)
+
+    def state(self) -> str:
+        """A digest of its content, behind a URL of what the server says of it."""
+        try:
+            if self.url:
+                return remote.state_of(self.url)
+            return hashlib.sha256(self.content()).hexdigest()
+        except ParseError:
+            return "unreadable"
+
+    def scan(self, *, all_voices: bool = False) -> Iterator[Tune | Rejected]:
+        """Its tunes; see `formats.scan_each`."""
+        options = {"all_voices": all_voices, **self.options}
+        if not self.url:
+            return formats.scan_each(self.path, **options)
+        return formats.parsed_each(self.content(), remote.name_of(self.url), **options)
+
+
+class _Root(NamedTuple):
+    """A file, folder or URL whose files belong to a source."""
+
+    source: str
+    place: Path | str
+    named: bool = False
+    pattern: str = ".*"
+    column: str = ""
 
 
 def with_column(names: Iterable[str], column: str) -> list[str]:
@@ -98,67 +154,159 @@ def find_files(names: Iterable[str], *, texts: bool = False) -> list[CorpusFile]
     can be read as music, or with `texts` for all of them.
 
     Raises:
-        CorpusError: a name that is neither a corpus nor a path, or a folder without music.
+        CorpusError: a name that is no corpus, path or URL, or a folder without music.
     """
-    names = list(names)
-    folders: dict[str, tuple[str, Path, str]] = {}
-    columns: dict[str, str] = {}
-    for name in [n for n in CORPORA if n in names]:
-        for folder in CORPORA[name].folders:
-            row = CORPORA[name]
-            folders.setdefault(folder, (folder, _named_folder(folder, row.location), row.pattern))
-    for name in names:
-        if name not in CORPORA:
-            place, columns[name] = _existing_path(name)
-            folders.setdefault(name, (name, place, ".*"))
-    corpus_files: dict[Path, CorpusFile] = {}
-    named = {folder for name in names if name in CORPORA for folder in CORPORA[name].folders}
-    for source, place, pattern in folders.values():
-        as_text = texts and source not in named
-        files = [place] if place.is_file() else _files_in(place, pattern, texts=as_text)
-        if not files:
+    return list(each_file(names, texts=texts))
+
+
+def each_file(names: Iterable[str], *, texts: bool = False) -> Iterator[CorpusFile]:
+    """The same one by one; of a folder only the names in it are in memory, not those below."""
+    roots = _roots(list(names))
+    seen: set[str] | None = set() if len(roots) > 1 else None
+    links: set[str] = set()
+    for root in roots:
+        as_text = texts and not root.named
+        is_empty = True
+        for file in _files_of(root, texts=as_text):
+            is_empty = False
+            if file.url or _is_first(file, root, seen, links, texts=as_text):
+                yield file
+        if is_empty:
             readable = f"music in this folder; files must end in {', '.join(formats.READERS)}"
             missing = "file in this folder" if as_text else readable
-            raise CorpusError(f"{printable(source)}: no {missing}")
-        for path in files:
-            inside = path.relative_to(place).as_posix() if place.is_dir() else ""
-            label = f"{source.rstrip('/')}/{inside}" if inside else source
-            # `resolve` would raise at links that lead in circles.
-            file = CorpusFile(source, label, path, source in named, columns.get(source, ""))
-            corpus_files.setdefault(Path(os.path.realpath(path)), file)
-    return list(corpus_files.values())
+            raise CorpusError(f"{printable(root.source)}: no {missing}")
 
 
-def _files_in(folder: Path, pattern: str, *, texts: bool) -> list[Path]:
-    files = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        files += [
-            Path(parent, name)
-            for name in names
-            if (
-                texts or formats.readable(name, tables=False) or _is_music_table(Path(parent, name))
-            )
-            and re.fullmatch(pattern, name, re.DOTALL)
-            and not name.startswith(".")
-            and (texts or Path(name).stem.lower() not in NOT_TUNEBOOKS)
-        ]
-    return sorted(files, key=lambda path: path.relative_to(folder).parts)
+def _roots(names: list[str]) -> list[_Root]:
+    roots: dict[str, _Root] = {}
+    for name in [n for n in CORPORA if n in names]:
+        row = CORPORA[name]
+        for folder in row.folders:
+            inside = _named_folder(folder, row.location)
+            roots.setdefault(folder, _Root(folder, inside, True, row.pattern))
+    for name in names:
+        if name not in CORPORA:
+            place, column = _existing_place(name)
+            roots.setdefault(name, _Root(name, place, column=column))
+    return list(roots.values())
 
 
-def _is_music_table(path: Path) -> bool:
-    """Whether a file is a table that speaks of ABC, by its beginning and its end."""
-    if not formats.readable(path):
+def _files_of(root: _Root, *, texts: bool) -> Iterator[CorpusFile]:
+    """The files of a source, also those that belong to another one, too."""
+    source, place, named, _, column = root
+    base = source.rstrip("/")
+    if isinstance(place, str):
+        accepted = partial(_is_wanted, root, texts=texts)
+        for file in remote.list_files(place, accepted):
+            path = Path(remote.name_of(file.url))
+            label = f"{base}/{file.inside}" if file.inside else source
+            yield CorpusFile(source, label, path, named, column, file.url, file.size)
+    elif place.is_file():
+        yield CorpusFile(source, source, place, named, column)
+    else:
+        for inside in _names_in(place):
+            if _is_wanted(root, inside.rpartition("/")[2], str(place / inside), texts=texts):
+                yield CorpusFile(source, f"{base}/{inside}", place / inside, named, column)
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """The files below a folder, as paths from there, in the order of their parts; hidden folders
+    and links to folders left out."""
+    levels: list[tuple[str, Iterator[tuple[str, bool]]]] = [("", _listed(folder))]
+    while levels:
+        above, entries = levels[-1]
+        entry = next(entries, None)
+        if entry is None:
+            levels.pop()
+        elif entry[1]:
+            levels.append((f"{above}{entry[0]}/", _listed(folder / f"{above}{entry[0]}")))
+        else:
+            yield above + entry[0]
+
+
+def _listed(folder: Path) -> Iterator[tuple[str, bool]]:
+    """What is in a folder, by name, and whether it is a folder to look into."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(e.name, e.is_dir(follow_symlinks=False), e.is_dir()) for e in entries]
+    except OSError as error:
+        raise CorpusError(
+            f"{printable(str(folder))}: cannot be listed ({error.strerror}); check its permissions"
+        ) from None
+    kept = [(n, own) for n, own, linked in found if own or not linked]
+    return iter(sorted((n, own) for n, own in kept if not (own and n.startswith("."))))
+
+
+def _is_wanted(root: _Root, name: str, place: str, *, texts: bool) -> bool:
+    """Whether a file of this name in a folder belongs to the source."""
+    if name.startswith(".") or not re.fullmatch(root.pattern, name, re.DOTALL):
         return False
+    if texts:
+        return True
+    is_music = formats.readable(name, tables=False) or (
+        formats.readable(name) and _is_music_table(place)
+    )
+    return is_music and Path(name).stem.lower() not in NOT_TUNEBOOKS
+
+
+def _is_first(
+    file: CorpusFile, root: _Root, seen: set[str] | None, links: set[str], *, texts: bool
+) -> bool:
+    """Whether a file has not been listed before, or will be, under another name. `seen` are all
+    files so far, where there are several sources, `links` what the links so far lead to."""
+    is_link = file.path.is_symlink()
+    if seen is None and not is_link:
+        return True
+    # `resolve` would raise at links that lead in circles.
+    real = os.path.realpath(file.path)
+    if seen is not None:
+        new = real not in seen
+        seen.add(real)
+        return new
+    folder = f"{os.path.realpath(root.place)}{os.sep}"
+    inside = real.removeprefix(folder) if real.startswith(folder) else ""
+    hidden = any(part.startswith(".") for part in Path(inside).parts)
+    listed = inside and not hidden and _is_wanted(root, Path(real).name, real, texts=texts)
+    new = not listed and real not in links
+    links.add(real)
+    return new
+
+
+def _is_music_table(place: str) -> bool:
+    """Whether a file is a table that speaks of ABC, by its beginning and its end."""
     from musicgen.formats.tables import holds_abc
 
     try:
-        with open_regular(path) as file:
+        with remote.open_url(place) if remote.is_url(place) else open_regular(place) as file:
             head = file.read(_SNIFFED)
             file.seek(max(file.seek(0, os.SEEK_END) - _SNIFFED, 0))
-            return holds_abc(head + file.read())
+            return holds_abc(head + file.read(_SNIFFED))
     except MusicgenError:
         return False
+
+
+class Listing:
+    """The files of some sources, in order; listed anew each time where they are many, so that ten
+    million need no memory. `digest` is that of their labels."""
+
+    def __init__(self, names: Iterable[str], *, texts: bool = False) -> None:
+        self._names, self._texts = list(names), texts
+        self._kept: list[CorpusFile] | None = []
+        self._n, digest = 0, hashlib.sha256()
+        for file in each_file(self._names, texts=texts):
+            self._n += 1
+            digest.update(f"{file.label}\0".encode(errors="surrogateescape"))
+            if self._kept is not None:
+                self._kept.append(file)
+            if self._n == _MOST_KEPT:
+                self._kept = None
+        self.digest = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[CorpusFile]:
+        return iter(each_file(self._names, texts=self._texts) if self._kept is None else self._kept)
 
 
 def _named_folder(name: str, location: str) -> Path:
@@ -177,9 +325,11 @@ def _named_folder(name: str, location: str) -> Path:
     return folder
 
 
-def _existing_path(name: str) -> tuple[Path, str]:
-    """The path of a source, and the column it names after a "#"."""
+def _existing_place(name: str) -> tuple[Path | str, str]:
+    """The path or URL of a source, and the column it names after a "#"."""
     path, _, column = name.rpartition("#")
+    if remote.is_url(name):
+        return (path, column) if path else (name, "")
     for place, its_column in ((name, ""), (path, column)):
         if place and Path(place).exists():
             return Path(place), its_column

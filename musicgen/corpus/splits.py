@@ -9,42 +9,32 @@ not change which; it moves back once the hash gives the split a family of its ow
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 # Splits by how much they are needed, with the place among the families of another split of the one
 # that is moved: different ones, so that no two of them ask for the same.
 _PLACES = {"train": -1, "val": 0, "test": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Related tunes: the digest of the first one, and how many of them can be used."""
-
-    digest: bytes
-    size: int
-
-
 def split_families(
-    families: Mapping[int, Family], *, val: float, test: float
-) -> tuple[dict[int, str], dict[int, str]]:
-    """The split of each family, and of those alone that are not where their hash puts them.
+    digests: Iterable[bytes], sizes: Sequence[int], *, val: float, test: float
+) -> tuple[list[str], dict[int, str]]:
+    """The split of each family, and by number of those alone that are not where their hash puts
+    them.
 
     A family without a tune that can be used counts for nothing. A family of more than half of the
     tunes of its split is moved to train if to any. With fewer than three families train comes
     before val, and val before test.
 
     Args:
-        families: by number, in the order of the corpus.
+        digests: of the first tune of each family, in the order of the corpus.
+        sizes: how many tunes of each family can be used.
         val: the fraction for validation; 0 leaves it empty on purpose.
         test: the fraction for the test; 0 leaves it empty on purpose.
     """
-    hashed = {i: _split_of(family.digest, val=val, test=test) for i, family in families.items()}
-    pools: dict[str, list[int]] = {split: [] for split in _PLACES}
-    for i, split in hashed.items():
-        if families[i].size:
-            pools[split].append(i)
-    left = {split: len(pool) for split, pool in pools.items()}
+    splits = [_split_of(digest, val=val, test=test) for digest in digests]
+    left = Counter(split for split, size in zip(splits, sizes, strict=True) if size)
     moved: dict[int, str] = {}
     wanted = [s for s in _PLACES if {"train": 1.0, "val": val, "test": test}[s] > 0]
     for n, split in enumerate(wanted):
@@ -52,13 +42,15 @@ def split_families(
         donors = [s for s in _PLACES if left[s] > 1] or [s for s in wanted[:n:-1] if left[s]]
         if left[split] or not donors:
             continue
-        pool = pools[donors[0]]
-        half = sum(families[i].size for i in pool) / 2
-        preferred = [i for i in pool if (families[i].size > half) == (split == "train")] or pool
+        pool = [i for i, hashed in enumerate(splits) if hashed == donors[0] and sizes[i]]
+        half = sum(sizes[i] for i in pool) / 2
+        preferred = [i for i in pool if (sizes[i] > half) == (split == "train")] or pool
         moved[preferred[min(_PLACES[split], len(preferred) - 1)]] = split
         left[donors[0]] -= 1
         left[split] += 1
-    return hashed | moved, moved
+    for i, split in moved.items():
+        splits[i] = split
+    return splits, moved
 
 
 def _split_of(digest: bytes, *, val: float, test: float) -> str:

@@ -1,6 +1,6 @@
 """Text files as documents: the tunes of an ABC file, the paragraphs of a book.
 
-    for line, text in documents(read_text(path)): ...
+    for line, text in documents(decoded(data, place)): ...
 
 Blank lines divide. A block that begins with `X:` is a document of its own; other blocks follow one
 another, blank line and all, until there is enough for a network to read on in. A text that is too
@@ -29,41 +29,51 @@ FEWEST_CHARACTERS = 2  # to train on: one, and one to validate with
 
 
 def read_text(path: Path) -> str:
-    """The characters of a text file, with newlines as line ends.
+    """The characters of a text file; see `decoded`.
 
     Raises:
         ParseError: it cannot be read, or is not text.
     """
-    data = read_bytes(path)
+    return decoded(read_bytes(path), str(path))
+
+
+def decoded(data: bytes, place: str) -> str:
+    """The characters of a text file, with newlines as line ends.
+
+    Raises:
+        ParseError: it is not text.
+    """
     try:
         text = decode_bytes(data)
     except ParseError:
-        raise ParseError("is not text", path=path) from None
+        raise ParseError("is not text", path=place) from None
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
 
 
-def read_documents(path: Path, *, column: str = "", cut: bool = False) -> list[tuple[str, str]]:
-    """The documents of a text file, its pieces with `cut`, or the texts in a column of a table,
-    each with its place: the line or row, with a number where one line has several.
+def read_documents(
+    data: bytes, place: str, *, column: str = "", cut: bool = False
+) -> list[tuple[str, str]]:
+    """The documents of the content of a text file, its pieces with `cut`, or the texts in a column
+    of a table, each with its place: the line or row, with a number where one line has several.
 
     Raises:
-        ParseError: it cannot be read, is not text, or has no such column.
+        ParseError: it is not text, or has no such column.
     """
     if column:
-        return list(places(cells(path, column)))
-    text = read_text(path)
+        return list(places(cells(data, place, column)))
+    text = decoded(data, place)
     return list(places(pieces(text) if cut else documents(text)))
 
 
-def cells(path: Path, column: str) -> Iterator[tuple[int, str]]:
+def cells(data: bytes, place: str, column: str) -> Iterator[tuple[int, str]]:
     """The texts in a column of a table, each with its row, from 1.
 
     Raises:
-        ParseError: it cannot be read, or has no such column.
+        ParseError: it is no table, or has no such column.
     """
-    rows = rows_of(read_bytes(path), str(path))
+    rows = rows_of(data, place)
     if not any(column in row for row in rows):
-        raise ParseError(f"has no column '{column}'", path=path)
+        raise ParseError(f"has no column '{column}'", path=place)
     for number, row in enumerate(rows, 1):
         text = str(row.get(column) or "").replace("\0", "").strip()
         if text:

@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 import tempfile
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen.corpus.token_files import (
+    ARRAYS,
+    Ints,
+    SplitWriter,
+    open_arrays,
+    read_blocks,
+    write_meta,
+)
 from musicgen.errors import CorpusError, ParseError, printable
 from musicgen.system.files import (
-    open_regular,
-    read_array_header,
     read_bytes,
 )
 from musicgen.system.json_content import JsonContent
 from musicgen.system.temporary import needing_room, replacing_folder, temporary_folder
-from musicgen.tokens.lookback.features import lookback_features, lookback_sizes, supports_echo
+from musicgen.tokens.lookback.features import lookback_sizes, supports_echo
 from musicgen.tokens.vocabulary import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -41,15 +43,14 @@ EVERY_SPLIT = "all"
 FORMAT = "musicgen-tokens-1"
 MAX_META_BYTES = 1 << 30  # the names of ten million tunes
 MAX_SIZE = 1 << 24  # of a feature or a heading
+_JSON_BYTES = 7  # around a name in meta.json
 _AGAIN = "prepare the corpus again"
 _META = {
     *("format", "tokenizer", "fingerprint", "n_header", "unit", "feature_sizes", "vocab", "names"),
 }
-_ARRAYS = {"ids": np.uint16, "features": np.uint16, "offsets": np.int64, "notes": np.int32}
 
 # (split, name, ids with bos and eos, features (T, F) after each id, number of notes)
-TokenRow = tuple[str, str, "Ints", "Ints", int]
-Ints = NDArray[np.integer]
+TokenRow = tuple[str, str, Ints, Ints, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +99,14 @@ class TokenSet:
         )
         return tuple((ids, n) for ids, n in counts.most_common() if ids and UNK_ID not in ids)
 
+    def in_memory(self) -> TokenSet:
+        """The same with its arrays read from the disk."""
+        splits = {}
+        for name, split in self.splits.items():
+            arrays: dict[str, Any] = {c: np.array(getattr(split, c)) for c in ARRAYS}
+            splits[name] = replace(split, **arrays)
+        return replace(self, splits=splits)
+
     def with_features(self, names: Iterable[str]) -> TokenSet:
         """The same tunes with these feature columns only, in this order, as an older model has
         them.
@@ -126,14 +135,16 @@ class TokenSet:
         Raises:
             CorpusError: it exists and is not a token folder, or cannot be written.
         """
-        with _replacing(Path(folder)) as new:
+        with replacing(Path(folder)) as new:
             for name, split in self.splits.items():
-                for column in _ARRAYS:
+                for column in ARRAYS:
                     np.save(new / f"{name}.{column}.npy", getattr(split, column))
-            self._write_meta(new)
+            names = {name: split.names for name, split in self.splits.items()}
+            write_meta(new, self._header(), names)
 
-    def _write_meta(self, folder: Path) -> None:
-        meta: dict[str, Any] = {
+    def _header(self) -> dict[str, Any]:
+        """What meta.json says besides the names of the tunes."""
+        return {
             "format": FORMAT,
             "tokenizer": self.tokenizer,
             "fingerprint": self.fingerprint,
@@ -141,10 +152,7 @@ class TokenSet:
             "unit": self.unit,
             "feature_sizes": self.feature_sizes,
             "vocab": self.vocab,
-            "names": {name: split.names for name, split in self.splits.items()},
         }
-        meta["sha256"] = _digest_of(meta)
-        (folder / "meta.json").write_bytes(json.dumps(meta, indent=1).encode())
 
     @staticmethod
     def load(folder: str | Path) -> TokenSet:
@@ -169,7 +177,7 @@ class TokenSet:
                     "unit": _text(meta.get("unit", "note")),
                 }
             splits = {split: _open_split(folder, split, names[split]) for split in SPLITS}
-            tokens = TokenSet(splits=splits, **fields)
+            counts = {split: len(listed) for split, listed in names.items()}
         except ParseError as error:
             file = Path(error.path or folder)
             if not file.exists():
@@ -177,10 +185,8 @@ class TokenSet:
             raise CorpusError(f"{error}, or {_AGAIN}") from None
         except (OSError, ValueError):
             raise CorpusError(f"{where}: is damaged; {_AGAIN}") from None
-        _check(tokens, where)
-        if tokens.fingerprint != _fingerprint(
-            tokens.vocab, tokens.feature_sizes, tokens.tokenizer, tokens.splits
-        ):
+        tokens = TokenSet(splits=splits, **fields)
+        if tokens.fingerprint != _checked_fingerprint(tokens, counts, folder, where):
             raise CorpusError(f"{where}: was changed or damaged; prepare the corpus again")
         return tokens
 
@@ -218,7 +224,7 @@ def require_replaceable(folder: str | Path) -> None:
 
 
 @contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path) -> Iterator[Path]:
     """A new folder to write to, which takes the place of `folder` once all is written."""
     require_replaceable(folder)
     try:
@@ -239,127 +245,70 @@ def build_tokenset(
     n_header: int = 0,
     unit: str = "note",
     folder: str | Path | None = None,
-    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> TokenSet:
-    """Collect encoded tunes; the lookback columns are appended to the given features.
+    """Collect encoded tunes; the lookback columns are appended to the given features, where a row
+    does not have them already.
 
     `feature_sizes` names and bounds the given columns only. Rows are written as they come; with a
-    `folder` they stay there, memory-mapped, without one they are read into memory at the end. The
-    folder gets the files `beside`, too; it is written as a whole or not at all.
+    `folder` they stay there, memory-mapped, without one they are read into memory at the end.
 
     Raises:
         CorpusError: an id or feature out of range, an unknown split, no tune to train on, a
             folder that cannot be written.
-        MusicgenError: there is no room for temporary files.
     """
-    vocab = tuple(vocab)
+    header = TokenSet(tuple(vocab), dict(feature_sizes), tokenizer, "", {}, n_header, unit)
+    if folder is not None:
+        with replacing(Path(folder)) as new:
+            write_tokenset(rows, header, new)
+        return TokenSet.load(folder)
+    place = Path(tempfile.gettempdir())
+    with needing_room("the token files"), temporary_folder(place) as temporary:
+        write_tokenset(rows, header, temporary)
+        return TokenSet.load(temporary).in_memory()
+
+
+def write_tokenset(rows: Iterable[TokenRow], header: TokenSet, folder: Path) -> None:
+    """Write token files to an empty folder; see `build_tokenset`. `header` is a token set without
+    fingerprint and splits, and without the lookback columns. The tunes need no memory but a few
+    bytes each.
+
+    Raises:
+        CorpusError: as there.
+    """
+    vocab, given = header.vocab, header.feature_sizes
     if vocab[: len(SPECIALS)] != SPECIALS or len(set(vocab)) != len(vocab):
         raise CorpusError(f"the vocabulary must start with {' '.join(SPECIALS)}, no repeats")
     if len(vocab) > np.iinfo(np.uint16).max:
         raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
-    sizes = {
-        **feature_sizes,
-        **lookback_sizes(len(vocab), echo=supports_echo(feature_sizes)),
-    }
-
-    def write(folder: Path, *, mapped: bool) -> TokenSet:
-        names = _write_rows(rows, folder, feature_sizes, len(sizes))
-        splits = {n: _open_split(folder, n, names[n], mapped=mapped) for n in SPLITS}
-        fingerprint = _fingerprint(vocab, sizes, tokenizer, splits)
-        tokens = TokenSet(vocab, sizes, tokenizer, fingerprint, splits, n_header, unit)
-        _check(tokens, tokenizer)
-        return tokens
-
-    if folder is None:
-        place = Path(tempfile.gettempdir())
-        with needing_room("the token files"), temporary_folder(place) as temporary:
-            return write(temporary, mapped=False)
-    with _replacing(Path(folder)) as new:
-        write(new, mapped=True)._write_meta(new)
-        for name, data in beside.items():
-            (new / name).write_bytes(data)
-    return TokenSet.load(folder)
-
-
-def _write_rows(
-    rows: Iterable[TokenRow], folder: Path, given: Mapping[str, int], n_columns: int
-) -> dict[str, list[str]]:
-    """Write the arrays of every split; the names of their tunes."""
+    sizes = {**given, **lookback_sizes(len(vocab), echo=supports_echo(given))}
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(_SplitWriter(folder, name, given, n_columns))
+            name: stack.enter_context(SplitWriter(folder, name, given, len(sizes)))
             for name in SPLITS
         }
+        n_bytes = 0
         for split, name, ids, features, notes in rows:
             if split not in writers:
                 raise CorpusError(f"{name}: unknown split '{split}'; use {', '.join(SPLITS)}")
             writers[split].append(name, np.asarray(ids), np.asarray(features), notes)
-    return {name: writer.names for name, writer in writers.items()}
+            n_bytes += len(name) + _JSON_BYTES
+            if n_bytes > MAX_META_BYTES:
+                raise CorpusError(
+                    f"the names of so many tunes are more than {MAX_META_BYTES >> 30} GiB; prepare "
+                    "the corpus in parts, each to token files of its own"
+                )
+        for writer in writers.values():
+            writer.finish()
+        splits = {name: _open_split(folder, name, []) for name in SPLITS}
+        tokens = replace(header, feature_sizes=sizes, splits=splits)
+        counts = {name: writer.names.n for name, writer in writers.items()}
+        fingerprint = _checked_fingerprint(tokens, counts, folder, header.tokenizer)
+        names = {name: writer.names for name, writer in writers.items()}
+        write_meta(folder, replace(tokens, fingerprint=fingerprint)._header(), names)
 
 
-class _SplitWriter:
-    """The arrays of one split while they grow on disk."""
-
-    def __init__(self, folder: Path, name: str, given: Mapping[str, int], n_columns: int) -> None:
-        self.names: list[str] = []
-        self._paths = {column: folder / f"{name}.{column}.npy" for column in _ARRAYS}
-        self._n_given, self._n_columns, self._echo = len(given), n_columns, supports_echo(given)
-        self._offsets, self._notes = array("q", [0]), array("i")
-
-    def __enter__(self) -> _SplitWriter:
-        self._ids, self._features = (
-            self._paths[column].open("wb") for column in ("ids", "features")
-        )
-        self._write_headers()  # of the final size: numpy leaves room for more digits
-        return self
-
-    def append(self, name: str, ids: Ints, features: Ints, notes: int) -> None:
-        """Add a tune."""
-        ids = ids.astype(np.uint16)
-        given = features.reshape(len(ids), self._n_given).astype(np.uint16)
-        lookback = lookback_features(ids, given, echo=self._echo)
-        self._ids.write(ids.tobytes())
-        self._features.write(np.hstack([given, lookback]).tobytes())
-        self._offsets.append(self._offsets[-1] + len(ids))
-        self._notes.append(notes)
-        self.names.append(name)
-
-    def __exit__(self, *_: object) -> None:
-        self._write_headers()
-        self._ids.close()
-        self._features.close()
-        np.save(self._paths["offsets"], np.array(self._offsets, _ARRAYS["offsets"]))
-        np.save(self._paths["notes"], np.array(self._notes, _ARRAYS["notes"]))
-
-    def _write_headers(self) -> None:
-        total = self._offsets[-1]
-        for file, shape in (
-            (self._ids, (total,)),
-            (self._features, (total, self._n_columns)),
-        ):
-            header = {"descr": np.dtype(np.uint16).str, "fortran_order": False, "shape": shape}
-            file.seek(0)
-            np.lib.format.write_array_header_1_0(file, header)
-
-
-def _open_split(folder: Path, name: str, names: list[str], *, mapped: bool = True) -> TokenSplit:
-    arrays: dict[str, Any] = {
-        column: _open_array(folder / f"{name}.{column}.npy", np.dtype(dtype), mapped=mapped)
-        for column, dtype in _ARRAYS.items()
-    }
-    return TokenSplit(**arrays, names=names)
-
-
-def _open_array(path: Path, dtype: np.dtype[Any], *, mapped: bool) -> NDArray[Any]:
-    """The array in a file, on disk until it is used if `mapped`."""
-    with open_regular(path) as file:
-        stored, shape = read_array_header(file)
-        begin, n_bytes = file.tell(), math.prod(shape) * dtype.itemsize
-        if stored != dtype.str or os.fstat(file.fileno()).st_size != begin + n_bytes:
-            raise ValueError(f"{path.name} holds something else")
-        if mapped and n_bytes:  # an empty array cannot be mapped
-            return np.memmap(file, dtype, "r", begin, shape)
-        return np.frombuffer(file.read(), dtype).reshape(shape)
+def _open_split(folder: Path, name: str, names: list[str]) -> TokenSplit:
+    return TokenSplit(**open_arrays(folder, name), names=names)
 
 
 def _text(value: object) -> str:
@@ -380,37 +329,47 @@ def _size(value: object) -> int:
     return value
 
 
-def _fingerprint(
-    vocab: tuple[str, ...], sizes: dict[str, int], tokenizer: str, splits: dict[str, TokenSplit]
+def _checked_fingerprint(
+    tokens: TokenSet, counts: Mapping[str, int], folder: Path, where: object
 ) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of everything a network sees."""
-    digest = hashlib.sha256(json.dumps([FORMAT, vocab, sizes, tokenizer]).encode())
-    for name in SPLITS:
-        for column in _ARRAYS:
-            digest.update(np.ascontiguousarray(getattr(splits[name], column)).data)
+    """First 16 hexadecimal digits of the SHA-256 of everything a network sees. `counts` is how many
+    names each split has; the arrays are read from the folder.
+
+    Raises:
+        CorpusError: shapes do not agree, or a value is out of its range.
+    """
+    about = [FORMAT, tokens.vocab, tokens.feature_sizes, tokens.tokenizer]
+    digest = hashlib.sha256(json.dumps(about).encode())
+    sizes = np.array(list(tokens.feature_sizes.values()), dtype=np.int64)
+    for name, split in tokens.splits.items():
+        _require_fitting(split, counts[name], len(sizes), f"{where}: arrays of split '{name}'")
+        highest = {"ids": np.zeros(1, np.uint16), "features": np.zeros(len(sizes), np.uint16)}
+        for column in ARRAYS:
+            for block in read_blocks(folder, name, column):
+                digest.update(np.ascontiguousarray(block).data)
+                if column in highest:
+                    np.maximum(highest[column], block.max(axis=0), out=highest[column])
+        if highest["ids"][0] >= len(tokens.vocab):
+            raise CorpusError(f"{where}: split '{name}' holds an id outside the vocabulary")
+        for feature, value, size in zip(
+            tokens.feature_sizes, highest["features"], sizes, strict=True
+        ):
+            if value >= size:
+                raise CorpusError(f"{where}: feature '{feature}' of '{name}' is outside its range")
+    if not counts["train"]:
+        raise CorpusError(f"{where}: has no tune to train on")
     return digest.hexdigest()[:16]
 
 
-def _check(tokens: TokenSet, where: object) -> None:
-    """Raise CorpusError unless shapes agree and every value is in its range."""
-    sizes = np.array(list(tokens.feature_sizes.values()), dtype=np.int64)
-    for name, split in tokens.splits.items():
-        n, total = len(split.names), len(split.ids)
-        if not (
-            split.ids.ndim == 1
-            and split.features.shape == (total, len(sizes))
-            and split.offsets.shape == (n + 1,)
-            and split.notes.shape == (n,)
-            and split.offsets[0] == 0
-            and split.offsets[-1] == total
-            and np.all(np.diff(split.offsets) >= 2)
-        ):
-            raise CorpusError(f"{where}: arrays of split '{name}' do not fit; prepare it again")
-        if total and int(split.ids.max()) >= len(tokens.vocab):
-            raise CorpusError(f"{where}: split '{name}' holds an id outside the vocabulary")
-        highest = split.features.max(axis=0) if total else np.zeros(len(sizes), np.uint16)
-        for feature, value, size in zip(tokens.feature_sizes, highest, sizes, strict=True):
-            if value >= size:
-                raise CorpusError(f"{where}: feature '{feature}' of '{name}' is outside its range")
-    if not len(tokens.splits["train"]):
-        raise CorpusError(f"{where}: has no tune to train on")
+def _require_fitting(split: TokenSplit, n: int, n_columns: int, what: str) -> None:
+    total = len(split.ids)
+    if not (
+        split.ids.ndim == 1
+        and split.features.shape == (total, n_columns)
+        and split.offsets.shape == (n + 1,)
+        and split.notes.shape == (n,)
+        and split.offsets[0] == 0
+        and split.offsets[-1] == total
+        and np.all(np.diff(split.offsets) >= 2)
+    ):
+        raise CorpusError(f"{what} do not fit; prepare it again")

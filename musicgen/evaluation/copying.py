@@ -113,5 +113,5 @@ def diversity(tunes: TuneSet) -> Diversity:
         melody_digest(tune.meter, [line]) for tune, line in zip(tunes.tunes, lines, strict=True)
     }
     runs = [shingles(line) for line in lines]
-    families = group_families(np.concatenate(runs), [len(run) for run in runs])
-    return Diversity(len(tunes), len(tunes) - len(digests), len(set(families)))
+    families = group_families(runs, [len(run) for run in runs])
+    return Diversity(len(tunes), len(tunes) - len(digests), len(np.unique(families)))

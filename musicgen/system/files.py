@@ -26,7 +26,7 @@ def read_bytes(path: str | Path, *, max_bytes: int | None = None) -> bytes:
     Raises:
         ParseError: it is missing, a folder, a device or a pipe, unreadable, or too large.
     """
-    most = _input_limit() if max_bytes is None else max_bytes
+    most = input_limit() if max_bytes is None else max_bytes
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         data = file.read(size + 1) if size <= most else b""  # it may grow while it is read
@@ -40,7 +40,7 @@ def require_size(size: int, *, max_bytes: int | None = None, path: str | Path = 
     Raises:
         ParseError: it is larger.
     """
-    most = _input_limit() if max_bytes is None else max_bytes
+    most = input_limit() if max_bytes is None else max_bytes
     if size > most:
         hint = ", or allow more with --max-size" if max_bytes is None else ""
         raise ParseError(
@@ -53,7 +53,8 @@ def limit_inputs(max_bytes: int) -> None:
     os.environ[_LIMIT_VARIABLE] = str(max_bytes)
 
 
-def _input_limit() -> int:
+def input_limit() -> int:
+    """How many bytes an input may have; see `limit_inputs`."""
     text = os.environ.get(_LIMIT_VARIABLE, "")
     return int(text) if text.isdecimal() else MAX_INPUT_BYTES
 

@@ -79,8 +79,9 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def needing_room(what: str) -> Iterator[None]:
-    """Explain a disk that is full while `what` is in the system's folder for temporary files.
+def needing_room(what: str, place: Path | None = None) -> Iterator[None]:
+    """Explain a disk that is full while `what` is in a folder (default: the system's for temporary
+    files).
 
     Raises:
         MusicgenError: there is no room for it.
@@ -90,9 +91,10 @@ def needing_room(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
+        other = "set TMPDIR to" if place is None else "choose"
         raise MusicgenError(
-            f"{tempfile.gettempdir()}: has no room for {what} ({error.strerror}); make room, or "
-            "set TMPDIR to another folder"
+            f"{place or tempfile.gettempdir()}: has no room for {what} ({error.strerror}); make "
+            f"room, or {other} another folder"
         ) from None
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from musicgen.errors import MusicgenError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
     from multiprocessing.connection import Connection
 
 Item = TypeVar("Item")
@@ -51,9 +51,40 @@ def in_order(
     if workers <= 1:
         yield from map(work, coming)
         return
+    from concurrent.futures.process import BrokenProcessPool
+
+    waiting: deque[Future[Result]] = deque()
+
+    def submit(n: int) -> None:
+        for item in islice(coming, n):
+            with without_interrupts():  # a process may be started here
+                waiting.append(pool.submit(work, item))
+
+    with start_pool(workers, begin=begin, environment=environment) as pool:
+        try:
+            submit(workers * ahead)
+            while waiting:
+                result = waiting.popleft().result()
+                submit(1)
+                yield result
+            pool.shutdown()
+        except BrokenProcessPool:
+            raise MusicgenError(
+                f"a process that was working died, perhaps for want of memory; {advice}"
+            ) from None
+
+
+@contextmanager
+def start_pool(
+    workers: int,
+    *,
+    begin: Callable[[], None] | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Executor]:
+    """A pool of processes, which end with the block, whatever they are doing; each sets
+    `environment` and calls `begin` first."""
     # Here, since the command line imports this module at every start.
     from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     context = get_context("spawn")
@@ -61,24 +92,8 @@ def in_order(
     first = _Environment(environment), ends_with_us, begin
     start: Any = ProcessPoolExecutor  # whose types know no initializer with arguments of its own
     pool = start(workers, mp_context=context, initializer=_begin, initargs=first)
-    waiting: deque[Future[Result]] = deque()
-
-    def submit(n: int) -> None:
-        for item in islice(coming, n):
-            with _without_interrupts():  # a process may be started here
-                waiting.append(pool.submit(work, item))
-
     try:
-        submit(workers * ahead)
-        while waiting:
-            result = waiting.popleft().result()
-            submit(1)
-            yield result
-        pool.shutdown()
-    except BrokenProcessPool:
-        raise MusicgenError(
-            f"a process that was working died, perhaps for want of memory; {advice}"
-        ) from None
+        yield pool
     finally:
         ours.close()
         pool.shutdown(cancel_futures=True)
@@ -101,7 +116,7 @@ def _set_environment(variables: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
+def without_interrupts() -> Iterator[None]:
     """Processes that are started here never see a Ctrl-C of the terminal: this thread blocks its
     signal until the block ends, and they inherit that."""
     if hasattr(signal, "pthread_sigmask"):

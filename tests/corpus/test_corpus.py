@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from musicgen import corpus
-from musicgen.corpus import NamedCorpus, loading
+from musicgen.corpus import NamedCorpus, reading
 from musicgen.errors import CorpusError
 from musicgen.music import playback
 from musicgen.music.similarity.families import SAME_FAMILY_JACCARD, shingles
@@ -200,7 +200,7 @@ def title_of(tune: Tune) -> str:
 def test_several_processes_find_what_one_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(reading, "_BYTES_PER_WORKER", 1)
     books = {f"b{i}": [abc(melody(i // 2), title=str(i))] for i in range(40)}
     book = write(tmp_path / "mine", **books, bad=["Dear all"])
     kept: list[list[str]] = [[], []]

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from random import Random
+from typing import NamedTuple
 
 import pytest
 
 from musicgen.corpus.preparation import prepare
-from musicgen.corpus.splits import Family, split_families
+from musicgen.corpus.splits import split_families
 
 SPLITS = {"train", "val", "test"}
+
+
+class Family(NamedTuple):
+    """The digest of its first tune, and how many of it can be used."""
+
+    digest: bytes
+    size: int
 
 
 def families(seed: int, n: int, size: int = 1) -> list[Family]:
@@ -20,7 +28,10 @@ def families(seed: int, n: int, size: int = 1) -> list[Family]:
 def split(
     found: list[Family], val: float = 0.1, test: float = 0.1
 ) -> tuple[dict[int, str], dict[int, str]]:
-    return split_families(dict(enumerate(found)), val=val, test=test)
+    splits, moved = split_families(
+        [f.digest for f in found], [f.size for f in found], val=val, test=test
+    )
+    return dict(enumerate(splits)), moved
 
 
 @pytest.mark.parametrize(("val", "test"), [(0.1, 0.1), (0.4, 0.5), (0.01, 0.9), (0.9, 0.01)])
@@ -40,7 +51,7 @@ def test_fewer_families_serve_training_first_then_validation() -> None:
 
 
 def test_nothing_is_moved_where_the_hash_fills_every_split() -> None:
-    by_hash = [split_families({0: family}, val=0, test=0.1) for family in families(1, 200)]
+    by_hash = [split([family], val=0) for family in families(1, 200)]
     assert all(moved in ({}, {0: "train"}) for _, moved in by_hash)
     splits, moved = split(families(1, 200))
     assert moved == {}

@@ -21,7 +21,7 @@ def line(*pitches: int | None, duration: Fraction = Fraction(1, 2)) -> Line:
 
 def group(sets: list[frozenset[int]]) -> list[int]:
     values = [value for one in sets for value in sorted(one)]
-    return group_families(np.array(values, np.uint64), [len(one) for one in sets])
+    return group_families([np.array(values, np.uint64)], [len(one) for one in sets]).tolist()
 
 
 def jaccard(a: frozenset[int], b: frozenset[int]) -> float:

@@ -9,7 +9,9 @@ import mido
 import pytest
 
 from musicgen.cli import main
-from musicgen.corpus.preparation import Choice, choose, examine, prepare
+from musicgen.corpus.choice import Choice, asked_for, choose
+from musicgen.corpus.preparation import examine, prepare
+from musicgen.corpus.sources import Listing
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
 from musicgen.formats import read, write
@@ -29,17 +31,21 @@ def folder_of(path: Path, *texts: str) -> Path:
 
 def test_most_of_the_tunes_decide(tmp_path: Path) -> None:
     parts = folder_of(tmp_path / "parts", CHORALE, MELODY, SONG)
-    assert choose([str(parts)]) == Choice("remi", "2 of 3 tunes looked at have voices or chords")
+    assert choose(Listing([str(parts)])) == Choice(
+        "remi", "2 of 3 tunes looked at have voices or chords"
+    )
     lines = folder_of(tmp_path / "lines", MELODY, MELODY, SONG)
-    assert choose([str(lines)]) == Choice("melody", "2 of 3 tunes looked at are single lines")
-    assert choose([str(lines)], "remi") == Choice("remi", "asked for")
+    assert choose(Listing([str(lines)])) == Choice(
+        "melody", "2 of 3 tunes looked at are single lines"
+    )
+    assert asked_for("remi") == Choice("remi", "asked for")
     (tmp_path / "none.abc").write_text("%abc\n")
-    assert choose([str(tmp_path / "none.abc")]).name == "melody"
+    assert choose(Listing([str(tmp_path / "none.abc")])).name == "melody"
 
 
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(ConfigError) as error:
-        choose(["celtic"], "remy")
+        asked_for("remy")
     assert "remi" in str(error.value)
 
 

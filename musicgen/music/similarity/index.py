@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
 import zlib
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from musicgen.errors import CorpusError, ParseError
 from musicgen.music.similarity.alignment import (
@@ -23,6 +23,7 @@ from musicgen.music.similarity.alignment import (
     similarity_of,
     transposed,
 )
+from musicgen.music.similarity.index_file import ARRAYS, FORMAT, IndexNames, write_index
 from musicgen.music.similarity.melody import MAX_NOTES, Melody
 from musicgen.music.similarity.search import Candidate, CandidateSearch
 from musicgen.music.similarity.sequences import Melodies
@@ -32,7 +33,6 @@ from musicgen.system.files import read_array_header, read_bytes, write_bytes
 from musicgen.system.json_content import parse_json
 
 FILE_NAME = "novelty.npz"  # beside token files and in the folder of a model
-FORMAT = "musicgen-novelty-1"
 MAX_FILE_BYTES = 1 << 30
 # So many bytes may come out of a small file, or so many for each of its bytes; of melodies about 5.
 MIN_UNPACKED, MAX_RATIO = 64 << 20, 100
@@ -59,15 +59,6 @@ _DAMAGE = (
     *(OverflowError, zipfile.BadZipFile, zlib.error),
 )
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those of numpy
-_ARRAYS = {
-    "pitches": np.uint8,
-    "lengths": np.uint16,
-    "sizes": np.uint32,
-    "leads": np.uint32,
-    "beats": np.uint16,
-    "bars": np.uint16,
-    "n_bars": np.uint32,
-}
 _TYPECODES = {np.uint8: "B", np.uint16: "H", np.uint32: "I"}
 
 
@@ -134,7 +125,7 @@ class NoveltyIndex:
         """An index of both corpora."""
         both = {
             name: np.concatenate([getattr(one.melodies, name) for one in (self, other)])
-            for name in _ARRAYS
+            for name in ARRAYS
         }
         return NoveltyIndex(
             Melodies(**both),
@@ -212,14 +203,10 @@ class NoveltyIndex:
     def to_bytes(self) -> bytes:
         """The index as a compressed .npz of integers with a JSON of names; the same melodies give
         the same bytes."""
-        arrays = {name: getattr(self.melodies, name) for name in _ARRAYS}
-        names = {"titles": self.titles, "places": self.places, "numbers": self.numbers}
-        text = json.dumps(names, ensure_ascii=False).encode("utf-8", "surrogateescape")
-        arrays["names"] = np.frombuffer(text, np.uint8)
-        meta = json.dumps({"format": FORMAT, "sha256": _digest(arrays)})
-        arrays["meta"] = np.frombuffer(meta.encode(), np.uint8)
+        melodies = self.melodies
+        columns = {name: partial(_whole, getattr(melodies, name)) for name in ARRAYS}
         data = io.BytesIO()
-        np.savez_compressed(data, **arrays)
+        write_index(data, columns, IndexNames(self.titles, self.places, self.numbers))
         return data.getvalue()
 
     def save(self, path: str | Path) -> None:
@@ -289,7 +276,7 @@ class Collector:
     """Collects melodies one by one for an index, at a few bytes per note."""
 
     def __init__(self) -> None:
-        self._numbers = {name: array(_TYPECODES[kind]) for name, kind in _ARRAYS.items()}
+        self._numbers = {name: array(_TYPECODES[kind]) for name, kind in ARRAYS.items()}
         self._titles: list[str] = []
         self._places: list[str] = []
         self._tune_numbers: list[int] = []
@@ -308,10 +295,14 @@ class Collector:
 
     def index(self, places: list[str] | None = None) -> NoveltyIndex:
         """The index of all of them; `places` replaces the places that the melodies have."""
-        arrays = {n: np.array(self._numbers[n], kind) for n, kind in _ARRAYS.items()}
+        arrays = {n: np.array(self._numbers[n], kind) for n, kind in ARRAYS.items()}
         return NoveltyIndex(
             Melodies(**arrays), self._titles, places or self._places, self._tune_numbers
         )
+
+
+def _whole(array: NDArray[Any]) -> list[NDArray[Any]]:
+    return [array]
 
 
 def _verdict(neighbours: list[Neighbour]) -> str:
@@ -335,7 +326,7 @@ def _digest(arrays: dict[str, Any]) -> str:
 
 def _unpack(data: bytes) -> dict[str, Any]:
     """The arrays of an .npz, whose sizes are looked at before anything is unpacked."""
-    kinds = {**_ARRAYS, "names": np.uint8, "meta": np.uint8}
+    kinds = {**ARRAYS, "names": np.uint8, "meta": np.uint8}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if members.keys() != {f"{name}.npy" for name in kinds}:
