@@ -1,5 +1,6 @@
 """`python -m musicgen` is the `musicgen` command."""
 
+import signal
 import sys
 
 
@@ -12,6 +13,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
+    finally:
+        if hasattr(signal, "SIGUSR1"):  # a batch system may still warn while Python ends
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@
     +-- FieldError              a value of a request to the studio that cannot be used (field)
     +-- TrainingError           a training run that cannot start or continue
         +-- TrainingInterrupted stopped by a signal, its state saved
+    +-- EndedElsewhere          of processes that train together another one says why they end
 
-Every message is one line: where, what is wrong, what to do.
+Every message is one line: where, what is wrong, what to do. `Terminated` is none of them.
 """
 
 from __future__ import annotations
@@ -140,6 +141,22 @@ class TrainingInterrupted(TrainingError):  # noqa: N818 - an interruption is no 
     def __init__(self, message: str, *, signal: int) -> None:
         self.signal = signal
         super().__init__(message)
+
+
+class Terminated(BaseException):
+    """A signal ends the command: open files are closed while this is raised."""
+
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
+        super().__init__(signal)
+
+
+class EndedElsewhere(MusicgenError):  # noqa: N818 - nothing that this process could name
+    """A run of several processes ends, of which another one says why; `code` is for the shell."""
+
+    def __init__(self, code: int = 1) -> None:
+        self.code = code
+        super().__init__()
 
 
 def reason_of(error: MusicgenError, path: str | Path) -> str:

@@ -34,7 +34,8 @@ ALLOWED = {
         *("music/similarity/index.py", "music/similarity/index_file.py"),
     },
     "xml.parsers": {"formats/musicxml/document.py"},
-    "subprocess": {"system/sandbox/__init__.py"},
+    # The second runs scontrol, with the number of the job.
+    "subprocess": {"system/sandbox/__init__.py", "training/cluster.py"},
     "multiprocessing": {"system/workers.py"},
     "ctypes": {"formats/audio/fluid.py"},
 }
@@ -234,6 +235,7 @@ PROCESS_WIDE = re.compile(
 CONFINED = {
     # the command line's own process
     ("cli/__init__.py", "os.environ.setdefault"), ("cli/__init__.py", "signal.signal"),
+    ("__main__.py", "signal.signal"),
     ("cli/results.py", "os.dup2"), ("cli/results.py", "sys.stdout"),
     ("cli/results.py", "sys.stderr"), ("cli/progress.py", "warnings.filterwarnings"),
     ("system/files.py", "os.environ"),  # limit_inputs, which the command line calls
@@ -248,7 +250,8 @@ CONFINED = {
     ("system/sandbox/__init__.py", "atexit.register"),
     # while a run or a server lasts, and as before when it is done; the signals only where the
     # program has no handlers of its own
-    ("training/callbacks.py", "signal.signal"), ("studio/server.py", "signal.signal"),
+    ("training/callbacks.py", "signal.signal"), ("training/cluster.py", "signal.signal"),
+    ("studio/server.py", "signal.signal"),
     ("training/process_state.py", "logger.addFilter"), ("training/run.py", "torch.manual_seed"),
     ("training/process_state.py", "logger.removeFilter"),
     ("training/process_state.py", "random.setstate"),

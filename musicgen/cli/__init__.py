@@ -1,7 +1,8 @@
 """The `musicgen` command: parse arguments, call one function, print what it returns.
 
 Music goes to standard output or to the files of -o, everything else to standard error. Exit code
-0: done, 1: bad input (one line says why), 2: wrong usage, 130: interrupted, 143: terminated.
+0: done, 1: bad input (one line says why), 2: wrong usage, 130: interrupted, 143: terminated, 138:
+stopped by SIGUSR1.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ from musicgen.cli.command import PANELS, app
 from musicgen.cli.messages import say
 from musicgen.cli.options import common_first
 from musicgen.cli.results import kept, standard_output
-from musicgen.errors import MusicgenError, TrainingInterrupted
+from musicgen.errors import EndedElsewhere, MusicgenError, Terminated, TrainingInterrupted
 
 # Commands in the order of the panels, and in the order of their modules within one.
 app.registered_commands.sort(key=lambda command: PANELS.index(str(command.rich_help_panel)))
+
+# Batch systems send the second before they end a job; Windows has none.
+_TERMINATING = [signal.SIGTERM, *filter(None, [getattr(signal, "SIGUSR1", None)])]
 
 __all__ = [
     "app",
@@ -65,16 +69,20 @@ def main() -> None:
     # Starting a thread for each core takes longer than numpy's calculations here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # advice to its programmers
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack letters of a title
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = common_first(sys.argv[1:])
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = {number: signal.signal(number, _terminate) for number in _TERMINATING}
     try:
         with standard_output() as screen:
             code = _code(arguments)
             raise SystemExit(code if screen.end() else code or 1)
+    except Terminated as error:  # while the command is ending anyway
+        raise SystemExit(128 + error.signal) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _code(arguments: Sequence[str]) -> int:
@@ -91,12 +99,8 @@ def _code(arguments: Sequence[str]) -> int:
     return 0
 
 
-class _Terminated(BaseException):
-    """SIGTERM was received: open files are closed while it is raised."""
-
-
-def _terminate(_number: int, _frame: object) -> None:
-    raise _Terminated
+def _terminate(number: int, _frame: object) -> None:
+    raise Terminated(number)
 
 
 def _explain(error: BaseException) -> int | None:
@@ -105,6 +109,8 @@ def _explain(error: BaseException) -> int | None:
         case TrainingInterrupted():
             say(str(error))
             return 128 + error.signal
+        case EndedElsewhere():
+            return error.code
         case MusicgenError():
             say(f"error: {kept(error)}")
         case BrokenPipeError():  # the reader of our output has stopped
@@ -112,9 +118,9 @@ def _explain(error: BaseException) -> int | None:
         case KeyboardInterrupt() | SystemExit(code=130):  # the latter is typer's
             say("interrupted")
             return 128 + signal.SIGINT
-        case _Terminated():
+        case Terminated():
             say("terminated")
-            return 128 + signal.SIGTERM
+            return 128 + error.signal
         case SystemExit():
             return error.code if isinstance(error.code, int) else int(bool(error.code))
         case MemoryError():

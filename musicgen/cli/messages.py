@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,28 @@ if TYPE_CHECKING:
     from musicgen.music.tune import Tune
 
 
+_MUTED = ContextVar("muted", default=False)
+
+
+@contextmanager
+def muted(silent: bool) -> Iterator[None]:
+    """Print no messages in the block if `silent`: another process prints the same."""
+    before = _MUTED.set(silent)
+    try:
+        yield
+    finally:
+        _MUTED.reset(before)
+
+
+def is_heard() -> bool:
+    """Whether messages are printed."""
+    return not _MUTED.get()
+
+
 def say(text: str) -> None:
     """One line for the person at the terminal, who may have closed it."""
+    if _MUTED.get():
+        return
     with suppress(OSError, ValueError):
         print(printable(text), file=sys.stderr, flush=True)
 

@@ -16,7 +16,8 @@ from musicgen.cli.command import TRAIN, command
 from musicgen.cli.messages import counted, say
 from musicgen.cli.progress import available_cores, progress_bar
 from musicgen.cli.results import require_free, require_output
-from musicgen.cli.train import CORPUS, MinCount, MostTokens, Start, Tokenizer, tokenizer_of
+from musicgen.cli.train import CORPUS, MinCount, MostTokens, Start, Tokenizer
+from musicgen.cli.training_run import tokenizer_of
 from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:

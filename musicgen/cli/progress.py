@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from musicgen.cli.messages import is_heard
+
 if TYPE_CHECKING:
     from musicgen.training.progress import Progress as TrainingProgress
     from musicgen.training.progress import Report as TrainingReport
@@ -22,7 +24,7 @@ Report = Callable[[str, int, int], None]
 @contextmanager
 def progress_bar() -> Iterator[Report]:
     """A function to call with what is being done, how many are done and how many there are."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr.isatty() and is_heard()):
         yield lambda what, done, total: None
         return
     from rich.console import Console
@@ -50,7 +52,7 @@ def available_cores() -> int:
 def reporting(stream: TextIO) -> Iterator[TrainingReport]:
     """Reports of a training run on a text stream; Lightning's advice is left out of our process."""
     warnings.filterwarnings("ignore", module=r"(pytorch_)?lightning(\..*)?")
-    if stream.isatty():
+    if stream.isatty() and is_heard():
         with _bar(stream) as report:
             yield report
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -337,7 +337,7 @@ def train_head(
     origin: dict[str, Any],
     out: Path,
     *,
-    resume: bool,
+    resume: bool | Literal["auto"],
     logger: Logger,
     suit: bool,
 ) -> None:
@@ -345,6 +345,7 @@ def train_head(
     it."""
     examples = load_task(origin)
     from musicgen import training
+    from musicgen.training.cluster import launch
     from musicgen.training.presets import suited_to_examples
 
     if suit:
@@ -361,7 +362,8 @@ def train_head(
             logger=logger,
             origin=origin,
         )
-    write_left_out(examples, out)
+    if launch().is_first:
+        write_left_out(examples, out)
     say(f"{summary}; loss curve in {out}")
     say(f"next: musicgen evaluate --checkpoint {out}")
     say(f"next: musicgen {origin['task']} --checkpoint {out} tune.abc")

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from musicgen.cli import options, tasks
 from musicgen.cli.command import TRAIN, command
-from musicgen.cli.messages import say
-from musicgen.cli.progress import available_cores, progress_bar, reporting
+from musicgen.cli.messages import muted, say
+from musicgen.cli.progress import reporting
 from musicgen.cli.tasks import TaskOptions
+from musicgen.cli.training_run import (
+    assignments,
+    configured,
+    descent,
+    load_tokens,
+    origin_of_run,
+    reopened,
+    require_unused,
+)
 from musicgen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +42,7 @@ class Logger(StrEnum):
     mlflow = "mlflow"
 
 
-CORPUS, _TRAINING = "What to train on", "How to train"  # panels of the help
+CORPUS, _TRAINING, _DEVICES = "What to train on", "How to train", "Several devices"  # panels
 Tokenizer = Annotated[
     str | None,
     typer.Option(
@@ -69,7 +79,17 @@ Start = Annotated[
 ]
 
 
+@contextmanager
+def _one_of_several() -> Iterator[None]:
+    """Of processes that torchrun, srun or Lightning have started for one run, one speaks."""
+    from musicgen.training.cluster import launch, one_voice
+
+    with one_voice(), muted(not launch().is_first):
+        yield
+
+
 @command(TRAIN)
+@_one_of_several()
 def train(
     *,
     corpus: Annotated[
@@ -152,6 +172,33 @@ def train(
         int | None,
         typer.Option(min=0, help="Seed of weights and order.", rich_help_panel=_TRAINING),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="GPUs, or processes, of each machine (default: as many as torchrun or srun start, "
+            "else 1).",
+            rich_help_panel=_DEVICES,
+        ),
+    ] = None,
+    num_nodes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Machines that the command is started on (default: those of torchrun or srun, "
+            "else 1).",
+            rich_help_panel=_DEVICES,
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ddp|fsdp",
+            help="Each device has the whole network (ddp, the default), or on GPUs a part of it "
+            "(fsdp).",
+            rich_help_panel=_DEVICES,
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="The run folder; it must be new.", rich_help_panel="Output")
     ],
@@ -175,6 +222,15 @@ def train(
             "--resume", help="Resume the unfinished run in --out.", rich_help_panel="Output"
         ),
     ] = False,
+    auto_resume: Annotated[
+        bool,
+        typer.Option(
+            "--auto-resume",
+            help="Begin the run, or resume it where --out holds it: one command for jobs that are "
+            "started again.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     logger: Annotated[
         Logger,
         typer.Option(
@@ -189,29 +245,38 @@ def train(
     """
     from musicgen.training.presets import TOKENIZERS
 
-    overrides = _assignments(settings, accumulate, carry, sample_every, sample_midi)
+    given_options = {
+        "data.accumulate": accumulate,
+        "data.carry": carry or None,
+        "sample_every": sample_every,
+        "sample_midi": sample_midi or None,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "strategy": strategy,
+    }
+    overrides = assignments(settings, given_options)
     budgets = (("minutes", minutes), ("cpu_minutes", cpu_minutes), ("epochs", epochs))
     budget = {name: value for name, value in budgets if value is not None}
+    mode: bool | Literal["auto"] = "auto" if auto_resume else resume
     origin: dict[str, Any] = {}
+    if resume and auto_resume:
+        raise ConfigError("--resume and --auto-resume: give one of them")
+    if mode and _says_finished(out):
+        return
     if resume:
-        if overrides or budget or seed is not None:
+        if budget or seed is not None:
             raise ConfigError("--resume: an unfinished run keeps its own settings; drop them")
-        from musicgen.training import RunFolder
-
-        if finished := RunFolder(out).result():
-            say(f"{out}: the run is finished ({finished}); train into another folder")
-            return
-        config, origin = RunFolder(out).settings()
+        config, origin = reopened(out, overrides)
     if not (tokens or resume or tokenizer) and task.task == tasks.TaskName.next:
         tokenizer = TOKENIZERS.get(preset or "")
-    given = _origin(corpus, column, tokens, tokenizer, from_, min_count, most_tokens)
+    given = origin_of_run(corpus, column, tokens, tokenizer, from_, min_count, most_tokens)
     head = tasks.origin_of(task, origin, given, column)
     if head is not None:
         if not resume:
-            _require_unused(out)
+            require_unused(out, auto_resume)
             config = tasks.configured(head["task"], preset, overrides, seed, budget)
         chosen = resume or budget or tasks.sets_pace(overrides)
-        tasks.train_head(config, head, out, resume=resume, logger=logger.value, suit=not chosen)
+        tasks.train_head(config, head, out, resume=mode, logger=logger.value, suit=not chosen)
         return
     if any(given.values()) or not origin:
         origin = given if given["tokens"] else {**given, "corpus": given["corpus"] or ["celtic"]}
@@ -219,12 +284,25 @@ def train(
     if start is not None and preset is not None:
         raise ConfigError("--preset and --from: the model has its network; drop --preset")
     if not resume:
-        config = _configure(start, preset, overrides, seed=seed, budget=budget)
-        _require_unused(out)
-    data = _load_tokens(origin, start)
+        config = configured(start, preset, overrides, seed=seed, budget=budget)
+        require_unused(out, auto_resume)
+    data = load_tokens(origin, start)
     if not resume:
         n_tokens = len(data.tokens.splits["train"].ids)
-        config = _configure(start, preset, overrides, seed=seed, budget=budget, n_tokens=n_tokens)
+        config = configured(start, preset, overrides, seed=seed, budget=budget, n_tokens=n_tokens)
+    _train_next(config, data, start, out, resume=mode, logger=logger.value, origin=origin)
+
+
+def _train_next(
+    config: TrainConfig,
+    data: CachedCorpus,
+    start: Checkpoint | None,
+    out: Path,
+    *,
+    origin: dict[str, Any],
+    **options: Any,
+) -> None:
+    """Train a model of the next token; `options` are `resume` and `logger` of `training.train`."""
     from musicgen import training
 
     with reporting(sys.stderr) as report:
@@ -232,152 +310,22 @@ def train(
             config,
             data.tokens,
             out,
-            resume=resume,
             report=report,
             notify=say,
-            about=data.about if start is None else _descent(data.about, start, origin["from"]),
+            about=data.about if start is None else descent(data.about, start, origin["from"]),
             novelty=data.novelty,
             start=start,
-            logger=logger.value,
             origin=origin,
+            **options,
         )
     say(f"{summary}; loss curve in {out}")
     say(f"next: musicgen generate --checkpoint {out}")
 
 
-def _origin(
-    corpus: list[str] | None,
-    column: str,
-    tokens: Path | None,
-    tokenizer: str | None,
-    start: str | None,
-    min_count: int | None,
-    most_tokens: int | None,
-) -> dict[str, Any]:
-    """What a run is asked to train on; None where nothing is said.
-
-    Raises:
-        ConfigError: token files, and what only a corpus has.
-    """
-    from musicgen.corpus.sources import with_column
-
-    if tokens is not None and corpus:
-        raise ConfigError("--corpus and --tokens: give one of them")
-    encoding = {"tokenizer": tokenizer, "min_count": min_count, "most_tokens": most_tokens}
-    for name, value in encoding.items():
-        if tokens is not None and value is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option} and --tokens: token files have theirs; drop {option}")
-    return {
-        "corpus": with_column(map(_lasting, corpus), column) if corpus else None,
-        "tokens": tokens and str(tokens.resolve()),
-        "from": start and _lasting(start),
-        **encoding,
-    }
-
-
-def _require_unused(out: Path) -> None:
-    """See that a run can begin in the folder, before its corpus is read."""
+def _says_finished(out: Path) -> bool:
+    """Whether the run in a folder is over, which is said."""
     from musicgen.training import RunFolder
-    from musicgen.training.run import is_first_process
 
-    RunFolder(out, active=is_first_process()).require_unused()
-
-
-def _assignments(
-    settings: list[str] | None,
-    accumulate: int | None,
-    carry: bool,
-    sample_every: int | None,
-    sample_midi: bool,
-) -> list[str]:
-    """The values of --set, and of the options that are settings, where they are given."""
-    values = {
-        "data.accumulate": accumulate,
-        "data.carry": carry or None,
-        "sample_every": sample_every,
-        "sample_midi": sample_midi or None,
-    }
-    named = [f"{name}={value}".lower() for name, value in values.items() if value is not None]
-    return [*(settings or ()), *named]
-
-
-def _descent(about: str, start: Checkpoint, name: str) -> str:
-    """The sources of a model that was trained on from another."""
-    from musicgen.models.card import without_front_matter
-
-    card = without_front_matter(start.card)
-    return f"Trained on from the model {name}, described below.\n{about}\n{card}"
-
-
-def _lasting(name: str) -> str:
-    """A name that means the same from every working folder."""
-    return str(Path(name).resolve()) if Path(name).exists() else name
-
-
-def _configure(
-    start: Checkpoint | None,
-    preset: str | None,
-    overrides: list[str],
-    *,
-    seed: int | None,
-    budget: dict[str, float],
-    n_tokens: int | None = None,
-) -> TrainConfig:
-    """The configuration of a run that starts from a model, or from random weights; if nothing about
-    the network or the batches is asked for, as it suits so many tokens.
-
-    Raises:
-        ConfigError: an unknown preset or setting.
-    """
-    from musicgen.training import presets
-    from musicgen.training.config import with_settings
-
-    config = presets.preset(preset or presets.DEFAULT) if start is None else presets.onward(start)
-    chosen = preset or start or any(name.startswith(("model.", "data.")) for name in overrides)
-    if n_tokens is not None and not chosen:
-        plain, config = config, presets.suited(config, n_tokens)
-        if config != plain:
-            say(
-                f"a small corpus ({n_tokens:,} tokens): a network of {config.model.d_model} "
-                f"channels, batches of {config.data.batch_tokens} tokens"
-            )
-    config = with_settings(config, overrides)
-    if seed is not None:
-        config = replace(config, seed=seed)
-    return config.with_budget(**budget) if budget else config
-
-
-def _load_tokens(origin: dict[str, Any], start: Checkpoint | None) -> CachedCorpus:
-    """The token files of a run: given, or prepared from a corpus, once."""
-    from musicgen.corpus.cache import CachedCorpus, prepared
-
-    if origin["tokens"] is not None:
-        return CachedCorpus.of_tokens(Path(origin["tokens"]))
-    say(f"reading {', '.join(origin['corpus'])}")
-    with progress_bar() as progress:
-        data = prepared(
-            origin["corpus"],
-            tokenizer=tokenizer_of(origin["tokenizer"], start),
-            vocabulary=None if start is None else start.vocab,
-            min_count=origin.get("min_count"),
-            most_tokens=origin.get("most_tokens"),
-            workers=available_cores(),
-            progress=progress,
-        )
-    for line in data.summary:
-        say(line)
-    return data
-
-
-def tokenizer_of(name: str | None, start: Checkpoint | None) -> str | None:
-    """The token language asked for, or that of the model to start from.
-
-    Raises:
-        ConfigError: they differ.
-    """
-    if start is None:
-        return name
-    if name not in (None, start.tokenizer):
-        raise ConfigError(f"--tokenizer and --from: the model uses {start.tokenizer} tokens")
-    return start.tokenizer
+    if finished := RunFolder(out).result():
+        say(f"{out}: the run is finished ({finished}); train into another folder")
+    return finished is not None

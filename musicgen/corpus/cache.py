@@ -44,8 +44,8 @@ class CachedCorpus:
     summary: tuple[str, ...]
 
     @classmethod
-    def of_tokens(cls, folder: Path) -> CachedCorpus:
-        """Token files that `musicgen prepare` wrote.
+    def of_tokens(cls, folder: Path, *, verify: bool = True) -> CachedCorpus:
+        """Token files that `musicgen prepare` wrote; see `TokenSet.load`.
 
         Raises:
             CorpusError: there are none, or they are damaged.
@@ -53,7 +53,7 @@ class CachedCorpus:
         index = folder / FILE_NAME
         novelty = NoveltyIndex.load(index) if index.exists() else None
         about = f"Trained on the token files {folder}."
-        return cls(folder, TokenSet.load(folder), novelty, about, ())
+        return cls(folder, TokenSet.load(folder, verify=verify), novelty, about, ())
 
 
 def cache_folder() -> Path:

@@ -121,8 +121,15 @@ class TokenSet:
         if missing:
             raise CorpusError(f"these token files have no feature '{missing[0]}'; prepare it again")
         columns = [known.index(name) for name in wanted]
+        first, n = (columns or [0])[0], len(columns)
+        side_by_side = columns == list(range(first, first + n))  # such stay on disk
         splits = {
-            name: replace(split, features=np.ascontiguousarray(split.features[:, columns]))
+            name: replace(
+                split,
+                features=split.features[:, first : first + n]
+                if side_by_side
+                else np.ascontiguousarray(split.features[:, columns]),
+            )
             for name, split in self.splits.items()
         }
         return replace(
@@ -155,8 +162,9 @@ class TokenSet:
         }
 
     @staticmethod
-    def load(folder: str | Path) -> TokenSet:
-        """Open a folder written by `save`; arrays stay on disk until they are used.
+    def load(folder: str | Path, *, verify: bool = True) -> TokenSet:
+        """Open a folder written by `save`; arrays stay on disk until they are used, but to `verify`
+        them all are read once, unless another process does that.
 
         Raises:
             CorpusError: it is not such a folder, or its files do not fit together.
@@ -186,7 +194,7 @@ class TokenSet:
         except (OSError, ValueError):
             raise CorpusError(f"{where}: is damaged; {_AGAIN}") from None
         tokens = TokenSet(splits=splits, **fields)
-        if tokens.fingerprint != _checked_fingerprint(tokens, counts, folder, where):
+        if verify and tokens.fingerprint != _checked_fingerprint(tokens, counts, folder, where):
             raise CorpusError(f"{where}: was changed or damaged; prepare the corpus again")
         return tokens
 

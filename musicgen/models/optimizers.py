@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 # Weight decay where none is asked for. The learning rates of Adagrad and SGD are so large that
 # what suits AdamW would pull their weights to 0.
 DECAYS = {"adamw": 0.05, "muon": 0.05, "adagrad": 0.0, "sgd": 0.0}
+WHOLE_NDIM = "whole_ndim"  # an attribute of weights of which a device holds a part
 
 
 def build_optimizer(
@@ -30,8 +31,9 @@ def build_optimizer(
     embedding tables are not decayed. `beta2` is the second decay rate of AdamW."""
     tables = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
     trained = [p for p in network.parameters() if p.requires_grad]
-    decayed: list[Tensor] = [p for p in trained if p.ndim >= 2 and id(p) not in tables]
-    free = [p for p in trained if p.ndim < 2 or id(p) in tables]
+    matrices = {id(p) for p in trained if getattr(p, WHOLE_NDIM, p.ndim) >= 2} - tables
+    decayed: list[Tensor] = [p for p in trained if id(p) in matrices]
+    free = [p for p in trained if id(p) not in matrices]
     rate, decay = learning_rate, DECAYS[name] if weight_decay is None else weight_decay
 
     def groups(decayed: list[Tensor]) -> list[dict[str, Any]]:

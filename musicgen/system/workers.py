@@ -117,10 +117,12 @@ def _set_environment(variables: Mapping[str, str]) -> None:
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Processes that are started here never see a Ctrl-C of the terminal: this thread blocks its
-    signal until the block ends, and they inherit that."""
+    """Processes that are started here never see a Ctrl-C of the terminal, nor the SIGUSR1 by which
+    a batch system warns all processes of a job: this thread blocks these signals until the block
+    ends, and they inherit that."""
     if hasattr(signal, "pthread_sigmask"):
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        blocked = {signal.SIGINT, signal.SIGUSR1}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
             yield
         finally:

@@ -9,18 +9,21 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint as CheckpointCallback
 
 from musicgen.errors import TrainingError, TrainingInterrupted
+from musicgen.training.cluster import REQUEUE, EarlyWarning, launch, requeue
 from musicgen.training.config import TrainConfig
 from musicgen.training.datamodule import TuneDataModule
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.progress import Progress, Report
 from musicgen.training.run_folder import Row, RunFolder, parse_rows, render_rows
+from musicgen.training.sharding import whole_network
 
 # The folder of the model to keep, its files by name: of a network, `score` and `step`.
 Describe = Callable[..., dict[str, bytes]]
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(filter(None, (signal.SIGINT, signal.SIGTERM, REQUEUE)))
 _WARMING_UP_S = 3.0  # before the speed of a run is known
 _CLOSING_S = 3.0  # the last save, the picture
 
@@ -30,6 +33,14 @@ def _any_device(trainer: pl.Trainer, mine: bool) -> bool:
     if trainer.world_size == 1:
         return mine
     return bool(trainer.strategy.reduce_boolean_decision(mine, all=False))
+
+
+def _highest(trainer: pl.Trainer, mine: int) -> int:
+    """The highest number of all devices, so that all act alike."""
+    if trainer.world_size == 1:
+        return mine
+    number = torch.tensor(mine, device=trainer.strategy.root_device)
+    return int(trainer.strategy.reduce(number, reduce_op="max"))
 
 
 def _is_foreign(handler: Any) -> bool:
@@ -142,8 +153,10 @@ class ExportModel(pl.Callback):
         self.last = float(trainer.callback_metrics[f"val_bits_per_{module.unit}"])
         if self.best is None or self.last < self.best:
             self.best = self.last
-            best = self._describe(module.scored, score=self.last, step=trainer.global_step)
-            self._folder.keep_model(best)
+            network = whole_network(trainer, module)
+            if self._folder.active and network is not None:
+                best = self._describe(network, score=self.last, step=trainer.global_step)
+                self._folder.keep_model(best)
 
     def state_dict(self) -> dict[str, Any]:
         """The best score."""
@@ -220,7 +233,8 @@ class History(pl.Callback):
 
 class ResumableStates(CheckpointCallback):
     """Saves states from which a run goes on to the last bit: every few minutes, before each
-    validation (which a resumed run then does first), and when SIGINT or SIGTERM ends the run.
+    validation (which a resumed run then does first), and when SIGINT, SIGTERM or SIGUSR1 ends the
+    run. After SIGUSR1 a job of SLURM is started again.
 
     Everything that decides the losses is a function of the step or part of the state. With a
     budget of time the clock is, too: there a resumed run is only nearly the same.
@@ -239,12 +253,14 @@ class ResumableStates(CheckpointCallback):
         self._has_signals = False
 
     def take_signals(self) -> None:
-        """Let SIGINT and SIGTERM end the run after the step they come in, unless the program that
+        """Let signals end the run after the step they come in, unless the program that
         calls us handles them itself."""
         try:
-            for number in self._handlers:
+            for number, handler in self._handlers.items():
                 signal.signal(number, self._note_signal)
                 self._has_signals = True
+                if isinstance(handler, EarlyWarning) and handler.received:
+                    self._signal = self._signal or number
         except ValueError:
             pass  # not the main thread: signals are the caller's business
 
@@ -255,9 +271,13 @@ class ResumableStates(CheckpointCallback):
                 signal.signal(number, handler)
 
     def _note_signal(self, number: int, _frame: object) -> None:
-        if self._signal is not None:  # the second time at once
-            raise KeyboardInterrupt
-        self._signal = number
+        if number == self._signal == signal.SIGINT and not launch().is_external:
+            raise KeyboardInterrupt  # the second time at once; torchrun and srun send it twice
+        self._signal = self._signal or number
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note how many devices there are."""
+        self._world_size = trainer.world_size
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validate if that was still to come, and see whether the run is over."""
@@ -282,7 +302,8 @@ class ResumableStates(CheckpointCallback):
         loop: Any = trainer.fit_loop
         module = cast(NextTokenModule, pl_module)
         self._unscored = loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
-        interrupted = _any_device(trainer, self._signal is not None)
+        number = _highest(trainer, self._signal or 0)  # a signal may come to one process alone
+        interrupted = number > 0
         due = _any_device(trainer, time.monotonic() - self._saved >= self._save_s)
         if self._unscored or interrupted or due:
             self._save(trainer, module)
@@ -290,7 +311,8 @@ class ResumableStates(CheckpointCallback):
             if module.is_log_step(batch_idx):  # Lightning would log after this
                 for logger in trainer.loggers:
                     logger.log_metrics(module.train_metrics(), step=trainer.global_step - 1)
-            raise self._interruption(trainer.global_step)
+            again = self._requeue(trainer) if number == REQUEUE else "go on with --resume"
+            raise self._interruption(trainer.global_step, number, again)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int,
@@ -298,14 +320,22 @@ class ResumableStates(CheckpointCallback):
     ) -> None:  # fmt: skip
         """Stop on a signal here, too; the state was saved before. (Of several devices none may
         leave the others waiting.)"""
-        if self._signal is not None and trainer.world_size == 1:
-            raise self._interruption(trainer.global_step)
+        number = self._signal
+        if number is not None and trainer.world_size == 1:
+            again = self._requeue(trainer) if number == REQUEUE else "go on with --resume"
+            raise self._interruption(trainer.global_step, number, again)
 
-    def _interruption(self, step: int) -> TrainingInterrupted:
+    def _interruption(self, step: int, number: int, again: str) -> TrainingInterrupted:
         return TrainingInterrupted(
-            f"{self._folder.path}: stopped at step {step}, state saved; go on with --resume",
-            signal=self._signal or signal.SIGTERM,
+            f"{self._folder.path}: stopped at step {step}, state saved; {again}", signal=number
         )
+
+    def _requeue(self, trainer: pl.Trainer) -> str:
+        """Have the job started again by the first process, for which the others wait: SLURM may end
+        all of them as soon as one has ended."""
+        again = requeue(self._folder.notify) if trainer.is_global_zero else ""
+        trainer.strategy.barrier()
+        return again
 
     def _save(self, trainer: pl.Trainer, module: NextTokenModule) -> None:
         """Write a resumable state; an earlier one stays until the new one is safe on disk.
@@ -317,7 +347,8 @@ class ResumableStates(CheckpointCallback):
             return  # the next row will say so; a broken state must not replace a good one
         written = self._folder.path / "resume" / "writing.ckpt"
         try:
-            written.parent.mkdir(exist_ok=True)
+            if self._folder.active:
+                written.parent.mkdir(exist_ok=True)
             trainer.save_checkpoint(written, weights_only=False)
             self._folder.keep_state(written, trainer.global_step)
         except OSError as error:
@@ -329,9 +360,16 @@ class ResumableStates(CheckpointCallback):
         self._saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether a validation is still to come."""
-        return {"unscored": self._unscored}
+        """Whether a validation is still to come, and on how many devices the run is."""
+        return {"unscored": self._unscored, "world_size": self._world_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self._unscored = state_dict["unscored"]
+        before = state_dict.get("world_size", self._world_size)
+        if before != self._world_size and self._folder.active:
+            self._folder.notify(
+                f"{self._folder.path}: goes on with {self._world_size} processes instead of "
+                f"{before}: batches are the same, but dropout is drawn anew and sums are rounded "
+                "differently"
+            )

@@ -61,7 +61,9 @@ class TrainConfig:
     `weight_decay` is decoupled; None is 0.05, but 0 for "adagrad" and "sgd". `val_every` counts
     steps, 0 is once an epoch; after `patience` scores without a new best the run ends early (0
     never). After each `sample_every` steps (0 never) a sample is written, with `sample_midi` as
-    MIDI, too, where it is a tune. `trainer` holds other arguments of Lightning's Trainer by name.
+    MIDI, too, where it is a tune. `devices` are those of each of `num_nodes` machines, on each of
+    which the run is started; None is as many as torchrun or srun started it for, else one.
+    `trainer` holds other arguments of Lightning's Trainer by name.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -87,14 +89,15 @@ class TrainConfig:
     sample_midi: bool = False
     precision: Literal["auto", "32", "bf16"] = "auto"
     accelerator: str = "auto"
-    devices: int = 1
+    devices: int | None = None
+    num_nodes: int | None = None
     strategy: str = "auto"
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(
             self,
-            (*BUDGETS, "learning_rate", "clip", "log_every", "devices"),
+            (*BUDGETS, "learning_rate", "clip", "log_every", "devices", "num_nodes"),
             lambda value: value is None or value > 0,
             "is not positive",
         )

@@ -144,10 +144,11 @@ class NextTokenModule(pl.LightningModule):
             {"network": model.pop("kind"), "unit": self.unit, **model, **training}
         )
         if config.model.vocab_size:
-            self.network = self._build(config.model)
+            self.network = self.build(config.model)
             self._start_average()
 
-    def _build(self, model: ModelConfig) -> nn.Module:
+    def build(self, model: ModelConfig) -> nn.Module:
+        """A new network."""
         return build_model(model)
 
     def _start_average(self) -> None:

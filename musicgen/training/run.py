@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
-import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import EarlyStopping
-from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from musicgen.config import to_dict, unknown
 from musicgen.corpus.tokenset import TokenSet
-from musicgen.errors import TrainingError, printable
+from musicgen.errors import TrainingError
 from musicgen.models import weight_shapes
 from musicgen.models.checkpoint import Checkpoint, files_of
 from musicgen.models.description import describe_model
 from musicgen.music.similarity import NoveltyIndex
 from musicgen.training.callbacks import Budget, Describe, ExportModel, History, ResumableStates
+from musicgen.training.cluster import Peers, losing_processes
 from musicgen.training.config import BUDGETS, TrainConfig
 from musicgen.training.datamodule import TuneDataModule, require_validation
+from musicgen.training.devices import device_arguments, require_devices
 from musicgen.training.lightning_module import NextTokenModule
 from musicgen.training.presets import ENOUGH_STEPS
 from musicgen.training.process_state import own_random_numbers, quiet_lightning
 from musicgen.training.progress import Report
 from musicgen.training.run_folder import Origin, RunFolder, Summary
+from musicgen.training.sharding import require_shardable, sharded_arguments
 
 if TYPE_CHECKING:
     from musicgen.training.tasks import Task
@@ -47,8 +47,8 @@ _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 _OWN_ARGUMENTS = {
     "max_steps": "steps", "max_epochs": "epochs", "max_time": "minutes",
     "callbacks": "the Python API", "logger": "--logger", "default_root_dir": "--out",
-    "accelerator": "accelerator",
-    "devices": "devices", "strategy": "strategy", "gradient_clip_val": "clip",
+    "accelerator": "accelerator", "devices": "--devices", "num_nodes": "--num-nodes",
+    "strategy": "--strategy", "gradient_clip_val": "clip",
     "accumulate_grad_batches": "data.accumulate", "val_check_interval": "val_every",
     "check_val_every_n_epoch": "val_every", "log_every_n_steps": "log_every",
     "fast_dev_run": "steps", "enable_checkpointing": "save_minutes", "barebones": "the Python API",
@@ -61,7 +61,7 @@ def train(
     tokens: TokenSet | Task,
     folder: str | Path,
     *,
-    resume: bool = False,
+    resume: bool | Literal["auto"] = False,
     report: Report = lambda progress: None,
     notify: Callable[[str], None] = lambda line: None,
     about: str = "",
@@ -76,8 +76,10 @@ def train(
         config: its network need not be fitted to the tokens yet.
         tokens: the tunes, or the examples of another task; the validation split decides which
             model is best.
-        folder: a new folder for the run, or with `resume` the one of an unfinished run.
-        resume: continue from the last saved state.
+        folder: a new folder for the run, or with `resume` the one of an unfinished run; on several
+            machines one that all of them see.
+        resume: continue from the last saved state, or with "auto" where there is one: the run that
+            is named begins, goes on or is finished already.
         report: called with the progress every few steps.
         notify: called with lines that a person should read.
         about: Markdown for the model's card, such as sources and licences.
@@ -91,17 +93,19 @@ def train(
 
     Raises:
         TrainingError: the run cannot start or continue; everything saved so far is kept.
-        TrainingInterrupted: SIGINT or SIGTERM came; the state is saved.
+        TrainingInterrupted: SIGINT, SIGTERM or SIGUSR1 came; the state is saved.
+        EndedElsewhere: of several processes another one cannot start or continue.
     """
     _require_trainable(config, tokens, start, logger)
     config, tokens = _sized(config, tokens, start)
     if start is not None and start.novelty is not None:
         novelty = start.novelty if novelty is None else start.novelty + novelty
-    run = RunFolder(Path(folder), active=is_first_process(), notify=notify)
-    with run.claimed(make=not resume):
-        state = run.reopen(config, tokens) if resume else None
-        if state is None:
-            run.begin(config, tokens, origin or {})
+    peers = Peers()
+    run = RunFolder(Path(folder), active=peers.mine.is_first, notify=notify)
+    if resume == "auto" and (finished := run.result()) is not None:
+        return finished
+    with run.claimed(make=resume is not True):
+        state = _begin(peers, run, config, tokens, resume, origin or {})
         torch.manual_seed(config.seed)
         module, data, describe = _parts(config, tokens, start, novelty, about)
         enough = ENOUGH_STEPS if isinstance(tokens, TokenSet) else 0
@@ -112,9 +116,53 @@ def train(
         return summary
 
 
-def is_first_process() -> bool:
-    """Whether this is the one of several processes that train together that writes the files."""
-    return bool(getattr(rank_zero_only, "rank", 0) == 0)
+def _begin(
+    peers: Peers,
+    run: RunFolder,
+    config: TrainConfig,
+    tokens: TokenSet | Task,
+    resume: bool | Literal["auto"],
+    origin: Origin,
+) -> Path | None:
+    """Begin a run, or reopen it, once all processes are ready: the state to go on from."""
+    if resume is True or (resume and run.has_begun):
+        state = run.reopen(config, tokens, anew=resume == "auto")
+        return _agreed(peers, run, config, tokens, state)
+    run.require_unused()
+    _agreed(peers, run, config, tokens, None)
+    run.begin(config, tokens, origin)
+    return None
+
+
+def _agreed(
+    peers: Peers,
+    run: RunFolder,
+    config: TrainConfig,
+    tokens: TokenSet | Task,
+    state: Path | None,
+) -> Path | None:
+    """The state that the first process goes on from, once all are ready with the same settings.
+
+    Raises:
+        TrainingError: this one has other settings or tokens, or does not see the state.
+    """
+    facts = {name: json.dumps(value) for name, value in to_dict(config).items()}
+    facts |= {"tokens": tokens.fingerprint, "state": state.name if state else ""}
+
+    def check(agreed: dict[str, str]) -> None:
+        for name, value in agreed.items():
+            if value != facts[name] and name != "state":
+                raise TrainingError(f"{name}: is not that of the first process; start all alike")
+        seen = run.path / "resume" / agreed["state"]
+        if agreed["state"] and not seen.exists():
+            raise TrainingError(f"{seen}: is not there; --out must be a folder of all machines")
+
+    agreed = peers.agree(facts, check, run.notify)
+    if not agreed["state"]:
+        return None
+    state = run.path / "resume" / agreed["state"]
+    run.resumed_step = int(state.name.partition("-")[0])
+    return state
 
 
 def _sized(
@@ -182,15 +230,18 @@ def _fit(
     )
     states = ResumableStates(run, config.save_minutes, budget, export)
     callbacks = [budget, export, history, early, *_samples(config, run), states]
+    arguments = _trainer_arguments(config)
+    arguments |= sharded_arguments(config, module, arguments["precision"])
     trainer = pl.Trainer(
-        **_trainer_arguments(config),
+        **arguments,
         callbacks=callbacks,
         logger=[] if logger == "csv" else [_lightning_logger(logger, run)],
         default_root_dir=run.path,
     )
     states.take_signals()
     try:
-        trainer.fit(module, data, ckpt_path=state, weights_only=True)
+        with losing_processes(run.path):
+            trainer.fit(module, data, ckpt_path=state, weights_only=True)
     except OSError as error:
         raise TrainingError(
             f"{run.path}: cannot be written ({error.strerror or error}); make room and go on with "
@@ -264,27 +315,8 @@ def _require_trainable(
         if name not in known or name == "self":
             names = [n for n in known if n != "self" and n not in _OWN_ARGUMENTS]
             raise TrainingError(unknown(f"trainer.{name}", name, names, kind="Trainer argument"))
-    _require_devices(config)
-
-
-def _require_devices(config: TrainConfig) -> None:
-    """Check that this machine has the accelerator, the devices and the strategy.
-
-    Raises:
-        TrainingError: it has not, or there are more processes than processors.
-    """
-    settings = {name: getattr(config, name) for name in ("accelerator", "devices", "strategy")}
-    settings |= config.trainer
-    try:
-        with quiet_lightning():
-            trainer = pl.Trainer(**settings, logger=False, enable_checkpointing=False)
-    except (ValueError, RuntimeError, ImportError, TypeError, MisconfigurationException) as error:
-        text = ", ".join(f"{name}={printable(str(v))[:40]}" for name, v in settings.items())
-        reason = printable(re.split(r"[.:] |\n", str(error))[0])[:150]
-        raise TrainingError(f"{text}: not available here ({reason})") from None
-    cores = os.cpu_count() or 1
-    if isinstance(trainer.accelerator, CPUAccelerator) and config.devices > cores:
-        raise TrainingError(f"devices={config.devices}: this machine has {cores} processors")
+    require_shardable(config)
+    require_devices(config)
 
 
 def _trainer_arguments(config: TrainConfig) -> dict[str, Any]:
@@ -293,9 +325,7 @@ def _trainer_arguments(config: TrainConfig) -> dict[str, Any]:
     bf16 = config.precision == "bf16" or (config.precision == "auto" and cuda)
     parts = config.data.accumulate
     return {
-        "accelerator": config.accelerator,
-        "devices": config.devices,
-        "strategy": config.strategy,
+        **device_arguments(config),
         "precision": "bf16-mixed" if bf16 else "32-true",
         "max_epochs": -1,  # the budget ends a run
         "accumulate_grad_batches": parts,

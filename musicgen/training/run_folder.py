@@ -32,7 +32,7 @@ from musicgen.training.progress import target_of
 _FORMAT = 2  # of the resumable states
 _KEPT = 2  # of them
 _SCORE = "val_bits_per_note"
-_FREE_TO_CHANGE = (
+FREE_TO_CHANGE = (  # by whoever resumes a run
     "sample_every",
     "sample_midi",
     "log_every",
@@ -40,6 +40,7 @@ _FREE_TO_CHANGE = (
     "patience",
     "accelerator",
     "devices",
+    "num_nodes",
     "strategy",
 )
 
@@ -148,8 +149,14 @@ class RunFolder:
         if not empty:
             raise TrainingError(f"{self.path}: holds other files; choose another folder")
 
-    def reopen(self, config: TrainConfig, tokens: Trainable) -> Path:
+    @property
+    def has_begun(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.path / "run.json").exists()
+
+    def reopen(self, config: TrainConfig, tokens: Trainable, *, anew: bool = False) -> Path | None:
         """Check that a run can continue with these settings and tokens: the state to start from.
+        With `anew` a run that was ended before it had saved a state begins again: None.
 
         Raises:
             TrainingError: there is nothing to resume, it is finished, or something has changed.
@@ -163,6 +170,8 @@ class RunFolder:
         if fingerprint != tokens.fingerprint:
             raise TrainingError(f"{self.path}: was trained on another corpus; start a new run")
         _refuse_changes(to_dict(before), to_dict(config), str(self.path))
+        if anew and not self.states():
+            return None
         state = self._last_state()
         self.resumed_step = int(state.name.partition("-")[0])
         return state
@@ -381,7 +390,7 @@ def parse_rows(text: str, unit: str = "note") -> list[Row]:
 def _refuse_changes(before: dict[str, Any], now: dict[str, Any], where: str) -> None:
     """Raise TrainingError when a setting that decides the losses is not what it was."""
     for name, old in before.items():
-        if name in _FREE_TO_CHANGE or old == now[name]:
+        if name in FREE_TO_CHANGE or old == now[name]:
             continue
         if isinstance(old, dict):
             new = now[name]

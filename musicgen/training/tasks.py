@@ -262,7 +262,8 @@ class TaskModule(NextTokenModule):
     def setup(self, stage: str | None = None) -> None:
         """Nothing: the network was built for the task."""
 
-    def _build(self, model: ModelConfig) -> nn.Module:
+    def build(self, model: ModelConfig) -> nn.Module:
+        """A new network for the task."""
         return self.task.network(model)
 
     def log_dict(self, dictionary: Any, **options: Any) -> None:  # type: ignore[override]

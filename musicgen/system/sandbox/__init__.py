@@ -30,6 +30,7 @@ from musicgen import errors
 from musicgen.errors import MusicgenError, SandboxError
 from musicgen.system.sandbox.framing import receive, send
 from musicgen.system.sandbox.limits import MIB, ResourceLimits
+from musicgen.system.workers import without_interrupts
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -258,14 +259,15 @@ class _Child:
         theirs, ours = os.pipe()
         self._lifeline = os.fdopen(ours, "wb")  # open while this process lives
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-I", "-c", _BOOT, json.dumps(places)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=theirs,  # the child moves it to another place
-                env={**os.environ, **_ENVIRONMENT},
-                start_new_session=True,  # the parent handles Ctrl-C in the terminal
-            )
+            with without_interrupts():
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                    [sys.executable, "-I", "-c", _BOOT, json.dumps(places)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=theirs,  # the child moves it to another place
+                    env={**os.environ, **_ENVIRONMENT},
+                    start_new_session=True,  # the parent handles Ctrl-C in the terminal
+                )
         except OSError:
             self._lifeline.close()
             raise
