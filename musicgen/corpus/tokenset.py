@@ -121,17 +121,10 @@ class TokenSet:
         if missing:
             raise CorpusError(f"these token files have no feature '{missing[0]}'; prepare it again")
         columns = [known.index(name) for name in wanted]
-        first, n = (columns or [0])[0], len(columns)
-        side_by_side = columns == list(range(first, first + n))  # such stay on disk
-        splits = {
-            name: replace(
-                split,
-                features=split.features[:, first : first + n]
-                if side_by_side
-                else np.ascontiguousarray(split.features[:, columns]),
-            )
-            for name, split in self.splits.items()
-        }
+        if columns == list(range(len(columns))):  # the first ones stay on disk
+            columns = slice(len(columns))  # type: ignore[assignment]
+        splits = {n: replace(split, features=split.features[:, columns])
+                  for n, split in self.splits.items()}  # fmt: skip
         return replace(
             self, feature_sizes={name: self.feature_sizes[name] for name in wanted}, splits=splits
         )

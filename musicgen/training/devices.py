@@ -17,7 +17,6 @@ from musicgen.training.config import TrainConfig
 from musicgen.training.process_state import quiet_lightning
 
 
-
 def device_arguments(config: TrainConfig) -> dict[str, Any]:
     """Arguments of a Trainer: as many devices as torchrun or srun have started the run for, else
     one, unless the settings say how many."""
