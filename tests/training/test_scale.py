@@ -111,11 +111,16 @@ def test_two_devices_give_the_losses_of_one(tmp_path: Path, tokens: TokenSet, pa
     assert_like(tmp_path / "two", tmp_path / "one")
 
 
+# Each process has a clock of its own, which steps alone move, and writes its learning rates.
 RECORDING = """
-from musicgen.training import NextTokenModule
+from types import SimpleNamespace
+from musicgen.training import NextTokenModule, callbacks
+now = [0.0]
+callbacks.time = SimpleNamespace(monotonic=lambda: now[0])
 begin = NextTokenModule.on_train_batch_start
 def recording(self, *arguments):
     begin(self, *arguments)
+    now[0] += 1 + 0.2 * self.global_rank
     rate = self.trainer.optimizers[0].param_groups[0]["lr"]
     with (folder / f"rates{self.global_rank}").open("a") as file:
         print(self.global_step, rate, file=file)
