@@ -13,10 +13,10 @@ port of localhost and sum gradients through gloo.
   are those of the run that was not, to the last bit.
 - memory: token files are mapped. Two processes train from files of 200 MB; the memory of their own
   grows by less than a quarter of that.
-- slurm: on a cluster of this machine (Debian's slurm-wlm and munge, as root) an array prepares, and
-  a job of two tasks with --signal=USR1@20 --time=1 is requeued until it is done; its losses and
-  weights are those of a run without an end. Without SLURM a stand-in sends the same signals; a line
-  says which it is.
+- slurm: on a cluster of this machine (Debian's slurm-wlm and munge, as root) an array prepares
+  shards, which merged are the files of one run, and a job of two tasks with --signal=USR1@20
+  --time=1 is requeued until it is done; its losses and weights are those of a run without an end.
+  Without SLURM a stand-in sends the same signals; a line says which it is.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
-from musicgen.corpus.tokenset import TokenSet
+from musicgen.corpus.tokenset import TokenSplit
 from musicgen.training.run_folder import RunFolder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -179,8 +180,8 @@ def own_mb():
     return int(status.partition("RssAnon:")[2].split()[0]) / 1024
 
 config = TrainConfig(steps=20, val_every=20, model=ModelConfig(d_model=8, copy_head=False),
-                     data=DataConfig(batch_tokens=256, max_len=32))
-train(config, TokenSet.load(sys.argv[1]), Path(sys.argv[2]))
+                     data=DataConfig(batch_tokens=4096, max_len=512))
+train(config, TokenSet.load(sys.argv[1], verify=False), Path(sys.argv[2]))
 print("own memory:", own_mb())
 """
 
@@ -189,13 +190,16 @@ def check_memory(folder: Path) -> str:
     """The memory of two processes with large token files against that with small ones."""
     small = make_tokens()
     small.save(folder / "small")
-    repeated, train = 60_000, small.splits["train"]
-    lengths = np.tile(np.diff(train.offsets), repeated)
-    large = {column: np.concatenate([getattr(train, column)] * repeated)
-             for column in ("ids", "features", "notes")}  # fmt: skip
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    split = type(train)(**large, offsets=offsets, names=["tune"] * len(lengths))
-    save_anew(small, split, folder / "large")
+    # Tunes of 859 tokens: the first 32, one after another.
+    repeated, train = 30_000, small.splits["train"]
+    long = TokenSplit(
+        ids=np.tile(train.ids, repeated),
+        features=np.tile(train.features, (repeated, 1)),
+        offsets=np.arange(repeated + 1) * len(train.ids),
+        notes=np.full(repeated, train.notes.sum(), np.int32),
+        names=["tune"] * repeated,
+    )
+    replace(small, splits={**small.splits, "train": long}).save(folder / "large")
     n_bytes = sum(path.stat().st_size for path in (folder / "large").glob("train.*.npy"))
     (folder / "probe.py").write_text(PROBE)
     own = {}
@@ -210,32 +214,23 @@ def check_memory(folder: Path) -> str:
             return f"the processes end with {done.returncode}: {done.stderr[-300:]}"
         own[name] = found
     grown = max(own["large"]) - min(own["small"])
-    # Where each tune begins and its name are in memory: 40 bytes a tune and a half.
     print(f"memory: {n_bytes / 2**20:.0f} MB of token files, {grown:.0f} MB more in a process")
     return "" if grown < n_bytes / 2**20 / 4 else "the files are copied"
 
 
-def save_anew(tokens: TokenSet, train: object, folder: Path) -> None:
-    """Save token files with another training split."""
-    from dataclasses import replace
-
-    from musicgen.corpus import tokenset
-
-    splits = {**tokens.splits, "train": train}
-    parts = (tokens.vocab, tokens.feature_sizes, tokens.tokenizer, splits)
-    replace(tokens, splits=splits, fingerprint=tokenset._fingerprint(*parts)).save(folder)  # type: ignore[arg-type]
-
-
 ARRAY = """#!/bin/bash
-#SBATCH --array=0-2 --time=10
-corpora=(oneills1850 ryansMammoth airdsAirs)
-corpus=${{corpora[$SLURM_ARRAY_TASK_ID]}}
-exec {musicgen} prepare --corpus $corpus --out {folder}/prepared-$corpus
+#SBATCH --array=1-4 --time=10
+exec {musicgen} prepare --corpus airdsAirs --shard $SLURM_ARRAY_TASK_ID/4 --out {folder}/shards
 """
 JOB = """#!/bin/bash
 #SBATCH --nodes=1 --ntasks-per-node=2 --time=1 --signal=USR1@20 --requeue
 srun --kill-on-bad-exit=1 {command}
 """
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by their names."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def check_slurm(folder: Path, *, steps: int, stand_in: bool) -> str:
@@ -245,15 +240,20 @@ def check_slurm(folder: Path, *, steps: int, stand_in: bool) -> str:
         print(f"slurm: by {cluster.name}")
         musicgen = " ".join(MUSICGEN)
         job = cluster.run(ARRAY.format(musicgen=musicgen, folder=folder), "prepare")
-        prepared = sorted(folder.glob("prepared-*/meta.json"))
-        print(f"slurm: an array prepares {len(prepared)} folders: {', '.join(job.states)}")
-        if len(prepared) != 3 or set(job.states) != {"COMPLETED"}:
+        print(f"slurm: an array prepares {len(job.states)} shards: {', '.join(job.states)}")
+        if set(job.states) != {"COMPLETED"}:
             return f"the array: {job.output[-300:]}"
+        for name, way in (("merged", ["--merge", str(folder / "shards")]),
+                          ("prepared", ["--corpus", "airdsAirs"])):  # fmt: skip
+            subprocess.run([*MUSICGEN, "prepare", *way, "--out", str(folder / name)],
+                           env=ENVIRONMENT, check=True, capture_output=True)  # fmt: skip
+        if contents(folder / "merged") != contents(folder / "prepared"):
+            return "the shards merged are not the files of one run"
         settings: dict[str, object] = {"steps": steps, "val_every": steps // 4, "log_every": 50,
                                        "save_minutes": 1, "model.dropout": 0.2}  # fmt: skip
         ends = {"whole": JOB.replace(" --time=1 --signal=USR1@20", ""), "parts": JOB}
         for name, script in ends.items():
-            arguments = options(prepared[0].parent, folder / name, settings, "--auto-resume")
+            arguments = options(folder / "merged", folder / name, settings, "--auto-resume")
             job = cluster.run(script.format(command=f"{musicgen} {' '.join(arguments)}"), name)
             print(f"slurm: {name}: {', '.join(job.states)} after {job.restarts} restarts")
             if set(job.states) != {"COMPLETED"}:
