@@ -249,14 +249,16 @@ def check_slurm(folder: Path, *, steps: int, stand_in: bool) -> str:
                            env=ENVIRONMENT, check=True, capture_output=True)  # fmt: skip
         if contents(folder / "merged") != contents(folder / "prepared"):
             return "the shards merged are not the files of one run"
-        settings: dict[str, object] = {"steps": steps, "val_every": steps // 4, "log_every": 50,
-                                       "save_minutes": 1, "model.dropout": 0.2}  # fmt: skip
+        settings: dict[str, object] = {
+            "steps": steps, "val_every": max(1, steps // 4), "log_every": 50, "save_minutes": 1,
+            "model.dropout": 0.2,
+        }  # fmt: skip
         ends = {"whole": JOB.replace(" --time=1 --signal=USR1@20", ""), "parts": JOB}
         for name, script in ends.items():
             arguments = options(folder / "merged", folder / name, settings, "--auto-resume")
             job = cluster.run(script.format(command=f"{musicgen} {' '.join(arguments)}"), name)
             print(f"slurm: {name}: {', '.join(job.states)} after {job.restarts} restarts")
-            if set(job.states) != {"COMPLETED"}:
+            if not RunFolder(folder / name).finished:
                 return f"{name}: {job.output[-500:]}"
         if not job.restarts:
             return "the job was done before its signal; give more --steps"
