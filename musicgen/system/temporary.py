@@ -24,6 +24,7 @@ from musicgen.errors import MusicgenError
 
 SUFFIX = ".musicgen-part"
 _OLD_S = 24 * 3600.0  # age of a leftover where there are no locks
+_CLEARING_S = 1.0  # that it takes to delete the leftovers of another process
 _MOST_FOLDERS = 1024  # that a process remembers as cleared up
 _NEW, _OLD = "new", "old"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -110,7 +111,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(folder.parent)
     for other in _leftovers(folder.parent):
-        if (other / _NEW / folder.name).exists():
+        if (other / _NEW / folder.name).exists() and not _is_cleared(other / _NEW / folder.name):
             raise MusicgenError(busy(folder, other))
     with temporary_folder(folder.parent) as temporary:
         new = temporary / _NEW / folder.name
@@ -131,6 +132,16 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                     f"{_kept(new)}"
                 ) from None
             raise
+
+
+def _is_cleared(leftover: Path) -> bool:
+    """Whether a temporary folder goes away at once: another process is clearing it up."""
+    end = time.monotonic() + _CLEARING_S
+    while leftover.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(_CLEARING_S / 20)
+    return True
 
 
 def _kept(folder: Path) -> Path:

@@ -6,9 +6,10 @@ The corpora are made of a bundled one, always the same ones: a shard of it is re
 shards of new tunes are put together, bar by bar. A new tune has the heading, bar lines and repeats
 of a bundled one, and each of its full bars is one of that tune or of another with the same heading.
 Families have the sizes of those in the bundled corpus, where members differ in a bar or two, and
-there are as many exact duplicates. Digests, shingles and the melodies of the novelty index are
-those of the new tunes; lookback columns stay those of the bars' old places, since the merge only
-renumbers them.
+there are as many exact duplicates. In the melodies a quarter of the notes is moved, the same ones
+in a family, so that families do not grow by chance into each other: digests, shingles and novelty
+index are of these melodies, tokens of the bars as they were. Lookback columns stay those of the
+bars' old places, since the merge only renumbers them.
 
 Each merge runs in a process of its own. Memory is its largest resident set. The times are CPU
 seconds; a straight line through the smallest and the largest says what more tunes would take.
@@ -39,7 +40,7 @@ from musicgen.cli.progress import available_cores
 from musicgen.corpus.loading import load
 from musicgen.corpus.preparation import merge, prepare_shard
 from musicgen.corpus.reading import Entry, Facts, ReadTune
-from musicgen.corpus.shards import Shard, ShardWriter, facts_of, folder_of
+from musicgen.corpus.shards import Shard, ShardPlan, ShardWriter, facts_of, folder_of
 from musicgen.music.similarity import Melody
 from musicgen.music.similarity.families import SHINGLE_INTERVALS, interval_runs
 from musicgen.system.temporary import replacing_folder
@@ -53,6 +54,7 @@ N_SHARDS = 16
 SIGNS = {"|", "||", ":|", "|]", "|:"}
 MARKS = {*SIGNS, "[1", "[2", "<eos>"}
 HEADING = ("rhythm", "meter", "unit", "key", "mode", "pickup")
+MOVED, MOST_MOVED = 0.3, 32  # chance of a note to be moved, with its like in a long bar
 OTHER_BAR = 0.5  # chance of a bar of another tune with the same heading
 MILLION = 1_000_000
 
@@ -160,12 +162,13 @@ class Recombination:
         while True:
             template = rng.choice(self._templates)
             bars = self._drawn(template, template.parts, template.replaceable, OTHER_BAR, rng)
+            moves = random_moves(len(bars), rng.getrandbits(64))
             for member in range(rng.choice(self._family_sizes)):
                 if member:
                     few = rng.sample(template.replaceable, rng.randint(1, 2))
                     bars = self._drawn(template, bars, few, 1.0, rng)
                 for _ in range(2 if rng.random() < self._copies else 1):
-                    yield assembled(template, bars, f"made/{seed:04}.abc:{made + 1}")
+                    yield assembled(template, bars, moves, f"made/{seed:04}.abc:{made + 1}")
                     made += 1
                     if made == n:
                         return
@@ -185,7 +188,17 @@ class Recombination:
         return tuple(drawn)
 
 
-def assembled(template: Template, bars: Sequence[BarPart], name: str) -> ReadTune:
+def random_moves(n_bars: int, seed: int) -> NDArray[np.int16]:
+    """Semitones by which notes of each bar are moved, most by none."""
+    rng = np.random.Generator(np.random.SFC64(seed))
+    moves = rng.integers(-2, 3, (n_bars, MOST_MOVED), np.int16)
+    moves[rng.random((n_bars, MOST_MOVED), np.float32) >= MOVED] = 0
+    return moves
+
+
+def assembled(
+    template: Template, bars: Sequence[BarPart], moves: NDArray[np.int16], name: str
+) -> ReadTune:
     """A tune of these bars, as if it had been read."""
     tables = []
     for bar, old in zip(bars, template.parts, strict=True):
@@ -195,7 +208,11 @@ def assembled(template: Template, bars: Sequence[BarPart], name: str) -> ReadTun
             table[:, 1:3] = old.features[0, 1:3]
             table[-1, 1] = old.features[-1, 1]
         tables.append(table)
-    pitches = np.concatenate([bar.pitches for bar in bars])
+    counts = np.array([len(bar.pitches) for bar in bars])
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    moved = moves[np.repeat(np.arange(len(bars)), counts), within % MOST_MOVED]
+    pitches = np.concatenate([bar.pitches for bar in bars]).astype(np.int16) + moved
+    pitches = pitches.clip(0, 127).astype(np.uint8)
     lengths = np.concatenate([bar.lengths for bar in bars])
     tokens = tuple(token for bar in bars for token in bar.tokens)
     melody = Melody(
@@ -226,15 +243,20 @@ def make(folder: Path, n: int) -> None:
     sizes = list(Counter(entry.family for entry in corpus.entries).values())
     made = Recombination(templates_of(source), sizes, len(corpus.duplicates) / len(corpus.entries))
     plan = replace(source.plan, corpus=("made",), files=f"{n} made tunes", n_files=n)
+    size = max(1, n // N_SHARDS)
     for k in range(1, N_SHARDS + 1):
-        place = folder_of(folder / str(n), k, N_SHARDS)
-        if place.exists():
-            continue
+        make_shard(made, plan, folder / str(n), k, size)
+
+
+def make_shard(made: Recombination, plan: ShardPlan, parts: Path, number: int, n: int) -> None:
+    """Write a shard of `n` tunes, unless it is there."""
+    place = folder_of(parts, number, N_SHARDS)
+    if not place.exists():
         with replacing_folder(place) as new:
             writer = ShardWriter(new)
-            for tune in made.tunes(k, n // N_SHARDS):
+            for tune in made.tunes(number, n):
                 writer.append(tune)
-            writer.finish(plan, k, N_SHARDS, "made")
+            writer.finish(plan, number, N_SHARDS, "made")
 
 
 def measure(parts: Path, folder: Path) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def killed_shards(
             number, kills = waiting.popleft()
             arguments = ["prepare", "--corpus", corpus, "--shard", f"{number}/{n}", "--out",
                          str(parts), "--workers", "1"]  # fmt: skip
-            process = subprocess.Popen([*MUSICGEN, *arguments], stderr=subprocess.DEVNULL)
+            process = subprocess.Popen([*MUSICGEN, *arguments], stderr=subprocess.PIPE)
             end = time.monotonic() + rng.uniform(0, seconds) if kills else float("inf")
             running.append((process, number, kills, end))
         time.sleep(0.02)
@@ -82,7 +82,8 @@ def killed_shards(
                 n_kills += 1
                 waiting.appendleft((number, kills - 1))
             elif code:
-                raise SystemExit(f"shard {number}/{n} ended with {code}")
+                told = process.stderr.read().decode() if process.stderr else ""
+                raise SystemExit(f"shard {number}/{n} ended with {code}: {told}")
     return n_kills
 
 

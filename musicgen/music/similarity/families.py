@@ -4,7 +4,7 @@ Two tunes are related when the sets of their runs of eight successive melodic in
 (Jaccard index at least 0.3), whatever their key or title; a family is a connected component of
 that relation. Pairs are found by prefix and position filtering (Bayardo, Ma and Srikant, "Scaling
 up all pairs similarity search", WWW 2007; Xiao et al., "Efficient similarity joins for near-
-duplicate detection", WWW 2008), on disk: memory grows by some 30 bytes a tune.
+duplicate detection", WWW 2008), on disk: memory grows by some 80 bytes a tune.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _NO_INTERVAL = 0x80  # a byte that is no interval between two MIDI pitches
 
 _PAIRS = 1 << 15  # compared at once
 _HASH = np.uint64(0x9E3779B97F4A7C15)
+_OTHER_HASH = np.uint64(0xC2B2AE3D27D4EB4F)
+_SKETCH_WORDS = 4  # of 64 bits
 _MOST_TUNES = 1 << 32
 
 Line = Sequence[tuple[int | None, Fraction]]
@@ -113,6 +115,7 @@ class _Grouping:
         self._n_buckets = n_buckets_for(int(self._ends[-1]) if len(sizes) else 0)
         self._parents = np.arange(len(sizes))
         # Of its shingles a tune shares at least so many with a related one.
+        self._sketches = np.zeros((len(sizes), _SKETCH_WORDS), np.uint64)  # a bit for each shingle
         self._fewest = np.ceil(SAME_FAMILY_JACCARD * sizes - 1e-9).astype(np.int64)
 
     def roots(self, tunes: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -160,9 +163,17 @@ class _Grouping:
                 records["shingle"] = block
                 places = np.arange(done, done + len(block))
                 records["tune"] = np.searchsorted(self._ends, places, "right")
+                self._sketch(records["tune"], block)
                 buckets = block * _HASH >> shift if shift < 64 else np.zeros(len(block))
                 occurrences.append(records, buckets.astype(np.int64))
                 done += len(block)
+
+    def _sketch(self, tunes: NDArray[Any], shingles: Shingles) -> None:
+        """Set the bits of some shingles."""
+        bits = shingles * _OTHER_HASH >> np.uint64(56)
+        places = tunes.astype(np.int64) * _SKETCH_WORDS + (bits >> np.uint64(6)).astype(np.int64)
+        mask = np.uint64(1) << (bits & np.uint64(63))
+        np.bitwise_or.at(self._sketches.reshape(-1), places, mask)
 
     def _count(self, occurrences: Partitions, shared: Partitions) -> None:
         """Keep the shingles that several tunes have, numbered, by tune."""
@@ -221,12 +232,12 @@ class _Grouping:
             later = np.repeat(np.arange(start, end), n)
             within = np.arange(len(later)) - np.repeat(np.cumsum(n) - n, n)
             earlier = begins[group[later]] + within
-            a, b = (
-                records["tune"][later].astype(np.int64),
-                records["tune"][earlier].astype(np.int64),
-            )
             n_common = 1 + np.minimum(records["rest"][later], records["rest"][earlier])
-            pairs = np.unique((a << 32 | b)[n_common >= self._needed(a, b)])
+            a, b = (records["tune"][which].astype(np.int64) for which in (later, earlier))
+            enough = n_common >= self._needed(a, b)
+            a, b = a[enough], b[enough]
+            enough = self._most_shared(a, b) >= self._needed(a, b)
+            pairs = np.unique((a << 32 | b)[enough])
             yield np.column_stack([pairs >> 32, pairs & 0xFFFFFFFF])
             start = end
 
@@ -234,6 +245,12 @@ class _Grouping:
         """How many shingles two tunes must share to be related."""
         total = self.sizes[a] + self.sizes[b]
         return SAME_FAMILY_JACCARD * total / (1 + SAME_FAMILY_JACCARD)
+
+    def _most_shared(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A bound for how many shingles two tunes share: where their sketches differ, one of them
+        has a shingle that the other has not (Sandes et al., "Bitmap filter", 2020)."""
+        different = np.bitwise_count(self._sketches[a] ^ self._sketches[b]).sum(axis=1)
+        return (self.sizes[a] + self.sizes[b] - different.astype(np.int64)) // 2
 
     def _verified(self, pairs: NDArray[np.int64], sets: RaggedFile) -> NDArray[np.int64]:
         """Those of the pairs that are related and of different families so far."""
