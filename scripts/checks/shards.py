@@ -7,7 +7,8 @@ First one plain run. Then every shard is read in a process of its own, in random
 a time, and each is killed up to `--kills` times at random moments and begun again; the merge must
 have the plain run's bytes, and nothing temporary may be left. Then the same corpus by executors:
 processes of which one is killed, a Dask cluster of two workers of which one is killed, an MPI pool
-of two ranks. An engine that is not installed is named and passed over.
+of two workers; and by an array of SLURM. An engine that is not installed is named and passed over;
+without SLURM there is a stand-in (`scripts/one_node_slurm.py`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from musicgen.system.temporary import SUFFIX
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
+from scripts.one_node_slurm import one_node_cluster
 
 MUSICGEN = [sys.executable, "-m", "musicgen"]
 MPI_RANKS = 3  # one gives out the work
@@ -145,10 +147,26 @@ def by_mpi(corpus: str, out: Path, n: int, seconds: float) -> None:
     )  # fmt: skip
 
 
+def by_slurm(corpus: str, out: Path, n: int, seconds: float) -> None:
+    """An array of SLURM on this machine, or on a stand-in for it."""
+    parts = out.parent / "array"
+    command = " ".join([*MUSICGEN, "prepare", "--corpus", corpus, "--workers", "1"])
+    with one_node_cluster(out.parent / "slurm") as cluster:
+        job = cluster.run(
+            f"#!/bin/bash\n#SBATCH --array=1-{n} --time=30 --requeue\n"
+            f"srun {command} --shard $SLURM_ARRAY_TASK_ID/{n} --out {parts}\n",
+            "shards",
+        )
+    if not parts.is_dir():
+        raise SystemExit(f"slurm: {job}")
+    run("prepare", "--merge", str(parts), "--out", str(out))
+
+
 ENGINES: dict[str, tuple[str, Callable[[str, Path, int, float], Account | None]]] = {
     "processes": ("", by_processes),
     "dask": ("distributed", by_dask),
     "mpi": ("mpi4py", by_mpi),
+    "slurm": ("", by_slurm),
 }
 
 

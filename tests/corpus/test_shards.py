@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from musicgen.errors import ConfigError, CorpusError, MusicgenError
 from musicgen.system import partitions
 from musicgen.system.executors import WorkerProcesses, open_executor, run_in_order
 from musicgen.tokens.lookback.features import lookback_features
+from tests import ROOT
 from tests.commands import run
 
 
@@ -362,6 +364,19 @@ def test_a_function_of_the_users_names_an_executor() -> None:
         assert executor.submit(max, 1, 2).result() == 2
     with pytest.raises(ConfigError, match="is none of processes, dask, mpi, and no function"):
         open_executor(f"{__name__}:nothing").__enter__()
+
+
+@pytest.mark.slow
+def test_the_adapter_of_the_documentation_gives_the_same_bytes(
+    shelf: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = (ROOT / "docs" / "cluster.md").read_text()
+    (adapter,) = re.findall(r"```python\n(from concurrent.+?)```", document, re.DOTALL)
+    (tmp_path / "my_cluster.py").write_text(adapter)
+    monkeypatch.syspath_prepend(tmp_path)
+    with open_executor("my_cluster:executor") as executor:
+        prepare_folder(shelf, tmp_path / "tokens", executor=executor, shards=3)
+    assert content(tmp_path / "tokens") == content(plain)
 
 
 @pytest.mark.slow

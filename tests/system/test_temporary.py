@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,3 +135,17 @@ def test_a_file_of_the_user_is_no_leftover(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     clear_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_a_leftover_that_another_process_is_clearing_up_is_no_second_writer(tmp_path: Path) -> None:
+    leftover = tmp_path / f".0{temporary.SUFFIX}"
+    (leftover / "new" / "tokens").mkdir(parents=True)
+    handle = os.open(leftover, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)  # as one that deletes it does
+    clearing = threading.Timer(0.2, shutil.rmtree, [leftover])
+    clearing.start()
+    with temporary.replacing_folder(tmp_path / "tokens") as new:
+        (new / "file").touch()
+    clearing.join()
+    os.close(handle)
+    assert os.listdir(tmp_path / "tokens") == ["file"]
