@@ -213,9 +213,13 @@ class Shard:
 
     def sizes(self, name: str) -> NDArray[np.int64]:
         """How many values each tune has in a column."""
+        sizes, place = np.empty(self.n_tunes, np.int64), list(COLUMNS).index(name)
         with (self.folder / "sizes.bin").open("rb") as file:
-            table = np.fromfile(file, np.uint32).reshape(self.n_tunes, len(COLUMNS))
-        return table[:, list(COLUMNS).index(name)].astype(np.int64)
+            for start in range(0, self.n_tunes, _BLOCK_TUNES):
+                n = min(_BLOCK_TUNES, self.n_tunes - start)
+                table = np.frombuffer(file.read(n * len(COLUMNS) * 4), np.uint32)
+                sizes[start : start + n] = table.reshape(n, -1)[:, place]
+        return sizes
 
     def blocks(self, *names: str) -> Iterator[tuple[NDArray[np.int64], dict[str, NDArray[Any]]]]:
         """Columns, so many tunes at a time: their numbers of values (n, len(names)), and the values

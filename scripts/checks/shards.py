@@ -151,7 +151,7 @@ def by_slurm(corpus: str, out: Path, n: int, seconds: float) -> None:
     """An array of SLURM on this machine, or on a stand-in for it."""
     parts = out.parent / "array"
     command = " ".join([*MUSICGEN, "prepare", "--corpus", corpus, "--workers", "1"])
-    with one_node_cluster(out.parent / "slurm") as cluster:
+    with one_node_cluster(out.parent / "one-node") as cluster:
         job = cluster.run(
             f"#!/bin/bash\n#SBATCH --array=1-{n} --time=30 --requeue\n"
             f"srun {command} --shard $SLURM_ARRAY_TASK_ID/{n} --out {parts}\n",

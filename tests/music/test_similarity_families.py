@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import combinations
+from random import Random
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from musicgen.music.similarity import families
 from musicgen.music.similarity.families import Line, group_families, melody_digest, shingles
 from musicgen.music.theory import parse_meter
+from musicgen.system import partitions
 
 
 def line(*pitches: int | None, duration: Fraction = Fraction(1, 2)) -> Line:
@@ -29,16 +31,24 @@ def jaccard(a: frozenset[int], b: frozenset[int]) -> float:
 
 
 @settings(deadline=None)
-@given(st.lists(st.frozensets(st.integers(0, 12), min_size=1, max_size=8), max_size=12))
+@given(
+    st.lists(st.frozensets(st.integers(0, 12), min_size=1, max_size=8), max_size=12),
+    st.sampled_from([1, 5, 1 << 20]),
+)
 def test_families_are_the_connected_components_of_near_identity(
-    sets: list[frozenset[int]],
+    sets: list[frozenset[int]], block: int
 ) -> None:
+    """However little of them is in memory at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partitions, "BLOCK", block)
+        patch.setattr(families, "BLOCK", block)
+        found = group(sets)
     expected = list(range(len(sets)))
     for _ in sets:  # spread the smallest number along every edge until nothing changes
         for a, b in combinations(range(len(sets)), 2):
             if jaccard(sets[a], sets[b]) >= families.SAME_FAMILY_JACCARD:
                 expected[a] = expected[b] = min(expected[a], expected[b])
-    assert group(sets) == expected
+    assert found == expected
 
 
 def test_too_common_shingles_are_compared_but_propose_no_more_pairs(
@@ -80,3 +90,22 @@ def test_a_digest_tells_durations_and_meters_but_not_keys_apart() -> None:
     ]
     assert melody_digest(four, [tune]) not in others
     assert len(set(others)) == 4
+
+
+def test_large_sets_are_grouped_as_when_each_is_compared_with_each() -> None:
+    """Sets of up to 400 shingles, where two sketches of 256 bits say little."""
+    random = Random(1)
+    sets: list[frozenset[int]] = []
+    for _ in range(60):
+        size = random.choice([5, 40, 400])
+        own = frozenset(random.randrange(2**63) for _ in range(size))
+        other = random.choice([own, *sets])
+        kept = random.choice([0.2, 0.45, 0.5, 0.9])
+        sets.append(own | frozenset(i for i in sorted(other) if random.random() < kept))
+    expected = list(range(len(sets)))
+    for _ in sets:
+        for a, b in combinations(range(len(sets)), 2):
+            if jaccard(sets[a], sets[b]) >= families.SAME_FAMILY_JACCARD:
+                expected[a] = expected[b] = min(expected[a], expected[b])
+    assert 2 < len(set(expected)) < len(sets)
+    assert group(sets) == expected
