@@ -90,7 +90,7 @@ def _launch(environment: Mapping[str, str]) -> Launch:
     if "TORCHELASTIC_RUN_ID" in environment:
         return Launch(number("RANK"), number("WORLD_SIZE"), number("LOCAL_WORLD_SIZE"), "torchrun")
     if "SLURM_STEP_ID" in environment and environment.get("SLURM_JOB_NAME") not in _INTERACTIVE:
-        world_size = number("SLURM_NTASKS")
+        world_size = number("SLURM_NTASKS", "1")
         devices = number("SLURM_NTASKS_PER_NODE", "1" if world_size == 1 else None)
         return Launch(number("SLURM_PROCID"), world_size, devices, "srun")
     if environment.keys().isdisjoint(("LOCAL_RANK", "NODE_RANK")):

@@ -125,13 +125,14 @@ def _begin(
     origin: Origin,
 ) -> Path | None:
     """Begin a run, or reopen it, once all processes are ready: the state to go on from."""
-    if resume is True or (resume and run.has_begun):
-        state = run.reopen(config, tokens, anew=resume == "auto")
-        return _agreed(peers, run, config, tokens, state)
-    run.require_unused()
-    _agreed(peers, run, config, tokens, None)
-    run.begin(config, tokens, origin)
-    return None
+    going_on = resume is True or (resume == "auto" and run.has_begun)
+    if not going_on:
+        run.require_unused()
+    state = run.reopen(config, tokens, anew=resume == "auto") if going_on else None
+    state = _agreed(peers, run, config, tokens, state)
+    if not going_on:
+        run.begin(config, tokens, origin)
+    return state
 
 
 def _agreed(
