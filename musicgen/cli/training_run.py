@@ -76,7 +76,8 @@ def require_unused(out: Path, auto_resume: bool) -> None:
 
     folder = RunFolder(out, active=launch().is_first)
     if not (auto_resume and folder.has_begun):
-        folder.require_unused()
+        with folder.claimed(make=False):  # by another process, it is busy rather than unfinished
+            folder.require_unused()
 
 
 def assignments(settings: list[str] | None, given: Mapping[str, object]) -> list[str]:

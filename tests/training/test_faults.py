@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from musicgen.cli.training_run import require_unused
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import TrainingError, TrainingInterrupted
 from musicgen.models import checkpoint
@@ -67,6 +68,8 @@ def test_a_folder_in_which_another_process_trains_is_refused(
         for resume in (True, False):
             with pytest.raises(TrainingError, match=message):
                 train(SMALL, tokens, tmp_path, resume=resume)
+        with pytest.raises(TrainingError, match=message):  # the command, before it reads a corpus
+            require_unused(tmp_path, auto_resume=False)
     assert train(SMALL, tokens, tmp_path, resume=True).steps == 12
 
 

@@ -15,6 +15,13 @@ from musicgen.system.temporary import SUFFIX
 from scripts.checks.ideas import ROOT, Idea, command, not_one_line
 
 SHORT = ("generate", "-n", "60", "--seed", "4", "--part-bars", "2", "--best-of", "1", "-o", "book")
+WRITERS = {  # commands that write a folder, and what they make early
+    "generate -n 20 --seed 1 -o out/": "out/*.abc",
+    "continue tune.abc -n 40 -o out/": "out/*.abc",
+    "vary tune.abc -n 40 -o out/": "out/*.abc",
+    "render tunes -o out/ --to pdf": "out/*.pdf",
+    "train --corpus tunes --minutes 9 --out out": "out/run.json",
+}
 REEL = "X:{0}\nT:Reel {0}\nR:reel\nM:4/4\nL:1/8\nK:G\n{1}|{1}|{2}|{1}|]\n\n"
 
 
@@ -88,6 +95,29 @@ def ends(number: signal.Signals, after: int, folder: Path) -> str:
     return f"{other[0]} differs" if other else ""
 
 
+def second_writer(line: str, made: str, folder: Path) -> str:
+    """Of two commands that write one folder, the second is refused while the first is at work;
+    `made` is a file that the first makes early."""
+    (folder / "tune.abc").write_text(REEL.format(1, "GABc dedB", "dcBA GABd") + "GABc dedB|" * 8)
+    (folder / "tunes").mkdir()
+    for number in range(60):
+        bars = [f"{'ABcdefg'[number % 7]}{'GABcdefgab'[number // 7]}Bc dedB"] * 2
+        (folder / f"tunes/{number}.abc").write_text(REEL.format(number, *bars))
+    first = begun(*line.split())
+    while not list(folder.glob(made)):
+        if first.poll() is not None:
+            return f"ended with {first.returncode}: {first.communicate()[1][-200:]}"
+        time.sleep(0.001)
+    first.send_signal(signal.SIGSTOP)
+    second = command(*line.split(), "--force") if "--out" not in line else command(*line.split())
+    first.send_signal(signal.SIGCONT)
+    first.terminate()
+    first.communicate()
+    return not_one_line(second) or (
+        "" if f"process {first.pid} is " in second.stderr else f"does not say who: {second.stderr}"
+    )
+
+
 def killed_while_preparing(folder: Path) -> str:
     """What a killed `prepare` left is gone after the next; what a living one has stays."""
     bars = ["GABc dedB", "dcBA GABd", "gfed BAGA"]
@@ -122,4 +152,5 @@ IDEAS: Mapping[str, Idea] = {
     "Ctrl-C after 40 tunes": partial(ends, signal.SIGINT, 40),
     "a tunebook killed after 10 tunes": partial(ends, signal.SIGKILL, 10),
     "prepare killed in the middle": killed_while_preparing,
+    **{f"two of: {line}": partial(second_writer, line, made) for line, made in WRITERS.items()},
 }

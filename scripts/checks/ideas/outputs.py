@@ -44,12 +44,17 @@ def refused(line: str, suffix: str, place: str, folder: Path) -> str:
     return not_one_line(done) or ("" if "cannot be written" in done.stderr else done.stderr)
 
 
-def in_shell(line: str, redirection: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A command of which the shell does something with standard output."""
+def in_shell(
+    line: str, redirection: str, folder: Path, *, blocks: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """A command of which the shell does something with standard output, and lets no file grow
+    beyond so many KiB (0: any size)."""
+    limit = f"ulimit -f {blocks};" if blocks else ""
+    program = f"{sys.executable} -m musicgen {line} {redirection}"
     (folder / "tune.abc").write_text(TUNE)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
     return subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {sys.executable} -m musicgen {line} {redirection}"],
+        ["bash", "-c", f"set -o pipefail; {limit} {program}"],
         capture_output=True, text=True, check=False, env=environment,
     )  # fmt: skip
 
@@ -82,16 +87,23 @@ def disk_fills(line: str, folder: Path) -> str:
         return done.stderr[-200:]
     for path in folder.glob("out*"):
         path.unlink()
-    limited = subprocess.run(
-        ["bash", "-c", f"ulimit -f 4; {sys.executable} -m musicgen {line}"],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    limited = in_shell(line, "", folder, blocks=4)
     said = limited.stderr
     if limited.returncode != 1 or "Traceback" in said:
         return f"code {limited.returncode}: {said[-200:]}"
     lacking = ("cannot be written", "has no room for")
     return "" if any(words in said for words in lacking) else said[-200:]
+
+
+def prepare_without_room(blocks: int, folder: Path) -> str:
+    """Token files that do not fit: one line that names the place, and nothing is left."""
+    done = in_shell("prepare --corpus airdsAirs --out out --workers 1", "", folder, blocks=blocks)
+    left = [path.name for path in folder.iterdir() if path.name != "tune.abc"]
+    if left:
+        return f"left {left}"
+    named = "has no room for" in done.stderr or "out: cannot be written" in done.stderr
+    last = "\n".join(done.stderr.splitlines()[-1:])
+    return "" if done.returncode == 1 and named and "Traceback" not in done.stderr else last
 
 
 def places(number: int) -> tuple[str, ...]:
@@ -108,4 +120,8 @@ IDEAS: Mapping[str, Idea] = {
     **{f"{line} {what}": partial(not_printed, line, what) for line in PRINTING for what in CLOSED},
     **{f"{line} | head -0": partial(cut, line) for line in PRINTING},
     "a disk that fills": partial(disk_fills, "render tune.abc -o out.wav"),
+    **{
+        f"prepare with room for files of {blocks} KiB": partial(prepare_without_room, blocks)
+        for blocks in (1, 100, 1000)
+    },
 }
