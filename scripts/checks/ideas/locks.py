@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from musicgen.system.temporary import SUFFIX
+from scripts.benchmarks.studio import family
 from scripts.checks.ideas import ROOT, Idea, command, not_one_line
+from tests.processes import alive
 
 SHORT = ("generate", "-n", "60", "--seed", "4", "--part-bars", "2", "--best-of", "1", "-o", "book")
 WRITERS = {  # commands that write a folder, and what they make early
@@ -22,6 +26,14 @@ WRITERS = {  # commands that write a folder, and what they make early
     "render tunes -o out/ --to pdf": "out/*.pdf",
     "train --corpus tunes --minutes 9 --out out": "out/run.json",
 }
+LONG = (  # commands that take long
+    *("generate -n 20 --best-of 16 --seed 1", "generate -n 4000 --seed 1 -o out/"),
+    *("continue tune.abc -n 40 --bars 32 -o out/", "vary tune.abc -n 40 -o out/"),
+    *("evaluate -n 500", "prepare --corpus celtic --out out", "corpus celtic essenFolksong"),
+    *("train --corpus tunes --minutes 9 --out out", "inspect memory -o out.png"),
+    "harmonize tune.abc -o out.mid --force",
+)
+MOMENTS_S = (0.2, 1.0, 3.0)  # of processor time
 REEL = "X:{0}\nT:Reel {0}\nR:reel\nM:4/4\nL:1/8\nK:G\n{1}|{1}|{2}|{1}|]\n\n"
 
 
@@ -95,14 +107,55 @@ def ends(number: signal.Signals, after: int, folder: Path) -> str:
     return f"{other[0]} differs" if other else ""
 
 
-def second_writer(line: str, made: str, folder: Path) -> str:
-    """Of two commands that write one folder, the second is refused while the first is at work;
-    `made` is a file that the first makes early."""
-    (folder / "tune.abc").write_text(REEL.format(1, "GABc dedB", "dcBA GABd") + "GABc dedB|" * 8)
+def make_tunes(folder: Path) -> None:
+    """A file tune.abc and a folder of sixty tunes."""
+    bars = "|".join(["GABc dedB", "dcBA GABd"] * 8)
+    (folder / "tune.abc").write_text(REEL.format(1, bars, bars))
     (folder / "tunes").mkdir()
     for number in range(60):
         bars = [f"{'ABcdefg'[number % 7]}{'GABcdefgab'[number // 7]}Bc dedB"] * 2
         (folder / f"tunes/{number}.abc").write_text(REEL.format(number, *bars))
+
+
+def processor_s(pid: int) -> float:
+    """Processor time of a process so far, 0 once it has ended."""
+    with suppress(OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def interrupted(line: str, folder: Path) -> str:
+    """Ctrl-C at any moment ends a command, with its children, in one line and 2 s of processor."""
+    make_tunes(folder)
+    for moment in MOMENTS_S:
+        process = begun(*line.split())
+        while process.poll() is None and processor_s(process.pid) < moment:
+            time.sleep(0.005)
+        if process.poll() is not None:
+            return "" if process.returncode == 0 else process.communicate()[1][-200:]
+        children = set(family(process.pid))
+        before = last = processor_s(process.pid)
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None:
+            last = max(last, processor_s(process.pid))
+            time.sleep(0.005)
+        said = process.communicate()[1]
+        ended = process.returncode in (130, -signal.SIGINT, 0)  # 0: all had been done
+        if not ended or "Traceback" in said or last - before > 2:
+            said = " / ".join(said.splitlines()[-3:])
+            return f"{moment} s: {last - before:.1f} s, code {process.returncode}, {said}"
+        time.sleep(2)
+        if any(map(alive, children)):
+            return f"{moment} s: children outlive it"
+        shutil.rmtree(folder / "out", ignore_errors=True)
+    return ""
+
+
+def second_writer(line: str, made: str, folder: Path) -> str:
+    """Of two commands that write one folder, the second is refused while the first is at work;
+    `made` is a file that the first makes early."""
+    make_tunes(folder)
     first = begun(*line.split())
     while not list(folder.glob(made)):
         if first.poll() is not None:
@@ -152,5 +205,6 @@ IDEAS: Mapping[str, Idea] = {
     "Ctrl-C after 40 tunes": partial(ends, signal.SIGINT, 40),
     "a tunebook killed after 10 tunes": partial(ends, signal.SIGKILL, 10),
     "prepare killed in the middle": killed_while_preparing,
+    **{f"Ctrl-C: {line}": partial(interrupted, line) for line in LONG},
     **{f"two of: {line}": partial(second_writer, line, made) for line, made in WRITERS.items()},
 }
