@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from musicgen.composer import Composer, Take, generation
+from musicgen.composer import Composer, Take, generation, pool
 from musicgen.composer.controls import Controls
 from musicgen.composer.engine import Engine
 from musicgen.composer.pool import in_order
@@ -32,6 +33,20 @@ def test_workers_compose_what_one_process_does(
     before = dict(os.environ)
     assert list(composer.takes(9, Controls(), SamplingConfig(seed=3), workers=2)) == alone
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("batches_a_piece", [1, 16])
+def test_any_executor_composes_what_one_process_does(
+    untrained: Checkpoint, monkeypatch: pytest.MonkeyPatch, batches_a_piece: int
+) -> None:
+    composer = Composer(untrained)
+    alone = list(composer.takes(9, Controls(), SamplingConfig(seed=3)))
+    monkeypatch.setattr(generation, "BATCH", 2)
+    monkeypatch.setattr(generation, "MIN_TAKES", 1)
+    monkeypatch.setattr(pool, "_PIECES_AHEAD", 1 if batches_a_piece > 1 else 64)
+    with ThreadPoolExecutor(2) as executor:
+        takes = composer.takes(9, Controls(), SamplingConfig(seed=3), executor=executor)
+        assert list(takes) == alone
 
 
 def test_a_worker_that_dies_is_one_line(untrained: Checkpoint) -> None:
