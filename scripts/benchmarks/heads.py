@@ -80,7 +80,7 @@ def main(
         print("test split\n\n| head | of | answers | right | 95 % |\n|---|---:|---|---:|---|")
         for head in only.split():
             task, corpus, labels = heads[head]
-            run, scores = work / head, work / f"{head}.json"
+            run, scores = work / "runs" / head, work / f"{head}.json"
             budget = ("--cpu-minutes", cpu_minutes, "--seed", seed)
             musicgen("train", "--task", task, "--corpus", corpus, *labels, *budget, "--out", run)
             musicgen("evaluate", "--checkpoint", run, "--split", "test", "--json", scores)
