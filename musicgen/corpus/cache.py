@@ -107,8 +107,8 @@ def prepared(
                 )
                 facts = {"about": done.about(), "summary": done.summary()}
                 write_bytes(new / _SUMMARY, json.dumps(facts).encode())
-    except (OSError, CorpusError) as error:
-        cause = error.__cause__ if isinstance(error, CorpusError) else error
+    except (OSError, MusicgenError) as error:
+        cause = error.__cause__ if isinstance(error, MusicgenError) else error
         if not isinstance(cause, OSError):
             raise
         raise CorpusError(

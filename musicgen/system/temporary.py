@@ -96,7 +96,7 @@ def needing_room(what: str, place: Path | None = None) -> Iterator[None]:
         raise MusicgenError(
             f"{place or tempfile.gettempdir()}: has no room for {what} ({error.strerror}); make "
             f"room, or {other} another folder"
-        ) from None
+        ) from (None if place is None else error)
 
 
 @contextmanager
