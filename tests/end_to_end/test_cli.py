@@ -323,6 +323,11 @@ def test_a_tunebook_is_stopped_and_gone_on_with(
     assert (code, "wrote 20 tunes" in err) == (0, True)
     assert (book / "index.csv").read_text() == index
     assert (book / "book.abc").read_text() == tunes
+    # A row that names a file as no system can.
+    long = index.replace(rows[28]["file"], "x" * 400 + ".abc")
+    (book / "index.csv").write_text(long)
+    assert run(capsys, *whole, "--resume")[0] == 0
+    assert (book / "index.csv").read_text() == index
 
 
 def test_a_tunebook_is_neither_replaced_nor_mixed(
