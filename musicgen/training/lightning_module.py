@@ -314,9 +314,7 @@ class NextTokenModule(pl.LightningModule):
     def _measure(self) -> dict[str, float]:
         if not self._losses:
             return {}
-        steps = torch.stack(self._losses)
-        if self.trainer.world_size > 1:
-            steps = self.trainer.strategy.reduce(steps, reduce_op="mean")
+        steps = self.trainer.strategy.reduce(torch.stack(self._losses), reduce_op="mean")
         losses = steps[:, 0].tolist()
         targets = (steps[:, 1] * self.trainer.world_size).tolist()
         for step, loss in enumerate(losses, self.global_step - len(losses) + 1):
@@ -354,7 +352,8 @@ class NextTokenModule(pl.LightningModule):
         trainer: Any = self.trainer
         logged = self._metrics[0] == self.global_step
         logged |= self.global_step % max(1, trainer.log_every_n_steps) == 0
-        losses = [] if logged else [loss.tolist() for loss in self._losses]
+        steps = [] if logged else self._losses  # means over all devices are kept
+        losses = trainer.strategy.reduce(torch.stack(steps)).tolist() if steps else []
         checkpoint["musicgen"] = {
             "losses": losses,
             "learning_rate": self._rate,
