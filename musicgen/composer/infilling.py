@@ -22,9 +22,7 @@ from musicgen.composer.sampling import SamplingConfig
 from musicgen.composer.sampling.filters import log_softmax
 from musicgen.errors import ControlError
 from musicgen.music.tune import Tune
-from musicgen.tokens.lookback.features import lookback_features, uses_echo
 from musicgen.tokens.melody.automaton import Tracer
-from musicgen.tokens.melody.grammar import FEATURE_SIZES
 from musicgen.tokens.vocabulary import BOS
 
 CANDIDATES = 32
@@ -130,14 +128,16 @@ def right_bits(
 ) -> NDArray[np.float64]:
     """Bits of `after` under the model behind each beginning: (B,)."""
     tracer = Tracer()
-    echo = uses_echo(engine.stepper.n_features, len(FEATURE_SIZES))
+    lookback = engine.stepper.lookback
     rows = []
     for before in befores:
         texts = (BOS, *before, *after)
         traced, _ = tracer.trace(texts)
         ids = np.array(engine.prompt(texts[1:]))
-        lookback = lookback_features(ids, traced, echo=echo)
-        rows.append((ids, np.hstack([traced, lookback]).astype(np.int64)))
+        columns = (
+            traced if lookback is None else np.hstack([traced, lookback.features(ids, traced)])
+        )
+        rows.append((ids, columns.astype(np.int64)))
     longest = max(len(ids) for ids, _ in rows)
     tokens = np.zeros((len(rows), longest), np.int64)  # (B, T)
     columns = np.zeros((len(rows), longest, rows[0][1].shape[1]), np.int64)  # (B, T, F)

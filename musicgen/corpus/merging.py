@@ -36,7 +36,7 @@ from musicgen.music.similarity.index_file import IndexNames, write_index
 from musicgen.system.partitions import Partitions, n_buckets_for
 from musicgen.tokens.language import Language
 from musicgen.tokens.languages import LANGUAGES
-from musicgen.tokens.lookback.features import lookback_features, lookback_sizes, supports_echo
+from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.vocabulary import Vocabulary
 
 MAX_INDEXED_BYTES = 1_000_000_000  # of melodies and names; a larger index could not be read
@@ -202,31 +202,27 @@ class Merge:
         """The tunes as rows of a token set; `counts` has "train", "units" and, among the "tokens"
         to train on, the "unknown" ones after the last."""
         given = self.language.feature_sizes
-        echo = supports_echo(given)
-        columns = [*given, *lookback_sizes(len(vocabulary), echo=echo)]
-        predictions = [
-            i for i, name in enumerate(columns) if i >= len(given) and name.endswith("_next")
-        ]
+        lookback = Lookback.newest(given, vocabulary.tokens)
         tunes = zip(self._rows(vocabulary), self._tunes("features", "about"), self.splits,
                     strict=True)  # fmt: skip
-        for done, ((ids, final), (values, about), split) in enumerate(tunes, 1):
-            if len(ids):
+        for done, ((texts, final), (values, about), split) in enumerate(tunes, 1):
+            if texts:
                 name, _, _, units = brief_of(about)
-                features = values.reshape(len(ids), -1)
-                features = _renumbered(features, ids, final, predictions, len(given), echo=echo)
+                features = values.reshape(len(texts), -1)
+                features = _renumbered(features, texts, final, vocabulary, lookback)
                 if split == "train":
                     unknown = int(np.count_nonzero(final == UNK_ID))
-                    self.counts += Counter(train=1, units=units, tokens=len(ids), unknown=unknown)
+                    self.counts += Counter(train=1, units=units, tokens=len(texts), unknown=unknown)
                 yield split, name, final, features, units
             if done % 100 == 0 or done == len(self.splits):
                 self._report("writing tokens", done)
 
-    def _rows(self, vocabulary: Vocabulary) -> Iterator[tuple[NDArray[Any], NDArray[np.uint16]]]:
-        """The ids of each different tune, as numbered in its shard and in the vocabulary."""
+    def _rows(self, vocabulary: Vocabulary) -> Iterator[tuple[list[str], NDArray[np.uint16]]]:
+        """The tokens of each different tune, and their ids in the vocabulary."""
         for shard, mask in self._masks():
             final = np.array(vocabulary.encode(shard.tokens), np.uint16)
             for (ids,) in compress(shard.tunes("ids"), mask):
-                yield ids, final[ids]
+                yield [shard.tokens[i] for i in ids.tolist()], final[ids]
 
     # --- the novelty index -------------------------------------------------------------------
 
@@ -323,21 +319,20 @@ class Merge:
 
 def _renumbered(
     features: NDArray[Any],
-    ids: NDArray[Any],
+    texts: Sequence[str],
     final: NDArray[np.uint16],
-    predictions: Sequence[int],
-    n_given: int,
-    *,
-    echo: bool,
+    vocabulary: Vocabulary,
+    lookback: Lookback,
 ) -> NDArray[Any]:
-    """The features of a tune with its predictions as ids of the vocabulary, found anew where
-    different tokens have become the same, unknown one."""
-    _, places = np.unique(ids, return_index=True)
-    table = np.zeros(len(places) + 1, np.uint16)  # 0: no prediction
-    table[1:] = final[np.sort(places)]
-    if np.count_nonzero(table == UNK_ID) > 1:
-        given = features[:, :n_given]
-        return np.hstack([given, lookback_features(final, given, echo=echo)])
+    """The features of a tune with its predictions as ids of the vocabulary, found anew where a
+    token has become the unknown one."""
+    n = len(lookback.sizes)
+    if np.count_nonzero(final == UNK_ID):
+        given = features[:, :-n]
+        return np.hstack([given, lookback.features(final, given)])
+    own = lookback.own_vocabulary(texts)
+    table = np.array([0, *(vocabulary.ids.get(text, 0) for text in own[1:])], np.uint16)
+    predictions = [column - n for column in lookback.predictions]
     features = features.copy()
     features[:, predictions] = table[features[:, predictions]]
     return features

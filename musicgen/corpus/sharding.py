@@ -30,7 +30,7 @@ from musicgen.system.files import read_bytes
 from musicgen.system.temporary import replacing_folder
 from musicgen.tokens.language import SEPARATOR, Encoded, Language
 from musicgen.tokens.languages import LANGUAGES, text_code
-from musicgen.tokens.lookback.features import lookback_features, supports_echo
+from musicgen.tokens.lookback.features import Lookback
 
 _CODE = ("corpus", "formats", "music", "tokens")  # packages that decide the tokens
 
@@ -215,14 +215,15 @@ def _encode_text(name: str, text: str, tune: Tune | None) -> Encoding:
 
 
 def with_lookback(encoded: Encoded, language: Language) -> Encoded:
-    """The same with the lookback columns, whose predictions number the different tokens of the tune
-    from 1 in the order of their first occurrence."""
-    numbers: dict[str, int] = {}
+    """The same with the lookback columns, whose predictions are numbers of the tune's
+    `own_vocabulary`."""
     tokens = encoded.tokens.split(SEPARATOR)
-    ids = np.array([numbers.setdefault(token, len(numbers) + 1) for token in tokens], np.uint16)
-    echo = supports_echo(language.feature_sizes)
-    lookback = lookback_features(ids, encoded.features, echo=echo)
-    return encoded._replace(features=np.hstack([encoded.features, lookback]))
+    lookback = Lookback.newest(language.feature_sizes, ())
+    own = lookback.own_vocabulary(tokens)
+    numbers = {token: number for number, token in enumerate(own)}
+    ids = np.array([numbers[token] for token in tokens], np.uint16)
+    columns = replace(lookback, vocabulary=own).features(ids, encoded.features)
+    return encoded._replace(features=np.hstack([encoded.features, columns]))
 
 
 @cache

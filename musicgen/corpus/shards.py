@@ -31,8 +31,8 @@ from musicgen.tokens.vocabulary import SPECIALS
 FORMAT = "musicgen-shard-1"
 MANIFEST = "shard.json"
 # Values of a tune. `ids` are numbers of the shard's own `tokens`; predictions among `features` are
-# numbers of the tune's different tokens, from 1, in the order of their first occurrence. `timing`
-# is the melody's `lead` and `beat`. `about` is JSON, see `_about`.
+# numbers of the tune's `Lookback.own_vocabulary`. `timing` is the melody's `lead` and `beat`.
+# `about` is JSON, see `_about`.
 COLUMNS: dict[str, Any] = {
     "digest": np.uint8,
     "shingles": np.uint64,

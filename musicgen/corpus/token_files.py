@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from musicgen.system.files import open_regular, read_array_header
-from musicgen.tokens.lookback.features import lookback_features, supports_echo
+from musicgen.tokens.lookback.features import Lookback
 
 ARRAYS = {"ids": np.uint16, "features": np.uint16, "offsets": np.int64, "notes": np.int32}
 _BLOCK = 1 << 22  # bytes of an array in memory at once
@@ -83,10 +83,11 @@ class NameFile:
 class SplitWriter:
     """The arrays of one split while they grow on disk."""
 
-    def __init__(self, folder: Path, name: str, given: Mapping[str, int], n_columns: int) -> None:
+    def __init__(self, folder: Path, name: str, n_given: int, lookback: Lookback) -> None:
         self.names = NameFile(folder)
         self._paths = {column: folder / f"{name}.{column}.npy" for column in ARRAYS}
-        self._n_given, self._n_columns, self._echo = len(given), n_columns, supports_echo(given)
+        self._n_given, self._lookback = n_given, lookback
+        self._n_columns = n_given + len(lookback.sizes)
         self._offsets, self._notes = array("q", [0]), array("i")
 
     def __enter__(self) -> SplitWriter:
@@ -102,7 +103,7 @@ class SplitWriter:
         features = features.reshape(len(ids), -1).astype(np.uint16)
         if features.shape[1] != self._n_columns:
             given = features[:, : self._n_given]
-            features = np.hstack([given, lookback_features(ids, given, echo=self._echo)])
+            features = np.hstack([given, self._lookback.features(ids, given)])
         self._ids.write(ids.tobytes())
         self._features.write(features.tobytes())
         self._offsets.append(self._offsets[-1] + len(ids))

@@ -34,7 +34,7 @@ from musicgen.system.files import (
 )
 from musicgen.system.json_content import JsonContent
 from musicgen.system.temporary import needing_room, replacing_folder, temporary_folder
-from musicgen.tokens.lookback.features import lookback_sizes, supports_echo
+from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.vocabulary import SPECIALS
 
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
@@ -89,6 +89,11 @@ class TokenSet:
     splits: dict[str, TokenSplit]
     n_header: int = 0
     unit: str = "note"
+
+    @property
+    def lookback(self) -> Lookback | None:
+        """The last of the feature columns, where they are those of lookback."""
+        return Lookback.of(self.feature_sizes, self.vocab)
 
     def openings(self) -> tuple[tuple[tuple[int, ...], int], ...]:
         """The headings of the training tunes with their counts, most frequent first; those with
@@ -281,10 +286,11 @@ def write_tokenset(rows: Iterable[TokenRow], header: TokenSet, folder: Path) -> 
         raise CorpusError(f"the vocabulary must start with {' '.join(SPECIALS)}, no repeats")
     if len(vocab) > np.iinfo(np.uint16).max:
         raise CorpusError(f"a vocabulary of {len(vocab)} tokens; at most 65535 can be stored")
-    sizes = {**given, **lookback_sizes(len(vocab), echo=supports_echo(given))}
+    lookback = Lookback.newest(given, vocab)
+    sizes = {**given, **lookback.sizes}
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(SplitWriter(folder, name, given, len(sizes)))
+            name: stack.enter_context(SplitWriter(folder, name, len(given), lookback))
             for name in SPLITS
         }
         n_bytes = 0

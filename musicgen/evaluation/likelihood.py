@@ -21,7 +21,7 @@ from musicgen.models.scoring import score_tunes
 from musicgen.tokens import char, word
 from musicgen.tokens.char import tune_in
 from musicgen.tokens.languages import LANGUAGES, text_code
-from musicgen.tokens.lookback.features import lookback_features, n_given_columns
+from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 
 RESAMPLES = 1000
@@ -215,8 +215,9 @@ def _in_vocabulary(split: TokenSplit, tokens: TokenSet, checkpoint: Checkpoint) 
     table[: len(SPECIALS)] = range(len(SPECIALS))
     ids = table[split.ids]
     features = np.array(split.features)
-    n_given, echo = n_given_columns(tokens.feature_sizes)
-    for first, end in zip(split.offsets[:-1], split.offsets[1:], strict=True):
-        grammar = features[first:end, :n_given]
-        features[first:end, n_given:] = lookback_features(ids[first:end], grammar, echo=echo)
+    n_given, lookback = tokens.n_given, Lookback.of(tokens.feature_sizes, checkpoint.vocab)
+    if lookback is not None:
+        for first, end in zip(split.offsets[:-1], split.offsets[1:], strict=True):
+            given = features[first:end, :n_given]
+            features[first:end, n_given:] = lookback.features(ids[first:end], given)
     return replace(split, ids=ids, features=features)

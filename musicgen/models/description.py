@@ -10,7 +10,7 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.models import KINDS, ModelConfig, weights_of
 from musicgen.models.checkpoint import Checkpoint, Opening, Outlines
 from musicgen.music.similarity import NoveltyIndex
-from musicgen.tokens.lookback.features import supports_echo
+from musicgen.tokens.melody.encoding import NAME
 from musicgen.tokens.melody.grammar import Outline, outline_of
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def describe_model(
 
 def outlines_of(tokens: TokenSet, openings: tuple[Opening, ...]) -> tuple[Outlines, ...]:
     """For each of the openings the outlines of the training tunes that begin so, with counts, most
-    frequent first; () where the features of these tokens do not tell parts."""
-    if not supports_echo(tokens.feature_sizes):
+    frequent first; () where the tokens are not those of a melody."""
+    if tokens.tokenizer != NAME:
         return ()
     train = tokens.splits["train"]
     tunes = [train.tune(i) for i in range(len(train))]

@@ -11,7 +11,7 @@ from musicgen.config import override, require
 from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError
 from musicgen.models import KINDS, ModelConfig
-from musicgen.tokens.lookback.echo import echo_sizes
+from musicgen.tokens.lookback.features import beside_inputs
 
 if TYPE_CHECKING:
     from musicgen.models.checkpoint import Checkpoint
@@ -137,9 +137,7 @@ class TrainConfig:
             return dataclasses.replace(self, model=dataclasses.replace(self.model, **ends))
         names = list(tokens.feature_sizes)
         predictions = [i for i, name in enumerate(names) if name.endswith("_next")]
-        # Lookback predictions help the copy head; as inputs they drown out the tokens
-        # (docs/experiments.md, 2026-11-25).
-        no_inputs = {*echo_sizes(1), *(names[i] for i in predictions)}
+        no_inputs = beside_inputs()
         width = self.model.d_embedding
         if self.model.embedding == "one-hot" and KINDS[self.model.kind].recurrent:
             width = max(self.model.width_in, len(tokens.vocab))

@@ -233,7 +233,9 @@ def assembled(
     return ReadTune(Entry(name, "made", digest, facts), np.unique(runs), (encoded, melody))
 
 
-PREDICTIONS = [4, 11, 12, 13, 14, 15]  # columns of melody tokens
+PREDICTIONS = [
+    len(FEATURE_SIZES) + i for i in Lookback.newest(FEATURE_SIZES, ()).predictions
+]  # columns of melody tokens
 
 
 def make(folder: Path, n: int) -> None:

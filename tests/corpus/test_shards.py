@@ -23,7 +23,6 @@ from musicgen.corpus.tokenset import TokenSet
 from musicgen.errors import ConfigError, CorpusError, MusicgenError
 from musicgen.system import partitions
 from musicgen.system.executors import WorkerProcesses, open_executor, run_in_order
-from musicgen.tokens.lookback.features import lookback_features
 from tests import ROOT
 from tests.commands import run
 
@@ -125,11 +124,13 @@ def test_a_short_text_is_cut_into_pieces_after_the_merge_as_in_one_run(tmp_path:
 def test_predictions_are_those_of_the_final_tokens_where_several_are_unknown(plain: Path) -> None:
     tokens = TokenSet.load(plain)
     train = tokens.splits["train"]
+    lookback = tokens.lookback
+    assert lookback is not None
     n_unknown = [len(set(np.flatnonzero(train.tune(i)[0] == 3))) for i in range(len(train))]
     assert max(n_unknown) > 1
     for i in range(len(train)):
         ids, features = train.tune(i)
-        expected = lookback_features(ids, features[:, :4], echo=True)
+        expected = lookback.features(ids, features[:, :4])
         np.testing.assert_array_equal(features[:, 4:], expected)
 
 

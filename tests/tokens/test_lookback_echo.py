@@ -5,22 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from musicgen.tokens.lookback.echo import (
-    LAGS,
-    N_COLUMNS,
-    NAMES,
-    RUNS,
-    EchoTracker,
-    echo_features,
-    echo_sizes,
-)
+from musicgen.tokens.lookback.echo import LAGS, NAMES, RUNS, echo_sizes
+from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.melody.automaton import Tracer
 from musicgen.tokens.vocabulary import BOS, EOS
 
+N_COLUMNS = 2 * len(NAMES)
 HEADING = "R:jig M:6/8 L:1/8 K:D mode:major up:0"
 # Each bar is six notes; the fifth bar is the first again, but for its last note.
 FIRST = "1 2 3 4 5 6 | 7 6 5 4 3 2 | 1 1 2 2 3 3 | 4 4 5 5 6 6"
 SECOND = "1 2 3 4 5 7 | 7 6 5 4 3 2 | 1 1 2 2 3 3 | 4 4 5 5 1 1"
+
+
+def echo_features(ids: np.ndarray, grammar: np.ndarray) -> np.ndarray:
+    """The echo columns of a whole tune."""
+    return Lookback(range(int(ids.max()) + 1), ("echo",)).features(ids, grammar)[:, -N_COLUMNS:]
 
 
 def heard(music: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -107,14 +106,16 @@ def test_guesses_are_what_followed_at_the_same_place(music: str) -> None:
 
 def test_step_by_step_with_rows_left_out_equals_all_at_once() -> None:
     tunes = [heard(f"{FIRST} | {SECOND} |]"), heard(f"{FIRST} || {SECOND} |]")]
-    tracker, n_steps = EchoTracker(2), len(tunes[0][0])
+    vocabulary = range(1 + max(int(tune[1].max()) for tune in tunes))
+    tracker, n_steps = Lookback(vocabulary, ("echo",)).tracker(2), len(tunes[0][0])
     steps = []
     for t in range(n_steps):
         rows = tunes if t < 30 else tunes[1:]
         if t == 30:
             tracker.keep(np.array([1]))
         ids = np.array([tune[1][t] for tune in rows])
-        steps.append(tracker.advance(ids, np.array([tune[2][t] for tune in rows]))[-1])
+        columns = tracker.advance(ids, np.array([tune[2][t] for tune in rows]))
+        steps.append(columns[-1, -N_COLUMNS:])
     np.testing.assert_array_equal(np.array(steps), echo_features(*tunes[1][1:]))
 
 

@@ -1,4 +1,4 @@
-"""Guesses: matches and echoes side by side, the same while sampling as in the token files."""
+"""Lookback columns of all groups, the same while sampling as in the token files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,7 @@ from musicgen.evaluation.inspection.tokens import encode_tune
 from musicgen.models import ModelConfig, build_model, weights_of
 from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
-from musicgen.tokens.lookback.echo import echo_features
-from musicgen.tokens.lookback.features import (
-    LookbackTracker,
-    lookback_features,
-    lookback_sizes,
-    n_given_columns,
-    supports_echo,
-)
+from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.lookback.match import match_features
 from musicgen.tokens.melody.automaton import Tracer
 from musicgen.tokens.melody.encoding import encode
@@ -70,36 +63,44 @@ def test_what_a_new_model_hears_and_what_it_only_copies(echoing: Checkpoint) -> 
     ]
     assert of[0] == [*FEATURE_SIZES, "match_length"]
     assert of[1] == []
-    assert of[2] == ["match_next", "bar1_next", "bar2_next", "bar4_next", "bar8_next", "part_next"]
+    places = ["bar1", "bar2", "bar4", "bar8", "part", "moved_half", "moved1", "moved2", "moved4"]
+    assert of[2] == [f"{name}_next" for name in ["match", *places]]
     trusted = [names[i].removesuffix("_length") for i in model.trust_columns]
     assert trusted == [name.removesuffix("_next") for name in of[2]]
 
 
 def test_languages_without_the_grammars_columns_only_match() -> None:
-    assert supports_echo(["position", "bar", "part", "inside", "more"])
-    assert not supports_echo(["position", "left", "to_go"])
-    assert not supports_echo([])
-    assert list(lookback_sizes(9, echo=False).values()) == [9, 12]
-    for echo in (False, True):
-        names = ["a", "b", *lookback_sizes(9, echo=echo)]
-        assert n_given_columns(names) == (2, echo)
+    vocabulary = ["<pad>", "1", "2", "3"]
+    of_melodies = Lookback.newest(["position", "bar", "part", "inside", "more"], vocabulary)
+    assert of_melodies.of_places == ("echo", "moved")
+    for given in (["position", "left", "to_go"], []):
+        assert list(Lookback.newest(given, vocabulary).sizes.values()) == [4, 12]
+    for groups in ((), ("echo",), ("echo", "moved")):
+        lookback = Lookback(vocabulary, groups)
+        found = Lookback.of(["a", "b", *lookback.sizes], vocabulary)
+        assert found is not None
+        assert found.of_places == groups
+    assert Lookback.of(["position", "bar"], vocabulary) is None
 
 
-def test_a_tracker_gives_the_columns_of_the_files() -> None:
+@pytest.mark.parametrize("groups", [(), ("echo",), ("echo", "moved")])
+def test_a_tracker_gives_the_columns_of_the_files(groups: tuple[str, ...]) -> None:
     rng = np.random.default_rng(2)
-    ids = rng.integers(4, 9, (3, 80))
+    vocabulary = ["<pad>", "<bos>", "<eos>", "<unk>", "M:3/4", "1", "2", "3", "z", "|"]
+    ids = rng.integers(4, len(vocabulary), (3, 80))
     given = np.stack([rng.integers(0, 3, (3, 80)) for _ in FEATURE_SIZES], axis=2)
-    for echo in (False, True):
-        tracker = LookbackTracker(3, echo=echo)
-        steps = [tracker.advance(ids[:, t], given[:, t]) for t in range(40)]
-        tracker.keep(np.array([2, 0]))
-        steps += [tracker.advance(ids[[2, 0], t], given[[2, 0], t]) for t in range(40, 80)]
-        for row, places in ((2, (2, 0)), (0, (0, 1))):
-            whole = lookback_features(ids[row], given[row], echo=echo)
-            np.testing.assert_array_equal([s[places[0]] for s in steps[:40]], whole[:40])
-            np.testing.assert_array_equal([s[places[1]] for s in steps[40:]], whole[40:])
+    lookback = Lookback(vocabulary, groups)
+    tracker = lookback.tracker(3)
+    steps = [tracker.advance(ids[:, t], given[:, t]) for t in range(40)]
+    tracker.keep(np.array([2, 0]))
+    steps += [tracker.advance(ids[[2, 0], t], given[[2, 0], t]) for t in range(40, 80)]
+    for row, places in ((2, (2, 0)), (0, (0, 1))):
+        whole = lookback.features(ids[row], given[row])
+        np.testing.assert_array_equal([s[places[0]] for s in steps[:40]], whole[:40])
+        np.testing.assert_array_equal([s[places[1]] for s in steps[40:]], whole[40:])
+    assert whole.shape == (80, len(lookback.sizes))
+    assert (whole.max(axis=0) < list(lookback.sizes.values())).all()
     np.testing.assert_array_equal(whole[:, :2], match_features(ids[0]))
-    np.testing.assert_array_equal(whole[:, 2:], echo_features(ids[0], given[0]))
 
 
 def heard_whole(checkpoint: Checkpoint, spoken: list[str]) -> np.ndarray:
@@ -107,7 +108,8 @@ def heard_whole(checkpoint: Checkpoint, spoken: list[str]) -> np.ndarray:
     vocabulary = Vocabulary(checkpoint.vocab)
     ids = np.array(vocabulary.encode(spoken))
     grammar, _ = Tracer().trace(spoken)
-    features = np.hstack([grammar, lookback_features(ids, grammar, echo=True)]).astype(np.int64)
+    lookback = Lookback.newest(FEATURE_SIZES, checkpoint.vocab)
+    features = np.hstack([grammar, lookback.features(ids, grammar)]).astype(np.int64)
     with torch.inference_mode():
         logits, _ = checkpoint.network(
             torch.from_numpy(ids[None, :-1]), torch.from_numpy(features[None, :-1])
@@ -125,8 +127,9 @@ def test_a_sampled_tune_is_scored_by_the_network_as_it_was_heard(echoing: Checkp
         # The sampler's sums are exact to about 10 bits; what the grammar forbids costs nothing.
         n_notes = take.tune.n_notes
         assert take.bits_per_note <= logits.sum() / n_notes + 0.01
+        lookback = Lookback.newest(FEATURE_SIZES, echoing.vocab)
         np.testing.assert_array_equal(
-            heard.features[:, 4:], lookback_features(heard.ids, heard.features[:, :4], echo=True)
+            heard.features[:, 4:], lookback.features(heard.ids, heard.features[:, :4])
         )
 
 

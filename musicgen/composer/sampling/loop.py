@@ -24,7 +24,7 @@ from musicgen.errors import ConfigError
 from musicgen.models.inference import ArrayStepper, Stepper
 from musicgen.models.inference.threads import single_threaded
 from musicgen.tokens.constraint import Constraint
-from musicgen.tokens.lookback.features import LookbackTracker, uses_echo
+from musicgen.tokens.lookback.features import Lookback
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,10 +47,10 @@ class Sampled:
     finished: bool
 
 
-def stepper_of(network: Stepper | nn.Module) -> Stepper:
+def stepper_of(network: Stepper | nn.Module, lookback: Lookback | None = None) -> Stepper:
     """A torch network as a stepper: a numpy copy of its present weights where it is on the CPU and
     its kind has a numpy step, else the network on its device. Keep it: making one costs as much as
-    some hundred steps."""
+    some hundred steps. `lookback` are the columns that it needs beside those of a constraint."""
     if hasattr(network, "begin"):
         return cast("Stepper", network)
     module = cast("nn.Module", network)
@@ -59,8 +59,8 @@ def stepper_of(network: Stepper | nn.Module) -> Stepper:
 
     model = cast("ModelConfig", module.config)
     if KINDS[model.kind].stepper is None or next(module.parameters()).device.type != "cpu":
-        return TorchStepper(module)
-    return ArrayStepper(model, weights_of(module))
+        return TorchStepper(module, lookback)
+    return ArrayStepper(model, weights_of(module), lookback)
 
 
 def sample(
@@ -166,7 +166,8 @@ class TokenReader:
     ) -> None:
         self.constraint = constraint
         self.n_features = stepper.n_features
-        self.tracker: LookbackTracker | None = None  # made when the first features come
+        lookback = stepper.lookback
+        self.tracker = None if lookback is None else lookback.tracker(len(indices))
         self.network = stepper.begin(indices)
         self.can_drop_rows = constraint is None or hasattr(constraint, "keep")
 
@@ -181,10 +182,7 @@ class TokenReader:
             self.constraint.advance(ids)
             if self.n_features:
                 features = self.constraint.features()
-        if self.n_features:
-            if self.tracker is None:
-                echo = uses_echo(self.n_features, features.shape[1])
-                self.tracker = LookbackTracker(len(ids), echo=echo)
+        if self.tracker is not None:
             features = np.hstack([features, self.tracker.advance(ids, features)])
         if features.shape[1] != self.n_features:
             raise ConfigError(

@@ -22,7 +22,6 @@ from musicgen.models.checkpoint import Checkpoint
 from musicgen.models.cost import nats
 from musicgen.models.inference.threads import torch_single_threaded
 from musicgen.system.charts import chart
-from musicgen.tokens.lookback.features import lookback_features, n_given_columns
 
 CONTEXTS = (8, 16, 32, 64, 128, 256, 512)
 # Places with less before them say nothing about long contexts; of short tunes the later ones count.
@@ -105,12 +104,13 @@ def _bits(
 ) -> NDArray[np.float64]:
     """Bits of the token at each place, given at most `context` tokens: (n,)."""
     windows, targets = [], []
-    n_given, echo = n_given_columns(tokens.feature_sizes)
+    n_given, lookback = tokens.n_given, tokens.lookback
     for tune, target in places.tolist():
         ids, features = tokens.splits[split].tune(tune)
         seen = slice(max(0, target - context), target)
         window = np.array(features[seen], np.int64)
-        window[:, n_given:] = lookback_features(ids[seen], window[:, :n_given], echo=echo)
+        if lookback is not None:
+            window[:, n_given:] = lookback.features(ids[seen], window[:, :n_given])
         windows.append((np.array(ids[seen], np.int64), window))
         targets.append(int(ids[target]))
     longest = max(len(seen_ids) for seen_ids, _ in windows)

@@ -1,6 +1,6 @@
 """Networks one token at a time, in numpy: the logits of `models` in a fraction of the time.
 
-    stepper = ArrayStepper(model, weights)
+    stepper = ArrayStepper(model, weights, lookback)
     rows = stepper.begin(range(2))
     logits = rows.read(ids, features)        # (2,), (2, F) -> (2, V)
 
@@ -19,19 +19,23 @@ from musicgen.errors import ConfigError
 from musicgen.models.config import KINDS, ModelConfig
 from musicgen.models.inference.interface import Floats, Ints, Network, Rows, State, Stepper, Weights
 from musicgen.models.inference.threads import single_threaded
+from musicgen.tokens.lookback.features import Lookback
 
 __all__ = ["ArrayStepper", "Rows", "Stepper"]
 
 
 class ArrayStepper:
-    """A network whose kind has a step in numpy, from its weights (see `models.weight_shapes`).
+    """A network whose kind has a step in numpy, from its weights (see `models.weight_shapes`) and
+    the lookback columns that it needs.
 
     Raises:
         ConfigError: its kind has none (use `TorchStepper`), or it is too wide for exact sums.
     """
 
-    def __init__(self, model: ModelConfig, weights: Weights) -> None:
-        self.n_features = len(model.feature_sizes)
+    def __init__(
+        self, model: ModelConfig, weights: Weights, lookback: Lookback | None = None
+    ) -> None:
+        self.n_features, self.lookback = len(model.feature_sizes), lookback
         make = KINDS[model.kind].stepper
         if make is None:
             raise ConfigError(f"model.kind: '{model.kind}' has no step in numpy; use torch")

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen.tokens.lookback.features import Lookback
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
 Weights = Mapping[str, NDArray[np.float32]]
@@ -26,9 +28,11 @@ class Rows(Protocol):
 
 
 class Stepper(Protocol):
-    """A network that reads one token at a time. `n_features` is the F that it needs, 0 for none."""
+    """A network that reads one token at a time. `n_features` is the F that it needs, 0 for none;
+    `lookback` are the last of these columns, the others come from a constraint."""
 
     n_features: int
+    lookback: Lookback | None
 
     def begin(self, indices: Sequence[int]) -> Rows:
         """A row for each index. A row's logits are the same to the last bit whatever other rows

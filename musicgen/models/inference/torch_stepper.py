@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from musicgen.models.inference.interface import Floats, Ints, Rows
+from musicgen.tokens.lookback.features import Lookback
 
 LANES = 16
 
@@ -21,8 +22,8 @@ LANES = 16
 class TorchStepper:
     """Any network with the interface of `musicgen.models`."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    def __init__(self, network: nn.Module, lookback: Lookback | None = None) -> None:
+        self.network, self.lookback = network, lookback
         self.n_features = len(network.config.feature_sizes)  # type: ignore[union-attr, arg-type]
 
     def begin(self, indices: Sequence[int]) -> Rows:
