@@ -19,7 +19,7 @@ SECOND = "1 2 3 4 5 7 | 7 6 5 4 3 2 | 1 1 2 2 3 3 | 4 4 5 5 1 1"
 
 def echo_features(ids: np.ndarray, grammar: np.ndarray) -> np.ndarray:
     """The echo columns of a whole tune."""
-    return Lookback(range(int(ids.max()) + 1), ("echo",)).features(ids, grammar)[:, -N_COLUMNS:]
+    return Lookback(["-"] * (int(ids.max()) + 1), ("echo",)).features(ids, grammar)[:, -N_COLUMNS:]
 
 
 def heard(music: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -106,7 +106,7 @@ def test_guesses_are_what_followed_at_the_same_place(music: str) -> None:
 
 def test_step_by_step_with_rows_left_out_equals_all_at_once() -> None:
     tunes = [heard(f"{FIRST} | {SECOND} |]"), heard(f"{FIRST} || {SECOND} |]")]
-    vocabulary = range(1 + max(int(tune[1].max()) for tune in tunes))
+    vocabulary = ["-"] * (1 + max(int(tune[1].max()) for tune in tunes))
     tracker, n_steps = Lookback(vocabulary, ("echo",)).tracker(2), len(tunes[0][0])
     steps = []
     for t in range(n_steps):
