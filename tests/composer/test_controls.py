@@ -255,6 +255,23 @@ def test_a_tune_whose_parts_are_asked_ends_on_the_tonic(
     assert sum(map(bool, on_tonic)) >= 5
 
 
+def test_a_form_without_lengths_takes_them_from_the_corpus(untrained: Checkpoint) -> None:
+    engine = Composer(untrained).engine
+    long = tuple(PartPlan(bars=n, repeated=True, ends_on_tonic=True) for n in (20, 8))
+    two = tuple(PartPlan(bars=n, repeated=True, ends_on_tonic=True) for n in (4, 6))
+    outlines = {engine.openings[0][0]: ((long, 5), (two, 1))}
+    request = understand(Controls(form="ABACA"), engine.openings, engine.vocabulary, outlines)
+    drawn = [request.draw(0, index)[1] for index in range(20)]
+    assert {tuple(part.bars for part in parts) for parts in drawn} == {(4, 6, 4, 6, 4)}
+    takes = draft(replace(engine, outlines=outlines), range(3), request, SamplingConfig())
+    assert [form_of(read_back(take.tune)) for take in takes] == [("ABACA", 24)] * 3
+    unknown = understand(Controls(form="ABACA"), engine.openings, engine.vocabulary, {})
+    for take in draft(engine, range(4), unknown, SamplingConfig(seed=1)):
+        form, bars = form_of(read_back(take.tune))
+        assert form == "ABACA"
+        assert bars <= 5 * 16
+
+
 def test_bars_asked_in_all_are_shared_as_the_corpus_shares_them(untrained: Checkpoint) -> None:
     engine = Composer(untrained).engine
     two = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -10,7 +10,9 @@ from itertools import product
 from musicgen.composer.controls.form import MOST_PARTS, Form
 from musicgen.composer.controls.values import MOST_BARS, MOST_PART_BARS
 from musicgen.errors import ControlError
-from musicgen.tokens.melody.grammar import Limits, PartPlan
+from musicgen.tokens.melody.grammar import Limits, Outline, PartPlan
+
+MOST_FREE_BARS = 16  # of a part in a form that comes without lengths
 
 
 def limits_of(form: Form | None, part_bars: Sequence[int], total: int | None) -> Limits | None:
@@ -20,9 +22,8 @@ def limits_of(form: Form | None, part_bars: Sequence[int], total: int | None) ->
         ControlError: the numbers of bars and the form contradict each other.
     """
     if form is not None:
-        return Limits(
-            form=_part_plans(form, _bars_of_letters(form, part_bars, total)), min_part_bars=4
-        )
+        parts = _part_plans(form, _bars_of_letters(form, part_bars, total))
+        return Limits(form=parts, part_bars=MOST_FREE_BARS)
     if len(part_bars) > 1:
         if len(part_bars) > MOST_PARTS:
             raise ControlError(f"part-bars: {len(part_bars)} parts; {MOST_PARTS} is the most")
@@ -39,6 +40,24 @@ def limits_of(form: Form | None, part_bars: Sequence[int], total: int | None) ->
     if part_bars:
         return Limits(min_part_bars=part_bars[0], part_bars=part_bars[0])
     return None if total is None else Limits(total_bars=total)
+
+
+def with_lengths_of(
+    outlines: Iterable[tuple[Outline, int]], form: Form, parts: Outline
+) -> list[tuple[Outline, int]]:
+    """The parts of a form with the lengths of the parts of real tunes, where none of these is
+    longer than a part may be whose length nobody asked for. Letters beyond the parts of a tune are
+    as long as its last."""
+    found = []
+    for outline, count in outlines:
+        lengths = [part.bars or 0 for part in outline]
+        if max(lengths) <= MOST_FREE_BARS:
+            bars = {
+                letter: lengths[min(i, len(lengths) - 1)] for i, letter in enumerate(form.weights)
+            }
+            planned = zip(parts, form.letters, strict=True)
+            found.append((tuple(replace(part, bars=bars[x]) for part, x in planned), count))
+    return found
 
 
 def _part_plans(form: Form, bars: dict[str, int | None]) -> tuple[PartPlan, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from musicgen.composer.controls.constraint import ControlledConstraint, TakePlan
-from musicgen.composer.controls.limits import with_motif
+from musicgen.composer.controls.limits import with_lengths_of, with_motif
 from musicgen.composer.controls.parsed import ParsedControls, alike
 from musicgen.composer.controls.pitch_automaton import PitchAutomaton
 from musicgen.composer.controls.scale import pitch_class
@@ -96,17 +96,27 @@ class Request:
     def _outlines_for(self, tokens: tuple[str, ...]) -> Outlines:
         """The outlines to draw from for a heading; none if the controls state part lengths. If
         they state only the total of bars, those of any heading."""
-        limits = self.controls.limits
-        if self.controls.motif is not None or limits not in (None, Limits(total_bars=self._total)):
+        limits, form = self.controls.limits, self.controls.form
+        if self.controls.motif is not None:
             return ()
-        return self.outlines.get(tokens, ()) if limits is None else self._outlines_of_total
+        if limits is None:
+            return self.outlines.get(tokens, ())
+        if limits == Limits(total_bars=self._total):
+            return self._outlines_of_total
+        if form is None or any(part.bars for part in limits.form):
+            return ()
+        found = self.outlines.get(tokens) or self._all_outlines
+        return with_lengths_of(found, form, limits.form)
+
+    @cached_property
+    def _all_outlines(self) -> Outlines:
+        return [row for header, _ in self.openings for row in self.outlines.get(header, ())]
 
     @cached_property
     def _outlines_of_total(self) -> Outlines:
         return [
             (outline, count)
-            for outlines in (self.outlines.get(header, ()) for header, _ in self.openings)
-            for outline, count in outlines
+            for outline, count in self._all_outlines
             if sum(part.bars or 0 for part in outline) == self._total
         ]
 
