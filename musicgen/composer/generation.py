@@ -123,7 +123,10 @@ def constraint_of(
     if controlled is not None:
         return controlled
     limits = [Limits(form=outline) if outline else None for _, outline in drawn]
-    return GrammarConstraint(engine.automaton, len(drawn), hurry_after=HURRY_AFTER, limits=limits)
+    keys = [request.key_of(header) for header, _ in drawn]
+    return GrammarConstraint(
+        engine.automaton, len(drawn), hurry_after=HURRY_AFTER, limits=limits, keys=keys
+    )
 
 
 def titled(tune: Tune, seed: int, index: int, *, kind: str = "Tune") -> Tune:

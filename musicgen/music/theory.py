@@ -361,6 +361,15 @@ KEY_PROFILES = {
 }
 
 
+def is_well_spelled(pitch: Pitch, key: Key) -> bool:
+    """Whether a pitch is named as one does in a key: as the signature has it, or neither doubly
+    altered nor by another name of a note of the scale (e sharp in C major)."""
+    if pitch.alter == key.signature[pitch.step]:
+        return True
+    scale = {(STEP_SEMITONES[step] + alter) % 12 for step, alter in key.signature.items()}
+    return abs(pitch.alter) < 2 and pitch.midi % 12 not in scale
+
+
 def profile_fit(durations: Sequence[float | Fraction], key: Key) -> float:
     """How well the time spent on each pitch class fits a major or minor key: the correlation with
     its profile, -1 to 1. `durations` are twelve numbers, from C up by semitones, in any unit."""

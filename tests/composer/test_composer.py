@@ -18,7 +18,8 @@ from musicgen.composer.sampling import SamplingConfig
 from musicgen.errors import CheckpointError, ControlError
 from musicgen.formats.abc_notation import parse_text, to_abc
 from musicgen.models.checkpoint import Checkpoint
-from musicgen.music.tune import Tune
+from musicgen.music.theory import Pitch
+from musicgen.music.tune import Tune, highest
 from musicgen.music.validation import validate
 from musicgen.tokens.vocabulary import Vocabulary
 from tests.grammars import assert_valid
@@ -42,6 +43,34 @@ def test_every_tune_is_valid_after_it_was_written_and_read_back(composer: Compos
         tune = read_back(take.tune)
         assert_valid(tune)
         assert validate(tune) == ()
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [{}, {"key": "Ab"}, {"key": "D# minor"}, {"key": "Gb", "range": "C4-C6"}, {"scale": "blues"}],
+    ids=str,
+)
+def test_every_note_is_spelled_as_in_its_key(composer: Composer, controls: dict[str, str]) -> None:
+    """No double accidental, and no other name for a note of the scale."""
+    n_altered = 0
+    for take in composer.takes(12, Controls(**controls), SamplingConfig(seed=2)):
+        key = take.tune.key
+        scale = {Pitch(step, alter, 4).midi % 12 for step, alter in key.signature.items()}
+        for event in take.tune.voices[0].events:
+            note = highest(event)
+            if note is not None and note.pitch.alter != key.signature[note.pitch.step]:
+                n_altered += 1
+                assert abs(note.pitch.alter) < 2
+                assert note.midi % 12 not in scale
+    assert n_altered > 20
+
+
+def test_a_spelling_that_was_given_stays(composer: Composer) -> None:
+    given = "X:1\nM:4/4\nL:1/8\nK:C\n^E2 F2 ^E2 F2|^^F2 G2 ^E2 G2|^E2 F2 ^E2 F2|"
+    tune = composer.continue_(parse_text(given).tunes[0], seed=3)
+    names = [note.pitch.name for e in tune.voices[0].events if (note := highest(e)) is not None]
+    assert " ".join(names[:12]) == "E#4 F4 E#4 F4 F##4 G4 E#4 G4 E#4 F4 E#4 F4"
+    assert not {"B#4", "Fb4", "Cb4", "G##4", "Abb4"} & set(names)
 
 
 @pytest.mark.skipif(shutil.which("abc2midi") is None, reason="abc2midi is not installed")

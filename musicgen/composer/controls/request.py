@@ -135,6 +135,10 @@ class Request:
             pickup = f"up:{controls.pickup}"
         return rhythm, meter, unit, tonic, mode, pickup
 
+    def key_of(self, header: tuple[str, ...]) -> Key:
+        """The key in which a take with this heading is written in the end."""
+        return self.controls.key or _key_of(header)
+
     # --- the plan of each take -------------------------------------------------------------------
 
     def constraint(

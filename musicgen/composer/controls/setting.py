@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from musicgen.composer.controls.pitch_automaton import NoteRules, PitchSet
 from musicgen.errors import ControlError
-from musicgen.music.theory import Interval, Key, Pitch, transpose_pitch
+from musicgen.music.theory import Interval, Key, Pitch, is_well_spelled, transpose_pitch
 from musicgen.tokens.melody.encoding import pitch_of
 from musicgen.tokens.melody.table import Token
 
@@ -45,7 +45,8 @@ def setting_of(
             for i, token in enumerate(tokens)
             if token.kind == "pitch"
         }
-        pitches, problem = _allowed(rules, key, sounding)
+        named = {i: p for i, p in sounding.items() if i in motif or _may_be_named(p, key, rules)}
+        pitches, problem = _allowed(rules, key, named)
         reason = reason or problem
         outside = [i for i in motif if i in sounding and i not in pitches.pitches]
         if not problem and outside:
@@ -61,6 +62,12 @@ def setting_of(
     if best is None:
         raise ControlError(reason)
     return best
+
+
+def _may_be_named(pitch: Pitch, key: Key, rules: NoteRules) -> bool:
+    """Whether a pitch is well spelled, or has a name that was asked for."""
+    asked = rules.scale.notes if rules.scale is not None else ()
+    return is_well_spelled(pitch, key) or (pitch.step, pitch.alter) in asked
 
 
 def _allowed(rules: NoteRules, key: Key, sounding: Mapping[int, Pitch]) -> tuple[PitchSet, str]:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from musicgen.composer.prompts.tokens import in_signature
 from musicgen.music.theory import Key
-from musicgen.tokens.melody.encoding import pitch_of
+from musicgen.tokens.melody.encoding import pitch_of, well_spelled
 from musicgen.tokens.melody.grammar import Options, State, advance, features, may_be_last, permits
-from musicgen.tokens.melody.table import parse_token, token_distance
+from musicgen.tokens.melody.table import HEADER_KINDS, parse_token, token_distance
 from musicgen.tokens.vocabulary import EOS, PAD, Vocabulary, nearest
 
 Bools = NDArray[np.bool_]
@@ -85,8 +85,16 @@ class BarPlanTables:
         self._steps: dict[tuple[int, str], int] = {}
         self._mask_of: dict[Options, Bools] = {}
         self._signatures: dict[tuple[Key, Key], Bools] = {}
+        self.spelled = self._spelled()
         head = plan.measures[0].head if plan.measures else ()
         self.first = self._number(_Node(plan.state, 0, head))
+
+    def _spelled(self) -> Bools:
+        """Tokens but pitches that are not well spelled in the key, unless the given music has them:
+        (V,)."""
+        heading = {t.kind: t.value for t in map(parse_token, self.plan.tokens[: len(HEADER_KINDS)])}
+        given = np.array([text in self.plan.tokens for text in self.vocabulary.tokens])
+        return given | well_spelled(self.tokens, Key(heading["tonic"], heading["mode"]))
 
     def id_of(self, text: str) -> int:
         """The id of the nearest known token."""
@@ -178,7 +186,7 @@ class BarPlanTables:
             if not mask.any():  # a given start of a tuplet that no length completes
                 mask = self.is_pitch.copy()
             self._mask_of[options] = mask
-        mask = self._mask_of[options]
+        mask = self._mask_of[options] & self.spelled
         return mask if measure.keys is None else self._in_signature(mask, *measure.keys)
 
     def _in_signature(self, mask: Bools, key: Key, written: Key) -> Bools:

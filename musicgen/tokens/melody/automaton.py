@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from musicgen.music.theory import Key
+from musicgen.tokens.melody.encoding import well_spelled
 from musicgen.tokens.melody.grammar import (
     FEATURE_SIZES,
     UNLIMITED,
@@ -66,6 +68,7 @@ class Automaton:
         self.ties = np.zeros(0, np.bool_)  # whether a pitch must be repeated
         self._next = np.zeros((0, len(self.tokens)), np.int32)
         self._hurried = np.zeros(0, np.int32)
+        self._spelled: dict[Key, NDArray[np.bool_]] = {}
         self._lock = RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -163,6 +166,12 @@ class Automaton:
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Which tokens may come next in a state, under the automaton's own limits: (V,)."""
         return self.masks_of(np.array([number]), np.zeros(1, np.int64))[0]
+
+    def spelled_in(self, key: Key) -> NDArray[np.bool_]:
+        """`encoding.well_spelled` of the vocabulary: (V,)."""
+        if key not in self._spelled:
+            self._spelled[key] = well_spelled(self.tokens, key)
+        return self._spelled[key]
 
     def masks_of(self, numbers: Numbers, limits: Numbers) -> NDArray[np.bool_]:
         """Which tokens may come next in states under `held_to` limits: (B,), (B,) -> (B, V)."""
@@ -267,7 +276,8 @@ class GrammarConstraint:
     """The melody grammar for `n` tunes at once. After `hurry_after` tokens a tune ends at its next
     valid end.
 
-    `limits` gives each tune limits of its own, or those of the automaton (None). The first ids of
+    `limits` gives each tune limits of its own, or those of the automaton (None); `keys` the key in
+    whose spelling it is written, where that matters. The first ids of
     every row stand for the tokens of `script`, after `<bos>`: a prompt may hold tokens that the
     vocabulary lacks, and the grammar still counts its time exactly.
     """
@@ -280,11 +290,15 @@ class GrammarConstraint:
         hurry_after: int = 1500,
         script: Sequence[str] = (),
         limits: Sequence[Limits | None] = (),
+        keys: Sequence[Key] = (),
     ) -> None:
         self.automaton = automaton
         self.limits = np.zeros(n, np.int64)  # index of the limits of each row
         if limits:
             self.limits[:] = [0 if each is None else automaton.held_to(each) for each in limits]
+        self.spelled = np.ones((n, 1), np.bool_)
+        if keys:
+            self.spelled = np.stack([automaton.spelled_in(key) for key in keys])
         self.hurry_after = hurry_after + len(script)
         self.script = [parse_token(text) for text in (BOS, *script)] if script else []
         self.rows = np.full(n, automaton.number(start()))  # state number of each row
@@ -295,6 +309,7 @@ class GrammarConstraint:
         """(B, V): which tokens may come next in each row; only `<pad>` once a row is done."""
         automaton = self.automaton
         mask = automaton.masks_of(self.rows, self.limits)
+        mask &= self.spelled
         # A prompt may tie a pitch that the vocabulary lacks; then any pitch may follow.
         tied = np.flatnonzero(automaton.ties[self.rows] & (self.pitches != NO_PITCH))
         if len(tied):
@@ -329,4 +344,4 @@ class GrammarConstraint:
     def keep(self, rows: NDArray[np.integer]) -> None:
         """Continue with these rows only, in this order."""
         self.rows, self.pitches = self.rows[rows], self.pitches[rows]
-        self.limits = self.limits[rows]
+        self.limits, self.spelled = self.limits[rows], self.spelled[rows]

@@ -14,9 +14,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 from musicgen.errors import InvalidTuneError
 from musicgen.music.playback import implicit_repeat_starts
-from musicgen.music.theory import C_MAJOR, Key, Meter, Pitch, canonical_rhythm
+from musicgen.music.theory import (
+    C_MAJOR,
+    Key,
+    Meter,
+    Pitch,
+    canonical_rhythm,
+    is_well_spelled,
+)
 from musicgen.music.tune import (
     NO_MARKS,
     Bar,
@@ -383,6 +393,12 @@ def pitch_of(token: Token, key: Key) -> Pitch:
     steps, relative = token.value
     natural = Pitch.from_diatonic(key.tonic_diatonic + steps, 0)
     return _respell(natural, key.signature[natural.step] + relative)
+
+
+def well_spelled(tokens: Iterable[Token], key: Key) -> NDArray[np.bool_]:
+    """Which tokens may be written in a key: all but pitches that are not `is_well_spelled` there:
+    (V,)."""
+    return np.array([t.kind != "pitch" or is_well_spelled(pitch_of(t, key), key) for t in tokens])
 
 
 def _respell(natural: Pitch, alter: int) -> Pitch:
