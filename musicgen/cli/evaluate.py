@@ -94,6 +94,15 @@ def evaluate(
             rich_help_panel="Output",
         ),
     ] = None,
+    listen: Annotated[
+        Path | None,
+        typer.Option(
+            "--listen",
+            help="Write a page (.html) for blind listening instead: 20 tunes (or -n), half of "
+            "them real.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     as_json: Annotated[
         Path | None,
         typer.Option(
@@ -110,7 +119,7 @@ def evaluate(
     Without SOURCES and -n: how likely a model finds held-out tunes, in bits per note (of text per
     word and character).
     """
-    likelihood_alone = not sources and number is None and report is None
+    likelihood_alone = not sources and number is None and report is None and listen is None
     _check_split(split, apart_from, likelihood_alone=likelihood_alone)
     if sources and checkpoint is not None:
         raise ConfigError(
@@ -118,7 +127,11 @@ def evaluate(
         )
     if compare and len(sources or []) < 2:
         raise ConfigError("--compare: name at least two models, files or folders")
-    _check_outputs(report, as_json, force=force)
+    if listen is not None and (report or as_json or compare):
+        raise ConfigError("--listen: writes a page alone; drop --report, --json and --compare")
+    for page in (report, listen):
+        _check_page(page, force=force)
+    _check_numbers(as_json, report or listen, force=force)
     head = tasks.head_folder(checkpoint)
     if labels is not None and head is None:
         raise ConfigError("--labels: is for a classifier; name it with --checkpoint")
@@ -133,6 +146,12 @@ def evaluate(
     names = reference or ["celtic"]
     if likelihood_alone:
         _print_likelihood(checkpoint or "celtic", names, split, apart_from or [], as_json)
+        return
+    if listen is not None:
+        settings = sampling.with_seed(seed)
+        _write_listening_page(
+            listen, sources or [], checkpoint or "celtic", names, split, number, settings
+        )
         return
     groups = [[s] for s in sources or []] if compare else [sources] if sources else []
     evaluation = _Evaluation(names, split, number or DEFAULT_TUNES, sampling.with_seed(seed))
@@ -155,11 +174,14 @@ def _check_split(split: str, apart_from: list[str] | None, *, likelihood_alone: 
         raise ConfigError(f"{option}: is for the likelihood alone; drop SOURCES, -n and --report")
 
 
-def _check_outputs(report: Path | None, as_json: Path | None, *, force: bool) -> None:
-    if report is not None:
-        if report.suffix.lower() != ".html":
-            raise UnsupportedFormatError(f"{report}: a report is .html")
-        require_output(report, force=force)
+def _check_page(page: Path | None, *, force: bool) -> None:
+    if page is not None:
+        if page.suffix.lower() != ".html":
+            raise UnsupportedFormatError(f"{page}: a report is .html")
+        require_output(page, force=force)
+
+
+def _check_numbers(as_json: Path | None, report: Path | None, *, force: bool) -> None:
     if as_json is not None and str(as_json) != "-":
         require_output(as_json, force=force)
     elif report is None:
@@ -219,6 +241,35 @@ def _print_likelihood(
         )
     if not is_text:
         say("-n 500 composes and judges tunes as well")
+
+
+def _write_listening_page(
+    page: Path,
+    sources: list[str],
+    model: str,
+    names: list[str],
+    split: str,
+    number: int | None,
+    sampling: SamplingConfig,
+) -> None:
+    from musicgen.composer import Composer
+    from musicgen.composer.controls import Controls
+    from musicgen.evaluation.listening import DEFAULT_TUNES, listening_page
+    from musicgen.evaluation.sets import Reference, read_set
+    from musicgen.models import checkpoint as checkpoints
+
+    n = number or DEFAULT_TUNES
+    with progress_bar() as progress:
+        folder = None if sources else _model([model])
+        if folder is None:
+            new = read_set(sources or [model], progress).tunes
+        else:
+            composer = Composer(checkpoints.load(folder))
+            new = tuple(take.tune for take in composer.takes(n // 2, Controls(), sampling))
+        real = Reference.load(names, split=split, report=progress).held_out.tunes
+        progress("drawing and playing", 0, 1)
+        content = listening_page(real, new, n=n, seed=sampling.seed)
+    write_text(page, content)
 
 
 class _Evaluation:

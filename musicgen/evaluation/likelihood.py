@@ -215,9 +215,9 @@ def _in_vocabulary(split: TokenSplit, tokens: TokenSet, checkpoint: Checkpoint) 
     table[: len(SPECIALS)] = range(len(SPECIALS))
     ids = table[split.ids]
     features = np.array(split.features)
-    n_given, lookback = tokens.n_given, Lookback.of(tokens.feature_sizes, checkpoint.vocab)
+    lookback = Lookback.of(tokens.feature_sizes, checkpoint.vocab)
     if lookback is not None:
         for first, end in zip(split.offsets[:-1], split.offsets[1:], strict=True):
-            given = features[first:end, :n_given]
-            features[first:end, n_given:] = lookback.features(ids[first:end], given)
+            rows, n = features[first:end], len(lookback.sizes)
+            rows[:, -n:] = lookback.features(ids[first:end], rows[:, :-n])
     return replace(split, ids=ids, features=features)

@@ -292,6 +292,12 @@ def test_the_command_judges_a_folder_and_writes_all_numbers(
     said = capsys.readouterr()
     assert "likeness measures lie within 2 times" in said.out
     assert json.loads(out.read_text())["sets"][0]["name"] == str(part)
+    page = tmp_path / "listen.html"
+    app(
+        ["evaluate", str(part), "--reference", str(book), "--listen", str(page), "-n", "20"],
+        standalone_mode=False,
+    )
+    assert page.read_text().count("<audio") == 20
 
 
 @pytest.mark.parametrize(
@@ -303,6 +309,8 @@ def test_the_command_judges_a_folder_and_writes_all_numbers(
         (["--split", "all", "-n", "50"], "--split all: is for the likelihood alone; drop SOURCES"),
         (["x.abc", "--apart-from", "y.abc"], "--apart-from: is for the likelihood alone; drop"),
         (["--report", "a.pdf"], "a.pdf: a report is .html"),
+        (["--listen", "a.pdf"], "a.pdf: a report is .html"),
+        (["--listen", "a.html", "--json", "-"], "--listen: writes a page alone; drop --report"),
     ],
 )
 def test_impossible_requests_are_refused(arguments: list[str], message: str) -> None:

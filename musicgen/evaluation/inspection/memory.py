@@ -104,13 +104,14 @@ def _bits(
 ) -> NDArray[np.float64]:
     """Bits of the token at each place, given at most `context` tokens: (n,)."""
     windows, targets = [], []
-    n_given, lookback = tokens.n_given, tokens.lookback
+    lookback = tokens.lookback
     for tune, target in places.tolist():
         ids, features = tokens.splits[split].tune(tune)
         seen = slice(max(0, target - context), target)
         window = np.array(features[seen], np.int64)
         if lookback is not None:
-            window[:, n_given:] = lookback.features(ids[seen], window[:, :n_given])
+            n = len(lookback.sizes)
+            window[:, -n:] = lookback.features(ids[seen], window[:, :-n])
         windows.append((np.array(ids[seen], np.int64), window))
         targets.append(int(ids[target]))
     longest = max(len(seen_ids) for seen_ids, _ in windows)
