@@ -45,6 +45,8 @@ from musicgen.music.similarity import Melody
 from musicgen.music.similarity.families import SHINGLE_INTERVALS, interval_runs
 from musicgen.system.temporary import replacing_folder
 from musicgen.tokens.language import SEPARATOR, Encoded
+from musicgen.tokens.lookback.features import Lookback
+from musicgen.tokens.melody.grammar import FEATURE_SIZES
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts import command_line
