@@ -129,6 +129,8 @@ def evaluate(
         raise ConfigError("--compare: name at least two models, files or folders")
     if listen is not None and (report or as_json or compare):
         raise ConfigError("--listen: writes a page alone; drop --report, --json and --compare")
+    if executor is not None and (likelihood_alone or listen is not None):
+        raise ConfigError("--executor: is for tunes that are composed and judged; give -n")
     for page in (report, listen):
         _check_page(page, force=force)
     _check_numbers(as_json, report or listen, force=force)

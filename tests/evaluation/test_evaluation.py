@@ -310,6 +310,7 @@ def test_the_command_judges_a_folder_and_writes_all_numbers(
         (["x.abc", "--apart-from", "y.abc"], "--apart-from: is for the likelihood alone; drop"),
         (["--report", "a.pdf"], "a.pdf: a report is .html"),
         (["--listen", "a.pdf"], "a.pdf: a report is .html"),
+        (["--executor", "processes:2"], "--executor: is for tunes that are composed and judged"),
         (["--listen", "a.html", "--json", "-"], "--listen: writes a page alone; drop --report"),
     ],
 )
