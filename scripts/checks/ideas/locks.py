@@ -18,7 +18,7 @@ from scripts.benchmarks.studio import family
 from scripts.checks.ideas import ROOT, Idea, command, not_one_line
 from tests.processes import alive
 
-SHORT = ("generate", "-n", "60", "--seed", "4", "--part-bars", "2", "--best-of", "1", "-o", "book")
+SHORT = ("generate", "-n", "400", "--seed", "4", "--part-bars", "2", "--best-of", "1", "-o", "book")
 WRITERS = {  # commands that write a folder, and what they make early
     "generate -n 20 --seed 1 -o out/": "out/*.abc",
     "continue tune.abc -n 40 -o out/": "out/*.abc",
