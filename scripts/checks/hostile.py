@@ -74,6 +74,8 @@ def main(
     folder: Annotated[Path | None, "carry out the one idea of this name here"] = None,
 ) -> bool:
     """Print each idea with its complaint, and how many of all hold; exit code 1 unless all do."""
+    # A shell has its background jobs ignore Ctrl-C, and their children after them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if folder is not None:
         return carry_out(area[0], match, folder)
     ideas = [(of, name) for of in area for name in ideas_of(of) if match in name]
