@@ -228,13 +228,20 @@ def _listed(folder: Path) -> Iterator[tuple[str, bool]]:
     """What is in a folder, by name, and whether it is a folder to look into."""
     try:
         with os.scandir(folder) as entries:
-            found = [(e.name, e.is_dir(follow_symlinks=False), e.is_dir()) for e in entries]
+            found = [(e.name, e.is_dir(follow_symlinks=False), _is_folder(e)) for e in entries]
     except OSError as error:
         raise CorpusError(
             f"{printable(str(folder))}: cannot be listed ({error.strerror}); check its permissions"
         ) from None
     kept = [(n, own) for n, own, linked in found if own or not linked]
     return iter(sorted((n, own) for n, own in kept if not (own and n.startswith("."))))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one."""
+    with suppress(OSError):  # a link that leads in circles
+        return entry.is_dir()
+    return False
 
 
 def _is_wanted(root: _Root, name: str, place: str, *, texts: bool) -> bool:
@@ -263,6 +270,8 @@ def _is_first(
         new = real not in seen
         seen.add(real)
         return new
+    if real == os.path.join(os.path.realpath(file.path.parent), file.path.name):
+        return True  # a link that leads to itself, which is told as one that cannot be read
     folder = f"{os.path.realpath(root.place)}{os.sep}"
     inside = real.removeprefix(folder) if real.startswith(folder) else ""
     hidden = any(part.startswith(".") for part in Path(inside).parts)

@@ -148,8 +148,8 @@ def test_a_signal_ends_a_command_with_its_code(
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys, time; from musicgen.cli import main; import musicgen.cli.train as learn\n"
         "def load(*a): print('reading', file=sys.stderr, flush=True); time.sleep(60)\n"
-        "learn._load_tokens = load\n"
-        "learn._require_unused = lambda out: None\n"  # which imports Lightning
+        "learn.load_tokens = load\n"
+        "learn.require_unused = lambda *a: None\n"  # which imports Lightning
         f"sys.argv = ['musicgen', 'train', '--out', {str(tmp_path / 'run')!r}]\n"
         "main()"
     )

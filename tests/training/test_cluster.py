@@ -87,10 +87,12 @@ def together(monkeypatch: pytest.MonkeyPatch, *works: Any) -> list[Any]:
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     monkeypatch.setenv("MASTER_PORT", str(free_port()))
     ends: list[Any] = [None] * len(works)
+    everyone: list[Peers] = []  # kept to the end, as the first serves the store for as long
 
     def run(rank: int) -> None:
         peers = Peers()
         peers.mine = Launch(rank, len(works), 1, "torchrun")
+        everyone.append(peers)
         try:
             ends[rank] = works[rank](peers)
         except TrainingError as error:
