@@ -270,7 +270,7 @@ def _is_first(
         new = real not in seen
         seen.add(real)
         return new
-    if real == os.path.join(os.path.realpath(file.path.parent), file.path.name):
+    if real == str(Path(os.path.realpath(file.path.parent), file.path.name)):
         return True  # a link that leads to itself, which is told as one that cannot be read
     folder = f"{os.path.realpath(root.place)}{os.sep}"
     inside = real.removeprefix(folder) if real.startswith(folder) else ""
