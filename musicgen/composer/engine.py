@@ -22,7 +22,6 @@ from musicgen.music.similarity import Novelty, NoveltyIndex
 from musicgen.music.tune import Tune
 from musicgen.system.files import write_bytes
 from musicgen.tokens.constraint import Constraint
-from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.melody.automaton import Automaton
 from musicgen.tokens.melody.encoding import NAME
 from musicgen.tokens.melody.grammar import FEATURE_SIZES
@@ -181,7 +180,7 @@ def require_language(
             raise CheckpointError(
                 f"in an opening of the model bars have more than {MAX_UNITS} units; get it again"
             )
-    lookback = Lookback.of(checkpoint.feature_sizes, checkpoint.vocab)
+    lookback = checkpoint.lookback
     if checkpoint.feature_sizes != ({**sizes, **lookback.sizes} if lookback else {}):
         raise CheckpointError(
             "the features of the model are not those of this musicgen; train it again"
@@ -190,7 +189,7 @@ def require_language(
 
 def fastest_stepper(checkpoint: Checkpoint) -> Stepper:
     """The network one token at a time: in numpy on the CPU where its kind can, else in torch."""
-    lookback = Lookback.of(checkpoint.feature_sizes, checkpoint.vocab)
+    lookback = checkpoint.lookback
     if checkpoint.device == "cpu" and KINDS[checkpoint.model.kind].stepper is not None:
         return ArrayStepper(checkpoint.model, checkpoint.weights, lookback)
     return stepper_of(checkpoint.network, lookback)

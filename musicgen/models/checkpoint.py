@@ -43,6 +43,7 @@ from musicgen.music.metrics import critic as critics
 from musicgen.music.metrics.critic import Critic
 from musicgen.music.similarity import FILE_NAME, NoveltyIndex
 from musicgen.system.json_content import JsonContent
+from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.melody.grammar import Outline, PartPlan, may_be_new
 from musicgen.tokens.vocabulary import SPECIALS
 
@@ -98,6 +99,11 @@ class Checkpoint:
     def network(self) -> nn.Module:
         """The network in evaluation mode."""
         return with_weights(lambda: build_model(self.model).to(self.device), self.weights)
+
+    @property
+    def lookback(self) -> Lookback | None:
+        """The last of the feature columns, where they are those of lookback."""
+        return Lookback.of(self.feature_sizes, self.vocab)
 
 
 def save(folder: str | Path, checkpoint: Checkpoint, *, overwrite: bool = False) -> None:

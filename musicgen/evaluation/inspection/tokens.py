@@ -20,7 +20,6 @@ from musicgen.music.tune import Tune
 from musicgen.tokens import char
 from musicgen.tokens.language import SEPARATOR, Encoded, Language
 from musicgen.tokens.languages import LANGUAGES, text_code
-from musicgen.tokens.lookback.features import Lookback
 from musicgen.tokens.melody.automaton import Tracer
 from musicgen.tokens.melody.encoding import NAME, encode, melody
 from musicgen.tokens.melody.table import HEADER_KINDS, parse_token
@@ -182,7 +181,7 @@ def _with_lookback(
     ids: NDArray[np.int64], given: NDArray[np.uint16], checkpoint: Checkpoint
 ) -> NDArray[np.int64]:
     """Features (T, F) of a model, from those of its language."""
-    lookback = Lookback.of(checkpoint.feature_sizes, checkpoint.vocab)
+    lookback = checkpoint.lookback
     if lookback is None:
         return given[:, : len(checkpoint.feature_sizes)].astype(np.int64)
     return np.hstack([given, lookback.features(ids, given)]).astype(np.int64)

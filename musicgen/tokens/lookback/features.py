@@ -87,7 +87,7 @@ class Lookback:
         """What the tokens mean where they are to be moved."""
         return MovableTokens(self.vocabulary)
 
-    @property
+    @cached_property
     def predictions(self) -> list[int]:
         """Which of the columns hold token ids."""
         return [i for i, name in enumerate(self.sizes) if name.endswith("_next")]

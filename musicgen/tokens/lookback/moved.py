@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from musicgen.tokens.lookback.places import TunePlaces
+from musicgen.tokens.melody.grammar.state import TICKS_PER_QUARTER
 from musicgen.tokens.melody.table import parse_token, pitch_token
 
-LAGS = (0.5, 1, 2, 4)  # bars
-NAMES = ("moved_half", *(f"moved{lag}" for lag in LAGS[1:]))
+LAGS = (1, 2, 4)  # bars, after half a bar
+NAMES = ("moved_half", *(f"moved{lag}" for lag in LAGS))
 MOST_HELD = 7  # notes; more count as this
 MOST_STEPS = 8  # of the scale; notes farther apart are not in a sequence
-TICKS = 24  # a quarter, as in the grammar's features
 
 
 def moved_sizes(vocab_size: int) -> dict[str, int]:
@@ -48,7 +48,7 @@ class MovableTokens:
         ids = {text: i for i, text in enumerate(vocabulary)}
         self.steps = [token.value[0] if token.kind == "pitch" else None for token in tokens]
         self.bar_ticks = [
-            int(token.value.bar_duration * TICKS) if token.kind == "meter" else 0
+            int(token.value.bar_duration * TICKS_PER_QUARTER) if token.kind == "meter" else 0
             for token in tokens
         ]
         self._moved = [[ids.get(other, 0) for other in movable_to(text)] for text in vocabulary]
@@ -69,8 +69,8 @@ class MovedTracker:
         self._bar_ticks = 0
         self._place = (0, 0)  # bar and position before the last token
         self._notes: dict[tuple[int, int], int] = {}  # staff steps of the note that began there
-        self._distances = [0] * len(LAGS)  # in staff steps; 0 also where there is no note
-        self._held = [0] * len(LAGS)
+        self._distances = [0] * len(NAMES)  # in staff steps; 0 also where there is no note
+        self._held = [0] * len(NAMES)
 
     def advance(self, token: int, places: TunePlaces) -> list[int]:
         """The columns after one more token, which `places` has read."""
@@ -98,4 +98,4 @@ class MovedTracker:
         """The same place each lag earlier."""
         half = self._bar_ticks // 2
         before = (bar, position - half) if position >= half else (bar - 1, position + half)
-        return [before, *[(bar - lag, position) for lag in (1, 2, 4)]]
+        return [before, *[(bar - lag, position) for lag in LAGS]]
